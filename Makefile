@@ -1,0 +1,43 @@
+# Two targets do all set-up: `make demo` runs the quickstart, `make test` everything that CI runs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export HF_HUB_OFFLINE := 1
+
+.PHONY: demo test lint types tests generated clean
+
+demo: $(VENV)/.demo
+	$(BIN)/rmplug run examples/quickstart.yaml --store .rmplug
+
+test: $(VENV)/.dev lint types tests
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+tests: $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
+
+generated: $(VENV)/.dev
+	$(BIN)/rmplug schema run --built-in > schemas/run.schema.json
+	$(BIN)/rmplug schema record > schemas/record.schema.json
+	$(BIN)/cog -P -r README.md
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: $(BIN)/python pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[all]'
+	touch $@
+
+$(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt ./examples/rmplug-lexdiv
+	touch $@
+
+clean:
+	rm -rf $(VENV) .rmplug

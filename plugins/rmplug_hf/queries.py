@@ -1,0 +1,61 @@
+"""How a model is asked for what it has inside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from pydantic import model_validator
+
+from rmplug import Artifact, Features, Pairs, QueryStrategy, Responses, RewardModel
+
+
+class HiddenState(QueryStrategy):
+    """Give a model's hidden states: one vector per conversation, from any layer.
+
+    Works with `encoder`, `sequence-classifier`, `reward-head` and other models of transformers.
+    Gives from pairs the vectors `chosen` and `rejected` (float32, as wide as the model), from
+    responses `response`: states of the prompt with the response. With `part: prompt` or `both` also
+    `prompt`, the state of the prompt alone, up to where a response would begin.
+
+    States do not depend on batch, order or padding beyond rounding (1e-5 in float32).
+    """
+
+    kind = "hidden-state"
+    requires = ("torch", "transformers")
+    extra = "hf"
+
+    layer: int | None = None
+    """0 the embeddings, 1 the first layer, -1 the last; unless given, an encoder's own `layer`, and
+    the last of any other model."""
+    pooling: Literal["last", "mean", "cls", "position"] | None = None
+    """The state of the last token, the mean over all, that of the first, or that at `position`;
+    unless given, an encoder's own `pooling`, and `last` for any other model."""
+    position: int | Literal["prompt-end", "response-start", "response-end"] | None = None
+    """Which token with `pooling: position`: the last of the prompt, the first or the last of the
+    response, or a number, from 0 at the beginning or from -1 at the end."""
+    part: Literal["response", "prompt", "both"] = "response"
+    """States of the prompt with the response, of the prompt alone, or of both."""
+
+    @model_validator(mode="after")
+    def _check(self) -> HiddenState:
+        if (self.pooling == "position") != (self.position is not None):
+            raise ValueError("position and pooling: position belong together; give both or neither")
+        return self
+
+    def query(self, model: RewardModel, data: Pairs | Responses) -> Features:
+        from ._state_query import Ask
+
+        ask = Ask(self._sides(isinstance(data, Pairs)), self.layer, self.pooling, self.position)
+        return data.map(ask, open=model.open)
+
+    def columns(self, inputs: Mapping[str, type[Artifact]]) -> Sequence[str] | None:
+        given = inputs.get("data", Artifact)
+        return (
+            self._sides(issubclass(given, Pairs)) if issubclass(given, Pairs | Responses) else None
+        )
+
+    def _sides(self, pairs: bool) -> tuple[str, ...]:
+        responses = ("chosen", "rejected") if pairs else ("response",)
+        prompt = () if self.part == "response" else ("prompt",)
+        return prompt + (() if self.part == "prompt" else responses)

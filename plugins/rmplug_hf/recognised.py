@@ -1,0 +1,29 @@
+"""What a folder with a ``config.json`` holds, or what a name means, seen without loading it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+
+def folder_config(source: str) -> dict[str, Any] | None:
+    """The ``config.json`` of a folder, or None where there is none that can be read."""
+    try:
+        found = json.loads((Path(source) / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def is_classifier(config: dict[str, Any]) -> bool:
+    """Whether a model's config names a sequence classifier."""
+    return any(
+        "ForSequenceClassification" in str(name) for name in config.get("architectures") or ()
+    )
+
+
+def is_hub_name(source: str) -> bool:
+    """Whether a text can only be a name on the hub: ``owner/model``, and no folder here."""
+    return re.fullmatch(r"[\w.-]+/[\w.-]+", source) is not None and not Path(source).exists()

@@ -1,0 +1,49 @@
+"""Reports to look at: one self-contained page (jinja2 and matplotlib)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import Field
+
+from rmplug import Artifact, PlanView, Report, Reporter, hookimpl
+
+
+class Html(Reporter):
+    """One page that opens in a browser, with every number it shows beside it.
+
+    Takes anything; a section appears when its input is there. Pairs give the data facts and the
+    browsable table; rewards (features with ``margin``, and ``chosen`` and ``rejected`` where known)
+    the distributions and reward against length; the metrics of ``pairwise`` accuracy beside the
+    content-blind baselines and calibration; fits what explains the margin; checkpoints how
+    training went. Up to eight rewards are shown side by side. Gives ``index.html``, which needs no
+    network and no other file, ``figures/<name>.svg`` and ``.png``, and ``metrics.json`` with all
+    numbers. The same inputs give the same bytes.
+    """
+
+    kind = "html"
+    requires = ("jinja2", "matplotlib")
+    extra = "report"
+
+    title: str = ""
+    """What stands above the findings; the name of the run where empty."""
+    rows: int = Field(default=50_000, ge=0)
+    """Most pairs in the browsable table: the first ones; the page says how many are left out."""
+    text_limit: int = Field(default=4_000, ge=100)
+    """Most characters of a prompt (its end is kept) or a response (its beginning is kept) in the
+    page; the page says how many texts are cut."""
+    megabytes: float = Field(default=20.0, gt=0)
+    """Most megabytes that the compressed texts may take in the page. Where they would take more,
+    ``text_limit`` is lowered until they fit, and the page says the limit it ended at."""
+
+    def report(self, items: Sequence[Artifact], *, directory: Path, plan: PlanView) -> Report:
+        from ._page import write
+
+        write(items, plan, directory, self.title, self.rows, self.text_limit, self.megabytes)
+        return Report(directory, "index.html")
+
+
+@hookimpl
+def rmplug_reporters() -> list[type[Reporter]]:
+    return [Html]

@@ -1,0 +1,144 @@
+"""Writes the page, its figures and its numbers."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from rmplug import Artifact, PlanView
+
+from . import _wording
+from ._browser import Packed, pack
+from ._findings import Finding, findings, headline
+from ._inputs import Inputs, gather
+from ._measured import Measured
+from ._palette import reward_colour, variables
+from ._render import render
+from ._sections import Section, scoreboard, sections
+
+WEIGHTS = ("importance", "coefficients")
+HERE = Path(__file__).parent
+
+
+def write(
+    items: Sequence[Artifact],
+    plan: PlanView,
+    directory: Path,
+    title: str,
+    rows: int,
+    text_limit: int,
+    megabytes: float,
+) -> None:
+    """Everything into ``directory``: ``index.html``, ``figures/``, ``metrics.json``."""
+    inputs = gather(items, plan)
+    measured = Measured(inputs.metrics)
+    found, parts = findings(inputs, measured), sections(inputs, measured)
+    figures = directory / "figures"
+    figures.mkdir(parents=True)
+    shown = {d.name: render(d, figures) for part in _all(parts) for d in part.drawings}
+    numbers = _numbers(inputs, headline(inputs, measured), found)
+    (directory / "metrics.json").write_text(numbers, encoding="utf-8")
+    page = environment().get_template("index.html.j2")
+    text = page.render(
+        title=_wording.name(title or plan.name or "Report", 120),
+        headline=headline(inputs, measured),
+        findings=found,
+        about=_about(inputs),
+        scoreboard=scoreboard(measured),
+        colours={m: reward_colour(inputs.number(m)) for m in measured.models},
+        sections=parts,
+        shown=shown,
+        pairs=pack(inputs, rows, text_limit, megabytes),
+        css=Markup((HERE / "report.css").read_text(encoding="utf-8")),
+        js=Markup((HERE / "report.js").read_text(encoding="utf-8")),
+        light=Markup(variables(dark=False)),
+        dark=Markup(variables(dark=True)),
+    )
+    (directory / "index.html").write_text(text.lstrip(), encoding="utf-8", newline="\n")
+
+
+def environment() -> jinja2.Environment:
+    """Templates of this folder; everything is escaped unless it was made here."""
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    made.filters |= {"rich": _wording.rich, "cell": cell, "json_script": json_script}
+    return made
+
+
+def cell(value: Any) -> str:
+    """A table's cell as text, without control characters."""
+    if not isinstance(value, str):
+        return _wording.number(value)
+    return _wording.unbroken(_wording.name(value, 600))
+
+
+def json_script(value: Any) -> Markup:
+    """JSON that cannot end the script element it stands in."""
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True, allow_nan=False)
+    for sign, code in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):
+        text = text.replace(sign, code)
+    return Markup(text.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))
+
+
+def _all(parts: Sequence[Section]) -> list[Section]:
+    return [one for part in parts for one in (part, *part.parts)]
+
+
+def _about(inputs: Inputs) -> list[str]:
+    """What stands in small letters above the headline."""
+    said = []
+    if inputs.pairs is not None:
+        said.append(_wording.count(len(inputs.pairs), "pair"))
+    if inputs.rewards:
+        said.append(_wording.count(len(inputs.rewards), "reward"))
+    return [*said, f"seed {inputs.plan.seed}"]
+
+
+def _numbers(inputs: Inputs, headline: str, found: Sequence[Finding]) -> str:
+    """All numbers of the page as JSON."""
+    plain = {
+        "name": inputs.plan.name,
+        "seed": inputs.plan.seed,
+        "headline": _wording.plain(headline),
+        "findings": [{"about": one.about, "text": _wording.plain(one.text)} for one in found],
+        "data": [{"name": one.name, "rows": len(one)} for one in inputs.data],
+        "notices": [
+            {"step": s.id, **asdict(n)}
+            for s in inputs.plan.steps
+            for n in s.notices
+        ],
+        "metrics": inputs.metrics,
+        "fits": [
+            {"name": fit.name, "numbers": fit.numbers}
+            | {k: fit.tables[k].to_pylist() for k in WEIGHTS if k in fit.tables}
+            for fit in inputs.fits
+        ],
+        "checkpoints": [{"name": one.name, "numbers": one.numbers} for one in inputs.checkpoints],
+    }  # fmt: skip
+    return json.dumps(_finite(plain), indent=1, ensure_ascii=False, default=str) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    """The same with null for numbers that JSON cannot hold."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(key): _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return value
+
+
+__all__ = ["Packed", "write"]

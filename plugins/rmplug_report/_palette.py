@@ -1,0 +1,57 @@
+"""Colours of the page and of its figures: one list, light and dark."""
+
+from __future__ import annotations
+
+COLOURS: dict[str, tuple[str, str]] = {
+    "paper": ("#f6f7f9", "#0e1014"),
+    "card": ("#ffffff", "#15181d"),
+    "raised": ("#eef0f4", "#1e2229"),
+    "line": ("#dcdfe5", "#2d323b"),
+    "grid": ("#eaecf0", "#242830"),
+    "ink": ("#15181e", "#eceef2"),
+    "muted": ("#565d6b", "#a4abb8"),
+    "good": ("#17774a", "#62d398"),
+    "bad": ("#b93a2b", "#ff8f7f"),
+    "m1": ("#2b5cd9", "#7fa8ff"),
+    "m2": ("#c2541b", "#ff9f68"),
+    "m3": ("#0b7f78", "#4fd0c4"),
+    "m4": ("#8b3fb5", "#d19bff"),
+    "m5": ("#8f6a00", "#e0b93f"),
+    "m6": ("#c22e63", "#ff85ab"),
+    "m7": ("#467a17", "#9ccf63"),
+    "m8": ("#586474", "#a9b5c4"),
+}
+"""Name: (light, dark). Every light colour is used once, so that a figure drawn in it can be told
+apart and follow the page's theme."""
+
+LIGHT = {name: light for name, (light, _) in COLOURS.items()}
+
+FAMILIES = {
+    "dataset loader": "m1",
+    "model loader": "m6",
+    "query strategy": "m4",
+    "feature computer": "m3",
+    "estimator": "m2",
+    "sampler": "m7",
+    "trainer": "m5",
+    "evaluator": "bad",
+    "composite": "ink",
+}
+"""The colour of each family in the plan."""
+
+
+def reward_colour(number: int) -> str:
+    """The name of the colour of the reward at this place."""
+    return f"m{number % 8 + 1}"
+
+
+def themed(svg: str) -> str:
+    """The figure with each colour of the light palette replaced by the page's variable."""
+    for name, light in LIGHT.items():
+        svg = svg.replace(light, f"var(--{name})")
+    return svg
+
+
+def variables(dark: bool) -> str:
+    """The palette as CSS custom properties."""
+    return " ".join(f"--{name}: {pair[dark]};" for name, pair in COLOURS.items())

@@ -1,0 +1,132 @@
+"""A drawing becomes SVG for the page in two widths, and an SVG and a PNG file."""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from markupsafe import Markup, escape
+from matplotlib.figure import Figure
+
+from ._palette import LIGHT, themed
+
+WIDE, HALF, NARROW = 900, 410, 340
+"""Pixels of the page's column, of half of it, and of a phone's."""
+
+STYLE: dict[str, Any] = {
+    "figure.dpi": 72,
+    "figure.facecolor": LIGHT["card"],
+    "font.family": ["DejaVu Sans"],
+    "font.size": 12,
+    "text.color": LIGHT["ink"],
+    "text.parse_math": False,
+    "axes.facecolor": "none",
+    "axes.edgecolor": LIGHT["line"],
+    "axes.labelcolor": LIGHT["muted"],
+    "axes.labelsize": 11.5,
+    "axes.titlesize": 12.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlepad": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.spines.left": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.unicode_minus": True,
+    "grid.color": LIGHT["grid"],
+    "grid.linewidth": 1,
+    "xtick.color": LIGHT["muted"],
+    "ytick.color": LIGHT["muted"],
+    "xtick.labelsize": 11,
+    "ytick.labelsize": 11,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "xtick.minor.size": 0,
+    "ytick.minor.size": 0,
+    "xtick.major.pad": 6,
+    "ytick.major.pad": 6,
+    "hatch.linewidth": 0.8,
+    "svg.fonttype": "none",
+    "path.simplify": False,
+}
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """A table of what a figure shows."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure that can be drawn at any width (pixels)."""
+
+    name: str
+    title: str
+    note: str
+    alt: str
+    draw: Callable[[int], Figure]
+    numbers: Numbers | None = None
+    wide: int = WIDE
+    scrolls: bool = False
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A figure ready for the page."""
+
+    drawing: Drawing
+    svg: Markup
+    narrow: Markup | None
+
+
+def render(drawing: Drawing, directory: Path) -> Shown:
+    """The figure for the page; its files go to ``directory``."""
+    svg, png = _draw(drawing, drawing.wide, png=True)
+    (directory / f"{drawing.name}.svg").write_bytes(svg.encode())
+    (directory / f"{drawing.name}.png").write_bytes(png)
+    narrow = None
+    if not drawing.scrolls:
+        narrow = _inline(_draw(drawing, NARROW)[0], drawing, "narrow")
+    return Shown(drawing, _inline(svg, drawing, "wide"), narrow)
+
+
+def _draw(drawing: Drawing, width: int, png: bool = False) -> tuple[str, bytes]:
+    style: Any = {**STYLE, "svg.hashsalt": f"{drawing.name}-{width}"}
+    with warnings.catch_warnings(), matplotlib.rc_context(style):
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from font")
+        figure = drawing.draw(width)
+        vector, pixels = io.StringIO(), io.BytesIO()
+        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        figure.savefig(vector, format="svg", metadata=nothing)
+        if png:
+            figure.savefig(pixels, format="png", dpi=144, metadata={"Software": None})
+    return vector.getvalue(), pixels.getvalue()
+
+
+def _inline(svg: str, drawing: Drawing, where: str) -> Markup:
+    """The SVG inside the page: no prolog, no fixed size, the page's font and
+    colours, and ids that no other figure has."""
+    body = svg[svg.index("<svg") :]
+    body = re.sub(r"<(metadata|style)\b.*?</\1>", "", body, flags=re.DOTALL)
+    body = re.sub(r'(<g) id="[a-zA-Z_0-9]+"', r"\1", body)
+    body = re.sub(r"font-family: [^;\"]+;? ?", "", body)
+    for found in re.findall(r'id="([^"]+)"', body):
+        body = re.sub(rf'(id="|#){found}(?=[")])', rf"\g<1>{drawing.name}-{where}-{found}", body)
+    size = re.search(r'width="([0-9.]+)pt" height="([0-9.]+)pt"', body)
+    assert size is not None
+    label = f'role="img" aria-label="{escape(drawing.alt)}"'
+    wide = float(size[1])
+    fixed = f' style="min-width: {wide * 0.78:.0f}px; max-width: {wide:.0f}px"'
+    fixed = fixed if drawing.scrolls else ""
+    body = body.replace(size[0], label + fixed, 1)
+    return Markup(themed(body).strip())

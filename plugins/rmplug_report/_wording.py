@@ -1,0 +1,72 @@
+"""How numbers and names are written on the page."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from markupsafe import Markup, escape
+
+STRONG, END = "\x02", "\x03"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+
+
+def name(text: Any, width: int = 60) -> str:
+    """A name for a label: no control or direction marks, cut in the middle when it is long."""
+    plain = _CONTROL.sub(" ", str(text))
+    keep = (width - 1) // 2
+    return plain if len(plain) <= width else f"{plain[: width - 1 - keep]}…{plain[-keep:]}"
+
+
+def strong(text: str) -> str:
+    return f"{STRONG}{text}{END}"
+
+
+def rich(sentence: str) -> Markup:
+    """A sentence as HTML: everything escaped, what is strong marked up."""
+    text = str(escape(unbroken(sentence)))
+    return Markup(text.replace(STRONG, "<strong>").replace(END, "</strong>"))
+
+
+def unbroken(text: str) -> str:
+    """No line may end between a number and its per cent sign."""
+    return text.replace(" %", "\N{NO-BREAK SPACE}%")
+
+
+def plain(sentence: str) -> str:
+    return sentence.replace(STRONG, "").replace(END, "")
+
+
+def percent(value: float, digits: int = 1) -> str:
+    return f"{100 * value:.{digits}f}\N{NO-BREAK SPACE}%"
+
+
+def between(low: Any, high: Any, scale: float = 100, digits: int = 1) -> str:
+    """``57.9–64.6``, or nothing where there is no interval."""
+    if low is None or high is None:
+        return ""
+    return f"{scale * low:.{digits}f} – {scale * high:.{digits}f}".replace("-", "−").replace(
+        " – ", " to " if low < 0 else "–"
+    )
+
+
+def number(value: Any) -> str:
+    """A number for a table: thousands separated, about three digits that matter."""
+    if value is None or value != value:
+        return "–"
+    if isinstance(value, str):
+        return value
+    if float(value).is_integer() and abs(value) < 1e15:
+        return f"{int(value):,}".replace("-", "−")
+    digits = 1 if abs(value) >= 100 else 2 if abs(value) >= 10 else 3
+    return f"{value:,.{digits}f}".replace("-", "−")
+
+
+def count(n: int, noun: str) -> str:
+    """``1 pair``, ``2,744 pairs``."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def listed(names: list[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,265 @@
+"""scikit-learn and LightGBM: explain a reward by features, predict it, learn one from n-grams."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, JsonValue, field_validator
+
+from rmplug import (
+    Checkpoint,
+    Estimator,
+    FeatureComputer,
+    Features,
+    Fit,
+    Pairs,
+    Predictor,
+    RewardModel,
+    Trainer,
+    did_you_mean,
+    hookimpl,
+    join,
+)
+
+NgramRange = Annotated[tuple[int, int], Field(description="shortest and longest")]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class TabularEstimator(Estimator):
+    """What the estimators on tables share: which features, what is missing, what is told."""
+
+    extra = "tabular"
+
+    include: tuple[str, ...] = ("*",)
+    """Features to learn from: patterns on joined names, such as ``words.difference.*``."""
+    exclude: tuple[str, ...] = ()
+    """Features to leave out, by pattern; wins over ``include``."""
+    threshold: float | None = None
+    """For a classifier: learn whether the target is above this number instead of its values."""
+    folds: int = Field(default=5, ge=2)
+    """Folds of cross-validation, at most one per group; rows of a group (prompt) stay together."""
+    importance_repeats: int = Field(default=5, ge=1)
+    """How often each feature is shuffled in each held-out fold for its permutation importance."""
+    dependence: int = Field(default=6, ge=0)
+    """Partial dependence is told for this many of the most important features that are numbers."""
+
+    def _settings(self, **more: Any) -> dict[str, Any]:
+        return {
+            "include": self.include,
+            "exclude": self.exclude,
+            "threshold": self.threshold,
+            "folds": self.folds,
+            "repeats": self.importance_repeats,
+            "dependence": self.dependence,
+            **more,
+        }
+
+    @classmethod
+    def open(cls, directory: Path) -> Predictor:
+        from ._fit_files import open_fit
+
+        return open_fit(directory)
+
+
+class Sklearn(TabularEstimator):
+    """Explains a number by features with any regressor or classifier of scikit-learn.
+
+    The rows of ``features`` and ``target`` are matched by id; a vector counts as one feature in
+    ``importance``. Numbers are out of fold, in cross-validation by group, each with a 95 % interval
+    of a bootstrap over groups: ``r2`` (1 is perfect, 0 no better than the mean), ``spearman`` (-1
+    to 1), ``mae`` (units of the target), ``mae-of-mean`` (the error of predicting the mean); for
+    classifiers ``auc`` (two classes), ``accuracy``, ``log-loss`` (nats, when the classifier gives
+    probabilities), and their floors ``accuracy-of-majority`` and ``log-loss-of-base-rate``; then
+    ``folds``, ``groups``, ``features``. Tables: ``importance`` (drop of held-out R², AUC or
+    accuracy when a feature is shuffled; low and high: the middle 95 % over folds and repeats),
+    ``coefficients`` of linear models (per standard deviation of the feature, intervals by refits on
+    bootstrap samples of groups), ``dependence`` and ``rows``. The fit ``predict``s one column
+    ``prediction``: the number, the probability of the higher of two classes (a decision value when
+    the classifier gives none), or the likeliest of more classes, with ``probability.<class>``.
+    Linear fits are saved as JSON, others in skops format; loading checks their types. Everything
+    runs on one thread, so that results do not depend on the machine's cores.
+    """
+
+    kind = "sklearn"
+    requires = ("scikit-learn", "scipy", "skops")
+
+    name: str = Field(pattern=r"^[A-Z][A-Za-z0-9]*$")
+    """Class name of a scikit-learn regressor or classifier: ``GradientBoostingRegressor``, …"""
+    args: dict[str, JsonValue] = Field(default_factory=dict)
+    """Its parameters; ``random_state`` is the run's seed unless given. Where an estimator is
+    needed, write ``{name: Ridge, args: {alpha: 1.0}}``."""
+    standardise: bool | None = None
+    """Centre and scale each feature; by default for all but trees, naive Bayes, isotonic, dummy."""
+    missing: Literal["error", "drop", "impute-median", "keep"] = "error"
+    """Missing (or infinite) features: refuse; drop the row (it gets no prediction); put the
+    training rows' median; keep, for estimators that take NaN. Rows without a target are dropped
+    unless ``error``."""
+    refits: int = Field(default=100, ge=0)
+    """Refits for the intervals of coefficients, when rows times numbers are at most 2,000,000."""
+
+    @field_validator("name")
+    @classmethod
+    def _is_public(cls, name: str) -> str:
+        from ._sklearn_names import public_names
+
+        if public_names() and name not in public_names():
+            hint = did_you_mean(name, public_names())
+            raise ValueError(f"scikit-learn has no estimator {name!r}{hint}")
+        return name
+
+    def fit(
+        self, features: Sequence[Features], target: Features, *, seed: int, directory: Path
+    ) -> Fit:
+        from ._estimation import Settings, estimate
+        from ._sklearn_models import SklearnLearner
+
+        learner = SklearnLearner(self.name, self.args, self.standardise)
+        settings = Settings(**self._settings(missing=self.missing, refits=self.refits))
+        found = estimate(learner, settings, features, target, seed, directory)
+        return Fit(directory, type(self), found.numbers, found.tables)
+
+
+class LightGBM(TabularEstimator):
+    """Explains a number by features with LightGBM's boosted trees, and each row by SHAP values.
+
+    Rows, folds, numbers, ``dependence`` and ``rows`` are as for ``sklearn``. ``importance`` is the
+    mean |SHAP value| (units of the raw score; interval by bootstrap over groups), beside ``gain``
+    (share of the loss that splits on the feature took away) and ``permutation`` (drop of held-out
+    R², AUC or accuracy when shuffled). ``shap``, for numbers and two classes, has for each row
+    ``id``, ``base`` and what each feature adds to its raw score; they add up to it. Training is
+    deterministic and does not depend on the number of threads. Saved as LightGBM's text model.
+    """
+
+    kind = "lightgbm"
+    requires = ("lightgbm", "scikit-learn", "scipy", "skops")
+    neutral = frozenset({"threads"})
+
+    objective: Literal[
+        "regression",
+        "regression_l1",
+        "huber",
+        "fair",
+        "poisson",
+        "quantile",
+        "mape",
+        "gamma",
+        "tweedie",
+        "cross_entropy",
+        "binary",
+        "multiclass",
+    ] = "regression"
+    """What is minimised; ``binary`` and ``multiclass`` classify, the others predict a number."""
+    rounds: int = Field(default=100, ge=1)
+    """Trees (per class), at most this many with ``early_stopping``."""
+    early_stopping: int | None = Field(default=None, ge=1)
+    """Stop when the loss on a fifth of the training groups has not improved for this many rounds;
+    the final fit takes as many rounds as the folds did at the median."""
+    args: dict[str, JsonValue] = Field(default_factory=dict)
+    """Further parameters of LightGBM, such as ``{num_leaves: 15, min_data_in_leaf: 20}``."""
+    missing: Literal["error", "drop", "impute-median", "keep"] = "keep"
+    """Missing features: LightGBM learns from them as they are (``keep``), or as for ``sklearn``."""
+    importance_repeats: int = Field(default=1, ge=1)
+    """How often each feature is shuffled in each held-out fold for ``permutation``."""
+    shap_rows: int = Field(default=5000, ge=1)
+    """SHAP values are computed for at most this many rows, drawn at random."""
+    threads: int = Field(default=1, ge=1)
+    """Threads of training."""
+
+    def fit(
+        self, features: Sequence[Features], target: Features, *, seed: int, directory: Path
+    ) -> Fit:
+        from ._estimation import Settings, estimate
+        from ._lightgbm_models import LightGBMLearner
+
+        learner = LightGBMLearner(
+            self.objective, self.rounds, self.early_stopping, self.args, self.threads
+        )
+        settings = Settings(
+            **self._settings(missing=self.missing, refits=0, shap_rows=self.shap_rows)
+        )
+        found = estimate(learner, settings, features, target, seed, directory)
+        return Fit(directory, type(self), found.numbers, found.tables)
+
+
+class Predict(FeatureComputer):
+    """Applies a fit to features of any data: ``prediction`` for each row, and more for classes.
+
+    Give the features of the steps that it was fitted on, in the same order; the steps may have
+    other names (``words-of-test`` for ``words``), their columns may not. Gives what the fit
+    predicts (see its estimator); NaN for rows that it cannot predict.
+    """
+
+    kind = "predict"
+
+    def compute(self, fit: Fit, features: Sequence[Features]) -> Features:
+        from ._predictions import predict_batch
+
+        return join(features).map(predict_batch, open=fit.open)
+
+
+class NgramHead(Trainer):
+    """Trains a reward model in seconds: Bradley-Terry regression on word and character n-grams.
+
+    The reward is linear in hashed n-grams of the response (``log`` counts by default). Weights
+    minimise the mean of ``-log sigmoid(reward(chosen) - reward(rejected) - margin)`` plus
+    ``l2 / 2`` times the sum of their squares; a ``weight`` column weighs pairs, a ``margin`` column
+    is the lead that the chosen response must have (both optional; numbers count each pair once and
+    ask for no lead). ``l2`` is the value of the grid with the least held-out log-loss in
+    cross-validation by group, tried from the greatest down until two in a row are no better.
+    Numbers, held out: ``accuracy`` (ties one half), ``log-loss`` (nats;
+    0.693 is chance) with 95 % intervals of a bootstrap over groups, where each fold's ``l2`` is
+    chosen on the other folds; ``accuracy-of-longer``, the length baseline; ``l2``, ``l2-at-edge``
+    (1 when a wider grid may do better), ``folds``, ``groups``, ``identical`` (pairs whose two texts
+    are the same, which teach nothing), ``weights`` (that are not 0). Saved as JSON and Parquet.
+    """
+
+    kind = "ngram-head"
+    requires = ("scikit-learn", "scipy")
+    extra = "tabular"
+
+    words: NgramRange | None = (1, 2)
+    """Shortest and longest word n-gram (a punctuation mark is a word); null for none."""
+    characters: NgramRange | None = (3, 5)
+    """Shortest and longest character n-gram inside words; null for none."""
+    cross_prompt: bool = False
+    """Also pair each longer word of the last prompt message with each word of the response."""
+    dimensions: int = Field(default=2**18, ge=2)
+    """Size of the hashed space for each sort of n-gram."""
+    tf: Literal["sublinear", "binary", "count"] = "sublinear"
+    """What an n-gram seen ``c`` times counts: ``1 + log c``, 1, or ``c``."""
+    l2: tuple[Positive, ...] = Field(
+        default=(10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001), min_length=1
+    )
+    """Grid of strengths of regularisation."""
+    folds: int = Field(default=5, ge=2)
+    """Folds of cross-validation, at most one per group; pairs of a prompt stay together."""
+
+    def train(self, data: Pairs, *, seed: int, directory: Path) -> Checkpoint:
+        from ._ngram_head import Recipe, train
+
+        recipe = Recipe(self.words, self.characters, self.cross_prompt, self.dimensions, self.tf)
+        numbers = train(data, recipe, self.l2, self.folds, seed, directory)
+        return Checkpoint(directory, type(self), numbers)
+
+    @classmethod
+    def open(cls, directory: Path) -> RewardModel:
+        from ._ngram_head import open_head
+
+        return open_head(directory)
+
+
+@hookimpl
+def rmplug_estimators() -> Sequence[type[Estimator]]:
+    return [Sklearn, LightGBM]
+
+
+@hookimpl
+def rmplug_feature_computers() -> Sequence[type[FeatureComputer]]:
+    return [Predict]
+
+
+@hookimpl
+def rmplug_trainers() -> Sequence[type[Trainer]]:
+    return [NgramHead]

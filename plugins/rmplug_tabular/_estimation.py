@@ -1,0 +1,232 @@
+"""Fitting an estimator: cross-validation by group, numbers, explanations, files."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from rmplug import Features, notice
+
+from ._accuracy import of_binary, of_classes, of_numbers
+from ._explanations import coefficients, dependence, importance, shap_importance, shap_table
+from ._feature_matrix import Examples, Missing, as_classes, as_numbers, read_examples
+from ._fit_files import write_fit
+from ._grouped_intervals import Statistic, deal_folds, measured, number
+from ._learners import Learned, Learner, Model, Preparation, SelfExplaining, Task
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the spec says about fitting, whatever learns."""
+
+    include: tuple[str, ...]
+    exclude: tuple[str, ...]
+    missing: Missing
+    threshold: float | None
+    folds: int
+    repeats: int
+    refits: int
+    dependence: int
+    shap_rows: int = 0
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a fit has to tell."""
+
+    numbers: list[dict[str, Any]]
+    tables: dict[str, pa.Table]
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """One model per fold, the fold and score of each row, and what knowing no feature predicts."""
+
+    models: list[Model]
+    fold: np.ndarray
+    scores: np.ndarray
+    blind: np.ndarray
+
+
+def estimate(
+    learner: Learner,
+    settings: Settings,
+    features: Sequence[Features],
+    target: Features,
+    seed: int,
+    directory: Path,
+) -> Found:
+    """Fits, measures out of fold, explains, and writes the fit of all rows to ``directory``."""
+    examples = read_examples(
+        features,
+        target,
+        include=settings.include,
+        exclude=settings.exclude,
+        missing=settings.missing,
+    )
+    if learner.classifies:
+        examples = as_classes(examples, settings.threshold, learner.name)
+    else:
+        examples = as_numbers(examples, learner.name)
+    # One thread: sums of floats depend on how they are shared out between threads.
+    with threadpool_limits(1), noticed_warnings(learner.name):
+        held_out = cross_validate(learner, settings, examples, seed)
+        model, task = _fit_all(learner, settings, examples, held_out, seed)
+        write_fit(directory, model, examples, settings.missing)
+        tables = _tables(learner, settings, examples, held_out, model, task)
+    return Found(_numbers(held_out, examples, seed), tables)
+
+
+def cross_validate(learner: Learner, settings: Settings, examples: Examples, seed: int) -> HeldOut:
+    """A model per fold, learned from the other folds, and its scores of the rows held out."""
+    folds = min(settings.folds, int(examples.groups.max()) + 1)
+    fold = deal_folds(examples.groups, examples.target, folds, seed)
+    models, parts = [], []
+    for held in range(folds):
+        rest = fold != held
+        model = _fit_one(learner, settings, examples, rest, seed)
+        models.append(model)
+        parts.append((~rest, model.scores(examples.matrix[~rest]), _blind(examples, rest)))
+    scores = np.empty((len(examples), *parts[0][1].shape[1:]))
+    blind = np.empty((len(examples), *parts[0][2].shape))
+    for rows, score, known in parts:
+        scores[rows], blind[rows] = score, known
+    return HeldOut(models, fold, scores, blind)
+
+
+@contextmanager
+def noticed_warnings(name: str) -> Iterator[None]:
+    """Warnings of the libraries become notices: what was said, and by what."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for warning in caught:
+        text = " ".join(str(warning.message).split())
+        notice(f"warning: {text[:160]}", [name], of="estimators")
+
+
+def _fit_one(
+    learner: Learner, settings: Settings, examples: Examples, rows: Any, seed: int
+) -> Model:
+    preparation = _preparation(learner, settings, examples.matrix[rows])
+    return Model(preparation, learner.learn(_task(preparation, examples, rows, seed)))
+
+
+def _fit_all(
+    learner: Learner, settings: Settings, examples: Examples, held_out: HeldOut, seed: int
+) -> tuple[Model, Task]:
+    preparation = _preparation(learner, settings, examples.matrix)
+    task = _task(preparation, examples, slice(None), seed)
+    learned: list[Learned] = [model.learned for model in held_out.models]
+    return Model(preparation, learner.learn_all(task, learned)), task
+
+
+def _preparation(learner: Learner, settings: Settings, matrix: np.ndarray) -> Preparation:
+    return Preparation.of(matrix, settings.missing == "impute-median", learner.standardise)
+
+
+def _task(preparation: Preparation, examples: Examples, rows: Any, seed: int) -> Task:
+    groups = np.unique(examples.groups[rows], return_inverse=True)[1]
+    matrix = preparation(examples.matrix[rows])
+    return Task(matrix, examples.target[rows], groups, len(examples.classes), seed)
+
+
+def _blind(examples: Examples, rows: np.ndarray) -> np.ndarray:
+    """The mean target, the rate of the higher class, or the rates of all classes."""
+    if len(examples.classes) > 2:
+        counts = np.bincount(examples.target[rows], minlength=len(examples.classes))
+        return np.asarray(counts / counts.sum())
+    return np.asarray(examples.target[rows].mean())
+
+
+def _numbers(held_out: HeldOut, examples: Examples, seed: int) -> list[dict[str, Any]]:
+    rows = len(examples)
+    return [
+        *measured(_statistics(held_out, examples), examples.groups, seed),
+        number("folds", len(held_out.models), rows),
+        number("groups", int(examples.groups.max()) + 1, rows),
+        number("features", len(examples.columns), rows),
+    ]
+
+
+def _statistics(held_out: HeldOut, examples: Examples) -> dict[str, Statistic]:
+    if not examples.classes:
+        return of_numbers(examples.target, held_out.scores, held_out.blind)
+    sure = held_out.models[0].learned.probabilities
+    of = of_binary if len(examples.classes) == 2 else of_classes
+    return of(examples.target, held_out.scores, held_out.blind, sure)
+
+
+def _tables(
+    learner: Learner,
+    settings: Settings,
+    examples: Examples,
+    held_out: HeldOut,
+    model: Model,
+    task: Task,
+) -> dict[str, pa.Table]:
+    found = importance(held_out.models, held_out.fold, examples, settings.repeats, task.seed)
+    tables = {"importance": found, "rows": _rows(held_out, examples)}
+    if isinstance(model.learned, SelfExplaining):
+        tables |= _shap(model.learned, settings, examples, task, found)
+    weights = coefficients(model, learner, task, examples, settings.refits)
+    if weights is not None:
+        tables["coefficients"] = weights
+    top = tables["importance"]["feature"][: settings.dependence].to_pylist()
+    tables["dependence"] = dependence(model, examples, top, task.seed)
+    return tables
+
+
+def _shap(
+    learned: SelfExplaining, settings: Settings, examples: Examples, task: Task, permuted: pa.Table
+) -> dict[str, pa.Table]:
+    """Importance by mean |SHAP|, with gain and permutation beside it, and the values by row."""
+    size = min(settings.shap_rows, len(examples))
+    rows = np.sort(np.random.default_rng(task.seed).choice(len(examples), size, replace=False))
+    values = learned.contributions(task.matrix[rows])
+    table = shap_importance(examples, values, rows, task.seed)
+    starts = [block.start for _, block in examples.blocks()]
+    gains = np.add.reduceat(learned.gains(), starts)
+    gain = dict(zip([column.name for column in examples.columns], gains.tolist(), strict=True))
+    drop = dict(zip(*(permuted[n].to_pylist() for n in ("feature", "importance")), strict=True))
+    names = table["feature"].to_pylist()
+    table = table.append_column("gain", pa.array([gain[name] for name in names]))
+    table = table.append_column("permutation", pa.array([drop[name] for name in names]))
+    single = {"shap": shap_table(examples, values, rows)} if values.shape[1] == 1 else {}
+    return {"importance": table, **single}
+
+
+def _rows(held_out: HeldOut, examples: Examples) -> pa.Table:
+    """``id, group, target, prediction, residual``, out of fold."""
+    target, scores = examples.target, held_out.scores
+    sure = held_out.models[0].learned.probabilities
+    if not examples.classes:
+        shown, prediction, residual = target, scores, target - scores
+    elif len(examples.classes) == 2:
+        shown, prediction = np.array(examples.classes)[target], scores
+        residual = target - (scores if sure else (scores > 0))
+    else:
+        likeliest = scores.argmax(axis=1)
+        shown, prediction = (
+            np.array(examples.classes)[target],
+            np.array(examples.classes)[likeliest],
+        )
+        right = scores[np.arange(len(target)), target] if sure else likeliest == target
+        residual = 1.0 - right
+    return pa.table(
+        {
+            "id": examples.ids,
+            "group": examples.group_names,
+            "target": pa.array(shown, pa.float64()),
+            "prediction": pa.array(prediction, pa.float64()),
+            "residual": pa.array(residual, pa.float64()),
+        }
+    )

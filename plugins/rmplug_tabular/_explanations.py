@@ -1,0 +1,191 @@
+"""Tables that say what a model goes by: importance, coefficients, dependence, SHAP values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from rmplug.intervals import bounds, row_weights
+
+from ._accuracy import auc, r2
+from ._feature_matrix import Column, Examples
+from ._learners import Learner, Model, Task, deviations
+from ._sklearn_models import LinearModel
+
+MOST_ROWS_PERMUTED = 2000
+GRID = 20
+MOST_ROWS_DEPENDENCE = 500
+MOST_NUMBERS_REFITTED = 2_000_000
+SHAP_REPLICATES = 200
+
+
+def importance(
+    models: Sequence[Model], fold: np.ndarray, examples: Examples, repeats: int, seed: int
+) -> pa.Table:
+    """``feature, importance, low, high``: how much worse held-out predictions get when a feature is
+    shuffled among at most 2,000 rows of the fold: the drop in R² (AUC for two classes, accuracy for
+    more), averaged over folds and repeats, and the middle 95 % of these drops. A vector is shuffled
+    whole. Sorted, greatest first.
+    """
+    rng = np.random.default_rng(seed)
+    drops: list[list[float]] = [[] for _ in examples.columns]
+    for number, model in enumerate(models):
+        rows = _some(np.flatnonzero(fold == number), MOST_ROWS_PERMUTED, rng)
+        matrix, target = model.preparation(examples.matrix[rows]), examples.target[rows]
+        whole = _agreement(target, model.learned.scores(matrix), examples.classes)
+        for found, (_, block) in zip(drops, examples.blocks(), strict=True):
+            shuffled = np.tile(matrix, (repeats, 1))
+            order = np.concatenate([rng.permutation(len(rows)) for _ in range(repeats)])
+            shuffled[:, block] = matrix[order, block]
+            for scores in np.split(model.learned.scores(shuffled), repeats):
+                found.append(whole - _agreement(target, scores, examples.classes))
+    means = np.array([_mean(np.array(found)) for found in drops])
+    return ranked(examples.columns, means, [bounds(np.array(found)) for found in drops])
+
+
+def ranked(
+    columns: Sequence[Column],
+    values: np.ndarray,
+    limits: Sequence[tuple[float | None, float | None]],
+) -> pa.Table:
+    """``feature, importance, low, high``, greatest importance first."""
+    order = np.argsort(-values, kind="stable")
+    return pa.table(
+        {
+            "feature": pa.array([columns[i].name for i in order], pa.string()),
+            "importance": pa.array(values[order], pa.float64()),
+            "low": pa.array([limits[i][0] for i in order], pa.float64()),
+            "high": pa.array([limits[i][1] for i in order], pa.float64()),
+        }
+    )
+
+
+def coefficients(
+    model: Model, learner: Learner, task: Task, examples: Examples, refits: int
+) -> pa.Table | None:
+    """``feature, coefficient, low, high`` of a linear model: the change of its sum (the prediction,
+    or the log-odds of the higher class) for one standard deviation of the feature; with intervals
+    from refits on bootstrap samples of groups where rows times numbers are at most 2,000,000. For
+    more than two classes there is a row per ``class``.
+    """
+    if not isinstance(model.learned, LinearModel):
+        return None
+    spread = deviations(task.matrix)
+    values = (model.learned.weights * spread).ravel()
+    draws = _refitted(learner, task, refits, model.learned.weights.shape) * spread
+    draws = draws.reshape(len(draws), len(values))
+    limits = [bounds(draws[:, place]) for place in range(len(values))]
+    parts = [part for column in examples.columns for part in column.parts()]
+    outputs = len(model.learned.weights)
+    table = {
+        "feature": parts * outputs,
+        "coefficient": values,
+        "low": pa.array([low for low, _ in limits], pa.float64()),
+        "high": pa.array([high for _, high in limits], pa.float64()),
+    }
+    classes = {"class": np.repeat(examples.classes, len(parts))} if outputs > 1 else {}
+    return pa.table({**classes, **table})
+
+
+def dependence(model: Model, examples: Examples, features: Sequence[str], seed: int) -> pa.Table:
+    """``feature, x, y``: mean prediction over at most 500 rows with the feature set to ``x``, for
+    up to 20 quantiles of it (Friedman's partial dependence); ``y`` is the prediction, or the
+    probability (or decision value) of the highest class.
+    """
+    rows = _some(np.arange(len(examples)), MOST_ROWS_DEPENDENCE, np.random.default_rng(seed))
+    matrix = examples.matrix[rows]
+    names: list[str] = []
+    points: list[tuple[float, float]] = []
+    for column, block in examples.blocks():
+        if column.vector or column.name not in features:
+            continue
+        for value in _grid(examples.matrix[:, block.start]):
+            names.append(column.name)
+            points.append((value, _with_value(model, matrix, block.start, value)))
+    xs, ys = np.array(points, dtype=float).reshape(-1, 2).T
+    return pa.table({"feature": pa.array(names, pa.string()), "x": xs, "y": ys})
+
+
+def shap_importance(
+    examples: Examples,
+    contributions: np.ndarray,
+    rows: np.ndarray,
+    seed: int,
+) -> pa.Table:
+    """``feature, importance, low, high``: mean |SHAP value| of a feature over rows and classes, in
+    units of the raw score, with a 95 % interval of a bootstrap over groups."""
+    by_feature = np.abs(_per_feature(examples, contributions)).mean(axis=1)
+    drawn = row_weights(examples.groups[rows], SHAP_REPLICATES, seed)
+    draws = np.array([weights @ by_feature / weights.sum() for weights in drawn])
+    limits = [bounds(draws[:, place]) for place in range(by_feature.shape[1])]
+    return ranked(examples.columns, by_feature.mean(axis=0), limits)
+
+
+def shap_table(examples: Examples, contributions: np.ndarray, rows: np.ndarray) -> pa.Table:
+    """``id, base`` and a column for each feature: what it adds to the row's raw score (log-odds for
+    two classes); ``base`` and the features add up to it."""
+    values = _per_feature(examples, contributions)[:, 0]
+    named = {column.name: values[:, i] for i, column in enumerate(examples.columns)}
+    return pa.table({"id": examples.ids.take(rows), "base": contributions[:, 0, -1], **named})
+
+
+def _per_feature(examples: Examples, contributions: np.ndarray) -> np.ndarray:
+    """SHAP values (rows, outputs, features): those of a vector's numbers added up."""
+    starts = [block.start for _, block in examples.blocks()]
+    return np.add.reduceat(contributions[:, :, :-1], starts, axis=2)
+
+
+def _refitted(learner: Learner, task: Task, refits: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Weights (refits, outputs, numbers) learned from bootstrap samples of groups."""
+    weights = []
+    if task.matrix.size <= MOST_NUMBERS_REFITTED:
+        for counts in row_weights(task.groups, refits, task.seed):
+            rows = np.repeat(np.arange(len(counts)), counts.astype(int))
+            if task.number_of_classes and len(set(task.target[rows])) < task.number_of_classes:
+                continue
+            sample = Task(
+                task.matrix[rows],
+                task.target[rows],
+                task.groups[rows],
+                task.number_of_classes,
+                task.seed,
+            )
+            learned = learner.learn(sample)
+            if isinstance(learned, LinearModel) and learned.weights.shape == shape:
+                weights.append(learned.weights)
+    return np.array(weights).reshape(-1, *shape)
+
+
+def _agreement(target: np.ndarray, scores: np.ndarray, classes: Sequence[float]) -> float:
+    ones = np.ones(len(target))
+    if not classes:
+        return r2(target, scores, ones)
+    if len(classes) == 2:
+        return auc(target, scores)(ones)
+    return float((scores.argmax(axis=1) == target).mean())
+
+
+def _with_value(model: Model, matrix: np.ndarray, place: int, value: float) -> float:
+    changed = matrix.copy()
+    changed[:, place] = value
+    scores = model.scores(changed)
+    return float((scores if scores.ndim == 1 else scores[:, -1]).mean())
+
+
+def _grid(values: np.ndarray) -> np.ndarray:
+    known = np.unique(values[~np.isnan(values)])
+    if len(known) <= GRID:
+        return known
+    everything = values[~np.isnan(values)]
+    return np.unique(np.quantile(everything, np.linspace(0.01, 0.99, GRID)))
+
+
+def _some(rows: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
+    return rows if len(rows) <= most else np.sort(rng.choice(rows, most, replace=False))
+
+
+def _mean(values: np.ndarray) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else 0.0

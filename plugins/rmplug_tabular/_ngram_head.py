@@ -1,0 +1,227 @@
+"""The n-gram reward head: trained with its strength chosen by cross-validation, saved, scored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from scipy.sparse import csr_array
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from rmplug import DataError, Pairs, RewardModel, notice, text_of
+
+from ._accuracy import weighted_mean
+from ._bradley_terry import Comparisons, fit_weights, losses
+from ._grouped_intervals import deal_folds, measured, number
+from ._ngram_counts import Recipe, count_ngrams
+
+HEAD_FILE, WEIGHTS_FILE = "head.json", "weights.parquet"
+PATIENCE = 2
+
+__all__ = ["Recipe", "open_head", "train"]
+
+
+@dataclass(frozen=True)
+class Search:
+    """Held-out leads of the chosen response (strengths tried, pairs), strongest first."""
+
+    grid: tuple[float, ...]
+    tried: tuple[float, ...]
+    leads: np.ndarray
+    mean_losses: np.ndarray
+    """Shape (strengths tried, folds), weighted means over each fold's pairs."""
+    fold_weights: np.ndarray
+
+    def best(self, without: int | None = None) -> int:
+        """The place of the strength with the least loss over folds (but one)."""
+        weights = self.fold_weights.copy()
+        if without is not None:
+            weights[without] = 0
+        return int(np.argmin(self.mean_losses @ weights))
+
+    @property
+    def at_edge(self) -> bool:
+        return len(self.grid) > 1 and self.tried[self.best()] in (self.grid[0], self.grid[-1])
+
+
+def train(
+    data: Pairs, recipe: Recipe, grid: Sequence[float], folds: int, seed: int, directory: Path
+) -> list[dict[str, Any]]:
+    """Trains on all pairs, writes the head to ``directory``, gives the held-out numbers."""
+    table = data.table
+    groups = np.asarray(table["group"].combine_chunks().dictionary_encode().indices)
+    if len(groups) == 0 or groups.max() < 1:
+        raise DataError(
+            f"ngram-head needs pairs of at least 2 groups (prompts), there are {len(groups)} pairs "
+            f"of {len(set(groups.tolist()))}; give more data"
+        )
+    differences = _differences(table, recipe)
+    identical = np.diff(differences.indptr) == 0
+    notice("chosen and rejected have the same n-grams", _ids(table, identical), "kept")
+    columns = np.unique(differences.indices)
+    pairs = Comparisons.of(differences[:, columns], *_weights_and_margins(table))
+    fold = deal_folds(groups, np.zeros(len(groups)), min(folds, int(groups.max()) + 1), seed)
+    # One thread: sums of floats depend on how they are shared out between threads.
+    with threadpool_limits(1):
+        search = search_strength(pairs, tuple(sorted(set(grid), reverse=True)), fold)
+        weights = _fit_path(pairs, search.tried[: search.best() + 1])
+    _save(directory, recipe, columns, weights, search)
+    return _numbers(table, search, fold, groups, identical, weights, seed)
+
+
+def search_strength(pairs: Comparisons, grid: Sequence[float], fold: np.ndarray) -> Search:
+    """Held-out leads for strengths from the greatest down, until two in a row are no better."""
+    folds = range(int(fold.max()) + 1)
+    training = [pairs.take(fold != k) for k in folds]
+    weights = [np.zeros(pairs.differences.shape[1]) for _ in folds]
+    leads: list[np.ndarray] = []
+    mean_losses: list[np.ndarray] = []
+    shares = np.bincount(fold, weights=pairs.weights)
+    for l2 in grid:
+        lead = np.empty(len(fold))
+        for k in folds:
+            weights[k] = fit_weights(training[k], l2, weights[k])
+            lead[fold == k] = pairs.differences[fold == k] @ weights[k]
+        leads.append(lead)
+        sums = np.bincount(fold, weights=pairs.weights * losses(lead))
+        mean_losses.append(sums / np.maximum(shares, 1e-300))
+        totals = [found @ shares for found in mean_losses]
+        if len(totals) - 1 - int(np.argmin(totals)) >= PATIENCE:
+            break
+    tried = tuple(grid[: len(leads)])
+    return Search(tuple(grid), tried, np.array(leads), np.array(mean_losses), shares)
+
+
+class NgramReward(RewardModel):
+    """Scores a response by the weights of its n-grams."""
+
+    def __init__(self, recipe: Recipe, weights: np.ndarray) -> None:
+        self.recipe, self.weights = recipe, weights
+
+    def score(self, responses: pa.RecordBatch) -> np.ndarray:
+        """Float64 rewards (rows,); 0 for an empty response."""
+        if not responses.num_rows:
+            return np.empty(0)
+        counts = count_ngrams(self.recipe, responses["prompt"], responses["response"])
+        return cast(np.ndarray, counts @ self.weights)
+
+
+def open_head(directory: Path) -> NgramReward:
+    """The head written to a directory."""
+    saved = json.loads((directory / HEAD_FILE).read_text(encoding="utf-8"))
+    table = pq.read_table(directory / WEIGHTS_FILE)
+    weights = np.zeros(saved["size"])
+    weights[table["place"].to_numpy()] = table["weight"].to_numpy()
+    recipe = saved["recipe"]
+    spans = {
+        name: tuple(recipe[name]) if recipe[name] else None for name in ("words", "characters")
+    }
+    return NgramReward(Recipe(**{**recipe, **spans}), weights)
+
+
+def _differences(table: pa.Table, recipe: Recipe) -> csr_array:
+    """Chosen minus rejected n-grams, without the zeros of shared ones."""
+    chosen, rejected = (
+        count_ngrams(recipe, table["prompt"], table[side]) for side in ("chosen", "rejected")
+    )
+    differences = csr_array(chosen - rejected)
+    differences.eliminate_zeros()
+    return differences
+
+
+def _weights_and_margins(table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+    weights, margins = _column(table, "weight", 1.0), _column(table, "margin", 0.0)
+    bad = ~np.isfinite(weights) | (weights < 0) | ~np.isfinite(margins)
+    if bad.any():
+        raise DataError(
+            f"{np.count_nonzero(bad)} pairs have a weight below 0 or a weight or margin that is "
+            f"not finite (ids {', '.join(_ids(table, bad)[:5])}); mend them or drop the column"
+        )
+    if weights.sum() == 0:
+        raise DataError("the weights of all pairs are 0; give some pairs weight")
+    return np.asarray(weights / weights.mean()), margins
+
+
+def _column(table: pa.Table, name: str, default: float) -> np.ndarray:
+    """A numeric column; ``default`` for the whole when there is none, and for nulls."""
+    if name not in table.column_names:
+        return np.full(table.num_rows, default)
+    values = pc.fill_null(table[name].cast(pa.float64()), default)
+    return np.asarray(values.to_numpy())
+
+
+def _fit_path(pairs: Comparisons, strengths: Sequence[float]) -> np.ndarray:
+    weights = np.zeros(pairs.differences.shape[1])
+    for l2 in strengths:
+        weights = fit_weights(pairs, l2, weights)
+    return weights
+
+
+def _save(
+    directory: Path, recipe: Recipe, columns: np.ndarray, weights: np.ndarray, search: Search
+) -> None:
+    sorts = bool(recipe.words) + bool(recipe.characters) + recipe.cross_prompt
+    head = {
+        "recipe": asdict(recipe),
+        "size": recipe.dimensions * sorts,
+        "l2": search.tried[search.best()],
+    }
+    (directory / HEAD_FILE).write_text(json.dumps(head, indent=1), encoding="utf-8")
+    table = pa.table({"place": columns.astype(np.int64), "weight": weights})
+    pq.write_table(table, directory / WEIGHTS_FILE)
+
+
+def _numbers(
+    table: pa.Table,
+    search: Search,
+    fold: np.ndarray,
+    groups: np.ndarray,
+    identical: np.ndarray,
+    weights: np.ndarray,
+    seed: int,
+) -> list[dict[str, Any]]:
+    """Held out: each fold with the strength that is best on the other folds."""
+    rows = len(fold)
+    strength = np.array([search.best(without=k) for k in range(int(fold.max()) + 1)])
+    lead = search.leads[strength[fold], np.arange(rows)]
+    statistics = {
+        "accuracy": partial(weighted_mean, wins(lead)),
+        "log-loss": partial(weighted_mean, losses(lead)),
+        "accuracy-of-longer": partial(weighted_mean, wins(_longer(table))),
+    }
+    return [
+        *measured(statistics, groups, seed),
+        number("l2", search.tried[search.best()], rows),
+        number("l2-at-edge", float(search.at_edge), rows),
+        number("folds", len(strength), rows),
+        number("groups", int(groups.max()) + 1, rows),
+        number("identical", int(identical.sum()), rows),
+        number("weights", int(np.count_nonzero(weights)), rows),
+    ]
+
+
+def wins(lead: np.ndarray) -> np.ndarray:
+    """1 where the chosen response leads, one half at a tie."""
+    values: np.ndarray = (lead > 0) + 0.5 * (lead == 0)
+    return values
+
+
+def _longer(table: pa.Table) -> np.ndarray:
+    chosen, rejected = (
+        np.asarray(pc.fill_null(pc.utf8_length(text_of(table[side])), 0)).astype(float)
+        for side in ("chosen", "rejected")
+    )
+    return np.asarray(chosen - rejected)
+
+
+def _ids(table: pa.Table, rows: np.ndarray) -> list[str]:
+    found: list[str] = table["id"].filter(rows).to_pylist()
+    return found

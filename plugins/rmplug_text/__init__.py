@@ -1,0 +1,35 @@
+"""Texts from files, generators and recordings, what can be counted in them, and plain sampling."""
+
+from __future__ import annotations
+
+from rmplug import DatasetLoader, FeatureComputer, ModelLoader, QueryStrategy, Sampler, hookimpl
+
+from .features import Bins, Lexical, Rouge
+from .loaders import ABFile, PairsFile, Recorded, ResponsesFile, Synthetic
+from .queries import Reward
+from .samplers import Balanced, Filter, Random, Split, Stratified, ToPairs, ToResponses
+
+
+@hookimpl
+def rmplug_dataset_loaders() -> list[type[DatasetLoader]]:
+    return [PairsFile, ResponsesFile, ABFile, Synthetic]
+
+
+@hookimpl
+def rmplug_model_loaders() -> list[type[ModelLoader]]:
+    return [Recorded]
+
+
+@hookimpl
+def rmplug_query_strategies() -> list[type[QueryStrategy]]:
+    return [Reward]
+
+
+@hookimpl
+def rmplug_feature_computers() -> list[type[FeatureComputer]]:
+    return [Lexical, Rouge, Bins]
+
+
+@hookimpl
+def rmplug_samplers() -> list[type[Sampler]]:
+    return [Random, Stratified, Balanced, Filter, Split, ToPairs, ToResponses]

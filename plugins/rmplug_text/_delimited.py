@@ -1,0 +1,70 @@
+"""Rows of files with delimited fields: CSV and TSV with a header."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from rmplug import DataError
+
+from ._files import DataFile, open_bytes
+from ._rows import Damage, Row, Unreadable, without_surrogates
+
+
+def delimited(file: DataFile, delimiter: str) -> Iterator[Row | Unreadable]:
+    """The rows below the header; every value is text."""
+    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
+    with open_bytes(file.path) as stream:
+        text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
+        reader = csv.reader(text, delimiter=delimiter, strict=True)
+        names = _header(file, reader)
+        number, line = 0, reader.line_num + 1
+        while True:
+            fields, damage = _next_fields(reader, names)
+            if fields is None:
+                return
+            if damage:
+                number += 1
+                yield Unreadable(file.name, line, damage.reason, damage.detail)
+            elif fields:
+                number += 1
+                value = dict(zip(names, fields, strict=True))
+                size = sum(map(len, fields))
+                yield Row(file.name, line, number, value, size, typed=False)
+            line = reader.line_num + 1
+
+
+def _header(file: DataFile, reader: Any) -> list[str]:
+    try:
+        names: list[str] = next((fields for fields in reader if any(fields)), [])
+    except csv.Error as error:
+        raise DataError(f"{file.name}:1: the header cannot be read: {error}") from error
+    if not names:
+        raise DataError(f"{file.path} is empty; give a file with a header and at least one row")
+    names = [name.strip() or f"column-{place}" for place, name in enumerate(names, 1)]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise DataError(f"{file.path} has two columns named {twice[0]!r}; rename one")
+    if "".join(names) != without_surrogates("".join(names)):
+        raise DataError(f"{file.name}:1: the header is not valid UTF-8; save the file as UTF-8")
+    return names
+
+
+def _next_fields(reader: Any, names: list[str]) -> tuple[list[str] | None, Damage | None]:
+    """The next row's fields, none at the end, and what is wrong with them."""
+    try:
+        fields: list[str] | None = next(reader, None)
+    except csv.Error as error:
+        return [], Damage("not valid CSV", str(error))
+    if not fields:
+        return fields, None
+    if len(fields) != len(names):
+        return fields, Damage("wrong number of fields", f"{len(fields)} instead of {len(names)}")
+    try:
+        "".join(fields).encode()
+    except UnicodeEncodeError:
+        return fields, Damage("not valid UTF-8")
+    return fields, None

@@ -1,0 +1,107 @@
+"""Files as bytes: which ones are meant, what they are called, gunzipped where they need it."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, cast
+
+from rmplug import DataError
+
+_GZIP = b"\x1f\x8b"
+_REFUSED = {
+    b"PK\x03\x04": "a zip archive; unpack it first",
+    b"\x28\xb5\x2f\xfd": "compressed with Zstandard; unpack it or use gzip",
+    b"BZh": "compressed with bzip2; unpack it or use gzip",
+    b"\xfd7zXZ": "compressed with xz; unpack it or use gzip",
+    b"\xff\xfe": "UTF-16 text; save it as UTF-8",
+    b"\xfe\xff": "UTF-16 text; save it as UTF-8",
+}
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """A file to read, and the shortest name that tells it from the others."""
+
+    path: Path
+    name: str
+
+    @property
+    def suffix(self) -> str:
+        """The ending that says the format: ``.jsonl`` of ``a.jsonl.gz``."""
+        endings = [ending.lower() for ending in self.path.suffixes if ending.lower() != ".gz"]
+        return endings[-1] if endings else ""
+
+
+def data_files(paths: Sequence[Path]) -> list[DataFile]:
+    """The files that the paths and patterns mean, in order; each must be there and not empty."""
+    found = [match for path in paths for match in _matches(path)]
+    if len(set(found)) < len(found):
+        twice = next(path for path in found if found.count(path) > 1)
+        raise DataError(f"{twice} is named twice; name each file once")
+    short = [path.name for path in found]
+    if len(set(short)) < len(short):
+        top = os.path.commonpath([path.absolute().parent for path in found])
+        short = [path.absolute().relative_to(top).as_posix() for path in found]
+    return [DataFile(path, name) for path, name in zip(found, short, strict=True)]
+
+
+def _matches(path: Path) -> list[Path]:
+    is_pattern = any(mark in str(path) for mark in "*?[") and not path.exists()
+    matches = _expanded(path) if is_pattern else [path]
+    if not matches:
+        raise DataError(f"no file matches {path}")
+    for match in matches:
+        _check(match)
+    return matches
+
+
+def _expanded(pattern: Path) -> list[Path]:
+    full = pattern.absolute()
+    return sorted(Path(full.anchor).glob(str(full.relative_to(full.anchor))))
+
+
+def _check(path: Path) -> None:
+    if path.is_dir():
+        raise DataError(f"{path} is a folder; name the files in it, such as {path / '*.jsonl'}")
+    if not path.exists():
+        raise DataError(f"there is no file {path}")
+    if path.is_file() and not path.stat().st_size:
+        raise DataError(f"{path} is empty; give a file with at least one row")
+
+
+def open_bytes(path: Path) -> IO[bytes]:
+    """The file open for reading, gunzipped when its first bytes say so."""
+    head = _head(path)
+    for magic, what in _REFUSED.items():
+        if head.startswith(magic):
+            raise DataError(f"{path} is {what}")
+    if head.startswith(_GZIP):
+        return cast(IO[bytes], gzip.open(path, "rb"))
+    return path.open("rb")
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(8)
+
+
+@contextmanager
+def reading(file: DataFile) -> Iterator[None]:
+    """Says in one sentence why a file cannot be read to its end."""
+    try:
+        yield
+    except EOFError as error:
+        raise DataError(
+            f"{file.path} is cut off in the middle of its gzip data; fetch it again"
+        ) from error
+    except (zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{file.path} is not valid gzip ({error}); fetch it again") from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise DataError(f"{file.path} cannot be read: {reason}") from error

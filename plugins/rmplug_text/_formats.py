@@ -1,0 +1,83 @@
+"""Rows of files of every format, one mapping each, with the places where they stand."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import IO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from rmplug import DataError
+
+from ._delimited import delimited
+from ._files import DataFile, open_bytes, reading
+from ._json_rows import BOM, json_lines, json_rows
+from ._rows import Row, Unreadable
+
+_PARQUET = b"PAR1"
+_CHUNK = 1 << 16
+_SUFFIXES = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "json",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+}
+
+
+def read_rows(files: Sequence[DataFile], format: str = "auto") -> Iterator[Row | Unreadable]:
+    """All rows of the files in order; memory holds one of them at a time (of a JSON object of
+    columns, all)."""
+    for file in files:
+        with reading(file):
+            yield from _READERS[_format_of(file, format)](file)
+
+
+def _format_of(file: DataFile, declared: str) -> str:
+    if declared != "auto":
+        return declared
+    with open_bytes(file.path) as stream:
+        head = stream.read(_CHUNK)
+    if head.startswith(_PARQUET):
+        return "parquet"
+    if file.suffix in _SUFFIXES:
+        return _SUFFIXES[file.suffix]
+    if head.removeprefix(BOM).lstrip()[:1] in (b"[", b"{"):
+        return "json"
+    raise DataError(
+        f"cannot tell what {file.path} is; say format: jsonl, json, csv, tsv or parquet"
+    )
+
+
+def _parquet(file: DataFile) -> Iterator[Row | Unreadable]:
+    number = 0
+    try:
+        with open_bytes(file.path) as stream, pq.ParquetFile(_seekable(stream)) as table:
+            for batch in table.iter_batches(batch_size=512, use_threads=False):
+                size = batch.nbytes // max(1, batch.num_rows)
+                for value in batch.to_pylist():
+                    number += 1
+                    yield Row(file.name, number, number, value, size)
+    except (pa.ArrowException, UnicodeDecodeError, ValueError) as error:
+        raise DataError(
+            f"{file.path} is not valid Parquet: {str(error).splitlines()[0]}"
+        ) from error
+
+
+def _seekable(stream: IO[bytes]) -> IO[bytes]:
+    """The stream itself, or in memory what a gzip file holds."""
+    return stream if isinstance(stream, io.BufferedReader) else io.BytesIO(stream.read())
+
+
+_READERS: dict[str, Callable[[DataFile], Iterator[Row | Unreadable]]] = {
+    "json": json_rows,
+    "jsonl": json_lines,
+    "csv": partial(delimited, delimiter=","),
+    "tsv": partial(delimited, delimiter="\t"),
+    "parquet": _parquet,
+}

@@ -1,0 +1,551 @@
+"""Lexical measures of texts, computed over one flat array of code points for many texts at once."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rmplug import text_of
+
+from ._characters import (
+    ARABIC,
+    CJK,
+    CYRILLIC,
+    DIGIT,
+    LATIN,
+    LETTER,
+    NUMBER,
+    OTHER,
+    PUNCTUATION,
+    SPACE,
+    Array,
+    alphabet,
+)
+from ._phrases import OPENING, PHRASES
+
+BLOCK_TEXTS = 1 << 14
+BLOCK_CHARACTERS = (1 << 20) - 2 * BLOCK_TEXTS
+TEXT_BITS = 50
+FACTOR = 0x9E3779B97F4A7C15
+INVERSE = pow(FACTOR, -1, 1 << 64)
+TERMINATORS = ".!?…"
+WIDE_TERMINATORS = "。！？"
+CLOSING = "\"')]}”’»*_`」』）"
+BULLETS = "-*+•"
+SPANS = {
+    "code": ("`", r"`[^`\n]+`"),
+    "bold": ("*", r"\*\*[^*\n]+\*\*"),
+    "links": ("]", r"\[[^\[\]\n]*\]\([^()\n]+\)"),
+}
+"""Marks inside a line: a character that every such mark has, and the pattern that counts them."""
+
+
+class Texts:
+    """Texts side by side in one array of code points, a line break before, between and behind."""
+
+    def __init__(self, texts: pa.Array) -> None:
+        self.texts = texts
+        self.count = len(texts)
+        edge = pa.array([""])
+        pieces = pa.concat_arrays([edge, texts, edge])
+        joined = pc.binary_join(pa.ListArray.from_arrays([0, len(pieces)], pieces), "\n")[0].as_py()
+        self.codes = np.frombuffer(joined.encode("utf-32-le"), dtype=np.uint32)
+        self.ascii = np.minimum(self.codes, 128).astype(np.uint8)
+        self.lengths = pc.utf8_length(texts).to_numpy().astype(np.int64)
+        self.bounds = np.concatenate([[1], 1 + np.cumsum(self.lengths + 1)])
+
+    def per_text(self, positions: Array) -> Array:
+        """How many of the (sorted) positions lie in each text."""
+        if len(positions) < self.count:
+            text = np.searchsorted(self.bounds, positions, side="right") - 1
+            return np.bincount(text, minlength=self.count)[: self.count]
+        return np.diff(np.searchsorted(positions, self.bounds))
+
+    @cached_property
+    def wide(self) -> Array:
+        """Positions of characters beyond ASCII: few in most texts, so they are looked up apart."""
+        return np.flatnonzero(self.ascii & 128)
+
+    @cached_property
+    def classes(self) -> Array:
+        table = alphabet().classes
+        narrow = bytearray(self.ascii.tobytes().translate(table[:256].tobytes()))
+        classes = np.frombuffer(narrow, dtype=np.uint8)
+        classes[self.wide] = table[self.codes[self.wide]]
+        return classes
+
+    def lowered(self) -> Array:
+        """Code points in lower case, each character on its own, as 64-bit numbers."""
+        table = alphabet().lower
+        narrow = self.ascii.tobytes().translate(table[:256].astype(np.uint8).tobytes())
+        lowered = np.frombuffer(narrow, dtype=np.uint8).astype(np.uint64)
+        lowered[self.wide] = table[self.codes[self.wide]]
+        return lowered
+
+    @cached_property
+    def class_counts(self) -> Array:
+        """Characters of each class, one row per text, but for white space and what is ``OTHER``."""
+        kinds = OTHER + 1
+        text = np.repeat(np.arange(self.count) * kinds, self.per_text(self.wide))
+        cells = np.bincount(text + self.classes[self.wide], minlength=self.count * kinds)
+        counts = cells.reshape(self.count, kinds)
+        counts[:, DIGIT] = self.per_text(self.digits)
+        counts[:, PUNCTUATION] = self.per_text(self.punctuation[0])
+        counts[:, LATIN] = self._covered(*self.tokens) - counts[:, LATIN + 1 : NUMBER + 1].sum(
+            axis=1
+        )
+        return counts
+
+    @cached_property
+    def word_characters(self) -> Array:
+        return self._covered(*self.words)
+
+    def _covered(self, starts: Array, ends: Array) -> Array:
+        """How many characters of each text lie in the runs."""
+        covered = np.concatenate([[0], np.cumsum(ends - starts)])
+        return np.diff(covered[np.searchsorted(starts, self.bounds)])
+
+    @cached_property
+    def words(self) -> tuple[Array, Array]:
+        """First and one-past-last position of each run without white space."""
+        return _runs(self.classes != SPACE)
+
+    @cached_property
+    def tokens(self) -> tuple[Array, Array]:
+        """First and one-past-last position of each token."""
+        inside = (self.classes - np.uint8(LATIN)) <= NUMBER - LATIN
+        alone = self.wide[alphabet().alone[self.codes[self.wide]]]
+        if not len(alone):
+            return _runs(inside)
+        split = ~inside
+        split[alone] = True
+        split[alone + 1] = True
+        starts = np.flatnonzero(inside[1:] & (split[1:] | ~inside[:-1])) + 1
+        ends = np.flatnonzero(inside[:-1] & split[1:]) + 1
+        return starts, ends
+
+    @cached_property
+    def token_counts(self) -> Array:
+        return self.per_text(self.tokens[0])
+
+    @cached_property
+    def token_text(self) -> Array:
+        return np.repeat(np.arange(self.count), self.token_counts)
+
+    @cached_property
+    def hashes(self) -> Array:
+        """A 64-bit hash of each token's characters in lower case.
+
+        Prefix sums of ``character * FACTOR**position``, shifted back to position 0 by the inverse
+        of the factor, so that no token is looked at on its own.
+        """
+        starts, ends = self.tokens
+        powers, inverses = _powers(1 << max(16, (len(self.codes) - 1).bit_length()))
+        terms = self.lowered()
+        terms *= powers[: len(terms)]
+        sums = np.zeros(len(terms) + 1, dtype=np.uint64)
+        np.cumsum(terms, out=sums[1:])
+        hashes = (sums[ends] - sums[starts]) * inverses[starts]
+        hashes ^= hashes >> np.uint64(32)
+        hashes *= np.uint64(FACTOR)
+        return hashes
+
+    @cached_property
+    def keys(self) -> Array:
+        """Text and token in one number, sorted: text first."""
+        keys = self.token_text.astype(np.uint64) << np.uint64(TEXT_BITS)
+        keys |= self.hashes >> np.uint64(64 - TEXT_BITS)
+        keys.sort()
+        return keys
+
+    @cached_property
+    def digits(self) -> Array:
+        return np.flatnonzero(self.classes == DIGIT)
+
+    @cached_property
+    def punctuation(self) -> tuple[Array, Array]:
+        """Positions and code points of the punctuation."""
+        positions = np.flatnonzero(self.classes == PUNCTUATION)
+        return positions, self.codes[positions]
+
+    def marks(self, characters: str) -> Array:
+        """Positions of some punctuation characters."""
+        positions, codes = self.punctuation
+        return positions[_among(codes, characters)]
+
+    @cached_property
+    def line_breaks(self) -> Array:
+        return np.flatnonzero(self.ascii == 10)
+
+    @cached_property
+    def lines(self) -> Lines:
+        return Lines.of(self)
+
+    @cached_property
+    def phrases(self) -> Mapping[str, Array]:
+        """How often the phrases of each list occur in each text."""
+        return _count_phrases(self)
+
+
+def _among(codes: Array, characters: str) -> Array:
+    """Which code points are one of a few characters."""
+    found: Array = codes == ord(characters[0])
+    for character in characters[1:]:
+        found |= codes == ord(character)
+    return found
+
+
+def _runs(inside: Array) -> tuple[Array, Array]:
+    """Starts and ends of runs; the first and last characters are line breaks, never inside."""
+    changes = np.flatnonzero(inside[1:] != inside[:-1]) + 1
+    return changes[::2], changes[1::2]
+
+
+@lru_cache(maxsize=8)
+def _powers(length: int) -> tuple[Array, Array]:
+    powers = np.full((2, length), FACTOR, dtype=np.uint64)
+    powers[1] = INVERSE
+    powers[:, 0] = 1
+    np.cumprod(powers, axis=1, out=powers)
+    return powers[0], powers[1]
+
+
+@dataclass(frozen=True)
+class Lines:
+    """The lines with at least one word that are not in a fenced code block, and the fences."""
+
+    starts: Array
+    ends: Array
+    words: Array
+    word_ends: Array
+    fences: Array
+
+    @classmethod
+    def of(cls, texts: Texts) -> Lines:
+        breaks = texts.line_breaks
+        starts, ends = breaks[:-1] + 1, breaks[1:]
+        word_starts, word_ends = texts.words
+        first = np.searchsorted(word_starts, starts)
+        filled = np.flatnonzero(np.searchsorted(word_starts, ends) > first)
+        first = first[filled]
+        line = np.stack([starts[filled], ends[filled], word_starts[first], word_ends[first]])
+        fence = _starts_with_fence(texts.codes, line[2], line[3])
+        kept = line[:, ~(_fenced(texts, line[0], fence) | fence)]
+        return cls(kept[0], kept[1], kept[2], kept[3], line[0][fence])
+
+    def headings(self, texts: Texts) -> Array:
+        size = self.word_ends - self.words
+        line = np.flatnonzero((texts.codes[self.words] == ord("#")) & (size <= 6))
+        signs = _within(texts.marks("#"), self.words[line], self.word_ends[line])
+        return texts.per_text(self.starts[line[signs == size[line]]])
+
+    def bullets(self, texts: Texts) -> Array:
+        bullet = _among(texts.codes[self.words], BULLETS)
+        return texts.per_text(self.starts[bullet & (self.word_ends - self.words == 1)])
+
+    def numbered(self, texts: Texts) -> Array:
+        size = self.word_ends - self.words
+        last = texts.codes[self.word_ends - 1]
+        line = np.flatnonzero((size > 1) & (size <= 10) & ((last == ord(".")) | (last == ord(")"))))
+        inside = _within(texts.digits, self.words[line], self.word_ends[line])
+        return texts.per_text(self.starts[line[inside == size[line] - 1]])
+
+    def tables(self, texts: Texts) -> Array:
+        pipes, dashes = texts.marks("|"), texts.marks("-")
+        line = np.flatnonzero(
+            (_within(pipes, self.starts, self.ends) > 0)
+            & (_within(dashes, self.starts, self.ends) > 0)
+        )
+        if not len(line):
+            return np.zeros(texts.count)
+        starts, ends = self.starts[line], self.ends[line]
+        frame = _within(texts.marks("|-:"), starts, ends)
+        solid = np.concatenate([[0], np.cumsum(texts.classes != SPACE)])
+        return texts.per_text(self.starts[line[frame == solid[ends] - solid[starts]]])
+
+
+def _within(positions: Array, starts: Array, ends: Array) -> Array:
+    """How many of the (sorted) positions lie in each range."""
+    return np.searchsorted(positions, ends) - np.searchsorted(positions, starts)
+
+
+def _starts_with_fence(codes: Array, starts: Array, ends: Array) -> Array:
+    fence: Array = (codes[starts] == ord("`")) & (ends - starts >= 3)
+    candidates = starts[fence]
+    fence[fence] = (codes[candidates + 1] == ord("`")) & (codes[candidates + 2] == ord("`"))
+    return fence
+
+
+def _fenced(texts: Texts, starts: Array, fence: Array) -> Array:
+    """Lines after an odd number of fences of their text."""
+    if not fence.any():
+        return np.zeros(len(starts), dtype=bool)
+    before = np.cumsum(fence) - fence
+    earlier = np.concatenate([[0], np.cumsum(texts.per_text(starts[fence]))])
+    text = np.searchsorted(texts.bounds, starts, side="right") - 1
+    return np.asarray((before - earlier[text]) % 2 == 1)
+
+
+@dataclass(frozen=True)
+class Lexicon:
+    """Hashes of the phrases by length and list, and which leading bits begin one."""
+
+    single: Array
+    double: Array
+    by_length: dict[int, dict[str, Array]]
+
+
+@lru_cache(maxsize=1)
+def _lexicon() -> Lexicon:
+    single, double = np.zeros((2, 1 << 16), dtype=bool)
+    lists: dict[int, dict[str, list[int]]] = {}
+    for name, phrases in PHRASES.items():
+        for phrase in phrases:
+            hashes = _hashes.__wrapped__(phrase)
+            length = len(hashes)
+            begin = _leading(_chain(hashes, np.array([0]), min(length, 2)))
+            (single if length == 1 else double)[begin] = True
+            chained = int(_chain(hashes, np.array([0]), length)[0])
+            lists.setdefault(length, {}).setdefault(name, []).append(chained)
+    return Lexicon(
+        single,
+        double,
+        {
+            length: {name: np.sort(np.array(known, dtype=np.uint64)) for name, known in of.items()}
+            for length, of in lists.items()
+        },
+    )
+
+
+def _leading(hashes: Array) -> Array:
+    return (hashes >> np.uint64(48)).view(np.int64)
+
+
+def _chain(hashes: Array, starts: Array, length: int) -> Array:
+    """The hash of the ``length`` tokens from each start."""
+    chained = hashes[starts]
+    for step in range(1, length):
+        chained = chained * np.uint64(FACTOR) + hashes[starts + step]
+    return chained
+
+
+def _count_phrases(texts: Texts) -> Mapping[str, Array]:
+    lexicon, hashes, text = _lexicon(), texts.hashes, texts.token_text
+    counts = {name: np.zeros(texts.count) for name in PHRASES}
+    pairs = hashes[:-1] * np.uint64(FACTOR) + hashes[1:]
+    single = np.flatnonzero(lexicon.single[_leading(hashes)])
+    double = np.flatnonzero(lexicon.double[_leading(pairs)])
+    for length, lists in lexicon.by_length.items():
+        starts = single if length == 1 else double[double + length <= len(text)]
+        starts = starts[text[starts + length - 1] == text[starts]]
+        chained = _chain(hashes, starts, length)
+        for name, known in lists.items():
+            found = starts[known[np.searchsorted(known[:-1], chained)] == chained]
+            if name == "flattery":
+                first = np.cumsum(texts.token_counts) - texts.token_counts
+                found = found[found - first[text[found]] < OPENING]
+            counts[name] += np.bincount(text[found], minlength=texts.count)
+    return counts
+
+
+def _share(part: Array, whole: Array) -> Array:
+    """``part / whole``, and 0 where there is no whole."""
+    return part / np.maximum(whole, 1)
+
+
+def _sentences(texts: Texts) -> Array:
+    positions, codes = texts.punctuation
+    mark = np.flatnonzero(_among(codes, TERMINATORS))
+    behind = positions[mark] + 1
+    closed = (texts.classes[behind] == SPACE) | _among(texts.codes[behind], CLOSING)
+    starts = texts.tokens[0]
+    begins = np.zeros(len(starts) + 1, dtype=bool)
+    for ends in (positions[mark[closed]], texts.marks(WIDE_TERMINATORS), texts.line_breaks):
+        begins[np.searchsorted(starts, ends)] = True
+    return texts.per_text(starts[begins[:-1]])
+
+
+def _type_token_ratio(texts: Texts) -> Array:
+    keys = texts.keys
+    distinct = np.zeros(len(keys) + 1, dtype=np.int64)
+    distinct[1:2] = 1
+    np.cumsum(keys[1:] != keys[:-1], out=distinct[2:])
+    distinct[2:] += 1
+    ends = np.concatenate([[0], np.cumsum(texts.token_counts)])
+    return _share(np.diff(distinct[ends]), texts.token_counts)
+
+
+def _urls(texts: Texts) -> Array:
+    """Tokens http and https before ``://``, and www before a dot and not after a slash."""
+    colons = texts.marks(":")
+    colons = colons[texts.codes[colons + 1] == ord("/")]
+    colons = colons[texts.codes[colons + 2] == ord("/")]
+    schemes = _ending_at(texts, colons, "http https")
+    sites = _ending_at(texts, texts.marks("."), "www")
+    sites = sites[texts.codes[sites - 1] != ord("/")]
+    return texts.per_text(schemes) + texts.per_text(sites)
+
+
+def _ending_at(texts: Texts, positions: Array, names: str) -> Array:
+    """Starts of the tokens in ``names`` that end at one of ``positions``."""
+    starts, ends = texts.tokens
+    if not len(ends) or not len(positions):
+        return positions[:0]
+    token = np.minimum(np.searchsorted(ends, positions), len(ends) - 1)
+    token = token[ends[token] == positions]
+    return np.asarray(starts[token[np.isin(texts.hashes[token], _hashes(names))]])
+
+
+@lru_cache(maxsize=2)
+def _hashes(text: str) -> Array:
+    return Texts(pa.array([text])).hashes
+
+
+def _spans(texts: Texts, name: str) -> Array:
+    """Marks inside lines, looked for only in texts that have their character."""
+    character, pattern = SPANS[name]
+    counts = np.zeros(texts.count, dtype=np.int64)
+    likely = np.flatnonzero(texts.per_text(texts.marks(character)))
+    if len(likely):
+        counts[likely] = pc.count_substring_regex(texts.texts.take(likely), pattern)
+    return counts
+
+
+def _code(texts: Texts) -> Array:
+    fences = texts.per_text(texts.lines.fences)
+    return (fences + 1) // 2 + _spans(texts, "code")
+
+
+def _average_word_length(texts: Texts) -> Array:
+    return _share(texts.word_characters, texts.per_text(texts.words[0]))
+
+
+def _script(texts: Texts, letter: int) -> Array:
+    counts = texts.class_counts
+    return _share(counts[:, letter], counts[:, LATIN : LETTER + 1].sum(axis=1))
+
+
+def _compression(texts: Texts) -> Array:
+    whole = [text.encode() for text in texts.texts.to_pylist()]
+    return np.array([len(zlib.compress(text)) / len(text) if text else 0.0 for text in whole])
+
+
+MARKDOWN: dict[str, Callable[[Texts], Array]] = {
+    "headings": lambda texts: texts.lines.headings(texts),
+    "bullets": lambda texts: texts.lines.bullets(texts),
+    "numbered": lambda texts: texts.lines.numbered(texts),
+    "code": _code,
+    "bold": lambda texts: _spans(texts, "bold"),
+    "tables": lambda texts: texts.lines.tables(texts),
+    "links": lambda texts: _spans(texts, "links"),
+}
+MEASURES: dict[str, Callable[[Texts], Array]] = {
+    "characters": lambda texts: texts.lengths,
+    "words": lambda texts: texts.per_text(texts.words[0]),
+    "sentences": _sentences,
+    "average_word_length": _average_word_length,
+    "type_token_ratio": _type_token_ratio,
+    **MARKDOWN,
+    "digits": lambda texts: texts.class_counts[:, DIGIT],
+    "punctuation": lambda texts: texts.class_counts[:, PUNCTUATION],
+    "urls": _urls,
+    "questions": lambda texts: texts.per_text(texts.marks("?？؟")),
+    "exclamations": lambda texts: texts.per_text(texts.marks("!！")),
+    "refusals": lambda texts: texts.phrases["refusals"],
+    "hedges": lambda texts: texts.phrases["hedges"],
+    "first_person": lambda texts: texts.phrases["first_person"],
+    "flattery": lambda texts: texts.phrases["flattery"],
+    "latin": lambda texts: _script(texts, LATIN),
+    "cjk": lambda texts: _script(texts, CJK),
+    "cyrillic": lambda texts: _script(texts, CYRILLIC),
+    "arabic": lambda texts: _script(texts, ARABIC),
+    "other_script": lambda texts: _script(texts, LETTER),
+    "compression": _compression,
+}
+
+
+def measure_texts(texts: pa.Array, measures: Sequence[str]) -> dict[str, Array]:
+    """Each measure of each text, as float64; ``overlap`` is left out."""
+    return measure_sides([texts], measures)[0]
+
+
+def measure_sides(sides: Sequence[pa.Array], measures: Sequence[str]) -> list[dict[str, Array]]:
+    """Each measure of each text of each side; ``overlap`` of each side with the first one."""
+    texts = [pc.fill_null(side, "") for side in sides]
+    count = len(texts[0])
+    whole = [{name: np.zeros(count) for name in measures} for _ in texts]
+    for start, stop in _blocks(texts):
+        block = [side.slice(start, stop - start) for side in texts]
+        for side, measured in zip(whole, _measure_block(block, measures), strict=True):
+            for name, values in measured.items():
+                side[name][start:stop] = values
+    return whole
+
+
+def _blocks(sides: Sequence[pa.Array]) -> Iterator[tuple[int, int]]:
+    """Ranges of rows with so many characters (or one row) that a call of numpy costs little."""
+    size = sum(pc.binary_length(side).to_numpy().astype(np.int64) for side in sides)
+    ends = np.cumsum(size)
+    start = 0
+    while start < len(ends):
+        before = int(ends[start - 1]) if start else 0
+        stop = int(np.searchsorted(ends, before + BLOCK_CHARACTERS, side="right"))
+        stop = max(start + 1, min(stop, start + BLOCK_TEXTS // len(sides)))
+        yield start, stop
+        start = stop
+
+
+def _measure_block(sides: Sequence[pa.Array], measures: Sequence[str]) -> list[dict[str, Array]]:
+    texts, rows = Texts(pa.concat_arrays(sides)), len(sides[0])
+    values = {name: MEASURES[name](texts) for name in measures if name in MEASURES}
+    if "markdown" in measures:
+        marks = [
+            values[name] if name in values else count(texts) for name, count in MARKDOWN.items()
+        ]
+        values["markdown"] = np.sum(marks, axis=0)
+    parts = [
+        {name: column[side * rows : (side + 1) * rows] for name, column in values.items()}
+        for side in range(len(sides))
+    ]
+    if "overlap" in measures:
+        for side in range(1, len(sides)):
+            parts[side]["overlap"] = _overlap(texts, rows, side)
+    return parts
+
+
+def _overlap(texts: Texts, rows: int, side: int) -> Array:
+    """Share of the tokens of each text of a side that the text of the same row on side 0 has."""
+    ends = np.concatenate([[0], np.cumsum(texts.token_counts)])
+    asked = texts.keys[: ends[rows]]
+    given = texts.keys[ends[side * rows] : ends[(side + 1) * rows]]
+    given = given - np.uint64(side * rows << TEXT_BITS)
+    known = np.append(asked, ~np.uint64(0))
+    seen = given[known[np.searchsorted(asked, given)] == given]
+    counts = np.bincount((seen >> np.uint64(TEXT_BITS)).astype(np.int64), minlength=rows)
+    return _share(counts, texts.token_counts[side * rows : (side + 1) * rows])
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Row-wise: the measures of a batch's texts, given by ``columns`` (name, side, measure)."""
+
+    responses: tuple[str, ...]
+    measures: tuple[str, ...]
+    columns: tuple[tuple[str, str, str], ...]
+
+    def __call__(self, batch: pa.RecordBatch) -> dict[str, Array]:
+        names = ("prompt", *self.responses)
+        sides = measure_sides([text_of(batch.column(name)) for name in names], self.measures)
+        measured = dict(zip(names, sides, strict=True))
+        return {column: self._value(measured, side, name) for column, side, name in self.columns}
+
+    def _value(self, measured: dict[str, dict[str, Array]], side: str, name: str) -> Array:
+        if side == "difference":
+            return measured["chosen"][name] - measured["rejected"][name]
+        return measured[side][name]

@@ -1,0 +1,266 @@
+"""A reward model that is a table of scores."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from rmplug import DataError, RewardModel, notice, text_of
+from rmplug.conversations import MISSING, BadRow, Text, find, shown, split_response, text_from
+from rmplug.errors import did_you_mean, some
+
+from ._fields import identifier, need, number
+from ._pairs import written
+from ._reading import Complaints, Source
+from ._rows import Row, Unreadable
+
+MOST_MODELS = 20
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """How responses are found, and what happens when there is no score or more than one."""
+
+    by: str = "auto"
+    missing: str = "error"
+    duplicates: str = "error"
+
+
+@dataclass
+class Scores:
+    """Scores by key; of keys with different scores, all of them."""
+
+    single: dict[Any, float] = field(default_factory=dict)
+    several: dict[Any, list[float]] = field(default_factory=dict)
+
+    def add(self, key: Any, score: float) -> None:
+        known = self.single.setdefault(key, score)
+        if key in self.several:
+            self.several[key].append(score)
+        elif known != score and not (np.isnan(known) and np.isnan(score)):
+            self.several[key] = [known, score]
+
+    def mean(self) -> None:
+        """Replace different scores of a key by their mean."""
+        for key, scores in self.several.items():
+            self.single[key] = float(np.mean(scores))
+        self.several.clear()
+
+
+class RecordedScores(RewardModel):
+    """Looks scores up."""
+
+    def __init__(self, lookup: Lookup, ids: Scores, texts: Scores, models: Sequence[str]) -> None:
+        self.lookup = lookup
+        self.ids = ids
+        self.texts = texts
+        self.models = tuple(models)
+
+    def score(self, responses: pa.RecordBatch) -> np.ndarray:
+        """Scores of shape (rows,)."""
+        ids = responses.column("id").to_pylist()
+        found: list[float | None] = [None] * len(ids)
+        if self.lookup.by != "text":
+            found = [self.ids.single.get(name) for name in ids]
+            self._check_single(self.ids, ids, ids)
+        if self.lookup.by != "id" and None in found:
+            self._by_text(responses, ids, found)
+        absent = np.array([score is None for score in found], dtype=bool)
+        scores = np.array([np.nan if score is None else score for score in found], dtype=np.float64)
+        names = responses.column("id")
+        self._handle_missing(names.filter(absent).to_pylist())
+        empty = names.filter(np.isnan(scores) & ~absent).to_pylist()
+        notice("recorded score is null or NaN", empty)
+        return scores
+
+    def _by_text(
+        self, responses: pa.RecordBatch, ids: Sequence[str], found: list[float | None]
+    ) -> None:
+        """Fill in what the ids did not find."""
+        rows = [row for row, score in enumerate(found) if score is None]
+        part = responses.take(pa.array(rows, pa.int64()))
+        prompts, texts = (text_of(part.column(name)).to_pylist() for name in ("prompt", "response"))
+        keys = [text_key(*pair) for pair in zip(prompts, texts, strict=True)]
+        self._check_single(self.texts, keys, [ids[row] for row in rows])
+        for row, key in zip(rows, keys, strict=True):
+            found[row] = self.texts.single.get(key)
+
+    def _check_single(self, scores: Scores, keys: Sequence[Any], ids: Sequence[str]) -> None:
+        if not scores.several or self.lookup.duplicates == "first":
+            return
+        unclear = [(key, n) for key, n in zip(keys, ids, strict=True) if key in scores.several]
+        if not unclear:
+            return
+        first = ", ".join(f"{score:g}" for score in scores.several[unclear[0][0]][:5])
+        advice = (
+            f"choose a model, one of {some(self.models)}"
+            if len(self.models) > 1
+            else "narrow the rows with where"
+        )
+        raise DataError(
+            f"{len(unclear)} responses have different recorded scores "
+            f"({some(name for _, name in unclear)}; the first has {first}): {advice}, "
+            "or set duplicates: mean or first"
+        )
+
+    def _handle_missing(self, ids: Sequence[str]) -> None:
+        if not ids:
+            return
+        if self.lookup.missing == "error":
+            raise DataError(
+                f"{len(ids)} responses have no recorded score ({some(ids)}); "
+                "set missing: nan to go on without, or filter the data first"
+            )
+        notice("no recorded score", ids)
+
+
+def text_key(prompt: str | None, response: str | None) -> bytes:
+    """A 16-byte hash of a prompt's and a response's text."""
+    text = f"{prompt or ''}\x1d{response or ''}"
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
+def plain(text: Text) -> str:
+    """A text's contents, a blank line between messages."""
+    return text if isinstance(text, str) else "\n\n".join(turn["content"] for turn in text)
+
+
+class Reader:
+    """Takes the scores of the wanted rows."""
+
+    def __init__(
+        self,
+        lookup: Lookup,
+        fields: Mapping[str, Any],
+        sides: Mapping[str, Sequence[Any]],
+        wanted: Mapping[str, Sequence[Any]],
+        form: str,
+    ) -> None:
+        self.lookup = lookup
+        self.fields = fields
+        self.sides = {written(value): side for side in sides for value in sides[side]}
+        self.wanted = {path: {written(value) for value in wanted[path]} for path in wanted}
+        self.form = form
+        self.ids, self.texts = Scores(), Scores()
+        self.models: dict[str, None] = {}
+        self.met: dict[str, dict[str, None]] = {path: {} for path in wanted}
+        self.taken = 0
+
+    def take(self, row: Row) -> None:
+        """Record a row's score under its id and its texts."""
+        if not self._is_wanted(row):
+            return
+        self.taken += 1
+        if self.fields["chosen"] or self.fields["rejected"]:
+            name = self._id(row)
+            for side in ("chosen", "rejected"):
+                if self.fields[side]:
+                    self.ids.add(f"{name}/{side}", self._score(row, self.fields[side]))
+            return
+        score = self._score(row, self.fields["score"])
+        if self.lookup.by != "text":
+            self._take_id(row, score)
+        if self.lookup.by != "id":
+            self._take_text(row, score)
+
+    def _is_wanted(self, row: Row) -> bool:
+        for path, values in self.wanted.items():
+            value = written(need(row.value, path))
+            if value not in values:
+                if len(self.met[path]) < MOST_MODELS:
+                    self.met[path][value] = None
+                return False
+        model = find(row.value, self.fields["model"] or "model")
+        if isinstance(model, str) and len(self.models) < MOST_MODELS:
+            self.models[model] = None
+        return True
+
+    def _score(self, row: Row, path: str) -> float:
+        value = need(row.value, path)
+        if isinstance(value, list) and len(value) != 1:
+            raise BadRow(
+                f"{path} is a list of {len(value)} numbers", f"name one of them, such as {path}.0"
+            )
+        score = number(value, path)
+        return float("nan") if score is None else score
+
+    def _id(self, row: Row) -> str:
+        return identifier(need(row.value, self.fields["id"] or "id"), "id")
+
+    def _take_id(self, row: Row, score: float) -> None:
+        must = self.lookup.by == "id" or self.fields["id"] or self.fields["side"]
+        if not must and "id" not in row.value:
+            return
+        name = self._id(row)
+        if self.fields["side"]:
+            value = need(row.value, self.fields["side"])
+            side = self.sides.get(written(value))
+            if side is None:
+                raise BadRow("an unknown side", f"{shown(value)}; say what it means with sides")
+            name = f"{name}/{side}"
+        self.ids.add(name, score)
+
+    def _take_text(self, row: Row, score: float) -> None:
+        prompt, response = (self._text(row, name) for name in ("prompt", "response"))
+        if response is None:
+            return
+        prompt, response = split_response(prompt, response)
+        self.texts.add(text_key(plain(prompt), plain(response)), score)
+
+    def _text(self, row: Row, name: str) -> Text | None:
+        path = self.fields[name]
+        value = need(row.value, path or name) if path or self.lookup.by == "text" else MISSING
+        if value is MISSING:
+            value = row.value.get(name, MISSING)
+        return None if value is MISSING else text_from(value, name, self.form)
+
+    def finish(self) -> RewardModel:
+        """The model; at least one row must have been wanted."""
+        if not self.taken:
+            path, met = next((path, met) for path, met in self.met.items() if met)
+            asked = ", ".join(sorted(self.wanted[path]))
+            raise DataError(
+                f"no row has {path}: {asked}{did_you_mean(asked, met)}; found: {some(met, 10)}"
+            )
+        if not self.ids.single and not self.texts.single:
+            raise DataError(
+                "the recorded scores have neither an id nor prompt and response; "
+                "say where they stand with fields: {id: NAME}"
+            )
+        if self.lookup.duplicates == "mean":
+            self.ids.mean()
+            self.texts.mean()
+        return RecordedScores(self.lookup, self.ids, self.texts, list(self.models))
+
+
+def load_scores(
+    source: Source,
+    lookup: Lookup,
+    fields: Mapping[str, Any],
+    sides: Mapping[str, Sequence[Any]],
+    wanted: Mapping[str, Sequence[Any]],
+    form: str,
+) -> RewardModel:
+    """The scores of a file as a reward model."""
+    reader = Reader(lookup, fields, sides, wanted, form)
+    complaints = Complaints(source.bad_rows, "say where it stands with fields: {score: NAME, ...}")
+    for record in source.records():
+        if isinstance(record, Unreadable):
+            complaints.unreadable(record)
+        else:
+            complaints.parsed_row(record, _fault(reader, record))
+    complaints.finish(source.files)
+    return reader.finish()
+
+
+def _fault(reader: Reader, row: Row) -> BadRow | None:
+    try:
+        reader.take(row)
+    except BadRow as fault:
+        return fault
+    return None

@@ -1,0 +1,260 @@
+"""Rows of files as responses: one each, lists of candidates, or one row per rating."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from rmplug import notice
+from rmplug.conversations import MISSING, BadRow, Text, find, split_response, text_from
+
+from ._fields import Columns, flatten, need, number
+from ._pairs import Located
+from ._reading import (
+    AS_TEXT,
+    BATCH_ROWS,
+    Complaints,
+    Entry,
+    Layout,
+    Source,
+    build,
+)
+from ._rows import Row, Unreadable
+
+OPTIONAL = ("group", "label", "model", "subset")
+TEXTS = ("prompt", "response")
+CORE = ("id", *TEXTS, *OPTIONAL)
+
+
+class Ratings:
+    """Where the ratings of a row stand: in a mapping, or in columns of their own."""
+
+    def __init__(self, where: str | Sequence[str] | Mapping[str, str] | None) -> None:
+        self.mapping = where if isinstance(where, str) else None
+        if isinstance(where, Mapping):
+            self.columns = dict(where)
+        else:
+            self.columns = {} if isinstance(where, str | None) else {n: n for n in where}
+
+    def of(self, row: Row) -> dict[str, Any]:
+        """``ratings.<attribute>`` of a row, numbers or missing."""
+        if self.mapping is not None:
+            return self._checked(_scores(need(row.value, self.mapping), self.mapping))
+        if self.columns:
+            return self._checked({name: need(row.value, at) for name, at in self.columns.items()})
+        value = row.value.get("ratings")
+        if value is not None:
+            return self._checked(_scores(value, "ratings"))
+        prefix = "ratings."
+        return self._checked(
+            {n.removeprefix(prefix): v for n, v in row.value.items() if n.startswith(prefix)}
+        )
+
+    def taken(self) -> frozenset[str]:
+        """The names that must not be given a second time."""
+        return frozenset(self.columns.values() or {self.mapping or "ratings"})
+
+    def _checked(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            f"ratings.{name}": number(value, f"ratings.{name}")
+            for name, value in flatten(values).items()
+        }
+
+
+def _scores(value: Any, path: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise BadRow(f"{path} is not a mapping of attributes to numbers")
+    return value
+
+
+class ResponseRows(Layout):
+    """One row of a file gives one response."""
+
+    def __init__(self, fields: Mapping[str, str | None], form: str, ratings: Ratings) -> None:
+        self.located = Located(fields, form)
+        self.ratings = ratings
+        self.located.taken |= ratings.taken()
+
+    def __call__(self, row: Row) -> Sequence[Entry]:
+        located = self.located
+        response = located.text(row, "response")
+        prompt, response = split_response(located.prompt(row), response)
+        core = {"id": located.id(row), "prompt": prompt, "response": response}
+        further = located.optional(row, OPTIONAL) | self.ratings.of(row)
+        return [(core, further | located.further(row, CORE))]
+
+
+class CandidateRows(Layout):
+    """One row of a file has several responses to one prompt; each gives a row ``<id>/<place>``."""
+
+    def __init__(
+        self,
+        fields: Mapping[str, str | None],
+        form: str,
+        responses: Sequence[str],
+        details: Mapping[str, str | None],
+    ) -> None:
+        self.located = Located(fields, form)
+        self.located.taken |= frozenset(responses)
+        self.responses = responses
+        self.details = {name: path for name, path in details.items() if path}
+        self.text = self.details.pop("text", None)
+        self.best = self.details.pop("best", None)
+
+    def __call__(self, row: Row) -> Sequence[Entry]:
+        located = self.located
+        items = list(self._items(row))
+        prompt = located.prompt(row)
+        shared = located.optional(row, OPTIONAL) | located.further(row, (*CORE, "rank", "score"))
+        name = located.id(row)
+        details = self._details(row, [item for _, item in items])
+        entries = []
+        for place, (rank, item) in enumerate(items):
+            asked, response = split_response(prompt, self._text(item))
+            core = {"id": f"{name}/{place}", "prompt": asked, "response": response}
+            own = {"rank": rank} if len(self.responses) > 1 else {}
+            entries.append((core, shared | own | self._rest(item) | details[place]))
+        return entries
+
+    def _items(self, row: Row) -> Iterator[tuple[int, Any]]:
+        """The candidates, each with the place of the column it comes from."""
+        for rank, path in enumerate(self.responses):
+            value = need(row.value, path)
+            several = isinstance(value, list) and not is_messages(value)
+            yield from ((rank, item) for item in (value if several else [value]))
+
+    def _text(self, item: Any) -> Text:
+        if self.text is not None and isinstance(item, dict):
+            item = need(item, self.text)
+        return text_from(item, "response", self.located.form)
+
+    def _rest(self, item: Any) -> dict[str, Any]:
+        """What else a candidate that is a mapping has, as ``response.<name>``."""
+        if self.text is None or not isinstance(item, dict):
+            return {}
+        taken = {self.text, *self.details.values()}
+        return {f"response.{n}": v for n, v in flatten(item).items() if n not in taken}
+
+    def _details(self, row: Row, items: Sequence[Any]) -> list[dict[str, Any]]:
+        """Rank, score, label and model of each candidate, from itself or from a list beside."""
+        found: list[dict[str, Any]] = [{} for _ in items]
+        for name, path in self.details.items():
+            for own, value in zip(found, self._values(row, items, path), strict=True):
+                own[name] = number(value, name) if name in ("rank", "score") else value
+        if self.best is not None:
+            best = self._best(row, len(items))
+            for place, own in enumerate(found):
+                own["rank"] = 0.0 if place == best else 1.0
+        return found
+
+    def _values(self, row: Row, items: Sequence[Any], path: str) -> Sequence[Any]:
+        own = [find(item, path) if isinstance(item, dict) else MISSING for item in items]
+        if any(value is not MISSING for value in own):
+            return [None if value is MISSING else value for value in own]
+        values = need(row.value, path)
+        if not isinstance(values, list):
+            raise BadRow(f"{path} is not a list with a value for each response")
+        if len(values) != len(items):
+            raise BadRow(
+                f"{path} does not fit the responses", f"{len(values)} for {len(items)} responses"
+            )
+        return values
+
+    def _best(self, row: Row, count: int) -> int:
+        assert self.best is not None
+        value = number(need(row.value, self.best), self.best)
+        if value is None or value != int(value) or not 0 <= value < count:
+            raise BadRow(
+                f"{self.best} is not the place of a response", f"{value} of {count}, from 0"
+            )
+        return int(value)
+
+
+def is_messages(value: list[Any]) -> bool:
+    """Whether a list is one conversation rather than a list of responses."""
+    return bool(value) and all(
+        isinstance(item, dict) and ("role" in item or "from" in item) for item in value
+    )
+
+
+class LongRatings:
+    """One row per response and attribute: gathered, in memory, into one row per response.
+
+    Rows belong together by the id where the spec names one, else by their texts. Repeated ratings
+    of one attribute are averaged, and noticed.
+    """
+
+    def __init__(
+        self, fields: Mapping[str, str | None], form: str, attribute: str, rating: str
+    ) -> None:
+        self.rows = ResponseRows(fields, form, Ratings(None))
+        self.rows.located.taken |= {attribute, rating}
+        self.by_id = bool(fields.get("id"))
+        self.attribute, self.rating = attribute, rating
+        self.entries: dict[str, Entry] = {}
+        self.ratings: dict[str, dict[str, list[float]]] = {}
+        self.typed = True
+
+    def take(self, row: Row) -> None:
+        """Add one rating."""
+        attribute = need(row.value, self.attribute)
+        value = number(need(row.value, self.rating), "rating")
+        if not isinstance(attribute, str) or not attribute:
+            raise BadRow("an attribute is not text")
+        ((core, further),) = self.rows(row)
+        self.typed = self.typed and row.typed
+        texts = repr((core["prompt"], core["response"], further.get("model")))
+        key = core["id"] if self.by_id else texts
+        known = self.entries.setdefault(key, (core, further))
+        if self.by_id and any(known[0][name] != core[name] for name in TEXTS):
+            raise BadRow("other texts than an earlier row of the same id", core["id"])
+        given = self.ratings.setdefault(key, {}).setdefault(attribute, [])
+        if value is not None:
+            given.append(value)
+
+    def tables(self) -> Iterator[pa.Table]:
+        """The responses, each with ``ratings.<attribute>`` columns."""
+        entries = [
+            (core, further | self._means(key)) for key, (core, further) in self.entries.items()
+        ]
+        columns = Columns(AS_TEXT)
+        for _, further in entries:
+            columns.learn(further, self.typed)
+        repeated = [
+            self.entries[key][0]["id"]
+            for key, given in self.ratings.items()
+            if any(len(values) > 1 for values in given.values())
+        ]
+        notice("several ratings of one attribute, averaged", repeated, "changed")
+        for start in range(0, max(1, len(entries)), BATCH_ROWS):
+            yield build(entries[start : start + BATCH_ROWS], TEXTS, columns)
+
+    def _means(self, key: str) -> dict[str, float | None]:
+        return {
+            f"ratings.{name}": sum(values) / len(values) if values else None
+            for name, values in self.ratings[key].items()
+        }
+
+
+def long_tables(source: Source, ratings: LongRatings, hint: str) -> Iterator[pa.Table]:
+    """The responses of a file with one row per rating."""
+    complaints = Complaints(source.bad_rows, hint)
+    for record in source.records():
+        if isinstance(record, Unreadable):
+            complaints.unreadable(record)
+            continue
+        complaints.parsed_row(record, _fault(ratings, record))
+        if complaints.usable == source.limit:
+            break
+    complaints.finish(source.files)
+    yield from ratings.tables()
+
+
+def _fault(ratings: LongRatings, row: Row) -> BadRow | None:
+    try:
+        ratings.take(row)
+    except BadRow as fault:
+        return fault
+    return None

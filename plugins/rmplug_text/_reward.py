@@ -1,0 +1,123 @@
+"""Asking a reward model about the rows of a batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+
+from rmplug import DataError, RewardModel, notice
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+PLAIN = "reward"
+UNSCORED = "score is not a finite number"
+
+
+@dataclass(frozen=True)
+class ScoreResponses:
+    """Row-wise: the scores of responses."""
+
+    on_missing: str
+
+    def __call__(self, model: RewardModel, batch: pa.RecordBatch) -> dict[str, Array]:
+        scores = scores_of(model, batch, self.on_missing)
+        return {named(PLAIN, name): scores[:, place] for place, name in enumerate(model.outputs)}
+
+
+@dataclass(frozen=True)
+class ScorePairs:
+    """Row-wise: the scores of both responses of pairs, and what follows from them."""
+
+    on_missing: str
+
+    def __call__(self, model: RewardModel, batch: pa.RecordBatch) -> dict[str, Array]:
+        margins = model.compare(batch)
+        if margins is not None:
+            return preferred(checked(model, margins, batch, self.on_missing, "compare"))
+        scores = scores_of(model, responses_of(batch), self.on_missing)
+        chosen, rejected = scores[: batch.num_rows], scores[batch.num_rows :]
+        return {
+            named(name, output): values
+            for place, output in enumerate(model.outputs)
+            for name, values in compared(chosen[:, place], rejected[:, place]).items()
+        }
+
+
+def named(column: str, output: str) -> str:
+    """The column of an output; one called ``reward`` is the plain one."""
+    return column if output == PLAIN else f"{column}.{output}"
+
+
+def compared(chosen: Array, rejected: Array) -> dict[str, Array]:
+    """Scores, and what follows from their difference."""
+    with np.errstate(invalid="ignore"):
+        margin = chosen - rejected
+    return {"chosen": chosen, "rejected": rejected, **preferred(margin)}
+
+
+def preferred(margin: Array) -> dict[str, Array]:
+    """Margin, probability and loss (Bradley and Terry, 1952); exact for large margins."""
+    with np.errstate(invalid="ignore"):
+        loss = np.logaddexp(0.0, -margin)
+    return {"margin": margin, "probability": np.exp(-loss), "loss": loss}
+
+
+def responses_of(pairs: pa.RecordBatch) -> pa.RecordBatch:
+    """All chosen responses, then all rejected ones, each with the other columns of its pair."""
+    ids = pairs.column("id").to_pylist()
+    columns = {
+        "id": pa.array(
+            [f"{id}/{side}" for side in ("chosen", "rejected") for id in ids], pa.string()
+        )
+    }
+    for name in pairs.schema.names:
+        if name not in ("id", "chosen", "rejected", "response"):
+            columns[name] = pa.concat_arrays([pairs.column(name)] * 2)
+    columns["response"] = pa.concat_arrays([pairs.column("chosen"), pairs.column("rejected")])
+    return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
+
+
+def scores_of(model: RewardModel, responses: pa.RecordBatch, on_missing: str) -> Array:
+    """The model's scores, of shape (rows, outputs); what is not finite is refused or counted."""
+    rows, width = responses.num_rows, len(model.outputs)
+    if not rows:
+        return np.zeros((0, width))
+    found = checked(model, model.score(responses), responses, on_missing, "score")
+    return found.reshape(rows, width)
+
+
+def checked(
+    model: RewardModel, found: Any, asked: pa.RecordBatch, on_missing: str, method: str
+) -> Array:
+    """What a model gave as finite float64, of the shape that it must have."""
+    scores = np.asarray(found)
+    rows, width = asked.num_rows, len(model.outputs) if method == "score" else 1
+    shapes = [(rows, width)] if width > 1 else [(rows,), (rows, 1)]
+    if scores.shape not in shapes or scores.dtype.kind not in "fiu":
+        what = "responses" if method == "score" else "pairs"
+        raise DataError(
+            f"{type(model).__name__}.{method} gave {scores.dtype} of shape {scores.shape} for "
+            f"{rows} {what}; with the outputs {', '.join(model.outputs)} it must give numbers of "
+            f"shape {' or '.join(str(shape) for shape in shapes)}"
+        )
+    scores = scores.astype(np.float64)
+    _check_finite(scores.reshape(rows, width), asked, on_missing)
+    return scores if width > 1 else scores.reshape(rows)
+
+
+def _check_finite(scores: Array, asked: pa.RecordBatch, on_missing: str) -> None:
+    odd = np.flatnonzero(~np.isfinite(scores).all(axis=1))
+    if not len(odd):
+        return
+    ids = asked.column("id").take(pa.array(odd)).to_pylist()
+    if on_missing == "keep":
+        notice(UNSCORED, ids)
+        return
+    what = "responses" if "response" in asked.schema.names else "pairs"
+    shown = ", ".join(ids[:5]) + (f" and {len(ids) - 5} more" if len(ids) > 5 else "")
+    raise DataError(
+        f"the model gave no finite score for {len(ids)} of {asked.num_rows} {what} "
+        f"({shown}); set on_missing: keep to go on with what is missing"
+    )

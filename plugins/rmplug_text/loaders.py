@@ -1,0 +1,379 @@
+"""Loaders that need no model library: preference files, a generator, and recorded scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from rmplug import (
+    Artifact,
+    DatasetLoader,
+    InputPaths,
+    ModelLoader,
+    Pairs,
+    Responses,
+    RewardModel,
+)
+
+Format = Literal["auto", "json", "jsonl", "csv", "tsv", "parquet"]
+Form = Literal["auto", "text", "messages", "transcript"]
+Scalar = str | int | float | bool | None
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list | tuple | set) else (value,)
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
+Values = Annotated[tuple[Scalar, ...], BeforeValidator(_as_tuple)]
+
+
+class Fields(BaseModel):
+    """Where things stand in a row: names of columns; dots reach into nested ones
+    (``meta.question``, ``answers.0.text``)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    id: str | None = None
+    """The row's id. Unless named: ``id`` where a row has it, else ``<file name>:<row number>``."""
+    group: str | None = None
+    """What belongs together in resampling. Unless named: ``group``, else a hash of the prompt."""
+    subset: str | None = None
+    """The slice that results are split by. Unless named: ``subset`` where a row has it."""
+    prompt: str | None = None
+    """The prompt. Unless named: ``prompt``; not needed where responses are whole conversations."""
+
+
+class PairFields(Fields):
+    """Where the parts of a pair stand."""
+
+    chosen: str | None = None
+    """The preferred response. Unless named: ``chosen``."""
+    rejected: str | None = None
+    """The other response. Unless named: ``rejected``."""
+    margin: str | None = None
+    """How strong the preference is, a number. Unless named: ``margin`` where a row has it."""
+    weight: str | None = None
+    """How much the row counts, a number. Unless named: ``weight`` where a row has it."""
+
+
+class ABFields(Fields):
+    """Where the parts of a comparison stand."""
+
+    response_a: str | None = None
+    """The first response. Unless named: ``response_a``."""
+    response_b: str | None = None
+    """The second response. Unless named: ``response_b``."""
+    label: str | None = None
+    """Which of them was preferred. Unless named: ``label``."""
+    margin: str | None = None
+    """How strong the preference is, a number. Unless named: ``margin`` where a row has it."""
+    weight: str | None = None
+    """How much the row counts, a number. Unless named: ``weight`` where a row has it."""
+
+
+class ResponseFields(Fields):
+    """Where the parts of a response stand."""
+
+    response: str | None = None
+    """The response. Unless named: ``response``."""
+    label: str | None = None
+    """Whether it is right or acceptable. Unless named: ``label`` where a row has it."""
+    model: str | None = None
+    """What wrote or scored it. Unless named: ``model`` where a row has it."""
+
+
+class Candidates(BaseModel):
+    """Where several responses to one prompt stand, and what is known about each.
+
+    ``rank``, ``score``, ``label`` and ``model`` name either a field of each response or a list
+    beside the responses with one value for each.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    responses: Names = ("responses",)
+    """The column with the list of responses; or several columns, lists or single texts, from best
+    to worst: their place becomes the ``rank`` (``[chosen, rejected]``)."""
+    text: str | None = None
+    """The response's text, where each response is a mapping."""
+    rank: str | None = None
+    """Its rank, smaller is better."""
+    best: str | None = None
+    """The column with the place of the best response, from 0: it gets ``rank`` 0, others 1."""
+    score: str | None = None
+    """A number given to it."""
+    label: str | None = None
+    """Whether it is right or acceptable."""
+    model: str | None = None
+    """What wrote it."""
+
+
+class LongRatings(BaseModel):
+    """Ratings with one row per response and attribute."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    attribute: str
+    """The column with the attribute's name."""
+    rating: str
+    """The column with the number, which may be missing."""
+
+
+class Labels(BaseModel):
+    """Which values of the label mean what; each one value or several."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    A: Values = ("A",)
+    """The first response was preferred."""
+    B: Values = ("B",)
+    """The second response was preferred."""
+    tie: Values = ("tie",)
+    """Neither was."""
+    none: Values = (None,)
+    """There is no verdict; an empty text counts as null."""
+
+
+class FileLoader(DatasetLoader):
+    """What the loaders of files share."""
+
+    path: InputPaths
+    """The file, files or pattern: JSON (an array of rows, or an object of columns), JSON Lines,
+    CSV, TSV or Parquet, gzip or not; text is UTF-8."""
+    format: Format = "auto"
+    """How the files are written; ``auto`` looks at the ending and the first bytes."""
+    form: Form = "auto"
+    """How texts are given: plain ``text``, chat ``messages`` (``role`` and ``content``, or ``from``
+    and ``value``; also as JSON within a text), a ``transcript`` with ``Human:`` and ``Assistant:``
+    after blank lines; ``auto`` takes lists as messages, and texts that begin with a blank line and
+    ``Human:`` as transcripts."""
+    bad_rows: Literal["error", "drop"] = "error"
+    """What to do with rows that cannot be read, such as broken JSON or a response that is no text:
+    stop and name them, or leave them out and count them."""
+    limit: int | None = Field(default=None, ge=1)
+    """Read only the first rows that are usable, this many."""
+
+
+class PairsFile(FileLoader):
+    """Loads preference pairs from files of any column names.
+
+    Gives ``id``, ``group``, ``prompt``, ``chosen``, ``rejected`` and every further column: nested
+    mappings become dotted columns (``meta.group``), lists and mixed values JSON text. ``chosen``
+    and ``rejected`` may be whole conversations: the prompt is then what both begin with.
+    """
+
+    kind = "pairs-file"
+
+    fields: PairFields = Field(default_factory=PairFields)
+    """Where the parts of a pair stand, by the names of columns."""
+
+    def load(self) -> Pairs:
+        from ._pairs import TEXTS, PairRows
+        from ._reading import Source, tables
+
+        source = Source(self.path, self.format, self.bad_rows, self.limit)
+        layout = PairRows(self.fields.model_dump(), self.form)
+        hint = "say where it stands with fields: {chosen: NAME, ...}"
+        return Pairs.stream(tables(source, layout, TEXTS, hint))
+
+
+class ResponsesFile(FileLoader):
+    """Loads responses, with labels, ratings or ranks, from files of any column names.
+
+    Gives ``id``, ``group``, ``prompt``, ``response``, where known ``label``, ``model``, ``subset``,
+    ``ratings.<attribute>`` (numbers, missing allowed), ``rank`` (smaller is better), ``score``, and
+    every further column. A row with several responses (``candidates``) gives one row for each, with
+    the id ``<id>/<place>`` and the same group; other fields of a response are ``response.<name>``.
+    """
+
+    kind = "responses-file"
+
+    fields: ResponseFields = Field(default_factory=ResponseFields)
+    """Where the parts of a response stand, by the names of columns."""
+    ratings: str | tuple[str, ...] | dict[str, str] | None = None
+    """Where ratings stand: the column with a mapping of attributes to numbers, a list of columns,
+    or attributes with the column of each. Unless given: ``ratings`` where a row has it."""
+    long: LongRatings | None = None
+    """For files with one row per response and attribute: which columns hold attribute and rating.
+    Rows with the same ``fields.id`` (or, without one, the same texts) are one response, repeated
+    ratings are averaged and counted; the whole file is held in memory."""
+    candidates: Candidates | None = None
+    """For files with several responses in a row: where they stand."""
+
+    def load(self) -> Responses:
+        from . import _responses as kitchen
+        from ._reading import Source, tables
+
+        source = Source(self.path, self.format, self.bad_rows, self.limit)
+        fields = self.fields.model_dump()
+        hint = "say where it stands with fields: {response: NAME, ...}"
+        if self.long is not None:
+            ratings = kitchen.LongRatings(fields, self.form, self.long.attribute, self.long.rating)
+            return Responses.stream(kitchen.long_tables(source, ratings, hint))
+        if self.candidates is not None:
+            details = self.candidates.model_dump(exclude={"responses"})
+            names = self.candidates.responses
+            several = kitchen.CandidateRows(fields, self.form, names, details)
+            hint = "say where it stands with candidates: {responses: NAME, ...}"
+            return Responses.stream(tables(source, several, kitchen.TEXTS, hint))
+        single = kitchen.ResponseRows(fields, self.form, kitchen.Ratings(self.ratings))
+        return Responses.stream(tables(source, single, kitchen.TEXTS, hint))
+
+
+class ABFile(FileLoader):
+    """Loads comparisons of two responses, A and B, with ties, as preference pairs.
+
+    Gives pairs with every further column, ``label`` (``A``, ``B`` or ``tie``: the verdict) and
+    ``position`` (``A`` or ``B``: which response is the chosen one here). Columns such as
+    ``model_a`` keep their meaning: they speak of the first response. Rows without a verdict are
+    left out and counted.
+    """
+
+    kind = "ab-file"
+
+    fields: ABFields = Field(default_factory=ABFields)
+    """Where the parts of a comparison stand, by the names of columns."""
+    labels: Labels = Field(default_factory=Labels)
+    """Which labels mean A, B, a tie or no verdict, such as ``{A: 1, B: 2, tie: 0}``."""
+    ties: Literal["drop", "half", "both"] = "drop"
+    """What a tie gives. ``drop``: nothing; it is left out and counted. ``both``: two pairs,
+    ``<id>/a`` with A chosen and ``<id>/b`` with B chosen. ``half``: the same two pairs, each with
+    half the ``weight``, so that a tie counts as much as any other row; all other rows have weight
+    1, or the one they bring. Pairs made of one tie contradict each other, and are counted so."""
+
+    def load(self) -> Pairs:
+        from ._pairs import TEXTS, ABRows
+        from ._reading import Source, tables
+
+        source = Source(self.path, self.format, self.bad_rows, self.limit)
+        layout = ABRows(self.fields.model_dump(), self.form, self.labels.model_dump(), self.ties)
+        hint = "say where it stands with fields: {response_a: NAME, label: NAME, ...}"
+        return Pairs.stream(tables(source, layout, TEXTS, hint))
+
+
+class Synthetic(DatasetLoader):
+    """Makes preference pairs whose cause is known, in any number.
+
+    Each response has a number of words w (of its sentences; about 8 to 250), is written as a
+    bulleted list (m = 1, four in ten) or as a paragraph (m = 0), and opens with flattery (f = 1,
+    three in ten) or not (f = 0). With z = log2(w / 40), its worth is
+
+        u = length * z + markdown * m + flattery * f + interaction * z * m
+
+    and of two responses A and B to a prompt, A is chosen with probability
+
+        (1 - noise) * sigmoid(u(A) - u(B)) + noise / 2
+
+    Gives ``id``, ``group`` (the prompt), ``prompt``, ``chosen``, ``rejected``, ``subset`` (one of
+    four, without effect) and ``probability``, that of the preference as it came out: the chosen
+    response's, by the formula above. The same seed gives the same first rows whatever the size.
+    """
+
+    kind = "synthetic"
+
+    size: int = Field(default=1000, ge=0)
+    """How many pairs."""
+    length: float = 1.0
+    """Worth of a doubling of the number of words."""
+    markdown: float = 0.5
+    """Worth of a bulleted list, at 40 words."""
+    flattery: float = -0.5
+    """Worth of an opening such as "What a great question!"."""
+    interaction: float = 0.3
+    """What a doubling of the words is worth on top, in a bulleted list."""
+    noise: float = Field(default=0.1, ge=0, le=1)
+    """Share of pairs that a fair coin decides."""
+
+    def columns(self, inputs: Mapping[str, type[Artifact]]) -> Sequence[str]:
+        return ["id", "group", "prompt", "chosen", "rejected", "subset", "probability"]
+
+    def load(self, *, seed: int) -> Pairs:
+        from ._synthetic import Effects, pairs
+
+        effects = Effects(self.length, self.markdown, self.flattery, self.interaction, self.noise)
+        return Pairs.stream(pairs(self.size, effects, seed))
+
+
+class ScoreFields(BaseModel):
+    """Where the parts of a recorded score stand, by the names of columns."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    score: str = "score"
+    """The score: a number, a list of one number, or null."""
+    id: str | None = None
+    """The id of the response, such as ``<pair id>/chosen``; with ``side``, or with ``chosen`` and
+    ``rejected``, the id of the pair. Unless named: ``id`` where a row has it."""
+    side: str | None = None
+    """The column that says which response of the pair was scored; see ``sides``."""
+    chosen: str | None = None
+    """The chosen response's score, where a row has the scores of both responses."""
+    rejected: str | None = None
+    """The rejected response's score, where a row has the scores of both responses."""
+    prompt: str | None = None
+    """The prompt. Unless named: ``prompt`` where a row has it."""
+    response: str | None = None
+    """The response. Unless named: ``response`` where a row has it."""
+    model: str | None = None
+    """The model that gave the score. Unless named: ``model`` where a row has it."""
+
+
+class Sides(BaseModel):
+    """Which values of ``fields.side`` mean which response of a pair."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    chosen: Values = ("chosen", 1, True)
+    """The preferred response."""
+    rejected: Values = ("rejected", 0, False)
+    """The other response."""
+
+
+class Recorded(ModelLoader):
+    """Serves scores that were recorded in a file as if the reward model itself were asked.
+
+    A response is looked up by its id, or by the texts of its prompt and response (equal to the
+    letter). Each asked response must have exactly one score, unless ``missing`` or ``duplicates``
+    say otherwise; null and NaN scores are given as NaN and counted. One output, ``reward``.
+    """
+
+    kind = "recorded"
+
+    path: InputPaths
+    """The file, files or pattern, written as for ``pairs-file``."""
+    format: Format = "auto"
+    """How the files are written; ``auto`` looks at the ending and the first bytes."""
+    form: Form = "auto"
+    """How texts are given, as for ``pairs-file``."""
+    fields: ScoreFields = Field(default_factory=ScoreFields)
+    """Where the parts of a recorded score stand, by the names of columns."""
+    sides: Sides = Field(default_factory=Sides)
+    """What the values of ``fields.side`` mean."""
+    model: str | None = None
+    """Only the scores of this model."""
+    where: dict[str, Values] = Field(default_factory=dict)
+    """Only rows whose columns have these values: ``{meta.kind: classifier}``."""
+    by: Literal["auto", "id", "text"] = "auto"
+    """How a response is found: by its ``id``, by its ``text``, or (``auto``) by its id and, where
+    the file has no such id, by its text."""
+    missing: Literal["error", "nan"] = "error"
+    """What to do when an asked response has no score: stop, or give NaN and count it."""
+    duplicates: Literal["error", "mean", "first"] = "error"
+    """What to do when an asked response has several different scores."""
+    bad_rows: Literal["error", "drop"] = "error"
+    """What to do with rows of the file that cannot be read."""
+
+    def load(self) -> RewardModel:
+        from ._reading import Source
+        from ._recorded import Lookup, load_scores
+
+        wanted = dict(self.where)
+        if self.model is not None:
+            wanted[self.fields.model or "model"] = (self.model,)
+        lookup = Lookup(self.by, self.missing, self.duplicates)
+        fields, sides = self.fields.model_dump(), self.sides.model_dump()
+        source = Source(self.path, self.format, self.bad_rows)
+        return load_scores(source, lookup, fields, sides, wanted, self.form)

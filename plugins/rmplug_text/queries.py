@@ -1,0 +1,34 @@
+"""How a reward model is asked for scores."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from rmplug import Features, Pairs, QueryStrategy, Responses, RewardModel
+
+
+class Reward(QueryStrategy):
+    """Score every response with the reward model, and compare chosen with rejected.
+
+    Gives from pairs `chosen` and `rejected` (scores, in the model's unit), `margin` (chosen minus
+    rejected), `probability` that chosen is preferred (Bradley-Terry: the logistic function of the
+    margin, 0 to 1) and `loss` (minus its natural logarithm, 0 or more); from responses `reward`.
+    A model with several outputs gives each of these per output: `chosen.helpfulness`,
+    `margin.helpfulness`, `reward.helpfulness`; an output called `reward` has no such ending.
+
+    The model sees both responses of a pair at once, as rows `<id>/chosen` and `<id>/rejected`. One
+    that compares them itself, such as `generative-judge`, has no scores of pairs: it gives `margin`
+    (log-odds that chosen is better), `probability` and `loss`.
+    """
+
+    kind = "reward"
+
+    on_missing: Literal["error", "keep"] = "error"
+    """What to do with a score that is not a finite number: `error` names the rows; `keep` leaves it
+    as it is and counts it."""
+
+    def query(self, model: RewardModel, data: Pairs | Responses) -> Features:
+        from ._reward import ScorePairs, ScoreResponses
+
+        ask = ScorePairs if isinstance(data, Pairs) else ScoreResponses
+        return data.map(ask(self.on_missing), open=model.open)

@@ -1,0 +1,79 @@
+"""Runs in Weights & Biases: what was run, how long it took, what came out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field, PrivateAttr
+
+from rmplug import Artifact, Observer, hookimpl
+
+if TYPE_CHECKING:
+    from rmplug.record import RunRecord, StepRecord
+
+
+class Wandb(Observer):
+    """Log a run to Weights & Biases; nothing is sent unless `mode` is `online`.
+
+    Logs the spec, the seed and the versions (as the run's config); seconds, rows and rows per
+    second of every step (`steps/<step>/seconds`); every row of every table of metrics and every
+    number of a fit or checkpoint, as a scalar `<step>/<model>/<subset>/<metric>` (parts that a row
+    does not have, and the subset `all`, are left out) and as a table `<step>`; and every report's
+    page. Results that an earlier run left in the store are logged as well.
+
+    Offline runs are written below `directory`; `wandb sync DIRECTORY/wandb/offline-run-*` sends one
+    later. Whatever fails here is noted in the run's record and does not stop the run.
+    """
+
+    kind = "wandb"
+    requires = ("wandb",)
+    extra = "wandb"
+    neutral = frozenset({"directory"})
+
+    project: str = Field(default="rmplug", min_length=1)
+    """The project to log to."""
+    entity: str | None = None
+    """The user or team that the project belongs to; the account's own when not given."""
+    name: str | None = None
+    """The name of the run; the spec's name when not given."""
+    tags: tuple[str, ...] = ()
+    """Words to find the run by."""
+    mode: Literal["offline", "online", "disabled"] = "offline"
+    """`offline` writes files and opens no connection, `online` sends them as the run goes (after
+    `wandb login`), `disabled` does nothing."""
+    directory: Path = Path()
+    """The folder in which `wandb/` is made; the current one when not given."""
+    tables: bool = True
+    """Whether metrics, coefficients, importances and steps are logged as tables, too."""
+    report: bool = True
+    """Whether reports are logged."""
+    _tracker: Any = PrivateAttr(default=None)
+
+    def run_started(self, run: RunRecord) -> None:
+        """Open a run of Weights & Biases."""
+        if self.mode == "disabled":
+            return
+        from ._tracking import start
+
+        self._tracker = start(self, run)
+
+    def step_finished(self, step: StepRecord) -> None:
+        """Log how the step went."""
+        if self._tracker is not None:
+            self._tracker.step(step)
+
+    def step_result(self, step: StepRecord, result: Artifact) -> None:
+        """Log the numbers of a result, or its page."""
+        if self._tracker is not None:
+            self._tracker.result(result)
+
+    def run_finished(self, run: RunRecord) -> None:
+        """Log how the run went, and close it."""
+        if self._tracker is not None:
+            self._tracker.finish(run)
+
+
+@hookimpl
+def rmplug_observers() -> list[type[Observer]]:
+    return [Wandb]

@@ -1,0 +1,128 @@
+"""One spec file from preferences to a reward model that is explained, evaluated and shown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .artifacts import (
+    Artifact,
+    Checkpoint,
+    Features,
+    Fit,
+    Folder,
+    Identified,
+    Metrics,
+    Pairs,
+    Predictor,
+    Report,
+    Responses,
+    RewardModel,
+    Selection,
+    Tabular,
+    Value,
+    join,
+)
+from .errors import (
+    DataError,
+    PluginError,
+    RmplugError,
+    SpecError,
+    StepError,
+    StoreError,
+    did_you_mean,
+    some,
+)
+from .families import (
+    DatasetLoader,
+    Engine,
+    Estimator,
+    Evaluator,
+    FeatureComputer,
+    InputPath,
+    InputPaths,
+    ModelLoader,
+    Observer,
+    PlanStep,
+    PlanView,
+    QueryStrategy,
+    Reporter,
+    Sampler,
+    Trainer,
+)
+from .hookspecs import hookimpl
+from .messages import text_of
+from .notices import Notice, notice
+
+if TYPE_CHECKING:
+    from .runs import Run, run
+    from .scorer import Comparison, Ranked, Scorer, load
+
+__all__ = [
+    "Artifact",
+    "Checkpoint",
+    "Comparison",
+    "DataError",
+    "DatasetLoader",
+    "Engine",
+    "Estimator",
+    "Evaluator",
+    "FeatureComputer",
+    "Features",
+    "Fit",
+    "Folder",
+    "Identified",
+    "InputPath",
+    "InputPaths",
+    "Metrics",
+    "ModelLoader",
+    "Notice",
+    "Observer",
+    "Pairs",
+    "PlanStep",
+    "PlanView",
+    "PluginError",
+    "Predictor",
+    "QueryStrategy",
+    "Ranked",
+    "Report",
+    "Reporter",
+    "Responses",
+    "RewardModel",
+    "RmplugError",
+    "Run",
+    "Sampler",
+    "Scorer",
+    "Selection",
+    "SpecError",
+    "StepError",
+    "StoreError",
+    "Tabular",
+    "Trainer",
+    "Value",
+    "did_you_mean",
+    "hookimpl",
+    "join",
+    "load",
+    "notice",
+    "run",
+    "some",
+    "text_of",
+]
+
+_LATER = {
+    "Run": "runs",
+    "run": "runs",
+    "Comparison": "scorer",
+    "Ranked": "scorer",
+    "Scorer": "scorer",
+    "load": "scorer",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """What only a run or a loaded model needs is imported when it is first used."""
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)

@@ -1,0 +1,344 @@
+"""What flows between steps."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from .errors import DataError, some
+from .tables import (
+    BATCH_ROWS,
+    Joined,
+    Mapped,
+    Memory,
+    Rows,
+    Stream,
+    as_column,
+    feature_names,
+    feature_table,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    import pyarrow as pa
+
+    from .tables import ColumnsLike
+
+Self = TypeVar("Self", bound="Identified")
+AnyTabular = TypeVar("AnyTabular", bound="Tabular")
+
+
+class Artifact:
+    """Anything a step gives. ``name`` is the id of the step in the spec that gave it."""
+
+    name: str = ""
+
+
+class Tabular(Artifact):
+    """A table; read whole (``table``) or a batch at a time (``batches``)."""
+
+    required: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, rows: Rows | ColumnsLike, name: str = "") -> None:
+        self.rows = rows if isinstance(rows, Rows) else Memory(self.normalise(rows))
+        self.name = name
+        self._table: pa.Table | None = None
+
+    @classmethod
+    def normalise(cls, columns: ColumnsLike) -> pa.Table:
+        """The columns as an Arrow table with the columns that this artifact promises."""
+        import pyarrow as pa
+
+        if isinstance(columns, pa.RecordBatch):
+            columns = pa.Table.from_batches([columns])
+        if not isinstance(columns, pa.Table):
+            columns = pa.table({name: as_column(values) for name, values in columns.items()})
+        table = columns
+        missing = [name for name in cls.required if name not in table.column_names]
+        if missing:
+            raise DataError(
+                f"{cls.__name__} need the columns {', '.join(cls.required)}; "
+                f"missing: {', '.join(missing)}; found: {some(table.column_names, 12)}"
+            )
+        return table
+
+    @classmethod
+    def stream(cls: type[AnyTabular], batches: Iterable[ColumnsLike], name: str = "") -> AnyTabular:
+        """Rows made a batch at a time, so that memory stays bounded: at least one batch, each with
+        the same columns (one without rows, for no rows at all); used once, by the core."""
+        return cls(Stream(cls.normalise(batch) for batch in batches), name)
+
+    @property
+    def table(self) -> pa.Table:
+        """The whole table, in memory."""
+        if self._table is None:
+            self._table = self.rows.read(0, len(self.rows))
+        return self._table
+
+    @property
+    def columns(self) -> list[str]:
+        return list(self.rows.schema.names)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, column: str) -> pa.ChunkedArray:
+        return self.table[column]
+
+    def batches(self, size: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
+        """All rows in order, ``size`` at a time: memory stays bounded."""
+        return self.rows.batches(size)
+
+    def to_pandas(self) -> pd.DataFrame:
+        frame: pd.DataFrame = self.table.to_pandas()
+        return frame
+
+    def _repr_html_(self) -> str:
+        shown = self.rows.read(0, min(5, len(self))).to_pandas().to_html(max_cols=12)
+        return f"<p><b>{type(self).__name__}</b> {self.name}: {len(self):,} rows</p>{shown}"
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}: {len(self)} rows>"
+
+
+class Identified(Tabular):
+    """A table whose rows have a string ``id``; tables join by it."""
+
+    required: ClassVar[tuple[str, ...]] = ("id",)
+
+    def map(
+        self, function: Callable[..., ColumnsLike], *, open: Callable[[], Any] | None = None
+    ) -> Features:
+        """Declare row-wise work: ``function(batch)`` gives numeric columns for the batch's rows.
+
+        The core runs it over shards, in one process or many, and resumes it after a kill, so it
+        must depend on nothing but the rows it gets. With ``open``, called once per process, the
+        function is called as ``function(opened, batch)``. Both must be picklable.
+        """
+        return Features(Mapped(self.rows, function, open), self.name)
+
+    def select(self, *columns: str) -> Features:
+        """Some numeric columns as features of the same rows."""
+        missing = [name for name in columns if name not in self.columns]
+        if missing:
+            raise DataError(
+                f"{self.name or type(self).__name__} has no column {missing[0]!r}; "
+                f"it has {some(self.columns, 20)}"
+            )
+        return self.map(Columns(columns))
+
+    def take(self: Self, indices: Any) -> Self:
+        """The rows at ``indices`` (integers, in the order given), as the same kind of artifact."""
+        import pyarrow as pa
+
+        rows = indices if len(indices) else pa.array([], type=pa.int64())
+        return type(self)(self.table.take(rows), self.name)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Row-wise: some columns of a batch as they are."""
+
+    names: tuple[str, ...]
+
+    def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        return batch.select(list(self.names))
+
+
+class Pairs(Identified):
+    """Preference pairs: ``id, prompt, chosen, rejected`` as chat messages, ``group``, and more.
+
+    ``prompt``, ``chosen`` and ``rejected`` are lists of ``{role, content}``; plain strings are
+    wrapped. ``group`` is a hash of the prompt unless given. Optional: ``margin``, ``weight``,
+    ``subset``; further columns are kept.
+    """
+
+    required: ClassVar[tuple[str, ...]] = ("id", "prompt", "chosen", "rejected")
+
+    @classmethod
+    def normalise(cls, columns: ColumnsLike) -> pa.Table:
+        from .messages import conversational
+
+        return conversational(super().normalise(columns), ("chosen", "rejected"))
+
+
+class Responses(Identified):
+    """One row per response: ``id, group, prompt, response``; optional ``label``, ``model``,
+    ``subset``, ``ratings.<name>``. Made from pairs, ids are ``<id>/chosen`` and ``<id>/rejected``.
+    """
+
+    required: ClassVar[tuple[str, ...]] = ("id", "prompt", "response")
+
+    @classmethod
+    def normalise(cls, columns: ColumnsLike) -> pa.Table:
+        from .messages import conversational
+
+        return conversational(super().normalise(columns), ("response",))
+
+
+class Features(Identified):
+    """Numbers (float64, or float32) and vectors aligned to a data set by ``id``; NaN is missing."""
+
+    @classmethod
+    def normalise(cls, columns: ColumnsLike) -> pa.Table:
+        table = super().normalise(columns)
+        numbers = feature_table(table)
+        for position, key in enumerate(
+            name for name in ("id", "group") if name in table.column_names
+        ):
+            numbers = numbers.add_column(position, key, table[key])
+        return numbers
+
+    @property
+    def values(self) -> list[str]:
+        """The feature columns: all but ``id`` and ``group``, and the labels of a loop's items."""
+        return feature_names(self.rows.schema)
+
+    def only(self) -> pa.ChunkedArray:
+        """The one feature column, where a step needs exactly one (a target)."""
+        if len(self.values) != 1:
+            raise DataError(
+                f"{self.name} has {len(self.values)} columns where one is needed; "
+                f"name one: {some((f'{self.name}.{column}' for column in self.values), 12)}"
+            )
+        return self.table[self.values[0]]
+
+
+class Selection(Identified):
+    """Chosen ids in order of choice, with ``gain`` (number) and ``reason`` (text) where known."""
+
+
+class Metrics(Tabular):
+    """A tidy table of numbers: ``metric, subset, value, low, high, n`` and further columns such as
+    ``model``. ``low`` and ``high`` bound a 95 % interval; null where there is none.
+    """
+
+    required: ClassVar[tuple[str, ...]] = ("metric", "subset", "value", "low", "high", "n")
+
+
+class Value(Artifact):
+    """One plain value: an item of a loop."""
+
+    def __init__(self, value: Any, name: str = "") -> None:
+        self.value = value
+        self.name = name
+
+
+class Folder(Artifact):
+    """Files in a directory."""
+
+    def __init__(self, directory: Path, name: str = "") -> None:
+        self.directory = Path(directory)
+        self.name = name
+
+
+class Predictor(ABC):
+    """A fit that is open for use."""
+
+    @abstractmethod
+    def predict(self, features: pa.Table) -> Mapping[str, np.ndarray]:
+        """Named predictions of shape (rows,) for joined features, columns as when fitted."""
+
+
+class RewardModel(Artifact, ABC):
+    """A live model that scores responses. It is rebuilt where it is needed, never stored."""
+
+    outputs: tuple[str, ...] = ("reward",)
+    """Names of the scores: one, or one per objective. Of several, one called ``reward`` is the
+    score that counts, and the others are told beside it."""
+
+    @abstractmethod
+    def score(self, responses: pa.RecordBatch) -> np.ndarray:
+        """Float64 scores of shape (rows,) or (rows, len(outputs)) for rows of ``Responses``.
+
+        A row that cannot be scored is NaN.
+        """
+
+    def compare(self, pairs: pa.RecordBatch) -> np.ndarray | None:
+        """Margins of shape (rows,) for rows of ``Pairs``, by a model that looks at both responses
+        at once: log-odds that chosen is better. None, as here, from a model that compares by its
+        scores.
+        """
+        return None
+
+    def open(self) -> RewardModel:
+        """The model ready to score; a handle loads it here, once per process."""
+        return self
+
+
+class Opens(ABC):
+    """What gave a folder and can open it again: a trainer or an estimator."""
+
+    @classmethod
+    @abstractmethod
+    def open(cls, directory: Path) -> Any: ...
+
+
+class Fit(Folder):
+    """A fitted estimator: its files, its numbers, and tables about it.
+
+    ``numbers`` is a list of rows of ``Metrics`` (``metric, subset, value, low, high, n``).
+    ``tables`` hold what there is to tell, by these names where they apply: ``importance``
+    (``feature``, ``importance``, ``low``, ``high``), ``coefficients`` (``feature``,
+    ``coefficient``, ``low``, ``high``), ``dependence`` (``feature``, ``x``, ``y``), and ``rows``
+    (``id``, ``group``, ``target``, ``prediction`` out of fold, ``residual``).
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        made_by: type[Opens],
+        numbers: Sequence[Mapping[str, Any]] = (),
+        tables: Mapping[str, pa.Table] | None = None,
+        name: str = "",
+    ) -> None:
+        super().__init__(directory, name)
+        self.made_by = made_by
+        self.numbers = [dict(number) for number in numbers]
+        self.tables = dict(tables or {})
+
+    def open(self) -> Predictor:
+        """The predictor; loaded by the class that fitted it."""
+        predictor: Predictor = self.made_by.open(self.directory)
+        return predictor
+
+
+class Checkpoint(Folder):
+    """A trained model's directory; ``open`` gives the reward model, ``numbers`` how it went."""
+
+    def __init__(
+        self,
+        directory: Path,
+        made_by: type[Opens],
+        numbers: Sequence[Mapping[str, Any]] = (),
+        name: str = "",
+    ) -> None:
+        super().__init__(directory, name)
+        self.made_by = made_by
+        self.numbers = [dict(number) for number in numbers]
+
+    def open(self) -> RewardModel:
+        model: RewardModel = self.made_by.open(self.directory)
+        return model
+
+
+class Report(Folder):
+    """Files, the first of which (``entry``) opens in a browser."""
+
+    def __init__(self, directory: Path, entry: str = "index.html", name: str = "") -> None:
+        super().__init__(directory, name)
+        self.entry = entry
+
+
+def join(features: Sequence[Features]) -> Features:
+    """Features of the same rows side by side, columns named ``<step>.<column>``; read lazily."""
+    if not features:
+        raise DataError("at least one table of features is needed")
+    names = [table.name for table in features]
+    if len(set(names)) < len(names):
+        raise DataError(f"the same step is joined twice: {', '.join(names)}")
+    return Features(Joined({table.name: table.rows for table in features}), "+".join(names))

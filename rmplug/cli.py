@@ -1,0 +1,518 @@
+"""The command line: reads arguments, calls, and shows."""
+
+from __future__ import annotations
+
+import argparse
+import gc as garbage
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NoReturn
+
+from .errors import RmplugError, SpecError
+
+Row = dict[str, Any]
+
+
+def console() -> NoReturn:
+    """What the script ``rmplug`` calls: one command, in a process of its own."""
+    code = main()
+    if "rmplug.runs" in sys.modules:  # observers and workers tidy up on their way out
+        sys.exit(code)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # taking all modules apart is a tenth of the time of a check
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; a person's mistake is one message and exit code 2, Ctrl-C is 130."""
+    # pydantic would read the entry points of every installed distribution once more
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    options = parser().parse_args(arguments)
+    collecting = garbage.isenabled()
+    garbage.disable()  # imports leave none, and looking for it is a tenth of the time to start
+    try:
+        code = options.command(options)
+        sys.stdout.flush()
+    except SpecError as error:
+        for problem in error.problems:
+            print(problem, file=sys.stderr)
+        print(f"{len(error.problems)} problem{'s' * (len(error.problems) > 1)}", file=sys.stderr)
+        return 2
+    except RmplugError as error:
+        print(f"rmplug: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("rmplug: interrupted; run the same command to go on", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    finally:
+        if collecting:
+            garbage.enable()
+    return int(code or 0)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The commands and their options."""
+    top = argparse.ArgumentParser(
+        prog="rmplug", description="Train, choose and audit reward models from one spec file."
+    )
+    top.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for name, function, configure in COMMANDS:
+        summary = (function.__doc__ or "").splitlines()[0]
+        command = commands.add_parser(name, help=summary, description=function.__doc__)
+        command.set_defaults(command=function)
+        command.add_argument(
+            "--disable", action="append", default=[], metavar="PLUGIN", help="leave a plugin out"
+        )
+        configure(command)
+    return top
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for: that takes as long as all the rest."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            number = version("rmplug")
+        except PackageNotFoundError:
+            number = "0"
+        print(f"rmplug {number}")
+        parser.exit()
+
+
+def check(options: argparse.Namespace) -> int:
+    """Prove that a spec will run, without loading anything heavy."""
+    from .spec import open_spec
+
+    spec = open_spec(options.spec, options.set, _registry(options))
+    count = len(spec.graph.nodes)
+    print(f"{options.spec}: {count} step{'s' * (count != 1)}, no problems")
+    return 0
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run a spec; results that the store has are reused."""
+    if options.dry_run:
+        return _dry_run(options)
+    from .progress import progress_observer
+    from .runs import run as run_spec
+
+    garbage.enable()
+    finished = run_spec(
+        options.spec,
+        assign=options.set,
+        only=options.only,
+        start=getattr(options, "from"),
+        force=options.force,
+        store=options.store,
+        observers=[progress_observer()],
+        registry=_registry(options),
+    )
+    print(f"record: {_shown(finished._session.store.runs / finished.record.id / 'record.json')}")
+    for page in finished.reports:
+        print(f"report: {_shown(page)}")
+    return 0
+
+
+def _dry_run(options: argparse.Namespace) -> int:
+    from .runs import choose, forced_steps, open_store, plan
+    from .spec import open_spec
+
+    registry = _registry(options)
+    spec = open_spec(options.spec, options.set, registry)
+    selected, asked = choose(spec, options.only, getattr(options, "from"))
+    forced = forced_steps(spec, asked) if options.force else set()
+    planned = plan(spec, open_store(options.store), registry, selected, forced)
+    rows = [{"step": p.id, "kind": p.kind, "action": p.action, "why": p.why} for p in planned]
+    show(rows, options.json)
+    return 0
+
+
+def plugins(options: argparse.Namespace) -> int:
+    """List plugins, the kinds they give, and those that could not be loaded."""
+    registry = _registry(options)
+    rows: list[Row] = [
+        {
+            "plugin": p.name,
+            "distribution": f"{p.distribution} {p.version}",
+            "status": "failed" if p.problem else "loaded",
+            "kinds": p.problem or ", ".join(p.kinds),
+        }
+        for p in registry.plugins
+    ]
+    show(rows, options.json)
+    return 1 if options.strict and registry.failed else 0
+
+
+def describe(options: argparse.Namespace) -> int:
+    """Say everything about a kind; without one, list all kinds."""
+    from .families import family_of
+    from .schema import describe as tell
+
+    registry = _registry(options)
+    if options.kind:
+        told = tell(registry.find(options.kind))
+        print(json.dumps(told, indent=1, ensure_ascii=False) if options.json else _page(told))
+        return 0
+    rows: list[Row] = [
+        {
+            "kind": p.kind,
+            "family": family_of(p.cls).family,
+            "plugin": p.plugin,
+            "what": _first(p.cls),
+        }
+        for p in registry.all()
+    ]
+    show(rows, options.json)
+    return 0
+
+
+def schema(options: argparse.Namespace) -> int:
+    """Print the JSON Schema of a spec (with the kinds installed here) or of a record."""
+    from .schema import record_schema, run_schema
+
+    registry = _registry(options)
+    if options.built_in:
+        registry.keep("rmplug")
+    made = record_schema() if options.what == "record" else run_schema(registry)
+    print(json.dumps(made, indent=1, ensure_ascii=False, sort_keys=True))
+    return 0
+
+
+def init(options: argparse.Namespace) -> int:
+    """Write a commented spec to start from; without a recipe, list the recipes."""
+    from .recipes import recipes, write_recipe
+
+    if not options.recipe:
+        show([{"recipe": r.name, "what": r.summary} for r in recipes()], options.json)
+        return 0
+    for path in write_recipe(options.recipe, Path(options.folder), options.force):
+        print(f"wrote {_shown(path)}")
+    return 0
+
+
+def runs(options: argparse.Namespace) -> int:
+    """List the runs that a store knows."""
+    from .record import all_records
+    from .runs import open_store
+
+    rows: list[Row] = [
+        {
+            "run": r.id,
+            "status": r.status,
+            "started": r.started,
+            "seconds": r.seconds,
+            "steps": f"{sum(s.status != 'failed' for s in r.steps.values())} of {_count(r.spec)}",
+        }
+        for r in all_records(open_store(options.store))
+    ]
+    show(rows, options.json)
+    return 0
+
+
+def show_run(options: argparse.Namespace) -> int:
+    """Show what a run did: by its id, the beginning of it, its spec's name, or ``last``."""
+    from .record import find_record
+    from .runs import open_store, report_pages
+
+    store = open_store(options.store)
+    record = find_record(store, options.run)
+    if options.json:
+        print(json.dumps(asdict(record), indent=1, ensure_ascii=False, default=str))
+        return 0
+    print(f"{record.id}: {record.status}, {record.seconds:.1f} s, seed {record.seed}")
+    show([_step_row(step) for step in record.steps.values()], False)
+    for step in record.steps.values():
+        for notice in step.notices:
+            ids = ", ".join(notice["ids"][:3])
+            print(
+                f"{step.id}: {notice['count']:,} × {notice['what']}, {notice['action']} ({ids} …)"
+            )
+        if step.message:
+            print(f"{step.id}: {step.message}")
+    for page in report_pages(store, record):
+        print(f"report: {_shown(page)}")
+    return 0
+
+
+def _step_row(step: Any) -> Row:
+    rate = f"{step.rows_per_second:,.0f}" if step.rows_per_second else ""
+    return {
+        "step": step.id,
+        "kind": step.kind,
+        "status": step.status,
+        "rows": "" if step.rows is None else f"{step.rows:,}",
+        "seconds": step.seconds,
+        "rows/s": rate,
+        "peak MiB": step.peak_memory_mb,
+        "artifact": step.artifact,
+    }
+
+
+def compare(options: argparse.Namespace) -> int:
+    """Compare two runs: what differs in their specs, results and numbers."""
+    from .compare import compare_runs
+    from .record import find_record
+    from .runs import open_store
+
+    store = open_store(options.store)
+    show(compare_runs(store, *(find_record(store, name) for name in options.runs)), options.json)
+    return 0
+
+
+def gc(options: argparse.Namespace) -> int:
+    """Remove results that no run of the store refers to, and debris."""
+    from .garbage import collect_garbage
+    from .runs import open_store
+
+    found = collect_garbage(open_store(options.store), options.keep, options.dry_run)
+    if options.json:
+        print(json.dumps(asdict(found), indent=1))
+        return 0
+    verb = "would remove" if options.dry_run else "removed"
+    print(f"{verb} {len(found.names)} results, {found.bytes / 1e6:.1f} MB; {found.kept} runs kept")
+    return 0
+
+
+def score(options: argparse.Namespace) -> int:
+    """Score responses: from --prompt and --response, or rows of JSON with prompt and response."""
+    from .scorer import score_rows
+
+    given = {"prompt": options.prompt, "response": options.response}
+    return _answer(options, score_rows, given)
+
+
+def rank(options: argparse.Namespace) -> int:
+    """Rank responses to a prompt: from arguments, or rows of JSON with prompt and responses."""
+    from .scorer import rank_rows
+
+    given = {"prompt": options.prompt, "responses": options.responses}
+    return _answer(options, rank_rows, given)
+
+
+def compare_texts(options: argparse.Namespace) -> int:
+    """Compare two responses to a prompt: from arguments, or rows of JSON with prompt, a and b."""
+    from .scorer import compare_rows
+
+    return _answer(
+        options, compare_rows, {"prompt": options.prompt, "a": options.a, "b": options.b}
+    )
+
+
+def _answer(options: argparse.Namespace, ask: Callable[..., Any], given: Row) -> int:
+    """Ask a model about what the arguments, a file or standard input give; write JSON Lines."""
+    from .scorer import load, read_rows
+
+    named = {name: value for name, value in given.items() if value}
+    if named and len(named) < len(given):
+        missing = ", ".join(f"--{name}" for name in given if name not in named)
+        raise RmplugError(f"{missing}: missing, or give rows of JSON in a file or standard input")
+    rows = [named] if named else read_rows(options.file)
+    params = dict(entry.split("=", 1) for entry in options.param)
+    scorer = load(options.model, options.kind, **params)
+    for row in ask(scorer, rows):
+        print(json.dumps(row, ensure_ascii=False))
+    return 0
+
+
+def show(rows: Sequence[Row], as_json: bool) -> None:
+    """Rows as a table for a person, or as JSON."""
+    if as_json:
+        print(json.dumps(list(rows), indent=1, ensure_ascii=False, default=str))
+        return
+    if not rows:
+        print("nothing")
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name, value in rows[0].items():
+        numeric = isinstance(value, int | float)
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(
+            *(Text(f"{v:,}" if isinstance(v, int | float) else str(v)) for v in row.values())
+        )
+    console = Console()
+    if not console.is_terminal:
+        console.width = 200
+    console.print(table)
+
+
+def _page(told: dict[str, Any]) -> str:
+    """A kind's description as a page of text."""
+    takes = ", ".join(
+        f"{e['name']}: {e['takes']}" + (" (optional)" if e["optional"] else "")
+        for e in told["inputs"]
+    )
+    lines = [
+        f"{told['kind']}: {told['family']}, from {told['provider']}",
+        "",
+        told["doc"],
+        "",
+        f"inputs  {takes or 'none'}",
+        f"gives   {told['gives'] or 'nothing'}",
+    ]
+    if told["requires"]:
+        lines.append(f"needs   {', '.join(told['requires'])}")
+    lines += ["", "parameters"] if told["params"] else ["", "no parameters"]
+    for entry in told["params"]:
+        default = "required" if entry["required"] else f"default {json.dumps(entry['default'])}"
+        nested = entry["type"] == "mapping" and entry["default"] is None and not entry["required"]
+        suffix = "" if nested else f", {default}"
+        lines.append(f"  {entry['name']}: {entry['type']}{suffix}")
+        lines += [f"      {line}" for line in entry["description"].splitlines()]
+    return "\n".join([*lines, "", "example", *(f"  {x}" for x in told["example"].splitlines())])
+
+
+def _registry(options: argparse.Namespace) -> Any:
+    from .registry import discover
+
+    return discover(options.disable)
+
+
+def _first(cls: type) -> str:
+    return (cls.__doc__ or "").strip().splitlines()[0]
+
+
+def _count(spec: dict[str, Any]) -> int:
+    steps = spec.get("steps")
+    return len(steps) if isinstance(steps, dict) else 0
+
+
+def _shown(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def _spec_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("spec", help="the spec file")
+    command.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change one value: steps.pairs.params.limit=100",
+    )
+
+
+def _run_options(command: argparse.ArgumentParser) -> None:
+    _spec_options(command)
+    command.add_argument(
+        "--only", nargs="+", default=[], metavar="STEP", help="these and their needs"
+    )
+    command.add_argument("--from", metavar="STEP", help="this step and all that depend on it")
+    command.add_argument("--force", action="store_true", help="do the steps asked for again")
+    command.add_argument("--dry-run", action="store_true", help="say what would be done, and why")
+    _store_options(command)
+
+
+def _store_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--store", metavar="FOLDER", help="where results are kept (RMPLUG_STORE, else .rmplug)"
+    )
+    _json_option(command)
+
+
+def _json_option(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _plugins_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--strict", action="store_true", help="exit with 1 if a plugin failed")
+    _json_option(command)
+
+
+def _describe_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("kind", nargs="?", help="a kind, or plugin:kind")
+    _json_option(command)
+
+
+def _schema_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("what", nargs="?", choices=("run", "record"), default="run")
+    command.add_argument("--built-in", action="store_true", help="only the kinds of rmplug itself")
+
+
+def _init_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("recipe", nargs="?", help="a recipe")
+    command.add_argument("folder", nargs="?", default=".", help="where to write it")
+    command.add_argument("--force", action="store_true", help="write over files that are there")
+    _json_option(command)
+
+
+def _show_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("run", nargs="?", default="last", help="a run")
+    _store_options(command)
+
+
+def _compare_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("runs", nargs=2, metavar="RUN", help="two runs")
+    _store_options(command)
+
+
+def _gc_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--keep", type=int, metavar="N", help="also forget all runs but the last N"
+    )
+    command.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    _store_options(command)
+
+
+def _model_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("model", help="a folder, a name, or RUN:STEP of a run")
+    command.add_argument("file", nargs="?", help="JSON Lines; standard input when left out")
+    command.add_argument("--kind", help="the model loader to use")
+    command.add_argument(
+        "--param", action="append", default=[], metavar="NAME=VALUE", help="for the model loader"
+    )
+    command.add_argument("--prompt", help="the prompt")
+
+
+def _score_options(command: argparse.ArgumentParser) -> None:
+    _model_options(command)
+    command.add_argument("--response", help="the response")
+
+
+def _rank_options(command: argparse.ArgumentParser) -> None:
+    _model_options(command)
+    command.add_argument("--responses", nargs="+", help="the responses")
+
+
+def _compare_texts_options(command: argparse.ArgumentParser) -> None:
+    _model_options(command)
+    command.add_argument("--a", help="one response")
+    command.add_argument("--b", help="the other")
+
+
+Command = tuple[str, Callable[[argparse.Namespace], int], Callable[[argparse.ArgumentParser], None]]
+COMMANDS: tuple[Command, ...] = (
+    ("check", check, _spec_options),
+    ("run", run, _run_options),
+    ("plugins", plugins, _plugins_options),
+    ("describe", describe, _describe_options),
+    ("schema", schema, _schema_options),
+    ("init", init, _init_options),
+    ("runs", runs, _store_options),
+    ("show", show_run, _show_options),
+    ("compare", compare, _compare_options),
+    ("gc", gc, _gc_options),
+    ("score", score, _score_options),
+    ("rank", rank, _rank_options),
+    ("compare-texts", compare_texts, _compare_texts_options),
+)
+
+if __name__ == "__main__":
+    console()

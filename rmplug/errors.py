@@ -1,0 +1,83 @@
+"""What rmplug says when something is wrong: one base class, one sentence per problem."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+MAX_NAME = 100
+MAX_KNOWN = 2000
+"""What is compared to find a name that was meant: bounds the time for broken specs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong, where it was written, and what to write instead."""
+
+    message: str
+    path: str = ""
+    file: str = ""
+    line: int = 0
+    column: int = 0
+    text: str = ""
+    width: int = 1
+
+    def __str__(self) -> str:
+        place = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
+        head = ": ".join(part for part in (place, self.path, self.message) if part)
+        return head + (f"\n{self._excerpt()}" if self.line and self.text.strip() else "")
+
+    def _excerpt(self) -> str:
+        """The source line with a caret below, cut around the column when it is very long."""
+        start = max(0, self.column - 60) if len(self.text) > 120 else 0
+        shown = self.text[start : start + 120].replace("\t", " ")
+        gutter = f"  {self.line} | "
+        caret = " " * (self.column - 1 - start) + "^" * max(1, min(self.width, 60))
+        return f"{gutter}{shown}\n{' ' * (len(gutter) - 2)}| {caret}"
+
+
+class RmplugError(Exception):
+    """A person's mistake or a limit of the machine: shown as its message, never as a traceback."""
+
+
+class SpecError(RmplugError):
+    """A spec that cannot run: carries every problem found."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class DataError(RmplugError):
+    """Data that a step cannot take as it is: names the rows and the policy that would go on."""
+
+
+class StoreError(RmplugError):
+    """The store cannot be read or written; what it already holds stays valid."""
+
+
+class PluginError(RmplugError):
+    """A kind or a plugin that cannot be used: says which distribution and why."""
+
+
+class StepError(RmplugError):
+    """A step that failed for a reason a person can mend: says which step."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """``"; did you mean 'name'?"`` for the closest known name, or an empty string."""
+    if len(name) > MAX_NAME:
+        return ""
+    import difflib
+
+    some_known = [other for other in islice(known, MAX_KNOWN) if len(other) <= MAX_NAME]
+    close = difflib.get_close_matches(name, some_known, n=1, cutoff=0.6)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def some(names: Iterable[str], limit: int = 5) -> str:
+    """Up to ``limit`` names and how many more there are: ``a, b, c and 7 more``."""
+    listed = list(names)
+    shown = ", ".join(listed[:limit])
+    return shown + (f" and {len(listed) - limit} more" if len(listed) > limit else "")

@@ -1,0 +1,252 @@
+"""The base class of each family.
+
+A step is one frozen pydantic class: its fields are its parameters, their docstrings the
+descriptions, ``kind`` its name, and one method its work. The method's positional parameters are the
+step's inputs, by name and type: an artifact type (``Pairs``), a union (``Pairs | Responses``), a
+sequence (``Sequence[Features]``, a list of steps), or one of these with the default ``None``
+(optional). Its return annotation is what the step gives. Keyword-only parameters are supplied by
+the core when the method names them: ``seed`` (int), ``directory`` (an empty folder to write files
+in), ``plan`` (what led to the inputs). A step that does not take ``seed`` is deterministic.
+"""
+
+# without `from __future__ import annotations`: pydantic would read the annotations of a base class,
+# as texts, once more for every step class that is defined
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from .artifacts import Artifact, Opens
+from .notices import Notice
+from .oddities import OddRows
+
+if TYPE_CHECKING:
+    from .record import RunRecord, StepRecord
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+class Reads:
+    """Marks a field as the path of something the step reads: it must exist, a relative path is
+    relative to the spec's folder, and its content (not its place) is part of the fingerprint."""
+
+
+def _as_tuple(value: Any) -> Any:
+    return (value,) if isinstance(value, str | Path) else value
+
+
+InputPath = Annotated[Path, Reads()]
+"""One file or folder that the step reads."""
+InputPaths = Annotated[tuple[Path, ...], BeforeValidator(_as_tuple), Reads()]
+"""Files that the step reads: a path, a list of them, or a pattern such as ``data/*.jsonl``."""
+
+
+class Step(BaseModel):
+    """What every step is."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    kind: ClassVar[str]
+    """The name in a spec: lower case, digits and hyphens, unique over all families."""
+    family: ClassVar[str]
+    """What the family is called in messages."""
+    method: ClassVar[str]
+    """The method that does the work."""
+    requires: ClassVar[tuple[str, ...]] = ()
+    """Distributions that must be installed; their versions are part of the fingerprint."""
+    extra: ClassVar[str] = ""
+    """The extra of the step's distribution that installs them."""
+    neutral: ClassVar[frozenset[str]] = frozenset()
+    """Parameters that cannot change the result (a batch size, a device)."""
+
+    def columns(self, inputs: Mapping[str, type[Artifact]]) -> Sequence[str] | None:
+        """The columns this step gives for inputs of these types, if known before running."""
+        return None
+
+    def identity(self) -> Mapping[str, Any]:
+        """What else determines the result and is known before running, such as a hub revision."""
+        return {}
+
+
+class ModelLoader(Step):
+    """Loads a reward model: ``load(...) -> RewardModel``. Called where the model is used."""
+
+    family = "model loader"
+    method = "load"
+
+    @classmethod
+    def accepts(cls, source: str) -> Mapping[str, Any] | None:
+        """The parameters with which this kind loads a path or name, if it recognises it."""
+        return None
+
+
+class DatasetLoader(Step):
+    """Loads data: ``load(...) -> Pairs`` or ``Responses``. Give ``Pairs.stream(batches)`` to keep
+    memory bounded; odd rows are counted and handled by the core, the same way for every loader."""
+
+    family = "dataset loader"
+    method = "load"
+
+    odd_rows: OddRows = Field(default_factory=OddRows)
+    """What to do with odd rows: ``keep`` and count them, ``drop`` and count them, or ``error``."""
+
+
+class QueryStrategy(Step):
+    """How a reward model is asked: ``query(model: RewardModel, data) -> Features``."""
+
+    family = "query strategy"
+    method = "query"
+
+
+class FeatureComputer(Step):
+    """Numbers about data: ``compute(data) -> Features``."""
+
+    family = "feature computer"
+    method = "compute"
+
+
+class Estimator(Step, Opens):
+    """Explains or corrects: ``fit(features, target, *, directory) -> Fit``; ``open`` gives the
+    ``Predictor`` back from the directory."""
+
+    family = "estimator"
+    method = "fit"
+
+
+class Sampler(Step):
+    """Chooses, splits or converts rows: ``sample(data) -> data`` or ``Selection``."""
+
+    family = "sampler"
+    method = "sample"
+
+
+class Trainer(Step, Opens):
+    """Trains a reward model: ``train(data, *, directory) -> Checkpoint``; ``open`` gives the
+    ``RewardModel`` back from the directory."""
+
+    family = "trainer"
+    method = "train"
+
+
+class Evaluator(Step):
+    """Measures: ``evaluate(data, rewards) -> Metrics``."""
+
+    family = "evaluator"
+    method = "evaluate"
+
+
+class Reporter(Step):
+    """Shows: ``report(items, *, directory) -> Report``."""
+
+    family = "reporter"
+    method = "report"
+
+
+class Composite(Step):
+    """A step made of steps (``for-each``, ``repeat``): the core runs it."""
+
+    family = "composite"
+    method = "run"
+
+
+class Engine(Step):
+    """Runs row-wise work and the items of loops."""
+
+    family = "engine"
+    method = "map"
+
+    shard_rows: int = 8192
+    """Rows per shard: what is committed at once, and what is repeated at most after a kill."""
+
+    def map(
+        self, work: Callable[[Task], Result], tasks: Sequence[Task]
+    ) -> Iterator[tuple[Task, Result]]:
+        """Each task with ``work(task)``, as they finish, in any order; ``work`` is picklable."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Let go of workers; called once, when the run has ended."""
+
+
+class Observer(Step):
+    """Watches a run, named under ``track`` in a spec: override what is of interest."""
+
+    family = "observer"
+    method = "step_finished"
+
+    def run_started(self, run: "RunRecord") -> None:
+        """Called once, before the first step."""
+
+    def step_started(self, step: "StepRecord") -> None:
+        """Called when a step begins."""
+
+    def step_progress(self, step: "StepRecord", done: int, total: int | None) -> None:
+        """Called as rows or items are done, of ``total`` where that is known."""
+
+    def step_finished(self, step: "StepRecord") -> None:
+        """Called when a step has ended: reused, done or failed."""
+
+    def step_result(self, step: "StepRecord", result: Artifact) -> None:
+        """Called after ``step_finished`` with each result that the step has in the store, reused
+        ones too, named as a spec would name it. Tables are read only when they are used."""
+
+    def run_finished(self, run: "RunRecord") -> None:
+        """Called once, at the end, however the run ended."""
+
+
+@dataclass(frozen=True)
+class PlanStep:
+    """One step that led to a report: what it is and what it gave."""
+
+    id: str
+    kind: str
+    family: str
+    summary: str
+    inputs: Mapping[str, Sequence[str]]
+    params: Mapping[str, Any]
+    gives: str
+    rows: int | None
+    notices: Sequence[Notice]
+
+
+@dataclass(frozen=True)
+class PlanView:
+    """What led to a step's inputs, in the order of work."""
+
+    name: str
+    seed: int
+    steps: Sequence[PlanStep]
+
+
+FAMILIES: tuple[type[Step], ...] = (
+    ModelLoader,
+    DatasetLoader,
+    QueryStrategy,
+    FeatureComputer,
+    Estimator,
+    Sampler,
+    Trainer,
+    Evaluator,
+    Reporter,
+    Engine,
+    Observer,
+)
+
+
+def family_of(cls: type[Step]) -> type[Step]:
+    """The family that a step class belongs to."""
+    families: tuple[type[Step], ...] = (*FAMILIES, Composite)
+    return next(family for family in families if issubclass(cls, family))
+
+
+def hook_of(family: type[Step]) -> str:
+    """The hook that collects the family's kinds: ``rmplug_feature_computers``."""
+    noun = family.family.replace(" ", "_")
+    return f"rmplug_{noun[:-1] + 'ies' if noun.endswith('y') else noun + 's'}"
+
+
+def all_hooks(families: Iterable[type[Step]] = FAMILIES) -> dict[str, type[Step]]:
+    return {hook_of(family): family for family in families}

@@ -1,0 +1,82 @@
+"""Every command and every YAML block of the README does what it says."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from rmplug.registry import discover
+from rmplug.source import parse_source
+from rmplug.spec import load_spec
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    """The fenced blocks of one language."""
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def commands() -> list[str]:
+    return [line for block in blocks("sh") for line in block.splitlines() if line.strip()]
+
+
+@pytest.mark.parametrize("block", blocks("yaml"))
+def test_every_yaml_block_is_a_spec_without_problems(block: str) -> None:
+    load_spec(parse_source(block, "README.md", ROOT / "examples"), discover())
+
+
+def test_make_targets_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    named = [line.split()[1] for line in commands() if line.startswith("make ")]
+    assert named
+    assert all(f"\n{target}:" in makefile for target in named)
+
+
+def test_extras_that_are_named_exist() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    named = re.findall(r"rmplug\[([a-z,]+)\]", README)
+    assert named
+    assert {extra for found in named for extra in found.split(",")} <= {
+        *extras["optional-dependencies"]
+    }
+
+
+def test_every_rmplug_command_runs_in_the_order_written(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    folder = tmp_path
+    for line in commands():
+        words = shlex.split(line, comments=True)
+        if words[0] == "cd":
+            folder = folder / words[1]
+        elif words[0] == "rmplug":
+            done = subprocess.run(
+                [sys.executable, "-m", "rmplug.cli", *words[1:]],
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=300,
+            )
+            assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+        else:
+            assert words[0] in ("make", "pip", "git"), line
+
+
+def test_what_is_generated_is_fresh() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "cogapp", "-P", "--check", "README.md"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"README.md is stale; run: make generated\n{done.stdout}"

@@ -1,0 +1,171 @@
+"""The command line as a person meets it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rmplug.cli import main
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+SPEC = """\
+name: small
+seed: 5
+steps:
+  pairs:
+    kind: synthetic
+    params: {size: 60}
+  words:
+    kind: lexical
+    inputs: pairs
+    params: {measures: [characters, words]}
+  some:
+    kind: random
+    inputs: pairs
+    params: {n: 10}
+"""
+
+
+@pytest.fixture
+def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "small.yaml"
+    path.write_text(SPEC)
+    return path
+
+
+def printed(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> str:
+    """What a command prints on standard output."""
+    assert main(arguments) == code
+    return capsys.readouterr().out
+
+
+def test_check_says_how_many_steps_will_run(spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert printed(capsys, "check", "small.yaml") == "small.yaml: 3 steps, no problems\n"
+
+
+def test_a_mistake_is_shown_with_its_place_and_exit_code_2(
+    spec: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec.write_text(SPEC.replace("kind: lexical", "kind: lexicl"))
+    assert main(["check", "small.yaml"]) == 2
+    assert capsys.readouterr().err == (
+        "small.yaml:8:11: steps.words.kind: unknown kind 'lexicl'; did you mean 'lexical'?\n"
+        "  8 |     kind: lexicl\n"
+        "    |           ^^^^^^\n"
+        "1 problem\n"
+    )
+
+
+def test_a_missing_spec_is_one_line(spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "no-such.yaml"]) == 2
+    assert "no-such.yaml" in capsys.readouterr().err
+
+
+def test_a_run_can_be_listed_shown_compared_and_cleaned_up(
+    spec: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "record: .rmplug/runs/" in printed(capsys, "run", "small.yaml")
+    printed(capsys, "run", "small.yaml", "--set", "steps.some.params.n=7")
+    listed = json.loads(printed(capsys, "runs", "--json"))
+    assert [run["status"] for run in listed] == ["finished", "finished"]
+    shown = json.loads(printed(capsys, "show", "--json"))
+    assert shown["steps"]["some"]["rows"] == 7
+    assert shown["steps"]["words"]["status"] == "reused"
+    compared = json.loads(printed(capsys, "compare", listed[0]["run"], listed[1]["run"], "--json"))
+    assert compared[0] == {
+        "where": "spec",
+        "what": "steps.some.params.n",
+        "first": "10",
+        "second": "7",
+    }
+    removed = json.loads(printed(capsys, "gc", "--keep", "1", "--json"))
+    assert [name.partition("-")[0] for name in removed["names"]] == ["random"]
+
+
+def test_dry_run_says_what_would_be_done_and_why(
+    spec: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    printed(capsys, "run", "small.yaml")
+    planned = json.loads(
+        printed(
+            capsys, "run", "small.yaml", "--dry-run", "--json", "--set", "steps.some.params.n=7"
+        )
+    )
+    assert planned[-1] == {
+        "step": "some",
+        "kind": "random",
+        "action": "run",
+        "why": "params: n 10 → 7",
+    }
+    assert {row["step"]: row["action"] for row in planned[:-1]} == {
+        "pairs": "reuse",
+        "words": "reuse",
+    }
+
+
+def test_describe_tells_all_about_a_kind(capsys: pytest.CaptureFixture[str]) -> None:
+    page = printed(capsys, "describe", "split")
+    for part in ("split: sampler, from text (rmplug", "inputs  data:", "parameters", "example"):
+        assert part in page
+    told = json.loads(printed(capsys, "describe", "text:split", "--json"))
+    assert {entry["name"] for entry in told["params"]} >= {"part", "test", "folds", "fold"}
+
+
+def test_every_kind_is_listed_with_its_family(capsys: pytest.CaptureFixture[str]) -> None:
+    kinds = {
+        row["kind"]: row["family"] for row in json.loads(printed(capsys, "describe", "--json"))
+    }
+    assert kinds["pairs-file"] == "dataset loader"
+    assert kinds["for-each"] == "composite"
+    assert kinds["html"] == "reporter"
+
+
+def test_plugins_can_be_listed_and_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    listed = json.loads(printed(capsys, "plugins", "--json", "--disable", "tabular"))
+    names = {row["plugin"]: row["status"] for row in listed}
+    assert names["text"] == names["core"] == "loaded"
+    assert "tabular" not in names
+
+
+def test_schema_prints_what_an_editor_needs(capsys: pytest.CaptureFixture[str]) -> None:
+    schema = json.loads(printed(capsys, "schema"))
+    assert "lexical" in schema["$defs"]
+    assert json.loads(printed(capsys, "schema", "record"))["title"] == "RunRecord"
+
+
+def test_init_lists_recipes_and_writes_one_ready_to_check(
+    spec: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = {row["recipe"] for row in json.loads(printed(capsys, "init", "--json"))}
+    assert {path.stem for path in EXAMPLES.glob("*.yaml")} <= names
+    assert printed(capsys, "init", "quickstart", "audit").splitlines() == [
+        "wrote audit/quickstart.yaml",
+        "wrote audit/data/preferences.jsonl",
+    ]
+    assert "no problems" in printed(capsys, "check", "audit/quickstart.yaml")
+
+
+def test_init_brings_folders_along_and_leaves_equal_files_alone(
+    spec: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    printed(capsys, "init", "quickstart")
+    printed(capsys, "init", "embeddings")
+    assert Path("data/minilm-head/config.json").is_file()
+
+
+def test_init_does_not_write_over_files(spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    printed(capsys, "init", "quickstart")
+    Path("quickstart.yaml").write_text("steps: {}")
+    assert main(["init", "quickstart"]) == 2
+    assert capsys.readouterr().err == (
+        "rmplug: quickstart.yaml: there already, and different; --force writes over it\n"
+    )
+
+
+def test_an_unknown_recipe_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["init", "quickstrat"]) == 2
+    assert "no recipe 'quickstrat'; did you mean 'quickstart'?" in capsys.readouterr().err

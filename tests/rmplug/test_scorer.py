@@ -1,0 +1,98 @@
+"""A reward model called from Python and from a shell."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+import rmplug
+from rmplug.cli import main
+from rmplug.errors import DataError, RmplugError
+from rmplug.scorer import Scorer
+from rmplug.testing import LengthModel
+
+SPEC = {
+    "name": "tiny",
+    "seed": 1,
+    "steps": {
+        "pairs": {"kind": "synthetic", "params": {"size": 200}},
+        "head": {"kind": "ngram-head", "inputs": "pairs", "params": {"folds": 2, "l2": [0.1]}},
+        "reward": {"kind": "reward", "inputs": {"model": "head", "data": "pairs"}},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> rmplug.Run:
+    return rmplug.run(SPEC, store=tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture
+def scorer() -> Scorer:
+    return Scorer(LengthModel())
+
+
+def test_a_stored_checkpoint_scores_as_the_run_did(finished: rmplug.Run) -> None:
+    pairs, reward = finished["pairs"], finished["reward"]
+    assert isinstance(pairs, rmplug.Pairs)
+    assert isinstance(reward, rmplug.Features)
+    row = pairs.table.slice(3, 1).to_pylist()[0]
+    scorer = rmplug.load(finished.path("head"))
+    found = scorer.score(row["prompt"], row["chosen"][0]["content"])
+    assert found == pytest.approx(reward["chosen"][3].as_py(), abs=1e-9)
+
+
+def test_ranking_is_best_first_and_equal_rewards_share_a_rank(scorer: Scorer) -> None:
+    ranked = scorer.rank("Why?", ["aa", "aaaa", "bb"])
+    assert [(entry.response, entry.rank) for entry in ranked] == [("aaaa", 1), ("aa", 2), ("bb", 2)]
+
+
+def test_a_comparison_gives_margin_and_probability(scorer: Scorer) -> None:
+    found = scorer.compare([{"role": "user", "content": "Why?"}], "a" * 200, "a" * 100)
+    assert found.margin == pytest.approx(1.0)
+    assert found.probability == pytest.approx(0.7310586)
+
+
+def test_many_are_scored_at_once(scorer: Scorer) -> None:
+    assert scorer.score_batch(["p", "q"], ["a", "bb"]) == [0.01, 0.02]
+    with pytest.raises(DataError, match="2 prompts for 1 responses"):
+        scorer.score_batch(["p", "q"], ["a"])
+
+
+def test_what_nothing_recognises_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(RmplugError, match="no checkpoint of a run and no model that an installed"):
+        rmplug.load(tmp_path)
+
+
+def test_rows_go_in_and_come_out_as_json_lines(
+    finished: rmplug.Run,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = str(finished.path("head"))
+    rows = [{"prompt": "p", "responses": ["one", "two three"], "note": 7}]
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(map(json.dumps, rows))))
+    assert main(["rank", folder]) == 0
+    out = json.loads(capsys.readouterr().out)
+    assert out["note"] == 7
+    assert {entry["response"] for entry in out["ranking"]} == {"one", "two three"}
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"prompt": "p", "a": "x", "b": "x"}\nnot json\n')
+    assert main(["compare-texts", folder, str(path)]) == 2
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["probability"] == 0.5
+    assert "rows.jsonl:2: no JSON" in captured.err
+
+
+def test_arguments_are_enough_for_one_response(
+    finished: rmplug.Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = str(finished.path("head"))
+    assert main(["score", folder, "--prompt", "p", "--response", "r"]) == 0
+    assert isinstance(json.loads(capsys.readouterr().out)["reward"], float)
+    assert main(["score", folder, "--prompt", "p"]) == 2
+    assert "--response: missing" in capsys.readouterr().err

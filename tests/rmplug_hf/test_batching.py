@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rmplug import DataError
+from rmplug_hf._batching import absent_id, padded, plan, run_batches
+from rmplug_hf._templates import Tokens
+
+CPU = torch.device("cpu")
+
+
+def rows(*lengths, first=0):
+    return [Tokens(np.arange(first, first + length), 0, length) for length in lengths]
+
+
+def run(given_rows, forward, batch_tokens=64, pad=0, vocabulary=100):
+    return run_batches(
+        given_rows,
+        forward,
+        batch_tokens=batch_tokens,
+        pad=pad,
+        vocabulary=vocabulary,
+        device=CPU,
+    )
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=60), st.integers(1, 120))
+def test_batches_take_every_row_once_and_stay_within_the_budget(lengths, budget):
+    batches = list(plan(lengths, budget))
+    assert sorted(np.concatenate(batches).tolist()) == list(range(len(lengths)))
+    for batch in batches:
+        longest = max(lengths[place] for place in batch)
+        assert len(batch) == 1 or len(batch) * longest <= budget
+
+
+def test_the_longest_rows_come_first():
+    lengths = [3, 9, 5, 9, 1]
+    assert [batch.tolist() for batch in plan(lengths, 18)] == [[1, 3], [2, 0, 4]]
+
+
+@given(st.lists(st.integers(1, 20), min_size=1, max_size=30), st.integers(1, 60))
+def test_results_come_back_in_the_order_of_the_rows(lengths, budget):
+    found = run(
+        rows(*lengths), lambda batch: (batch.ids * batch.mask).sum(1).float(), batch_tokens=budget
+    )
+    assert found.tolist() == [sum(range(length)) for length in lengths]
+
+
+def test_padding_is_on_the_right_and_masked():
+    batch = padded(rows(2, 4, first=5), 0, 100, CPU)
+    assert batch.ids.tolist() == [[5, 6, 0, 0], [5, 6, 7, 8]]
+    assert batch.mask.tolist() == [[1, 1, 0, 0], [1, 1, 1, 1]]
+    assert batch.lengths.tolist() == [2, 4]
+    assert set(batch.arguments()) == {"input_ids", "attention_mask"}
+
+
+def test_segments_of_rows_without_any_are_zero():
+    one = Tokens(np.array([4, 5]), 1, 2, np.array([0, 1]))
+    batch = padded([one, *rows(3)], 0, 100, CPU)
+    assert batch.arguments()["token_type_ids"].tolist() == [[0, 1, 0], [0, 0, 0]]
+
+
+def test_without_a_pad_token_an_id_is_taken_that_no_row_has():
+    assert absent_id(np.array([9, 7, 3]), 10) == 8
+    assert padded(rows(2, 3), None, 10, CPU).ids.tolist() == [[0, 1, 9], [0, 1, 2]]
+    assert padded(rows(3, 3), None, 3, CPU).pad == -1
+
+
+def test_a_batch_that_uses_every_token_and_cannot_be_padded_is_split():
+    sizes = []
+
+    def forward(batch):
+        sizes.append(len(batch.ids))
+        return batch.lengths.float()
+
+    assert run(rows(2, 4, 4), forward, pad=None, vocabulary=4).tolist() == [2, 4, 4]
+    assert sizes == [2, 1]
+
+
+def test_a_batch_that_does_not_fit_into_memory_is_halved():
+    def forward(batch):
+        if len(batch.ids) > 2:
+            raise torch.OutOfMemoryError("too much")
+        return batch.lengths.float()
+
+    assert run(rows(3, 1, 2, 5, 4), forward).tolist() == [3, 1, 2, 5, 4]
+
+
+def test_one_row_that_does_not_fit_into_memory_is_refused():
+    def forward(batch):
+        raise torch.OutOfMemoryError("too much")
+
+    with pytest.raises(DataError) as caught:
+        run(rows(7), forward)
+    assert str(caught.value) == (
+        "one conversation of 7 tokens does not fit into the memory of cpu; lower max_length, or "
+        "take a smaller dtype or another device"
+    )
+
+
+def test_half_precision_comes_back_as_float32():
+    found = run(rows(1, 2), lambda batch: batch.lengths.to(torch.bfloat16).unsqueeze(1))
+    assert found.dtype == np.float32
+    assert found.tolist() == [[1], [2]]

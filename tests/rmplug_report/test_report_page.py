@@ -1,0 +1,262 @@
+"""What the page says and which files stand beside it."""
+
+from __future__ import annotations
+
+import json
+import re
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pytest
+from report_inputs import (
+    ACCURACY,
+    HOSTILE,
+    PLAN,
+    everything,
+    fit_of,
+    hostile,
+    metrics_of,
+    pairs_of,
+    report,
+    reward_of,
+)
+
+from rmplug import Features, Pairs, PlanView, Responses
+
+NOTHING = PlanView("empty", 1, [])
+
+
+def headings(directory):
+    text = (directory / "index.html").read_text(encoding="utf-8")
+    return re.findall(r'<section id="([a-z]+)"', text)
+
+
+def told(directory):
+    return json.loads((directory / "metrics.json").read_text(encoding="utf-8"))
+
+
+def test_one_of_everything_gives_every_section_in_order(page):
+    assert headings(page) == [
+        "plan", "data", "rewards", "accuracy", "length", "why", "calibration", "training",
+        "numbers", "pairs",
+    ]  # fmt: skip
+
+
+def test_a_section_is_there_only_when_its_input_is(tmp_path):
+    pairs = pairs_of(30)
+    report([pairs], tmp_path / "pairs", NOTHING)
+    assert headings(tmp_path / "pairs") == ["data", "pairs"]
+    report([pairs, reward_of(pairs)], tmp_path / "reward", NOTHING)
+    assert headings(tmp_path / "reward") == ["data", "rewards", "accuracy", "length", "pairs"]
+    report([metrics_of(*ACCURACY)], tmp_path / "metrics", NOTHING)
+    assert headings(tmp_path / "metrics") == ["accuracy", "calibration", "numbers"]
+    report([], tmp_path / "none", NOTHING)
+    assert headings(tmp_path / "none") == []
+
+
+def test_the_findings_are_computed_from_the_numbers(page):
+    found = told(page)
+    said = {
+        one["about"]: one["text"].replace("\N{NO-BREAK SPACE}", " ") for one in found["findings"]
+    }
+    assert found["headline"].replace("\N{NO-BREAK SPACE}", " ") == (
+        "The reward is right on 61.3 % of pairs; "
+        "choosing the longer response would be right on 53.8 %."
+    )
+    assert said["Accuracy"] == (
+        "The reward is right on 61.3 % of 300 pairs (95 % interval 57.9–64.6). Against choosing "
+        "the longer response, the best rule that reads nothing, that is +7.5 points (2.0–13.0)."
+    )
+    assert said["Subsets"] == (
+        "The reward is weakest on code: right on 50.0 % of 100 pairs (41.0–59.0), "
+        "where choosing the longer response has 55.0 %."
+    )
+    assert said["Calibration"] == (
+        "Where the reward is 97 % sure on average, it is right on 80 % of 100 pairs: "
+        "over-confident. Its calibration error over all bins is 0.120."
+    )
+    assert said["Explanation"] == (
+        "On held-out prompts the features explain 28.3 % of the variance of reward.margin "
+        "(22.1–33.2). What carries it: words.difference.characters and words.difference.hedges."
+    )
+    assert said["Data"] == (
+        "6 odd rows were kept and 0 dropped, all named below; most often: empty response (6)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "words"),
+    [
+        (0.01, -0.02, 0.04, "not clearly apart from choosing the longer response (53.8 %)"),
+        (-0.05, -0.08, -0.02, "fewer than choosing the longer response (53.8 %)"),
+    ],
+)
+def test_the_headline_claims_no_more_than_the_interval_allows(tmp_path, value, low, high, words):
+    rows = [row for row in ACCURACY if row[2] != "accuracy-over-longer"]
+    over = ("reward", "model", "accuracy-over-longer", "all", value, low, high, 300)
+    report([metrics_of(*rows, over)], tmp_path / "report", NOTHING)
+    assert words in told(tmp_path / "report")["headline"].replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_an_explanation_that_could_be_chance_is_not_claimed(tmp_path):
+    fit = fit_of(tmp_path, pairs_of(30))
+    fit.numbers[0] |= {"value": 0.01, "low": -0.05, "high": 0.07}
+    report([fit], tmp_path / "report")
+    (said,) = [
+        one for one in told(tmp_path / "report")["findings"] if one["about"] == "Explanation"
+    ]
+    assert said["text"].startswith("On held-out prompts the features do not explain reward.margin")
+
+
+def test_several_rewards_are_ranked_only_as_far_as_intervals_allow(tmp_path):
+    pairs = pairs_of(60)
+    rows = [
+        (model, "model", "accuracy", "all", value, value - 0.05, value + 0.05, 60)
+        for model, value in (("a", 0.60), ("b", 0.62), ("c", 0.40))
+    ]
+    items = [pairs, *(reward_of(pairs, name, seed) for seed, name in enumerate("abc"))]
+    report([*items, metrics_of(*rows)], tmp_path / "report", NOTHING)
+    found = told(tmp_path / "report")
+    assert found["headline"].startswith("Of 3 rewards b is right most often, on 62.0")
+    assert found["findings"][0]["text"].endswith("The interval of a overlaps its own.")
+
+
+def test_no_more_than_eight_rewards_are_drawn_and_the_rest_is_said(tmp_path):
+    pairs = pairs_of(20)
+    rewards = [reward_of(pairs, f"reward-{i}", i) for i in range(10)]
+    report([pairs, *rewards], tmp_path / "report", NOTHING)
+    text = (tmp_path / "report/index.html").read_text(encoding="utf-8")
+    assert "The first 8 rewards are shown, 2 more are not." in text
+
+
+def test_each_figure_is_also_an_svg_and_a_png_file(page):
+    files = sorted(path.name for path in (page / "figures").iterdir())
+    names = [
+        "accuracy", "accuracy-by-subset", "calibration", "coefficients-1", "dependence-1",
+        "importance-1", "lengths", "margin-by-length-gap", "margins", "plan",
+        "reward-by-length-raw", "rewards", "training",
+    ]  # fmt: skip
+    assert files == sorted(f"{name}.{kind}" for name in names for kind in ("svg", "png"))
+    for name in names:
+        root = ElementTree.parse(page / "figures" / f"{name}.svg").getroot()
+        assert root.findall(".//{http://www.w3.org/2000/svg}text"), name
+        assert (page / "figures" / f"{name}.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_the_same_inputs_give_the_same_bytes(page, tmp_path):
+    report(everything(tmp_path), tmp_path / "again")
+    files = sorted(path.relative_to(page) for path in page.rglob("*") if path.is_file())
+    for file in files:
+        assert (page / file).read_bytes() == (tmp_path / "again" / file).read_bytes(), file
+
+
+def test_all_numbers_are_in_metrics_json(page):
+    found = told(page)
+    rows = {(row["model"], row["metric"], row["subset"]): row["value"] for row in found["metrics"]}
+    assert rows["reward", "accuracy", "code"] == 0.50
+    assert found["fits"][0]["numbers"][0]["value"] == 0.283
+    assert found["fits"][0]["importance"][0]["feature"] == "words.difference.characters"
+    assert found["notices"] == [
+        {"step": "pairs", "what": "empty response", "action": "kept", "count": 6,
+         "ids": ["pair-00001", "pair-00007"], "of": "rows"}
+    ]  # fmt: skip
+
+
+def test_the_page_loads_nothing_from_anywhere(page):
+    text = (page / "index.html").read_text(encoding="utf-8")
+    links = re.findall(r'(?:src|href)="([^"#][^"]*)"', text)
+    assert all(
+        re.match(r"figures/[a-z0-9-]+\.(svg|png)$|metrics\.json$|data:,$", one) for one in links
+    )
+    assert "@import" not in text
+    assert not re.search(r"url\((?!#)", text)
+
+
+def test_figures_follow_the_theme(page):
+    text = (page / "index.html").read_text(encoding="utf-8")
+    drawn = "".join(re.findall(r"<svg.*?</svg>", text, re.DOTALL))
+    assert not re.findall(r"#[0-9a-f]{6}\b", drawn)
+    assert "var(--m1)" in drawn
+
+
+def test_hostile_text_cannot_end_a_script_or_begin_one(tmp_path):
+    pairs = hostile()
+    report([pairs, reward_of(pairs, "</script><i>")], tmp_path / "report")
+    text = (tmp_path / "report/index.html").read_text(encoding="utf-8")
+    assert "hacked" not in text
+    assert "<i>" not in text.replace('<i class="dot"', "")
+    assert text.count("<script") == text.count("</script>")
+    assert "\x00" not in text and "\u202e" not in text
+
+
+def test_long_texts_are_cut_and_the_number_is_said(tmp_path):
+    pairs = hostile()
+    report([pairs], tmp_path / "report", text_limit=500)
+    page = tmp_path / "report/index.html"
+    assert "3 texts are longer than 500 characters and cut there" in page.read_text("utf-8")
+    assert page.stat().st_size < 400_000
+    assert len(HOSTILE["endless"]) == 1_000_000
+
+
+def test_texts_are_cut_further_until_they_fit_and_rows_are_limited(tmp_path):
+    pairs = pairs_of(3000, words=120)
+    report([pairs], tmp_path / "report", NOTHING, megabytes=0.6, rows=2000)
+    page = (tmp_path / "report/index.html").read_text("utf-8")
+    assert re.search(r"The first <strong>2,000</strong> of 3,000 pairs\.", page)
+    (limit,) = re.findall(r"texts are longer than ([\d,]+) characters", page)
+    assert 200 <= int(limit.replace(",", "")) < 4000
+    packed = sum(map(len, re.findall(r'class="pairs-texts">"([^"]*)"', page)))
+    assert packed < 0.65e6
+
+
+def test_odd_inputs_end_in_a_page_too(tmp_path):
+    one, few = pairs_of(1), pairs_of(3)
+    none = Pairs(one.table.slice(0, 0))
+    missing = Features({"id": few["id"], "margin": np.full(3, np.nan)}, "reward")
+    same = Pairs(
+        {"id": ["a", "b"], "prompt": ["p", "q"], "chosen": ["", "x"], "rejected": ["", "x"]}
+    )
+    for place, items in enumerate(
+        (
+            [none],
+            [none, reward_of(none)],
+            [one, reward_of(one)],
+            [few, missing],
+            [same, reward_of(same)],
+        )
+    ):
+        report(items, tmp_path / str(place), NOTHING)
+        assert headings(tmp_path / str(place))[0] == "data"
+    text = (tmp_path / "4/index.html").read_text("utf-8")
+    assert "<strong>1 pair</strong> with an empty response" in text
+    assert "<strong>2 pairs</strong> with identical responses" in text
+
+
+def test_rewards_of_single_responses_and_of_several_outputs_are_shown(tmp_path):
+    responses = Responses(
+        {"id": [f"r{i}" for i in range(40)], "prompt": ["p"] * 40, "response": ["words"] * 40}
+    )
+    scores = Features({"id": responses["id"], "reward": np.arange(40.0)}, "scores")
+    report([responses, scores], tmp_path / "one", NOTHING)
+    assert headings(tmp_path / "one") == ["data", "rewards"]
+    pairs = pairs_of(40)
+    ids = {"id": pairs["id"]}
+    two = Features({**ids, "margin.help": np.ones(40), "margin.harm": -np.ones(40)}, "reward")
+    report([pairs, two], tmp_path / "two", NOTHING)
+    values = {
+        row["model"]: row["value"]
+        for row in told(tmp_path / "two")["metrics"]
+        if row["subset"] == "all" and row["kind"] == "model"
+    }
+    assert values == {"reward.help": 1.0, "reward.harm": 0.0}
+
+
+def test_long_edges_of_the_plan_pass_every_layer_between():
+    from rmplug_report._plan import arranged, nodes
+
+    found = nodes(PLAN.steps)
+    layers = {key: node.layer for key, node in found.items() if node.step}
+    assert layers == {"pairs": 0, "train": 1, "reward": 2, "words": 1, "why": 3, "accuracy": 3}
+    between = [node for node in found.values() if node.step is None]
+    assert sorted(node.layer for node in between) == [1, 1, 2, 2]
+    assert sum(len(layer) for layer in arranged(found)) == len(found)
