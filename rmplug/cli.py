@@ -12,9 +12,23 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
+from .display import Row, kind_page, show_rows, shown_path, step_row
 from .errors import RmplugError, SpecError
-
-Row = dict[str, Any]
+from .options import (
+    compare_options,
+    compare_texts_options,
+    describe_options,
+    gc_options,
+    init_options,
+    plugins_options,
+    rank_options,
+    run_options,
+    schema_options,
+    score_options,
+    show_options,
+    spec_options,
+    store_options,
+)
 
 
 def console() -> NoReturn:
@@ -117,9 +131,9 @@ def run(options: argparse.Namespace) -> int:
         observers=[progress_observer()],
         registry=_registry(options),
     )
-    print(f"record: {_shown(finished._session.store.runs / finished.record.id / 'record.json')}")
+    print(f"record: {shown_path(finished.record_path)}")
     for page in finished.reports:
-        print(f"report: {_shown(page)}")
+        print(f"report: {shown_path(page)}")
     return 0
 
 
@@ -133,7 +147,7 @@ def _dry_run(options: argparse.Namespace) -> int:
     forced = forced_steps(spec, asked) if options.force else set()
     planned = plan(spec, open_store(options.store), registry, selected, forced)
     rows = [{"step": p.id, "kind": p.kind, "action": p.action, "why": p.why} for p in planned]
-    show(rows, options.json)
+    show_rows(rows, options.json)
     return 0
 
 
@@ -149,7 +163,7 @@ def plugins(options: argparse.Namespace) -> int:
         }
         for p in registry.plugins
     ]
-    show(rows, options.json)
+    show_rows(rows, options.json)
     return 1 if options.strict and registry.failed else 0
 
 
@@ -161,7 +175,7 @@ def describe(options: argparse.Namespace) -> int:
     registry = _registry(options)
     if options.kind:
         told = tell(registry.find(options.kind))
-        print(json.dumps(told, indent=1, ensure_ascii=False) if options.json else _page(told))
+        print(json.dumps(told, indent=1, ensure_ascii=False) if options.json else kind_page(told))
         return 0
     rows: list[Row] = [
         {
@@ -172,7 +186,7 @@ def describe(options: argparse.Namespace) -> int:
         }
         for p in registry.all()
     ]
-    show(rows, options.json)
+    show_rows(rows, options.json)
     return 0
 
 
@@ -193,10 +207,10 @@ def init(options: argparse.Namespace) -> int:
     from .recipes import recipes, write_recipe
 
     if not options.recipe:
-        show([{"recipe": r.name, "what": r.summary} for r in recipes()], options.json)
+        show_rows([{"recipe": r.name, "what": r.summary} for r in recipes()], options.json)
         return 0
     for path in write_recipe(options.recipe, Path(options.folder), options.force):
-        print(f"wrote {_shown(path)}")
+        print(f"wrote {shown_path(path)}")
     return 0
 
 
@@ -215,7 +229,7 @@ def runs(options: argparse.Namespace) -> int:
         }
         for r in all_records(open_store(options.store))
     ]
-    show(rows, options.json)
+    show_rows(rows, options.json)
     return 0
 
 
@@ -230,7 +244,7 @@ def show_run(options: argparse.Namespace) -> int:
         print(json.dumps(asdict(record), indent=1, ensure_ascii=False, default=str))
         return 0
     print(f"{record.id}: {record.status}, {record.seconds:.1f} s, seed {record.seed}")
-    show([_step_row(step) for step in record.steps.values()], False)
+    show_rows([step_row(step) for step in record.steps.values()], False)
     for step in record.steps.values():
         for notice in step.notices:
             ids = ", ".join(notice["ids"][:3])
@@ -240,22 +254,8 @@ def show_run(options: argparse.Namespace) -> int:
         if step.message:
             print(f"{step.id}: {step.message}")
     for page in report_pages(store, record):
-        print(f"report: {_shown(page)}")
+        print(f"report: {shown_path(page)}")
     return 0
-
-
-def _step_row(step: Any) -> Row:
-    rate = f"{step.rows_per_second:,.0f}" if step.rows_per_second else ""
-    return {
-        "step": step.id,
-        "kind": step.kind,
-        "status": step.status,
-        "rows": "" if step.rows is None else f"{step.rows:,}",
-        "seconds": step.seconds,
-        "rows/s": rate,
-        "peak MiB": step.peak_memory_mb,
-        "artifact": step.artifact,
-    }
 
 
 def compare(options: argparse.Namespace) -> int:
@@ -265,7 +265,9 @@ def compare(options: argparse.Namespace) -> int:
     from .runs import open_store
 
     store = open_store(options.store)
-    show(compare_runs(store, *(find_record(store, name) for name in options.runs)), options.json)
+    show_rows(
+        compare_runs(store, *(find_record(store, name) for name in options.runs)), options.json
+    )
     return 0
 
 
@@ -324,58 +326,6 @@ def _answer(options: argparse.Namespace, ask: Callable[..., Any], given: Row) ->
     return 0
 
 
-def show(rows: Sequence[Row], as_json: bool) -> None:
-    """Rows as a table for a person, or as JSON."""
-    if as_json:
-        print(json.dumps(list(rows), indent=1, ensure_ascii=False, default=str))
-        return
-    if not rows:
-        print("nothing")
-        return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name, value in rows[0].items():
-        numeric = isinstance(value, int | float)
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(
-            *(Text(f"{v:,}" if isinstance(v, int | float) else str(v)) for v in row.values())
-        )
-    console = Console()
-    if not console.is_terminal:
-        console.width = 200
-    console.print(table)
-
-
-def _page(told: dict[str, Any]) -> str:
-    """A kind's description as a page of text."""
-    takes = ", ".join(
-        f"{e['name']}: {e['takes']}" + (" (optional)" if e["optional"] else "")
-        for e in told["inputs"]
-    )
-    lines = [
-        f"{told['kind']}: {told['family']}, from {told['provider']}",
-        "",
-        told["doc"],
-        "",
-        f"inputs  {takes or 'none'}",
-        f"gives   {told['gives'] or 'nothing'}",
-    ]
-    if told["requires"]:
-        lines.append(f"needs   {', '.join(told['requires'])}")
-    lines += ["", "parameters"] if told["params"] else ["", "no parameters"]
-    for entry in told["params"]:
-        default = "required" if entry["required"] else f"default {json.dumps(entry['default'])}"
-        nested = entry["type"] == "mapping" and entry["default"] is None and not entry["required"]
-        suffix = "" if nested else f", {default}"
-        lines.append(f"  {entry['name']}: {entry['type']}{suffix}")
-        lines += [f"      {line}" for line in entry["description"].splitlines()]
-    return "\n".join([*lines, "", "example", *(f"  {x}" for x in told["example"].splitlines())])
-
-
 def _registry(options: argparse.Namespace) -> Any:
     from .registry import discover
 
@@ -391,127 +341,21 @@ def _count(spec: dict[str, Any]) -> int:
     return len(steps) if isinstance(steps, dict) else 0
 
 
-def _shown(path: Path) -> str:
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
-
-
-def _spec_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("spec", help="the spec file")
-    command.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="change one value: steps.pairs.params.limit=100",
-    )
-
-
-def _run_options(command: argparse.ArgumentParser) -> None:
-    _spec_options(command)
-    command.add_argument(
-        "--only", nargs="+", default=[], metavar="STEP", help="these and their needs"
-    )
-    command.add_argument("--from", metavar="STEP", help="this step and all that depend on it")
-    command.add_argument("--force", action="store_true", help="do the steps asked for again")
-    command.add_argument("--dry-run", action="store_true", help="say what would be done, and why")
-    _store_options(command)
-
-
-def _store_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--store", metavar="FOLDER", help="where results are kept (RMPLUG_STORE, else .rmplug)"
-    )
-    _json_option(command)
-
-
-def _json_option(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--json", action="store_true", help="print JSON")
-
-
-def _plugins_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--strict", action="store_true", help="exit with 1 if a plugin failed")
-    _json_option(command)
-
-
-def _describe_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("kind", nargs="?", help="a kind, or plugin:kind")
-    _json_option(command)
-
-
-def _schema_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("what", nargs="?", choices=("run", "record"), default="run")
-    command.add_argument("--built-in", action="store_true", help="only the kinds of rmplug itself")
-
-
-def _init_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("recipe", nargs="?", help="a recipe")
-    command.add_argument("folder", nargs="?", default=".", help="where to write it")
-    command.add_argument("--force", action="store_true", help="write over files that are there")
-    _json_option(command)
-
-
-def _show_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("run", nargs="?", default="last", help="a run")
-    _store_options(command)
-
-
-def _compare_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("runs", nargs=2, metavar="RUN", help="two runs")
-    _store_options(command)
-
-
-def _gc_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--keep", type=int, metavar="N", help="also forget all runs but the last N"
-    )
-    command.add_argument("--dry-run", action="store_true", help="only say what would be removed")
-    _store_options(command)
-
-
-def _model_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("model", help="a folder, a name, or RUN:STEP of a run")
-    command.add_argument("file", nargs="?", help="JSON Lines; standard input when left out")
-    command.add_argument("--kind", help="the model loader to use")
-    command.add_argument(
-        "--param", action="append", default=[], metavar="NAME=VALUE", help="for the model loader"
-    )
-    command.add_argument("--prompt", help="the prompt")
-
-
-def _score_options(command: argparse.ArgumentParser) -> None:
-    _model_options(command)
-    command.add_argument("--response", help="the response")
-
-
-def _rank_options(command: argparse.ArgumentParser) -> None:
-    _model_options(command)
-    command.add_argument("--responses", nargs="+", help="the responses")
-
-
-def _compare_texts_options(command: argparse.ArgumentParser) -> None:
-    _model_options(command)
-    command.add_argument("--a", help="one response")
-    command.add_argument("--b", help="the other")
-
-
 Command = tuple[str, Callable[[argparse.Namespace], int], Callable[[argparse.ArgumentParser], None]]
 COMMANDS: tuple[Command, ...] = (
-    ("check", check, _spec_options),
-    ("run", run, _run_options),
-    ("plugins", plugins, _plugins_options),
-    ("describe", describe, _describe_options),
-    ("schema", schema, _schema_options),
-    ("init", init, _init_options),
-    ("runs", runs, _store_options),
-    ("show", show_run, _show_options),
-    ("compare", compare, _compare_options),
-    ("gc", gc, _gc_options),
-    ("score", score, _score_options),
-    ("rank", rank, _rank_options),
-    ("compare-texts", compare_texts, _compare_texts_options),
+    ("check", check, spec_options),
+    ("run", run, run_options),
+    ("plugins", plugins, plugins_options),
+    ("describe", describe, describe_options),
+    ("schema", schema, schema_options),
+    ("init", init, init_options),
+    ("runs", runs, store_options),
+    ("show", show_run, show_options),
+    ("compare", compare, compare_options),
+    ("gc", gc, gc_options),
+    ("score", score, score_options),
+    ("rank", rank, rank_options),
+    ("compare-texts", compare_texts, compare_texts_options),
 )
 
 if __name__ == "__main__":

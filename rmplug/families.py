@@ -151,6 +151,11 @@ class Composite(Step):
     family = "composite"
     method = "run"
 
+    takes: ClassVar[Mapping[str, str]] = {}
+    """The inputs by name, in words: what they may be depends on the steps inside."""
+    results: ClassVar[str] = ""
+    """What the step gives, in words."""
+
 
 class Engine(Step):
     """Runs row-wise work and the items of loops."""

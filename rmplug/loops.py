@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -39,6 +39,8 @@ class ForEach(Composite):
     """
 
     kind = "for-each"
+    takes: ClassVar[Mapping[str, str]] = {"items": "several steps, or a table with a column 'item'"}
+    results = "a table for each collected step"
 
     steps: dict[str, Any] | str
     """The steps to run for each item, or the path of a file that has them under ``steps``."""
@@ -59,6 +61,10 @@ class Repeat(Composite):
     """
 
     kind = "repeat"
+    takes: ClassVar[Mapping[str, str]] = {
+        "<name>": "what the first round takes as each name of carry"
+    }
+    results = "a table for each collected step, and what the last round carries on"
 
     rounds: int = Field(ge=1, le=10_000)
     """How many rounds."""

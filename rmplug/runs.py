@@ -55,6 +55,11 @@ class Run(Mapping[str, Artifact]):
         return self._session.store.artifacts / self._scope.at(Ref.parse(name)).key
 
     @property
+    def record_path(self) -> Path:
+        """Where the record of the run is."""
+        return self._session.store.runs / self.record.id / "record.json"
+
+    @property
     def reports(self) -> list[Path]:
         """The pages that were made, ready to open."""
         return report_pages(self._session.store, self.record)

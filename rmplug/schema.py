@@ -158,13 +158,18 @@ def describe(provider: Provider) -> dict[str, Any]:
     cls = provider.cls
     signature = signature_of(cls)
     takes = [{"name": e.name, "takes": str(e), "optional": e.optional} for e in signature.inputs]
+    gives = " | ".join(kind.__name__ for kind in signature.gives)
+    if issubclass(cls, Composite):
+        inputs = cls.takes.items()
+        takes = [{"name": name, "takes": what, "optional": True} for name, what in inputs]
+        gives = cls.results
     return {
         "kind": provider.kind,
         "family": family_of(cls).family,
         "summary": _summary(cls),
         "doc": cleandoc(cls.__doc__ or ""),
         "inputs": takes,
-        "gives": " | ".join(kind.__name__ for kind in signature.gives),
+        "gives": gives,
         "params": params(cls),
         "requires": list(cls.requires),
         "provider": f"{provider.plugin} ({provider.distribution} {provider.version})",

@@ -1,0 +1,104 @@
+"""The options of each command."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def spec_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("spec", help="the spec file")
+    command.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change one value: steps.pairs.params.limit=100",
+    )
+
+
+def run_options(command: argparse.ArgumentParser) -> None:
+    spec_options(command)
+    command.add_argument(
+        "--only", nargs="+", default=[], metavar="STEP", help="these and their needs"
+    )
+    command.add_argument("--from", metavar="STEP", help="this step and all that depend on it")
+    command.add_argument("--force", action="store_true", help="do the steps asked for again")
+    command.add_argument("--dry-run", action="store_true", help="say what would be done, and why")
+    store_options(command)
+
+
+def store_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--store", metavar="FOLDER", help="where results are kept (RMPLUG_STORE, else .rmplug)"
+    )
+    json_option(command)
+
+
+def json_option(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--json", action="store_true", help="print JSON")
+
+
+def plugins_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--strict", action="store_true", help="exit with 1 if a plugin failed")
+    json_option(command)
+
+
+def describe_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("kind", nargs="?", help="a kind, or plugin:kind")
+    json_option(command)
+
+
+def schema_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("what", nargs="?", choices=("run", "record"), default="run")
+    command.add_argument("--built-in", action="store_true", help="only the kinds of rmplug itself")
+
+
+def init_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("recipe", nargs="?", help="a recipe")
+    command.add_argument("folder", nargs="?", default=".", help="where to write it")
+    command.add_argument("--force", action="store_true", help="write over files that are there")
+    json_option(command)
+
+
+def show_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("run", nargs="?", default="last", help="a run")
+    store_options(command)
+
+
+def compare_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("runs", nargs=2, metavar="RUN", help="two runs")
+    store_options(command)
+
+
+def gc_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--keep", type=int, metavar="N", help="also forget all runs but the last N"
+    )
+    command.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    store_options(command)
+
+
+def model_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("model", help="a folder, a name, or RUN:STEP of a run")
+    command.add_argument("file", nargs="?", help="JSON Lines; standard input when left out")
+    command.add_argument("--kind", help="the model loader to use")
+    command.add_argument(
+        "--param", action="append", default=[], metavar="NAME=VALUE", help="for the model loader"
+    )
+    command.add_argument("--prompt", help="the prompt")
+
+
+def score_options(command: argparse.ArgumentParser) -> None:
+    model_options(command)
+    command.add_argument("--response", help="the response")
+
+
+def rank_options(command: argparse.ArgumentParser) -> None:
+    model_options(command)
+    command.add_argument("--responses", nargs="+", help="the responses")
+
+
+def compare_texts_options(command: argparse.ArgumentParser) -> None:
+    model_options(command)
+    command.add_argument("--a", help="one response")
+    command.add_argument("--b", help="the other")
