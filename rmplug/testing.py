@@ -229,7 +229,7 @@ def check_step(
     check_light_import(cls.__module__)
     if issubclass(cls, Engine | Observer):
         return
-    given = {**small_inputs(cls), **(inputs or {})}
+    given = small_inputs(cls, inputs or {})
     with TemporaryDirectory() as folder:
         _check_results(step, given, Path(folder), tolerance)
 
@@ -255,12 +255,14 @@ def check_light_import(module: str) -> None:
     assert done.stdout.strip() == "[]", f"importing {module} loads {done.stdout.strip()}"
 
 
-def small_inputs(cls: type[Step]) -> dict[str, Artifact | Sequence[Artifact]]:
-    """Small inputs for every input of a step that is not optional."""
+def small_inputs(
+    cls: type[Step], given: Mapping[str, Artifact | Sequence[Artifact]]
+) -> dict[str, Artifact | Sequence[Artifact]]:
+    """What is given, and small inputs for every other input of a step that is not optional."""
     pairs = small_pairs()
-    found: dict[str, Artifact | Sequence[Artifact]] = {}
+    found = dict(given)
     for entry in signature_of(cls).inputs:
-        if entry.optional:
+        if entry.optional or entry.name in given:
             continue
         made = _small(entry, pairs)
         found[entry.name] = [made] if entry.many else made
