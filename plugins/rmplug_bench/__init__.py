@@ -27,7 +27,8 @@ class Pairwise(Evaluator):
       resampled together (not for ``random``).
     - ``log-loss``: mean of -log sigmoid(margin), in nats.
     - ``ece``: expected calibration error of the confidence sigmoid(abs(margin)): ten bins of
-      equal width from 0.5 to 1, the mean of abs(accuracy - confidence) weighted by bin counts.
+      equal width from 0.5 to 1, the mean of abs(accuracy - confidence) weighted by bin counts;
+      with an interval for the whole. Few pairs make it larger than it is, resampled or not.
     - ``margin-mean``, ``margin-median``, ``margin-sd`` (of the population), in units of the reward.
     - ``prefers-longer``: share with the longer response scored higher, ties and equal lengths left
       out; ``accuracy-longer-chosen`` and ``accuracy-shorter-chosen``: accuracy where the longer (or

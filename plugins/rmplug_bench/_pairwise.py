@@ -188,6 +188,7 @@ def _subset_rows(
             n = sums[COUNTED.get(metric, "n")]
             yield _row(metric, subset, value, n, one, bound)
         if one.kind == "model":
+            yield _calibration(one, subset, mask, groups, resamples, seed)
             yield from _unresampled(one, subset, mask)
 
 
@@ -210,7 +211,6 @@ def _unresampled(one: Measured, subset: str, mask: Mask) -> Iterator[Row]:
     margin = one.scored.margin[mask]
     known = margin[np.isfinite(margin)]
     yield _row("margin-median", subset, np.median(known) if len(known) else np.nan, len(known), one)
-    yield _row("ece", subset, calibration_error(known), len(known), one)
     yield _row("missing", subset, len(margin) - len(known), len(margin), one)
     if one.scored.chosen is not None and one.scored.rejected is not None:
         scores = np.concatenate([one.scored.chosen[mask], one.scored.rejected[mask]])
@@ -218,6 +218,28 @@ def _unresampled(one: Measured, subset: str, mask: Mask) -> Iterator[Row]:
         has = np.isfinite(scores)
         rho = spearman(scores[has], lengths[has])
         yield _row("raw-score-length-spearman", subset, rho, int(has.sum()), one)
+
+
+def _calibration(
+    one: Measured, subset: str, mask: Mask, groups: Ints, resamples: int, seed: list[int]
+) -> Row:
+    """The calibration error; its interval costs ten sums a pair, so that only the whole has one."""
+    margin = one.scored.margin[mask]
+    known = np.isfinite(margin)
+    value, bound = calibration_error(margin[known]), NO_BOUND
+    if mask.all() and known.any():
+        confidence, bins = confidence_bins(margin[known])
+        off = right(margin[known]) - confidence
+        gaps = {str(k): np.where(bins == k, off, 0.0) for k in range(BINS)}
+        columns = {"n": np.ones(len(off)), **gaps}
+        limits = intervals(columns, groups[known], _error_of_gaps, resamples, seed)
+        bound = limits.get("ece", NO_BOUND)
+    return _row("ece", subset, value, int(known.sum()), one, bound)
+
+
+def _error_of_gaps(sums: Sums) -> dict[str, Floats]:
+    gaps = np.stack([np.abs(sums[str(k)]) for k in range(BINS)])
+    return {"ece": gaps.sum(axis=0) / sums["n"]}
 
 
 def confidence_bins(margin: Floats) -> tuple[Floats, Ints]:

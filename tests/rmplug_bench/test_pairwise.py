@@ -139,6 +139,23 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say():
     assert 88 <= covered <= 100
 
 
+def test_the_calibration_error_of_the_whole_has_the_interval_of_a_plain_bootstrap():
+    rng = np.random.default_rng(3)
+    margins = rng.normal(0.5, 2.0, 200)
+    groups = [f"g{i // 2}" for i in range(200)]
+    pairs = pairs_of([("a", "b")] * 200, groups=groups)
+    row = measured(pairs, reward_of(pairs, margins), resamples=4000)["reward", "ece", "all"]
+    confidence = 1 / (1 + np.exp(-np.abs(margins)))
+    bins = np.minimum((confidence - 0.5) * 20, 9).astype(int)
+    off = (margins > 0) - confidence
+    drawn = []
+    for _ in range(1000):
+        pick = rng.integers(0, 100, 100)
+        rows = np.concatenate([2 * pick, 2 * pick + 1])
+        drawn.append(np.abs(np.bincount(bins[rows], off[rows], 10)).sum() / 200)
+    assert (row["low"], row["high"]) == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.015)
+
+
 def test_the_same_seed_gives_the_same_table_and_another_seed_only_other_bounds():
     pairs = pairs_of(FOUR * 5)
     reward = reward_of(pairs, [2.0, -1.0, 0.5, 3.0] * 5)
