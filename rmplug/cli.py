@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from .display import Row, kind_page, show_rows, shown_path, step_row
 from .errors import RmplugError, SpecError
@@ -29,6 +29,9 @@ from .options import (
     spec_options,
     store_options,
 )
+
+if TYPE_CHECKING:
+    from .record import RunRecord
 
 
 def console() -> NoReturn:
@@ -225,7 +228,7 @@ def runs(options: argparse.Namespace) -> int:
             "status": r.status,
             "started": r.started,
             "seconds": r.seconds,
-            "steps": f"{sum(s.status != 'failed' for s in r.steps.values())} of {_count(r.spec)}",
+            "steps": f"{_ended(r)} of {_count(r.spec)}",
         }
         for r in all_records(open_store(options.store))
     ]
@@ -334,6 +337,10 @@ def _registry(options: argparse.Namespace) -> Any:
 
 def _first(cls: type) -> str:
     return (cls.__doc__ or "").strip().splitlines()[0]
+
+
+def _ended(record: RunRecord) -> int:
+    return sum(s.status in ("done", "reused", "rebuilt") for s in record.steps.values())
 
 
 def _count(spec: dict[str, Any]) -> int:

@@ -40,7 +40,7 @@ def _as_tuple(value: Any) -> Any:
 
 InputPath = Annotated[Path, Reads()]
 """One file or folder that the step reads."""
-InputPaths = Annotated[tuple[Path, ...], BeforeValidator(_as_tuple), Reads()]
+InputPaths = Annotated[tuple[Path, ...], BeforeValidator(_as_tuple), Reads(), Field(min_length=1)]
 """Files that the step reads: a path, a list of them, or a pattern such as ``data/*.jsonl``."""
 
 
@@ -163,8 +163,9 @@ class Engine(Step):
     family = "engine"
     method = "map"
 
-    shard_rows: int = 8192
-    """Rows per shard: what is committed at once, and what is repeated at most after a kill."""
+    shard_rows: Annotated[int, Field(ge=1, le=10_000_000, strict=True)] = 8192
+    """Rows per shard: what is committed at once, and what is repeated at most after a kill. Work
+    that opens a model is cut into shards of at most 256 rows, since each row costs more."""
 
     def map(
         self, work: Callable[[Task], Result], tasks: Sequence[Task]

@@ -17,7 +17,7 @@ from .handles import Handle, ModelHandle
 from .notices import collect_notices, merged
 from .oddities import OddRowsFilter
 from .record import StepRecord, peak_memory_mb
-from .rowwise import compute_shards
+from .rowwise import compute_shards, shard_rows
 from .serialize import FILES, write_folder, write_table
 from .signatures import Input, signature_of
 from .tables import Mapped, Stream
@@ -128,7 +128,7 @@ def _write(session: Session, prepared: Prepared, result: Any, told: StepRecord) 
 def _write_mapped(
     session: Session, prepared: Prepared, rows: Mapped, told: StepRecord
 ) -> dict[str, Any]:
-    cut = {"shard_rows": session.engine.shard_rows, "rows": len(rows)}
+    cut = {"shard_rows": shard_rows(rows, session.engine), "rows": len(rows)}
     folder = session.store.begin(prepared.key, cut)
 
     def progress(done: int, total: int) -> None:

@@ -70,9 +70,15 @@ def compare_options(command: argparse.ArgumentParser) -> None:
     store_options(command)
 
 
+def _whole(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0")
+    return int(text)
+
+
 def gc_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--keep", type=int, metavar="N", help="also forget all runs but the last N"
+        "--keep", type=_whole, metavar="N", help="also forget all runs but the last N"
     )
     command.add_argument("--dry-run", action="store_true", help="only say what would be removed")
     store_options(command)

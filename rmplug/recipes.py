@@ -12,6 +12,8 @@ from .errors import RmplugError, did_you_mean, some
 from .registry import GROUP
 from .source import read_source
 
+SCHEMA = "run.schema.json"
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -37,7 +39,7 @@ def _files() -> Iterator[Path]:
         module = find_spec(entry.module.partition(".")[0])
         for place in (module.submodule_search_locations or ()) if module else ():
             yield from sorted((Path(place) / "recipes").glob("*.yaml"))
-    packaged = Path(__file__).parent / "recipes"
+    packaged = Path(__file__).parent / "examples"
     own = packaged if packaged.is_dir() else Path(__file__).parents[1] / "examples"
     yield from sorted(own.glob("*.yaml"))
 
@@ -55,14 +57,32 @@ def write_recipe(name: str, folder: Path, force: bool = False) -> list[Path]:
     other = [
         str(target)
         for origin, target in copies.items()
-        if target.exists() and target.read_bytes() != origin.read_bytes()
+        if target.exists() and target.read_bytes() != _content(origin)
     ]
     if other and not force:
         raise RmplugError(f"{some(other)}: there already, and different; --force writes over it")
     for origin, target in copies.items():
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(origin.read_bytes())
-    return list(copies.values())
+        target.write_bytes(_content(origin))
+    return [*copies.values(), _write_schema(folder)]
+
+
+def _content(origin: Path) -> bytes:
+    """A file as it is written: a spec names the schema that is put beside it."""
+    content = origin.read_bytes()
+    named = b"$schema=../schemas/" + SCHEMA.encode()
+    return content.replace(named, b"$schema=" + SCHEMA.encode(), 1)
+
+
+def _write_schema(folder: Path) -> Path:
+    """The schema that the specs of a folder name, so that an editor knows every kind."""
+    from .registry import discover
+    from .schema import run_schema
+    from .disk import to_json
+
+    target = folder / SCHEMA
+    target.write_text(to_json(run_schema(discover())), encoding="utf-8")
+    return target
 
 
 def _files_beside(source: Path) -> Iterator[Path]:

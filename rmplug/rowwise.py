@@ -99,6 +99,15 @@ def _type(schema: pa.Schema, name: str) -> str:
     return str(schema.field(name).type) if name in schema.names else "missing"
 
 
+MODEL_SHARD_ROWS = 256
+"""Rows of a shard at most where a model is opened: seconds of work, not minutes."""
+
+
+def shard_rows(rows: Mapped, engine: Engine) -> int:
+    """How many rows make a shard."""
+    return engine.shard_rows if rows.open is None else min(engine.shard_rows, MODEL_SHARD_ROWS)
+
+
 def compute_shards(
     rows: Mapped, folder: Path, engine: Engine, progress: Callable[[int, int], None]
 ) -> Shards:
@@ -106,7 +115,7 @@ def compute_shards(
 
     ``progress`` gets the rows done so far and the rows of all shards.
     """
-    shards = Shards(folder, engine.shard_rows, len(rows))
+    shards = Shards(folder, shard_rows(rows, engine), len(rows))
     missing = [shard for shard in shards.numbers if not shards.is_there(shard)]
     done = shards.total - sum(map(shards.rows, missing))
     progress(done, shards.total)

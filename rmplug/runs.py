@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .artifacts import Artifact
-from .errors import Problem, SpecError, StoreError, did_you_mean, some
+from .errors import Problem, RmplugError, SpecError, StoreError, did_you_mean, some
 from .families import Observer
 from .graph import Graph, Ref
 from .handles import Scope
@@ -136,6 +136,7 @@ def run(
     what they need. ``start``: this step and all that depend on it. ``force``: the steps asked for
     are done again. Raises ``RmplugError`` when a person can mend what is wrong.
     """
+    _refuse_in_worker()
     registry = registry or discover()
     checked = open_spec(spec, assign, registry)
     selected, asked = choose(checked, only, start)
@@ -148,6 +149,14 @@ def run(
             session.forced = forced_steps(checked, asked)
         _go(session, record, checked.graph, scope, selected)
     return Run(session, scope, record)
+
+
+def _refuse_in_worker() -> None:
+    """A worker process reads the script that started the run: it must not start it once more."""
+    from multiprocessing import current_process
+
+    if getattr(current_process(), "_inheriting", False):
+        raise RmplugError("a script that starts a run needs if __name__ == '__main__':")
 
 
 def _go(

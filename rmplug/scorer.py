@@ -16,7 +16,7 @@ from .errors import DataError, RmplugError, some
 from .families import ModelLoader, Trainer
 from .registry import Registry, discover
 from .serialize import FILES
-from .store import MANIFEST, Store
+from .store import MANIFEST
 
 if TYPE_CHECKING:
     import numpy as np
@@ -128,18 +128,33 @@ def as_responses(prompts: Sequence[Prompt], responses: Sequence[str]) -> Respons
     columns = {
         "id": pa.array([str(place + 1) for place in range(len(responses))]),
         "prompt": pa.array(turns, type=message_type()),
-        "response": pa.array(list(responses), type=pa.string()),
+        "response": pa.array([_text(each, "a response") for each in responses], type=pa.string()),
     }
     return Responses(pa.table(columns))
 
 
+def _text(value: Any, what: str) -> str:
+    """A text that can be written as UTF-8."""
+    if not isinstance(value, str):
+        raise DataError(f"{what} is a text, not {value!r:.60}")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"{what} has half of a surrogate pair at {error.start}") from error
+    return value
+
+
 def _turns(prompt: Prompt) -> list[dict[str, str]]:
     if isinstance(prompt, str):
-        return [{"role": "user", "content": prompt}]
+        return [{"role": "user", "content": _text(prompt, "a prompt")}]
     try:
-        return [{"role": str(turn["role"]), "content": str(turn["content"])} for turn in prompt]
+        turns = [(turn["role"], turn["content"]) for turn in prompt]
     except (KeyError, TypeError) as error:
         raise DataError("a prompt is a text or a list of {role, content}") from error
+    return [
+        {"role": _text(role, "a role"), "content": _text(content, "the content of a turn")}
+        for role, content in turns
+    ]
 
 
 def load(source: str | Path, kind: str | None = None, **params: Any) -> Scorer:
@@ -152,10 +167,10 @@ def load(source: str | Path, kind: str | None = None, **params: Any) -> Scorer:
         return _by_kind(registry, str(source), kind, params)
     folder = _checkpoint_folder(source)
     if folder is not None:
-        manifest = Store(folder.parents[1]).manifest(folder.name)
-        maker = registry.find(manifest["kind"]).cls
+        kind = _kind_of(folder)
+        maker = registry.find(kind).cls
         if not issubclass(maker, Trainer):
-            raise RmplugError(f"{source} was made by {manifest['kind']}, which trains no model")
+            raise RmplugError(f"{source} was made by {kind}, which trains no model")
         return Scorer(maker.open(folder / FILES))
     return _recognised(registry, str(source), params)
 
@@ -167,6 +182,14 @@ def _checkpoint_folder(source: str | Path) -> Path | None:
         if (folder / MANIFEST).is_file():
             return folder.absolute()
     return _step_folder(str(source)) if ":" in str(source) and not path.exists() else None
+
+
+def _kind_of(folder: Path) -> str:
+    """The kind of the step that made a stored result, wherever its folder is now."""
+    try:
+        return str(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["kind"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RmplugError(f"{folder / MANIFEST} cannot be read: {error}") from error
 
 
 def _step_folder(name: str) -> Path | None:
@@ -243,7 +266,10 @@ def score_rows(scorer: Scorer, rows: Iterable[Mapping[str, Any]]) -> Iterable[di
 def rank_rows(scorer: Scorer, rows: Iterable[Mapping[str, Any]]) -> Iterable[dict[str, Any]]:
     """Rows with ``prompt`` and ``responses``, each with its ``ranking``, best first."""
     for row in rows:
-        ranking = scorer.rank(_field(row, "prompt"), _field(row, "responses"))
+        responses = _field(row, "responses")
+        if not isinstance(responses, list):
+            raise DataError(f"'responses' is a list of texts, not {responses!r:.60}")
+        ranking = scorer.rank(_field(row, "prompt"), responses)
         yield {**row, "ranking": [vars(entry) for entry in ranking]}
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 Architecture: TypeAlias = Literal["bert", "gpt2", "llama", "qwen2"]
 Head: TypeAlias = Literal["score", "lm", "none"]
@@ -83,6 +83,9 @@ def tiny_model(
     padding: a token of its own, the token that ends texts, or nothing. ``pad_left`` sets the side
     on which the tokenizer would pad.
     """
+    if architecture not in get_args(Architecture):
+        known = ", ".join(get_args(Architecture))
+        raise ValueError(f"no tiny model of architecture {architecture!r}; there are {known}")
     place = folder / f"{architecture}-{head}-{labels}-{chat}-{pad}-{pad_left}-{seed}"
     if not (place / "made.json").is_file():
         place.mkdir(parents=True, exist_ok=True)

@@ -97,7 +97,7 @@ class HubDataset(DatasetLoader):
     bad_rows: Literal["error", "drop"] = "error"
     """What to do with rows that cannot be used, such as a response that is no text: stop and name
     them, or leave them out and count them."""
-    limit: int | None = Field(default=None, ge=1)
+    limit: int | None = Field(default=None, ge=1, le=10**15)
     """Read only the first rows that are usable, this many."""
 
     @model_validator(mode="after")

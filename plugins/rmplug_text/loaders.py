@@ -153,7 +153,7 @@ class FileLoader(DatasetLoader):
     bad_rows: Literal["error", "drop"] = "error"
     """What to do with rows that cannot be read, such as broken JSON or a response that is no text:
     stop and name them, or leave them out and count them."""
-    limit: int | None = Field(default=None, ge=1)
+    limit: int | None = Field(default=None, ge=1, le=10**15)
     """Read only the first rows that are usable, this many."""
 
 

@@ -145,8 +145,29 @@ def test_init_lists_recipes_and_writes_one_ready_to_check(
     assert printed(capsys, "init", "quickstart", "audit").splitlines() == [
         "wrote audit/quickstart.yaml",
         "wrote audit/data/preferences.jsonl",
+        "wrote audit/run.schema.json",
     ]
     assert "no problems" in printed(capsys, "check", "audit/quickstart.yaml")
+
+
+def test_a_spec_that_init_wrote_names_the_schema_beside_it(
+    spec: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    printed(capsys, "init", "quickstart")
+    assert "$schema=run.schema.json" in Path("quickstart.yaml").read_text()
+    assert "lexical" in json.loads(Path("run.schema.json").read_text())["$defs"]
+
+
+def test_gc_keeps_a_number_of_runs_that_makes_sense(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["gc", "--keep", "-1"])
+    assert "'-1' is no whole number from 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("rows", ["0", "-1", "true"])
+def test_shards_have_rows(spec: Path, rows: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "small.yaml", "--set", f"engine.params.shard_rows={rows}"]) == 2
+    assert "shard_rows" in capsys.readouterr().err
 
 
 def test_init_brings_folders_along_and_leaves_equal_files_alone(

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ from rmplug.errors import DataError, RmplugError
 from rmplug.scorer import Scorer
 from rmplug.testing import LengthModel
 
+SYNTHETIC = {"kind": "synthetic", "params": {"size": 20000}}
 SPEC = {
     "name": "tiny",
     "seed": 1,
@@ -96,3 +100,45 @@ def test_arguments_are_enough_for_one_response(
     assert isinstance(json.loads(capsys.readouterr().out)["reward"], float)
     assert main(["score", folder, "--prompt", "p"]) == 2
     assert "--response: missing" in capsys.readouterr().err
+
+
+def test_a_copied_checkpoint_is_loaded_from_where_it_is(
+    finished: rmplug.Run, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(finished.path("head"), tmp_path / "mine")
+    assert rmplug.load(copy).score("p", "r") == rmplug.load(finished.path("head")).score("p", "r")
+
+
+@pytest.mark.parametrize(
+    ("command", "row", "complaint"),
+    [
+        ("score", {"prompt": "x", "response": 3}, "a response is a text, not 3"),
+        ("score", {"prompt": "\ud800", "response": "a"}, "a prompt has half of a surrogate pair"),
+        ("rank", {"prompt": "x", "responses": "ab"}, "'responses' is a list of texts, not 'ab'"),
+        ("compare-texts", {"prompt": "x", "a": 1, "b": "c"}, "a response is a text, not 1"),
+        ("score", {"prompt": [{"role": "user"}], "response": "a"}, "a list of {role, content}"),
+    ],
+)
+def test_rows_that_cannot_be_scored_are_one_line(
+    command: str,
+    row: dict[str, object],
+    complaint: str,
+    finished: rmplug.Run,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps(row))
+    assert main([command, str(finished.path("head")), str(path)]) == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_a_script_without_a_main_guard_is_told_so(tmp_path: Path) -> None:
+    spec = {"steps": {"pairs": SYNTHETIC, "words": {"kind": "lexical", "inputs": "pairs"}}}
+    code = f"import rmplug\nrmplug.run({spec!r}, store={str(tmp_path / 'store')!r})\n"
+    (tmp_path / "script.py").write_text(code)
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 1
+    assert "if __name__ == '__main__':" in done.stderr
