@@ -76,9 +76,9 @@ def _content(origin: Path) -> bytes:
 
 def _write_schema(folder: Path) -> Path:
     """The schema that the specs of a folder name, so that an editor knows every kind."""
+    from .disk import to_json
     from .registry import discover
     from .schema import run_schema
-    from .disk import to_json
 
     target = folder / SCHEMA
     target.write_text(to_json(run_schema(discover())), encoding="utf-8")
