@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import pyarrow as pa
 from rmplug_lexdiv import LexicalDiversity
 
 from rmplug import Features
@@ -17,4 +18,4 @@ def test_only_words_inside_the_window_count(tmp_path: Path) -> None:
 
 
 def test_repeated_words_count_once() -> None:
-    assert LexicalDiversity().diversity(["Yes yes no no"]) == [0.5]
+    assert LexicalDiversity().diversity(pa.array(["Yes yes no no"])) == [0.5]
