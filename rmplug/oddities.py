@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
@@ -69,6 +70,8 @@ _PATTERNS = {
     "replacement_character": "\ufffd",
     "invisible_characters": "[\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]",
 }
+IN_MEMORY = 1 << 16
+"""Hashes that are kept in memory at a time: half a megabyte."""
 _SIDES = ("prompt", "chosen", "rejected", "response")
 
 
@@ -154,7 +157,8 @@ def _equal(first: pa.Array, second: pa.Array | str) -> np.ndarray:
 
 
 class Seen:
-    """The 8-byte hashes met so far, in a few sorted arrays of growing size."""
+    """The 8-byte hashes met so far, in a few sorted arrays of growing size; large ones lie in
+    temporary files, so that memory does not grow with the rows."""
 
     def __init__(self) -> None:
         self.levels: list[np.ndarray] = []
@@ -170,15 +174,32 @@ class Seen:
         return mask
 
     def add(self, hashes: np.ndarray) -> None:
-        """Remember the hashes; two arrays of like size are merged into one, in place."""
+        """Remember the hashes; arrays of like size are merged into one."""
         import numpy as np
 
-        level = np.unique(hashes)
-        while self.levels and len(self.levels[-1]) <= 2 * len(level):
-            level = np.concatenate([self.levels.pop(), level])
-            level.sort(kind="stable")
-        if len(level):
-            self.levels.append(level)
+        parts = [np.unique(hashes)]
+        while self.levels and len(self.levels[-1]) <= 2 * sum(map(len, parts)):
+            parts.append(self.levels.pop())
+        if len(parts) > 1:
+            parts = [_merged(parts)]
+        if len(parts[0]):
+            self.levels.append(parts[0])
+
+
+def _merged(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """The numbers of all parts in order; of more than ``IN_MEMORY``, in a temporary file, which
+    goes when nothing holds the array."""
+    import numpy as np
+
+    if sum(map(len, parts)) <= IN_MEMORY:
+        return np.sort(np.concatenate(parts))
+    with tempfile.TemporaryFile() as file:
+        for part in parts:
+            file.write(part.data)
+        file.flush()
+        merged = np.memmap(file, dtype=np.uint64, mode="r+")
+    merged.sort()
+    return merged
 
 
 def earlier(hashes: np.ndarray, others: np.ndarray) -> np.ndarray:

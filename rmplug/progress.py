@@ -10,7 +10,7 @@ from pydantic import PrivateAttr
 from .families import Observer
 from .record import RunRecord, StepRecord
 
-MARKS = {"reused": "·", "done": "✓", "rebuilt": "↻", "failed": "✗"}
+MARKS = {"reused": "·", "done": "✓", "rebuilt": "↻", "failed": "✗", "interrupted": "✗"}
 
 
 class Lines(Observer):

@@ -21,7 +21,7 @@ from .disk import guarded, held, is_held, to_json, write_file
 from .errors import StoreError, did_you_mean
 from .store import Store
 
-Status = Literal["waiting", "running", "reused", "done", "rebuilt", "failed"]
+Status = Literal["waiting", "running", "reused", "done", "rebuilt", "failed", "interrupted"]
 
 
 @dataclass

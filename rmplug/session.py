@@ -92,8 +92,9 @@ class Session:
             scope.handles[node.id] = self._result(node, scope, told)
             scope.plan[node.id] = outline(node, told)
         except BaseException as error:
-            told.status = "failed"
-            told.message = str(error) or type(error).__name__
+            stopped = isinstance(error, KeyboardInterrupt)
+            told.status = "interrupted" if stopped else "failed"
+            told.message = "" if stopped else str(error) or type(error).__name__
             if not isinstance(error, RmplugError):
                 raise
             kind = StoreError if isinstance(error, StoreError) else StepError

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .errors import Problem, SpecError
+from .errors import Problem, SpecError, did_you_mean
 from .yaml_reader import (
     MAX_BYTES,
     MAX_DEPTH,
@@ -79,7 +79,11 @@ class Source:
         here, start = self.data, 0
         for name in names.rstrip().split("."):
             end = start + len(name)
+            around = here
             key, here, fault = _child(here, name, path)
+            if path == ("steps",) and isinstance(around, dict) and name not in around:
+                part_of_it = names[end:].startswith((".params", ".inputs"))
+                fault = f"no such step{did_you_mean(name, around)}" if part_of_it else fault
             if fault:
                 text.refuse(fault, start, end, path)
             path = (*path, key)

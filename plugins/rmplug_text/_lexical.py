@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from hashlib import blake2b
 
 import numpy as np
 import pyarrow as pa
@@ -33,7 +34,9 @@ BLOCK_TEXTS = 1 << 14
 BLOCK_CHARACTERS = (1 << 20) - 2 * BLOCK_TEXTS
 TEXT_BITS = 50
 FACTOR = 0x9E3779B97F4A7C15
-INVERSE = pow(FACTOR, -1, 1 << 64)
+EIGHT, LONG = 8, 64
+LOWEST = np.array([(1 << 8 * count) - 1 for count in range(EIGHT + 1)], dtype=np.uint64)
+"""Masks that keep the lowest bytes of a number of eight."""
 TERMINATORS = ".!?…"
 WIDE_TERMINATORS = "。！？"
 CLOSING = "\"')]}”’»*_`」』）"
@@ -56,7 +59,8 @@ class Texts:
         pieces = pa.concat_arrays([edge, texts, edge])
         joined = pc.binary_join(pa.ListArray.from_arrays([0, len(pieces)], pieces), "\n")[0].as_py()
         self.codes = np.frombuffer(joined.encode("utf-32-le"), dtype=np.uint32)
-        self.ascii = np.minimum(self.codes, 128).astype(np.uint8)
+        self.ascii = np.empty(len(self.codes), dtype=np.uint8)
+        np.minimum(self.codes, 128, out=self.ascii, casting="unsafe")
         self.lengths = pc.utf8_length(texts).to_numpy().astype(np.int64)
         self.bounds = np.concatenate([[1], 1 + np.cumsum(self.lengths + 1)])
 
@@ -80,13 +84,14 @@ class Texts:
         classes[self.wide] = table[self.codes[self.wide]]
         return classes
 
-    def lowered(self) -> Array:
-        """Code points in lower case, each character on its own, as 64-bit numbers."""
+    def lowered(self) -> tuple[bytes, Array]:
+        """Characters in lower case, each on its own: a byte for each, and the code points of the
+        wide ones, which all have the byte 128 (a few, such as the Kelvin sign, become ASCII)."""
         table = alphabet().lower
-        narrow = self.ascii.tobytes().translate(table[:256].astype(np.uint8).tobytes())
-        lowered = np.frombuffer(narrow, dtype=np.uint8).astype(np.uint64)
-        lowered[self.wide] = table[self.codes[self.wide]]
-        return lowered
+        narrow = bytearray(self.ascii.tobytes().translate(table[:256].astype(np.uint8).tobytes()))
+        wide = table[self.codes[self.wide]]
+        np.frombuffer(narrow, dtype=np.uint8)[self.wide] = np.minimum(wide, 128)
+        return bytes(narrow), wide
 
     @cached_property
     def class_counts(self) -> Array:
@@ -97,19 +102,23 @@ class Texts:
         counts = cells.reshape(self.count, kinds)
         counts[:, DIGIT] = self.per_text(self.digits)
         counts[:, PUNCTUATION] = self.per_text(self.punctuation[0])
-        counts[:, LATIN] = self._covered(*self.tokens) - counts[:, LATIN + 1 : NUMBER + 1].sum(
-            axis=1
-        )
+        counts[:, LATIN] = self._covered(self.tokens, self.token_counts) - counts[
+            :, LATIN + 1 : NUMBER + 1
+        ].sum(axis=1)
         return counts
 
     @cached_property
-    def word_characters(self) -> Array:
-        return self._covered(*self.words)
+    def word_counts(self) -> Array:
+        return self.per_text(self.words[0])
 
-    def _covered(self, starts: Array, ends: Array) -> Array:
-        """How many characters of each text lie in the runs."""
-        covered = np.concatenate([[0], np.cumsum(ends - starts)])
-        return np.diff(covered[np.searchsorted(starts, self.bounds)])
+    @cached_property
+    def word_characters(self) -> Array:
+        return self._covered(self.words, self.word_counts)
+
+    def _covered(self, runs: tuple[Array, Array], counts: Array) -> Array:
+        """How many characters of each text lie in the runs, of which it has so many."""
+        covered = np.concatenate([[0], np.cumsum(runs[1] - runs[0])])
+        return np.diff(covered[np.concatenate([[0], np.cumsum(counts)])])
 
     @cached_property
     def words(self) -> tuple[Array, Array]:
@@ -140,21 +149,32 @@ class Texts:
 
     @cached_property
     def hashes(self) -> Array:
-        """A 64-bit hash of each token's characters in lower case.
-
-        Prefix sums of ``character * FACTOR**position``, shifted back to position 0 by the inverse
-        of the factor, so that no token is looked at on its own.
-        """
+        """A 64-bit hash of each token's characters in lower case, read eight bytes at a time."""
         starts, ends = self.tokens
-        powers, inverses = _powers(1 << max(16, (len(self.codes) - 1).bit_length()))
-        terms = self.lowered()
-        terms *= powers[: len(terms)]
-        sums = np.zeros(len(terms) + 1, dtype=np.uint64)
-        np.cumsum(terms, out=sums[1:])
-        hashes = (sums[ends] - sums[starts]) * inverses[starts]
-        hashes ^= hashes >> np.uint64(32)
-        hashes *= np.uint64(FACTOR)
-        return hashes
+        narrow, wide = self.lowered()
+        eights = np.ndarray(len(narrow), np.dtype("<u8"), narrow + bytes(EIGHT), strides=(1,))
+        sizes = ends - starts
+        hashes = eights[starts] & LOWEST[np.minimum(sizes, EIGHT)]
+        for read in range(EIGHT, LONG, EIGHT):
+            rest = np.flatnonzero(sizes > read)
+            more = eights[starts[rest] + read] & LOWEST[np.minimum(sizes[rest] - read, EIGHT)]
+            hashes[rest] = _mixed(hashes[rest]) + more
+        for token in np.flatnonzero(sizes > LONG):
+            digest = blake2b(narrow[starts[token] : ends[token]], digest_size=EIGHT).digest()
+            hashes[token] = int.from_bytes(digest, "little")
+        beyond = np.flatnonzero(wide >= 128)
+        if len(hashes) and len(beyond):
+            self._add_wide(hashes, self.wide[beyond], wide[beyond])
+        return _mixed(hashes)
+
+    def _add_wide(self, hashes: Array, positions: Array, codes: Array) -> None:
+        """Tell apart tokens whose wide characters differ in code point or place."""
+        starts, ends = self.tokens
+        token = np.searchsorted(starts, positions, side="right") - 1
+        inside = (token >= 0) & (positions < ends[token])
+        token, codes, positions = token[inside], codes[inside], positions[inside]
+        place = (positions - starts[token]).astype(np.uint64) << np.uint64(32)
+        np.add.at(hashes, token, _mixed(codes.astype(np.uint64) | place))
 
     @cached_property
     def keys(self) -> Array:
@@ -207,13 +227,12 @@ def _runs(inside: Array) -> tuple[Array, Array]:
     return changes[::2], changes[1::2]
 
 
-@lru_cache(maxsize=8)
-def _powers(length: int) -> tuple[Array, Array]:
-    powers = np.full((2, length), FACTOR, dtype=np.uint64)
-    powers[1] = INVERSE
-    powers[:, 0] = 1
-    np.cumprod(powers, axis=1, out=powers)
-    return powers[0], powers[1]
+def _mixed(numbers: Array) -> Array:
+    """Each 64-bit number spread over all its bits, no two alike."""
+    numbers = (numbers ^ (numbers >> np.uint64(32))) * np.uint64(FACTOR)
+    numbers ^= numbers >> np.uint64(29)
+    numbers *= np.uint64(FACTOR)
+    return numbers
 
 
 @dataclass(frozen=True)
@@ -231,9 +250,9 @@ class Lines:
         breaks = texts.line_breaks
         starts, ends = breaks[:-1] + 1, breaks[1:]
         word_starts, word_ends = texts.words
-        first = np.searchsorted(word_starts, starts)
-        filled = np.flatnonzero(np.searchsorted(word_starts, ends) > first)
-        first = first[filled]
+        before = np.searchsorted(word_starts, breaks)
+        filled = np.flatnonzero(before[1:] > before[:-1])
+        first = before[filled]
         line = np.stack([starts[filled], ends[filled], word_starts[first], word_ends[first]])
         fence = _starts_with_fence(texts.codes, line[2], line[3])
         kept = line[:, ~(_fenced(texts, line[0], fence) | fence)]
@@ -423,7 +442,7 @@ def _code(texts: Texts) -> Array:
 
 
 def _average_word_length(texts: Texts) -> Array:
-    return _share(texts.word_characters, texts.per_text(texts.words[0]))
+    return _share(texts.word_characters, texts.word_counts)
 
 
 def _script(texts: Texts, letter: int) -> Array:
@@ -447,7 +466,7 @@ MARKDOWN: dict[str, Callable[[Texts], Array]] = {
 }
 MEASURES: dict[str, Callable[[Texts], Array]] = {
     "characters": lambda texts: texts.lengths,
-    "words": lambda texts: texts.per_text(texts.words[0]),
+    "words": lambda texts: texts.word_counts,
     "sentences": _sentences,
     "average_word_length": _average_word_length,
     "type_token_ratio": _type_token_ratio,

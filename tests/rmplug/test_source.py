@@ -626,9 +626,14 @@ def test_a_value_that_was_set_is_marked_in_the_assignment() -> None:
 
 def test_a_mapping_that_set_creates_is_marked_by_its_name() -> None:
     source = parse_source(SPEC)
-    source.set("steps.wyh.params.n=5")
-    assert source.mark(("steps", "wyh", "kind")) == Mark("--set", 1, 7, "steps.wyh.params.n=5", 3)
-    assert pointed(source.mark(("steps", "wyh"), key=True)) == "wyh"
+    source.set("steps.new.kind=rouge")
+    assert source.mark(("steps", "new", "inputs")) == Mark("--set", 1, 7, "steps.new.kind=rouge", 3)
+    assert pointed(source.mark(("steps", "new"), key=True)) == "new"
+
+
+def test_set_of_a_parameter_of_no_step_names_the_step_that_was_meant() -> None:
+    with pytest.raises(SpecError, match="steps: no such step; did you mean 'why'?"):
+        parse_source(SPEC).set("steps.wyh.params.n=5")
 
 
 def test_a_path_that_was_set_starts_from_the_current_folder() -> None:
