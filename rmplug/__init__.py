@@ -54,6 +54,7 @@ from .messages import text_of
 from .notices import Notice, notice
 
 if TYPE_CHECKING:
+    from .origins import Origin, open_folder, reopen
     from .runs import Run, run
     from .scorer import Comparison, Ranked, Scorer, load
 
@@ -77,6 +78,7 @@ __all__ = [
     "ModelLoader",
     "Notice",
     "Observer",
+    "Origin",
     "Pairs",
     "PlanStep",
     "PlanView",
@@ -104,12 +106,17 @@ __all__ = [
     "join",
     "load",
     "notice",
+    "open_folder",
+    "reopen",
     "run",
     "some",
     "text_of",
 ]
 
 _LATER = {
+    "Origin": "origins",
+    "open_folder": "origins",
+    "reopen": "origins",
     "Run": "runs",
     "run": "runs",
     "Comparison": "scorer",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from .origins import Origin
     from .tables import ColumnsLike
 
 Self = TypeVar("Self", bound="Identified")
@@ -181,7 +182,8 @@ class Responses(Identified):
 
 
 class Features(Identified):
-    """Numbers (float64, or float32) and vectors aligned to a data set by ``id``; NaN is missing."""
+    """Numbers (float64 or float32), booleans for 0 and 1, and vectors aligned to a data set by
+    ``id``; NaN is missing."""
 
     @classmethod
     def normalise(cls, columns: ColumnsLike) -> pa.Table:
@@ -268,6 +270,10 @@ class RewardModel(Artifact, ABC):
     def open(self) -> RewardModel:
         """The model ready to score; a handle loads it here, once per process."""
         return self
+
+    def origin(self) -> Origin | None:
+        """What the model can be made again from; None, as here, from one that cannot say."""
+        return None
 
 
 class Opens(ABC):

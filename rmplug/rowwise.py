@@ -28,11 +28,16 @@ class ShardWork:
     total: int
 
     def __call__(self, shard: int) -> tuple[int, float]:
+        import pyarrow as pa
+
         start = shard * self.size
         with collect_notices() as notices:
             table = self.rows.read(start, min(start + self.size, self.total))
         write_part(table, self.folder / part_name(shard), notices.values())
-        return int(table.num_rows), peak_memory_mb()
+        rows = int(table.num_rows)
+        del table
+        pa.default_memory_pool().release_unused()  # or its pieces add up over many shards
+        return rows, peak_memory_mb()
 
 
 @dataclass

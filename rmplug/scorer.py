@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from .artifacts import Responses, RewardModel
 from .errors import DataError, RmplugError, some
 from .families import ModelLoader, Trainer
+from .origins import load_model
 from .registry import Registry, discover
 from .serialize import FILES
 from .store import MANIFEST
@@ -227,15 +228,7 @@ def _recognised(registry: Registry, source: str, params: Mapping[str, Any]) -> S
 
 
 def _loaded(cls: type[ModelLoader], params: Mapping[str, Any]) -> Scorer:
-    from pydantic import ValidationError
-
-    try:
-        model: RewardModel = getattr(cls.model_validate(dict(params)), cls.method)()
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise RmplugError(f"{cls.kind}: {place}: {first['msg']}") from error
-    return Scorer(model)
+    return Scorer(load_model(cls, params))
 
 
 def read_rows(file: str | None) -> Iterator[dict[str, Any]]:

@@ -251,7 +251,8 @@ def with_keys(batch: pa.RecordBatch, columns: ColumnsLike) -> pa.Table:
 
 
 def feature_table(columns: ColumnsLike) -> pa.Table:
-    """Columns as a table of float64 scalars (float32 is kept) and vectors, keys left out."""
+    """Columns as a table of float64 scalars (float32 and booleans are kept) and vectors, keys left
+    out."""
     import pyarrow as pa
 
     named = (
@@ -283,11 +284,10 @@ def numeric_array(name: str, values: Any) -> pa.Array | pa.ChunkedArray:
     values = as_column(values)
     array = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values)
     kind = array.type
-    if pa.types.is_fixed_size_list(kind) or pa.types.is_float32(kind):
+    kept = (pa.types.is_fixed_size_list, pa.types.is_float32, pa.types.is_boolean)
+    if any(is_kept(kind) for is_kept in kept):
         return array
     numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind)
-    if not (numeric or pa.types.is_boolean(kind) or pa.types.is_null(kind)):
+    if not (numeric or pa.types.is_null(kind)):
         raise DataError(f"feature column {name!r} is {kind}; features are numbers or vectors")
-    if pa.types.is_boolean(kind):
-        array = array.cast(pa.int8())
     return array.cast(pa.float64(), safe=False)

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pyarrow as pa
 
-from rmplug import DataError
+from rmplug import DataError, Origin
 
 from ._loading import Loaded, load
 from ._places import folder_of
@@ -87,9 +87,15 @@ class EncoderModel(Transformer):
             "linear-head on it and ask that"
         )
 
-    def vectors(self, responses: pa.RecordBatch) -> Array:
-        """Float32 states of shape (rows, width) of prompts with responses."""
-        return pooled_states(self, responses, States())
+    def origin(self) -> Origin | None:
+        """The step that loaded it, and the digests of its files."""
+        params = self.step.model_dump(mode="json", exclude={"device", "batch_tokens"})
+        return Origin(self.step.kind, params, digests_of(self.step))
+
+    def vectors(self, responses: pa.RecordBatch, part: str = "both") -> Array:
+        """Float32 states of shape (rows, width) of prompts with responses, or of prompts alone
+        (``prompt``, ``turn``)."""
+        return pooled_states(self, responses, States(), part)
 
 
 def pooled_states(

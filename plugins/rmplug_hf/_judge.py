@@ -14,10 +14,10 @@ import torch
 from rmplug import DataError, notice
 
 from ._batching import Batch
+from ._generation import Writer
 from ._likelihood import load_language_model
 from ._loading import Loaded
 from ._templates import CUT_PROMPT, Conversation, Message, Tokenizing, Tokens, conversations_of
-from ._transformer import Transformer
 from .judges import GenerativeJudge
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
@@ -45,7 +45,7 @@ def load_judge(step: GenerativeJudge) -> Judge:
     return Judge(load_language_model(step), step)
 
 
-class Judge(Transformer):
+class Judge(Writer):
     """Scores single responses, and compares two when it is asked about both at once."""
 
     def __init__(self, loaded: Loaded, step: GenerativeJudge) -> None:

@@ -14,10 +14,10 @@ import torch
 from rmplug import DataError, RewardModel, notice
 
 from ._batching import Batch, run_batches
+from ._generation import Writer
 from ._loading import Loaded, load
 from ._states import side_of
 from ._templates import Tokens
-from ._transformer import Transformer
 from .likelihood import CausalLM
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
@@ -92,7 +92,7 @@ def check_same_tokens(policy: Loaded, reference: Loaded) -> None:
         )
 
 
-class LanguageModel(Transformer):
+class LanguageModel(Writer):
     """Scores are how likely responses are, against the reference if there is one."""
 
     def __init__(self, loaded: Loaded, reference: Loaded | None, step: CausalLM) -> None:

@@ -370,6 +370,9 @@ class LinearReward(EncoderModel):
         super().__init__(loaded, step)
         self.weight, self.bias = weight, bias
 
+    def origin(self) -> None:
+        """None: its encoder's origin lacks the head."""
+
     def score(self, responses: pa.RecordBatch) -> Array:
         """Float64 rewards of shape (rows,)."""
         if not responses.num_rows:

@@ -25,6 +25,7 @@ class Ask:
     layer: int | None
     pooling: str | None
     position: int | str | None
+    prompt_end: str
 
     def __call__(self, model: RewardModel, batch: pa.RecordBatch) -> dict[str, Array]:
         if not isinstance(model, Transformer):
@@ -35,11 +36,16 @@ class Ask:
         states = States(self.layer, self.pooling, self.position)
         found = {}
         for side in self.sides:
-            part = "prompt" if side == "prompt" else "both"
+            part = self.part_of(side)
             values = pooled_states(model, side_of(batch, side), states, part)
             _check_finite(values, batch, side)
             found[side] = values
         return found
+
+    def part_of(self, side: str) -> str:
+        """Which part of the conversation a side's state is of."""
+        ends = {"response": "prompt", "turn": "turn"}
+        return ends[self.prompt_end] if side == "prompt" else "both"
 
 
 def _check_finite(values: Array, batch: pa.RecordBatch, side: str) -> None:

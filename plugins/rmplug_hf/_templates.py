@@ -16,7 +16,9 @@ from rmplug import DataError, notice
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Message: TypeAlias = Mapping[str, str]
-Part: TypeAlias = Literal["both", "prompt"]
+Part: TypeAlias = Literal["both", "prompt", "turn"]
+"""A conversation; its prompt up to where a response would begin; or its prompt up to the end of its
+last turn, without what the chat template opens a response with."""
 CHUNK = 512
 CUT_PROMPT = "prompt cut to fit the model's max_length"
 CUT_RESPONSE = "response cut to fit the model's max_length"
@@ -95,7 +97,7 @@ class Renderer:
             return self._chat(talk, part, bounds)
         prompt, response = self._prompt(talk.prompt), self._response(talk.response)
         if self.style.template == "pair":
-            return Text(prompt, 0, 0) if part == "prompt" else Text(prompt, 0, 0, response)
+            return Text(prompt, 0, 0, response) if part == "both" else Text(prompt, 0, 0)
         return self._filled(prompt, response, part)
 
     def _with_system(self, prompt: Sequence[Message]) -> Sequence[Message]:
@@ -104,8 +106,9 @@ class Renderer:
         return [{"role": "system", "content": self.style.system}, *prompt]
 
     def _chat(self, talk: Conversation, part: Part, bounds: bool) -> Text:
-        if part == "prompt":
-            text = self._apply(talk.prompt, generation=True)
+        if part != "both":
+            text = self._apply(talk.prompt, generation=part == "prompt")
+            text = text.rstrip() if part == "turn" else text
             return Text(text, len(text), len(text))
         text = self._apply([*talk.prompt, *talk.response], generation=False)
         if not bounds:
@@ -141,7 +144,7 @@ class Renderer:
         marks = {"bos": self.tokenizer.bos_token or "", "eos": self.tokenizer.eos_token or ""}
         before, after = self.style.template.split("{response}")
         before = _fill(before, {"prompt": prompt, **marks})
-        if part == "prompt":
+        if part != "both":
             return Text(before, len(before), len(before))
         end = len(before) + len(response)
         after = _fill(after, {"prompt": prompt, **marks})
@@ -315,7 +318,7 @@ def cut_prompt_left(row: Tokens, length: int, keep_first: bool) -> Tokens:
 def conversations_of(responses: pa.RecordBatch, part: Part = "both") -> list[Conversation]:
     """The conversations of rows of ``Responses``; those of prompts alone need no response."""
     prompts = _messages(responses, "prompt")
-    if part == "prompt":
+    if part != "both":
         return [Conversation(prompt, []) for prompt in prompts]
     answers = _messages(responses, "response")
     return [Conversation(p, r) for p, r in zip(prompts, answers, strict=True)]

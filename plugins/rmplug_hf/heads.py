@@ -84,11 +84,12 @@ class LinearHead(Trainer):
 
 
 class RewardHead(ModelLoader):
-    """Load a reward model that `linear-head` has trained: its encoder and its head.
+    """Load a reward model that `linear-head` has trained, or any trainer that names itself.
 
-    Scores are in the unit of the head: a difference of 1 is Bradley-Terry odds of e, or one point
-    of the rating it was trained on. Refused when a file of the encoder is not the one it was
-    trained with.
+    Its encoder and its head or heads, from a folder whose `config.json` names the kind that wrote
+    it: `linear-head`, `assemble`, or another that is installed. Scores are in the unit of the head:
+    a difference of 1 is Bradley-Terry odds of e, or one point of the rating it was trained on.
+    Refused when a file of the encoder is not the one it was trained with.
     """
 
     kind = "reward-head"
@@ -97,7 +98,7 @@ class RewardHead(ModelLoader):
     neutral = frozenset({"device", "batch_tokens"})
 
     path: InputPath
-    """Folder with `config.json` and `head.safetensors`."""
+    """Folder with `config.json` and the weights of the head."""
     encoder: InputPath | None = None
     """Where the folder of the encoder is now, if it has been moved."""
     device: str | None = Field(default=None, pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
@@ -107,12 +108,17 @@ class RewardHead(ModelLoader):
 
     @classmethod
     def accepts(cls, source: str) -> Mapping[str, Any] | None:
-        """A folder that `linear-head` has written."""
+        """A folder that `linear-head` or another trainer with an encoder has written."""
         config = folder_config(source)
-        return {"path": source} if config and config.get("kind") == "linear-head" else None
+        return {"path": source} if config and {"kind", "encoder"} <= set(config) else None
 
     def load(self) -> RewardModel:
+        from rmplug import open_folder
+
         from ._linear_head import open_head
 
-        changed = {"device": self.device, "batch_tokens": self.batch_tokens, "path": self.encoder}
-        return open_head(self.path, {k: v for k, v in changed.items() if v is not None})
+        every = {"device": self.device, "batch_tokens": self.batch_tokens, "path": self.encoder}
+        changed = {name: value for name, value in every.items() if value is not None}
+        if (folder_config(str(self.path)) or {}).get("kind", LinearHead.kind) == LinearHead.kind:
+            return open_head(self.path, changed)
+        return open_folder(self.path, **changed)

@@ -16,7 +16,7 @@ class HiddenState(QueryStrategy):
     Works with `encoder`, `sequence-classifier`, `reward-head` and other models of transformers.
     Gives from pairs the vectors `chosen` and `rejected` (float32, as wide as the model), from
     responses `response`: states of the prompt with the response. With `part: prompt` or `both` also
-    `prompt`, the state of the prompt alone, up to where a response would begin.
+    `prompt`, the state of the prompt alone, up to where a response would begin (`prompt_end`).
 
     States do not depend on batch, order or padding beyond rounding (1e-5 in float32).
     """
@@ -36,6 +36,10 @@ class HiddenState(QueryStrategy):
     response, or a number, from 0 at the beginning or from -1 at the end."""
     part: Literal["response", "prompt", "both"] = "response"
     """States of the prompt with the response, of the prompt alone, or of both."""
+    prompt_end: Literal["response", "turn"] = "response"
+    """Where the prompt alone ends: where a `response` would begin, or with the token that ends its
+    last `turn`, before what the chat template opens a response with (`<|eot_id|>` of Llama-3,
+    `<end_of_turn>` of Gemma-2, `<|im_end|>` of ChatML)."""
 
     @model_validator(mode="after")
     def _check(self) -> HiddenState:
@@ -46,7 +50,8 @@ class HiddenState(QueryStrategy):
     def query(self, model: RewardModel, data: Pairs | Responses) -> Features:
         from ._state_query import Ask
 
-        ask = Ask(self._sides(isinstance(data, Pairs)), self.layer, self.pooling, self.position)
+        sides = self._sides(isinstance(data, Pairs))
+        ask = Ask(sides, self.layer, self.pooling, self.position, self.prompt_end)
         return data.map(ask, open=model.open)
 
     def columns(self, inputs: Mapping[str, type[Artifact]]) -> Sequence[str] | None:

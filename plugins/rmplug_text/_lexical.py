@@ -30,8 +30,8 @@ from ._characters import (
 )
 from ._phrases import OPENING, PHRASES
 
-BLOCK_TEXTS = 1 << 14
-BLOCK_CHARACTERS = (1 << 20) - 2 * BLOCK_TEXTS
+BLOCK_TEXTS = 1 << 12
+BLOCK_CHARACTERS = (1 << 18) - 2 * BLOCK_TEXTS
 TEXT_BITS = 50
 FACTOR = 0x9E3779B97F4A7C15
 EIGHT, LONG = 8, 64

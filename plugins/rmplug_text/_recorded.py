@@ -17,9 +17,12 @@ from rmplug.errors import did_you_mean, some
 from ._fields import identifier, need, number
 from ._pairs import written
 from ._reading import Complaints, Source
+from ._recorded_layouts import LAYOUTS, Found, layout_of
 from ._rows import Row, Unreadable
 
 MOST_MODELS = 20
+OWN_FIELDS = ("id", "side", "chosen", "rejected", "prompt", "response")
+"""Fields that, once named, say that the layout of the file is the user's own."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +58,19 @@ class Scores:
 class RecordedScores(RewardModel):
     """Looks scores up."""
 
-    def __init__(self, lookup: Lookup, ids: Scores, texts: Scores, models: Sequence[str]) -> None:
+    def __init__(
+        self,
+        lookup: Lookup,
+        ids: Scores,
+        texts: Scores,
+        models: Sequence[str],
+        any_prompt: bool = False,
+    ) -> None:
         self.lookup = lookup
         self.ids = ids
         self.texts = texts
         self.models = tuple(models)
+        self.any_prompt = any_prompt
 
     def score(self, responses: pa.RecordBatch) -> np.ndarray:
         """Scores of shape (rows,)."""
@@ -85,7 +96,11 @@ class RecordedScores(RewardModel):
         rows = [row for row, score in enumerate(found) if score is None]
         part = responses.take(pa.array(rows, pa.int64()))
         prompts, texts = (text_of(part.column(name)).to_pylist() for name in ("prompt", "response"))
-        keys = [text_key(*pair) for pair in zip(prompts, texts, strict=True)]
+        keys = [text_key(one or "", text) for one, text in zip(prompts, texts, strict=True)]
+        if self.any_prompt:
+            alone = [text_key(None, text) for text in texts]
+            known = self.texts.single
+            keys = [key if key in known else other for key, other in zip(keys, alone, strict=True)]
         self._check_single(self.texts, keys, [ids[row] for row in rows])
         for row, key in zip(rows, keys, strict=True):
             found[row] = self.texts.single.get(key)
@@ -120,8 +135,8 @@ class RecordedScores(RewardModel):
 
 
 def text_key(prompt: str | None, response: str | None) -> bytes:
-    """A 16-byte hash of a prompt's and a response's text."""
-    text = f"{prompt or ''}\x1d{response or ''}"
+    """A 16-byte hash of a prompt's and a response's text; without a prompt, of any prompt."""
+    text = f"{response or ''}" if prompt is None else f"{prompt}\x1d{response or ''}"
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
@@ -140,8 +155,10 @@ class Reader:
         sides: Mapping[str, Sequence[Any]],
         wanted: Mapping[str, Sequence[Any]],
         form: str,
+        layout: str = "scores",
     ) -> None:
         self.lookup = lookup
+        self.layout = layout
         self.fields = fields
         self.sides = {written(value): side for side in sides for value in sides[side]}
         self.wanted = {path: {written(value) for value in wanted[path]} for path in wanted}
@@ -150,12 +167,17 @@ class Reader:
         self.models: dict[str, None] = {}
         self.met: dict[str, dict[str, None]] = {path: {} for path in wanted}
         self.taken = 0
+        self.any_prompt = False
 
     def take(self, row: Row) -> None:
         """Record a row's score under its id and its texts."""
         if not self._is_wanted(row):
             return
         self.taken += 1
+        layout = layout_of(row.value) if self.layout == "auto" else self.layout
+        if layout != "scores" and not any(self.fields[name] for name in OWN_FIELDS):
+            self._take_found(LAYOUTS[layout](row.value), row.place)
+            return
         if self.fields["chosen"] or self.fields["rejected"]:
             name = self._id(row)
             for side in ("chosen", "rejected"):
@@ -167,6 +189,18 @@ class Reader:
             self._take_id(row, score)
         if self.lookup.by != "id":
             self._take_text(row, score)
+
+    def _take_found(self, found: Found, place: str) -> None:
+        """Record what a row of another tool's file gives, under all names it may go by."""
+        if found.order_matters:
+            notice("scores change with the order of the responses; their mean is taken", [place])
+        for one in found.scored:
+            for name in one.ids if self.lookup.by != "text" else ():
+                self.ids.add(name, one.score)
+            if one.response is not None and self.lookup.by != "id":
+                prompt = None if one.prompt is None else plain(one.prompt)
+                self.texts.add(text_key(prompt, plain(one.response)), one.score)
+                self.any_prompt |= one.prompt is None
 
     def _is_wanted(self, row: Row) -> bool:
         for path, values in self.wanted.items():
@@ -235,7 +269,8 @@ class Reader:
         if self.lookup.duplicates == "mean":
             self.ids.mean()
             self.texts.mean()
-        return RecordedScores(self.lookup, self.ids, self.texts, list(self.models))
+        models = list(self.models)
+        return RecordedScores(self.lookup, self.ids, self.texts, models, self.any_prompt)
 
 
 def load_scores(
@@ -245,9 +280,10 @@ def load_scores(
     sides: Mapping[str, Sequence[Any]],
     wanted: Mapping[str, Sequence[Any]],
     form: str,
+    layout: str = "scores",
 ) -> RewardModel:
     """The scores of a file as a reward model."""
-    reader = Reader(lookup, fields, sides, wanted, form)
+    reader = Reader(lookup, fields, sides, wanted, form, layout)
     complaints = Complaints(source.bad_rows, "say where it stands with fields: {score: NAME, ...}")
     for record in source.records():
         if isinstance(record, Unreadable):

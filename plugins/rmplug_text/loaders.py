@@ -338,6 +338,10 @@ class Recorded(ModelLoader):
     A response is looked up by its id, or by the texts of its prompt and response (equal to the
     letter). Each asked response must have exactly one score, unless ``missing`` or ``duplicates``
     say otherwise; null and NaN scores are given as NaN and counted. One output, ``reward``.
+
+    Reads what ``rewardbench`` writes (``<model>_outputs.jsonl``, scores as numbers or as lists of
+    one; or one object with a list for each column) and the output files of JudgeBench's reward
+    models (two games; where a score changes with the order, the mean is taken, and counted).
     """
 
     kind = "recorded"
@@ -348,6 +352,10 @@ class Recorded(ModelLoader):
     """How the files are written; ``auto`` looks at the ending and the first bytes."""
     form: Form = "auto"
     """How texts are given, as for ``pairs-file``."""
+    layout: Literal["auto", "scores", "rewardbench", "judgebench"] = "auto"
+    """What a row is: one with ``scores``, by ``fields``; a row of ``rewardbench``, where the id is
+    ``<subset>:<id>`` if a number repeats in each subset; a row of JudgeBench. ``auto`` knows the
+    last two by their columns, unless ``fields`` say where the texts or ids stand."""
     fields: ScoreFields = Field(default_factory=ScoreFields)
     """Where the parts of a recorded score stand, by the names of columns."""
     sides: Sides = Field(default_factory=Sides)
@@ -376,4 +384,4 @@ class Recorded(ModelLoader):
         lookup = Lookup(self.by, self.missing, self.duplicates)
         fields, sides = self.fields.model_dump(), self.sides.model_dump()
         source = Source(self.path, self.format, self.bad_rows)
-        return load_scores(source, lookup, fields, sides, wanted, self.form)
+        return load_scores(source, lookup, fields, sides, wanted, self.form, self.layout)

@@ -200,3 +200,108 @@ def test_published_reward_models_have_the_known_accuracy(judged, model, accuracy
     found = Recorded(path=path, model=model, by=by, fields=fields).load().score(batch)
     assert round(float(found.mean()), 4) == mean
     assert round(float(np.mean(found[::2] > found[1::2])), 4) == accuracy
+
+
+def result(**more):
+    """A row as rewardbench writes it."""
+    texts = {
+        f"text_{side}": [{"role": "user", "content": "p"}, {"role": "assistant", "content": text}]
+        for side, text in (("chosen", "a"), ("rejected", "b"))
+    }
+    scores = {"scores_chosen": [1.5], "scores_rejected": [-2.0], "results": 1}
+    return {"prompt": "<|user|>p<|end|>", **texts, **scores, **more}
+
+
+def templated(**more):
+    """A row whose texts went through a chat template."""
+    texts = {"text_chosen": "<|user|>p<|end|>a", "text_rejected": "<|user|>p<|end|>b"}
+    return result(**texts, **more)
+
+
+def test_rewardbench_rows_are_known_by_their_columns(tmp_path):
+    assert scores(write(tmp_path, [result()])) == [1.5, -2.0]
+    assert scores(write(tmp_path, [result(scores_chosen=3, scores_rejected="4")])) == [3.0, 4.0]
+    assert scores(write(tmp_path, [result(scores_chosen=[None])]), missing="nan")[1] == -2.0
+
+
+def test_templated_rewardbench_rows_are_found_by_response_or_by_id(tmp_path):
+    assert scores(write(tmp_path, [templated(chosen="a", rejected="b")])) == [1.5, -2.0]
+    assert scores(write(tmp_path, [templated(id="x")]), by="id") == [1.5, -2.0]
+    batch = asked(("hep-cpp:7/chosen", "q", "c"), ("hep-cpp:7/rejected", "q", "d"))
+    assert scores(write(tmp_path, [templated(id=7, subset="hep-cpp")]), batch) == [1.5, -2.0]
+
+
+def test_a_response_with_different_scores_on_different_prompts_is_unclear(tmp_path):
+    rows = [templated(chosen="a", rejected="b"), templated(chosen="a", rejected="b")]
+    rows[1]["scores_chosen"] = [9.0]
+    assert "1 responses have different recorded scores" in refusal(write(tmp_path, rows))
+
+
+def test_templated_rows_that_nothing_finds_are_refused(tmp_path):
+    assert "neither an id nor the responses" in refusal(write(tmp_path, [templated()]))
+
+
+def test_an_object_with_a_list_for_each_column_is_read(tmp_path):
+    rows = [templated(id="x"), templated(id="y", scores_chosen=[7.0])]
+    path = tmp_path / "all.json"
+    path.write_text(json.dumps({key: [row[key] for row in rows] for key in rows[0]}))
+    batch = asked(("x/chosen", "", "?"), ("y/chosen", "", "?"), ("y/rejected", "", "?"))
+    assert scores(path, batch) == [1.5, 7.0, -2.0]
+
+
+def test_two_numbers_of_one_response_are_refused(tmp_path):
+    assert "scores_chosen is a list of 2 numbers" in refusal(
+        write(tmp_path, [result(scores_chosen=[1.0, 2.0])])
+    )
+
+
+def games(label="B>A", second=(1.5, -2.0), **more):
+    """A row as JudgeBench's reward models write it: A is b, B is a."""
+    played = [{"judgment": {"judge_model": "m", "scores": list(one)}, "decision": "B>A"}
+             for one in ((-2.0, 1.5), second)]  # fmt: skip
+    return {"pair_id": "x", "question": "p", "response_A": "b", "response_B": "a", "label": label,
+            "judgments": played, **more}  # fmt: skip
+
+
+@pytest.mark.parametrize("by", ["id", "text", "auto"])
+def test_judgebench_rows_give_the_labelled_response_as_chosen(tmp_path, by):
+    assert scores(write(tmp_path, [games()]), by=by) == [1.5, -2.0]
+
+
+def test_scores_that_change_with_the_order_are_averaged_and_counted(tmp_path):
+    with collect_notices() as notices:
+        assert scores(write(tmp_path, [games(second=(2.5, -1.0))])) == [2.0, -1.5]
+    (found,) = notices.values()
+    assert found.what.startswith("scores change with the order") and found.count == 1
+    one_game = games(judgments=games()["judgments"][:1])
+    assert scores(write(tmp_path, [one_game])) == [1.5, -2.0]
+
+
+def test_a_judge_without_scores_is_refused(tmp_path):
+    row = games(judgments=[{"judgment": {"response": "[[A]]"}, "decision": "A>B"}])
+    assert "a judgment has no two scores" in refusal(write(tmp_path, [row]))
+    assert "label is neither" in refusal(write(tmp_path, [games(label="A")]))
+
+
+def test_fields_that_are_named_overrule_the_layout(tmp_path):
+    rows = [result(id="x")]
+    fields = {"chosen": "scores_rejected", "rejected": "scores_chosen"}
+    assert scores(write(tmp_path, rows), fields=fields) == [-2.0, 1.5]
+
+
+def test_real_scores_in_judgebenchs_layout_are_found_by_text(judged, tmp_path):
+    path, batch = judged
+    before = Recorded(path=path, model="Skywork/Skywork-Reward-Gemma-2-27B").load().score(batch)
+    rows = batch.to_pylist()
+    outputs = [
+        {"pair_id": str(place), "question": one["prompt"][-1]["content"],
+         "response_A": one["response"][-1]["content"], "label": "A>B",
+         "response_B": other["response"][-1]["content"],
+         "judgments": [{"judgment": {"scores": [float(a), float(b)]}},
+                       {"judgment": {"scores": [float(b), float(a)]}}]}
+        for place, (one, other, a, b) in enumerate(
+            zip(rows[::2], rows[1::2], before[::2], before[1::2], strict=True)
+        )
+    ]  # fmt: skip
+    again = scores(write(tmp_path, outputs), batch)
+    np.testing.assert_array_equal(again, before)
