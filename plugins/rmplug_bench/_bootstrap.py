@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from rmplug.intervals import bounds, resampled_sums
+from rmplug.intervals import bounds, resampled_sums, share_bounds
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Ints: TypeAlias = npt.NDArray[np.int64]
@@ -16,12 +16,26 @@ Sums: TypeAlias = Mapping[str, Floats]
 Statistics: TypeAlias = Callable[[Sums], Mapping[str, Floats]]
 Bounds: TypeAlias = tuple[float | None, float | None]
 
+NO_BOUND: Bounds = (None, None)
+
 
 def intervals(
-    columns: Sums, groups: Ints, statistics: Statistics, resamples: int, seed: list[int]
+    columns: Sums,
+    groups: Ints,
+    statistics: Statistics,
+    resamples: int,
+    seed: list[int],
+    shares: Collection[str] = (),
 ) -> dict[str, Bounds]:
-    """95 % bounds of each statistic; none where there are fewer than two groups."""
-    if not (groups != groups[:1]).any():
+    """95 % bounds of each statistic, shares as such; none with fewer than two groups."""
+    number = len(np.unique(groups))
+    if number < 2:
         return {}
-    found = statistics(resampled_sums(columns, groups, resamples, seed))
-    return {name: bounds(values) for name, values in found.items()}
+    drawn = statistics(resampled_sums(columns, groups, resamples, seed))
+    whole = statistics({name: column.sum() for name, column in columns.items()}) if shares else {}
+    return {
+        name: share_bounds(float(whole[name]), draws, number)
+        if name in shares
+        else bounds(draws, number)
+        for name, draws in drawn.items()
+    }

@@ -13,19 +13,33 @@ import pyarrow.compute as pc
 
 from rmplug import DataError, Features, Metrics, Pairs, notice
 
-from ._bootstrap import Bounds, Floats, Ints, Sums, intervals
-from ._scored import Scored, baseline, characters, scored
+from ._bootstrap import NO_BOUND, Bounds, Floats, Ints, Sums, intervals
+from ._calibration import (
+    calibration_bounds,
+    calibration_error,
+    reliability,
+    right,
+    share_interval,
+)
+from ._length_control import accuracy_at_no_gap, controlled_columns, gaps
+from ._metric_rows import Row, metric_row, metrics_of
+from ._rank_statistics import Ranked, Weighted, measured, median, spearman
+from ._rulers import ruler_scores
+from ._scored import Scored, characters, codes, scored
 
 Mask = npt.NDArray[np.bool_]
-Row = dict[str, Any]
 
-SCHEMA = pa.schema(
-    [(name, pa.string()) for name in ("metric", "subset")]
-    + [(name, pa.float64()) for name in ("value", "low", "high")]
-    + [("n", pa.int64()), ("model", pa.string()), ("kind", pa.string())]
-)
-BINS = 10
-NO_BOUND: Bounds = (None, None)
+SMALLEST_TENTH = 10
+AXIS = "length gap, chosen minus rejected, in characters"
+
+
+@dataclass(frozen=True)
+class Draws:
+    """How many resamples: of sums, and of ranks, which cost more; and from which seed."""
+
+    sums: int
+    ranks: int
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -37,24 +51,45 @@ class Measured:
     columns: dict[str, Floats]
     scored: Scored
     lengths: tuple[Floats, Floats]
+    gaps: Floats
+
+    def part(self, mask: Mask) -> dict[str, Floats]:
+        """The columns of some pairs; a model's with those of its accuracy at no gap, which depend
+        on the pairs they are fitted to."""
+        found = {name: column[mask] for name, column in self.columns.items()}
+        if self.kind == "model":
+            found |= controlled_columns(found["right"], self.gaps[mask], found["n"])
+        return found
 
 
 def measure(
-    data: Pairs, rewards: Sequence[Features], baselines: Sequence[str], resamples: int, seed: int
+    data: Pairs, rewards: Sequence[Features], baselines: Sequence[str], draws: Draws
 ) -> Metrics:
     """All metrics of all models, the whole first, then each subset."""
     lengths = (characters(data, "chosen"), characters(data, "rejected"))
-    rules = {name: right(baseline(name, data, lengths[0] - lengths[1])) for name in baselines}
-    models = [_model(one, lengths, rules) for one in scored(data, rewards)]
-    found = [*models, *(_rule(name, rules[name]) for name in baselines)]
-    groups = _codes(data["group"])
+    apart = gaps(data)
+    rules = _rules(data, baselines, draws.seed)
+    models = [_model(one, lengths, apart, rules) for one in scored(data, rewards)]
+    found = [*models, *(_rule(name, rule) for name, rule in rules.items())]
+    groups = codes(data["group"])
     rows: list[Row] = []
-    for place, (subset, mask) in enumerate(_subsets(data)):
+    for place, (subset, mask) in enumerate(subsets(data)):
         _say_when_one_group(data, subset, mask, groups[mask])
-        rows += _subset_rows(found, subset, mask, groups[mask], resamples, [seed, place])
+        rows += _subset_rows(found, subset, mask, groups[mask], draws, place)
     for one in models:
-        rows += _reliability(one, groups, resamples, seed)
-    return Metrics(pa.Table.from_pylist(rows, schema=SCHEMA))
+        rows += _reliability(one, groups, draws)
+        rows += _by_length_gap(one, groups, draws)
+    columns = ("metric", "subset", "value", "low", "high", "n", "model", "kind", "at", "axis")
+    return metrics_of(rows, columns)
+
+
+def _rules(data: Pairs, baselines: Sequence[str], seed: int) -> dict[str, Floats]:
+    """Where each rule prefers the chosen response; rules with nothing to go by are left out."""
+    scores = {name: ruler_scores(name, data.table, seed) for name in baselines}
+    blind = [name for name, found in scores.items() if not np.isfinite(found).all()]
+    notice("these rules have nothing to go by here, left out", blind, "dropped", of="rules")
+    kept = {name: found for name, found in scores.items() if name not in blind}
+    return {name: right(found[:, 0] - found[:, 1]) for name, found in kept.items()}
 
 
 def _say_when_one_group(data: Pairs, subset: str, mask: Mask, groups: Ints) -> None:
@@ -63,20 +98,8 @@ def _say_when_one_group(data: Pairs, subset: str, mask: Mask, groups: Ints) -> N
         notice(f"subset {subset!r} has one prompt group: no interval", ids)
 
 
-def right(margin: Floats) -> Floats:
-    """1 where the chosen response is preferred, one half for a tie, NaN without a margin."""
-    return (np.sign(margin) + 1) / 2
-
-
-def _codes(column: pa.ChunkedArray) -> Ints:
-    """Each distinct value of a column as a number."""
-    encoded = column.combine_chunks().dictionary_encode()
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.unify_dictionaries().combine_chunks()
-    return np.asarray(encoded.indices).astype(np.int64)
-
-
-def _subsets(data: Pairs) -> Iterator[tuple[str, Mask]]:
+def subsets(data: Pairs) -> Iterator[tuple[str, Mask]]:
+    """The whole, called ``all``, then each subset, with its rows."""
     yield "all", np.ones(len(data), dtype=bool)
     if "subset" not in data.columns:
         return
@@ -92,23 +115,26 @@ def _rule(name: str, preferred: Floats) -> Measured:
     columns = {"n": np.ones(len(preferred)), "right": preferred}
     if name != "random":
         columns["ties"] = _is(preferred == 0.5)
-    return Measured(name, "baseline", columns, Scored(name, preferred), (preferred, preferred))
+    rule = Scored(name, preferred)
+    return Measured(name, "baseline", columns, rule, (preferred, preferred), preferred)
 
 
-def _model(one: Scored, lengths: tuple[Floats, Floats], rules: Mapping[str, Floats]) -> Measured:
+def _model(
+    one: Scored, lengths: tuple[Floats, Floats], apart: Floats, rules: Mapping[str, Floats]
+) -> Measured:
     """Columns whose sums give every statistic; a pair without a margin adds nothing to any."""
     known = np.isfinite(one.margin)
     margin, gap = np.where(known, one.margin, 0.0), lengths[0] - lengths[1]
     preferred = right(margin)
-    apart = known & (margin != 0) & (gap != 0)
+    decided = known & (margin != 0) & (gap != 0)
     columns = {
         "n": _is(known),
         "right": preferred,
         "ties": _is(margin == 0),
         "loss": np.logaddexp(0.0, -margin),
         "margin": margin,
-        "apart": _is(apart),
-        "longer": _is(apart & ((margin > 0) == (gap > 0))),
+        "apart": _is(decided),
+        "longer": _is(decided & ((margin > 0) == (gap > 0))),
         "long-n": _is(gap > 0),
         "long-right": preferred * (gap > 0),
         "short-n": _is(gap < 0),
@@ -117,7 +143,7 @@ def _model(one: Scored, lengths: tuple[Floats, Floats], rules: Mapping[str, Floa
         **{f"right-{name}": rule for name, rule in rules.items() if name != "random"},
     }
     kept = {name: np.where(known, column, 0.0) for name, column in columns.items()}
-    return Measured(one.name, "model", kept, one, lengths)
+    return Measured(one.name, "model", kept, one, lengths, apart)
 
 
 def _is(mask: Mask) -> Floats:
@@ -151,6 +177,7 @@ def statistics(sums: Sums) -> dict[str, Floats]:
             "prefers-longer": sums["longer"] / sums["apart"],
             "accuracy-longer-chosen": sums["long-right"] / sums["long-n"],
             "accuracy-shorter-chosen": sums["short-right"] / sums["short-n"],
+            "length-controlled-accuracy": accuracy_at_no_gap(sums),
             "margin-length-pearson": np.where(product > 1e-12, covariance / product, np.nan),
         }
         for name in sums:
@@ -166,20 +193,18 @@ COUNTED = {
     "accuracy-shorter-chosen": "short-n",
 }
 """The column that counts the pairs behind a statistic, where not all count."""
+SHARES = ("accuracy", "ties", "length-controlled-accuracy", *COUNTED)
 
 
 def _subset_rows(
-    found: Sequence[Measured],
-    subset: str,
-    mask: Mask,
-    groups: Ints,
-    resamples: int,
-    seed: list[int],
+    found: Sequence[Measured], subset: str, mask: Mask, groups: Ints, draws: Draws, place: int
 ) -> Iterator[Row]:
     """The rows of one subset; every model sees the same resamples of its groups."""
-    parts = [{name: column[mask] for name, column in one.columns.items()} for one in found]
+    parts = [one.part(mask) for one in found]
     flat = {f"{i} {name}": part[name] for i, part in enumerate(parts) for name in part}
-    limits = intervals(flat, groups, _per_model(len(found)), resamples, seed)
+    shares = {f"{i} {name}" for i in range(len(found)) for name in SHARES}
+    seed = [draws.seed, place]
+    limits = intervals(flat, groups, _per_model(len(found)), draws.sums, seed, shares)
     for i, (one, part) in enumerate(zip(found, parts, strict=True)):
         sums = {name: column.sum() for name, column in part.items()}
         for metric, value in statistics(sums).items():
@@ -188,8 +213,8 @@ def _subset_rows(
             n = sums[COUNTED.get(metric, "n")]
             yield _row(metric, subset, value, n, one, bound)
         if one.kind == "model":
-            yield _calibration(one, subset, mask, groups, resamples, seed)
-            yield from _unresampled(one, subset, mask)
+            yield _calibration(one, subset, mask, groups, draws, place)
+            yield from _ranked(one, subset, mask, groups, draws, place)
 
 
 def _per_model(models: int) -> Any:
@@ -206,103 +231,83 @@ def _per_model(models: int) -> Any:
     return of_all
 
 
-def _unresampled(one: Measured, subset: str, mask: Mask) -> Iterator[Row]:
-    """Statistics that are not functions of sums: given without an interval."""
+def _ranked(
+    one: Measured, subset: str, mask: Mask, groups: Ints, draws: Draws, place: int
+) -> Iterator[Row]:
+    """Statistics of ranks: within pairs, and over all responses where their scores are known."""
     margin = one.scored.margin[mask]
-    known = margin[np.isfinite(margin)]
-    yield _row("margin-median", subset, np.median(known) if len(known) else np.nan, len(known), one)
-    yield _row("missing", subset, len(margin) - len(known), len(margin), one)
+    known = np.isfinite(margin)
+    gap = (one.lengths[0] - one.lengths[1])[mask]
+    within: dict[str, Weighted] = {
+        "margin-median": median(margin[known]),
+        "margin-length-spearman": spearman(Ranked(margin[known]), Ranked(gap[known])),
+    }
+    seed = [draws.seed, 2_000_000 + place]
+    yield from _rank_rows(one, subset, within, groups[known], draws.ranks, seed)
+    yield _row("missing", subset, len(margin) - int(known.sum()), len(margin), one)
     if one.scored.chosen is not None and one.scored.rejected is not None:
         scores = np.concatenate([one.scored.chosen[mask], one.scored.rejected[mask]])
         lengths = np.concatenate([length[mask] for length in one.lengths])
-        has = np.isfinite(scores)
-        rho = spearman(scores[has], lengths[has])
-        yield _row("raw-score-length-spearman", subset, rho, int(has.sum()), one)
+        has, both = np.isfinite(scores), np.tile(groups, 2)
+        raw = {"raw-score-length-spearman": spearman(Ranked(scores[has]), Ranked(lengths[has]))}
+        yield from _rank_rows(one, subset, raw, both[has], draws.ranks, seed)
+
+
+def _rank_rows(
+    one: Measured,
+    subset: str,
+    statistics: Mapping[str, Weighted],
+    groups: Ints,
+    resamples: int,
+    seed: list[int],
+) -> Iterator[Row]:
+    for metric, (value, bound) in measured(statistics, groups, resamples, seed).items():
+        yield _row(metric, subset, value, len(groups), one, bound)
 
 
 def _calibration(
-    one: Measured, subset: str, mask: Mask, groups: Ints, resamples: int, seed: list[int]
+    one: Measured, subset: str, mask: Mask, groups: Ints, draws: Draws, place: int
 ) -> Row:
     """The calibration error; its interval costs ten sums a pair, so that only the whole has one."""
     margin = one.scored.margin[mask]
     known = np.isfinite(margin)
-    value, bound = calibration_error(margin[known]), NO_BOUND
+    bound = NO_BOUND
     if mask.all() and known.any():
-        confidence, bins = confidence_bins(margin[known])
-        off = right(margin[known]) - confidence
-        gaps = {str(k): np.where(bins == k, off, 0.0) for k in range(BINS)}
-        columns = {"n": np.ones(len(off)), **gaps}
-        limits = intervals(columns, groups[known], _error_of_gaps, resamples, seed)
-        bound = limits.get("ece", NO_BOUND)
-    return _row("ece", subset, value, int(known.sum()), one, bound)
+        seed = [draws.seed, place]
+        bound = calibration_bounds(margin[known], groups[known], draws.sums, seed)
+    return _row("ece", subset, calibration_error(margin[known]), int(known.sum()), one, bound)
 
 
-def _error_of_gaps(sums: Sums) -> dict[str, Floats]:
-    gaps = np.stack([np.abs(sums[str(k)]) for k in range(BINS)])
-    return {"ece": gaps.sum(axis=0) / sums["n"]}
-
-
-def confidence_bins(margin: Floats) -> tuple[Floats, Ints]:
-    """sigmoid(|margin|), and its tenth of 0.5 to 1, from 0 to 9."""
-    confidence = 1 / (1 + np.exp(-np.abs(margin)))
-    return confidence, np.minimum((confidence - 0.5) * 2 * BINS, BINS - 1).astype(np.int64)
-
-
-def calibration_error(margin: Floats) -> float:
-    """Mean over pairs of their bin's |accuracy - confidence|."""
-    if not len(margin):
-        return np.nan
-    confidence, bins = confidence_bins(margin)
-    return float(np.abs(np.bincount(bins, right(margin) - confidence)).sum() / len(margin))
-
-
-def _reliability(one: Measured, groups: Ints, resamples: int, seed: int) -> Iterator[Row]:
+def _reliability(one: Measured, groups: Ints, draws: Draws) -> Iterator[Row]:
     known = np.isfinite(one.scored.margin)
-    confidence, bins = confidence_bins(one.scored.margin[known])
+    bins = reliability(one.scored.margin[known], groups[known], draws.sums, draws.seed)
+    for name, accuracy, bound, confidence, n in bins:
+        yield _row("reliability", name, accuracy, n, one, bound)
+        yield _row("confidence", name, confidence, n, one)
+
+
+def _by_length_gap(one: Measured, groups: Ints, draws: Draws) -> Iterator[Row]:
+    """Accuracy in each tenth of the pairs by length gap; fewer parts where pairs are few."""
+    known = np.isfinite(one.scored.margin)
+    gap = (one.lengths[0] - one.lengths[1])[known]
     preferred, members = right(one.scored.margin[known]), groups[known]
-    for k in np.unique(bins):
-        inside, name = bins == k, f"bin-{k + 1:02d}"
-        columns = {"n": _is(inside)[inside], "right": preferred[inside]}
-        limits = intervals(columns, members[inside], _share, resamples, [seed, 1_000_000 + int(k)])
-        n = int(inside.sum())
-        bound = limits.get("share", NO_BOUND)
-        yield _row("reliability", name, preferred[inside].mean(), n, one, bound)
-        yield _row("confidence", name, confidence[inside].mean(), n, one)
+    for k, inside in enumerate(_tenths(gap)):
+        seed = [draws.seed, 3_000_000 + k]
+        bound = share_interval(preferred[inside], members[inside], draws.sums, seed)
+        accuracy, at = preferred[inside].mean(), float(np.median(gap[inside]))
+        row = _row("accuracy-by-length-gap", "all", accuracy, int(inside.sum()), one, bound)
+        yield row | {"at": at, "axis": AXIS}
 
 
-def _share(sums: Sums) -> dict[str, Floats]:
-    return {"share": sums["right"] / sums["n"]}
-
-
-def spearman(x: Floats, y: Floats) -> float:
-    """Rank correlation with average ranks; NaN where one side is constant."""
-    a, b = (_ranks(values) for values in (x, y))
-    spread = float(np.sqrt((a * a).sum() * (b * b).sum()))
-    return float((a * b).sum() / spread) if spread else np.nan
-
-
-def _ranks(values: Floats) -> Floats:
-    """Average ranks, centred."""
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
-    return np.asarray(ranks - ranks.mean() if len(ranks) else ranks, dtype=np.float64)
+def _tenths(values: Floats) -> Iterator[Mask]:
+    parts = min(10, len(values) // SMALLEST_TENTH)
+    if parts:
+        edges = np.quantile(values, np.arange(1, parts) / parts)
+        places = np.searchsorted(edges, values, side="left")
+        yield from (places == k for k in np.unique(places))
 
 
 def _row(
-    metric: str,
-    subset: str,
-    value: Any,
-    n: Any,
-    one: Measured,
-    bound: Bounds = NO_BOUND,
+    metric: str, subset: str, value: Any, n: Any, one: Measured, bound: Bounds = NO_BOUND
 ) -> Row:
-    return {
-        "metric": metric,
-        "subset": subset,
-        "value": None if np.isnan(value) else float(value),
-        "low": bound[0],
-        "high": bound[1],
-        "n": int(n),
-        "model": one.name,
-        "kind": one.kind,
-    }
+    return metric_row(metric, subset, value, n, bound, model=one.name, kind=one.kind)

@@ -90,23 +90,24 @@ def _aligned(data: Pairs, reward: Features) -> pa.Table:
     return table.take(places)
 
 
-def characters(data: Pairs, side: str) -> Floats:
+def codes(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    """Each distinct value of a column as a number."""
+    encoded = column.combine_chunks().dictionary_encode()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.unify_dictionaries().combine_chunks()
+    return np.asarray(encoded.indices).astype(np.int64)
+
+
+def characters(data: Pairs | pa.Table, side: str) -> Floats:
     """Unicode code points of each response."""
     lengths = pc.fill_null(pc.utf8_length(text_of(data[side])), 0)
     return np.asarray(lengths).astype(np.float64)
 
 
-def markdown_marks(data: Pairs, side: str) -> Floats:
+def markdown_marks(data: Pairs | pa.Table, side: str) -> Floats:
     """Headings, list items, code blocks and spans, bold, tables and links of each response."""
     texts = pc.fill_null(text_of(data[side]), "")
     outside = pc.replace_substring_regex(texts, FENCED, "")
     counts = [np.asarray(pc.count_substring_regex(texts, pattern)) for pattern in (FENCED, *SPANS)]
     counts += [np.asarray(pc.count_substring_regex(outside, pattern)) for pattern in LINES]
     return np.asarray(np.sum(counts, axis=0), dtype=np.float64)
-
-
-def baseline(name: str, data: Pairs, gap: Floats) -> Floats:
-    """The margin of a content-blind rule; only its sign counts. ``random`` is a tie everywhere."""
-    if name == "most-markdown":
-        return markdown_marks(data, "chosen") - markdown_marks(data, "rejected")
-    return gap * {"longer": 1.0, "shorter": -1.0, "random": 0.0}[name]

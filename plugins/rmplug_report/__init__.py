@@ -1,4 +1,4 @@
-"""Reports to look at: one self-contained page (jinja2 and matplotlib)."""
+"""Reports: a self-contained page and its figures, a model card, files for other tools."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from pydantic import Field
 
 from rmplug import Artifact, PlanView, Report, Reporter, hookimpl
 
+from .cards import ModelCard
+from .exchange import ScoresFile
+
 
 class Html(Reporter):
     """One page that opens in a browser, with every number it shows beside it.
@@ -17,9 +20,18 @@ class Html(Reporter):
     browsable table; rewards (features with ``margin``, and ``chosen`` and ``rejected`` where known)
     the distributions and reward against length; the metrics of ``pairwise`` accuracy beside the
     content-blind baselines and calibration; fits what explains the margin; checkpoints how
-    training went. Up to eight rewards are shown side by side. Gives ``index.html``, which needs no
-    network and no other file, ``figures/<name>.svg`` and ``.png``, and ``metrics.json`` with all
-    numbers. The same inputs give the same bytes.
+    training went. Up to eight rewards are shown side by side.
+
+    Metrics with further columns are drawn by them, whatever step they come from: ``level``
+    (subsets, sections and the whole of a benchmark, with its rulers), ``other`` (paired differences
+    with p-values), the metric ``rank``, ``at`` and ``axis`` (curves with bands), ``row`` and
+    ``column`` (heat maps), ``sentence`` (printed as it is); numbers called ``<name>-before`` and
+    ``<name>-after`` as changes, and numbers that a fit tells of several subsets part by part.
+    Features with ``chosen.contribution.<attribute>``, ``rejected.contribution.<attribute>`` and
+    ``weight.<attribute>`` show each pair's contributions, and the mean weights by subset.
+
+    Gives ``index.html``, which needs no network and no other file, ``figures/<name>.svg`` and
+    ``.png``, and ``metrics.json`` with all numbers. The same inputs give the same bytes.
     """
 
     kind = "html"
@@ -44,6 +56,23 @@ class Html(Reporter):
         return Report(directory, "index.html")
 
 
+class Figures(Reporter):
+    """Only the figures of the page of ``html``, each as SVG and as PNG.
+
+    Takes what ``html`` takes and draws the same figures: ``<name>.svg`` and ``<name>.png``, for a
+    paper or slides. The same inputs give the same bytes.
+    """
+
+    kind = "figures"
+    requires = ("jinja2", "matplotlib")
+    extra = "report"
+
+    def report(self, items: Sequence[Artifact], *, directory: Path, plan: PlanView) -> Report:
+        from ._page import write_figures
+
+        return Report(directory, write_figures(items, plan, directory))
+
+
 @hookimpl
 def rmplug_reporters() -> list[type[Reporter]]:
-    return [Html]
+    return [Html, Figures, ModelCard, ScoresFile]

@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 
 from rmplug import Fit, Pairs, text_of
 
-from ._inputs import Floats, Inputs
+from ._contributions import Contributions, Floats, shown_rows
+from ._inputs import Inputs
 from ._palette import reward_colour
 from ._wording import name
 
@@ -107,7 +108,7 @@ def _columns(inputs: Inputs, rows: int) -> tuple[dict[str, Any], dict[str, Any]]
     known = sorted({one for one in subsets if one})
     place = {one: i for i, one in enumerate(known)}
     residuals = [(fit, residual(inputs.pairs, fit)) for fit in inputs.fits if "rows" in fit.tables]
-    columns = {
+    columns: dict[str, Any] = {
         "ids": inputs.pairs["id"].to_pylist()[:rows],
         "subset": [place.get(one, -1) for one in subsets],
         "chosenLength": inputs.lengths["chosen"][:rows].astype(int).tolist(),
@@ -117,7 +118,7 @@ def _columns(inputs: Inputs, rows: int) -> tuple[dict[str, Any], dict[str, Any]]
         "rejected": [_side(one.rejected, rows) for one in inputs.rewards],
         "residual": [short(values[:rows]) for _, values in residuals],
     }
-    head = {
+    head: dict[str, Any] = {
         "rows": rows,
         "subsets": [name(one, 80) for one in known],
         "rewards": [
@@ -126,7 +127,18 @@ def _columns(inputs: Inputs, rows: int) -> tuple[dict[str, Any], dict[str, Any]]
         ],
         "fits": [{"name": name(fit.name), "reward": explains(inputs, fit)} for fit, _ in residuals],
     }
+    if inputs.contributions is not None:
+        columns["parts"], head["parts"] = _parts(inputs.contributions, rows)
     return columns, head
+
+
+def _parts(found: Contributions, rows: int) -> tuple[list[Any], dict[str, Any]]:
+    """Contributions to either side and the gate's weights, attribute by attribute."""
+    held = shown_rows(found, rows)
+    sides = (found.chosen, found.rejected, found.weights)
+    packed = [[short(values[:held]) for values in side] for side in sides]
+    names = [name(one, 60) for one in found.attributes]
+    return packed, {"name": name(found.name), "attributes": names, "rows": held}
 
 
 def _side(values: Floats | None, rows: int) -> list[float | None] | None:

@@ -7,7 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from ._inputs import Floats, Inputs, Reward, Scores
+from ._contributions import Floats
+from ._inputs import Inputs, Reward, Scores
 from ._palette import LIGHT, reward_colour
 from ._panels import (
     INK,

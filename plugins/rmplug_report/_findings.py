@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from rmplug import Fit
 
+from ._benchmark_findings import Finding, benchmark_findings, benchmark_headline
 from ._inputs import Inputs, Row
 from ._measured import Measured
 from ._wording import between, count, listed, name, percent, plain, strong
@@ -15,19 +15,12 @@ ENOUGH = 20
 """Pairs that a subset or a bin must have before a sentence is said about it."""
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One sentence or two, and what they are about."""
-
-    about: str
-    text: str
-
-
 def findings(inputs: Inputs, measured: Measured) -> list[Finding]:
     """The headline first."""
     found = [_accuracy(inputs, measured)]
     for best in measured.ranked()[:1]:
         found += [_length(measured, best), _weakest(measured, best), _calibration(measured, best)]
+    found += benchmark_findings(inputs)
     found += [_explained(inputs, fit) for fit in inputs.fits[:3]]
     found.append(_odd(inputs))
     return [one for one in found if one is not None]
@@ -37,7 +30,7 @@ def headline(inputs: Inputs, measured: Measured) -> str:
     """The page's largest words: short, and true."""
     ranked = measured.ranked()
     if not ranked:
-        return plain(_what(inputs))
+        return benchmark_headline(inputs) or plain(_what(inputs))
     best = measured.row(ranked[0], "accuracy")
     assert best is not None
     subject = (
@@ -201,7 +194,8 @@ def _calibration(measured: Measured, model: str) -> Finding | None:
 
 def held_out(fit: Fit) -> Row | None:
     """The row of the fit's explained variance on data it has not seen."""
-    rows = [row for row in fit.numbers if row.get("metric") == "r2"]
+    whole = [row for row in fit.numbers if str(row.get("subset") or "all") == "all"]
+    rows = [row for row in whole if row.get("metric") == "r2"]
     return rows[0] if rows and rows[0].get("value") is not None else None
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -23,7 +22,8 @@ from rmplug import (
     text_of,
 )
 
-Floats = npt.NDArray[np.float64]
+from ._contributions import Contributions, Floats, contributions
+
 Row = Mapping[str, Any]
 
 MOST_REWARDS = 8
@@ -61,6 +61,7 @@ class Inputs:
     metrics: list[Row] = field(default_factory=list)
     fits: list[Fit] = field(default_factory=list)
     checkpoints: list[Checkpoint] = field(default_factory=list)
+    contributions: Contributions | None = None
 
     def __post_init__(self) -> None:
         self.lengths: dict[str, Floats] = {}
@@ -74,6 +75,13 @@ class Inputs:
         return self.lengths["chosen"] - self.lengths["rejected"] if self.lengths else None
 
     @property
+    def numbers(self) -> list[Row]:
+        """The numbers of fits and checkpoints, each with the step that gave it."""
+        told = [(one.name, one.numbers) for one in self.fits]
+        told += [(one.name, one.numbers) for one in self.checkpoints]
+        return [{"step": step, **row} for step, rows in told for row in rows]
+
+    @property
     def subsets(self) -> list[str] | None:
         """The subset of each pair, an empty string where it has none."""
         if self.pairs is None or "subset" not in self.pairs.columns:
@@ -83,7 +91,8 @@ class Inputs:
     def number(self, reward: str) -> int:
         """The place of a reward among all: its colour on the whole page."""
         names = [one.name for one in self.rewards] + [one.name for one in self.scores]
-        others = [str(row.get("model") or "") for row in self.metrics if row.get("kind") == "model"]
+        named = [row for row in self.metrics if row.get("kind") != "baseline"]
+        others = [str(row["model"]) for row in named if row.get("model")]
         order = list(dict.fromkeys(names + others))
         return order.index(reward) if reward in order else 0
 
@@ -107,6 +116,7 @@ def gather(items: Sequence[Artifact], plan: PlanView) -> Inputs:
         metrics=metrics,
         fits=[item for item in items if isinstance(item, Fit)],
         checkpoints=[item for item in items if isinstance(item, Checkpoint)],
+        contributions=contributions(features, pairs),
     )
     if not any(row["metric"] == "accuracy" for row in metrics):
         inputs.metrics = [*metrics, *_plain_accuracy(inputs)]

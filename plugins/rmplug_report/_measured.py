@@ -6,13 +6,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from ._inputs import Row
+from ._told import is_plain
 
 
 class Measured:
-    """Rows of metrics with a model, looked up by what they measure."""
+    """Plain rows of metrics with a model, looked up by what they measure.
+
+    Cells, points of curves, comparisons and levels of a benchmark are told elsewhere.
+    """
 
     def __init__(self, rows: Sequence[Row]) -> None:
-        self.rows = [row for row in rows if row.get("model")]
+        self.rows = [row for row in rows if row.get("model") and is_plain(row)]
         self._known = {self._key(row): row for row in reversed(self.rows)}
         accuracy = [row for row in self.rows if row["metric"] == "accuracy"]
         self.models = _distinct(row["model"] for row in accuracy if row.get("kind") != "baseline")

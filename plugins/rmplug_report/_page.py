@@ -12,16 +12,19 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from rmplug import Artifact, PlanView
+from rmplug import Artifact, DataError, PlanView
 
 from . import _wording
+from ._benchmark_findings import Finding
 from ._browser import Packed, pack
-from ._findings import Finding, findings, headline
+from ._findings import findings, headline
 from ._inputs import Inputs, gather
 from ._measured import Measured
 from ._palette import reward_colour, variables
-from ._render import render
-from ._sections import Section, scoreboard, sections
+from ._render import render, save
+from ._reward_sections import scoreboard
+from ._section import Section
+from ._sections import sections
 
 WEIGHTS = ("importance", "coefficients")
 HERE = Path(__file__).parent
@@ -62,6 +65,18 @@ def write(
         dark=Markup(variables(dark=True)),
     )
     (directory / "index.html").write_text(text.lstrip(), encoding="utf-8", newline="\n")
+
+
+def write_figures(items: Sequence[Artifact], plan: PlanView, directory: Path) -> str:
+    """Every figure of the page; the name of the first file."""
+    inputs = gather(items, plan)
+    parts = _all(sections(inputs, Measured(inputs.metrics)))
+    drawings = [drawing for part in parts for drawing in part.drawings]
+    if not drawings:
+        raise DataError("figures has nothing to draw; give it pairs, rewards, metrics, or a fit")
+    for drawing in drawings:
+        save(drawing, directory)
+    return f"{drawings[0].name}.svg"
 
 
 def environment() -> jinja2.Environment:

@@ -10,7 +10,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ._inputs import Floats
+from ._contributions import Floats
 from ._palette import LIGHT
 
 INK, MUTED, LINE, GRID, CARD = (LIGHT[n] for n in ("ink", "muted", "line", "grid", "card"))

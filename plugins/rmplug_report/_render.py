@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,8 @@ class Drawing:
     numbers: Numbers | None = None
     wide: int = WIDE
     scrolls: bool = False
+    hints: Mapping[str, str] = field(default_factory=dict)
+    """What is told of a mark, by the id it is drawn with, to those who point at it."""
 
 
 @dataclass(frozen=True)
@@ -89,11 +91,17 @@ class Shown:
     narrow: Markup | None
 
 
-def render(drawing: Drawing, directory: Path) -> Shown:
-    """The figure for the page; its files go to ``directory``."""
+def save(drawing: Drawing, directory: Path) -> str:
+    """Write the figure as SVG and as PNG; its SVG."""
     svg, png = _draw(drawing, drawing.wide, png=True)
     (directory / f"{drawing.name}.svg").write_bytes(svg.encode())
     (directory / f"{drawing.name}.png").write_bytes(png)
+    return svg
+
+
+def render(drawing: Drawing, directory: Path) -> Shown:
+    """The figure for the page; its files go to ``directory``."""
+    svg = save(drawing, directory)
     narrow = None
     if not drawing.scrolls:
         narrow = _inline(_draw(drawing, NARROW)[0], drawing, "narrow")
@@ -118,15 +126,27 @@ def _inline(svg: str, drawing: Drawing, where: str) -> Markup:
     colours, and ids that no other figure has."""
     body = svg[svg.index("<svg") :]
     body = re.sub(r"<(metadata|style)\b.*?</\1>", "", body, flags=re.DOTALL)
+    body = _hinted(body, drawing.hints)
     body = re.sub(r'(<g) id="[a-zA-Z_0-9]+"', r"\1", body)
     body = re.sub(r"font-family: [^;\"]+;? ?", "", body)
     for found in re.findall(r'id="([^"]+)"', body):
         body = re.sub(rf'(id="|#){found}(?=[")])', rf"\g<1>{drawing.name}-{where}-{found}", body)
     size = re.search(r'width="([0-9.]+)pt" height="([0-9.]+)pt"', body)
     assert size is not None
-    label = f'role="img" aria-label="{escape(drawing.alt)}"'
+    role = "group" if drawing.hints else "img"
+    label = f'role="{role}" aria-label="{escape(drawing.alt)}"'
     wide = float(size[1])
     fixed = f' style="min-width: {wide * 0.78:.0f}px; max-width: {wide:.0f}px"'
     fixed = fixed if drawing.scrolls else ""
     body = body.replace(size[0], label + fixed, 1)
     return Markup(themed(body).strip())
+
+
+def _hinted(svg: str, hints: Mapping[str, str]) -> str:
+    """Marks with hints can be reached by keyboard: the first by tab, the others by arrows."""
+    for place, (mark, hint) in enumerate(hints.items()):
+        said = escape(hint)
+        told = f'role="img" data-hint="{said}" aria-label="{said}" data-mark="{mark}"'
+        told += f' tabindex="{0 if place == 0 else -1}"'
+        svg = svg.replace(f'<g id="{mark}"', f"<g {told}", 1)
+    return svg

@@ -70,3 +70,29 @@ def count(n: int, noun: str) -> str:
 def listed(names: list[str]) -> str:
     """``a``, ``a and b``, ``a, b and c``."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def amount(value: Any, share: bool, digits: int | None = None) -> str:
+    """A value as a share in per cent, or as a number."""
+    if value is None:
+        return "–"
+    if share:
+        return percent(float(value), 1 if digits is None else digits).replace("-", "−")
+    text = number(float(value)) if abs(value) >= 100 else f"{value:.2f}"
+    return text.removeprefix("-" if text == "-0.00" else "").replace("-", "−")
+
+
+def span(low: Any, high: Any, share: bool) -> str:
+    """An interval, in per cent where it is of a share."""
+    return between(low, high) if share else between(low, high, 1, 2)
+
+
+def signed(value: float, share: bool) -> str:
+    """A difference with its sign, in points where it is of shares."""
+    text = f"{100 * value:+.1f}" if share else f"{value:+.3g}"
+    return text.replace("-", "−")
+
+
+def titled(metric: str) -> str:
+    """A metric's name at the start of a title: a short one is an abbreviation."""
+    return metric.upper() if len(metric) <= 4 else metric[:1].upper() + metric[1:]

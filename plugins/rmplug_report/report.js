@@ -21,6 +21,40 @@
   addEventListener("scroll", () => requestAnimationFrame(here), { passive: true });
   here();
 
+  // What is told of a mark of a figure: by pointer, by finger, and by keyboard (arrows move on).
+  const hint = document.createElement("div");
+  hint.id = "hint";
+  hint.hidden = true;
+  hint.setAttribute("aria-hidden", "true");
+  document.body.append(hint);
+  const marked = (event) => event.target.closest?.("[data-hint]");
+  const tell = (mark) => {
+    hint.hidden = !mark;
+    if (!mark) return;
+    hint.textContent = mark.dataset.hint;
+    const box = mark.getBoundingClientRect(), own = hint.getBoundingClientRect();
+    const left = box.left + box.width / 2 - own.width / 2;
+    hint.style.left = `${Math.max(8, Math.min(innerWidth - own.width - 8, left))}px`;
+    hint.style.top = `${box.top > own.height + 66 ? box.top - own.height - 7 : box.bottom + 7}px`;
+  };
+  document.addEventListener("pointerover", (event) => tell(marked(event)));
+  document.addEventListener("focusin", (event) => tell(marked(event)));
+  document.addEventListener("focusout", () => tell(null));
+  document.addEventListener("scroll", () => tell(null), { passive: true, capture: true });
+  document.addEventListener("keydown", (event) => {
+    const mark = marked(event);
+    if (!mark) return;
+    if (event.key === "Escape") tell(null);
+    const [, row, column] = mark.dataset.mark.split("-").map(Number);
+    const [down, right] = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key] ?? [0, 0];
+    const next = (down || right) && mark.closest("svg").querySelector(`[data-mark="cell-${row + down}-${column + right}"]`);
+    if (!next) return;
+    event.preventDefault();
+    mark.setAttribute("tabindex", "-1");
+    next.setAttribute("tabindex", "0");
+    next.focus();
+  });
+
   if (!get("pairs-head")) return;
   if (!("DecompressionStream" in window)) {
     get("pairs").insertAdjacentHTML("beforeend", "<p class='lead'>This browser is too old to open the packed pairs; any from 2023 on can.</p>");
@@ -245,6 +279,29 @@
     table.append(make("tbody", {}, ...rows));
     return make("div", { class: "scroll" }, table);
   };
+  // What each attribute adds to either side, so that the numbers add up to the scores.
+  const parts = (row) => {
+    const told = head.parts;
+    if (!told || row >= told.rows) return [];
+    const [chosen, rejected, weights] = columns.parts.map((side) => side.map((values) => values[row]));
+    if (chosen.concat(rejected).every((value) => value === null)) return [];
+    const most = Math.max(...chosen.concat(rejected).map((value) => Math.abs(value ?? 0))) || 1;
+    const bar = (value, colour) => make("td", { class: "n" }, make("span", { class: value < 0 ? "stick minus" : "stick", "aria-hidden": "true" },
+      make("i", { "--c": `var(--${colour})`, "--w": Math.abs(value ?? 0) / most })), number(value));
+    const sum = (values) => values.reduce((total, value) => total + (value ?? 0), 0);
+    const order = told.attributes.map((_, k) => k).sort((a, b) =>
+      Math.abs(chosen[b] - rejected[b]) - Math.abs(chosen[a] - rejected[a]) || a - b);
+    const weighed = weights.length > 0;
+    const table = make("table", { class: "numbers" },
+      make("thead", {}, make("tr", {}, ...["attribute", ...(weighed ? ["weight"] : []), "chosen", "rejected", "difference"].map((label) => make("th", { scope: "col" }, label)))),
+      make("tbody", {}, ...order.map((k) => make("tr", {}, make("th", { scope: "row" }, visible(told.attributes[k])),
+        ...(weighed ? [make("td", { class: "n" }, number(weights[k]))] : []), bar(chosen[k], "good"), bar(rejected[k], "m2"),
+        make("td", { class: "n" }, signed(chosen[k] - rejected[k]))))),
+      make("tfoot", {}, make("tr", {}, make("th", { scope: "row" }, "sum"), ...(weighed ? [make("td", { class: "n" }, number(sum(weights)))] : []),
+        make("td", { class: "n" }, number(sum(chosen))), make("td", { class: "n" }, number(sum(rejected))),
+        make("td", { class: "n" }, signed(sum(chosen) - sum(rejected))))));
+    return [make("div", { class: "parts" }, make("h4", {}, `What each attribute adds, by ${visible(told.name)}`), make("div", { class: "scroll" }, table))];
+  };
   const show = async (place) => {
     active = Math.max(0, Math.min(view.length - 1, place));
     const row = view[active];
@@ -260,7 +317,7 @@
     get("reader-place").textContent = `${number(active + 1)} of ${number(view.length)}`;
     get("reading").replaceChildren(...prompt,
       make("div", { class: "sides" }, side("Chosen", chosen, columns.chosenLength[row], "good"), side("Rejected", rejected, columns.rejectedLength[row], "bad")),
-      ...(head.rewards.length ? [scores(row)] : []));
+      ...parts(row), ...(head.rewards.length ? [scores(row)] : []));
     get("reading").scrollTop = 0;
     if (!reader.open) reader.showModal();
   };

@@ -159,11 +159,13 @@ class Tracker:
 
 def key_of(name: str, row: Mapping[str, Any]) -> str:
     """The name of a number: ``accuracy/reward/harmless/ece``. What else tells its row apart, such
-    as the item of a loop, comes before the subset; ``all`` and what is missing are left out."""
-    others = {"metric", "subset", "kind", *NUMBERS}
+    as the item of a loop, comes before the subset, the place of a point on a curve (``at``) at the
+    end; ``all`` and what is missing are left out."""
+    others = {"metric", "subset", "kind", "axis", "sentence", "rule", "level", *NUMBERS}
     told = [str(value) for column, value in row.items() if column not in others and _names(value)]
     subset = [str(row["subset"])] if row.get("subset") not in (None, "", "all") else []
-    return "/".join([name, *told, *subset, str(row["metric"])])
+    at = [] if row.get("at") is None else [f"{row['at']:g}"]
+    return "/".join([name, *told, *subset, str(row["metric"]), *at])
 
 
 def _names(value: Any) -> bool:

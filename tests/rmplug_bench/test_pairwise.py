@@ -110,7 +110,7 @@ def test_a_subset_with_one_prompt_has_no_interval_and_says_so():
     with collect_notices() as notices:
         found = measured(pairs, reward_of(pairs, [2.0, -1.0, 1.0, 3.0]))
     assert found["reward", "accuracy", "t"]["low"] is None
-    assert found["reward", "accuracy", "s"]["low"] == 0.0
+    assert 0 < found["reward", "accuracy", "s"]["low"] < 0.01
     said = {n.what: n.ids for n in notices.values()}
     assert said["subset 't' has one prompt group: no interval"] == ["p2", "p3"]
 

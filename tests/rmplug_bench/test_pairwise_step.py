@@ -7,5 +7,5 @@ from rmplug_bench import Pairwise, rmplug_evaluators
 
 
 def test_the_evaluator_passes_the_checks_of_every_step():
-    assert rmplug_evaluators() == [Pairwise]
+    assert Pairwise in rmplug_evaluators()
     check_step(Pairwise, {"resamples": 200})

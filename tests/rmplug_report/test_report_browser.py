@@ -7,6 +7,7 @@ import shutil
 from itertools import pairwise
 
 import pytest
+from benchmark_inputs import ATTRIBUTES, benchmarked, gated
 from report_inputs import everything, hostile, pairs_of, report, reward_of
 
 from rmplug import PlanView
@@ -238,6 +239,51 @@ def test_fifty_thousand_rows_are_searched_in_steps_sorted_and_scrolled(tmp_path,
     tab.evaluate("document.getElementById('rows').scrollTop = 46 * 40000")
     tab.wait_for_selector("tr.row[data-place='40005'] " + READY.removeprefix("tr.row "))
     assert column(tab, "gap") == sorted(column(tab, "gap"))
+
+
+@pytest.fixture(scope="module")
+def benchmarks(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("benchmarks")
+    report(benchmarked(folder), folder / "report", NOTHING)
+    return folder / "report"
+
+
+def test_a_cell_tells_its_interval_to_the_pointer_and_to_the_keyboard(benchmarks, visit):
+    tab = visit(benchmarks)
+    cells = tab.locator("#matrices .draw.wide svg").first.locator("[data-hint]")
+    cells.nth(2).hover()
+    assert "markdown: 46.0" in tab.inner_text("#hint").replace("\N{NO-BREAK SPACE}", " ")
+    cells.first.focus()
+    tab.keyboard.press("ArrowDown")
+    tab.keyboard.press("ArrowRight")
+    said = tab.evaluate("document.activeElement.dataset.hint")
+    assert said.startswith("plain, plain: 70.0") and said.endswith("n = 798")
+    assert tab.inner_text("#hint") == said
+    tab.keyboard.press("Escape")
+    assert tab.locator("#hint").is_hidden()
+
+
+def test_benchmarks_never_make_a_phone_scroll_sideways(benchmarks, visit):
+    tab = visit(benchmarks, viewport={"width": 390, "height": 844}, is_mobile=True)
+    assert tab.evaluate("document.documentElement.scrollWidth") == 390
+    tab.click("tr.row")
+    tab.wait_for_selector("dialog[open] .parts")
+    assert tab.evaluate("document.getElementById('reading').scrollWidth") <= 390
+
+
+def test_the_contributions_of_a_pair_add_up_to_its_scores(benchmarks, visit):
+    tab = visit(benchmarks)
+    tab.fill("#find", "pair-00042")
+    found(tab, "1 of 300 pairs")
+    tab.click("tr.row")
+    tab.wait_for_selector("dialog[open] .parts")
+    names = tab.locator(".parts tbody th").all_inner_texts()
+    assert sorted(names) == sorted(ATTRIBUTES)
+    features = gated(pairs_of(300))
+    sums = tab.locator(".parts tfoot td").all_inner_texts()
+    shown = [float(one.replace("−", "-")) for one in sums]
+    expected = [1.0, *(features[one][42].as_py() for one in ("chosen", "rejected", "margin"))]
+    assert shown == pytest.approx(expected, abs=2e-3)
 
 
 def test_the_report_of_everything_is_small(tmp_path):

@@ -88,7 +88,8 @@ def test_every_metric_is_a_scalar_with_model_and_subset(offline):
     assert {"model", "baseline"} == {row["kind"] for row in rows}
     for row in rows:
         subset = [] if row["subset"] == "all" else [row["subset"]]
-        key = "/".join(["accuracy", row["model"], *subset, row["metric"]])
+        at = [] if row["at"] is None else [f"{row['at']:g}"]
+        key = "/".join(["accuracy", row["model"], *subset, row["metric"], *at])
         assert row["value"] is None or history[key] == pytest.approx(row["value"], nan_ok=True)
     for number in done["why"].numbers:
         assert history[f"why/{number['metric']}"] == pytest.approx(number["value"])

@@ -1,0 +1,199 @@
+"""Markdown for a model's card, from metrics and from what led to them."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from rmplug import Artifact, DataError, PlanView
+from rmplug.errors import some
+
+from ._inputs import Inputs, Row, gather
+from ._told import (
+    LEVELS,
+    PUBLISHED,
+    by,
+    distinct,
+    is_comparison,
+    is_level,
+    is_plain,
+    is_share,
+    sentences,
+)
+from ._wording import amount, count, name, span
+
+MAIN = ("score", "accuracy")
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|])")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the card is to be."""
+
+    model: str
+    name: str
+    front_matter: bool
+    dataset: str
+    most_parts: int
+
+
+def card(items: Sequence[Artifact], plan: PlanView, asked: Asked) -> str:
+    """The whole text."""
+    inputs = gather(items, plan)
+    rows = [row for row in inputs.metrics if row.get("value") is not None]
+    model = asked.model or _most_told(rows)
+    known = distinct([row for row in rows if row.get("kind") != "baseline"], "model")
+    if model not in known:
+        raise DataError(
+            f"no metrics of the model {model!r}; set model to one of {some(known, 10)}"
+            if known
+            else "model-card needs metrics with the column model; give it an evaluator's"
+        )
+    told = [row for row in rows if is_level(row) or is_plain(row)]
+    told = [row for row in told if _of_whole(row) or row["metric"].removesuffix(PUBLISHED) in MAIN]
+    of_model = _ordered([row for row in told if row.get("model") == model])
+    blocks = [
+        f"## Evaluation of {_safe(asked.name or model)}",
+        *_tables(of_model, told, asked.most_parts),
+        *_said(model, rows),
+        *_data(inputs),
+        _how(plan),
+    ]
+    front = _front_matter(asked, model, of_model) if asked.front_matter else ""
+    return front + "\n\n".join(blocks) + "\n"
+
+
+def _most_told(rows: Sequence[Row]) -> str:
+    models = [str(r["model"]) for r in rows if r.get("model") and r.get("kind") != "baseline"]
+    return Counter(models).most_common(1)[0][0] if models else ""
+
+
+def _of_whole(row: Row) -> bool:
+    return str(row.get("subset") or "all") == "all"
+
+
+def _ordered(rows: Sequence[Row]) -> list[Row]:
+    """The whole first, sections, subsets; the main metrics before all others."""
+    levels = (*LEVELS, None)
+
+    def key(row: Row) -> tuple[int, int, int]:
+        level = row.get("level") if row.get("level") in levels else None
+        return (0 if row["metric"] in MAIN else 1, levels.index(level), 0 if _of_whole(row) else 1)
+
+    return sorted(rows, key=key)
+
+
+def _tables(rows: Sequence[Row], told: Sequence[Row], most: int) -> Iterator[str]:
+    """A table for each evaluator."""
+    rules = [row for row in told if row.get("kind") == "baseline" and row["metric"] in MAIN]
+    for (step,), inside in by(rows, "step").items():
+        shown = inside[:most]
+        heads = ("metric", "part", "value", "95 % interval", "n", "strongest rule that never reads")
+        lines = [_line(row, rules) for row in shown]
+        left = len(inside) - len(shown)
+        more = f"\n\n{left} more numbers are left out." if left else ""
+        yield f"### {_safe(step or 'Results')}\n\n" + _markdown(heads, lines) + more
+
+
+def _line(row: Row, rules: Sequence[Row]) -> tuple[str, ...]:
+    share = is_share(str(row["metric"]))
+    stem = str(row["metric"]).removesuffix(PUBLISHED)
+    same = [
+        rule
+        for rule in rules
+        if (rule.get("step"), rule["metric"], rule["subset"])
+        == (row.get("step"), stem, row["subset"])
+    ]
+    best = max(same, key=lambda rule: float(rule["value"]), default=None)
+    rule = "" if best is None else f"{best['model']} {amount(best['value'], share)}"
+    sizes = f"{row['n']:,}" if row.get("n") is not None else ""
+    return (str(row["metric"]), str(row.get("subset") or "all"), amount(row["value"], share),
+            span(row.get("low"), row.get("high"), share), sizes, rule)  # fmt: skip
+
+
+def _markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [" | ".join(heads), " | ".join("---" for _ in heads)]
+    lines += [" | ".join(_safe(value) for value in row) for row in rows]
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def _safe(value: Any) -> str:
+    """A text that no character of Markdown or HTML can change."""
+    return _SPECIAL.sub(r"\\\1", name(value, 600)).replace("\N{NO-BREAK SPACE}", " ")
+
+
+def _said(model: str, rows: Sequence[Row]) -> Iterator[str]:
+    """The sentences of evaluators about this model, and about the benchmark itself."""
+    about = [
+        row
+        for row in rows
+        if row.get("kind") == "baseline" or model in (row.get("model"), row.get("other"))
+    ]
+    for title, found in (
+        ("### Beside other models", [row for row in about if is_comparison(row)]),
+        ("### What to know", [row for row in about if not is_comparison(row)]),
+    ):
+        said = sentences(found)
+        if said:
+            yield title + "\n\n" + "\n".join(f"- {_safe(one)}" for one in said)
+
+
+def _data(inputs: Inputs) -> Iterator[str]:
+    """How much data, and what was odd in it."""
+    lines = []
+    for one in inputs.data:
+        text = f"- {_safe(one.name or type(one).__name__)}: {len(one):,} rows"
+        if "group" in one.columns:
+            text += f", {count(len(one['group'].unique()), 'distinct prompt')}"
+        lines.append(text)
+    for step in inputs.plan.steps:
+        lines += [
+            f"- {_safe(step.id)}: {one.count:,} {one.of} {one.action}: {_safe(one.what)}"
+            for one in step.notices
+        ]
+    if lines:
+        yield "### Data\n\n" + "\n".join(lines)
+
+
+def _how(plan: PlanView) -> str:
+    steps = ", ".join(f"{step.id} ({step.kind})" for step in plan.steps)
+    said = f"Seed {plan.seed}. Intervals are 95 % intervals; prompts are resampled whole."
+    return "### How it was measured\n\n" + said + (f" Steps: {_safe(steps)}." if steps else "")
+
+
+def _front_matter(asked: Asked, model: str, rows: Sequence[Row]) -> str:
+    """A ``model-index`` with the whole of each evaluator's main metric and of its sections."""
+    results = []
+    for (step,), inside in by(rows, "step").items():
+        whole = [r for r in inside if r.get("level") in ("overall", "section") or _is_whole(r)]
+        if not whole:
+            continue
+        data = {"name": step or "data", "type": asked.dataset or step or "data"}
+        metrics = [
+            {"type": str(row["metric"]), "value": round(float(row["value"]), 6),
+             "name": _metric_name(row)}
+            for row in whole
+        ]  # fmt: skip
+        task = {"type": "text-classification", "name": "reward modelling"}
+        results.append({"task": task, "dataset": data, "metrics": metrics})
+    if not results:
+        raise DataError(f"the metrics have no number of {model!r} on the whole of the data")
+    index = {"model-index": [{"name": asked.name or model, "results": results}]}
+    text = yaml.safe_dump(index, sort_keys=False, allow_unicode=True)
+    return f"---\n{text}---\n\n"
+
+
+def _is_whole(row: Row) -> bool:
+    return is_plain(row) and str(row.get("subset") or "all") == "all" and row["metric"] in MAIN
+
+
+def _metric_name(row: Row) -> str:
+    part = str(row.get("subset") or "all")
+    said = f"{row['metric']}, {'the whole' if part == 'all' else part}"
+    interval = span(row.get("low"), row.get("high"), is_share(str(row["metric"])))
+    return said + (f" (95 % interval {interval})" if interval else "")

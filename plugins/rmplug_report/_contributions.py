@@ -1,0 +1,62 @@
+"""What each attribute adds to the scores of a pair."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rmplug import Features, Pairs
+
+Floats = npt.NDArray[np.float64]
+
+CHOSEN, REJECTED, WEIGHT = "chosen.contribution.", "rejected.contribution.", "weight."
+MOST_NUMBERS = 1_500_000
+"""Numbers of contributions that the page holds at most."""
+
+
+@dataclass(frozen=True)
+class Contributions:
+    """By attribute, row by row of the pairs; NaN where there is none."""
+
+    name: str
+    attributes: Sequence[str]
+    chosen: Sequence[Floats]
+    rejected: Sequence[Floats]
+    weights: Sequence[Floats]
+
+
+def contributions(features: Sequence[Features], pairs: Pairs | None) -> Contributions | None:
+    """Those of the first features that have any."""
+    if pairs is None:
+        return None
+    for one in features:
+        names = [name.removeprefix(CHOSEN) for name in one.values if name.startswith(CHOSEN)]
+        both = [name for name in names if f"{REJECTED}{name}" in one.values]
+        if not both:
+            continue
+        rows = pc.index_in(pairs["id"], value_set=one.table["id"])
+        weighed = all(f"{WEIGHT}{name}" in one.values for name in both)
+        return Contributions(
+            one.name,
+            both,
+            [_taken(one, CHOSEN + name, rows) for name in both],
+            [_taken(one, REJECTED + name, rows) for name in both],
+            [_taken(one, WEIGHT + name, rows) for name in both] if weighed else [],
+        )
+    return None
+
+
+def _taken(features: Features, column: str, rows: pa.ChunkedArray) -> Floats:
+    taken = features.table[column].take(rows)
+    return np.asarray(taken.cast(pa.float64()).to_numpy(), dtype=np.float64)
+
+
+def shown_rows(found: Contributions, rows: int) -> int:
+    """How many of the first pairs the page can hold contributions of."""
+    each = len(found.attributes) * (3 if found.weights else 2)
+    return min(rows, MOST_NUMBERS // max(each, 1))
