@@ -1,0 +1,349 @@
+"""Candidates, simulations and top-k beside plain pandas, and how far candidates scale.
+
+The pandas side does what the hybrid preference router describes (arXiv 2410.19133): a random greedy
+fill, labels turned into training records and written, and features counted in the chosen pairs,
+where lengths are ranked anew. Only a few of its candidates are made; its seconds are scaled up.
+Seconds are of processor time on one thread, without imports; each part has a process of its own.
+
+Run: python benchmarks/hybrid.py [--rows 10000] [--measured 10]
+     python benchmarks/hybrid.py --scale 1000000 10000
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from rmplug import Features, Pairs, Selection
+from rmplug_hybrid import Candidates, Membership, Swap, Tags, TrainingFile
+from rmplug_hybrid._feature_names import LENGTHS, SCORES, all_features, parse_feature
+from rmplug_hybrid._membership import matrix
+from rmplug_hybrid.vocabulary import DIMENSIONS
+
+CANDIDATES, SIMULATIONS, BUDGETS = 200, 500, (0.25, 0.5, 0.75)
+SIDES = ("a-is-clearly-better", "a-is-slightly-better", "b-is-slightly-better", "tie")
+
+
+def made_up(rows: int, seed: int = 0) -> pd.DataFrame:
+    """Pairs with nine measures, eight tags and two labels."""
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame({"id": [f"p{row}" for row in range(rows)]})
+    for column, words in (("text", 40), ("completion_a", 120), ("completion_b", 120)):
+        frame[column] = [f"{column} {row} " + "word " * words for row in range(rows)]
+    for name in SCORES:
+        frame[name] = rng.beta(2, 2, rows)
+    for name in LENGTHS:
+        frame[name] = rng.geometric(0.01, rows).astype(float)
+    for name, dimension in DIMENSIONS.items():
+        values = dimension.values or ("table", "list")
+        drawn = rng.choice(len(values), size=rows, p=_often(len(values), rng))
+        held = rng.random(rows) < (1.0 if dimension.form == "scalar" else 0.9)
+        texts = [values[place] if there else None for place, there in zip(drawn, held, strict=True)]
+        single = dimension.form == "scalar"
+        frame[name] = texts if single else [[text] if text else [] for text in texts]
+    for name in ("pref_human", "pref_gpt4"):
+        frame[name] = rng.choice(SIDES, size=rows, p=[0.4, 0.2, 0.3, 0.1])
+    return frame
+
+
+def _often(count: int, rng: np.random.Generator) -> np.ndarray:
+    often = rng.permutation(1 / np.arange(1, count + 1))
+    return np.asarray(often / often.sum())
+
+
+# The plain way.
+
+
+def plain_ids(frame: pd.DataFrame, feature: str, inclusive: str) -> list[str]:
+    about, keys = parse_feature(feature)
+    if about == "analyzer_closed_set":
+        inside = frame[keys["feature_name"]].apply(lambda tags: keys["constraints"] in tags)
+    elif about == "analyzer_scalar":
+        inside = frame[keys["feature_name"]] == keys["value"]
+    elif about == "analyzer_open_set":
+        inside = frame[keys["feature_name"]].apply(lambda tags: tags is not None and len(tags) > 0)
+    else:
+        inside = frame[about].between(keys["min_val"], keys["max_val"], inclusive=inclusive)
+    return frame.loc[inside, "id"].tolist()
+
+
+def plain_features(frame: pd.DataFrame, inclusive: str = "both") -> dict[str, list[str]]:
+    ranked = frame.copy()
+    for name in LENGTHS:
+        ranked[name] = ranked[name].rank(pct=True)
+    return {name: plain_ids(ranked, name, inclusive) for name in all_features()}
+
+
+def plain_fill(features: dict[str, list[str]], budget: int, rng: np.random.Generator) -> list[str]:
+    chosen: list[str] = []
+    seen: set[str] = set()
+    for name in rng.permutation(list(features)):
+        ids = list(features[name])
+        rng.shuffle(ids)
+        for one in ids:
+            if len(chosen) == budget:
+                return chosen
+            if one not in seen:
+                seen.add(one)
+                chosen.append(one)
+    return chosen
+
+
+def plain_records(frame: pd.DataFrame, chosen: list[str]) -> list[dict[str, Any]]:
+    swapped = frame["id"].isin(set(chosen))
+    frame = frame.assign(
+        pref=frame["pref_human"].where(swapped, frame["pref_gpt4"]), is_swapped=swapped
+    )
+    records = []
+    for _, row in frame.iterrows():
+        if row["pref"] == "tie":
+            continue
+        sides = ("completion_a", "completion_b")
+        first, second = sides if row["pref"].startswith("a") else reversed(sides)
+        records.append(
+            {
+                "id": row["id"],
+                "prompt": row["text"],
+                "chosen": plain_turns(row["text"], row[first]),
+                "rejected": plain_turns(row["text"], row[second]),
+                "is_swapped": row["is_swapped"],
+            }
+        )
+    return records
+
+
+def plain_turns(prompt: str, response: str) -> list[dict[str, str]]:
+    return [{"content": prompt, "role": "user"}, {"content": response, "role": "assistant"}]
+
+
+def plain_candidate(
+    frame: pd.DataFrame, chosen: list[str], folder: Path, tag: str
+) -> dict[str, int]:
+    records = pd.DataFrame(plain_records(frame, chosen))
+    records.to_json(folder / f"{tag}.jsonl", orient="records", lines=True)
+    inside = frame[frame["id"].isin(set(records.loc[records["is_swapped"], "id"]))]
+    counts = {name: len(ids) for name, ids in plain_features(inside).items()}
+    (folder / f"{tag}.json").write_text(json.dumps(counts, indent=4))
+    return counts
+
+
+def plain_candidates(frame: pd.DataFrame, budgets: np.ndarray, folder: Path) -> float:
+    """Seconds for these candidates, after the features have been found."""
+    features, rng = plain_features(frame), np.random.default_rng(0)
+    weights = np.random.default_rng(1).normal(size=len(features))
+    start = time.process_time()
+    for place, budget in enumerate(budgets):
+        chosen = plain_fill(features, int(budget), rng)
+        counts = plain_candidate(frame, chosen, folder, f"{place}")
+        float(np.dot(list(counts.values()), weights))
+    return time.process_time() - start
+
+
+def pandas_candidates(rows: int, measured: int) -> float:
+    budgets = np.linspace(1, rows, measured + 2)[1:-1].astype(int)
+    with TemporaryDirectory() as folder:
+        seconds = plain_candidates(made_up(rows), budgets, Path(folder))
+    return seconds / measured * CANDIDATES
+
+
+def pandas_simulations(rows: int, measured: int) -> float:
+    with TemporaryDirectory() as folder:
+        seconds = plain_candidates(made_up(rows), np.full(measured, rows // 2), Path(folder))
+    return seconds / measured * SIMULATIONS
+
+
+def pandas_top_k(rows: int, measured: int) -> float:
+    frame = made_up(rows)
+    weights = np.random.default_rng(1).normal(size=len(all_features()))
+    start = time.process_time()
+    gains = pd.Series(0.0, index=frame["id"])
+    for weight, ids in zip(weights, plain_features(frame, "neither").values(), strict=True):
+        gains.loc[ids] += weight
+    order = gains.sort_values(ascending=False).index.tolist()
+    with TemporaryDirectory() as folder:
+        for budget in BUDGETS:
+            plain_candidate(frame, order[: int(rows * budget)], Path(folder), f"{budget}")
+    return time.process_time() - start
+
+
+# With rmplug.
+
+
+def pairs_of(frame: pd.DataFrame, label: str) -> Pairs:
+    """The pairs as one of the labels has them, as the loader gives them."""
+    kept = frame[frame[label] != "tie"]
+    first = kept[label].str.startswith("a")
+    chosen = kept["completion_a"].where(first, kept["completion_b"])
+    rejected = kept["completion_b"].where(first, kept["completion_a"])
+    columns = {"id": kept["id"], "prompt": kept["text"], "chosen": chosen, "rejected": rejected}
+    return Pairs({name: pa.array(column, pa.string()) for name, column in columns.items()}, label)
+
+
+def scores_of(frame: pd.DataFrame) -> Features:
+    columns = {name: frame[name].to_numpy() for name in (*SCORES, *LENGTHS)}
+    return Features({"id": frame["id"].tolist(), **columns}, "scores")
+
+
+def members_of(frame: pd.DataFrame, bins: str) -> Features:
+    data = pairs_of(frame.assign(all="a"), "all").table
+    for name in DIMENSIONS:
+        data = data.append_column(name, pa.array(frame[name].tolist()))
+    tags = Features(Tags(missing="none").compute(Pairs(data)).table, "tags")
+    made = Membership(bins=bins, give="original").compute([scores_of(frame), tags])
+    return Features(made.table, "membership")
+
+
+def candidates_seconds(rows: int, step: Candidates) -> float:
+    frame = made_up(rows)
+    small = made_up(50, seed=1)
+    inputs = [
+        [members_of(one, "closed"), pairs_of(one, "pref_human"), pairs_of(one, "pref_gpt4")]
+        for one in (small, frame)
+    ]
+    tiny = step.model_copy(update={"n": 2})
+    tiny.sample(*inputs[0], scores_of(small), seed=0)
+    scores = scores_of(frame)
+    start = time.process_time()
+    made = step.sample(*inputs[1], scores, seed=0)
+    counts = np.column_stack([made[name] for name in made.values if name.startswith("count.")])
+    float((counts @ np.random.default_rng(1).normal(size=counts.shape[1])).max())
+    return time.process_time() - start
+
+
+def rmplug_candidates(rows: int, measured: int) -> float:
+    return candidates_seconds(rows, Candidates(n=CANDIDATES))
+
+
+def rmplug_candidates_as_published(rows: int, measured: int) -> float:
+    return candidates_seconds(rows, Candidates(n=CANDIDATES, design="fill", compat="original"))
+
+
+def rmplug_simulations(rows: int, measured: int) -> float:
+    return candidates_seconds(rows, Candidates(n=SIMULATIONS, budgets=(0.5,)))
+
+
+def rmplug_simulations_as_published(rows: int, measured: int) -> float:
+    step = Candidates(n=SIMULATIONS, budgets=(0.5,), design="fill", compat="original")
+    return candidates_seconds(rows, step)
+
+
+def rmplug_top_k(rows: int, measured: int) -> float:
+    seconds = 0.0
+    for size in (50, rows):
+        frame = made_up(size)
+        weights = np.random.default_rng(1).normal(size=len(all_features()))
+        human, ai = pairs_of(frame, "pref_human"), pairs_of(frame, "pref_gpt4")
+        start = time.process_time()
+        membership = members_of(frame, "half-open")
+        order = np.argsort(-(matrix(membership)[1] @ weights), kind="stable")
+        with TemporaryDirectory() as folder:
+            for budget in BUDGETS:
+                chosen = membership["id"].take(pa.array(order[: int(size * budget)]))
+                made = Swap().sample(human, ai, Selection({"id": chosen}), seed=0)
+                TrainingFile(layout="original").report(made, directory=Path(folder))
+        seconds = time.process_time() - start
+    return seconds
+
+
+def rmplug_scale(rows: int, candidates: int) -> float:
+    """Candidates of members that are drawn at once, without pairs: 18 features for each."""
+    rng = np.random.default_rng(0)
+    names = all_features()
+    columns: dict[str, Any] = {"id": pa.array(np.arange(rows).astype(str))}
+    for place, name in enumerate(names):
+        columns[name] = rng.random(rows, dtype=np.float32) < (1 / 3 if place < 27 else 1 / 7)
+    membership = Features(columns, "membership")
+    del columns
+    start = time.process_time()
+    Candidates(n=candidates).sample(membership, seed=0)
+    return time.process_time() - start
+
+
+def measure(part: Callable[[int, int], float], rows: int, more: int) -> tuple[float, float]:
+    """Seconds of a part, and the most memory of its process in GB."""
+    return part(rows, more), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def alone(part: Callable[[int, int], float], rows: int, more: int) -> float:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        seconds, peak = pool.submit(measure, part, rows, more).result()
+    print(f"{part.__name__.replace('_', ' '):34s} {seconds:9.2f} s of CPU, peak {peak:.2f} GB")
+    return seconds
+
+
+# How much can be learned.
+
+
+def told_apart(counts: np.ndarray, size: np.ndarray, members: np.ndarray) -> str:
+    """What counts hold apart from size: their rank, the ratio of their largest to their smallest
+    singular value, and the standard error of a pair's gain by least squares in units of the noise
+    of one candidate."""
+    frame = np.column_stack([np.ones(len(size)), size])
+    rest = counts - frame @ np.linalg.lstsq(frame, counts, rcond=None)[0]
+    length = np.linalg.norm(rest, axis=0)
+    known = length > 1e-6
+    values = np.linalg.svd(rest[:, known] / length[known], compute_uv=False)
+    rank = int((values > 1e-8 * values[0]).sum())
+    _, raw, axes = np.linalg.svd(rest, full_matrices=False)
+    gains = (members - members.mean(axis=0)) @ axes[:rank].T / raw[:rank]
+    error = np.sqrt((gains**2).sum(axis=1).mean())
+    return f"rank {rank}, condition {values[0] / values[rank - 1]:7.1f}, error {error:.5f}"
+
+
+def designs(rows: int) -> None:
+    frame = made_up(rows)
+    print(f"{CANDIDATES} candidates of {rows} pairs, counts apart from the number of labels:")
+    for bins, design, compat in (
+        ("closed", "fill", "original"),
+        *(("half-open", name, None) for name in ("fill", "uniform", "stratified", "space-filling")),
+    ):
+        membership = members_of(frame, bins)
+        step = Candidates(n=CANDIDATES, design=design, compat=compat)
+        made = step.sample(membership, None, None, scores_of(frame), seed=0)
+        counts = [made[name] for name in made.values if name.startswith("count.")]
+        members = matrix(membership)[1].toarray().astype(float)
+        told = told_apart(np.column_stack(counts), np.asarray(made["size"]), members)
+        print(f"{design + (' as published' if compat else ''):24s} {told}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rows", type=int, default=10_000)
+    parser.add_argument("--measured", type=int, default=10)
+    parser.add_argument("--scale", type=int, nargs=2, metavar=("ROWS", "CANDIDATES"))
+    given = parser.parse_args()
+    if given.scale:
+        print(f"{given.scale[1]} candidates of {given.scale[0]} pairs, 90 features")
+        alone(rmplug_scale, *given.scale)
+        return
+    rows, measured = given.rows, given.measured
+    print(f"{rows} pairs, 90 features; {CANDIDATES} candidates, {SIMULATIONS} simulations, top-k")
+    print(f"pandas makes {measured} candidates and simulations; its seconds are scaled up")
+    for plain, ours in (
+        (pandas_candidates, (rmplug_candidates, rmplug_candidates_as_published)),
+        (pandas_simulations, (rmplug_simulations, rmplug_simulations_as_published)),
+        (pandas_top_k, (rmplug_top_k,)),
+    ):
+        slow = alone(plain, rows, measured)
+        for part in ours:
+            print(f"    ratio: {slow / alone(part, rows, measured):.0f}")
+    designs(rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,201 @@
+"""Which pairs each candidate buys a human label for: a few numbers that give the set again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from scipy.special import ndtri
+from scipy.stats import rankdata
+
+from rmplug import DataError
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+
+FRAME = 3
+"""What tilts shall not follow: a constant, the budget, and its square."""
+CONSTANT = 1e-10
+"""Directions with this share of the largest variance do not vary: bins that add up to one."""
+BLOCK = 1 << 23
+"""Numbers of a block of candidates (pairs times candidates) that are worked on at once."""
+SAMPLED = 1
+"""Sets the draw of training rows apart from that of the set, which have the same seed."""
+
+
+@dataclass(frozen=True)
+class Draws:
+    """A set of pairs for each of n candidates, as what it is drawn by: a seed, a number of labels,
+    and, where not all pairs are equally likely, a tilt for each feature (n, features)."""
+
+    fill: bool
+    seeds: Array
+    budgets: Array
+    tilts: Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.seeds)
+
+
+def label_count(budget: float, pairs: int) -> int:
+    """A budget as a number of labels: a share up to 1 (rounded down), else a whole number."""
+    count = int(np.floor(round(budget * pairs, 9))) if budget <= 1 else int(budget)
+    if count > pairs:
+        raise DataError(f"a budget of {count} labels is more than the {pairs} pairs there are")
+    return count
+
+
+def even_budgets(n: int, between: Sequence[float], pairs: int, rng: np.random.Generator) -> Array:
+    """n budgets spread evenly, all different where there are so many whole numbers, shuffled."""
+    low, high = (label_count(limit, pairs) for limit in between)
+    spread = low + (np.arange(n) + 0.5) / n * (high - low)
+    return rng.permutation(np.clip(np.ceil(spread), min(1, pairs), pairs).astype(np.int64))
+
+
+def distinct_budgets(n: int, pairs: int, rng: np.random.Generator) -> Array:
+    """n different budgets, each as likely as any other."""
+    if n > pairs:
+        raise DataError(
+            f"{pairs} pairs have no {n} different budgets; make fewer candidates, or give budgets"
+        )
+    return rng.choice(pairs, size=n, replace=False) + 1
+
+
+def given_budgets(n: int, budgets: Sequence[float], pairs: int) -> Array:
+    """The budgets in turn."""
+    counts = np.array([label_count(budget, pairs) for budget in budgets], dtype=np.int64)
+    return np.resize(counts, n)
+
+
+def focused_tilts(n: int, members: Any, rng: np.random.Generator) -> Array:
+    """One feature per candidate, in turn; over its candidates, the share of labels that pairs with
+    the feature are expected to get (while they last) is spread evenly from 0 to 1."""
+    pairs, features = members.shape
+    sums = np.asarray(members.sum(axis=0, dtype=np.int64)).ravel()
+    usable = rng.permutation(np.flatnonzero((sums > 0) & (sums < pairs)))
+    tilts = np.zeros((n, features))
+    for place, feature in enumerate(usable[:n]):
+        rows = rng.permutation(np.arange(place, n, len(usable)))
+        share = (np.arange(len(rows)) + 0.5) / len(rows)
+        odds = sums[feature] / (pairs - sums[feature])
+        tilts[rows, feature] = np.log(share / (1 - share)) - np.log(odds)
+    return tilts
+
+
+def spread_tilts(members: Any, budgets: Array, strength: float, rng: np.random.Generator) -> Array:
+    """Tilts of all features at once, such that every direction in which pairs differ moves their
+    weights equally far, and all together by a standard deviation of ``strength`` in logs."""
+    scores = even_scores(budgets, members.shape[1], rng)
+    values, vectors = np.linalg.eigh(covariance(members))
+    known = values > CONSTANT * max(values[-1], 0.0)
+    whitened = vectors[:, known] / np.sqrt(values[known]) @ vectors[:, known].T
+    return np.asarray(scores @ whitened * strength / np.sqrt(max(int(known.sum()), 1)))
+
+
+def covariance(members: Any) -> Array:
+    """Of the features over pairs, shape (features, features)."""
+    pairs = members.shape[0]
+    wide = members.astype(np.float64)
+    means = np.asarray(wide.sum(axis=0)).ravel() / pairs
+    return np.asarray((wide.T @ wide).toarray() / pairs - np.outer(means, means))
+
+
+def even_scores(budgets: Array, features: int, rng: np.random.Generator) -> Array:
+    """A Latin hypercube of normal scores (n, features), made uncorrelated with the rank of the
+    budget, its square and, with enough candidates, each other."""
+    n = len(budgets)
+    strata = np.argsort(rng.random((features, n)), axis=1).T
+    scores = np.asarray(ndtri((strata + rng.random((n, features))) / n))
+    size = (rankdata(budgets) - 0.5) / n - 0.5
+    if n <= FRAME:
+        return scores
+    frame = np.linalg.qr(np.column_stack([np.ones(n), size, size**2]))[0]
+    scores -= frame @ (frame.T @ scores)
+    if n >= features + FRAME:
+        turned, triangle = np.linalg.qr(scores)
+        scores = turned * np.sign(np.diag(triangle)) * np.sqrt(n)
+    return np.asarray(scores)
+
+
+class Subsets:
+    """The sets themselves, drawn anew whenever they are asked for.
+
+    A weighted set takes the pairs with the smallest of exponential times, whose rates are
+    exp(sum of the tilts of a pair's features): drawing without replacement, all at once
+    (Efraimidis and Spirakis, 2006).
+    """
+
+    def __init__(self, members: Any, draws: Draws) -> None:
+        self.draws = draws
+        self.pairs = members.shape[0]
+        self._members = members.astype(np.float32) if draws.tilts is not None else None
+        self._lists = _lists(members) if draws.fill else []
+
+    def blocks(self) -> Iterator[tuple[int, Array]]:
+        """Where a block of candidates starts, and its sets: booleans (candidates, pairs)."""
+        size = max(1, BLOCK // max(self.pairs, 1))
+        for start in range(0, len(self.draws), size):
+            yield start, self.read(start, min(start + size, len(self.draws)))
+
+    def read(self, start: int, stop: int) -> Array:
+        """The sets of some candidates, the same whichever others are read with them."""
+        if self._members is not None:
+            assert self.draws.tilts is not None
+            tilts = np.ascontiguousarray(self.draws.tilts[start:stop].T, dtype=np.float32)
+            scores = np.ascontiguousarray((self._members @ tilts).T)
+        sets = np.empty((stop - start, self.pairs), dtype=bool)
+        for row in range(stop - start):
+            rng = np.random.default_rng(int(self.draws.seeds[start + row]))
+            budget = int(self.draws.budgets[start + row])
+            if self.draws.fill:
+                sets[row] = self._filled(budget, rng)
+            else:
+                times = rng.standard_exponential(self.pairs, dtype=np.float32)
+                if self._members is not None:
+                    with np.errstate(divide="ignore"):
+                        np.log(times, out=times)
+                    times -= scores[row]
+                sets[row] = smallest(times, budget)
+        return sets
+
+    def _filled(self, budget: int, rng: np.random.Generator) -> Array:
+        """Whole features in random order, until the last one that fits in part."""
+        taken, room = np.zeros(self.pairs, dtype=bool), budget
+        for feature in rng.permutation(len(self._lists)):
+            if room <= 0:
+                break
+            new = self._lists[feature]
+            new = new[~taken[new]]
+            if len(new) > room:
+                new = rng.choice(new, size=room, replace=False, shuffle=False)
+            taken[new] = True
+            room -= len(new)
+        return taken
+
+
+def _lists(members: Any) -> list[Array]:
+    """The rows that have each feature."""
+    columns = members.tocsc()
+    columns.sort_indices()
+    return np.split(columns.indices, columns.indptr[1:-1])
+
+
+def smallest(keys: Array, count: int) -> Array:
+    """Whether each key is among the ``count`` smallest; of equal ones, those that come first."""
+    if count <= 0 or count >= len(keys):
+        return np.full(len(keys), count > 0)
+    limit = np.partition(keys, count - 1)[count - 1]
+    inside: Array = keys <= limit
+    surplus = int(np.count_nonzero(inside)) - count
+    if surplus:
+        inside[np.flatnonzero(keys == limit)[-surplus:]] = False
+    return inside
+
+
+def sampled_rows(kept: Array, rows: int, seed: int) -> Array:
+    """At most ``rows`` of the rows that are kept, each as likely as any other."""
+    if int(np.count_nonzero(kept)) <= rows:
+        return kept
+    times = np.random.default_rng((seed, SAMPLED)).random(len(kept), dtype=np.float32)
+    return smallest(np.where(kept, times, np.float32(np.inf)), rows)

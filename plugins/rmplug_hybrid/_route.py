@@ -1,0 +1,227 @@
+"""Routes: for each strategy and budget the pairs that a human should label."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rmplug import DataError, Features, Fit, Pairs, Selection, notice, some
+
+from ._designs import label_count
+from ._gain import OUTCOMES, Pool, gains, main_features, outcomes, read_pool
+from ._performance_files import Ensemble
+from ._route_choices import Chooser, affordable
+from ._route_values import Value, values_of_chosen, values_of_fixed
+
+RANDOM, RANDOM_BY_COST = "random", "random by cost"
+NO_PAIR = ""
+"""The id in the one row that stands for the route without any human label."""
+WHY = {
+    "top-k": "highest gain",
+    "exact": "highest gain, which for a linear model is the exact optimum",
+    "greedy": "highest gain given those chosen before",
+    "diverse": "high gain, and features that the others lack",
+    "simulated": "in the best of the simulated sets",
+    "cost-aware": "highest gain per cost",
+    "positive-gain": "raises the predicted result",
+    RANDOM: "at random",
+    RANDOM_BY_COST: "at random, for the same money",
+    "all human": "every pair",
+    "all AI": "no pair: every label is the AI's",
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the spec says about routing."""
+
+    budgets: tuple[float, ...]
+    strategies: tuple[str, ...]
+    draws: int
+    rounds: int
+    simulations: int
+    diversity: float
+
+
+@dataclass(frozen=True)
+class Route:
+    """One item: which pairs, by which strategy, and what that is worth."""
+
+    item: str
+    strategy: str
+    chosen: np.ndarray
+    value: Value
+
+
+def route(
+    membership: Features,
+    model: Fit,
+    human: Pairs | None,
+    ai: Pairs | None,
+    costs: Features | None,
+    settings: Settings,
+    seed: int,
+) -> Selection:
+    """All routes under each other, those of a strategy by budget, random ones beside them."""
+    ensemble = _ensemble(model)
+    pool = read_pool(membership, ensemble.names, human, costs)
+    sizes = tuple(size_of(budget, len(pool)) for budget in settings.budgets)
+    chooser = _chooser(ensemble, pool, sizes, settings, seed)
+    found = [route for one in settings.strategies for route in _by(chooser, one, settings)]
+    found += _beside(chooser, settings, found)
+    known = outcomes(pool.ids, human, ai)
+    _tell(model, found, known)
+    return Selection(_table(found, ensemble, pool, known))
+
+
+def _ensemble(model: Fit) -> Ensemble:
+    opened = model.open()
+    if not isinstance(opened, Ensemble):
+        raise DataError(f"{model.name or 'model'} is no performance model; give that step's fit")
+    return opened
+
+
+def size_of(budget: float, pairs: int) -> int:
+    """A budget as a number of labels, of which there must be one at least."""
+    size = label_count(budget, pairs)
+    if size < 1:
+        raise DataError(f"a budget of {budget:g} buys no label of {pairs} pairs; give more")
+    return size
+
+
+def _chooser(
+    ensemble: Ensemble, pool: Pool, sizes: tuple[int, ...], settings: Settings, seed: int
+) -> Chooser:
+    per_label = 0.0 if pool.costs is None else float(pool.costs.mean())
+    return Chooser(
+        ensemble,
+        pool,
+        sizes,
+        tuple(
+            budget * (len(pool) if budget <= 1 else 1) * per_label for budget in settings.budgets
+        ),
+        settings.rounds,
+        settings.simulations,
+        settings.diversity,
+        seed,
+    )
+
+
+def _by(chooser: Chooser, strategy: str, settings: Settings) -> list[Route]:
+    sets = chooser.choose(strategy, chooser.ensemble.whole)
+    values = values_of_chosen(chooser, strategy, sets)
+    if strategy == "positive-gain":
+        return [Route(strategy, strategy, sets[0], values[0])]
+    names = [f"{strategy} at {written(budget)}" for budget in settings.budgets]
+    return [
+        Route(name, strategy, chosen, value)
+        for name, chosen, value in zip(names, sets, values, strict=True)
+    ]
+
+
+def written(budget: float) -> str:
+    return f"{100 * budget:g} %" if budget <= 1 else f"{budget:g} labels"
+
+
+def _beside(chooser: Chooser, settings: Settings, found: Sequence[Route]) -> list[Route]:
+    """Random routes at every budget that is used, and the two ends."""
+    pool = chooser.pool
+    made = [("all human", np.arange(len(pool))), ("all AI", np.empty(0, dtype=np.int64))]
+    for draw in range(settings.draws):
+        order = np.random.default_rng([chooser.seed, draw, 3]).permutation(len(pool))
+        mark = "" if draw == 0 else f" ({draw + 1})"
+        for budget, size in zip(settings.budgets, chooser.sizes, strict=True):
+            made.append((f"{RANDOM} at {written(budget)}{mark}", order[:size]))
+        for one in found:
+            if one.strategy == "positive-gain" and 0 < len(one.chosen) < len(pool):
+                name = f"{RANDOM} at {len(one.chosen)} labels{mark}"
+                made.append((name, order[: len(one.chosen)]))
+        if pool.costs is not None:
+            for budget, money in zip(settings.budgets, chooser.money, strict=True):
+                part = affordable(order, pool.costs, money)
+                made.append((f"{RANDOM_BY_COST} at {written(budget)}{mark}", part))
+    return [
+        Route(name, name.partition(" at ")[0], part, values_of_fixed(chooser.ensemble, pool, part))
+        for name, part in made
+    ]
+
+
+def _tell(model: Fit, found: Sequence[Route], known: pa.Array | None) -> None:
+    """Notices: whether to trust the model, what each route is worth, and what the labels do."""
+    random = {len(r.chosen): r.value for r in found if r.strategy == RANDOM}
+    for number in model.numbers:
+        if (number["metric"], number["subset"]) == ("difference", "rmse") and not _helps(number):
+            notice(str(number["sentence"]), [model.name or "model"], "kept", "models")
+    for one in found:
+        if one.strategy in (RANDOM, RANDOM_BY_COST):
+            continue
+        notice(_worth(one, random.get(len(one.chosen))), [one.item], "kept", "routes")
+        if known is not None and len(one.chosen):
+            notice(f"{one.item}: {_bought(known, one.chosen)}", [one.item], "kept", "routes")
+
+
+def _helps(difference: Mapping[str, Any]) -> bool:
+    """Whether the features lower the error of the performance model."""
+    return difference["high"] is not None and difference["high"] < 0
+
+
+def _worth(one: Route, random: Value | None) -> str:
+    value = one.value
+    beside = "" if random is None else f"; random {random.value:.4g}"
+    chose = "" if one.strategy.startswith("all ") else f", {value.naive:.4g} by the one that chose"
+    return (
+        f"{one.item}: predicted {value.value:.4g} (95 % of halves {value.low:.4g} to "
+        f"{value.high:.4g}) by models that did not choose{chose}{beside}"
+    )
+
+
+def _bought(known: pa.Array, chosen: np.ndarray) -> str:
+    """How many labels were bought, and what became of them."""
+    counts = pc.value_counts(known.take(pa.array(chosen))).to_pylist()
+    told = {entry["values"]: entry["counts"] for entry in counts}
+    parts = [f"{told[name]} {name}" for name in OUTCOMES if name in told]
+    return f"{len(chosen)} labels bought, of which {some(parts, 5)}"
+
+
+def _table(
+    found: Sequence[Route], ensemble: Ensemble, pool: Pool, known: pa.Array | None
+) -> pa.Table:
+    gain, main = gains(ensemble, ensemble.whole, pool), main_features(ensemble, pool)
+    because = np.array([f"; most for {name}" for name in ensemble.names] + [""], dtype=object)
+    parts = [_rows(one, gain, because[main], pool, known) for one in found]
+    return pa.concat_tables(parts)
+
+
+def _rows(
+    one: Route, gain: np.ndarray, because: np.ndarray, pool: Pool, known: pa.Array | None
+) -> pa.Table:
+    """The rows of one route; one row without an id for the route that buys nothing."""
+    chosen = one.chosen
+    empty = not len(chosen)
+    rows = max(len(chosen), 1)
+    by_gain = one.strategy in ("top-k", "exact", "greedy", "diverse", "cost-aware", "positive-gain")
+    why = WHY[one.strategy]
+    reasons = [why + str(more) for more in because[chosen]] if by_gain else [why] * rows
+    columns: dict[str, Any] = {
+        "id": pa.array([NO_PAIR]) if empty else pool.ids.take(pa.array(chosen)),
+        "gain": np.zeros(1) if empty else gain[chosen],
+        "reason": pa.array([why] if empty else reasons, pa.string()),
+        "item": pa.repeat(one.item, rows),
+        "strategy": pa.repeat(one.strategy, rows),
+        "budget": np.full(rows, len(chosen) / len(pool)),
+        "size": np.full(rows, float(len(chosen))),
+        "value": np.full(rows, one.value.value),
+        "value.low": np.full(rows, one.value.low),
+        "value.high": np.full(rows, one.value.high),
+        "value.naive": np.full(rows, one.value.naive),
+    }
+    if known is not None:
+        columns["outcome"] = pa.array(["none"]) if empty else known.take(pa.array(chosen))
+    if pool.costs is not None:
+        columns["cost"] = np.zeros(1) if empty else pool.costs[chosen]
+    return pa.table(columns)

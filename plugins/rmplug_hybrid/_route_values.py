@@ -1,0 +1,60 @@
+"""What a route is worth by models that did not choose it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ._gain import Pool
+from ._performance_files import Ensemble
+from ._performance_forms import Form
+from ._route_choices import Chooser, Sets
+
+ITERATED = {"greedy", "diverse", "simulated"}
+FEW_HALVES = 10
+"""Strategies that choose again and again do so on this many halves at most."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """The predicted result of a set: by other models than those that chose, with the middle 95 %
+    over halves of the candidates, and by the one that chose it."""
+
+    value: float
+    low: float
+    high: float
+    naive: float
+
+
+def values_of_fixed(ensemble: Ensemble, pool: Pool, chosen: np.ndarray) -> Value:
+    """Of a set that no model has chosen."""
+    found = np.array([_values(pool, [chosen], form)[0] for form in ensemble.halves])
+    return _summary(found, _values(pool, [chosen], ensemble.whole)[0])
+
+
+def values_of_chosen(chooser: Chooser, strategy: str, sets: Sets) -> list[Value]:
+    """Half of the candidates choose a set by the same rule, and the other half value it."""
+    halves = chooser.ensemble.halves[: FEW_HALVES if strategy in ITERATED else None]
+    found = np.array(
+        [
+            _values(chooser.pool, chooser.choose(strategy, halves[place]), halves[place ^ 1])
+            for place in range(len(halves))
+        ]
+    )
+    naive = _values(chooser.pool, sets, chooser.ensemble.whole)
+    return [_summary(column, own) for column, own in zip(found.T, naive, strict=True)]
+
+
+def _values(pool: Pool, sets: Sets, form: Form) -> list[float]:
+    bought = [pool.labels(chosen) for chosen in sets]
+    counts, sizes = (
+        np.array([counts for counts, _ in bought]),
+        np.array([size for _, size in bought]),
+    )
+    return [float(value) for value in form.values(counts, sizes)]
+
+
+def _summary(found: np.ndarray, naive: float) -> Value:
+    low, high = np.quantile(found, (0.025, 0.975))
+    return Value(float(found.mean()), float(low), float(high), naive)
