@@ -15,6 +15,7 @@ import pytest
 from rmplug.registry import discover
 from rmplug.source import parse_source
 from rmplug.spec import load_spec
+from rmplug_bench._definitions import read_definition
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -30,8 +31,15 @@ def commands() -> list[str]:
 
 
 @pytest.mark.parametrize("block", blocks("yaml"))
-def test_every_yaml_block_is_a_spec_without_problems(block: str) -> None:
-    load_spec(parse_source(block, "README.md", ROOT / "examples"), discover())
+def test_every_yaml_block_is_a_spec_or_a_benchmark_without_problems(
+    block: str, tmp_path: Path
+) -> None:
+    if "\nsteps:" in block:
+        load_spec(parse_source(block, "README.md", ROOT / "examples"), discover())
+        return
+    page = tmp_path / "benchmark.yaml"
+    page.write_text(block, encoding="utf-8")
+    assert read_definition(page).sections
 
 
 def test_make_targets_exist() -> None:

@@ -1,0 +1,173 @@
+"""A reward model made of an encoder, heads, a transform, a gate and a temperature; its folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias, cast
+
+import numpy as np
+import pyarrow as pa
+
+from rmplug import DataError, Origin, RewardModel, reopen
+
+from ._mixture import Explanation, Mixture, measured, read_mixture
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+CONFIG, FORMAT, KIND = "config.json", 1, "assemble"
+REWARD = "reward"
+FIELDS = ("id", "prompt", "response")
+
+
+class Encodes(Protocol):
+    """What is needed of an encoder."""
+
+    def vectors(self, responses: pa.RecordBatch, part: str = "both") -> Array:
+        """States (rows, width): of prompts with responses, or of prompts (`prompt`, `turn`)."""
+
+    def origin(self) -> Origin | None:
+        """What it can be made again from."""
+
+
+def encoder_of(model: RewardModel) -> Encodes:
+    """The model, if it gives states and can be made again."""
+    opened = model.open()
+    if not callable(getattr(opened, "vectors", None)) or opened.origin() is None:
+        raise DataError(
+            f"{model.name or type(opened).__name__} is no encoder that can be loaded again; load "
+            "the model with kind: encoder (a head that it has is left out)"
+        )
+    return cast(Encodes, opened)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a folder holds beside the numbers of heads, transform and gate."""
+
+    origin: Origin
+    prompt_end: str
+    temperature: float
+    metrics: Sequence[Mapping[str, Any]] = ()
+
+
+class AssembledModel(RewardModel):
+    """Scores of shape (rows, 1 + attributes): the reward, then each attribute's raw reward."""
+
+    def __init__(self, encoder: Encodes, mixture: Mixture, prompt_end: str) -> None:
+        self.encoder, self.mixture, self.prompt_end = encoder, mixture, prompt_end
+        self.outputs = (REWARD, *mixture.heads.names)
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """What a score is made of: attributes, then measures on which rewards were debiased."""
+        return self.mixture.names
+
+    def score(self, responses: pa.RecordBatch) -> Array:
+        found = self.explain(responses)
+        count = len(self.mixture.heads.names)
+        return np.column_stack([found.score, found.rewards[:, :count]])
+
+    def compare(self, pairs: pa.RecordBatch) -> Array | None:
+        """Margins of a gate that looks at both sides of a pair at once, else None."""
+        if not self.mixture.gate.compares:
+            return None
+        sides = [side_of(pairs, side) for side in ("chosen", "rejected")]
+        rewards = [self.mixture.rewards(self.states(s), self.measured(s)) for s in sides]
+        return self.mixture.margins(rewards[0], rewards[1], self.prompts(pairs))
+
+    def explain(self, responses: pa.RecordBatch) -> Explanation:
+        """What each row's score is made of: attributes, then measures."""
+        states, prompts = self.states(responses), self.prompts(responses)
+        return self.mixture.explain(states, prompts, self.measured(responses))
+
+    def measured(self, responses: pa.RecordBatch) -> Array:
+        """What is measured on the texts of responses, (n, measures)."""
+        return measured(responses.column("response"), self.mixture.measures)
+
+    def states(self, responses: pa.RecordBatch) -> Array:
+        """States of prompts with responses, each distinct one encoded once."""
+        return self._distinct(responses, "both", ("prompt", "response"))
+
+    def prompts(self, rows: pa.RecordBatch) -> Array:
+        """States of prompts, each distinct one encoded once."""
+        return self._distinct(side_of(rows, "prompt"), self.part, ("prompt",))
+
+    @property
+    def part(self) -> str:
+        """What a prompt alone is called by the encoder."""
+        return "turn" if self.prompt_end == "turn" else "prompt"
+
+    def _distinct(self, rows: pa.RecordBatch, part: str, by: tuple[str, ...]) -> Array:
+        if not rows.num_rows:
+            return np.zeros((0, self.mixture.heads.weight.shape[1]), np.float32)
+        keys = zip(*(rows.column(name).to_pylist() for name in by), strict=True)
+        first: dict[str, int] = {}
+        # the place among the distinct ones, in the order of their first rows
+        at = [first.setdefault(repr(key), len(first)) for key in keys]
+        _, firsts = np.unique(at, return_index=True)
+        found = self.encoder.vectors(rows.take(pa.array(firsts)), part)
+        return np.asarray(found[np.asarray(at)])
+
+
+def side_of(rows: pa.RecordBatch, side: str) -> pa.RecordBatch:
+    """Rows of ``Responses`` of one side of rows, named ``<id>/chosen`` where there are two."""
+    ids = rows.column("id")
+    if side in ("chosen", "rejected"):
+        ids = pa.array([f"{name}/{side}" for name in ids.to_pylist()], pa.string())
+    columns = [ids, rows.column("prompt"), rows.column(side)]
+    return pa.RecordBatch.from_arrays(columns, names=list(FIELDS))
+
+
+def save(directory: Path, mixture: Mixture, parts: Parts) -> None:
+    """Writes the whole model but its encoder."""
+    mixture.save(directory)
+    origin = parts.origin
+    config = {
+        "format": FORMAT,
+        "kind": KIND,
+        "encoder": {"kind": origin.kind, "params": dict(origin.params)},
+        "sha256": dict(origin.digests),
+        "prompt_end": parts.prompt_end,
+        "template": origin.params.get("template"),
+        "temperature": parts.temperature,
+        "attributes": list(mixture.heads.names),
+        "ranges": {
+            name: [float(low), float(high)]
+            for name, low, high in zip(
+                mixture.heads.names, mixture.heads.low, mixture.heads.high, strict=True
+            )
+        },
+        "metrics": [dict(metric) for metric in parts.metrics],
+    }
+    text = json.dumps(config, indent=1, ensure_ascii=False)
+    (directory / CONFIG).write_text(text + "\n", encoding="utf-8")
+
+
+def open_assembled(directory: Path, changed: Mapping[str, Any] | None = None) -> AssembledModel:
+    """The reward model of a folder; ``changed`` says where or how its encoder runs now."""
+    config = _read_config(directory / CONFIG)
+    mixture = read_mixture(directory, float(config["temperature"]))
+    if list(mixture.heads.names) != list(config["attributes"]):
+        raise DataError(f"{directory} holds the parts of two models; assemble them again")
+    origin = Origin(config["encoder"]["kind"], config["encoder"]["params"], config["sha256"])
+    encoder = encoder_of(reopen(origin, **(changed or {})))
+    return AssembledModel(encoder, mixture, str(config["prompt_end"]))
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    needed = ("encoder", "sha256", "prompt_end", "temperature", "attributes")
+    try:
+        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found = config["format"], config["kind"], *(config[name] for name in needed)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{path} does not describe a model that assemble has made "
+            f"({type(error).__name__}: {error}); give the folder that it wrote"
+        ) from error
+    if found[:2] != (FORMAT, KIND):
+        raise DataError(
+            f"{path} is format {found[0]} of {found[1]}, not {FORMAT} of {KIND}; assemble it again"
+        )
+    return config

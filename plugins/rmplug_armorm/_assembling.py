@@ -1,0 +1,152 @@
+"""Putting the parts of a reward model together: do they belong together, how sure are scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rmplug import Checkpoint, DataError, Features, Fit, Pairs, RewardModel
+from rmplug.tables import one_batch
+
+from . import _gate
+from ._assembled import AssembledModel, Parts, encoder_of, save, side_of
+from ._attribute_numbers import mean_of, measured, number
+from ._gate_constant import fit_scale
+from ._gate_numbers import wins
+from ._gate_pairs import Examples, examples_of
+from ._gate_step import transform_of
+from ._heads_file import Heads, read_heads
+from ._mixture import Mixture
+from ._transform_file import Transform
+from .gates import Assemble
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+CHECKED, NEAR, NEAR_HALF = 4, 1e-3, 5e-2
+MODEL = "assembled"
+
+
+def assemble(
+    step: Assemble,
+    encoder: RewardModel,
+    heads: Fit,
+    gate: Checkpoint | None,
+    debias: Fit | None,
+    data: Pairs | None,
+    states: Features | None,
+    seed: int,
+    directory: Path,
+) -> list[dict[str, Any]]:
+    """Writes the folder, gives the numbers of the gate and of the calibration."""
+    found = read_heads(heads.directory)
+    transform = transform_of(found, debias)
+    mixture = Mixture(found, transform, _gate_of(gate, found, transform))
+    model = AssembledModel(encoder_of(encoder), mixture, step.prompt_end)
+    _check_width(model, found)
+    numbers: list[dict[str, Any]] = [] if gate is None else list(gate.numbers)
+    temperature = 1.0
+    if data is not None:
+        examples = examples_of(found, transform, _states(model, data, states), data)
+        temperature, more = calibrated(mixture, examples, seed)
+        numbers += more
+    final = Mixture(found, transform, mixture.gate, temperature)
+    origin = model.encoder.origin()
+    assert origin is not None
+    save(directory, final, Parts(origin, step.prompt_end, temperature, numbers))
+    return numbers
+
+
+def _gate_of(gate: Checkpoint | None, heads: Heads, transform: Transform) -> _gate.Gate:
+    """The gate, if it was trained on these heads and this transform; else equal weights."""
+    if gate is None:
+        alive = np.abs(transform.matrix).sum(axis=0) > 0
+        return _gate.Constant(alive / alive.sum())
+    about = _gate.read_about(gate.directory).get("about", {})
+    if about.get("heads") != _gate.digest_of(heads.weight, heads.bias):
+        raise DataError(
+            f"the gate {gate.name} was trained on other heads; give the ones it was trained on"
+        )
+    if about.get("transform") != _gate.digest_of(transform.matrix):
+        raise DataError(
+            f"the gate {gate.name} was trained with another debiasing (or none); give the debias "
+            "step that it was trained with, or train the gate again"
+        )
+    return _gate.read_gate(gate.directory)
+
+
+def _check_width(model: AssembledModel, heads: Heads) -> None:
+    row = {"role": "user", "content": "Hello."}
+    probe = pa.RecordBatch.from_pydict({"id": ["probe"], "prompt": [[row]], "response": [[row]]})
+    found, width = model.encoder.vectors(probe, model.part).shape[1], heads.weight.shape[1]
+    if found != width:
+        raise DataError(
+            f"the encoder gives states of {found} numbers, the heads read {width}; give the "
+            "encoder whose states the heads were fitted on"
+        )
+
+
+def _states(model: AssembledModel, data: Pairs, states: Features | None) -> Features:
+    """States of the pairs, encoded now; or as given, when a few rows prove that they belong."""
+    if not len(data):
+        raise DataError("there are no pairs to calibrate on; leave data out, or give pairs")
+    if states is None:
+        return Features(_encoded(model, one_batch(data.table)), data.name)
+    places = pc.index_in(data["id"], value_set=states["id"].combine_chunks())
+    few = np.unique(np.linspace(0, len(data) - 1, CHECKED).astype(np.int64))
+    if places.null_count == 0:
+        rows = _encoded(model, one_batch(data.table.take(pa.array(few))))
+        given = states.table.take(places.take(pa.array(few)))
+        _prove(rows, given, states.name, model)
+    return states
+
+
+def _encoded(model: AssembledModel, rows: pa.RecordBatch) -> dict[str, Any]:
+    sides = {side: model.states(side_of(rows, side)) for side in ("chosen", "rejected")}
+    return {"id": rows.column("id"), "prompt": model.prompts(side_of(rows, "prompt")), **sides}
+
+
+def _prove(anew: Mapping[str, Any], given: pa.Table, name: str, model: AssembledModel) -> None:
+    dtype = dict(getattr(model.encoder.origin(), "params", {})).get("dtype", "auto")
+    tolerance = NEAR if dtype in ("auto", "float32") else NEAR_HALF
+    for side in ("prompt", "chosen", "rejected"):
+        if side not in given.column_names:
+            continue
+        flat = given[side].combine_chunks().flatten()
+        values = np.asarray(flat, dtype=np.float64).reshape(given.num_rows, -1)
+        new = np.asarray(anew[side], dtype=np.float64)
+        if new.shape == values.shape:
+            far = np.linalg.norm(new - values, axis=1) / np.linalg.norm(new, axis=1)
+            if (far <= tolerance).all():
+                continue
+        hint = " (is prompt_end as in that step?)" if side == "prompt" else ""
+        raise DataError(
+            f"the states {name} are not those of this encoder and data: {side} of "
+            f"{given['id'][0].as_py()} and others differ{hint}; ask the same encoder with "
+            "hidden-state, part: both"
+        )
+
+
+def calibrated(
+    mixture: Mixture, examples: Examples, seed: int
+) -> tuple[float, list[dict[str, Any]]]:
+    """The temperature with the least loss, and how well scores do before and after."""
+    lead = mixture.gate.margins(examples.chosen, examples.rejected, examples.prompts)
+    factor = fit_scale(lead, examples.margins, examples.weights)
+    temperature = 1 / factor if factor > 1e-6 else 1.0
+    columns = {
+        "right": wins(lead),
+        "before": np.logaddexp(0, -lead),
+        "after": np.logaddexp(0, -lead / temperature),
+    }
+    statistics = {
+        "accuracy": mean_of("right"),
+        "log-loss-before": mean_of("before"),
+        "log-loss-after": mean_of("after"),
+    }
+    rows = measured(columns, statistics, examples.groups, seed, "all")
+    rows.append(number("temperature-of-scores", "all", temperature, len(examples)))
+    return temperature, [{**row, "model": MODEL, "kind": "model"} for row in rows]

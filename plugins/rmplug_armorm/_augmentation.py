@@ -1,0 +1,183 @@
+"""Pairs labelled by a model, and pairs made with responses to other prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from scipy.optimize import minimize_scalar
+from scipy.special import expit
+
+from rmplug import DataError, Features, Pairs, notice
+
+from .augmentation import OffTopic, PseudoLabel
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+SIDES = ("chosen", "rejected")
+
+
+def pseudo_labelled(
+    step: PseudoLabel,
+    data: Pairs,
+    reward: Features,
+    labelled: Pairs | None,
+    labelled_reward: Features | None,
+) -> Pairs:
+    """The pairs that the model is sure of, with its label."""
+    if (labelled is None) != (labelled_reward is None):
+        raise DataError("labelled and labelled_reward belong together; give both or neither")
+    margins = margins_of(reward, data)
+    temperature = 1.0
+    if labelled is not None and labelled_reward is not None:
+        temperature = fitted_temperature(margins_of(labelled_reward, labelled))
+    chance = expit(margins / temperature)
+    confidence = np.maximum(chance, 1 - chance)
+    unknown = ~np.isfinite(margins)
+    unsure = ~unknown & ~(confidence >= step.threshold)
+    _tell("the margin is not a finite number", data, unknown)
+    _tell(f"probability of the label below {step.threshold:g}", data, unsure)
+    kept = np.flatnonzero(~unknown & ~unsure)
+    exchanged = margins[kept] < 0
+    table = exchange(data.table.take(pa.array(kept)), exchanged)
+    columns = {"confidence": confidence[kept], "relabelled": exchanged}
+    if step.weigh:
+        columns["weight"] = 2 * confidence[kept] - 1
+    for name, values in columns.items():
+        table = with_column(table, name, pa.array(values))
+    return Pairs(table, data.name)
+
+
+def margins_of(reward: Features, data: Pairs) -> Array:
+    """The margins of a reward on exactly these pairs."""
+    if "margin" not in reward.values:
+        raise DataError(
+            f"{reward.name or 'reward'} has no column margin; ask for the reward of the pairs with "
+            "kind: reward"
+        )
+    if not reward["id"].equals(data["id"]):
+        raise DataError(
+            f"{reward.name or 'reward'} is not of the rows of {data.name or 'the pairs'}; ask for "
+            "the reward of these pairs"
+        )
+    return np.asarray(reward["margin"].to_numpy(), np.float64)
+
+
+def fitted_temperature(margins: Array) -> float:
+    """What margins of labelled pairs must be divided by for the least log-loss."""
+    known = margins[np.isfinite(margins)]
+    size = float(np.sqrt(np.mean(known**2))) if len(known) else 0.0
+    if not size:
+        raise DataError("the model has no margin other than 0 on the labelled pairs: not usable")
+
+    def loss(logarithm: float) -> float:
+        return float(np.logaddexp(0, -known / (size * np.exp(logarithm))).mean())
+
+    found = minimize_scalar(loss, bounds=(-7, 7), method="bounded")
+    return size * float(np.exp(found.x))
+
+
+def exchange(table: pa.Table, rows: Array) -> pa.Table:
+    """Chosen and rejected change places in some rows."""
+    mask = pa.array(rows)
+    chosen, rejected = (table[side].combine_chunks() for side in SIDES)
+    places = {name: table.schema.get_field_index(name) for name in SIDES}
+    new = pc.if_else(mask, rejected, chosen), pc.if_else(mask, chosen, rejected)
+    for name, column in zip(SIDES, new, strict=True):
+        table = table.set_column(places[name], name, column)
+    return table
+
+
+def with_column(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
+    if name not in table.column_names:
+        return table.append_column(name, values)
+    return table.set_column(table.schema.get_field_index(name), name, values)
+
+
+def _tell(what: str, data: Pairs, rows: Array) -> None:
+    if rows.any():
+        notice(what, data["id"].filter(pa.array(rows)).to_pylist(), "dropped")
+
+
+def with_off_topic(step: OffTopic, data: Pairs, seed: int) -> Pairs:
+    """The pairs, each with those that are made of it and its partners."""
+    table = labelled_as(data.table, "original", None)
+    if not len(data):
+        return Pairs(table, data.name)
+    partners = other_groups(group_codes(data), step.partners, np.random.default_rng(seed))
+    number, parts = 0, [table]
+    for foreign in partners:
+        for own in SIDES:
+            for other in SIDES:
+                number += 1
+                parts.append(
+                    added(step, data, (own, None), (other, foreign), "off-topic", number, 1.0)
+                )
+        if step.ties:
+            for first, second in (SIDES, SIDES[::-1]):
+                number += 1
+                both = (first, foreign), (second, foreign)
+                parts.append(added(step, data, *both, "neutral", number, 0.5))
+    whole = pa.concat_tables(parts)
+    order = np.arange(len(whole)).reshape(len(parts), len(data)).T.ravel()
+    return Pairs(whole.take(pa.array(order)), data.name)
+
+
+def group_codes(data: Pairs) -> Array:
+    codes = data["group"].combine_chunks().dictionary_encode().indices.to_numpy()
+    if codes.max() < 1:
+        raise DataError(
+            "off-topic pairs need the responses of other prompts, and all pairs are of one group; "
+            "give pairs of at least 2 prompts"
+        )
+    return np.asarray(codes)
+
+
+def other_groups(groups: Array, partners: int, rng: np.random.Generator) -> list[Array]:
+    """For each row ``partners`` rows of other groups, at random."""
+    order = np.argsort(groups, kind="stable")
+    sizes = np.bincount(groups)
+    starts = np.cumsum(sizes) - sizes
+    own, before = sizes[groups], starts[groups]
+    found = []
+    for _ in range(partners):
+        place = (rng.random(len(groups)) * (len(groups) - own)).astype(np.int64)
+        found.append(order[place + np.where(place >= before, own, 0)])
+    return found
+
+
+def added(
+    step: OffTopic,
+    data: Pairs,
+    chosen: tuple[str, Array | None],
+    rejected: tuple[str, Array | None],
+    origin: str,
+    number: int,
+    share: float,
+) -> pa.Table:
+    """One added pair for each pair, of a side of its own or of its partner."""
+    table = data.table
+    sides = {"chosen": chosen, "rejected": rejected}
+    for name, (side, rows) in sides.items():
+        column = data[side] if rows is None else data[side].take(pa.array(rows))
+        table = table.set_column(table.schema.get_field_index(name), name, column)
+    ids = pc.binary_join_element_wise(data["id"], f"/off-topic-{number}", "")
+    table = table.set_column(table.schema.get_field_index("id"), "id", ids)
+    if "margin" in table.column_names:
+        nothing = pa.nulls(len(table), table["margin"].type)
+        table = with_column(table, "margin", nothing)
+    return labelled_as(table, origin, step.weight * share)
+
+
+def labelled_as(table: pa.Table, origin: str, weight: float | None) -> pa.Table:
+    """The rows with where they are from, and their weight: their own, or 1, if none is given."""
+    rows = len(table)
+    names: Sequence[str] = table.column_names
+    values = np.full(rows, 1.0 if weight is None else weight)
+    column: Any = pa.array(values)
+    if weight is None and "weight" in names:
+        column = pc.fill_null(table["weight"].cast(pa.float64()), 1.0)
+    table = with_column(table, "weight", column)
+    return with_column(table, "origin", pa.repeat(pa.scalar(origin, pa.string()), rows))

@@ -1,0 +1,88 @@
+"""How well a gate does on pairs that it has not seen, beside weights that know no prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ._attribute_numbers import Statistic, mean_of, measured, number
+from ._gate import Gate, Linear
+from ._gate_constant import fit_scale, fit_weights
+from ._gate_pairs import Examples
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+GATE, EQUAL, CONSTANT, LONGEST = "gate", "equal-weights", "constant-weights", "longest-response"
+
+
+def numbers_of(
+    gate: Gate, learnt: Examples, held: Examples, l2: float, seed: int
+) -> list[dict[str, Any]]:
+    """Accuracy, loss and entropy on ``held``; baselines are fitted to ``learnt``."""
+    leads = {
+        GATE: gate.margins(held.chosen, held.rejected, held.prompts),
+        **baselines(learnt, held, l2),
+        LONGEST: held.longer,
+    }
+    shares = gate.shares(held.prompts) if isinstance(gate, Linear) else None
+    rows = np.arange(len(held))
+    parts = {"all": rows} | {
+        name: rows[held.subsets == name] for name in sorted(set(held.subsets.tolist()) - {""})
+    }
+    found = []
+    for subset, at in parts.items():
+        here = {name: lead[at] for name, lead in leads.items()}
+        found += _of_part(here, held.at(at), None if shares is None else shares[at], subset, seed)
+    return found
+
+
+def baselines(learnt: Examples, held: Examples, l2: float) -> dict[str, Array]:
+    """Margins by equal weights, times the factor with the least loss, and by the best weights."""
+    margins, weights = learnt.margins, learnt.weights
+    factor = fit_scale(learnt.lead.mean(axis=1), margins, weights)
+    best = fit_weights(learnt.lead, margins, weights, l2)
+    return {EQUAL: abs(factor) * held.lead.mean(axis=1), CONSTANT: held.lead @ best}
+
+
+def _of_part(
+    leads: Mapping[str, Array], held: Examples, shares: Array | None, subset: str, seed: int
+) -> list[dict[str, Any]]:
+    found = []
+    own = wins(leads[GATE])
+    for name, lead in leads.items():
+        columns, statistics = {"right": wins(lead)}, {"accuracy": mean_of("right")}
+        if name != LONGEST:
+            columns["loss"] = np.logaddexp(0, -lead)
+            statistics["log-loss"] = mean_of("loss")
+        if name == GATE and shares is not None:
+            columns["entropy"] = entropy_of(shares)
+            statistics["entropy"] = mean_of("entropy")
+            statistics["entropy-share"] = _share_of(shares.shape[1])
+        kind = "model" if name == GATE else "baseline"
+        rows = measured(columns, statistics, held.groups, seed, subset)
+        found += [{**row, "model": name, "kind": kind} for row in rows]
+        if name != GATE:
+            apart = {"apart": own - wins(lead)}
+            rows = measured(apart, {"difference": mean_of("apart")}, held.groups, seed, subset)
+            found += [{**row, "model": GATE, "other": name, "kind": "model"} for row in rows]
+    return found
+
+
+def wins(lead: Array) -> Array:
+    """1 where chosen leads, one half at a tie."""
+    return np.asarray((lead > 0) + 0.5 * (lead == 0))
+
+
+def entropy_of(shares: Array) -> Array:
+    """Nats, of each row."""
+    return np.asarray(-(shares * np.log(np.maximum(shares, 1e-300))).sum(axis=1))
+
+
+def _share_of(attributes: int) -> Statistic:
+    return lambda sums: np.asarray(sums["entropy"] / sums["n"] / max(np.log(attributes), 1e-300))
+
+
+def told(name: str, value: float, n: int) -> dict[str, Any]:
+    """A plain number about the training."""
+    return {**number(name, "all", value, n), "model": GATE, "kind": "model"}

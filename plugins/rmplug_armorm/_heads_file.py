@@ -1,0 +1,94 @@
+"""Attribute heads on disk: linear heads on states as safetensors, names and ranges as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from rmplug import DataError
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+JSON, TENSORS, FORMAT = "heads.json", "heads.safetensors", 1
+SHAPES = {"weight": 2, "bias": 1, "low": 1, "high": 1}
+
+
+@dataclass(frozen=True)
+class Heads:
+    """One linear head per attribute: ``reward = states @ weight.T + bias``, in scaled units.
+
+    A label ``y`` is learnt as ``(y - low) / (high - low)``, so a reward of 0 is the label ``low``
+    and 1 is ``high``.
+    """
+
+    names: tuple[str, ...]
+    weight: Array
+    """Shape (K, d)."""
+    bias: Array
+    """Shape (K,)."""
+    low: Array
+    """Shape (K,): the least label declared, before scaling."""
+    high: Array
+    """Shape (K,): the greatest."""
+
+    def rewards(self, states: Array) -> Array:
+        """Float64 rewards of shape (n, K) for states of shape (n, d)."""
+        return np.asarray(states, np.float64) @ np.asarray(self.weight, np.float64).T + self.bias
+
+    def labels(self, rewards: Array) -> Array:
+        """Rewards in the units of the labels that were declared."""
+        return np.asarray(rewards * (self.high - self.low) + self.low)
+
+    def only(self, names: Sequence[str]) -> Heads:
+        """Some of the heads, in the order of ``names``."""
+        at = [self.names.index(name) for name in names]
+        parts = (part[at] for part in (self.weight, self.bias, self.low, self.high))
+        return Heads(tuple(names), *parts)
+
+
+def write_heads(directory: Path, heads: Heads, about: Mapping[str, Any]) -> None:
+    """Writes ``heads.safetensors`` and ``heads.json``; ``about`` is kept beside the names."""
+    tensors = {name: np.ascontiguousarray(getattr(heads, name)) for name in SHAPES}
+    save_file(tensors, directory / TENSORS)
+    said = {"format": FORMAT, "names": list(heads.names), "about": dict(about)}
+    (directory / JSON).write_text(json.dumps(said, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def read_heads(directory: Path) -> Heads:
+    """The heads that ``write_heads`` wrote; anything else is refused."""
+    names = tuple(_read_json(directory)["names"])
+    try:
+        tensors = load_file(directory / TENSORS)
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"cannot read attribute heads {directory / TENSORS}: {error}") from None
+    fits = set(tensors) == set(SHAPES) and all(
+        tensors[name].ndim == axes and len(tensors[name]) == len(names)
+        for name, axes in SHAPES.items()
+    )
+    if not fits:
+        raise DataError(
+            f"{directory / TENSORS} does not hold weight (K, d), bias, low and high (K) "
+            f"for the K = {len(names)} names in {JSON}; fit the heads again"
+        )
+    return Heads(names, *(tensors[name] for name in SHAPES))
+
+
+def read_about(directory: Path) -> dict[str, Any]:
+    """What was said beside the heads: the column of states, the alphas, the backbone."""
+    return dict(_read_json(directory)["about"])
+
+
+def _read_json(directory: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((directory / JSON).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot read attribute heads {directory / JSON}: {error}") from None
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        raise DataError(f"{directory / JSON} is not a file of attribute heads, format {FORMAT}")
+    return found

@@ -1,0 +1,110 @@
+"""Rows of a tensor in a safetensors file, read and written a batch at a time, bfloat16 included."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from rmplug import DataError
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+STORED = {"BF16": "<u2", "F16": "<f2", "F32": "<f4", "F64": "<f8"}
+MOST_HEADER = 100_000_000
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """Where a tensor lies in a file."""
+
+    file: Path
+    dtype: str
+    shape: tuple[int, ...]
+    offset: int
+
+    def rows(self, start: int, stop: int) -> Array:
+        """Some rows, as float32 (float64 is kept); the file is mapped only while they are read."""
+        width = int(np.prod(self.shape[1:], dtype=np.int64))
+        stored = np.dtype(STORED[self.dtype])
+        if stop <= start or not width:
+            return np.zeros((max(stop - start, 0), *self.shape[1:]), np.float32)
+        mapped = np.memmap(
+            self.file,
+            stored,
+            "r",
+            self.offset + start * width * stored.itemsize,
+            (stop - start, *self.shape[1:]),
+        )
+        if self.dtype == "BF16":
+            wide = mapped.astype(np.uint32)
+            wide <<= 16
+            return wide.view(np.float32)
+        return np.array(mapped, np.float64 if self.dtype == "F64" else np.float32)
+
+
+def tensors_in(file: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file by name."""
+    try:
+        with file.open("rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            if not 2 <= length <= MOST_HEADER:
+                raise ValueError(f"a header of {length} bytes")
+            entries = json.loads(stream.read(length))
+        size = file.stat().st_size
+        return {
+            name: _tensor(file, name, entry, 8 + length, size)
+            for name, entry in entries.items()
+            if name != "__metadata__"
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{file} is not a whole safetensors file: {error}") from None
+
+
+def _tensor(file: Path, name: str, entry: Any, data: int, size: int) -> Tensor:
+    shape = tuple(int(axis) for axis in entry["shape"])
+    start, end = entry["data_offsets"]
+    stored = STORED.get(entry["dtype"])
+    if stored is None or not shape:
+        raise ValueError(f"{name} is {entry['dtype']}; rows are {', '.join(STORED)}")
+    if end - start != int(np.prod(shape, dtype=np.int64)) * np.dtype(stored).itemsize:
+        raise ValueError(f"{name} has another size than its shape says")
+    if not 0 <= start <= end <= size - data:
+        raise ValueError(f"{name} ends after the end of the file")
+    return Tensor(file, entry["dtype"], shape, data + start)
+
+
+def write_tensors(
+    file: Path,
+    tensors: Mapping[str, tuple[str, Sequence[int]]],
+    values: Mapping[str, Iterable[Array]],
+) -> None:
+    """Writes tensors of these dtypes and shapes, each from batches of its rows."""
+    entries: dict[str, Any] = {}
+    offset = 0
+    for name, (dtype, shape) in tensors.items():
+        size = int(np.prod(shape, dtype=np.int64)) * np.dtype(STORED[dtype]).itemsize
+        entries[name] = {
+            "dtype": dtype,
+            "shape": list(shape),
+            "data_offsets": [offset, offset + size],
+        }
+        offset += size
+    header = json.dumps(entries, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    with file.open("wb") as stream:
+        stream.write(len(header).to_bytes(8, "little") + header)
+        for name, (dtype, _) in tensors.items():
+            for batch in values[name]:
+                stream.write(_stored(batch, dtype).tobytes())
+
+
+def _stored(values: Array, dtype: str) -> Array:
+    if dtype != "BF16":
+        return values.astype(STORED[dtype])
+    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
+    rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
+    return np.where(np.isnan(values), 0x7FC0, rounded).astype("<u2")

@@ -1,0 +1,69 @@
+"""A linear transform of attribute rewards on disk: a matrix with the names of its attributes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from rmplug import DataError
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+JSON, TENSORS, FORMAT = "transform.json", "transform.safetensors", 1
+
+
+@dataclass(frozen=True)
+class Transform:
+    """Rewards after = rewards before (n, K) @ ``matrix`` (K, K), float64, columns as ``names``."""
+
+    names: tuple[str, ...]
+    matrix: Array
+
+    def __call__(self, rewards: Array) -> Array:
+        return np.asarray(rewards, np.float64) @ self.matrix
+
+
+def write_transform(
+    directory: Path, transform: Transform, about: Mapping[str, Any] | None = None
+) -> None:
+    """Writes ``transform.safetensors`` and ``transform.json``; ``about`` is kept beside."""
+    matrix = np.ascontiguousarray(transform.matrix, dtype=np.float64)
+    save_file({"reward_transform_matrix": matrix}, directory / TENSORS)
+    said = {"format": FORMAT, "names": list(transform.names), "about": dict(about or {})}
+    (directory / JSON).write_text(json.dumps(said, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def read_transform(directory: Path) -> Transform:
+    """The transform that ``write_transform`` wrote; anything else is refused."""
+    names = tuple(_read_json(directory)["names"])
+    try:
+        matrix = load_file(directory / TENSORS).get("reward_transform_matrix")
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"cannot read the transform {directory / TENSORS}: {error}") from None
+    if matrix is None or matrix.shape != (len(names), len(names)):
+        raise DataError(
+            f"{directory / TENSORS} does not hold a {len(names)} x {len(names)} "
+            f"reward_transform_matrix for the names in {JSON}; fit the transform again"
+        )
+    return Transform(names, matrix)
+
+
+def read_about(directory: Path) -> dict[str, Any]:
+    """What was said beside the transform: penalties, what it is against."""
+    return dict(_read_json(directory)["about"])
+
+
+def _read_json(directory: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((directory / JSON).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot read the transform {directory / JSON}: {error}") from None
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        raise DataError(f"{directory / JSON} is not the file of a transform, format {FORMAT}")
+    return found
