@@ -65,8 +65,21 @@ def _of_part(
         if name != GATE:
             apart = {"apart": own - wins(lead)}
             rows = measured(apart, {"difference": mean_of("apart")}, held.groups, seed, subset)
-            found += [{**row, "model": GATE, "other": name, "kind": "model"} for row in rows]
+            ids = {"model": GATE, "other": name, "kind": "model"}
+            found += [{**row, **ids, "sentence": _sentence(row, name)} for row in rows]
     return found
+
+
+def _sentence(row: Mapping[str, Any], other: str) -> str | None:
+    """Whether the gate is better than a baseline, in words; for the whole only."""
+    if row["subset"] != "all" or row["low"] is None:
+        return None
+    low, high = 100 * row["low"], 100 * row["high"]
+    said = "better than" if low > 0 else "worse than" if high < 0 else "not told apart from"
+    return (
+        f"On {row['n']} held-out pairs the gate is {said} {other.replace('-', ' ')}: difference "
+        f"{100 * row['value']:+.1f} points (95 % interval {low:+.1f} to {high:+.1f})."
+    )
 
 
 def wins(lead: Array) -> Array:

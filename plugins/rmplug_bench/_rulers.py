@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -13,11 +11,10 @@ from rmplug import DataError, text_of
 
 from ._learnt_rulers import first_characters, n_grams
 from ._scored import characters, codes, markdown_marks
-from .rulers import Ruler
+from .rulers import RULERS
 
 Floats = npt.NDArray[np.float64]
 
-RULERS: tuple[str, ...] = get_args(Ruler)
 LEARNT = frozenset({"first-character", "n-gram"})
 """Rulers that learn from the labels of other groups; the others learn nothing."""
 

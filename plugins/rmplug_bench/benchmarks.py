@@ -9,17 +9,8 @@ from pydantic import Field, model_validator
 
 from rmplug import Artifact, Evaluator, Features, InputPath, Metrics, Pairs, Responses
 
-Ruler = Literal[
-    "longer",
-    "shorter",
-    "most-markdown",
-    "least-markdown",
-    "first-position",
-    "last-position",
-    "first-character",
-    "n-gram",
-    "random",
-]
+from .rulers import RULERS, Ruler
+
 BUILT_IN = Literal[
     "rewardbench",
     "rewardbench-2",
@@ -72,17 +63,7 @@ class Benchmark(Evaluator):
     definition: InputPath | None = None
     """A benchmark of your own: a page of YAML with ``name``, ``rule``, ``sections``, ``overall``,
     ``by``, ``published``, ``also`` and ``styles``; all but the first two may be left out."""
-    rulers: tuple[Ruler, ...] = (
-        "longer",
-        "shorter",
-        "most-markdown",
-        "least-markdown",
-        "first-position",
-        "last-position",
-        "first-character",
-        "n-gram",
-        "random",
-    )
+    rulers: tuple[Ruler, ...] = RULERS
     """Rules that never read what responses say, scored beside the rewards."""
     ruler_accuracy: float = Field(default=0.7, gt=0.5, lt=1)
     """A ruler's accuracy on pairs from which a subset is flagged. Where chance is not one half, the

@@ -9,19 +9,7 @@ from pydantic import Field
 
 from rmplug import Artifact, Evaluator, Features, Metrics, Pairs, Responses
 
-from .rulers import Ruler
-
-BLIND: tuple[Ruler, ...] = (
-    "longer",
-    "shorter",
-    "most-markdown",
-    "least-markdown",
-    "first-position",
-    "last-position",
-    "first-character",
-    "n-gram",
-    "random",
-)
+from .rulers import RULERS, Ruler
 
 
 class Compare(Evaluator):
@@ -55,7 +43,7 @@ class Compare(Evaluator):
 
     resamples: int = Field(default=10_000, ge=100)
     """Bootstrap resamples of prompt groups behind each interval."""
-    rulers: tuple[Ruler, ...] = Field(default=BLIND, min_length=1)
+    rulers: tuple[Ruler, ...] = Field(default=RULERS, min_length=1)
     """Rules that never read the content, beside the models; those that have nothing to go by in the
     data (a position that was not recorded) are left out."""
 

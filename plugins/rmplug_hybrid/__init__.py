@@ -20,11 +20,12 @@ from .performance import PerformanceModel
 from .routing import BudgetCurve, Route
 from .similarity import BertScore, Entities, TokenLengths
 from .tags import Endpoint, Tagger, Tags
+from .turning import AsLabelled
 
 
 @hookimpl
 def rmplug_feature_computers() -> list[type[FeatureComputer]]:
-    return [BertScore, Entities, TokenLengths, Tags, Membership, ResultsFile]
+    return [BertScore, Entities, TokenLengths, Tags, Membership, ResultsFile, AsLabelled]
 
 
 @hookimpl

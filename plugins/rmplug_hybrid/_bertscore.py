@@ -13,8 +13,9 @@ import pyarrow as pa
 import torch
 
 from rmplug import DataError, Pairs, notice, text_of
+from rmplug.installed import MINILM
 
-from ._places import downloaded, installed_minilm, most_tokens, read_model
+from ._places import downloaded, most_tokens, read_model
 from .similarity import BertScore
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
@@ -52,7 +53,7 @@ def folder_of(step: BertScore) -> Path:
     if step.path is not None:
         return step.path
     if step.encoder == "minilm":
-        return installed_minilm()
+        return MINILM.folder()
     return downloaded(step.encoder, step.revision)
 
 

@@ -16,6 +16,7 @@ from ._performance_table import ITEMS, Wanted, item_column, one_model
 
 AXIS = "share of human labels"
 ENDS = ("all AI", "all human")
+LEVEL = 0.05
 SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("metric", "subset")]
     + [(name, pa.float64()) for name in ("value", "low", "high")]
@@ -149,11 +150,11 @@ def _differences(points: Sequence[Point], metric: str) -> list[dict[str, Any]]:
     for point in points:
         other = _random_beside(point, points)
         if other is not None:
-            rows.append(_difference(point, other, metric))
+            rows.append(_difference(point, other))
     tested = [row for row in rows if row["p"] is not None]
     for row, p in zip(tested, holm([row["p"] for row in tested]), strict=True):
         row["p_holm"] = p
-    return rows
+    return [{**row, "sentence": _sentence(row, metric)} for row in rows]
 
 
 def _random_beside(point: Point, points: Sequence[Point]) -> Point | None:
@@ -167,11 +168,11 @@ def _random_beside(point: Point, points: Sequence[Point]) -> Point | None:
     return alike[0] if alike else None
 
 
-def _difference(point: Point, other: Point, metric: str) -> dict[str, Any]:
+def _difference(point: Point, other: Point) -> dict[str, Any]:
     seeds = [seed for seed in point.by_seed if seed in other.by_seed]
     apart = np.array([point.by_seed[seed] - other.by_seed[seed] for seed in seeds])
     low, high = t_interval(apart)
-    row: dict[str, Any] = {
+    return {
         "metric": "difference",
         "subset": point.name,
         "value": float(apart.mean()) if len(apart) else None,
@@ -183,7 +184,6 @@ def _difference(point: Point, other: Point, metric: str) -> dict[str, Any]:
         "other": other.strategy,
         "p": _p(apart),
     }
-    return {**row, "sentence": _sentence(row, metric)}
 
 
 def _p(apart: np.ndarray) -> float | None:
@@ -212,7 +212,8 @@ def _sentence(row: Mapping[str, Any], metric: str) -> str:
     if row["low"] is None:
         return f"{row['subset']}: {told} against {row['other']}, one seed only: no interval."
     verdict = "is not told apart from"
-    if row["low"] > 0 or row["high"] < 0:
-        verdict = "beats" if row["low"] > 0 else "loses to"
+    if row["p_holm"] < LEVEL:
+        verdict = "beats" if row["value"] > 0 else "loses to"
     span = f"95 % {row['low']:+.4f} to {row['high']:+.4f}, {row['n']} seeds"
+    span += f"; corrected p = {row['p_holm']:.3f}"
     return f"{row['subset']} {verdict} {row['other']} of the same budget: {told} ({span})."

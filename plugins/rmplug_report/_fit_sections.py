@@ -15,6 +15,7 @@ from ._inputs import Inputs, Row
 from ._measured import Measured
 from ._render import Drawing, Numbers
 from ._section import Fact, Section, Table
+from ._told import sentences
 from ._training import clock, training
 from ._wording import between, name, number
 
@@ -131,6 +132,7 @@ def trained(inputs: Inputs, _: Measured) -> Section | None:
     rows = [
         (
             one.name,
+            _measured_of(row),
             str(row.get("metric")),
             str(row.get("subset") or "all"),
             row.get("value"),
@@ -141,7 +143,15 @@ def trained(inputs: Inputs, _: Measured) -> Section | None:
         for row in one.numbers
         if clock(row) is None and row.get("at") is None
     ]
-    columns = ("step", "number", "part", "value", "95 % interval", "n")
+    columns = ("step", "of", "number", "part", "value", "95 % interval", "n")
     tables = [Table("Numbers", Numbers(columns, rows), folded=len(rows) > 20)] if rows else []
     title = "Training" if inputs.checkpoints else "What was fitted"
-    return Section("training", title, drawings=[drawing] if drawing else [], tables=tables)
+    notes = sentences(row for one in made for row in one.numbers)
+    drawings = [drawing] if drawing else []
+    return Section("training", title, drawings=drawings, tables=tables, notes=notes)
+
+
+def _measured_of(row: Row) -> str:
+    """What a number is about, where a step tells of several: a model, or one beside another."""
+    told = [str(row[key]) for key in ("model", "other") if row.get(key)]
+    return " − ".join(told)

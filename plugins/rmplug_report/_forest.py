@@ -21,7 +21,7 @@ MOST_LINES = 30
 CHANCE = 0.05
 DIFFERENCES = (
     "Each line is one model minus another on the same items, resampled together. Filled: told "
-    "apart (p by Holm below 0.05, or an interval without 0). Hollow: not told apart."
+    "apart (p by Holm below 0.05; where none is given, an interval without 0). Hollow: not."
 )
 
 

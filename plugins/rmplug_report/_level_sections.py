@@ -147,7 +147,7 @@ def _rulers_table(main: Sequence[Row]) -> Table | None:
     for (part,), inside in by(rules, "subset").items():
         known = {str(row["model"]): amount(row["value"], is_share(row["metric"])) for row in inside}
         body.append((name(part), *(known.get(one, "–") for one in names)))
-    return Table("Every rule that never reads, part by part",
+    return Table("Every ruler, part by part",
                  Numbers(("part", *names), body), folded=True)  # fmt: skip
 
 
@@ -178,7 +178,7 @@ def model_by_subset(file: str, rows: Sequence[Row]) -> list[Drawing]:
 
 def matrices(inputs: Inputs, _: Measured) -> Section | None:
     """Rows with a row and a column: one heat map for each model, metric and subset."""
-    cells = valued(inputs.metrics, is_cell)
+    cells = [_whole_matrix(row) for row in valued(inputs.metrics, is_cell)]
     first = sorted(cells, key=lambda row: (str(row["subset"] or "all") != "all", _is_rule(row)))
     found = by(first, "step", "metric", "model", "subset")
     drawings = [
@@ -190,6 +190,11 @@ def matrices(inputs: Inputs, _: Measured) -> Section | None:
     left = len(found) - len(drawings)
     lead = [f"{left} more matrices are only in metrics.json."] if left else []
     return Section("matrices", "Cell by cell", lead, drawings=drawings, notes=sentences(cells))
+
+
+def _whole_matrix(row: Row) -> Row:
+    """A cell whose column is its subset belongs to one matrix of all subsets."""
+    return {**row, "subset": ""} if row["column"] == (row["subset"] or "all") else row
 
 
 def _matrix(file: str, key: tuple[str, ...], rows: Sequence[Row], parted: bool) -> Drawing:

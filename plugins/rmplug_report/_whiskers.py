@@ -17,7 +17,7 @@ from ._measured import Measured
 from ._palette import LIGHT
 from ._panels import CARD, INK, LINE, MUTED, many_panels, one_panel, ticks, titled, zero_line
 from ._render import HALF, WIDE, Drawing, Numbers
-from ._wording import between, name, percent
+from ._wording import between, listed, name, percent
 
 PERCENT = FuncFormatter(lambda value, _: f"{value * 100:.0f}\N{NO-BREAK SPACE}%")
 MOST_SUBSETS = 40
@@ -78,12 +78,18 @@ def accuracy(inputs: Inputs, measured: Measured) -> Drawing:
     return Drawing(
         "accuracy",
         "Right on how many pairs?",
-        "Filled: rewards. Hollow: rules that never read the content. A tie counts one half; bars "
-        "are 95 % intervals from resampling prompts.",
+        f"Filled: rewards. Hollow: rules that never read the content{_learnt(names)}. A tie counts "
+        "one half; bars are 95 % intervals from resampling prompts.",
         "Accuracy: " + "; ".join(f"{row['model']} {percent(row['value'])}" for row in rows),
         draw,
         _numbers(rows, ("model", "kind")),
     )
+
+
+def _learnt(names: Sequence[str]) -> str:
+    """Which rulers learn from texts, and so may know more than the look of a response."""
+    known = [one for one in ("first-character", "n-gram") if one in names]
+    return f", and what {listed(known)} learnt from other prompts" if known else ""
 
 
 def _dot(inputs: Inputs, row: Row) -> Dot:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
-
 import numpy as np
 import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 from sentence_transformers import SentenceTransformer
 
-import rmplug_embeddings
 from rmplug import DataError, Pairs, text_of
 from rmplug.notices import collect_notices
 from rmplug.testing import check_step, small_pairs, small_responses
-from rmplug_embeddings import SentenceEmbedding, _encoders, _places
+from rmplug_embeddings import SentenceEmbedding, _encoders
 
 
 def vectors(table, name: str) -> np.ndarray:
@@ -112,18 +109,6 @@ def test_minilm_knows_what_is_about_the_same():
     assert np.linalg.norm(vectors(table, "prompt")) == pytest.approx(1, abs=1e-6)
     assert table["cosine.prompt-chosen"][0].as_py() > 0.7
     assert table["cosine.prompt-rejected"][0].as_py() < 0.2
-
-
-def test_minilm_with_other_weights_is_refused(tmp_path):
-    folder = tmp_path / "model.safetensors"
-    shutil.copy(_places.installed_minilm() / "model.safetensors", folder)
-    with folder.open("r+b") as file:
-        file.seek(1_000_000)
-        file.write(b"other")
-    with pytest.raises(
-        DataError, match=r"are not those of all-MiniLM-L6-v2 \(SHA-256 .* reinstall"
-    ):
-        _places.check_weights(folder, rmplug_embeddings.MINILM_WEIGHTS)
 
 
 def test_a_name_that_is_not_in_the_cache_is_not_fetched_when_offline(monkeypatch):

@@ -10,8 +10,9 @@ import torch
 from direct import chat_text, direct_model
 
 from rmplug import DataError
+from rmplug.installed import MINILM
 from rmplug.tables import one_batch
-from rmplug_hf import Encoder, _encoder
+from rmplug_hf import Encoder
 
 ARCHITECTURES = ["bert", "gpt2", "llama", "qwen2"]
 
@@ -79,7 +80,7 @@ def test_minilm_is_the_installed_package(talks):
 
 def test_minilm_with_other_weights_is_refused(tmp_path, monkeypatch):
     folder = tmp_path / "model"
-    shutil.copytree(_encoder.installed_minilm(), folder)
+    shutil.copytree(MINILM.folder(), folder)
     with (folder / "model.safetensors").open("r+b") as file:
         file.seek(1_000_000)
         file.write(b"other")
@@ -88,6 +89,6 @@ def test_minilm_with_other_weights_is_refused(tmp_path, monkeypatch):
         def locate_file(self, _):
             return folder
 
-    monkeypatch.setattr(_encoder, "distribution", lambda _: Damaged())
-    with pytest.raises(DataError, match=r"not those of all-MiniLM-L6-v2 \(SHA-256 .* reinstall"):
+    monkeypatch.setattr("rmplug.installed.distribution", lambda _: Damaged())
+    with pytest.raises(DataError, match=r"all-MiniLM-L6-v2 \(SHA-256 .* reinstall"):
         Encoder(name="minilm").load()

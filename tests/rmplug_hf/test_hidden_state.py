@@ -125,3 +125,18 @@ def test_a_model_without_states_is_refused(talks):
 def test_a_position_needs_its_pooling():
     with pytest.raises(ValidationError, match="position and pooling: position belong together"):
         HiddenState(position=3)
+
+
+def test_a_prompt_alone_that_is_too_long_loses_its_beginning() -> None:
+    model = Encoder(name="minilm", device="cpu", max_length=32).load()
+    words = [f"word{place}" for place in range(200)]
+    pairs = Pairs(
+        {
+            "id": ["long", "end"],
+            "prompt": [" ".join(words), " ".join(words[-80:])],
+            "chosen": ["Yes.", "Yes."],
+            "rejected": ["No.", "No."],
+        }
+    )
+    states = HiddenState(part="prompt").query(model, pairs).table["prompt"].to_pylist()
+    np.testing.assert_allclose(states[0], states[1], atol=1e-5)

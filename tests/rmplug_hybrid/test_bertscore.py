@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-import sys
+from dataclasses import replace
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -15,10 +15,12 @@ import pytest
 from pydantic import ValidationError
 
 from rmplug import DataError, Pairs
+from rmplug.installed import MINILM
 from rmplug.notices import collect_notices
 from rmplug.testing import check_step, small_pairs
 from rmplug.tiny import tiny_model
-from rmplug_hybrid._places import check_weights, commit_of, installed_minilm
+from rmplug_hybrid import _bertscore
+from rmplug_hybrid._places import commit_of
 from rmplug_hybrid.similarity import BertScore
 
 SHARED = Path(
@@ -185,21 +187,10 @@ def test_a_folder_without_a_model_is_refused(tmp_path):
         scores(pairs(["a"], ["b"]), path=tmp_path)
 
 
-def test_weights_are_checked_by_their_digest(tmp_path):
-    file = tmp_path / "model.safetensors"
-    with pytest.raises(DataError, match="cannot read the encoder's weights"):
-        check_weights(file, "0" * 64)
-    file.write_bytes(b"other")
-    with pytest.raises(DataError, match="have the SHA-256 d9298a10d1b0… instead of 000000000000…"):
-        check_weights(file, "0" * 64)
-
-
 def test_an_encoder_that_is_not_installed_is_told_with_what_to_do(monkeypatch):
-    for name in [name for name in sys.modules if name.startswith("gt_all")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setattr("rmplug_hybrid._places.MINILM_PACKAGE", "no-such-package")
+    monkeypatch.setattr(_bertscore, "MINILM", replace(MINILM, package="no-such-package"))
     with pytest.raises(DataError, match="the encoder minilm is the package no-such-package, which"):
-        installed_minilm()
+        scores(pairs(["a"], ["b"]))
 
 
 def test_a_hub_name_is_looked_up_and_told_when_it_cannot_be():

@@ -103,7 +103,9 @@ def test_the_difference_to_random_is_paired_by_seed_and_corrected_for_their_numb
     assert row["p"] == pytest.approx(stats.ttest_1samp(apart, 0).pvalue)
     assert row["p_holm"] >= row["p"] and row["other"] == "random" and row["at"] is None
     assert row["sentence"].startswith("top-k at 25 % beats random of the same budget: +0.")
-    assert "4 seeds" in row["sentence"]
+    assert f"4 seeds; corrected p = {row['p_holm']:.3f})" in row["sentence"]
+    for row in found:
+        assert (" beats " in row["sentence"]) == (row["p_holm"] < 0.05)
 
 
 def test_seeds_may_be_the_inner_or_the_outer_loop():
