@@ -18,31 +18,11 @@ from rmplug import DataError, Features, Pairs, Responses, notice, some
 from ._safetensors_rows import Tensor, tensors_in, write_tensors
 from ._state_source import matrix_of
 from .embeddings import WriteEmbeddings
+from .released import PUBLISHED
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 SHARD = re.compile(r"(?P<name>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})")
 ROWS = 4096
-PUBLISHED = (
-    "helpsteer-helpfulness",
-    "helpsteer-correctness",
-    "helpsteer-coherence",
-    "helpsteer-complexity",
-    "helpsteer-verbosity",
-    "ultrafeedback-overall_score",
-    "ultrafeedback-instruction_following",
-    "ultrafeedback-truthfulness",
-    "ultrafeedback-honesty",
-    "ultrafeedback-helpfulness",
-    "beavertails-is_safe",
-    "prometheus-score",
-    "argilla-overall_quality",
-    "argilla-judge_lm",
-    "code-complexity",
-    "code-style",
-    "code-explanation",
-    "code-instruction-following",
-    "code-readability",
-)
 
 
 @dataclass(frozen=True)
