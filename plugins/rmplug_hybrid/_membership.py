@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from rmplug import DataError, Features, did_you_mean, join, notice, some
 
-from ._feature_names import all_features, bin_names
+from ._feature_names import LENGTHS, all_features, bin_names
 from .membership import Membership
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
@@ -112,7 +112,17 @@ def _plan(joined: Features, step: Membership) -> tuple[list[Measure], list[Flag]
             f"edges_of names {min(unused)!r}, which is no measure here"
             + did_you_mean(min(unused), (measure.name for measure in measures))
         )
+    _check_ranks([measure.name for measure in measures], step)
     return measures, flags
+
+
+def _check_ranks(names: Sequence[str], step: Membership) -> None:
+    """Each pattern that was written means some measure."""
+    for pattern in step.ranks:
+        if pattern not in LENGTHS and not any(fnmatchcase(name, pattern) for name in names):
+            raise DataError(
+                f"ranks has {pattern!r}, which matches no measure; there are {some(names, 12)}"
+            )
 
 
 def _names(joined: Features, step: Membership) -> dict[str, str]:

@@ -114,6 +114,10 @@ def test_own_edges_are_for_the_measure_that_they_name():
     assert made.values == [*bin_names("x", (0, 10, 20)), *bin_names("y")]
     with pytest.raises(DataError, match="edges_of names 'xx', which is no measure here; did you m"):
         of(Membership(edges_of={"xx": (0, 1)}), features(x=[0.1]))
+    with pytest.raises(
+        DataError, match=r"ranks has '\*wrds', which matches no measure; there are x"
+    ):
+        of(Membership(ranks=("*wrds",)), features(x=[0.1]))
 
 
 def test_missing_numbers_are_refused_by_name_or_put_into_no_bin():
