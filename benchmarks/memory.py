@@ -4,10 +4,8 @@ Each run is a process of its own with one or two workers; its memory and that of
 read every 20 ms (resident, without the pages of files), and the most that one of them and that all
 of them together used is shown. The limit is 1.5 GB for each process.
 
-Measured (Python 3.11, 2 cores, largest process and all together):
-250,000 pairs with 1 worker 215 MB, with 2 workers 201 MB and 508 MB; 1,000,000 pairs with 1 worker
-239 MB, with 2 workers 205 MB and 556 MB. Of each row, the process that loads keeps 16 bytes, by
-which it finds ids and rows that were there before.
+Measured (Python 3.11, 2 cores, 1 worker): 165 MB for 250,000 pairs, 174 MB for 1,000,000. The
+hashes by which the loading process finds ids and rows that were there before lie in files.
 
 Run: ``python benchmarks/memory.py [--pairs 250000 1000000] [--workers 1 2]``
 """
