@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rmplug import DatasetLoader, FeatureComputer, ModelLoader, QueryStrategy, Sampler, hookimpl
 
-from .features import Bins, Lexical, Rouge
+from .features import Bins, Lexical, PerResponse, Rouge
 from .loaders import ABFile, PairsFile, Recorded, ResponsesFile, Synthetic
 from .queries import Reward
 from .samplers import Balanced, Filter, Random, Split, Stratified, ToPairs, ToResponses
@@ -27,7 +27,7 @@ def rmplug_query_strategies() -> list[type[QueryStrategy]]:
 
 @hookimpl
 def rmplug_feature_computers() -> list[type[FeatureComputer]]:
-    return [Lexical, Rouge, Bins]
+    return [Lexical, Rouge, Bins, PerResponse]
 
 
 @hookimpl

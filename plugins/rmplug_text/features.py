@@ -214,3 +214,19 @@ class Bins(FeatureComputer):
         table, count = chosen.table, self.count or 2
         edges = [(name, quantile_edges(name, table[name], count)) for name in chosen.values]
         return features.map(Cut(tuple(edges)))
+
+
+class PerResponse(FeatureComputer):
+    """Turn features of pairs into features of their responses, without asking for them again.
+
+    Gives two rows for each pair, with the ids `<id>/chosen` and `<id>/rejected` that `to-responses`
+    gives them. Columns `chosen` and `rejected` become `response`, `chosen.x` and `rejected.x`
+    become `response.x`; columns about the pair as a whole, such as `prompt`, are kept for both.
+    """
+
+    kind = "per-response"
+
+    def compute(self, features: Features) -> Features:
+        from ._per_response import per_response
+
+        return Features.stream(per_response(features))

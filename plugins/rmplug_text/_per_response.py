@@ -1,0 +1,49 @@
+"""Features of pairs as rows of responses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rmplug import DataError, Features, some
+
+SIDES = ("chosen", "rejected")
+
+
+def per_response(features: Features) -> Iterator[pa.Table]:
+    """Batches of rows, those of a pair one after the other."""
+    names = own_names(features.columns)
+    if len(names) == len(features.columns):
+        raise DataError(
+            f"{features.name or 'features'} has no columns chosen and rejected, or chosen.x and "
+            f"rejected.x, to tell its responses apart; it has {some(features.values, 12)}"
+        )
+    yield _sides(pa.Table.from_batches([], features.rows.schema), names)
+    for batch in features.batches():
+        yield _sides(pa.Table.from_batches([batch]), names)
+
+
+def own_names(columns: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """For each column of responses, the columns of pairs that it is of chosen and of rejected."""
+    names: dict[str, tuple[str, str]] = {}
+    for name in columns:
+        side, dot, rest = name.partition(".")
+        sides = tuple(f"{one}{dot}{rest}" for one in SIDES)
+        if side in SIDES and all(one in columns for one in sides):
+            names[f"response{dot}{rest}"] = (sides[0], sides[1])
+        else:
+            names[name] = (name, name)
+    return names
+
+
+def _sides(pairs: pa.Table, names: dict[str, tuple[str, str]]) -> pa.Table:
+    both = []
+    for place, side in enumerate(SIDES):
+        columns = {own: pairs[of[place]] for own, of in names.items()}
+        columns["id"] = pc.binary_join_element_wise(pairs["id"], side, "/")
+        both.append(pa.table(columns))
+    order = np.arange(2 * pairs.num_rows).reshape(2, -1).T.ravel()
+    return pa.concat_tables(both, promote_options="permissive").take(pa.array(order, pa.int64()))
