@@ -19,6 +19,8 @@ Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 CONFIG, FORMAT, KIND = "config.json", 1, "assemble"
 REWARD = "reward"
 FIELDS = ("id", "prompt", "response")
+PARTS = {"turn": "turn", "response": "prompt"}
+"""What an encoder calls a prompt alone, by where it ends."""
 
 
 class Encodes(Protocol):
@@ -26,6 +28,9 @@ class Encodes(Protocol):
 
     def vectors(self, responses: pa.RecordBatch, part: str = "both") -> Array:
         """States (rows, width): of prompts with responses, or of prompts (`prompt`, `turn`)."""
+
+    def vectors_and_prompts(self, responses: pa.RecordBatch, part: str) -> tuple[Array, Array]:
+        """States of prompts with responses, and of their prompts."""
 
     def origin(self) -> Origin | None:
         """What it can be made again from."""
@@ -73,13 +78,15 @@ class AssembledModel(RewardModel):
         """Margins of a gate that looks at both sides of a pair at once, else None."""
         if not self.mixture.gate.compares:
             return None
-        sides = [side_of(pairs, side) for side in ("chosen", "rejected")]
-        rewards = [self.mixture.rewards(self.states(s), self.measured(s)) for s in sides]
-        return self.mixture.margins(rewards[0], rewards[1], self.prompts(pairs))
+        chosen, rejected = (side_of(pairs, side) for side in ("chosen", "rejected"))
+        states, prompts = self.states_and_prompts(chosen)
+        better = self.mixture.rewards(states, self.measured(chosen))
+        worse = self.mixture.rewards(self.states(rejected), self.measured(rejected))
+        return self.mixture.margins(better, worse, prompts)
 
     def explain(self, responses: pa.RecordBatch) -> Explanation:
         """What each row's score is made of: attributes, then measures."""
-        states, prompts = self.states(responses), self.prompts(responses)
+        states, prompts = self.states_and_prompts(responses)
         return self.mixture.explain(states, prompts, self.measured(responses))
 
     def measured(self, responses: pa.RecordBatch) -> Array:
@@ -87,28 +94,21 @@ class AssembledModel(RewardModel):
         return measured(responses.column("response"), self.mixture.measures)
 
     def states(self, responses: pa.RecordBatch) -> Array:
-        """States of prompts with responses, each distinct one encoded once."""
-        return self._distinct(responses, "both", ("prompt", "response"))
+        """States of prompts with responses."""
+        return self.encoder.vectors(responses)
 
     def prompts(self, rows: pa.RecordBatch) -> Array:
-        """States of prompts, each distinct one encoded once."""
-        return self._distinct(side_of(rows, "prompt"), self.part, ("prompt",))
+        """States of prompts."""
+        return self.encoder.vectors(side_of(rows, "prompt"), self.part)
+
+    def states_and_prompts(self, responses: pa.RecordBatch) -> tuple[Array, Array]:
+        """Both; what the encoder can read in one pass it reads in one."""
+        return self.encoder.vectors_and_prompts(responses, self.part)
 
     @property
     def part(self) -> str:
         """What a prompt alone is called by the encoder."""
-        return "turn" if self.prompt_end == "turn" else "prompt"
-
-    def _distinct(self, rows: pa.RecordBatch, part: str, by: tuple[str, ...]) -> Array:
-        if not rows.num_rows:
-            return np.zeros((0, self.mixture.heads.weight.shape[1]), np.float32)
-        keys = zip(*(rows.column(name).to_pylist() for name in by), strict=True)
-        first: dict[str, int] = {}
-        # the place among the distinct ones, in the order of their first rows
-        at = [first.setdefault(repr(key), len(first)) for key in keys]
-        _, firsts = np.unique(at, return_index=True)
-        found = self.encoder.vectors(rows.take(pa.array(firsts)), part)
-        return np.asarray(found[np.asarray(at)])
+        return PARTS[self.prompt_end]
 
 
 def side_of(rows: pa.RecordBatch, side: str) -> pa.RecordBatch:

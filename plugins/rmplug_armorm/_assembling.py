@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -11,27 +10,27 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rmplug import Checkpoint, DataError, Features, Fit, Pairs, RewardModel
+from rmplug.statistics import mean_of, measured, number
 from rmplug.tables import one_batch
 
 from . import _gate
-from ._assembled import AssembledModel, Parts, encoder_of, save, side_of
-from ._attribute_numbers import mean_of, measured, number
+from ._assembled import AssembledModel, Encodes, Parts, encoder_of, save
 from ._gate_constant import fit_scale
 from ._gate_numbers import wins
 from ._gate_pairs import Examples, examples_of
+from ._gate_prompts import prompt_end_of
 from ._gate_step import transform_of
+from ._given_states import PAIR, encoded, prove, spread
 from ._heads_file import Heads, read_heads
 from ._mixture import Mixture
+from ._state_source import matrix_of
 from ._transform_file import Transform
-from .gates import Assemble
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
-CHECKED, NEAR, NEAR_HALF = 4, 1e-3, 5e-2
 MODEL = "assembled"
 
 
 def assemble(
-    step: Assemble,
     encoder: RewardModel,
     heads: Fit,
     gate: Checkpoint | None,
@@ -45,8 +44,10 @@ def assemble(
     found = read_heads(heads.directory)
     transform = transform_of(found, debias)
     mixture = Mixture(found, transform, _gate_of(gate, found, transform))
-    model = AssembledModel(encoder_of(encoder), mixture, step.prompt_end)
-    _check_width(model, found)
+    given = encoder_of(encoder)
+    _check_width(given, found)
+    end = "turn" if gate is None else prompt_end_of(given, gate)
+    model = AssembledModel(given, mixture, end)
     numbers: list[dict[str, Any]] = [] if gate is None else list(gate.numbers)
     temperature = 1.0
     if data is not None:
@@ -56,7 +57,7 @@ def assemble(
     final = Mixture(found, transform, mixture.gate, temperature)
     origin = model.encoder.origin()
     assert origin is not None
-    save(directory, final, Parts(origin, step.prompt_end, temperature, numbers))
+    save(directory, final, Parts(origin, end, temperature, numbers))
     return numbers
 
 
@@ -78,10 +79,10 @@ def _gate_of(gate: Checkpoint | None, heads: Heads, transform: Transform) -> _ga
     return _gate.read_gate(gate.directory)
 
 
-def _check_width(model: AssembledModel, heads: Heads) -> None:
+def _check_width(encoder: Encodes, heads: Heads) -> None:
     row = {"role": "user", "content": "Hello."}
     probe = pa.RecordBatch.from_pydict({"id": ["probe"], "prompt": [[row]], "response": [[row]]})
-    found, width = model.encoder.vectors(probe, model.part).shape[1], heads.weight.shape[1]
+    found, width = encoder.vectors(probe).shape[1], heads.weight.shape[1]
     if found != width:
         raise DataError(
             f"the encoder gives states of {found} numbers, the heads read {width}; give the "
@@ -94,40 +95,19 @@ def _states(model: AssembledModel, data: Pairs, states: Features | None) -> Feat
     if not len(data):
         raise DataError("there are no pairs to calibrate on; leave data out, or give pairs")
     if states is None:
-        return Features(_encoded(model, one_batch(data.table)), data.name)
+        rows = one_batch(data.table)
+        return Features({"id": data["id"], **encoded(model, rows, PAIR)}, data.name)
     places = pc.index_in(data["id"], value_set=states["id"].combine_chunks())
-    few = np.unique(np.linspace(0, len(data) - 1, CHECKED).astype(np.int64))
+    few = places.take(pa.array(spread(len(data))))
     if places.null_count == 0:
-        rows = _encoded(model, one_batch(data.table.take(pa.array(few))))
-        given = states.table.take(places.take(pa.array(few)))
-        _prove(rows, given, states.name, model)
+        given = states.table.take(few)
+        found = {
+            side: matrix_of(given[side].combine_chunks(), given[side].type.list_size, states.name)
+            for side in PAIR
+            if side in given.column_names
+        }
+        prove(model, one_batch(data.table.take(pa.array(spread(len(data))))), found, states.name)
     return states
-
-
-def _encoded(model: AssembledModel, rows: pa.RecordBatch) -> dict[str, Any]:
-    sides = {side: model.states(side_of(rows, side)) for side in ("chosen", "rejected")}
-    return {"id": rows.column("id"), "prompt": model.prompts(side_of(rows, "prompt")), **sides}
-
-
-def _prove(anew: Mapping[str, Any], given: pa.Table, name: str, model: AssembledModel) -> None:
-    dtype = dict(getattr(model.encoder.origin(), "params", {})).get("dtype", "auto")
-    tolerance = NEAR if dtype in ("auto", "float32") else NEAR_HALF
-    for side in ("prompt", "chosen", "rejected"):
-        if side not in given.column_names:
-            continue
-        flat = given[side].combine_chunks().flatten()
-        values = np.asarray(flat, dtype=np.float64).reshape(given.num_rows, -1)
-        new = np.asarray(anew[side], dtype=np.float64)
-        if new.shape == values.shape:
-            far = np.linalg.norm(new - values, axis=1) / np.linalg.norm(new, axis=1)
-            if (far <= tolerance).all():
-                continue
-        hint = " (is prompt_end as in that step?)" if side == "prompt" else ""
-        raise DataError(
-            f"the states {name} are not those of this encoder and data: {side} of "
-            f"{given['id'][0].as_py()} and others differ{hint}; ask the same encoder with "
-            "hidden-state, part: both"
-        )
 
 
 def calibrated(
@@ -147,6 +127,6 @@ def calibrated(
         "log-loss-before": mean_of("before"),
         "log-loss-after": mean_of("after"),
     }
-    rows = measured(columns, statistics, examples.groups, seed, "all")
-    rows.append(number("temperature-of-scores", "all", temperature, len(examples)))
+    rows = measured(columns, statistics, examples.groups, seed)
+    rows.append(number("temperature-of-scores", temperature, len(examples)))
     return temperature, [{**row, "model": MODEL, "kind": "model"} for row in rows]

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-from scipy.stats import rankdata
 
-from rmplug.intervals import bounds, resampled_sums
+from rmplug.statistics import (
+    Statistic,
+    mean_of,
+    measured_together,
+    number,
+    r2_columns,
+    r2_of,
+    rank_columns,
+    spearman_of,
+)
 
 from ._labels import Labels
 from ._splits import Split
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
-RESAMPLES = 500
-Statistic: TypeAlias = Callable[[Mapping[str, Array]], Array]
-"""What is made of the sums of columns, for one resample or many."""
 
 
 @dataclass(frozen=True)
@@ -97,10 +102,10 @@ def numbers_of(
         edge = len(alphas) > 1 and best[k] in (0, len(alphas) - 1)
         found += [
             *told[k],
-            number("alpha", name, alphas[best[k]], count),
-            number("alpha-at-edge", name, float(edge), count),
-            number("labels", name, count, count),
-            number("groups", name, labels.groups_of(k), count),
+            number("alpha", alphas[best[k]], count, subset=name),
+            number("alpha-at-edge", float(edge), count, subset=name),
+            number("labels", count, count, subset=name),
+            number("groups", labels.groups_of(k), count, subset=name),
         ]
     return found
 
@@ -134,22 +139,21 @@ def _add_attribute(
     """Adds what is to be summed for one attribute, and what is made of the sums."""
     name, target = labels.names[k], held.targets[k]
     predicted, mean = held.predicted(k)
-    columns |= {f"y {name}": target, f"y² {name}": target**2}
-    columns |= {f"error² {name}": (target - predicted) ** 2}
-    columns |= {f"of mean {name}": (target - mean) ** 2, **rank_products(target, predicted, name)}
+    columns |= r2_columns(target, predicted, name) | rank_columns(target, predicted, name)
+    columns |= {f"of mean {name}": (target - mean) ** 2}
     statistics |= {
         ("mse", name): mean_of(f"error² {name}"),
         ("r2", name): r2_of(name),
-        ("spearman", name): correlation_of(name),
+        ("spearman", name): spearman_of(name),
         ("mse-of-mean", name): mean_of(f"of mean {name}"),
     }
     by_length = of_length(labels, held, k)
     if by_length is not None:
         columns |= {f"of length {name}": (target - by_length) ** 2}
-        columns |= rank_products(target, by_length, f"length {name}")
+        columns |= rank_columns(target, by_length, f"length {name}")
         statistics |= {
             ("mse-of-length", name): mean_of(f"of length {name}"),
-            ("spearman-of-length", name): correlation_of(f"length {name}"),
+            ("spearman-of-length", name): spearman_of(f"length {name}"),
         }
 
 
@@ -171,83 +175,3 @@ def of_length(labels: Labels, held: HeldOut, k: int) -> Array | None:
 
 def _length_design(characters: Array) -> Array:
     return np.column_stack([np.ones(len(characters)), characters / 1000, np.log1p(characters)])
-
-
-def measured(
-    columns: Mapping[str, Array],
-    statistics: Mapping[str, Statistic],
-    groups: Array,
-    seed: int,
-    subset: str,
-) -> list[dict[str, Any]]:
-    """Rows of metrics of one subset: statistics of the sums of columns, with intervals."""
-    named = {(metric, subset): of for metric, of in statistics.items()}
-    return measured_together(columns, named, groups, seed)
-
-
-def measured_together(
-    columns: Mapping[str, Array],
-    statistics: Mapping[tuple[str, str], Statistic],
-    groups: Array,
-    seed: int,
-) -> list[dict[str, Any]]:
-    """Rows of metrics, by metric and subset: statistics of the sums of columns, with intervals by
-    bootstrap over groups; ranks are those of all rows in each resample."""
-    every = {"n": np.ones(len(groups)), **columns}
-    totals = {name: np.asarray(values.sum()) for name, values in every.items()}
-    drawn = resampled_sums(every, groups, RESAMPLES, seed)
-    return [
-        number(metric, subset, float(of(totals)), len(groups), *bounds(of(drawn)))
-        for (metric, subset), of in statistics.items()
-    ]
-
-
-def number(
-    metric: str,
-    subset: str,
-    value: float,
-    n: int,
-    low: float | None = None,
-    high: float | None = None,
-) -> dict[str, Any]:
-    """One row of metrics; a value that cannot be computed is null."""
-    known = float(value) if np.isfinite(value) else None
-    return {"metric": metric, "subset": subset, "value": known, "low": low, "high": high, "n": n}
-
-
-def mean_of(name: str) -> Statistic:
-    """The mean of a column, from sums."""
-    return lambda sums: np.asarray(sums[name] / sums["n"])
-
-
-def r2_of(name: str) -> Statistic:
-    """Share of the variance explained, from sums."""
-
-    def share(sums: Mapping[str, Array]) -> Array:
-        y, squares, errors = (sums[f"{part} {name}"] for part in ("y", "y²", "error²"))
-        spread = squares - y**2 / sums["n"]
-        known = spread > 1e-12 * np.maximum(squares, 1e-300)
-        empty = np.full(np.shape(spread), np.nan)
-        return np.asarray(1 - np.divide(errors, spread, out=empty, where=known))
-
-    return share
-
-
-def rank_products(left: Array, right: Array, name: str) -> dict[str, Array]:
-    """Columns whose sums give a rank correlation; ties have their middle rank."""
-    a, b = ((rankdata(values) - (len(values) + 1) / 2) / len(values) for values in (left, right))
-    named = {"a": a, "b": b, "aa": a * a, "bb": b * b, "ab": a * b}
-    return {f"{part} of {name}": values for part, values in named.items()}
-
-
-def correlation_of(name: str) -> Statistic:
-    """Pearson's correlation of the columns of ``rank_products``, from sums."""
-
-    def correlate(sums: Mapping[str, Array]) -> Array:
-        a, b, aa, bb, ab = (sums[f"{part} of {name}"] for part in ("a", "b", "aa", "bb", "ab"))
-        n = sums["n"]
-        spread = np.sqrt(np.maximum(aa - a * a / n, 0) * np.maximum(bb - b * b / n, 0))
-        empty = np.full(np.shape(spread), np.nan)
-        return np.asarray(np.divide(ab - a * b / n, spread, out=empty, where=spread > 1e-12))
-
-    return correlate

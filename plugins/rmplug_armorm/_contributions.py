@@ -2,72 +2,118 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rmplug import DataError, Features, Pairs, RewardModel, some
+from rmplug import DataError, Features, Pairs, Responses, RewardModel, some
+from rmplug.statistics import mean_of, measured
+from rmplug.tables import Joined, one_batch
 
 from ._assembled import AssembledModel, side_of
-from ._attribute_numbers import mean_of, measured
 from ._gate_numbers import wins
 from ._gate_pairs import subsets_of
+from ._given_states import prove, spread
 from ._mixture import Explanation
+from ._state_source import matrix_of
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 CHOSEN, REJECTED, WEIGHT = "chosen.attribute.", "rejected.attribute.", "weight."
 SEED = 0
 
 
-def explain_responses(model: RewardModel, batch: pa.RecordBatch) -> dict[str, Array]:
-    """Columns of each response."""
-    found = _explained(model, side_of(batch, "response"))
-    names = found[0].attributes
-    return {**_weights(found[1], names), **_made_of(found[1], names, "")}
+@dataclass(frozen=True)
+class Explain:
+    """Row-wise: scores, and what each is made of. ``states`` names the step that gave the states,
+    in columns ``states.…`` beside ``data.…``; without it the model encodes the texts."""
 
+    sides: tuple[str, ...]
+    states: str | None = None
 
-def explain_pairs(model: RewardModel, batch: pa.RecordBatch) -> dict[str, Array]:
-    """Columns of each pair; both sides are asked about at once, so that a text is encoded once."""
-    sides = [side_of(batch, side) for side in ("chosen", "rejected")]
-    together = pa.RecordBatch.from_arrays(
-        [pa.concat_arrays([side.column(name) for side in sides]) for name in sides[0].schema.names],
-        names=sides[0].schema.names,
-    )
-    opened, both = _explained(model, together)
-    rows, names = batch.num_rows, opened.attributes
-    chosen, rejected = (
-        Explanation(*(getattr(both, part)[at] for part in Explanation.__dataclass_fields__))
-        for at in (slice(0, rows), slice(rows, None))
-    )
-    return {
-        **_weights(chosen, names),
-        **_made_of(chosen, names, "chosen."),
-        **_made_of(rejected, names, "rejected."),
-    }
+    def __call__(self, model: RewardModel, batch: pa.RecordBatch) -> dict[str, Array]:
+        if not isinstance(model, AssembledModel):
+            raise DataError(
+                f"{model.name or type(model).__name__} has no attributes to explain its scores "
+                "with; give a model that assemble made"
+            )
+        rows = batch if self.states is None else self._part(batch, "data")
+        together = pa.Table.from_batches([side_of(rows, side) for side in self.sides])
+        responses = one_batch(together)
+        if self.states is None:
+            states, prompts = model.states_and_prompts(responses)
+        else:
+            states, prompts = self._given(model, rows, self._part(batch, "states"))
+        found = model.mixture.explain(states, prompts, model.measured(responses))
+        return self._columns(model, found, prompts)
 
-
-def _explained(model: RewardModel, rows: pa.RecordBatch) -> tuple[AssembledModel, Explanation]:
-    if not isinstance(model, AssembledModel):
-        raise DataError(
-            f"{model.name or type(model).__name__} has no attributes to explain its scores with; "
-            "give a model that assemble made"
+    def _part(self, batch: pa.RecordBatch, step: str) -> pa.RecordBatch:
+        names = [name for name in batch.schema.names if name.startswith(f"{step}.")]
+        arrays = [batch.column("id"), *(batch.column(name) for name in names)]
+        return pa.RecordBatch.from_arrays(
+            arrays, names=["id", *(name.removeprefix(f"{step}.") for name in names)]
         )
-    return model, model.explain(rows)
+
+    def _given(
+        self, model: AssembledModel, rows: pa.RecordBatch, states: pa.RecordBatch
+    ) -> tuple[Array, Array]:
+        given = {}
+        for side in ("prompt", *self.sides):
+            kind = states.schema.field(side).type if side in states.schema.names else None
+            if kind is None or not pa.types.is_fixed_size_list(kind):
+                raise DataError(
+                    f"{self.states} has no states in a column {side}; give the hidden-state step "
+                    "of the same rows, with part: both"
+                )
+            given[side] = matrix_of(states.column(side), kind.list_size, f"{self.states}.{side}")
+        if rows.num_rows:
+            few = spread(rows.num_rows)
+            some_given = {side: values[few] for side, values in given.items()}
+            prove(model, rows.take(pa.array(few)), some_given, str(self.states))
+        states = np.concatenate([given[side] for side in self.sides])
+        return states, np.concatenate([given["prompt"]] * len(self.sides))
+
+    def _columns(self, model: AssembledModel, found: Explanation, prompts: Array) -> dict[str, Any]:
+        names, rows = model.attributes, len(found.score) // len(self.sides)
+        weights = {f"{WEIGHT}{name}": found.weights[:rows, k] for k, name in enumerate(names)}
+        if self.sides == ("response",):
+            return {"reward": found.score, **weights, **_made_of(found, names, slice(None), "")}
+        first, second = slice(0, rows), slice(rows, None)
+        chosen, rejected = found.score[first], found.score[second]
+        margin = chosen - rejected
+        if model.mixture.gate.compares:
+            both = found.rewards[first], found.rewards[second]
+            margin = model.mixture.margins(*both, prompts[first])
+        return {
+            "chosen": chosen,
+            "rejected": rejected,
+            "margin": margin,
+            **weights,
+            **_made_of(found, names, first, "chosen."),
+            **_made_of(found, names, second, "rejected."),
+        }
 
 
-def _weights(found: Explanation, names: tuple[str, ...]) -> dict[str, Array]:
-    return {f"{WEIGHT}{name}": found.weights[:, k] for k, name in enumerate(names)}
-
-
-def _made_of(found: Explanation, names: tuple[str, ...], before: str) -> dict[str, Array]:
+def _made_of(
+    found: Explanation, names: tuple[str, ...], rows: slice, before: str
+) -> dict[str, Array]:
     parts = {"attribute": found.rewards, "contribution": found.contributions}
     return {
-        f"{before}{part}.{name}": values[:, k]
+        f"{before}{part}.{name}": values[rows, k]
         for part, values in parts.items()
         for k, name in enumerate(names)
     }
+
+
+def explain(model: RewardModel, data: Pairs | Responses, states: Features | None) -> Features:
+    """The columns, from texts or from states of the same rows."""
+    sides = ("chosen", "rejected") if isinstance(data, Pairs) else ("response",)
+    if states is None:
+        return data.map(Explain(sides), open=model.open)
+    beside = Features(Joined({"data": data.rows, "states": states.rows}), data.name)
+    return beside.map(Explain(sides, states.name or "states"), open=model.open)
 
 
 def measure(data: Pairs, contributions: Features) -> dict[str, Any]:

@@ -10,11 +10,17 @@ from typing import Any, TypeAlias
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy.stats import rankdata
 
 from rmplug import DataError, Features, Predictor, join, notice, some
+from rmplug.statistics import (
+    Statistic,
+    measured_together,
+    middle_ranks,
+    number,
+    rank_columns,
+    spearman_of,
+)
 
-from ._attribute_numbers import Statistic, correlation_of, measured_together, number, rank_products
 from ._splits import grouped_split
 from ._transform_file import Transform, read_about, read_transform, write_transform
 from .attributes import Debias
@@ -201,12 +207,12 @@ class Ranks:
     """The ranks of a confound, to correlate many rewards with."""
 
     def __init__(self, values: Array) -> None:
-        centred = rankdata(values) - (len(values) + 1) / 2
+        centred = middle_ranks(values) - (len(values) + 1) / 2
         self.unit = centred / np.linalg.norm(centred)
 
     def correlation(self, values: Array) -> float:
         """Spearman's rank correlation; 0 with what is the same everywhere."""
-        centred = rankdata(values) - (len(values) + 1) / 2
+        centred = middle_ranks(values) - (len(values) + 1) / 2
         size = np.linalg.norm(centred)
         return float(self.unit @ centred / size) if size > 0 else 0.0
 
@@ -278,21 +284,21 @@ def _numbers(known: Rewards, after: Array, seed: int) -> list[dict[str, Any]]:
             metric = "correlation" if len(known.against) == 1 else f"correlation-with-{confound}"
             for at, values in (("before", known.values), ("after", after)):
                 key = f"{name} {confound} {at}"
-                columns |= rank_products(values[:, k], known.confounds[:, c], key)
-                statistics[f"{metric}-{at}", name] = correlation_of(key)
+                columns |= rank_columns(values[:, k], known.confounds[:, c], key)
+                statistics[f"{metric}-{at}", name] = spearman_of(key)
     return measured_together(columns, statistics, known.groups, seed)
 
 
 def _penalty_numbers(
     step: Debias, known: Rewards, penalties: Array, reached: Array
 ) -> list[dict[str, Any]]:
-    found = []
+    found, rows = [], len(known.groups)
     for k, name in enumerate(known.names):
         for c, confound in enumerate(known.against):
             metric = "penalty" if len(known.against) == 1 else f"penalty-of-{confound}"
-            found.append(number(metric, name, penalties[k, c], len(known.groups)))
+            found.append(number(metric, penalties[k, c], rows, subset=name))
         if step.compat:
-            found.append(number("correlation-accepted", name, reached[k, 0], len(known.groups)))
+            found.append(number("correlation-accepted", reached[k, 0], rows, subset=name))
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import itertools
 import shutil
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -91,7 +92,7 @@ def build(model: AssembledModel, loaded: Any) -> modeling.InterpretableRewardMod
     """The model as transformers will load it, on the CPU."""
     mixture, gate = model.mixture, model.mixture.gate
     heads = mixture.heads
-    pattern, offset = response_start(loaded.tokenizer, model.prompt_end)
+    pattern, offset = response_start(loaded.tokenizing, model.part)
     widths: list[int] = []
     if isinstance(gate, Network):
         widths = [heads.weight.shape[1], *(len(bias) for _, bias in gate.layers)]
@@ -126,22 +127,21 @@ def build(model: AssembledModel, loaded: Any) -> modeling.InterpretableRewardMod
     return built
 
 
-def response_start(tokenizer: Any, prompt_end: str) -> tuple[list[int], int]:
-    """The tokens from the end of the last turn to the response, and which of them is the end."""
-    talk = [{"role": "user", "content": "Is 91 prime?"}]
-    texts = [
-        tokenizer.apply_chat_template(talk, tokenize=False, add_generation_prompt=wanted)
-        for wanted in (False, True)
-    ]
-    turn = tokenizer(texts[0].rstrip(), add_special_tokens=False)["input_ids"]
-    whole = tokenizer(texts[1], add_special_tokens=False)["input_ids"]
-    if whole[: len(turn)] != turn or len(whole) == len(turn):
+def response_start(tokenizing: Any, part: str) -> tuple[list[int], int]:
+    """The tokens that any prompt ends with, and which of them ends the part that the gate reads."""
+    asked = [[{"role": "user", "content": text}] for text in ("Is 91 prime?", "Name a river.")]
+    rows = pa.RecordBatch.from_pydict({"id": ["0", "1"], "prompt": asked})
+    one, other = (row.ids.tolist() for row in tokenizing.rows(rows, "prompt"))
+    turned = zip(reversed(one), reversed(other), strict=False)
+    shared = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], turned))
+    read = tokenizing.rows(rows, part)[0].ids.tolist()
+    offset = len(read) - 1 - (len(one) - shared)
+    if offset < 0 or one[: len(read)] != read:
         raise DataError(
-            "the chat template opens a response with nothing of its own: the end of a prompt "
-            "cannot be found in a whole conversation"
+            "the chat template ends a prompt with nothing of its own: the end of a prompt cannot "
+            "be found in a whole conversation"
         )
-    pattern = list(whole[len(turn) - 1 :])
-    return pattern, 0 if prompt_end == "turn" else len(pattern) - 1
+    return one[len(one) - shared :], offset
 
 
 def verify(model: AssembledModel, built: modeling.InterpretableRewardModel, loaded: Any) -> None:

@@ -7,7 +7,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ._attribute_numbers import Statistic, mean_of, measured, number
+from rmplug.statistics import Statistic, mean_of, measured, number
+
 from ._gate import Gate, Linear
 from ._gate_constant import fit_scale, fit_weights
 from ._gate_pairs import Examples
@@ -98,4 +99,4 @@ def _share_of(attributes: int) -> Statistic:
 
 def told(name: str, value: float, n: int) -> dict[str, Any]:
     """A plain number about the training."""
-    return {**number(name, "all", value, n), "model": GATE, "kind": "model"}
+    return {**number(name, value, n), "model": GATE, "kind": "model"}

@@ -13,6 +13,7 @@ from . import _gate
 from ._gate_constant import fit_weights
 from ._gate_numbers import numbers_of, told
 from ._gate_pairs import Examples, examples_of, grouped_parts, original_parts
+from ._gate_prompts import KEPT, few_prompts
 from ._heads_file import Heads, read_heads
 from ._mixture import ordered
 from ._transform_file import Transform, read_transform
@@ -47,8 +48,12 @@ def train(
                 f"all {len(part)} pairs to {what} have the weight 0; give more pairs weight"
             )
     gate, facts = fit_gate(step, learnt, chosen_by, seed)
-    about = {"heads": _gate.digest_of(found.weight, found.bias), "facts": facts}
-    about["transform"] = _gate.digest_of(transform.matrix)
+    about = {
+        "heads": _gate.digest_of(found.weight, found.bias),
+        "transform": _gate.digest_of(transform.matrix),
+        "facts": facts,
+        KEPT: few_prompts(data, examples.prompts),
+    }
     _gate.write_gate(directory, gate, transform.names, about)
     # measured as it is saved, in the precision of the file
     saved = _gate.read_gate(directory)
@@ -70,7 +75,9 @@ def fit_gate(
 
         trees = train_trees(step, learnt, chosen_by, seed)
         return trees, {"trees": float(trees.booster.num_trees())}
-    from ._gate_training import device_of, in_bfloat16, train_network, train_original
+    from rmplug.devices import device_of
+
+    from ._gate_training import in_bfloat16, train_network, train_original
 
     if step.compat == "original":
         original = train_original(step, learnt, seed)

@@ -14,6 +14,7 @@ import torch
 from torch.nn import functional
 
 from rmplug import DataError
+from rmplug.devices import device_of
 
 from ._gate import Constant, Network
 from ._gate_constant import fit_scale, fit_weights
@@ -254,15 +255,6 @@ def _folded(network: GateNetwork, centre: Array, spread: Array) -> Network:
     layers[-1] = (layers[-1][0], np.where(off, OFF * network.temperature, layers[-1][1]))
     whole = tuple((weight.astype(np.float32), bias.astype(np.float32)) for weight, bias in layers)
     return Network(whole, float(network.log_scale.detach().exp()), network.temperature)
-
-
-def device_of(name: str) -> torch.device:
-    """``auto`` is a GPU if there is one."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise DataError(f"there is no device {name}; write device: auto or device: cpu")
-    return torch.device(name)
 
 
 def in_bfloat16(step: Gate, device: torch.device) -> bool:

@@ -24,8 +24,8 @@ from transformers.utils import ModelOutput
 class InterpretableRewardConfig(PretrainedConfig):  # type: ignore[misc]
     """``backbone`` is the configuration of a causal model; ``gating_widths`` the sizes from state
     to attributes, or empty for constant weights; ``response_start_ids`` the tokens that the chat
-    template writes from the end of the last turn to the response, and ``prompt_offset`` the one
-    among them whose state the gate reads."""
+    template ends any prompt with, and ``prompt_offset`` the one among them whose state the gate
+    reads: the first where that is the token that ends a turn."""
 
     model_type = "interpretable_reward"
 

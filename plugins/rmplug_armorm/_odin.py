@@ -14,8 +14,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from rmplug import DataError, Features, Origin, Pairs, RewardModel, reopen
+from rmplug.statistics import Statistic, mean_of, measured
 
-from ._attribute_numbers import Statistic, mean_of, measured
 from ._pair_differences import (
     Loss,
     Search,
@@ -181,7 +181,7 @@ def numbers_of(found: Search, longer: Array, groups: Array, seed: int) -> list[d
             columns |= {f"{part}": rows * 1.0, f"right{name} {part}": rows * ahead}
             statistics[f"accuracy{name}-{part}-chosen"] = ratio(f"right{name} {part}", part)
     statistics["accuracy-of-longer"] = mean_of("right by length")
-    return measured(columns, statistics, groups, seed, "all") + found.numbers("all", groups)
+    return measured(columns, statistics, groups, seed) + found.numbers("all", groups)
 
 
 def correlation(name: str) -> Statistic:

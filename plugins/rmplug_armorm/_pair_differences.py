@@ -13,8 +13,8 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from rmplug import DataError, Features, Pairs, some, text_of
+from rmplug.statistics import number
 
-from ._attribute_numbers import number
 from ._state_source import matrix_of
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
@@ -108,7 +108,7 @@ class Search:
             "pairs": float(n),
             "groups": float(len(np.unique(groups))),
         }
-        return [number(metric, subset, value, n) for metric, value in said.items()]
+        return [number(metric, value, n, subset=subset) for metric, value in said.items()]
 
 
 def search(

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rmplug import DataError, Features, Pairs, notice, some
+from rmplug.statistics import mean_of, measured
 
-from ._attribute_numbers import mean_of, measured
 from ._heads_file import Heads, write_heads
 from ._pair_differences import (
     group_codes,

@@ -7,6 +7,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from rmplug.folds import deal_folds
+
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 HELD_SHARE = 0.2
 
@@ -37,17 +39,8 @@ def original_split(rows: int) -> Split:
 def grouped_split(groups: Array, known: Array, folds: int, seed: int) -> Split:
     """Whole groups dealt to folds, those that are labelled for the same attributes one after the
     other, the largest first, so that each fold has its share of each attribute."""
-    names, first, of_rows, sizes = np.unique(
-        groups, return_index=True, return_inverse=True, return_counts=True
-    )
+    names, first, of_rows = np.unique(groups, return_index=True, return_inverse=True)
     _, kind = np.unique(np.packbits(known[first], axis=1), axis=0, return_inverse=True)
-    chance = np.random.default_rng(seed).random(len(names))
-    order = np.lexsort((chance, -sizes, kind.ravel()))
-    several = folds if folds > 1 else round(1 / HELD_SHARE)
-    parts = min(several, len(names))
-    rounds, place = np.divmod(np.arange(len(names)), parts)
-    dealt = np.empty(len(names), np.int64)
-    dealt[order] = np.where(rounds % 2, parts - 1 - place, place)
-    if folds > 1:
-        return Split(dealt[of_rows], tuple(range(parts)))
-    return Split(np.minimum(dealt, 1)[of_rows], (0,))
+    parts = min(folds if folds > 1 else round(1 / HELD_SHARE), len(names))
+    part = deal_folds(of_rows, parts, seed, kind.ravel()[of_rows])
+    return Split(part, tuple(range(parts))) if folds > 1 else Split(np.minimum(part, 1), (0,))

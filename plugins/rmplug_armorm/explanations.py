@@ -8,27 +8,32 @@ from rmplug import Evaluator, Features, Metrics, Pairs, QueryStrategy, Responses
 class Contributions(QueryStrategy):
     """Explain each score: attribute rewards, their weights, and contributions that add up to it.
 
-    Asks a model that `assemble` made. Gives from responses, for each attribute, `attribute.<name>`
-    (its raw reward, 0 at the least label and 1 at the greatest), `weight.<name>` (what the gate
-    makes it count for this prompt, through the debiasing: a negative weight takes a confound out)
-    and `contribution.<name>`, their product; contributions add up to the model's `reward`. From
+    Asks a model that `assemble` made. Gives the scores under the names that `reward` gives them
+    (`reward`; from pairs `chosen`, `rejected` and `margin`), and for each attribute
+    `attribute.<name>` (its raw reward, 0 at the least label and 1 at the greatest), `weight.<name>`
+    (what the gate makes it count for this prompt, through the debiasing: a negative weight takes a
+    confound out) and `contribution.<name>`, their product; contributions add up to the score. From
     pairs `weight.<name>` once, and the others as `chosen.attribute.<name>`,
-    `chosen.contribution.<name>`, `rejected.…`. A measured length that rewards are debiased
-    against is told like an attribute: what it takes away is its contribution.
+    `chosen.contribution.<name>`, `rejected.…`. A measured length that rewards are debiased against
+    is told like an attribute: what it takes away is its contribution.
 
     A gate of trees has no weights (NaN): its contributions are SHAP values of debiased rewards,
-    against a typical response. Each distinct text of a shard is encoded once.
+    against a typical response, and its `margin` looks at both sides at once.
+
+    With `states`, those of the same rows by `hidden-state` with `part: both`, no text is encoded
+    again but a few of each shard, which prove that the states are the model's own.
     """
 
     kind = "contributions"
     requires = ("safetensors", "scipy")
     extra = "all"
 
-    def query(self, model: RewardModel, data: Pairs | Responses) -> Features:
-        from ._contributions import explain_pairs, explain_responses
+    def query(
+        self, model: RewardModel, data: Pairs | Responses, states: Features | None = None
+    ) -> Features:
+        from ._contributions import explain
 
-        ask = explain_pairs if isinstance(data, Pairs) else explain_responses
-        return data.map(ask, open=model.open)
+        return explain(model, data, states)
 
 
 class Attributes(Evaluator):

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from rmplug import Checkpoint, Features, Fit, Pairs, RewardModel, Trainer
+from rmplug.devices import Device
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -92,7 +93,7 @@ class Gate(Trainer):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the products in training: `auto` is bfloat16 where the machine multiplies it faster and
     layers have at least 512 units. Weights and the loss are float32."""
-    device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
+    device: Device = "auto"
     """Where it trains: `auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:1`."""
     compat: Literal["original", "softmaxfix"] | None = None
     """Train as the published script does: rows are split, training starts at scale 1, states are as
@@ -142,9 +143,11 @@ class Assemble(Trainer):
     `transformers` of it. Outputs: ``reward``, and one per attribute: its raw reward, 0 at the least
     label and 1 at the greatest.
 
-    Without a gate all debiased attributes count the same. With pairs that nothing was trained on
-    (`data`, and their `states` to save encoding), scores are divided by the temperature that makes
-    the Bradley-Terry loss least; the gate's trees, too.
+    Where the gate reads the state of a prompt (`prompt_end` of `hidden-state`) is found by asking
+    the encoder for a few prompts that the gate was trained on; one whose states are others is
+    refused. Without a gate all debiased attributes count the same. With pairs that nothing was
+    trained on (`data`, and their `states` to save encoding), scores are divided by the temperature
+    that makes the Bradley-Terry loss least; the gate's trees, too.
 
     Numbers: those of the gate, and with pairs ``accuracy``, ``log-loss-before`` and
     ``log-loss-after`` the calibration, with 95 % intervals of a bootstrap over groups, of `model`
@@ -154,10 +157,6 @@ class Assemble(Trainer):
     kind = "assemble"
     requires = ("safetensors", "scipy")
     extra = "all"
-
-    prompt_end: Literal["response", "turn"] = "response"
-    """Where the state of a prompt is read: as in the `hidden-state` step that the gate was trained
-    on."""
 
     def train(
         self,
@@ -173,7 +172,7 @@ class Assemble(Trainer):
     ) -> Checkpoint:
         from ._assembling import assemble
 
-        numbers = assemble(self, encoder, heads, gate, debias, data, states, seed, directory)
+        numbers = assemble(encoder, heads, gate, debias, data, states, seed, directory)
         return Checkpoint(directory, type(self), numbers)
 
     @classmethod

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,26 +35,6 @@ def _loaded(name: str, commit: str, config: str | None, split: str) -> Any:
     finally:
         if bars:
             datasets.enable_progress_bars()
-
-
-def commit_of(name: str, revision: str | None) -> str:
-    """The commit that a name stands for: as the local cache has it, else as the hub says."""
-    _library()
-    from huggingface_hub import HfApi, constants
-
-    if revision is not None and re.fullmatch(r"[0-9a-f]{40}", revision):
-        return revision
-    folder = f"datasets--{name.replace('/', '--')}"
-    known = Path(constants.HF_HUB_CACHE) / folder / "refs" / (revision or "main")
-    if known.is_file():
-        return known.read_text(encoding="utf-8").strip()
-    try:
-        return str(HfApi().dataset_info(name, revision=revision).sha)
-    except Exception as error:
-        raise DataError(
-            f"the hub data set {name} ({revision or 'main'}) is not in the local cache and cannot "
-            f"be fetched ({type(error).__name__}); check the name, go online, or give a path"
-        ) from error
 
 
 def _library() -> Any:

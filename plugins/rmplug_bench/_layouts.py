@@ -63,10 +63,12 @@ def batches(step: Published, form: str) -> Iterator[pa.Table]:
 def _rows(step: Published) -> Iterator[Placed]:
     if step.path is not None:
         return file_rows(step.path)
-    from ._layout_hub import commit_of, hub_rows
+    from rmplug.hub import commit_of
+
+    from ._layout_hub import hub_rows
 
     assert step.name is not None
-    commit = commit_of(step.name, step.revision)
+    commit = commit_of(step.name, step.revision, "dataset")
     return hub_rows(step.name, commit, step.config or (), step.splits())
 
 

@@ -63,9 +63,9 @@ class Published(DatasetLoader):
         """The commit that a name on the hub stands for."""
         if self.name is None:
             return {}
-        from ._layout_hub import commit_of
+        from rmplug.hub import commit_of
 
-        return {"commit": commit_of(self.name, self.revision)}
+        return {"commit": commit_of(self.name, self.revision, "dataset")}
 
 
 class PublishedPairs(Published):

@@ -17,9 +17,8 @@ from rmplug import (
     Responses,
     hookimpl,
 )
+from rmplug.devices import Device
 from rmplug.installed import MINILM
-
-DEVICE = r"^(auto|cpu|mps|cuda(:\d+)?)$"
 
 
 class SentenceEmbedding(FeatureComputer):
@@ -64,7 +63,7 @@ class SentenceEmbedding(FeatureComputer):
     Texts that lose their end are counted and named."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Number format of the encoder's weights; the vectors are float32 in any case."""
-    device: str = Field(default="auto", pattern=DEVICE)
+    device: Device = "auto"
     """Where the encoder runs: `auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:1`."""
     batch_tokens: int = Field(default=4096, ge=1)
     """Tokens per forward pass."""
@@ -83,7 +82,7 @@ class SentenceEmbedding(FeatureComputer):
             return {}
         if self.encoder == "minilm":
             return {"weights": MINILM.weights}
-        from ._places import commit_of
+        from rmplug.hub import commit_of
 
         return {"commit": commit_of(self.encoder, self.revision)}
 
@@ -138,7 +137,7 @@ class Neighbours(FeatureComputer):
     """How many neighbours `density` is the mean of; as many as there are when there are fewer."""
     duplicate: float = Field(default=0.95, ge=-1, le=1)
     """Cosine from which a row of another group counts as a duplicate."""
-    device: str = Field(default="auto", pattern=DEVICE)
+    device: Device = "auto"
     """Where products are computed: `auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:1`."""
 
     def compute(self, vectors: Features) -> Features:

@@ -11,6 +11,7 @@ from sentence_transformers import SentenceTransformer
 from transformers.utils import logging
 
 from rmplug import DataError
+from rmplug.devices import device_of
 
 from . import SentenceEmbedding
 from ._places import place_of
@@ -23,7 +24,7 @@ def open_encoder(step: SentenceEmbedding) -> Any:
         with quiet():
             encoder = SentenceTransformer(
                 str(folder),
-                device=device,
+                device=str(device),
                 local_files_only=True,
                 model_kwargs={"torch_dtype": getattr(torch, step.dtype)},
             )
@@ -64,16 +65,3 @@ def positions_of(encoder: SentenceTransformer) -> int | None:
     """How many tokens an encoder can read at all, if its configuration says so."""
     config: Any = getattr(getattr(encoder[0], "auto_model", None), "config", None)
     return getattr(config, "max_position_embeddings", None)
-
-
-def device_of(name: str) -> str:
-    """The device of that name; it must be there."""
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise DataError(
-            f"there is no device {name}: {torch.cuda.device_count()} GPUs were found; write "
-            "device: auto or device: cpu"
-        )
-    return name

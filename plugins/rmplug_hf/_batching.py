@@ -52,11 +52,13 @@ def run_batches(
 ) -> Array:
     """``forward`` of every row: an array of shape (rows, …), in float32 (float64 is kept).
 
-    ``forward`` gives one entry per row of its batch. Rows of like length go together, at most
-    ``batch_tokens`` tokens with padding at once. ``pad`` is the model's pad token; without one
+    ``forward`` gives one entry per row of its batch, and depends on nothing but that row: rows with
+    the same tokens, segments and bounds go through it once. Rows of like length go together, at
+    most ``batch_tokens`` tokens with padding at once. ``pad`` is the model's pad token; without one
     (``None``) an id below ``vocabulary`` is taken that none of the batch's rows contains, so that
     a model that looks for the last token that is no padding finds the last of the row.
     """
+    rows, at = distinct(rows)
     found: Array | None = None
     with torch.inference_mode():
         for places in plan([len(row) for row in rows], batch_tokens):
@@ -67,7 +69,19 @@ def run_batches(
                 found[part] = values
     if found is None:
         raise DataError("there are no rows to run the model on")
-    return found
+    return found if len(rows) == len(at) else found[at]
+
+
+def distinct(rows: Sequence[Tokens]) -> tuple[list[Tokens], Array]:
+    """The rows that differ, in the order of their first places; for each row its place in these."""
+    first: dict[Any, int] = {}
+    kept: list[Tokens] = []
+    at = np.empty(len(rows), dtype=np.int64)
+    for place, row in enumerate(rows):
+        at[place] = first.setdefault(row.key, len(kept))
+        if at[place] == len(kept):
+            kept.append(row)
+    return kept, at
 
 
 def plan(lengths: Sequence[int], batch_tokens: int) -> Iterator[Array]:

@@ -13,7 +13,7 @@ from rmplug.installed import MINILM
 
 from ._loading import Loaded, load
 from ._places import folder_of
-from ._states import States, states_of
+from ._states import States, states_and_prompts, states_of
 from ._transformer import Transformer
 from .encoders import Encoder
 
@@ -69,16 +69,39 @@ class EncoderModel(Transformer):
         (``prompt``, ``turn``)."""
         return pooled_states(self, responses, States(), part)
 
+    def vectors_and_prompts(self, responses: pa.RecordBatch, part: str) -> tuple[Array, Array]:
+        """States of prompts with responses, and of the prompts alone (``part``), from one pass
+        where the model allows it."""
+        return pooled_with_prompts(self, responses, responses, States(), part)
+
 
 def pooled_states(
     model: Transformer, responses: pa.RecordBatch, states: States, part: str = "both"
 ) -> Array:
     """States as they are asked for; what is left open is as the encoder has it."""
+    return _scaled(model, states_of(model, responses, _own(model, states), part))
+
+
+def pooled_with_prompts(
+    model: Transformer,
+    responses: pa.RecordBatch,
+    prompts: pa.RecordBatch,
+    states: States,
+    part: str,
+) -> tuple[Array, Array]:
+    """States of conversations, and of their prompts alone, as they are asked for."""
+    found = states_and_prompts(model, responses, prompts, _own(model, states), part)
+    return _scaled(model, found[0]), _scaled(model, found[1])
+
+
+def _own(model: Transformer, states: States) -> States:
     if not isinstance(model, EncoderModel):
-        return states_of(model, responses, states, part)
-    step = model.step
-    found = states_of(model, responses, states.filled(step.layer, step.pooling), part)
-    return unit(found) if step.normalise else found
+        return states
+    return states.filled(model.step.layer, model.step.pooling)
+
+
+def _scaled(model: Transformer, found: Array) -> Array:
+    return unit(found) if isinstance(model, EncoderModel) and model.step.normalise else found
 
 
 def unit(states: Array) -> Array:

@@ -12,11 +12,8 @@ import pyarrow as pa
 from datasets.exceptions import DatasetsError
 from datasets.packaged_modules import _EXTENSION_TO_MODULE
 from datasets.utils import logging
-from huggingface_hub import HfApi, constants
-from huggingface_hub.file_download import repo_folder_name
 
-from rmplug import DataError
-from rmplug.errors import some
+from rmplug import DataError, hub, some
 
 from ._hub_rows import Layout, conformed
 from .hub import HubDataset
@@ -109,20 +106,18 @@ def _check_commit(name: str, commit: str, place: Sequence[str]) -> None:
 
 
 def commit_of(name: str, revision: str | None) -> str:
-    """The commit that a name stands for: as the caches have it, else as the hub says."""
-    if revision is not None and re.fullmatch(r"[0-9a-f]{40}", revision):
-        return revision
-    folder = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=name, repo_type="dataset")
-    known = folder / "refs" / (revision or "main")
-    if known.is_file():
-        return str(known.read_text(encoding="utf-8")).strip()
+    """The commit that a name stands for: as the hub's cache has it, else as the hub says, else the
+    one that `datasets` has a copy of."""
     try:
-        return str(HfApi().dataset_info(name, revision=revision).sha)
-    except Exception as error:
-        prepared = _prepared(name)
-        if revision is None and len(prepared) == 1:
-            return prepared[0]
-        raise DataError(_unreachable(name, revision, prepared, error)) from error
+        return hub.commit_of(name, revision, "dataset")
+    except DataError as error:
+        held = _prepared(name)
+        if revision is None and len(held) == 1:
+            return held[0]
+        if not held:
+            raise
+        there = f"; the cache has the commits {some(held)}: write one as revision"
+        raise DataError(f"{error}{there}") from error
 
 
 def _prepared(name: str) -> list[str]:
@@ -132,14 +127,6 @@ def _prepared(name: str) -> list[str]:
     place = Path(datasets.config.HF_DATASETS_CACHE) / "___".join(filter(None, [namespace, folder]))
     found = {str(path.name) for path in place.glob("*/*/*") if path.is_dir()}
     return sorted(str(commit) for commit in found if re.fullmatch(r"[0-9a-f]{40}", commit))
-
-
-def _unreachable(name: str, revision: str | None, held: list[str], error: Exception) -> str:
-    there = f"; the cache has the commits {some(held)}: write one as revision" if held else ""
-    return (
-        f"the hub data set {name} ({revision or 'main'}) is not in the local cache and cannot be "
-        f"fetched ({type(error).__name__}){there or '; check the name, go online, or give a path'}"
-    )
 
 
 def _reason(step: HubDataset, split: str, error: Exception) -> str:

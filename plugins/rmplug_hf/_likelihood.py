@@ -18,6 +18,7 @@ from ._generation import Writer
 from ._loading import Loaded, load
 from ._states import side_of
 from ._templates import Tokens
+from ._transformer import is_causal
 from .likelihood import CausalLM
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
@@ -68,15 +69,6 @@ def load_language_model(step: Any) -> Loaded:
             f"{type(loaded.model).__name__} sees the tokens after the one that it predicts"
         )
     return loaded
-
-
-def is_causal(loaded: Loaded) -> bool:
-    """Whether what follows a token leaves its prediction alone."""
-    ids = torch.tensor([[1, 2, 3], [1, 4, 5]], device=loaded.device)
-    with torch.inference_mode():
-        logits = loaded.model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits[:, 0]
-    one, other = logits.float()
-    return bool(torch.allclose(one, other, rtol=0.0, atol=0.01 * float(one.abs().max())))
 
 
 def check_same_tokens(policy: Loaded, reference: Loaded) -> None:

@@ -16,9 +16,10 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from rmplug import DataError, Features, Pairs, Responses, RewardModel, notice, text_of
+from rmplug.folds import deal_folds
+from rmplug.statistics import mean_of, measured, number, r2_columns, r2_of
 
 from ._encoder import EncoderModel, digests_of, loaded_of, pooled_states
-from ._grouped_numbers import deal_folds, mean_of, measured, number, r2
 from ._loading import Loaded
 from ._newton import Axes, Loss, minimise, principal_axes
 from ._states import States, side_of
@@ -315,13 +316,11 @@ def _of_ratings(
     target = examples.target
     means = np.array([target[fold != k].mean() for k in range(int(fold.max()) + 1)])
     columns = {
-        "target": target,
-        "target²": target**2,
-        "error²": (target - predicted) ** 2,
+        **r2_columns(target, predicted),
         "error": np.abs(target - predicted),
         "of-mean": np.abs(target - means[fold]),
     }
-    statistics = {"r2": r2, "mae": mean_of("error"), "mae-of-mean": mean_of("of-mean")}
+    statistics = {"r2": r2_of(), "mae": mean_of("error"), "mae-of-mean": mean_of("of-mean")}
     return measured(columns, statistics, examples.groups, seed)
 
 

@@ -13,6 +13,7 @@ import transformers
 from transformers.utils import logging
 
 from rmplug import DataError
+from rmplug.devices import device_of
 
 from ._adapters import CONFIG, adapter_weights, base_of, put_adapter
 from ._places import folder_of
@@ -228,19 +229,6 @@ def pad_of(step: HubModel, tokenizer: Any, model: Any, vocabulary: int) -> int |
     if found is None:
         raise DataError(f"pad_token {step.pad_token!r} is no token of {tokenizer.name_or_path}")
     return int(found)
-
-
-def device_of(name: str) -> torch.device:
-    """The device of that name; it must be there."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise DataError(
-            f"there is no device {name}: {torch.cuda.device_count()} GPUs were found; write "
-            "device: auto or device: cpu"
-        )
-    return device
 
 
 def max_length(wanted: int | None, tokenizer: Any, model: Any, folder: Path) -> int | None:

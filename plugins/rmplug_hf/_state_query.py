@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from rmplug import DataError, RewardModel
 
-from ._encoder import pooled_states
+from ._encoder import pooled_states, pooled_with_prompts
 from ._states import States, side_of
 from ._transformer import Transformer
 
@@ -33,19 +33,23 @@ class Ask:
                 f"{model.name or type(model).__name__} has no hidden states; give a model of "
                 "transformers, such as an encoder"
             )
-        states = States(self.layer, self.pooling, self.position)
-        found = {}
+        found = self._found(model, batch)
         for side in self.sides:
-            part = self.part_of(side)
-            values = pooled_states(model, side_of(batch, side), states, part)
-            _check_finite(values, batch, side)
-            found[side] = values
-        return found
+            _check_finite(found[side], batch, side)
+        return {side: found[side] for side in self.sides}
 
-    def part_of(self, side: str) -> str:
-        """Which part of the conversation a side's state is of."""
-        ends = {"response": "prompt", "turn": "turn"}
-        return ends[self.prompt_end] if side == "prompt" else "both"
+    def _found(self, model: Transformer, batch: pa.RecordBatch) -> dict[str, Array]:
+        states = States(self.layer, self.pooling, self.position)
+        part = "turn" if self.prompt_end == "turn" else "prompt"
+        prompts, sides = side_of(batch, "prompt"), [s for s in self.sides if s != "prompt"]
+        found: dict[str, Array] = {}
+        if "prompt" in self.sides and sides:
+            first = side_of(batch, sides[0])
+            both = pooled_with_prompts(model, first, prompts, states, part)
+            found[sides.pop(0)], found["prompt"] = both
+        elif "prompt" in self.sides:
+            found["prompt"] = pooled_states(model, prompts, states, part)
+        return found | {s: pooled_states(model, side_of(batch, s), states) for s in sides}
 
 
 def _check_finite(values: Array, batch: pa.RecordBatch, side: str) -> None:

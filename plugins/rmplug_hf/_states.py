@@ -13,7 +13,7 @@ from rmplug import DataError
 
 from ._batching import Batch
 from ._templates import Part
-from ._transformer import Pooling, Transformer
+from ._transformer import Pooling, Transformer, pooled, prompts_of
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
@@ -64,6 +64,44 @@ def states_of(
                 f"position {states.position}; use pooling: last"
             )
     return model.run(rows, lambda batch: _at(model.hidden(batch, layer), batch, states.position))
+
+
+def states_and_prompts(
+    model: Transformer,
+    responses: pa.RecordBatch,
+    prompts: pa.RecordBatch,
+    states: States,
+    part: str,
+) -> tuple[Array, Array]:
+    """Float32 states (rows, width) of prompts with responses, and of the prompts alone.
+
+    A causal model sees the same prompt whatever follows it: both come from one pass where the
+    tokens of a conversation begin with those of its prompt; prompts of other rows (of those that
+    were cut) go through it by themselves.
+    """
+    states = states.filled(-1, "last")
+    if states.pooling == "position" or not responses.num_rows or not model.causal:
+        return states_of(model, responses, states), states_of(model, prompts, states, part)
+    whole = model.loaded.tokenizing.rows(responses)
+    alone = model.loaded.tokenizing.rows(prompts, cast(Part, part))
+    led = np.array([row.begins_with(head) for row, head in zip(whole, alone, strict=True)])
+    # what is in front of the response of a row is its prompt
+    starts = [
+        len(head if is_so else row) for row, head, is_so in zip(whole, alone, led, strict=True)
+    ]
+    rows = [replace(row, start=start) for row, start in zip(whole, starts, strict=True)]
+    layer, pooling = cast(int, states.layer), cast(Pooling, states.pooling)
+
+    def forward(batch: Batch) -> torch.Tensor:
+        found = model.hidden(batch, layer)
+        parts = [pooled(found, part, pooling) for part in (batch, prompts_of(batch))]
+        return torch.stack(parts, dim=1)
+
+    both = model.run(rows, forward)
+    if not led.all():
+        odd = [row for row, is_so in zip(alone, led, strict=True) if not is_so]
+        both[~led, 1] = model.run(odd, lambda b: pooled(model.hidden(b, layer), b, pooling))
+    return both[:, 0], both[:, 1]
 
 
 def place_in(position: Any, start: Any, end: Any, length: Any) -> Any:

@@ -55,6 +55,17 @@ class Tokens:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def key(self) -> tuple[bytes, bytes, int, int]:
+        """The same for rows that a model cannot tell apart."""
+        segments = b"" if self.segments is None else self.segments.tobytes()
+        return self.ids.tobytes(), segments, self.start, self.end
+
+    def begins_with(self, other: Tokens) -> bool:
+        """Whether its first tokens are the other's, of which there is one at least."""
+        same = len(other) > 0 and np.array_equal(self.ids[: len(other)], other.ids)
+        return same and self.segments is None and other.segments is None
+
     def keep(self, places: Array, start: int, end: int) -> Tokens:
         """The tokens at some places, with new bounds of the response."""
         segments = None if self.segments is None else self.segments[places]
@@ -108,8 +119,8 @@ class Renderer:
 
     def _chat(self, talk: Conversation, part: Part, bounds: bool) -> Text:
         if part != "both":
-            text = self._apply(talk.prompt, generation=part == "prompt")
-            text = text.rstrip() if part == "turn" else text
+            asked = self._apply(talk.prompt, generation=True)
+            text = self._to_turn_end(talk.prompt, asked) if part == "turn" else asked
             return Text(text, len(text), len(text))
         text = self._apply([*talk.prompt, *talk.response], generation=False)
         if not bounds:
@@ -119,6 +130,18 @@ class Renderer:
         last = talk.response[-1]["content"].strip() if talk.response else ""
         place = text.rfind(last, start)
         return Text(text, start, place + len(last) if last and place >= 0 else len(text))
+
+    def _to_turn_end(self, prompt: Sequence[Message], asked: str) -> str:
+        """A prompt up to the token that ends its last turn: what the template writes of it whether
+        or not a response is ``asked`` for. Some templates end a text that asks for none in a way
+        of their own (Phi-3: the token that ends texts)."""
+        text = self._apply(prompt, generation=False)
+        if not asked.startswith(text):
+            end = _shared(text, asked)
+            marks = self.tokenizer.get_added_vocab()
+            places = [text.find(m, max(0, end - len(m) + 1), end + len(m) - 1) for m in marks]
+            text = text[: min([end, *(place for place in places if place >= 0)])]
+        return text.rstrip()
 
     def _apply(self, messages: Sequence[Message], generation: bool) -> str:
         text = self.tokenizer.apply_chat_template(

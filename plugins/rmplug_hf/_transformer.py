@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -11,12 +13,14 @@ import torch
 
 from rmplug import DataError, RewardModel
 
-from ._batching import Batch, run_batches
+from ._batching import Batch, padded, run_batches
 from ._loading import Loaded
 from ._templates import Part, Tokens
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Pooling: TypeAlias = Literal["last", "mean", "cls"]
+TRIED = 12
+"""Tokens that are the same, and then as many that differ, in the trial of a model."""
 
 
 class Transformer(RewardModel):
@@ -36,6 +40,17 @@ class Transformer(RewardModel):
             vocabulary=here.vocabulary,
             device=here.device,
         )
+
+    @cached_property
+    def causal(self) -> bool:
+        """Whether the state of a token is the same whatever follows it, as a trial of the model on
+        tokens of its own shows; false where positions are scaled by the length of the row."""
+        config = self.loaded.config.get_text_config()
+        positions = repr(
+            [getattr(config, f"rope_{what}", None) for what in ("parameters", "scaling")]
+        )
+        scaled = any(name in positions for name in ("dynamic", "longrope"))
+        return not scaled and is_causal(self.loaded)
 
     def states(
         self,
@@ -65,6 +80,27 @@ class Transformer(RewardModel):
             )
         chosen: torch.Tensor = layers[layer]
         return chosen
+
+
+def is_causal(loaded: Loaded) -> bool:
+    """Whether what follows a token leaves its state alone, up to the rounding of the model's
+    numbers: a trial on tokens at random."""
+    ids = np.random.default_rng(0).integers(loaded.vocabulary, size=(2, 2 * TRIED))
+    ids[1, :TRIED] = ids[0, :TRIED]
+    rows = [Tokens(row, 0, 2 * TRIED) for row in ids]
+    batch = padded(rows, loaded.pad, loaded.vocabulary, loaded.device)
+    assert batch is not None
+    with torch.inference_mode():
+        states: torch.Tensor = loaded.model.base_model(**batch.arguments())[0]
+    one, other = states[:, :TRIED].float()
+    far = (one - other).norm(dim=-1) / one.norm(dim=-1)
+    return bool((far <= torch.finfo(states.dtype).eps ** 0.5).all())
+
+
+def prompts_of(batch: Batch) -> Batch:
+    """The same rows up to where their responses start."""
+    places = torch.arange(batch.ids.shape[1], device=batch.ids.device)
+    return replace(batch, mask=(places < batch.starts[:, None]).long(), lengths=batch.starts)
 
 
 def pooled(states: torch.Tensor, batch: Batch, pooling: Pooling) -> torch.Tensor:

@@ -18,6 +18,7 @@ from rmplug import (
     RewardModel,
     Trainer,
 )
+from rmplug.devices import Device
 
 from .recognised import folder_config
 
@@ -101,7 +102,7 @@ class RewardHead(ModelLoader):
     """Folder with `config.json` and the weights of the head."""
     encoder: InputPath | None = None
     """Where the folder of the encoder is now, if it has been moved."""
-    device: str | None = Field(default=None, pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
+    device: Device | None = None
     """Where the encoder runs; as when it was trained unless given."""
     batch_tokens: int | None = Field(default=None, ge=1)
     """Most tokens per forward pass; as when it was trained unless given."""

@@ -55,7 +55,7 @@ class CausalLM(HubModel):
         """The commits that names on the hub stand for."""
         found = dict(super().identity())
         if self.reference_name is not None:
-            from ._places import commit_of
+            from rmplug.hub import commit_of
 
             found["reference"] = commit_of(self.reference_name, self.reference_revision)
         return found

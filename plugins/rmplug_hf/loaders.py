@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from rmplug import InputPath, ModelLoader, RewardModel
+from rmplug.devices import Device
 
 from .recognised import folder_config, is_classifier, is_hub_name
 
@@ -62,7 +63,7 @@ class HubModel(ModelLoader):
     """Number format of the weights: `auto` is the one the checkpoint states."""
     attention: Literal["auto", "eager", "sdpa", "flash_attention_2"] = "auto"
     """Implementation of attention: `auto` is what the library takes for this model."""
-    device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
+    device: Device = "auto"
     """Where the model runs: `auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:1`."""
     batch_tokens: int = Field(default=4096, ge=1)
     """Most tokens per forward pass, padding included; a longer conversation goes alone. On a GPU
@@ -101,7 +102,7 @@ class HubModel(ModelLoader):
         """The commit that a name on the hub stands for."""
         if self.name is None:
             return {}
-        from ._places import commit_of
+        from rmplug.hub import commit_of
 
         return {"commit": commit_of(self.name, self.revision)}
 

@@ -16,9 +16,11 @@ class HiddenState(QueryStrategy):
     Works with `encoder`, `sequence-classifier`, `reward-head` and other models of transformers.
     Gives from pairs the vectors `chosen` and `rejected` (float32, as wide as the model), from
     responses `response`: states of the prompt with the response. With `part: prompt` or `both` also
-    `prompt`, the state of the prompt alone, up to where a response would begin (`prompt_end`).
+    `prompt`, the state of the prompt alone, at the end of its last turn (`prompt_end`); a causal
+    model is not run again for it, as its state of a prompt is the same before any response.
 
-    States do not depend on batch, order or padding beyond rounding (1e-5 in float32).
+    States do not depend on batch, order or padding beyond rounding (1e-5 in float32). Identical
+    conversations go through the model once.
     """
 
     kind = "hidden-state"
@@ -36,10 +38,11 @@ class HiddenState(QueryStrategy):
     response, or a number, from 0 at the beginning or from -1 at the end."""
     part: Literal["response", "prompt", "both"] = "response"
     """States of the prompt with the response, of the prompt alone, or of both."""
-    prompt_end: Literal["response", "turn"] = "response"
-    """Where the prompt alone ends: where a `response` would begin, or with the token that ends its
-    last `turn`, before what the chat template opens a response with (`<|eot_id|>` of Llama-3,
-    `<end_of_turn>` of Gemma-2, `<|im_end|>` of ChatML)."""
+    prompt_end: Literal["turn", "response"] = "turn"
+    """Where the prompt alone ends: with the token that ends its last `turn` (`<|eot_id|>` of
+    Llama-3, `<end_of_turn>` of Gemma-2, `<|im_end|>` of ChatML), which is where gates are read; or
+    where a `response` would begin, after what the chat template opens it with. The same without a
+    chat template, and where it opens a response with nothing."""
 
     @model_validator(mode="after")
     def _check(self) -> HiddenState:

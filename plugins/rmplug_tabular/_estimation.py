@@ -14,12 +14,14 @@ import pyarrow as pa
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from rmplug import Features, notice
+from rmplug.folds import deal_folds
+from rmplug.statistics import number
 
 from ._accuracy import of_binary, of_classes, of_numbers
 from ._explanations import coefficients, dependence, importance, shap_importance, shap_table
 from ._feature_matrix import Examples, Missing, as_classes, as_numbers, read_examples
 from ._fit_files import write_fit
-from ._grouped_intervals import Statistic, deal_folds, measured, number
+from ._grouped_intervals import Statistic, measured
 from ._learners import Learned, Learner, Model, Preparation, SelfExplaining, Task
 
 
@@ -88,7 +90,7 @@ def estimate(
 def cross_validate(learner: Learner, settings: Settings, examples: Examples, seed: int) -> HeldOut:
     """A model per fold, learned from the other folds, and its scores of the rows held out."""
     folds = min(settings.folds, int(examples.groups.max()) + 1)
-    fold = deal_folds(examples.groups, examples.target, folds, seed)
+    fold = deal_folds(examples.groups, folds, seed, examples.target)
     models, parts = [], []
     for held in range(folds):
         rest = fold != held

@@ -10,8 +10,8 @@ import lightgbm
 import numpy as np
 
 from rmplug import DataError, did_you_mean
+from rmplug.folds import deal_folds
 
-from ._grouped_intervals import deal_folds
 from ._learners import Learned, Learner, SelfExplaining, Task
 
 MODEL_FILE = "model.txt"
@@ -50,7 +50,7 @@ class LightGBMLearner(Learner):
     def learn(self, task: Task) -> Learned:
         if self.early_stopping is None:
             return self._train(task, self.rounds)
-        fold = deal_folds(task.groups, task.target, EARLY_STOPPING_FOLDS, task.seed)
+        fold = deal_folds(task.groups, EARLY_STOPPING_FOLDS, task.seed, task.target)
         return self._train(task, self.rounds, fold == 0)
 
     def learn_all(self, task: Task, held_out: list[Learned]) -> Learned:

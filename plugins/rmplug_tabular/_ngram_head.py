@@ -17,10 +17,12 @@ from scipy.sparse import csr_array
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from rmplug import DataError, Pairs, RewardModel, notice, text_of
+from rmplug.folds import deal_folds
+from rmplug.statistics import number
 
 from ._accuracy import weighted_mean
 from ._bradley_terry import Comparisons, fit_weights, losses
-from ._grouped_intervals import deal_folds, measured, number
+from ._grouped_intervals import measured
 from ._ngram_counts import Recipe, count_ngrams
 
 HEAD_FILE, WEIGHTS_FILE = "head.json", "weights.parquet"
@@ -68,7 +70,7 @@ def train(
     notice("chosen and rejected have the same n-grams", _ids(table, identical), "kept")
     columns = np.unique(differences.indices)
     pairs = Comparisons.of(differences[:, columns], *_weights_and_margins(table))
-    fold = deal_folds(groups, np.zeros(len(groups)), min(folds, int(groups.max()) + 1), seed)
+    fold = deal_folds(groups, min(folds, int(groups.max()) + 1), seed)
     # One thread: sums of floats depend on how they are shared out between threads.
     with threadpool_limits(1):
         search = search_strength(pairs, tuple(sorted(set(grid), reverse=True)), fold)

@@ -77,7 +77,7 @@ class Built:
         )
         self.folder = folder / "model"
         self.folder.mkdir()
-        self.step = Assemble(prompt_end=prompt_end)  # type: ignore[arg-type]
+        self.step = Assemble()
         self.checkpoint = self.assemble(self.folder, self.pairs, self.states)
 
     def assemble(self, folder: Path, data: Pairs | None, states: Features | None) -> Checkpoint:

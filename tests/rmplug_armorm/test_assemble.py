@@ -11,11 +11,11 @@ from assembled_cases import NAMES, Built, Unopened, llama, talk_pairs
 from planted_gates import heads_fit, value
 
 import rmplug
-from rmplug import DataError, Features
+from rmplug import Checkpoint, DataError, Features
 from rmplug.tables import one_batch
 from rmplug.testing import LengthModel, check_step
 from rmplug.tiny import tiny_model
-from rmplug_armorm import Assemble
+from rmplug_armorm import Assemble, Gate
 from rmplug_armorm._assembled import side_of
 from rmplug_armorm._gate import read_gate
 from rmplug_hf import Encoder, HiddenState, RewardHead
@@ -128,6 +128,58 @@ def test_parts_that_do_not_belong_together_are_refused(built, tmp_path):
         step.train(built.encoder, narrow, **data)
     with pytest.raises(DataError, match="LengthModel is no encoder that can be loaded again; load"):
         step.train(LengthModel(), built.heads, **data)
+
+
+@pytest.mark.parametrize("end", ["turn", "response"])
+@pytest.mark.parametrize("gate", ["linear", "trees", "constant"])
+def test_where_prompts_end_is_what_the_gate_was_trained_on(tmp_path, end, gate):
+    built = Built(tmp_path, llama(tmp_path / "encoder"), end, gate=gate, trees=3)
+    assert json.loads((built.folder / "config.json").read_text())["prompt_end"] == end
+    model = built.checkpoint.open()
+    np.testing.assert_allclose(model.prompts(rows_of(built)), matrix(built, "prompt"), atol=1e-5)
+
+
+def test_a_gate_of_other_states_of_prompts_is_refused(built, tmp_path):
+    turned = built.states.table.to_pydict() | {"prompt": built.states["chosen"].to_pylist()}
+    states = {name: np.array(turned[name]) for name in ("prompt", "chosen", "rejected")}
+    (tmp_path / "gate").mkdir()
+    gate = Gate(steps=5, hidden=4, batch=8, check_every=5).train(
+        built.heads, Features({"id": turned["id"], **states}, "states"), built.pairs, built.debias,
+        seed=0, directory=tmp_path / "gate",
+    )  # fmt: skip
+    with pytest.raises(DataError, match="was trained on other states of prompts than this encoder"):
+        Assemble().train(
+            built.encoder, built.heads, gate, built.debias, seed=0, directory=tmp_path
+        )  # fmt: skip
+
+
+def test_a_gate_that_keeps_no_prompts_is_refused(built, tmp_path):
+    shutil.copytree(built.gate.directory, tmp_path / "gate")
+    said = json.loads((tmp_path / "gate/gate.json").read_text())
+    del said["about"]["prompts"]
+    (tmp_path / "gate/gate.json").write_text(json.dumps(said))
+    gate = Checkpoint(tmp_path / "gate", Gate, name="old")
+    with pytest.raises(DataError, match="the gate old does not say which states of prompts it rea"):
+        Assemble().train(built.encoder, built.heads, gate, built.debias, seed=0, directory=tmp_path)
+
+
+def test_prompts_of_the_gate_stay_with_the_gate(built):
+    said = json.loads((built.gate.directory / "gate.json").read_text())["about"]["prompts"]
+    assert said[0]["prompt"][0]["content"] == "Say egg 0"
+    assert "Say egg 0" not in (built.folder / "gate.json").read_text()
+
+
+def test_the_prompt_is_read_in_the_pass_over_the_response(built):
+    model = built.checkpoint.open()
+    rows = rows_of(built)
+    assert model.encoder.causal
+    seen = []
+    model.encoder.loaded.model.register_forward_pre_hook(
+        lambda _module, _args, given: seen.append(int(given["attention_mask"].sum())),
+        with_kwargs=True,
+    )
+    model.explain(rows)
+    assert sum(seen) == sum(map(len, model.encoder.loaded.tokenizing.rows(rows)))
 
 
 def test_states_from_another_place_of_the_prompt_are_refused(built, tmp_path):

@@ -12,6 +12,7 @@ from rmplug.tables import one_batch
 from rmplug.testing import LengthModel, check_step, run_step, small_pairs
 from rmplug_armorm import Assemble, Attributes, Contributions
 from rmplug_armorm._assembled import side_of
+from rmplug_text import PerResponse, Reward, ToResponses
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +62,10 @@ def test_responses_are_explained_alike(built, explained):
     rows = side_of(one_batch(built.pairs.table), "rejected")
     found = Contributions().query(built.checkpoint.open(), Responses(pa.table(rows)))
     assert found.values == [
-        f"{part}.{name}" for part in ("weight", "attribute", "contribution") for name in NAMES
+        "reward",
+        *(f"{part}.{name}" for part in ("weight", "attribute", "contribution") for name in NAMES),
     ]
+    np.testing.assert_allclose(found["reward"], explained["rejected"], atol=1e-6)
     np.testing.assert_allclose(
         summed(found, "contribution"), summed(explained, "rejected.contribution"), atol=1e-6
     )
@@ -74,20 +77,61 @@ def test_trees_explain_scores_without_weights(tmp_path):
     found = Contributions().query(model, built.pairs)
     scores = model.score(side_of(one_batch(built.pairs.table), "chosen"))[:, 0]
     np.testing.assert_allclose(summed(found, "chosen.contribution"), scores, atol=1e-6)
+    margins = model.compare(one_batch(built.pairs.table))
+    np.testing.assert_allclose(found["margin"], margins, atol=1e-6)
+    assert np.abs(margins - (np.asarray(found["chosen"]) - found["rejected"])).max() > 1e-3
     assert np.isnan(np.asarray(found["weight.helpful"])).all()
 
 
-def test_each_distinct_text_is_encoded_once(built):
-    model = built.checkpoint.open()
-    asked = []
+def test_scores_have_the_names_and_values_of_reward(built, explained):
+    asked = Reward().query(built.checkpoint.open(), built.pairs).table
+    for name in ("chosen", "rejected", "margin"):
+        np.testing.assert_allclose(explained[name], asked[name], atol=1e-6)
+
+
+def test_states_that_were_asked_for_before_explain_the_same(built, explained):
+    found = Contributions().query(built.checkpoint.open(), built.pairs, built.states)
+    assert found.columns == explained.columns
+    for name in explained.values:
+        np.testing.assert_allclose(found.table[name], explained[name], atol=1e-5)
+
+
+def test_given_states_of_responses_explain_them_and_only_a_few_are_asked_anew(built, explained):
+    model, asked = built.checkpoint.open(), []
     inner = model.encoder.vectors
     model.encoder.vectors = lambda rows, part="both": (
-        asked.append((part, rows.num_rows)) or inner(rows, part)
+        asked.append(rows.num_rows) or inner(rows, part)
+    )
+    responses, states = ToResponses().sample(built.pairs), PerResponse().compute(built.states)
+    found = Contributions().query(model, responses, Features(states.table, "states"))
+    assert sum(asked) <= 8 < len(responses)
+    rewards = np.asarray(found.table["reward"]).reshape(-1, 2)
+    np.testing.assert_allclose(rewards[:, 0], explained["chosen"], atol=1e-5)
+    np.testing.assert_allclose(rewards[:, 1], explained["rejected"], atol=1e-5)
+
+
+def test_states_of_other_rows_or_of_one_side_are_refused(built):
+    model, states = built.checkpoint.open(), built.states.table
+    turned = states.rename_columns([
+        {"chosen": "rejected", "rejected": "chosen"}.get(name, name) for name in states.column_names
+    ])  # fmt: skip
+    with pytest.raises(DataError, match="states turned are not those of this encoder and data"):
+        Contributions().query(model, built.pairs, Features(turned, "turned")).table  # noqa: B018
+    alone = Features(states.drop_columns(["prompt"]), "alone")
+    with pytest.raises(DataError, match=r"alone has no states in a column prompt; .*part: both"):
+        Contributions().query(model, built.pairs, alone).table  # noqa: B018
+
+
+def test_each_distinct_text_is_encoded_once(built):
+    model, seen = built.checkpoint.open(), []
+    assert model.encoder.causal
+    model.encoder.loaded.model.register_forward_pre_hook(
+        lambda _module, _args, given: seen.append(len(given["input_ids"])), with_kwargs=True
     )
     table = pa.concat_tables([built.pairs.table, built.pairs.table])
     ids = pa.array([f"r{n}" for n in range(80)])
     Contributions().query(model, Pairs(table.set_column(0, "id", ids))).table  # noqa: B018
-    assert asked[-2:] == [("both", 80), ("turn", 20)]
+    assert sum(seen) == 80
 
 
 def test_a_model_without_attributes_is_refused():
@@ -98,6 +142,8 @@ def test_a_model_without_attributes_is_refused():
 def test_it_conforms(built):
     model = Unopened(Opened(built.folder))
     check_step(Contributions, {}, {"model": model}, tolerance=1e-4)
+    given = {"model": model, "data": built.pairs, "states": built.states}
+    check_step(Contributions, {}, given, tolerance=1e-4)
 
 
 class Opened:

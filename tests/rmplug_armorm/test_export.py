@@ -16,6 +16,7 @@ from rmplug.tables import one_batch
 from rmplug.testing import LengthModel, check_step
 from rmplug_armorm import Assemble, ExportTransformers
 from rmplug_armorm._assembled import side_of
+from rmplug_armorm._export import response_start
 from rmplug_armorm._modeling_interpretable_reward import last_places
 from rmplug_hf import Encoder
 
@@ -92,7 +93,7 @@ def test_what_the_file_cannot_do_is_refused(built, tmp_path):
         ExportTransformers().report(LengthModel(), directory=tmp_path)
     step = Encoder(path=llama(built.folder.parent / "encoder").path, pooling="mean", device="cpu")
     model = Assemble().train(
-        step.load(), built.heads, built.gate, built.debias, seed=0, directory=tmp_path
+        step.load(), built.heads, None, built.debias, seed=0, directory=tmp_path
     ).open()  # fmt: skip
     with pytest.raises(DataError, match=r"this one has template: pair, pooling: mean"):
         ExportTransformers().report(model, directory=tmp_path)
@@ -108,6 +109,26 @@ def test_the_last_place_of_a_pattern_is_found():
                 last_places(ids, pattern)
         else:
             assert last_places(ids, pattern).tolist() == [case["position"]]
+
+
+def test_what_ends_a_prompt_is_found_in_the_tokens_of_the_template(tmp_path):
+    """What opens a response begins with the token that ends a turn; without anything to open one
+    the end of the turn is looked for itself."""
+    tokenizing = llama(tmp_path).load().loaded.tokenizing
+    tokenizer = tokenizing.tokenizer
+    opening = "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"
+    for part in ("turn", "prompt"):
+        pattern, offset = response_start(tokenizing, part)
+        assert tokenizer.decode(pattern) == opening
+        assert offset == (0 if part == "turn" else len(pattern) - 1)
+    tokenizer.chat_template = (
+        "{% for m in messages %}{{ '[INST] ' + m.content + ' [/INST]' }}{% endfor %}"
+    )
+    pattern, offset = response_start(tokenizing, "turn")
+    assert tokenizer.decode(pattern).strip() == "[/INST]" and offset == len(pattern) - 1
+    tokenizer.chat_template = "{% for m in messages %}{{ m.content }}{% endfor %}"
+    with pytest.raises(DataError, match="the chat template ends a prompt with nothing of its own"):
+        response_start(tokenizing, "turn")
 
 
 class Opened:

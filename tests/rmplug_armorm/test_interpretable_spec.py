@@ -46,7 +46,7 @@ def finished(tmp_path_factory):
         "states": {
             "kind": "hidden-state",
             "inputs": {"model": "encoder", "data": "pairs"},
-            "params": {"part": "both", "prompt_end": "turn"},
+            "params": {"part": "both"},
         },
         "heads": {
             "kind": "multi-objective-ridge",
@@ -75,7 +75,6 @@ def finished(tmp_path_factory):
             "inputs": {
                 "encoder": "encoder", "heads": "heads", "gate": "gate", "debias": "debias",
             },
-            "params": {"prompt_end": "turn"},
         },
         "reward": {"kind": "reward", "inputs": {"model": "model", "data": "pairs"}},
         "why": {"kind": "contributions", "inputs": {"model": "model", "data": "pairs"}},

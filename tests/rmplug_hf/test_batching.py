@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rmplug import DataError
-from rmplug_hf._batching import absent_id, padded, plan, run_batches
+from rmplug_hf._batching import absent_id, distinct, padded, plan, run_batches
 from rmplug_hf._templates import Tokens
 
 CPU = torch.device("cpu")
@@ -50,6 +50,32 @@ def test_results_come_back_in_the_order_of_the_rows(lengths, budget):
     assert found.tolist() == [sum(range(length)) for length in lengths]
 
 
+def test_identical_rows_go_through_the_model_once_and_all_get_the_result():
+    seen = []
+
+    def forward(batch):
+        seen.extend(batch.lengths.tolist())
+        return torch.stack([batch.lengths, batch.starts, batch.ends], dim=1).float()
+
+    ids, zeros, segments = np.arange(3), np.array([0, 0, 0]), np.array([0, 0, 1])
+    given_rows = [
+        Tokens(ids, 0, 3), Tokens(ids, 1, 3), Tokens(ids.copy(), 0, 3), Tokens(ids, 0, 2),
+        Tokens(ids, 0, 3, segments), Tokens(ids + 1, 0, 3), Tokens(ids, 1, 3),
+        Tokens(ids, 0, 3, segments), Tokens(ids, 0, 3, zeros),
+    ]  # fmt: skip
+    found = run(given_rows, forward)
+    assert len(seen) == 6
+    assert found.tolist() == [[3, row.start, row.end] for row in given_rows]
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=40))
+def test_distinct_rows_are_those_that_were_given(numbers):
+    given_rows = [Tokens(np.array([number]), 0, 1) for number in numbers]
+    kept, at = distinct(given_rows)
+    assert [int(kept[place].ids[0]) for place in at] == numbers
+    assert len(kept) == len(set(numbers))
+
+
 def test_padding_is_on_the_right_and_masked():
     batch = padded(rows(2, 4, first=5), 0, 100, CPU)
     assert batch.ids.tolist() == [[5, 6, 0, 0], [5, 6, 7, 8]]
@@ -77,7 +103,9 @@ def test_a_batch_that_uses_every_token_and_cannot_be_padded_is_split():
         sizes.append(len(batch.ids))
         return batch.lengths.float()
 
-    assert run(rows(2, 4, 4), forward, pad=None, vocabulary=4).tolist() == [2, 4, 4]
+    other = Tokens(np.array([3, 2, 1, 0]), 0, 4)
+    given_rows = [*rows(2, 4), other]
+    assert run(given_rows, forward, pad=None, vocabulary=4).tolist() == [2, 4, 4]
     assert sizes == [2, 1]
 
 

@@ -56,10 +56,11 @@ def test_states_are_those_of_one_conversation_at_a_time(tiny, talks, architectur
 
 
 @pytest.mark.parametrize("architecture", ["llama", "qwen2"])
-def test_the_prompt_alone_ends_where_a_response_would_begin(tiny, talks, architecture):
+def test_the_prompt_alone_can_end_where_a_response_would_begin(tiny, talks, architecture):
     folder = tiny(architecture)
     model = SequenceClassifier(path=folder).load()
-    table = HiddenState(part="prompt").query(model, talks).table
+    query = HiddenState(part="prompt", prompt_end="response")
+    table = query.query(model, talks).table
     expected = [layers[-1][-1] for layers in direct_layers(folder, talks, "prompt")]
     np.testing.assert_allclose(matrix(table["prompt"]), expected, rtol=0, atol=1e-5)
 

@@ -328,7 +328,8 @@ def test_a_name_on_the_hub_is_loaded_by_its_commit_and_offline_from_the_cache(tm
     )
     assert fourth == (
         "the hub data set org/prefs (v2) is not in the local cache and cannot be fetched "
-        f"(OfflineModeIsEnabled); the cache has the commits {COMMIT}: write one as revision"
+        "(HF_HUB_OFFLINE is set); check the name, go online, or give a path; "
+        f"the cache has the commits {COMMIT}: write one as revision"
     )
 
 
@@ -336,5 +337,5 @@ def test_a_name_that_is_not_in_the_cache_is_one_sentence_offline(tmp_path):
     [line] = asked_elsewhere(ASK.format(cases=[{}]), tmp_path, HF_HUB_OFFLINE="1")
     assert line == (
         "the hub data set org/prefs (main) is not in the local cache and cannot be fetched "
-        "(OfflineModeIsEnabled); check the name, go online, or give a path"
+        "(HF_HUB_OFFLINE is set); check the name, go online, or give a path"
     )

@@ -6,7 +6,7 @@ from scipy.stats import spearmanr
 from sklearn.metrics import log_loss, r2_score, roc_auc_score
 
 from rmplug_tabular._accuracy import auc, of_classes, r2, spearman, weighted_mean
-from rmplug_tabular._grouped_intervals import deal_folds, measured
+from rmplug_tabular._grouped_intervals import measured
 
 RNG = np.random.default_rng(0)
 TARGET = RNG.integers(0, 6, 80).astype(float)
@@ -41,16 +41,6 @@ def test_an_interval_is_wider_when_rows_come_in_groups():
     widths = [number["high"] - number["low"] for number in (alone, grouped)]
     assert widths[1] / widths[0] == pytest.approx(8**0.5, rel=0.2)
     assert widths[1] == pytest.approx(2 * 1.96 * hits.std() / 50**0.5, rel=0.15)
-
-
-def test_folds_keep_groups_whole_and_spread_sizes_and_labels():
-    groups = np.repeat(np.arange(40), np.tile([1, 3], 20))
-    labels = np.repeat(np.tile([0, 1], 20), np.tile([1, 3], 20))
-    fold = deal_folds(groups, labels, 5, seed=3)
-    assert all(len(set(fold[groups == group])) == 1 for group in range(40))
-    assert np.bincount(fold).tolist() == [16] * 5
-    assert np.bincount(fold, weights=labels).tolist() == [12] * 5
-    assert not np.array_equal(fold, deal_folds(groups, labels, 5, seed=4))
 
 
 def test_a_value_that_cannot_be_computed_is_null():
