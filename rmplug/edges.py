@@ -11,7 +11,7 @@ from typing import Any
 from .artifacts import Value
 from .draft import Draft, input_place
 from .errors import SpecError, did_you_mean, some
-from .families import Composite
+from .families import Composite, Known
 from .graph import Gives, Ref
 from .place import Place, shown
 from .signatures import Input, signature_of
@@ -53,6 +53,22 @@ def connect(draft: Draft, names: Names) -> Edges:
         if not entry.optional and name not in draft.inputs:
             draft.place.at("inputs", name).wrong(f"missing; it takes {entry}", key=True)
     return edges
+
+
+def known(draft: Draft, names: Names) -> dict[str, list[Known]]:
+    """What is known of all that the inputs of a step name."""
+    found = {
+        name: [(ref, _look_up(draft, ref, names)) for ref in refs]
+        for name, refs in draft.inputs.items()
+    }
+    return {
+        name: [
+            Known(ref.step, gives.types[0], gives.columns)
+            for ref, gives in pairs
+            if isinstance(gives, Gives)
+        ]
+        for name, pairs in found.items()
+    }
 
 
 def resolve(draft: Draft, name: str, ref: Ref, names: Names) -> Gives | None:

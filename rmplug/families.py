@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from .artifacts import Artifact, Opens
+from .errors import did_you_mean, some
 from .notices import Notice
 from .oddities import OddRows
 
@@ -44,6 +45,24 @@ InputPaths = Annotated[tuple[Path, ...], BeforeValidator(_as_tuple), Reads(), Fi
 """Files that the step reads: a path, a list of them, or a pattern such as ``data/*.jsonl``."""
 
 
+@dataclass(frozen=True)
+class Known:
+    """What is known, before anything runs, of one thing that a step takes."""
+
+    step: str
+    """The id of the step that gives it."""
+    kind: type[Artifact]
+    columns: tuple[str, ...] | None = None
+    """Its columns; None where only running tells."""
+
+    def lacks(self, column: str) -> str | None:
+        """What to say of a column that it is known not to have; None where it may have it."""
+        if self.columns is None or column in self.columns:
+            return None
+        hint = did_you_mean(column, self.columns)
+        return f"{self.step} gives no column {column!r}{hint} (it gives {some(self.columns, 8)})"
+
+
 class Step(BaseModel):
     """What every step is."""
 
@@ -65,6 +84,11 @@ class Step(BaseModel):
     def columns(self, inputs: Mapping[str, type[Artifact]]) -> Sequence[str] | None:
         """The columns this step gives for inputs of these types, if known before running."""
         return None
+
+    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
+        """What is wrong with the parameters for inputs like these, as far as it is known before
+        running: the parameter, and a sentence, which is told where the parameter is written."""
+        return ()
 
     def identity(self) -> Mapping[str, Any]:
         """What else determines the result and is known before running, such as a hub revision."""

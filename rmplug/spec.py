@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .draft import Draft, input_place, read_draft, read_mapping, read_provider
-from .edges import Edges, Names, connect, needs
+from .edges import Edges, Names, connect, known, needs
 from .errors import Problem, SpecError
 from .families import Composite, Engine, Observer, Step, family_of
 from .graph import Gives, Graph, Node, order
@@ -145,6 +145,8 @@ class Check:
         step = _configured(draft, place, params, edges)
         if len(self.problems) > before or not edges.complete:
             return None
+        for param, mistake in step.mistakes(known(draft, names)) if step else ():
+            place.at(param).wrong(mistake)
         inputs = {name: refs for name, refs in draft.inputs.items() if name not in edges.bound}
         return Node(
             draft.id,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from rmplug import Estimator, Features, Fit, Predictor, Responses
+from rmplug import Estimator, Features, Fit, Known, Predictor, Responses
 
 Positive = Annotated[float, Field(gt=0)]
 
@@ -130,6 +130,14 @@ class Debias(Estimator):
     """``original``: the published rule. Against one attribute only, the penalty is the first of 24
     from 0 to 0.95 with a correlation of at most ``tolerance``, 1 if there is none; correlations
     that are negative stay."""
+
+    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
+        for name in self.against:
+            step, _, column = name.partition(".")
+            for one in inputs.get("measures", ()):
+                lacking = one.lacks(column) if one.step == step else None
+                if lacking:
+                    yield "against", lacking
 
     def fit(
         self,

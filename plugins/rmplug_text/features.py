@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from rmplug import Artifact, FeatureComputer, Features, Pairs, Responses
+from rmplug import Artifact, FeatureComputer, Features, Known, Pairs, Responses
 
 LexicalMeasure = Literal[
     "characters",
@@ -204,6 +204,10 @@ class Bins(FeatureComputer):
         if self.edges and list(self.edges) != sorted(set(self.edges)):
             raise ValueError("edges must ascend, each above the one before")
         return self
+
+    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
+        for one in inputs.get("features", ()):
+            yield from (("only", told) for name in self.only or () if (told := one.lacks(name)))
 
     def compute(self, features: Features) -> Features:
         from ._bins import Cut, quantile_edges

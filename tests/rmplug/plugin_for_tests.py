@@ -20,6 +20,7 @@ from rmplug import (
     Fit,
     InputPath,
     InputPaths,
+    Known,
     Metrics,
     ModelLoader,
     Observer,
@@ -219,6 +220,14 @@ class Mean(Evaluator):
     """Means of columns."""
 
     kind = "mean"
+
+    of: str | None = None
+    """The column, as step.column; all of them unless given."""
+
+    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterator[tuple[str, str]]:
+        step, _, column = (self.of or "").partition(".")
+        lacking = [one.lacks(column) for one in inputs["features"] if one.step == step]
+        yield from (("of", told) for told in lacking if told)
 
     def evaluate(self, features: Sequence[Features], data: Pairs | None = None) -> Metrics:
         row = {"metric": "rows", "subset": "all", "low": None, "high": None, "n": 1}

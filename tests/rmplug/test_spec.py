@@ -226,6 +226,8 @@ steps:
         "{kind: line, inputs: {features: [words, asked.x, fit.rows], target: pairs.margin}}",
         "{kind: mean, inputs: [words]}",
         "{kind: mean, inputs: {features: words, data: mixed}}",
+        "{kind: mean, inputs: [words, asked], params: {of: words.first}}",
+        "{kind: mean, inputs: [words, asked], params: {of: asked.anything}}",
         "{kind: page, inputs: [pairs, model, words, asked.x, trained, fit, picked, either]}",
         "{kind: page, inputs: picked.gain}",
     ],
@@ -257,6 +259,11 @@ def test_an_edge_that_fits_is_taken(last: str):
         (
             "{kind: mean, inputs: [words.magrin]}",
             "11:31: steps.last.inputs.0: words.magrin: no column 'magrin'; did you mean 'margin'? "
+            "(it gives first, last, margin)",
+        ),
+        (
+            "{kind: mean, inputs: [words], params: {of: words.frist}}",
+            "11:52: steps.last.params.of: words gives no column 'frist'; did you mean 'first'? "
             "(it gives first, last, margin)",
         ),
         (

@@ -11,7 +11,7 @@ import pytest
 from attribute_cases import features, reference_case, values
 from scipy.stats import spearmanr
 
-from rmplug import DataError, Features, Fit, join
+from rmplug import DataError, Features, Fit, Known, join
 from rmplug.notices import collect_notices
 from rmplug.testing import check_step
 from rmplug_armorm import Debias
@@ -177,3 +177,11 @@ def test_what_does_not_go_is_said(tmp_path: Path) -> None:
 
 def test_the_kind_keeps_all_promises_of_a_step() -> None:
     check_step(Debias, {"against": ["verbosity"]}, {"rewards": wordy(60)})
+
+
+def test_a_measure_that_is_known_not_to_be_there_is_told_before_running() -> None:
+    step = Debias(against=("words.response.charcters", "style"))
+    known = {"measures": [Known("words", Features, ("response.characters",))]}
+    [(param, told)] = step.mistakes(known)
+    assert param == "against"
+    assert told.startswith("words gives no column 'response.charcters'; did you mean 'response.ch")

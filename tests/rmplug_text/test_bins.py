@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from rmplug import DataError, Features
+from rmplug import DataError, Features, Known
 from rmplug_text.features import Bins
 
 
@@ -39,6 +39,14 @@ def test_one_value_only_is_one_bin():
 
 def test_only_the_named_columns_are_cut():
     assert Bins(only=("x",), count=2).compute(features(1, 2)).values == ["x"]
+
+
+def test_a_column_that_is_known_not_to_be_there_is_told_before_running():
+    known = {"features": [Known("words", Features, ("first", "last")), Known("other", Features)]}
+    told = list(Bins(only=("first", "lst"), count=2).mistakes(known))
+    assert told == [
+        ("only", "words gives no column 'lst'; did you mean 'last'? (it gives first, last)")
+    ]
 
 
 def test_vectors_cannot_be_cut():
