@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from rmplug import Checkpoint, DataError, Pairs
 from rmplug.messages import message_type
+from rmplug.notices import collect_notices
 
 from ._assembled import PARTS, Encodes
 from ._gate import read_about
@@ -52,7 +53,8 @@ def _distance(encoder: Encodes, kept: Sequence[Mapping[str, Any]], part: str) ->
     talks = pa.array([entry["prompt"] for entry in kept], message_type())
     ids = pa.array([f"prompt {place}" for place in range(len(kept))])
     rows = pa.RecordBatch.from_arrays([ids, talks], names=["id", "prompt"])
-    found = np.asarray(encoder.vectors(rows, part), np.float64)
+    with collect_notices():  # told already, by the step that asked for the states
+        found = np.asarray(encoder.vectors(rows, part), np.float64)
     states = np.array([entry["state"] for entry in kept])
     apart = found[:, _dimensions(found.shape[1])] - states
     return float((np.linalg.norm(apart, axis=1) / np.linalg.norm(states, axis=1)).max())

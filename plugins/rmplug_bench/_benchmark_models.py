@@ -1,4 +1,4 @@
-"""What a benchmark measures: one score per row of each reward, and of each content-blind ruler."""
+"""What a benchmark measures: one score per row of each reward, and of each simple rule."""
 
 from __future__ import annotations
 

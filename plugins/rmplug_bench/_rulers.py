@@ -1,4 +1,4 @@
-"""Rulers: scores of responses by rules that never read what they say."""
+"""Rulers: scores of responses by simple rules."""
 
 from __future__ import annotations
 

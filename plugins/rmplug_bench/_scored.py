@@ -1,4 +1,4 @@
-"""What is measured: margins of each reward, lengths, and preferences of content-blind rules."""
+"""What is measured: margins of each reward, lengths, and preferences of simple rules."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ class Benchmark(Evaluator):
     """A benchmark of your own: a page of YAML with ``name``, ``rule``, ``sections``, ``overall``,
     ``by``, ``published``, ``also`` and ``styles``; all but the first two may be left out."""
     rulers: tuple[Ruler, ...] = RULERS
-    """Rules that never read what responses say, scored beside the rewards."""
+    """Simple rules (length, markup, first letter, pairs of words), scored beside the rewards."""
     ruler_accuracy: float = Field(default=0.7, gt=0.5, lt=1)
     """A ruler's accuracy on pairs from which a subset is flagged. Where chance is not one half, the
     accuracy with the same odds against chance: 0.44 of four, 0.21 of ten."""

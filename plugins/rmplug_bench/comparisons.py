@@ -44,8 +44,8 @@ class Compare(Evaluator):
     resamples: int = Field(default=10_000, ge=100)
     """Bootstrap resamples of prompt groups behind each interval."""
     rulers: tuple[Ruler, ...] = Field(default=RULERS, min_length=1)
-    """Rules that never read the content, beside the models; those that have nothing to go by in the
-    data (a position that was not recorded) are left out."""
+    """Simple rules, beside the models; those that have nothing to go by in the data (a position
+    that was not recorded) are left out."""
 
     def columns(self, inputs: Mapping[str, type[Artifact]]) -> Sequence[str]:
         measured = ("metric", "subset", "value", "low", "high", "n", "model", "kind")
@@ -97,7 +97,7 @@ class BestOfN(Evaluator):
     resamples: int = Field(default=10_000, ge=100)
     """Bootstrap resamples of prompt groups behind each interval."""
     rulers: tuple[Ruler, ...] = ("longer", "shorter", "most-markdown", "random")
-    """Rules that never read the content, beside the models."""
+    """Simple rules, beside the models."""
 
     def columns(self, inputs: Mapping[str, type[Artifact]]) -> Sequence[str]:
         measured = ("metric", "subset", "value", "low", "high", "n", "model", "kind")
@@ -117,7 +117,7 @@ class BestOfN(Evaluator):
 
 
 class Agreement(Evaluator):
-    """How far models decide alike: with each other, with rules that never read, and with the label.
+    """How far models decide alike: with each other, with simple rules, and with the label.
 
     Takes pairs with margins, or responses with scores. What a model lacks a score for is left out
     for all and named. Gives ``metric, subset, value, low, high, n, row, column``: each number about
@@ -144,7 +144,7 @@ class Agreement(Evaluator):
     rank_resamples: int = Field(default=1_000, ge=100)
     """Resamples behind the intervals of rank correlations, which cost more each."""
     rulers: tuple[Ruler, ...] = ("longer", "most-markdown", "n-gram")
-    """Rules that never read the content, beside the models."""
+    """Simple rules, beside the models."""
     repeats: tuple[str, ...] = ()
     """Ratings of responses that repeat each other on one scale: names of rewards, or of columns
     ``ratings.<name>`` (missing allowed). Their reliability is Krippendorff's alpha for numbers

@@ -12,7 +12,7 @@ from .rulers import Ruler
 
 
 class Pairwise(Evaluator):
-    """How often each reward prefers the chosen response, beside rules that never read the content.
+    """How often each reward prefers the chosen response, beside simple rules.
 
     Takes pairs and one or more rewards on them (columns ``margin``, and ``chosen`` and ``rejected``
     where known; a reward with several outputs gives one model per output, ``<step>.<output>``).
@@ -66,11 +66,11 @@ class Pairwise(Evaluator):
         "first-character",
         "n-gram",
     )
-    """Rules that never read the content: choose the longer or the shorter response (characters),
-    the one with the most or least markdown marks, the one published first or last (column
-    ``place``), the one whose first character is more often right in other groups, the one whose
-    words and pairs of words are (log-odds), or either at random (its expectation, 0.5). The two
-    that learn never see the group they are measured on."""
+    """Simple rules: choose the longer or the shorter response (characters), the one with the most
+    or least markdown marks, the one published first or last (column ``place``), the one whose first
+    character is more often right in other groups, the one whose words and pairs of words are
+    (log-odds), or either at random (its expectation, 0.5). The two that learn never see the group
+    they are measured on."""
 
     def columns(self, inputs: Mapping[str, type[Artifact]]) -> Sequence[str]:
         return ("metric", "subset", "value", "low", "high", "n", "model", "kind", "at", "axis")

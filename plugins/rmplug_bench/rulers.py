@@ -1,4 +1,4 @@
-"""The names of the rulers: rules that never read what a response says."""
+"""The names of the rulers: simple rules."""
 
 from __future__ import annotations
 

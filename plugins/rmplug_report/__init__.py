@@ -18,15 +18,17 @@ class Html(Reporter):
 
     Takes anything; a section appears when its input is there. Pairs give the data facts and the
     browsable table; rewards (features with ``margin``, and ``chosen`` and ``rejected`` where known)
-    the distributions and reward against length; the metrics of ``pairwise`` accuracy beside the
-    content-blind baselines and calibration; fits what explains the margin; checkpoints how
-    training went. Up to eight rewards are shown side by side.
+    the distributions and reward against length; the metrics of ``pairwise`` accuracy beside simple
+    rules, and calibration; fits what explains the margin; checkpoints how training went. Up to
+    eight rewards are shown side by side.
 
     Metrics with further columns are drawn by them, whatever step they come from: ``level``
     (subsets, sections and the whole of a benchmark, with its rulers), ``other`` (paired differences
     with p-values), the metric ``rank``, ``at`` and ``axis`` (curves with bands), ``row`` and
     ``column`` (heat maps), ``sentence`` (printed as it is); numbers called ``<name>-before`` and
-    ``<name>-after`` as changes, and numbers that a fit tells of several subsets part by part.
+    ``<name>-after`` as changes, numbers that a fit tells of several subsets part by part, and
+    ``<name>-of-mean``, ``-of-length``, ``-of-majority`` as marks beside ``<name>``. Metrics are
+    called by plain words where they are known, and by their own name where they are not.
     Features with ``chosen.contribution.<attribute>``, ``rejected.contribution.<attribute>`` and
     ``weight.<attribute>`` show each pair's contributions, and the mean weights by subset.
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ._inputs import Inputs, Row
-from ._told import by, distinct, is_comparison, is_level, is_share, sentences, valued
+from ._metric_names import in_percent
+from ._told import by, distinct, is_comparison, is_level, sentences, valued
 from ._wording import amount, count, name, number, span, strong
 
 WHOLE = ("", "all")
@@ -37,7 +38,7 @@ def benchmark_headline(inputs: Inputs) -> str:
     for rows in overall(inputs).values():
         models, rules = _apart(rows)
         if models:
-            best, share = models[0], is_share(str(models[0]["metric"]))
+            best, share = models[0], in_percent(str(models[0]["metric"]), models)
             who = "The reward" if len(models) == 1 else f"Of {len(models)} rewards "
             who += "" if len(models) == 1 else name(best["model"], 40)
             most = " scores" if len(models) == 1 else " scores highest,"
@@ -50,7 +51,7 @@ def _ruler(rules: Sequence[Row], share: bool) -> str:
     if not rules:
         return ""
     best = strong(amount(rules[0]["value"], share))
-    return f"; the strongest ruler, {name(rules[0]['model'], 30)}, {best}"
+    return f"; the strongest simple rule, {name(rules[0]['model'], 30)}, {best}"
 
 
 def _apart(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
@@ -75,7 +76,7 @@ def benchmark_findings(inputs: Inputs) -> list[Finding]:
 
 
 def _best(step: str, models: Sequence[Row], rules: Sequence[Row]) -> str:
-    best, share = models[0], is_share(str(models[0]["metric"]))
+    best, share = models[0], in_percent(str(models[0]["metric"]), models)
     interval = span(best.get("low"), best.get("high"), share)
     said = strong(amount(best["value"], share)) + (
         f" (95 % interval {interval})" if interval else ""
@@ -86,7 +87,7 @@ def _best(step: str, models: Sequence[Row], rules: Sequence[Row]) -> str:
 
 
 def _flagged(inputs: Inputs) -> list[Finding]:
-    """How many parts a rule that never reads gets right too often."""
+    """How many parts a simple rule gets right too often."""
     rows = [row for row in valued(inputs.metrics, is_level) if row.get("sentence")]
     parts = distinct(rows, "subset")
     if not parts:

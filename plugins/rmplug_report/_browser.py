@@ -105,9 +105,10 @@ def _columns(inputs: Inputs, rows: int) -> tuple[dict[str, Any], dict[str, Any]]
     """Columns to sort and filter by, and what they are called."""
     assert inputs.pairs is not None and inputs.gap is not None
     subsets = (inputs.subsets or [])[:rows]
-    known = sorted({one for one in subsets if one})
-    place = {one: i for i, one in enumerate(known)}
-    residuals = [(fit, residual(inputs.pairs, fit)) for fit in inputs.fits if "rows" in fit.tables]
+    names = sorted({one for one in subsets if one})
+    place = {one: i for i, one in enumerate(names)}
+    known = [(fit, residual(inputs.pairs, fit)) for fit in inputs.fits if "rows" in fit.tables]
+    residuals = [(fit, values) for fit, values in known if np.isfinite(values).any()]
     columns: dict[str, Any] = {
         "ids": inputs.pairs["id"].to_pylist()[:rows],
         "subset": [place.get(one, -1) for one in subsets],
@@ -120,7 +121,7 @@ def _columns(inputs: Inputs, rows: int) -> tuple[dict[str, Any], dict[str, Any]]
     }
     head: dict[str, Any] = {
         "rows": rows,
-        "subsets": [name(one, 80) for one in known],
+        "subsets": [name(one, 80) for one in names],
         "rewards": [
             {"name": name(one.name), "colour": reward_colour(inputs.number(one.name))}
             for one in inputs.rewards

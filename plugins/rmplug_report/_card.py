@@ -14,20 +14,20 @@ from rmplug import Artifact, DataError, PlanView
 from rmplug.errors import some
 
 from ._inputs import Inputs, Row, gather
+from ._metric_names import PUBLISHED, metric_title, span_of, titled, value_of
 from ._told import (
     LEVELS,
-    PUBLISHED,
     by,
     distinct,
     is_comparison,
     is_level,
     is_plain,
-    is_share,
     sentences,
 )
-from ._wording import amount, count, name, span
+from ._wording import count, name
 
 MAIN = ("score", "accuracy")
+SAME = ("metric", "subset", "level", "n")
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|])")
 
 
@@ -56,7 +56,7 @@ def card(items: Sequence[Artifact], plan: PlanView, asked: Asked) -> str:
         )
     told = [row for row in rows if is_level(row) or is_plain(row)]
     told = [row for row in told if _of_whole(row) or row["metric"].removesuffix(PUBLISHED) in MAIN]
-    of_model = _ordered([row for row in told if row.get("model") == model])
+    of_model = _ordered(_once([row for row in told if row.get("model") == model]))
     blocks = [
         f"## Evaluation of {_safe(asked.name or model)}",
         *_tables(of_model, told, asked.most_parts),
@@ -88,12 +88,24 @@ def _ordered(rows: Sequence[Row]) -> list[Row]:
     return sorted(rows, key=key)
 
 
+def _once(rows: Sequence[Row]) -> list[Row]:
+    """The same numbers without those that two evaluators tell alike: the one that tells more."""
+    known: set[tuple[Any, ...]] = set()
+    found = []
+    for inside in sorted(by(rows, "step").values(), key=lambda step: -len(step)):
+        new = [(row, (round(row["value"], 9), *map(row.get, SAME))) for row in inside]
+        found += [row for row, key in new if key not in known]
+        known |= {key for _, key in new}
+    kept = {id(row) for row in found}
+    return [row for row in rows if id(row) in kept]
+
+
 def _tables(rows: Sequence[Row], told: Sequence[Row], most: int) -> Iterator[str]:
     """A table for each evaluator."""
     rules = [row for row in told if row.get("kind") == "baseline" and row["metric"] in MAIN]
     for (step,), inside in by(rows, "step").items():
         shown = inside[:most]
-        heads = ("metric", "part", "value", "95 % interval", "n", "strongest ruler")
+        heads = ("metric", "part", "value", "95 % interval", "n", "strongest simple rule")
         lines = [_line(row, rules) for row in shown]
         left = len(inside) - len(shown)
         more = f"\n\n{left} more numbers are left out." if left else ""
@@ -101,7 +113,6 @@ def _tables(rows: Sequence[Row], told: Sequence[Row], most: int) -> Iterator[str
 
 
 def _line(row: Row, rules: Sequence[Row]) -> tuple[str, ...]:
-    share = is_share(str(row["metric"]))
     stem = str(row["metric"]).removesuffix(PUBLISHED)
     same = [
         rule
@@ -110,10 +121,10 @@ def _line(row: Row, rules: Sequence[Row]) -> tuple[str, ...]:
         == (row.get("step"), stem, row["subset"])
     ]
     best = max(same, key=lambda rule: float(rule["value"]), default=None)
-    rule = "" if best is None else f"{best['model']} {amount(best['value'], share)}"
+    rule = "" if best is None else f"{best['model']} {value_of(best)}"
     sizes = f"{row['n']:,}" if row.get("n") is not None else ""
-    return (str(row["metric"]), str(row.get("subset") or "all"), amount(row["value"], share),
-            span(row.get("low"), row.get("high"), share), sizes, rule)  # fmt: skip
+    return (titled(str(row["metric"])), str(row.get("subset") or "all"), value_of(row),
+            span_of(row), sizes, rule)  # fmt: skip
 
 
 def _markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -194,6 +205,6 @@ def _is_whole(row: Row) -> bool:
 
 def _metric_name(row: Row) -> str:
     part = str(row.get("subset") or "all")
-    said = f"{row['metric']}, {'the whole' if part == 'all' else part}"
-    interval = span(row.get("low"), row.get("high"), is_share(str(row["metric"])))
+    said = f"{metric_title(str(row['metric']))}, {'the whole' if part == 'all' else part}"
+    interval = span_of(row)
     return said + (f" (95 % interval {interval})" if interval else "")

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from . import _forest
+from ._fit_findings import explained_parts
 from ._inputs import Inputs, Row
 from ._measured import Measured
+from ._metric_names import FLOORS, split_floor, titled
 from ._render import Drawing
 from ._section import Section
 from ._told import by, is_change, is_plain, sentences, valued
 from ._training import clock
-from ._wording import name, titled
+from ._wording import count, name, plain
 
 MOST = 6
 WHOLE = ("", "all")
@@ -52,20 +54,36 @@ def _pairs(rows: Sequence[Row]) -> list[tuple[str, Row, Row]]:
 
 def attributes(inputs: Inputs, _: Measured) -> Section | None:
     """Numbers of fits and checkpoints that are told for each of several parts, with intervals."""
-    plain = [row for row in valued(inputs.numbers, is_plain) if clock(row) is None]
+    rows = [row for row in valued(inputs.numbers, is_plain) if clock(row) is None]
     drawings: list[Drawing] = []
     told: list[Row] = []
-    for (step, metric), rows in by(plain, "step", "metric").items():
-        parts = [row for row in rows if str(row.get("subset") or "") not in WHOLE]
+    for (step, metric), inside in by(_beside_floors(rows), "step", "metric").items():
+        parts = [row for row in inside if _is_part(row)]
         if len({row["subset"] for row in parts}) < 2 or all(r.get("low") is None for r in parts):
             continue
-        title = f"{titled(metric)} of {name(step)}"
+        title = f"{titled(metric)}: {name(step)}"
         drawings.append(_forest.parts(inputs, f"attribute-{len(drawings) + 1}", title, parts))
-        told += rows
+        told += inside
     if not drawings:
         return None
     left = len(drawings) - MOST
-    lead = [f"{left} more figures of this form are left out; metrics.json has their numbers."] if (
-        left > 0) else []  # fmt: skip
-    return Section("attributes", "Attribute by attribute", lead, drawings=drawings[:MOST],
-                   notes=sentences(told))  # fmt: skip
+    lead = [f"{count(left, 'more figure')} of this form left out; metrics.json has the numbers."]
+    notes = [plain(one) for one in explained_parts(inputs).values()] + sentences(told)
+    return Section("attributes", "Attribute by attribute", lead if left > 0 else [],
+                   drawings=drawings[:MOST], notes=notes)  # fmt: skip
+
+
+def _is_part(row: Row) -> bool:
+    return str(row.get("subset") or "") not in WHOLE
+
+
+def _beside_floors(rows: Sequence[Row]) -> list[Row]:
+    """The rows, those of ``<metric>-of-<floor>`` as baselines of the metric where it is told."""
+    known = {(row.get("step"), row["metric"]) for row in rows}
+    found = []
+    for row in rows:
+        stem, floor = split_floor(str(row["metric"]))
+        if floor and (row.get("step"), stem) in known:
+            row = {**row, "metric": stem, "kind": "baseline", "model": FLOORS[floor]}
+        found.append(row)
+    return found

@@ -40,15 +40,22 @@ def contributions(features: Sequence[Features], pairs: Pairs | None) -> Contribu
         if not both:
             continue
         rows = pc.index_in(pairs["id"], value_set=one.table["id"])
-        weighed = all(f"{WEIGHT}{name}" in one.values for name in both)
+        weights = [f"{WEIGHT}{name}" for name in both]
+        weighed = all(name in one.values and _has_numbers(one, name) for name in weights)
         return Contributions(
             one.name,
             both,
             [_taken(one, CHOSEN + name, rows) for name in both],
             [_taken(one, REJECTED + name, rows) for name in both],
-            [_taken(one, WEIGHT + name, rows) for name in both] if weighed else [],
+            [_taken(one, name, rows) for name in weights] if weighed else [],
         )
     return None
+
+
+def _has_numbers(features: Features, column: str) -> bool:
+    """Whether a model has such weights at all: one without gives NaN for every row."""
+    finite = pc.is_finite(features.table[column].cast(pa.float64()))
+    return bool(pc.any(finite).as_py())
 
 
 def _taken(features: Features, column: str, rows: pa.ChunkedArray) -> Floats:

@@ -12,11 +12,12 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from ._distributions import colour_of
 from ._inputs import Inputs, Row
+from ._metric_names import in_percent, metric_title, titled
 from ._panels import MUTED, one_panel, ticks
 from ._render import HALF, Drawing, Numbers
-from ._told import by, distinct, is_share
+from ._told import by, distinct
 from ._whiskers import PERCENT
-from ._wording import amount, name, number, span, titled
+from ._wording import amount, name, number, span
 
 DASHES = ((0, (1, 1.6)), (0, (5, 2)), (0, (5, 2, 1, 2)), (0, (9, 3)))
 """How the lines of baselines are told apart."""
@@ -38,7 +39,7 @@ def figures(inputs: Inputs, rows: Sequence[Row], tag: str) -> tuple[list[Drawing
     """A figure for each metric and part of a step's curves, and how many are left out."""
     found = []
     for (axis, metric), inside in by(rows, "axis", "metric").items():
-        for title, part in _parts(metric, inside):
+        for title, part in _parts(_against(metric, axis), inside):
             found.append((axis, metric, title, _lines(inputs, part)))
     drawn = [one for one in found if any(len(line.points) > 1 for line in one[3])]
     alone = len(drawn) == 1
@@ -49,15 +50,22 @@ def figures(inputs: Inputs, rows: Sequence[Row], tag: str) -> tuple[list[Drawing
     return shown, max(0, len(drawn) - MOST_FIGURES)
 
 
-def _parts(metric: str, rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+def _against(metric: str, axis: str) -> str:
+    """A curve's title; what a metric's name repeats of its axis is left out."""
+    over = axis.split(",")[0]
+    named = f"-by-{over.lower().replace(' ', '-')}"
+    return f"{titled(metric.removesuffix(named))} against {over}"
+
+
+def _parts(title: str, rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
     """The rows of each subset, ``all`` first; one part where subsets only name the points."""
     parts = by(rows, "subset")
     most = max(len(inside) for inside in by(rows, "subset", "model").values())
     if len(parts) == 1 or most == 1:
         only = next(iter(parts))[0] if len(parts) == 1 else "all"
-        return [(metric if only in ("", "all") else f"{metric}, {only}", list(rows))]
+        return [(title if only in ("", "all") else f"{title}, {only}", list(rows))]
     ordered = sorted(parts, key=lambda key: key[0] != "all")
-    return [(metric if key[0] == "all" else f"{metric}, {key[0]}", parts[key]) for key in ordered]
+    return [(title if key[0] == "all" else f"{title}, {key[0]}", parts[key]) for key in ordered]
 
 
 def _lines(inputs: Inputs, rows: Sequence[Row]) -> list[Line]:
@@ -76,8 +84,8 @@ def curve(
     file: str, title: str, axis: str, metric: str, lines: Sequence[Line], alone: bool
 ) -> Drawing:
     """One figure: every model's line with its band, named at its right end."""
-    share = is_share(metric)
     rows = [row for line in lines for row in line.points]
+    share = in_percent(metric, rows)
     labels = [name(line.label, 18) for line in lines]
 
     def draw(width: int) -> Figure:
@@ -99,11 +107,11 @@ def curve(
     dashed = any(line.dash != "solid" for line in lines)
     return Drawing(
         file,
-        f"{titled(title)} against {axis}",
+        title,
         "Bands are 95 % intervals." + " Dashed: baselines." * dashed,
-        f"{title} against {axis}: " + ", ".join(distinct(rows, "model")),
+        f"{title}: " + ", ".join(distinct(rows, "model")),
         draw,
-        Numbers(("model", axis, metric, "95 % interval", "n"), body),
+        Numbers(("model", axis, metric_title(metric), "95 % interval", "n"), body),
         wide=760 if alone else HALF,
     )
 

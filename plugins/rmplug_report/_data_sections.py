@@ -134,5 +134,5 @@ def _odd_rows(inputs: Inputs) -> list[Table]:
         for step in inputs.plan.steps
         for notice in step.notices
     ]
-    columns = ("step", "what was odd", "how many", "they were", "first of them")
-    return [Table("What was odd, counted and named", Numbers(columns, rows))] if rows else []
+    columns = ("step", "what it noticed", "how many", "they were", "first of them")
+    return [Table("What steps noticed, counted and named", Numbers(columns, rows))] if rows else []

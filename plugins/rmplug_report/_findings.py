@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
-from rmplug import Fit
+from rmplug.notices import Notice
 
 from ._benchmark_findings import Finding, benchmark_findings, benchmark_headline
+from ._curve_findings import curve_findings, curve_headline
+from ._fit_findings import explained, explained_parts
 from ._inputs import Inputs, Row
 from ._measured import Measured
+from ._metric_names import rule_words
 from ._wording import between, count, listed, name, percent, plain, strong
 
+MOST_FITS = 3
 ENOUGH = 20
 """Pairs that a subset or a bin must have before a sentence is said about it."""
 
@@ -21,7 +25,10 @@ def findings(inputs: Inputs, measured: Measured) -> list[Finding]:
     for best in measured.ranked()[:1]:
         found += [_length(measured, best), _weakest(measured, best), _calibration(measured, best)]
     found += benchmark_findings(inputs)
-    found += [_explained(inputs, fit) for fit in inputs.fits[:3]]
+    found += curve_findings(inputs)
+    told = [explained(inputs, fit) for fit in inputs.fits[:MOST_FITS]]
+    told += list(explained_parts(inputs).values())[:MOST_FITS]
+    found += [Finding("Explanation", text) for text in told if text]
     found.append(_odd(inputs))
     return [one for one in found if one is not None]
 
@@ -30,7 +37,7 @@ def headline(inputs: Inputs, measured: Measured) -> str:
     """The page's largest words: short, and true."""
     ranked = measured.ranked()
     if not ranked:
-        return benchmark_headline(inputs) or plain(_what(inputs))
+        return benchmark_headline(inputs) or curve_headline(inputs) or plain(_what(inputs))
     best = measured.row(ranked[0], "accuracy")
     assert best is not None
     subject = (
@@ -41,7 +48,7 @@ def headline(inputs: Inputs, measured: Measured) -> str:
     rule = best_rule(measured)
     if rule is None:
         return f"{share}."
-    choosing, its = RULES[rule["model"]], strong(percent(rule["value"]))
+    choosing, its = rule_words(rule["model"]), strong(percent(rule["value"]))
     verdict = _verdict(measured, ranked[0], rule)
     if verdict == "above":
         return f"{share}; {choosing} would be right on {its}."
@@ -58,16 +65,9 @@ def called(measured: Measured, model: str, first: bool = False) -> str:
     return f"{the} reward" if len(measured.models) == 1 else name(model)
 
 
-RULES = {
-    "longer": "choosing the longer response",
-    "shorter": "choosing the shorter response",
-    "most-markdown": "choosing the response with more markdown",
-}
-
-
 def best_rule(measured: Measured) -> Row | None:
-    """The content-blind rule that is right most often."""
-    rows = [measured.row(rule, "accuracy") for rule in RULES if rule in measured.baselines]
+    """The simple rule that is right most often."""
+    rows = [measured.row(rule, "accuracy") for rule in measured.baselines]
     return max((row for row in rows if row), key=lambda row: float(row["value"]), default=None)
 
 
@@ -97,7 +97,7 @@ def _accuracy(inputs: Inputs, measured: Measured) -> Finding | None:
     if best["low"] is not None:
         said += f" (95 % interval {between(best['low'], best['high'])})"
     text = f"{called(measured, ranked[0], True)} is right on {said}."
-    text += _over(measured, ranked[0]) + _learnt(measured)
+    text += _over(measured, ranked[0])
     return Finding("Accuracy", text + _others(measured, ranked, best))
 
 
@@ -109,18 +109,9 @@ def _over(measured: Measured, model: str) -> str:
         return ""
     points = f"{100 * over['value']:+.1f} points".replace("-", "−")
     interval = between(over["low"], over["high"])
-    said = f" Against {RULES[rule['model']]}, the best rule that reads nothing, that is"
+    rules = " the best simple rule," if len(measured.baselines) > 1 else ""
+    said = f" Against {rule_words(rule['model'])},{rules} that is"
     return f"{said} {strong(points)} ({interval})."
-
-
-def _learnt(measured: Measured) -> str:
-    """The ruler that learns words, where it is right more often than any that reads nothing."""
-    row, rule = measured.row("n-gram", "accuracy"), best_rule(measured)
-    if row is None or (rule is not None and rule["value"] >= row["value"]):
-        return ""
-    return (
-        f" Words and pairs of words alone, the ruler n-gram, are right on {percent(row['value'])}."
-    )
 
 
 def _others(measured: Measured, ranked: list[str], best: Row) -> str:
@@ -207,82 +198,32 @@ def _calibration(measured: Measured, model: str) -> Finding | None:
     return Finding("Calibration", f"{text} Its calibration error over all bins is {error:.3f}.")
 
 
-def held_out(fit: Fit) -> Row | None:
-    """The row of the fit's explained variance on data it has not seen."""
-    whole = [row for row in fit.numbers if str(row.get("subset") or "all") == "all"]
-    rows = [row for row in whole if row.get("metric") == "r2"]
-    return rows[0] if rows and rows[0].get("value") is not None else None
-
-
-def strongest(fit: Fit) -> list[str]:
-    """Up to three features whose importance is clearly above zero."""
-    if "importance" not in fit.tables:
-        return []
-    rows: list[dict[str, Any]] = fit.tables["importance"].to_pylist()
-    clear = [
-        row for row in rows if row["importance"] > 0 and (row.get("low") is None or row["low"] > 0)
-    ]
-    return [str(row["feature"]) for row in sorted(clear, key=lambda row: -row["importance"])[:3]]
-
-
-def target_of(inputs: Inputs, fit: Fit) -> str:
-    """What the fit predicts, by the plan."""
-    taken = [e for s in inputs.plan.steps if s.id == fit.name for e in s.inputs.get("target", ())]
-    return name(taken[0]) if taken else f"the target of {name(fit.name)}"
-
-
-def _explained(inputs: Inputs, fit: Fit) -> Finding | None:
-    row = held_out(fit)
-    if row is None:
-        return None
-    if rival := _rival(fit):
-        return Finding("Explanation", _beside(fit, row, rival))
-    interval = between(row.get("low"), row.get("high"))
-    if row.get("low") is not None and row["low"] <= 0:
-        text = "On held-out prompts the features do not explain "
-        text += f"{target_of(inputs, fit)} beyond chance"
-        return Finding("Explanation", f"{text} (R² {percent(row['value'])}, {interval}).")
-    share = strong(percent(row["value"]))
-    text = f"On held-out prompts the features explain {share} of the variance of "
-    text += target_of(inputs, fit)
-    text += f" ({interval})." if interval else "."
-    top = strongest(fit)
-    if top:
-        text += f" What carries it: {listed([strong(name(one)) for one in top])}."
-    return Finding("Explanation", text)
-
-
-def _rival(fit: Fit) -> Row | None:
-    """The explained variance of a baseline that a fit was measured beside."""
-    rows = [row for row in fit.numbers if row.get("kind") == "baseline"]
-    same = [row for row in rows if row.get("metric") == "r2" and row.get("value") is not None]
-    return same[0] if same else None
-
-
-def _beside(fit: Fit, row: Row, rival: Row) -> str:
-    """The explained variance beside the baseline's, and the first thing that the fit says."""
-    interval = between(row.get("low"), row.get("high"))
-    text = f"Held out, {name(fit.name)} explains {strong(percent(row['value']))} of the variance"
-    text += f" ({interval})" if interval else ""
-    text += f", {name(rival['model'])} {strong(percent(rival['value']))}."
-    told = [str(one["sentence"]) for one in fit.numbers if one.get("sentence")]
-    return " ".join([text, *told[:1]])
-
-
 def _odd(inputs: Inputs) -> Finding | None:
-    steps = inputs.plan.steps
-    notices = [notice for step in steps for notice in step.notices if notice.of == "rows"]
+    """How many different rows some step found odd, and what happened to them."""
+    told = [notice for step in inputs.plan.steps for notice in step.notices]
+    notices = [notice for notice in told if notice.of == "rows"]
     if not notices:
         return None
-    dropped = sum(notice.count for notice in notices if notice.action == "dropped")
-    kept = sum(notice.count for notice in notices) - dropped
+    rows, least = _different(notices)
+    dropped, changed = (
+        _different([one for one in notices if one.action == action])[0]
+        for action in ("dropped", "changed")
+    )
     biggest = max(notices, key=lambda notice: notice.count)
-    text = f"{strong(f'{kept:,}')} odd rows were kept and {strong(f'{dropped:,}')} dropped, all "
-    text += "named below"
-    return Finding("Data", f"{text}; most often: {name(biggest.what, 80)} ({biggest.count:,}).")
+    what = f"{name(biggest.what, 80)} ({biggest.count:,})"
+    said = f"{'at least ' * least}{rows:,} different row{'s' * (rows != 1)}"
+    text = f"Steps noticed something about {strong(said)}: {what}"
+    text += f" and {count(len(notices) - 1, 'other notice')}" if notices[1:] else ""
+    done = [
+        f"{strong(f'{n:,}')} {'was' if n == 1 else 'were'} {how}"
+        for n, how in ((dropped, "dropped"), (changed, "changed"))
+        if n
+    ]
+    text += f". Of them {listed(done)}." if done else ". None was dropped."
+    return Finding("Data", text)
 
 
-def explained_by(inputs: Inputs, fit: Fit) -> str:
-    """The finding about one fit, for its own section."""
-    found = _explained(inputs, fit)
-    return "" if found is None else found.text
+def _different(notices: Sequence[Notice]) -> tuple[int, bool]:
+    """How many ids these name, each once; and whether there may be more that are not named."""
+    ids = {one for notice in notices for one in notice.ids}
+    return max([len(ids), *(n.count for n in notices)]), any(n.count > len(n.ids) for n in notices)

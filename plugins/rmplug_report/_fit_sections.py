@@ -10,9 +10,10 @@ import pyarrow.compute as pc
 from rmplug import Checkpoint, Fit
 
 from . import _whiskers
-from ._findings import explained_by
+from ._fit_findings import explained, target_of
 from ._inputs import Inputs, Row
 from ._measured import Measured
+from ._metric_names import titled
 from ._render import Drawing, Numbers
 from ._section import Fact, Section, Table
 from ._told import sentences
@@ -27,7 +28,9 @@ def why(inputs: Inputs, _: Measured) -> Section | None:
     parts = [_fit(inputs, fit, place) for place, fit in enumerate(explaining)]
     if not parts:
         return None
-    return Section("why", "What explains the margin", parts=parts)
+    margins = all(target_of(inputs, fit).endswith("margin") for fit in explaining)
+    title = "What explains the margin" if margins else "What the fits explain"
+    return Section("why", title, parts=parts)
 
 
 def _explains(fit: Fit) -> bool:
@@ -43,7 +46,7 @@ def _fit(inputs: Inputs, fit: Fit, place: int) -> Section:
     drawings = [*_weights(fit, title, tag)]
     if curves := _curves(fit):
         drawings.append(_whiskers.dependence(title, f"dependence-{tag}", curves))
-    lead = [sentence] if (sentence := explained_by(inputs, fit)) else []
+    lead = [sentence] if (sentence := explained(inputs, fit)) else []
     facts = list(_fit_facts(fit))
     return Section(f"fit-{tag}", title, lead, facts, drawings, [_fit_numbers(fit)])
 
@@ -95,8 +98,8 @@ def _fit_facts(fit: Fit) -> Iterator[Fact]:
 
 def _fit_numbers(fit: Fit) -> Table:
     rows = [
-        (str(row.get("metric")), str(row.get("subset") or "all"), row.get("value"), row.get("low"),
-         row.get("high"), row.get("n"))
+        (titled(str(row["metric"])), str(row.get("subset") or "all"), row.get("value"),
+         row.get("low"), row.get("high"), row.get("n"))
         for row in fit.numbers
     ]  # fmt: skip
     columns = ("number", "part", "value", "low", "high", "n")
@@ -133,7 +136,7 @@ def trained(inputs: Inputs, _: Measured) -> Section | None:
         (
             one.name,
             _measured_of(row),
-            str(row.get("metric")),
+            titled(str(row["metric"])),
             str(row.get("subset") or "all"),
             row.get("value"),
             between(row.get("low"), row.get("high"), 1, 3),

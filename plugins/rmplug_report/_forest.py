@@ -10,18 +10,26 @@ from matplotlib.figure import Figure
 
 from ._distributions import colour_of
 from ._inputs import Inputs, Row
+from ._metric_names import in_percent, metric_title
 from ._palette import LIGHT
 from ._panels import CARD, INK, LINE, MUTED, one_panel, ticks, zero_line
 from ._render import HALF, Drawing, Numbers
-from ._told import distinct, is_share
+from ._told import distinct
 from ._whiskers import PERCENT, Dot, dots, lines_of_text, room
 from ._wording import amount, name, number, signed, span
 
 MOST_LINES = 30
+LINE_HEIGHT = 46
+MARKS: Sequence[tuple[Any, str]] = (
+    ("solid", "solid"),
+    ((0, (1, 1)), "dotted"),
+    ((0, (3, 1)), "dashed"),
+)
+"""How the marks of baselines are told apart, and the word for it."""
 CHANCE = 0.05
 DIFFERENCES = (
-    "Each line is one model minus another on the same items, resampled together. Filled: told "
-    "apart (p by Holm below 0.05; where none is given, an interval without 0). Hollow: not."
+    "Each line is the first minus the second, with its 95 % interval. Filled: told apart (p after "
+    "Holm’s correction below 0.05; without a p, an interval without 0). Hollow: not told apart."
 )
 
 
@@ -32,42 +40,56 @@ def is_clear(row: Row) -> bool:
     return row.get("low") is not None and (row["low"] > 0 or row["high"] < 0)
 
 
-def differences(file: str, title: str, rows: Sequence[Row]) -> Drawing:
-    """Paired differences of two models, the largest first, with the zero line."""
-    share = is_share(str(rows[0]["metric"]))
-    ordered = sorted(rows, key=lambda row: -abs(row["value"]))
+def differences(file: str, title: str, metric: str, rows: Sequence[Row], share: bool) -> Drawing:
+    """Differences of two with the zero line: the largest first, those of several parts in order."""
+    parted = len(distinct(rows, "subset")) > 1
+    ordered = list(rows) if parted else sorted(rows, key=lambda row: -abs(row["value"]))
     shown = ordered[:MOST_LINES]
     at = [-float(i) for i in range(len(shown))]
 
     def draw(width: int) -> Figure:
-        figure, ax = one_panel(width, 44 + 44 * len(shown), 14, right=64, top=10, bottom=40)
+        figure, ax = one_panel(width, 54 + LINE_HEIGHT * len(shown), 14, right=74, bottom=42)
         for y, row in zip(at, shown, strict=True):
             dots(ax, [y - 0.14], [_difference(row)])
-            _difference_texts(ax, y, row, share, 11.5 if width > 500 else 10)
-        ax.set_ylim(-len(shown) + 0.3, 0.7)
+            _difference_texts(ax, y, row, _two(row, parted), share, 11.5 if width > 500 else 10)
+        ax.set_ylim(-len(shown) + 0.4, 0.6)
         ax.set_yticks([])
-        zero_line(ax)
-        ax.xaxis.set_major_locator(ticks(5))
-        if share:
-            ax.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f}".replace("-", "−"))
-        ax.set_xlabel("difference" + (", points" if share else ""))
+        _difference_axis(ax, metric, share)
         return figure
 
     left_out = len(ordered) - len(shown)
     told = "; ".join(
         f"{row['model']} minus {row['other']} {signed(row['value'], share)}" for row in shown[:6]
     )
-    more = f" The {left_out} smallest are only in the numbers." if left_out else ""
-    numbers = _difference_numbers(ordered, share)
-    return Drawing(file, title, DIFFERENCES + more, f"{title}: {told}", draw, numbers, wide=760)
+    more = f" The {left_out} {'last' if parted else 'smallest'} are only in the numbers."
+    numbers = _difference_numbers(ordered, share, parted)
+    note = DIFFERENCES + more * bool(left_out)
+    return Drawing(file, title, note, f"{title}: {told}", draw, numbers, wide=760)
 
 
-def _difference_texts(ax: Axes, y: float, row: Row, share: bool, size: float) -> None:
+def _two(row: Row, parted: bool) -> str:
+    """Who is compared, and on which part where a figure has several."""
+    subset, model, other = (str(row.get(key) or "") for key in ("subset", "model", "other"))
+    first = name(model, 26)
+    if parted:
+        first = name(subset if subset.startswith(model) else f"{subset}: {model}", 34)
+    return f"{first} − {name(other, 26)}"
+
+
+def _difference_axis(ax: Axes, metric: str, share: bool) -> None:
+    zero_line(ax)
+    ax.xaxis.set_major_locator(ticks(5))
+    if share:
+        ax.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f}".replace("-", "−"))
+    said = f"difference in {metric_title(metric)}" if metric else "difference"
+    ax.set_xlabel(said + (", percentage points" if share else ""))
+
+
+def _difference_texts(ax: Axes, y: float, row: Row, two: str, share: bool, size: float) -> None:
     """Who is compared above the line, the difference and its p at the right."""
     across = ax.get_yaxis_transform()
     behind = {"facecolor": CARD, "edgecolor": "none", "pad": 1.5}
-    told = f"{name(row['model'], 26)} − {name(row['other'], 26)}"
-    ax.text(0, y + 0.3, told, transform=across, va="center", color=INK, fontsize=size,
+    ax.text(0, y + 0.3, two, transform=across, va="center", color=INK, fontsize=size,
             bbox=behind, zorder=5)  # fmt: skip
     weight = "bold" if is_clear(row) else "normal"
     ax.text(1.02, y - 0.14, signed(row["value"], share), transform=across, va="center",
@@ -83,18 +105,20 @@ def _difference(row: Row) -> Dot:
     return Dot(row["value"], row.get("low"), row.get("high"), colour, hollow=not clear)
 
 
-def _difference_numbers(rows: Sequence[Row], share: bool) -> Numbers:
+def _difference_numbers(rows: Sequence[Row], share: bool, parted: bool) -> Numbers:
     tests = [
         key for key in ("p", "p_holm", "p_mcnemar") if any(r.get(key) is not None for r in rows)
     ]
     heads = {"p": "p", "p_holm": "p (Holm)", "p_mcnemar": "p (McNemar)"}
     body = [
-        (str(row["model"]), str(row["other"]), signed(row["value"], share),
-         span(row.get("low"), row.get("high"), share), *(chance(row.get(key)) for key in tests),
-         row.get("n"))
+        (*(str(row["subset"]) for _ in range(parted)), str(row["model"]), str(row["other"]),
+         signed(row["value"], share), span(row.get("low"), row.get("high"), share),
+         *(chance(row.get(key)) for key in tests), row.get("n"))
         for row in rows
     ]  # fmt: skip
-    columns = ("model", "minus", "difference", "95 % interval", *(heads[key] for key in tests), "n")
+    told = "difference, points" if share else "difference"
+    columns = (*("part",) * parted, "model", "minus", told, "95 % interval",
+               *(heads[key] for key in tests), "n")  # fmt: skip
     return Numbers(columns, body)
 
 
@@ -188,7 +212,8 @@ def _span(row: Row) -> str:
 
 def parts(inputs: Inputs, file: str, title: str, rows: Sequence[Row]) -> Drawing:
     """One number of many parts, such as the error of each attribute; baselines as marks."""
-    share = is_share(str(rows[0]["metric"]))
+    ruled = distinct([row for row in rows if row.get("kind") == "baseline"], "model")
+    share = in_percent(str(rows[0]["metric"]), rows)
     subsets = distinct(rows, "subset")[: MOST_LINES + 10]
     several = max(sum(row["subset"] == subset for row in rows) for subset in subsets)
     height = max(27, 12 * several + 12)
@@ -198,12 +223,15 @@ def parts(inputs: Inputs, file: str, title: str, rows: Sequence[Row]) -> Drawing
         left, letters = room(shown, width)
         figure, ax = one_panel(width, 46 + height * len(subsets), left, right=20, top=8, bottom=28)
         for place, subset in enumerate(subsets):
-            _part(ax, inputs, -float(place), [row for row in rows if row["subset"] == subset])
+            inside = [row for row in rows if row["subset"] == subset]
+            _part(ax, inputs, -float(place), inside, ruled)
         lines_of_text(ax, [-float(i) for i in range(len(subsets))], shown, letters)
         ax.set_ylim(0.5 - len(subsets), 0.5)
         ax.xaxis.set_major_locator(ticks(5))
         if share:
             ax.xaxis.set_major_formatter(PERCENT)
+        elif any(row["value"] < 0 or (row.get("low") or 0) < 0 for row in rows):
+            zero_line(ax)
         return figure
 
     body = [
@@ -214,7 +242,7 @@ def parts(inputs: Inputs, file: str, title: str, rows: Sequence[Row]) -> Drawing
     return Drawing(
         file,
         title,
-        "Bars are 95 % intervals." + _baseline_note(rows),
+        "Bars are 95 % intervals." + _baseline_note(ruled),
         f"{title}: " + "; ".join(f"{r['subset']} {amount(r['value'], share)}" for r in rows[:8]),
         draw,
         Numbers(("part", "of", "value", "95 % interval", "n"), body),
@@ -222,17 +250,21 @@ def parts(inputs: Inputs, file: str, title: str, rows: Sequence[Row]) -> Drawing
     )
 
 
-def _part(ax: Axes, inputs: Inputs, y: float, rows: Sequence[Row]) -> None:
+def _part(ax: Axes, inputs: Inputs, y: float, rows: Sequence[Row], ruled: Sequence[str]) -> None:
     """A dot for each model, an upright mark for each baseline."""
     models = [row for row in rows if row.get("kind") != "baseline"]
     offsets = [y + 0.5 - (i + 1) / (len(models) + 1) for i in range(len(models))]
     dots(ax, offsets, [_dot(inputs, row) for row in models])
     for row in rows:
         if row.get("kind") == "baseline":
+            place = ruled.index(str(row["model"])) if row.get("model") in ruled else 0
             ax.plot([row["value"]] * 2, [y - 0.32, y + 0.32], color=MUTED, linewidth=2.2,
-                    solid_capstyle="butt", zorder=2)  # fmt: skip
+                    linestyle=MARKS[place % len(MARKS)][0], solid_capstyle="butt",
+                    dash_capstyle="butt", zorder=2)  # fmt: skip
 
 
-def _baseline_note(rows: Sequence[Row]) -> str:
-    names = distinct([row for row in rows if row.get("kind") == "baseline"], "model")
-    return f" Upright marks: {', '.join(name(one) for one in names)}." if names else ""
+def _baseline_note(ruled: Sequence[str]) -> str:
+    if len(ruled) < 2:
+        return "".join(f" Upright marks: {name(one)}." for one in ruled)
+    told = [f"{name(one)} ({MARKS[i % len(MARKS)][1]})" for i, one in enumerate(ruled)]
+    return f" Upright marks: {', '.join(told)}."

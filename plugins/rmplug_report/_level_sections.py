@@ -1,4 +1,4 @@
-"""Benchmarks: parts, sections and the whole beside rulers; comparisons, ranks, matrices, curves."""
+"""Benchmarks: parts, sections and the whole beside simple rules; matrices and curves."""
 
 from __future__ import annotations
 
@@ -8,30 +8,26 @@ from . import _curves, _forest
 from ._heat import Matrix, heat, middle_of, two_ways
 from ._inputs import Inputs, Row
 from ._measured import Measured
+from ._metric_names import PUBLISHED, in_percent, span_of, titled, value_of
 from ._palette import reward_colour
 from ._render import Drawing, Numbers
 from ._section import Section, Table
 from ._told import (
     LEVELS,
-    PUBLISHED,
     by,
     distinct,
     is_cell,
-    is_comparison,
     is_level,
     is_point,
-    is_rank,
-    is_share,
     sentences,
     valued,
 )
-from ._wording import amount, name, span, titled
+from ._wording import amount, name
 
 ENOUGH_MODELS, ENOUGH_PARTS = 2, 3
 DIFFERENT = 5e-5
 """What two shares differ by when their last printed digit may."""
 MOST_MATRICES = 8
-MOST_FORESTS = 4
 
 
 def benchmarks(inputs: Inputs, _: Measured) -> Section | None:
@@ -42,13 +38,12 @@ def benchmarks(inputs: Inputs, _: Measured) -> Section | None:
     ]
     if not parts:
         return None
-    title = "Benchmark, beside rules that never read"
     if len(parts) > 1:
-        return Section("benchmark", title.replace("mark,", "marks,"), parts=parts)
+        return Section("benchmark", "Benchmarks, beside simple rules", parts=parts)
     (only,) = parts
     return Section(
         "benchmark",
-        title,
+        "Benchmark, beside simple rules",
         drawings=only.drawings,
         tables=only.tables,
         notes=only.notes,
@@ -115,7 +110,7 @@ def _table(rows: Sequence[Row], main: Sequence[Row]) -> Table:
         known = {str(row["model"]): row for row in inside if not _is_rule(row)}
         rules = [row for row in inside if _is_rule(row)]
         best = max(rules, key=lambda row: float(row["value"]), default=None)
-        said = "–" if best is None else f"{amount(best['value'], True)} ({name(best['model'], 24)})"
+        said = "–" if best is None else f"{value_of(best)} ({name(best['model'], 24)})"
         sizes = [row["n"] for row in inside if row.get("n") is not None]
         values = [_value(known.get(model), published) for model in models]
         label = "the whole" if level == "overall" and part == "all" else name(part, 60)
@@ -127,9 +122,9 @@ def _table(rows: Sequence[Row], main: Sequence[Row]) -> Table:
 def _value(row: Row | None, published: dict[tuple[str, str, str], Row]) -> str:
     if row is None:
         return "–"
-    share = is_share(str(row["metric"]))
-    said = amount(row["value"], share)
-    if interval := span(row.get("low"), row.get("high"), share):
+    share = in_percent(str(row["metric"]), [row])
+    said = value_of(row)
+    if interval := span_of(row):
         said += f" ({interval})"
     theirs = published.get((str(row["model"]), str(row["subset"]), str(row["metric"])))
     if theirs is not None and abs(theirs["value"] - row["value"]) >= DIFFERENT:
@@ -145,9 +140,9 @@ def _rulers_table(main: Sequence[Row]) -> Table | None:
         return None
     body = []
     for (part,), inside in by(rules, "subset").items():
-        known = {str(row["model"]): amount(row["value"], is_share(row["metric"])) for row in inside}
+        known = {str(row["model"]): value_of(row) for row in inside}
         body.append((name(part), *(known.get(one, "–") for one in names)))
-    return Table("Every ruler, part by part",
+    return Table("Every simple rule, part by part",
                  Numbers(("part", *names), body), folded=True)  # fmt: skip
 
 
@@ -155,9 +150,8 @@ def _other_table(rows: Sequence[Row], main: Sequence[Row]) -> Table | None:
     """The numbers that parts have besides."""
     shown = {id(row) for row in main}
     body = [
-        (str(row["model"]), str(row["metric"]), str(row["subset"]),
-         amount(row["value"], is_share(str(row["metric"]))),
-         span(row.get("low"), row.get("high"), is_share(str(row["metric"]))), row.get("n"))
+        (str(row["model"]), titled(str(row["metric"])), str(row["subset"]), value_of(row),
+         span_of(row), row.get("n"))
         for row in rows
         if id(row) not in shown and not _is_rule(row)
     ]  # fmt: skip
@@ -178,7 +172,11 @@ def model_by_subset(file: str, rows: Sequence[Row]) -> list[Drawing]:
 
 def matrices(inputs: Inputs, _: Measured) -> Section | None:
     """Rows with a row and a column: one heat map for each model, metric and subset."""
-    cells = [_whole_matrix(row) for row in valued(inputs.metrics, is_cell)]
+    cells = [
+        _whole_matrix(row)
+        for row in valued(inputs.metrics, is_cell)
+        if not is_gate_weight(inputs, row)
+    ]
     first = sorted(cells, key=lambda row: (str(row["subset"] or "all") != "all", _is_rule(row)))
     found = by(first, "step", "metric", "model", "subset")
     drawings = [
@@ -192,6 +190,13 @@ def matrices(inputs: Inputs, _: Measured) -> Section | None:
     return Section("matrices", "Cell by cell", lead, drawings=drawings, notes=sentences(cells))
 
 
+def is_gate_weight(inputs: Inputs, row: Row) -> bool:
+    """A mean weight that the section of the gate shows, by the weights of each pair."""
+    found = inputs.contributions
+    shown = found is not None and bool(found.weights) and row["row"] in found.attributes
+    return shown and row["metric"] == "weight"
+
+
 def _whole_matrix(row: Row) -> Row:
     """A cell whose column is its subset belongs to one matrix of all subsets."""
     return {**row, "subset": ""} if row["column"] == (row["subset"] or "all") else row
@@ -200,65 +205,19 @@ def _whole_matrix(row: Row) -> Row:
 def _matrix(file: str, key: tuple[str, ...], rows: Sequence[Row], parted: bool) -> Drawing:
     _, metric, model, subset = key
     cells = {(str(row["row"]), str(row["column"])): row for row in rows}
-    share = is_share(metric)
+    share = in_percent(metric, rows)
     sides = (distinct(rows, "row"), distinct(rows, "column"))
     if set(sides[1]) <= set(sides[0]):
         sides = (sides[0], [one for one in sides[0] if one in sides[1]])
-    matrix = Matrix(*sides, cells, share, middle_of(rows, share))
-    title = f"{metric}: {model}" if model else metric
-    title += f", {subset}" if parted and subset not in ("", "all") else ""
+    matrix = Matrix(*sides, cells, share, middle_of(rows, share and "accuracy" in metric))
+    said = f"{titled(metric)}: {model}" if model else titled(metric)
+    said += f", {subset}" if parted and subset not in ("", "all") else ""
     against = share and set(sides[0]) == set(sides[1])
     note = ("Down: the right response. Across: the wrong one. " if against else "") + two_ways(
         matrix
     )
     drawn = matrix if against else matrix.longer_side_down()
-    return heat(file, titled(title), note, drawn)
-
-
-def compared(inputs: Inputs, _: Measured) -> Section | None:
-    """Paired differences and ranks; what else is told of two models is a table."""
-    pairs, places = valued(inputs.metrics, is_comparison), valued(inputs.metrics, is_rank)
-    if not pairs and not places:
-        return None
-    plotted = [row for row in pairs if row.get("low") is not None]
-    groups = sorted(by(plotted, "step", "metric", "subset").items(), key=_whole_first)
-    drawings = [
-        _forest.differences(f"differences-{n + 1}", _place(_paired(metric), subset), rows)
-        for n, ((_step, metric, subset), rows) in enumerate(groups[:MOST_FORESTS])
-    ]
-    ranked = sorted(by(places, "step", "metric", "subset").items(), key=_whole_first)
-    drawings += [
-        _forest.ranks(inputs, f"ranks-{n + 1}", _place("Rank", subset), rows)
-        for n, ((_step, _rank, subset), rows) in enumerate(ranked[:MOST_FORESTS])
-    ]
-    left = max(len(groups), len(ranked)) - MOST_FORESTS
-    lead = [f"{left} more parts are only in metrics.json."] if left > 0 else []
-    return Section("compared", "Which is better, and how sure is that?", lead, drawings=drawings,
-                   tables=_more_of_pairs(pairs), notes=sentences([*pairs, *places]))  # fmt: skip
-
-
-def _whole_first(one: tuple[tuple[str, ...], list[Row]]) -> bool:
-    return one[0][2] not in ("", "all")
-
-
-def _paired(metric: str) -> str:
-    return "Paired differences" if metric == "difference" else f"Paired {metric}"
-
-
-def _place(title: str, subset: str) -> str:
-    return title if subset in ("", "all") else f"{title} on {name(subset)}"
-
-
-def _more_of_pairs(rows: Sequence[Row]) -> list[Table]:
-    """Numbers of two models that have no interval, such as what could have been detected."""
-    body = [
-        (str(row["model"]), str(row["other"]), str(row["metric"]), str(row["subset"]),
-         amount(row["value"], "difference" in str(row["metric"])), row.get("n"))
-        for row in rows
-        if row.get("low") is None
-    ]  # fmt: skip
-    columns = ("model", "beside", "metric", "part", "value", "n")
-    return [Table("More about every two", Numbers(columns, body), folded=True)] if body else []
+    return heat(file, said, note, drawn)
 
 
 def curves(inputs: Inputs, _: Measured) -> Section | None:

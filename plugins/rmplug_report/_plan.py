@@ -1,4 +1,4 @@
-"""The plan as a graph: steps in layers from left to right, coloured by family."""
+"""The plan as a graph: steps in layers, from left to right or from top to bottom, by family."""
 
 from __future__ import annotations
 
@@ -14,10 +14,33 @@ from rmplug import PlanStep, PlanView
 
 from ._palette import FAMILIES, LIGHT
 from ._panels import CARD, INK, LINE, MUTED, blank
-from ._render import Drawing
+from ._render import WIDE, Drawing
 from ._wording import name
 
-BOX, TALL, ACROSS, DOWN, THREAD = 156, 48, 52, 16, 10
+BOX, TALL, THREAD = 156, 48, 10
+FITTING = WIDE - 48
+"""Pixels of the page's column inside a card."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """How layers follow each other: a step's size along and across, and the gaps between."""
+
+    along: int
+    across: int
+    between_layers: int
+    beside: int
+    down: bool
+
+    def breadth(self, node: Node) -> int:
+        return self.across if node.step else THREAD
+
+    def point(self, along: float, across: float) -> tuple[float, float]:
+        return (across, along) if self.down else (along, across)
+
+
+ACROSS = Way(BOX, TALL, 52, 16, down=False)
+DOWN = Way(TALL, BOX, 36, 16, down=True)
 
 
 @dataclass
@@ -27,11 +50,8 @@ class Node:
     layer: int
     step: PlanStep | None = None
     before: list[str] = field(default_factory=list)
-    y: float = 0.0
-
-    @property
-    def height(self) -> int:
-        return TALL if self.step else THREAD
+    at: float = 0.0
+    """The middle, across the way that layers follow each other."""
 
 
 def parents(step: PlanStep, known: Mapping[str, object]) -> list[str]:
@@ -73,7 +93,7 @@ def _threaded(found: dict[str, Node], start: str, end: str, layer: int) -> str:
     return last
 
 
-def arranged(found: Mapping[str, Node]) -> list[list[str]]:
+def arranged(found: Mapping[str, Node], way: Way = ACROSS) -> list[list[str]]:
     """Keys by layer, each layer in the order of the middles of what its nodes are joined to."""
     layers: list[list[str]] = [
         [] for _ in range(max((n.layer for n in found.values()), default=0) + 1)
@@ -83,78 +103,97 @@ def arranged(found: Mapping[str, Node]) -> list[list[str]]:
     for sweep in range(6):
         order = layers if sweep % 2 == 0 else layers[::-1]
         for layer in order:
-            _place(layers, found)
+            _place(layers, found, way)
             layer.sort(key=lambda key: _middle(key, found, back=sweep % 2 == 0))
-    _place(layers, found)
+    _place(layers, found, way)
     return layers
 
 
 def _middle(key: str, found: Mapping[str, Node], back: bool) -> float:
     joined = found[key].before if back else [k for k, n in found.items() if key in n.before]
-    ys = [found[one].y for one in joined]
-    return sum(ys) / len(ys) if ys else found[key].y
+    middles = [found[one].at for one in joined]
+    return sum(middles) / len(middles) if middles else found[key].at
 
 
-def _place(layers: Sequence[Sequence[str]], found: Mapping[str, Node]) -> None:
+def _place(layers: Sequence[Sequence[str]], found: Mapping[str, Node], way: Way) -> None:
     """Stack each layer around the common middle."""
     for layer in layers:
-        total = sum(found[key].height + DOWN for key in layer) - DOWN
-        y = -total / 2
+        at = -_total(layer, found, way) / 2
         for key in layer:
-            found[key].y = y + found[key].height / 2
-            y += found[key].height + DOWN
+            breadth = way.breadth(found[key])
+            found[key].at = at + breadth / 2
+            at += breadth + way.beside
+
+
+def _total(layer: Sequence[str], found: Mapping[str, Node], way: Way) -> int:
+    return sum(way.breadth(found[key]) + way.beside for key in layer) - way.beside
+
+
+def _size(found: Mapping[str, Node], layers: Sequence[Sequence[str]], way: Way) -> tuple[int, int]:
+    """Pixels along and across."""
+    along = len(layers) * (way.along + way.between_layers) - way.between_layers + 8
+    return along, max(_total(layer, found, way) for layer in layers) + 12
 
 
 def plan(view: PlanView) -> Drawing:
-    """What ran, as a figure."""
+    """What ran, as a figure: from left to right where that fits, else from top to bottom."""
     found = nodes(view.steps)
-    layers = arranged(found)
-    width = len(layers) * (BOX + ACROSS) - ACROSS + 8
-    tallest = max(sum(found[k].height + DOWN for k in layer) - DOWN for layer in layers)
+    layers = arranged(found, ACROSS)
+    way, (width, height) = ACROSS, _size(found, layers, ACROSS)
+    if width > FITTING:
+        way, layers = DOWN, arranged(found, DOWN)
+        height, width = _size(found, layers, DOWN)
 
     def draw(_: int) -> Figure:
-        figure = blank(width, tallest + 12)
+        figure = blank(width, height)
         ax = figure.add_axes((0, 0, 1, 1))
         ax.set_axis_off()
-        ax.set_xlim(-4, width - 4)
-        ax.set_ylim(tallest / 2 + 6, -tallest / 2 - 6)
+        middle, start = (width / 2, 4) if way.down else (4, height / 2)
+        ax.set_xlim(-middle, width - middle)
+        ax.set_ylim(height - start, -start)
         for node in found.values():
             for one in node.before:
-                _edge(ax, found[one], node)
+                _edge(ax, found[one], node, way)
         for node in found.values():
-            _node(ax, node)
+            _node(ax, node, way)
         return figure
 
     told = "; ".join(
         f"{s.id} ({s.kind})" + (f" from {', '.join(p)}" if (p := parents(s, found)) else "")
         for s in view.steps
     )
-    return Drawing("plan", "", "", f"Graph of the plan: {told}", draw, wide=width, scrolls=True)
+    note = "Each box is a step: its name, its kind, and how many rows it gave. "
+    note += "Lines run from top to bottom." if way.down else "Lines run from left to right."
+    return Drawing(
+        "plan", "What takes what", note, f"Graph of the plan: {told}", draw, wide=width,
+        scrolls=True,
+    )  # fmt: skip
 
 
-def _left(node: Node) -> float:
-    return node.layer * (BOX + ACROSS)
+def _start(node: Node, way: Way) -> float:
+    return node.layer * (way.along + way.between_layers)
 
 
-def _edge(ax: Axes, start: Node, end: Node) -> None:
-    x0, x1 = _left(start) + BOX, _left(end)
-    half = (x1 - x0) / 2
-    points = [(x0, start.y), (x0 + half, start.y), (x1 - half, end.y), (x1, end.y)]
+def _edge(ax: Axes, start: Node, end: Node, way: Way) -> None:
+    from_, to = _start(start, way) + way.along, _start(end, way)
+    half = (to - from_) / 2
+    places = [(from_, start.at), (from_ + half, start.at), (to - half, end.at), (to, end.at)]
     codes = [Path.MOVETO, Path.CURVE4, Path.CURVE4, Path.CURVE4]
     if end.step is None:
-        points, codes = [*points, (x1 + BOX, end.y)], [*codes, Path.LINETO]
-    ax.add_patch(
-        PathPatch(Path(points, codes), fill=False, edgecolor=MUTED, alpha=0.55, linewidth=1.4)
-    )
+        places, codes = [*places, (to + way.along, end.at)], [*codes, Path.LINETO]
+    path = Path([way.point(*place) for place in places], codes)
+    ax.add_patch(PathPatch(path, fill=False, edgecolor=MUTED, alpha=0.55, linewidth=1.4))
     if end.step is not None:
-        head = [(x1 - 6, end.y - 4), (x1, end.y), (x1 - 6, end.y + 4)]
-        ax.plot(*zip(*head, strict=True), color=MUTED, linewidth=1.4, alpha=0.8)
+        head = [(to - 6, end.at - 4), (to, end.at), (to - 6, end.at + 4)]
+        ax.plot(*zip(*(way.point(*place) for place in head), strict=True),
+                color=MUTED, linewidth=1.4, alpha=0.8)  # fmt: skip
 
 
-def _node(ax: Axes, node: Node) -> None:
+def _node(ax: Axes, node: Node, way: Way) -> None:
     if node.step is None:
         return
-    x, y, step = _left(node), node.y - TALL / 2, node.step
+    step, across = node.step, way.across / 2
+    x, y = way.point(_start(node, way), node.at - across)
     colour = LIGHT[FAMILIES.get(step.family, "m8")]
     box = FancyBboxPatch((x, y), BOX, TALL, boxstyle="round,pad=0,rounding_size=7",
                          facecolor=CARD, edgecolor=LINE, linewidth=1.2)  # fmt: skip

@@ -6,6 +6,7 @@ from . import _distributions, _whiskers
 from ._inputs import Inputs
 from ._level_sections import model_by_subset
 from ._measured import Measured
+from ._metric_names import titled
 from ._palette import reward_colour
 from ._render import Numbers
 from ._section import Section, Table
@@ -38,7 +39,7 @@ def accuracy(inputs: Inputs, measured: Measured) -> Section | None:
     drawings += model_by_subset("accuracy-matrix", [r for r in rows if r["kind"] == "model"])
     models = measured.models if len(measured.models) > 1 else []
     legend = [(name(one), reward_colour(inputs.number(one))) for one in models]
-    title = "Accuracy, beside rules that never read"
+    title = "Accuracy, beside simple rules"
     return Section("accuracy", title, drawings=drawings, legend=legend)
 
 
@@ -64,8 +65,8 @@ def more(inputs: Inputs, _: Measured) -> Section | None:
     """Numbers of evaluators that no other section shows."""
     plain = [row for row in inputs.metrics if is_plain(row)]
     rows = [
-        (str(row.get("model") or row.get("step") or ""), str(row["metric"]), str(row["subset"]),
-         row["value"], between(row["low"], row["high"], 1, 3), row["n"])
+        (str(row.get("model") or row.get("step") or ""), titled(str(row["metric"])),
+         str(row["subset"]), row["value"], between(row["low"], row["high"], 1, 3), row["n"])
         for row in plain
         if row["metric"] not in PAGE and (row["subset"] == "all" or not row.get("model"))
     ]  # fmt: skip

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ._change_sections import attributes, changed
+from ._comparison_section import compared
 from ._data_sections import data, ran
 from ._fit_sections import trained, why
 from ._gate_section import gate
 from ._inputs import Inputs
-from ._level_sections import benchmarks, compared, curves, matrices
+from ._level_sections import benchmarks, curves, matrices
 from ._measured import Measured
 from ._reward_sections import accuracy, calibrated, distributions, length, more
 from ._section import Section

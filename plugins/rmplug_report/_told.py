@@ -11,10 +11,6 @@ from ._inputs import Row
 
 LEVELS = ("overall", "section", "subset")
 CHANGES = ("-before", "-after")
-PUBLISHED = "-published"
-SHARES = ("accuracy", "score", "pair-accuracy", "easy", "normal", "hard", "prefers", "ties",
-          "length-controlled-accuracy", "top-1", "mrr", "difference", "agreement")  # fmt: skip
-"""What the name of a metric begins with where its values are shares, told in per cent."""
 
 
 def is_point(row: Row) -> bool:
@@ -52,10 +48,6 @@ def is_plain(row: Row) -> bool:
     """A number that none of these forms tells more about."""
     forms = (is_point, is_comparison, is_cell, is_change, is_rank, is_level)
     return not any(form(row) for form in forms)
-
-
-def is_share(metric: str) -> bool:
-    return metric.startswith(SHARES) or "accuracy" in metric
 
 
 def by(rows: Iterable[Row], *keys: str) -> dict[tuple[str, ...], list[Row]]:

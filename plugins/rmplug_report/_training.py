@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from rmplug import Checkpoint
 
+from ._metric_names import titled as metric_words
 from ._palette import LIGHT, reward_colour
 from ._panels import many_panels, ticks, titled
 from ._render import HALF, WIDE, Drawing
@@ -51,7 +52,7 @@ def training(checkpoints: Sequence[Checkpoint]) -> Drawing | None:
     def draw(width: int) -> Figure:
         figure, axes = many_panels(width, len(found), 200, left=50)
         for ax, (metric, drawn) in zip(axes, found.items(), strict=True):
-            titled(ax, name(metric, 27))
+            titled(ax, name(metric_words(metric), 27))
             for line, points in drawn.items():
                 colour = LIGHT[reward_colour(lines.index(line))]
                 ax.plot(*zip(*sorted(points), strict=True), color=colour, linewidth=2)

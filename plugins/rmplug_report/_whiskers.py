@@ -78,7 +78,7 @@ def accuracy(inputs: Inputs, measured: Measured) -> Drawing:
     return Drawing(
         "accuracy",
         "Right on how many pairs?",
-        f"Filled: rewards. Hollow: rules that never read the content{_learnt(names)}. A tie counts "
+        f"Filled: rewards. Hollow: simple rules{_learnt(names)}. A tie counts "
         "one half; bars are 95 % intervals from resampling prompts.",
         "Accuracy: " + "; ".join(f"{row['model']} {percent(row['value'])}" for row in rows),
         draw,
@@ -89,7 +89,7 @@ def accuracy(inputs: Inputs, measured: Measured) -> Drawing:
 def _learnt(names: Sequence[str]) -> str:
     """Which rulers learn from texts, and so may know more than the look of a response."""
     known = [one for one in ("first-character", "n-gram") if one in names]
-    return f", and what {listed(known)} learnt from other prompts" if known else ""
+    return f"; {listed(known)} learnt from the other prompts" if known else ""
 
 
 def _dot(inputs: Inputs, row: Row) -> Dot:

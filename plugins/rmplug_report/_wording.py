@@ -91,8 +91,3 @@ def signed(value: float, share: bool) -> str:
     """A difference with its sign, in points where it is of shares."""
     text = f"{100 * value:+.1f}" if share else f"{value:+.3g}"
     return text.replace("-", "−")
-
-
-def titled(metric: str) -> str:
-    """A metric's name at the start of a title: a short one is an abbreviation."""
-    return metric.upper() if len(metric) <= 4 else metric[:1].upper() + metric[1:]

@@ -15,7 +15,7 @@ class ModelCard(Reporter):
 
     Takes metrics (and anything else that ``html`` takes: pairs and their notices give the facts
     about the data). Gives ``README.md``: the numbers of the model, its accuracy and score on every
-    part, with its 95 % interval and n, beside the strongest ruler; the plain
+    part, with its 95 % interval and n, beside the strongest simple rule; the plain
     sentences that evaluators wrote; the seed, and the steps that led to the numbers. With
     ``front_matter`` it begins with a ``model-index`` as the Hugging Face hub reads it.
     """

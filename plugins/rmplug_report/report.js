@@ -55,6 +55,17 @@
     next.focus();
   });
 
+  // What is wider than its place fades at the side that goes on.
+  const fade = (box) => {
+    box.classList.toggle("before", box.scrollLeft > 1);
+    box.classList.toggle("after", box.scrollWidth - box.clientWidth - box.scrollLeft > 1);
+  };
+  const sizes = new ResizeObserver((entries) => entries.forEach((entry) => fade(entry.target)));
+  document.querySelectorAll(".scroll").forEach((box) => {
+    sizes.observe(box);
+    box.addEventListener("scroll", () => fade(box), { passive: true });
+  });
+
   if (!get("pairs-head")) return;
   if (!("DecompressionStream" in window)) {
     get("pairs").insertAdjacentHTML("beforeend", "<p class='lead'>This browser is too old to open the packed pairs; any from 2023 on can.</p>");

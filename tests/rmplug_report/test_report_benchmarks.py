@@ -125,7 +125,8 @@ def test_sentences_are_printed_in_the_section_they_belong_to(shown):
 def test_the_headline_names_the_best_of_the_benchmark_and_the_strongest_rule(shown):
     said = told(shown)["headline"].replace("\N{NO-BREAK SPACE}", " ")
     assert said == (
-        "Of 3 rewards Skywork-27B scores highest, 64.3 %; the strongest ruler, longer, 52.0 %."
+        "Of 3 rewards Skywork-27B scores highest, 64.3 %; "
+        "the strongest simple rule, longer, 52.0 %."
     )
 
 
@@ -157,8 +158,16 @@ def test_a_difference_is_clear_by_holm_first_and_by_its_interval_otherwise():
 
 
 def test_the_table_of_differences_has_p_and_holms_p(shown):
-    rows = table(shown, "Paired differences")
-    assert rows[0] == ["model", "minus", "difference", "95 % interval", "p", "p (Holm)", "n"]
+    rows = table(shown, "Differences")
+    assert rows[0] == [
+        "model",
+        "minus",
+        "difference, points",
+        "95 % interval",
+        "p",
+        "p (Holm)",
+        "n",
+    ]
     found = {(one[0], one[1]): one[2:] for one in rows[1:]}
     assert found["InternLM2-20B", "GRM-Gemma-2B"] == ["+4.0", "1.0–9.0", "0.004", "0.012", "350"]
 
@@ -240,7 +249,7 @@ def test_before_and_after_are_joined_by_part_and_a_missing_end_is_left_out(tmp_p
 def test_errors_are_told_attribute_by_attribute(tmp_path):
     report([ridge(tmp_path)], tmp_path / "report", NOTHING)
     assert sections(tmp_path / "report") == ["attributes", "changes", "training"]
-    found = table(tmp_path / "report", "MSE of heads")
+    found = table(tmp_path / "report", r"Mean squared error \(MSE\): heads")
     assert [one[0] for one in found[1:]] == list(ATTRIBUTES)
 
 

@@ -271,6 +271,27 @@ def test_benchmarks_never_make_a_phone_scroll_sideways(benchmarks, visit):
     assert tab.evaluate("document.getElementById('reading').scrollWidth") <= 390
 
 
+def test_what_is_wider_than_the_page_fades_where_it_goes_on_and_prints_whole(benchmarks, visit):
+    tab = visit(benchmarks, viewport={"width": 390, "height": 844})
+    wide = tab.locator("figure .draw.scroll").first
+    assert wide.get_attribute("tabindex") == "0" and wide.get_attribute("aria-label")
+    wide.scroll_into_view_if_needed()
+    shown = "e => [e.classList.contains('before'), e.classList.contains('after')]"
+    assert wide.evaluate(shown) == [False, True]
+    assert "linear-gradient" in wide.evaluate("e => getComputedStyle(e).maskImage")
+    bar = "e => getComputedStyle(e, '::-webkit-scrollbar').height"
+    assert wide.evaluate(bar) == "10px"
+    wide.evaluate("e => { e.scrollLeft = e.scrollWidth; }")
+    tab.wait_for_function("e => e.classList.contains('before')", arg=wide.element_handle())
+    assert wide.evaluate(shown) == [True, False]
+    tab.emulate_media(media="print")
+    whole = "e => e.firstElementChild.getBoundingClientRect().right <= innerWidth"
+    assert wide.evaluate(whole)
+    assert wide.evaluate("e => getComputedStyle(e).maskImage") == "none"
+    table = tab.locator(".scroll:has(table)").first
+    assert table.evaluate("e => getComputedStyle(e).overflowX") == "visible"
+
+
 def test_the_contributions_of_a_pair_add_up_to_its_scores(benchmarks, visit):
     tab = visit(benchmarks)
     tab.fill("#find", "pair-00042")

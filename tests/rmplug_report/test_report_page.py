@@ -65,7 +65,7 @@ def test_the_findings_are_computed_from_the_numbers(page):
     )
     assert said["Accuracy"] == (
         "The reward is right on 61.3 % of 300 pairs (95 % interval 57.9–64.6). Against choosing "
-        "the longer response, the best rule that reads nothing, that is +7.5 points (2.0–13.0)."
+        "the longer response, the best simple rule, that is +7.5 points (2.0–13.0)."
     )
     assert said["Subsets"] == (
         "The reward is weakest on code: right on 50.0 % of 100 pairs (41.0–59.0), "
@@ -80,7 +80,8 @@ def test_the_findings_are_computed_from_the_numbers(page):
         "(22.1–33.2). What carries it: words.difference.characters and words.difference.hedges."
     )
     assert said["Data"] == (
-        "6 odd rows were kept and 0 dropped, all named below; most often: empty response (6)."
+        "Steps noticed something about at least 6 different rows: empty response (6). "
+        "None was dropped."
     )
 
 

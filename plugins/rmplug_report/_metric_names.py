@@ -1,0 +1,151 @@
+"""What metrics and simple rules are called on the page, and how their numbers are written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ._wording import amount, signed, span
+
+PUBLISHED = "-published"
+
+TITLES = {
+    "r2": "explained variance (R²)",
+    "mse": "mean squared error (MSE)",
+    "rmse": "root mean squared error (RMSE)",
+    "mae": "mean absolute error (MAE)",
+    "spearman": "rank correlation (Spearman)",
+    "pearson": "correlation (Pearson)",
+    "kappa": "agreement beyond chance (Cohen’s κ)",
+    "ece": "calibration error (ECE)",
+    "log-loss": "log-loss",
+    "score": "score",
+    "ties": "ties",
+    "missing": "responses or pairs without a score",
+    "accuracy-longer-chosen": "accuracy where the longer response was preferred",
+    "accuracy-shorter-chosen": "accuracy where the shorter response was preferred",
+    "length-controlled-accuracy": "accuracy at equal length",
+    "prefers-longer": "how often the longer response is preferred",
+    "margin-mean": "mean margin",
+    "margin-median": "median margin",
+    "margin-sd": "standard deviation of margins",
+    "margin-length-pearson": "correlation of margin and length gap (Pearson)",
+    "margin-length-spearman": "rank correlation of margin and length gap (Spearman)",
+    "raw-score-length-spearman": "rank correlation of reward and length, prompts mixed (Spearman)",
+    "margin-spearman": "rank correlation of margins (Spearman)",
+    "same-decision": "how often two decide alike",
+    "all-right": "pairs that all are right on",
+    "all-wrong": "pairs that all are wrong on",
+    "minimum-detectable-difference": "smallest difference that could have been seen",
+    "not-told-apart": "models not told apart from it",
+    "best-of-n-accuracy": "accuracy of the best of N",
+    "best-of-n-proxy": "the choosing reward of the best of N",
+    "best-n": "N that does best",
+    "alpha": "strength of the penalty",
+    "alpha-at-edge": "strength at the edge of what was tried",
+    "weight": "weight, what an attribute counts",
+    "predicted": "predicted result",
+    "bought": "labels bought",
+}
+"""Metrics that need other words than their own names."""
+
+WORDS = {
+    "r2": "R²", "mse": "MSE", "rmse": "RMSE", "mae": "MAE", "mape": "MAPE", "auc": "AUC",
+    "ece": "ECE", "f1": "F1", "kl": "KL", "ndcg": "NDCG", "mrr": "MRR", "nll": "NLL", "ai": "AI",
+    "bleu": "BLEU", "rouge": "ROUGE", "rougel": "ROUGE-L", "llm": "LLM", "gpu": "GPU",
+    "spearman": "Spearman", "pearson": "Pearson", "kendall": "Kendall", "brier": "Brier",
+}  # fmt: skip
+"""Words of other names that are not written in small letters."""
+
+FLOORS = {
+    "mean": "by predicting the mean",
+    "majority": "by the majority",
+    "base-rate": "by the base rate",
+    "length": "by length alone",
+    "longer": "by choosing the longer response",
+}
+"""What a metric ``<name>-of-<floor>`` is reached by."""
+
+RULES = {
+    "longer": "choosing the longer response",
+    "shorter": "choosing the shorter response",
+    "most-markdown": "choosing the response with most markdown",
+    "least-markdown": "choosing the response with least markdown",
+    "first-position": "choosing the response published first",
+    "last-position": "choosing the response published last",
+    "first-character": "judging by the first character",
+    "n-gram": "judging by words and pairs of words",
+    "random": "choosing at random",
+}
+"""Simple rules that models are measured beside."""
+
+SHARES = ("accuracy", "score", "pair-accuracy", "easy", "normal", "hard", "prefers", "ties",
+          "length-controlled-accuracy", "top-1", "mrr", "agreement", "same-decision", "all-right",
+          "all-wrong", "share", "difference", "minimum-detectable-difference")  # fmt: skip
+"""What the name of a metric begins with where its values are shares, told in per cent."""
+
+
+def metric_title(metric: str) -> str:
+    """A metric in a sentence: ``mse-of-mean`` is the mean squared error by predicting the mean."""
+    if metric in TITLES:
+        return TITLES[metric]
+    if metric.endswith(PUBLISHED):
+        return f"{metric_title(metric.removesuffix(PUBLISHED))}, as published"
+    stem, found, rule = metric.partition("-over-")
+    if found and stem and rule:
+        return f"{metric_title(stem)} over {rule_words(rule)}"
+    if floor_of(metric):
+        stem, floor = split_floor(metric)
+        return f"{metric_title(stem)} {FLOORS[floor]}"
+    return " ".join(WORDS.get(word.lower(), word) for word in re.split(r"[-_\s]+", metric) if word)
+
+
+def titled(metric: str) -> str:
+    """The same at the beginning of a title or of a table's line."""
+    said = metric_title(metric)
+    return said[:1].upper() + said[1:]
+
+
+def split_floor(metric: str) -> tuple[str, str]:
+    """``mse-of-mean`` is ``mse``, ``mean``; without a known floor it is the metric, nothing."""
+    stem, _, floor = metric.partition("-of-")
+    return (stem, floor) if stem and floor in FLOORS else (metric, "")
+
+
+def floor_of(metric: str) -> str:
+    return split_floor(metric)[1]
+
+
+def rule_words(rule: str) -> str:
+    """What a simple rule does; a stranger's rule by its name."""
+    return RULES.get(rule, f"the rule {rule}")
+
+
+def is_share(metric: str) -> bool:
+    return metric.startswith(SHARES) or "accuracy" in metric
+
+
+def is_points(metric: str) -> bool:
+    """Whether the values are differences of shares, told in points."""
+    stem, over, _ = metric.partition("-over-")
+    return (bool(over) and is_share(stem)) or metric.endswith("difference")
+
+
+def in_percent(metric: str, rows: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether these values of a metric are shares: by its name, and none is beyond the whole."""
+    return is_share(metric) and all(abs(row["value"]) <= 1 for row in rows)
+
+
+def value_of(row: Mapping[str, Any]) -> str:
+    """A row's value in the unit of its metric: in per cent, in points, or as a number."""
+    metric = str(row["metric"])
+    share = in_percent(metric, [row])
+    if share and is_points(metric):
+        return f"{signed(row['value'], True)} points"
+    return amount(row["value"], share)
+
+
+def span_of(row: Mapping[str, Any]) -> str:
+    """A row's interval in the same unit."""
+    return span(row.get("low"), row.get("high"), in_percent(str(row["metric"]), [row]))

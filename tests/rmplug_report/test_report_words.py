@@ -1,0 +1,330 @@
+"""What the page calls things, and that its sentences claim what the numbers say."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from benchmark_inputs import ATTRIBUTES, budget, gated, metrics, row
+from report_inputs import ACCURACY, PLAN, Lines, fit_of, metrics_of, pairs_of, report, step
+
+from rmplug import Features, Fit, PlanView
+from rmplug.notices import Notice
+from rmplug_report import ModelCard
+from rmplug_report._metric_names import metric_title, titled, value_of
+from rmplug_report._plan import FITTING, plan
+
+NOTHING = PlanView("words", 13, [])
+
+
+def said(directory):
+    """The headline and the findings, by what they are about."""
+    found = json.loads((directory / "metrics.json").read_text(encoding="utf-8"))
+    told = {one["about"]: one["text"] for one in found["findings"]}
+    told["headline"] = found["headline"]
+    return {key: text.replace("\N{NO-BREAK SPACE}", " ") for key, text in told.items()}
+
+
+def page_of(directory):
+    text = (directory / "index.html").read_text(encoding="utf-8")
+    return text.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def titles(directory):
+    return re.findall(r"<figcaption><b>(.*?)</b>", page_of(directory))
+
+
+@pytest.mark.parametrize(
+    ("metric", "words"),
+    [
+        ("r2", "explained variance (R²)"),
+        ("mse-of-mean", "mean squared error (MSE) by predicting the mean"),
+        ("spearman-of-length", "rank correlation (Spearman) by length alone"),
+        ("accuracy-over-longer", "accuracy over choosing the longer response"),
+        ("accuracy-over-her-own-rule", "accuracy over the rule her-own-rule"),
+        ("score-published", "score, as published"),
+        ("her-own_kl-mse", "her own KL MSE"),
+        ("ndcg-helpfulness", "NDCG helpfulness"),
+        ("share-of-labels", "share of labels"),
+        ("-of-mean", "of mean"),
+    ],
+)
+def test_metrics_have_titles_and_strangers_metrics_are_their_own_words(metric, words):
+    assert metric_title(metric) == words
+    assert titled(metric)[1:] == words[1:] and titled(metric)[0] == words[0].upper()
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "text"),
+    [
+        ("accuracy", 0.821, "82.1 %"),
+        ("accuracy-over-longer", 0.281, "+28.1 points"),
+        ("accuracy-over-n-gram", -0.048, "−4.8 points"),
+        ("score", 7.31, "7.31"),
+        ("mse", 0.1494, "0.15"),
+        ("share-of-labels", 0.5, "50.0 %"),
+    ],
+)
+def test_values_are_told_in_the_unit_of_their_metric(metric, value, text):
+    assert value_of({"metric": metric, "value": value}).replace("\N{NO-BREAK SPACE}", " ") == text
+
+
+def test_the_best_simple_rule_may_be_one_that_learnt_words(tmp_path):
+    rows = (
+        *ACCURACY,
+        ("n-gram", "baseline", "accuracy", "all", 0.70, 0.65, 0.75, 300),
+        ("reward", "model", "accuracy-over-n-gram", "all", -0.087, -0.15, -0.02, 300),
+    )
+    report([metrics_of(*rows)], tmp_path / "report", NOTHING)
+    told = said(tmp_path / "report")
+    assert told["headline"] == (
+        "The reward is right on 61.3 % of pairs, fewer than judging by words and pairs of words "
+        "(70.0 %)."
+    )
+    assert "words and pairs of words, the best simple rule, that is −8.7 points" in told["Accuracy"]
+    assert not re.search(r"never read|reads nothing", page_of(tmp_path / "report"))
+
+
+def heads(directory, *values):
+    """A fit that tells R² of each attribute, its error, and the error by two floors."""
+    numbers = []
+    for attribute, (value, low) in zip(ATTRIBUTES, values, strict=False):
+        told = {"subset": attribute, "n": 194}
+        numbers += [
+            {"metric": "r2", "value": value, "low": low, "high": value + 0.02, **told},
+            {"metric": "mse", "value": 0.5, "low": 0.4, "high": 0.6, **told},
+            {"metric": "mse-of-mean", "value": 0.52, "low": 0.42, "high": 0.62, **told},
+            {"metric": "mse-of-length", "value": 0.51, "low": 0.41, "high": 0.61, **told},
+        ]
+    return Fit(directory, Lines, numbers, name="heads")
+
+
+def test_attributes_of_which_nothing_is_found_beyond_chance_are_named(tmp_path):
+    found = heads(tmp_path, (0.05, 0.01), (0.02, -0.01), (-0.03, -0.08))
+    report([found], tmp_path / "report", NOTHING)
+    sentence = (
+        "Held out, heads explains 5.0 % of the variance of helpfulness. "
+        "Nothing beyond chance was found about correctness and coherence."
+    )
+    assert said(tmp_path / "report")["Explanation"] == sentence
+    part = page_of(tmp_path / "report").split('<section id="attributes"')[1]
+    assert f"<li>{sentence}</li>" in part
+
+
+def test_a_fit_that_finds_nothing_about_any_attribute_says_so(tmp_path):
+    report([heads(tmp_path, (0.02, -0.01), (0.0, -0.08))], tmp_path / "report", NOTHING)
+    assert said(tmp_path / "report")["Explanation"] == (
+        "Held out, heads finds nothing beyond chance about helpfulness and correctness: "
+        "no interval of R² lies above 0."
+    )
+
+
+def test_floors_are_marks_beside_the_metric_they_are_floors_of(tmp_path):
+    found = heads(tmp_path, (0.05, 0.01), (0.02, -0.01))
+    report([found], tmp_path / "report", NOTHING)
+    assert titles(tmp_path / "report") == [
+        "Explained variance (R²): heads", "Mean squared error (MSE): heads",
+    ]  # fmt: skip
+    marks = "Upright marks: by predicting the mean (solid), by length alone (dotted)."
+    assert marks in page_of(tmp_path / "report")
+
+
+def test_a_fit_measured_beside_a_baseline_may_be_chance_too(tmp_path):
+    told = {"metric": "r2", "subset": "all", "n": 36}
+    numbers = [
+        {**told, "value": 0.02, "low": -0.05, "high": 0.09, "kind": "model", "model": "ridge"},
+        {**told, "value": 0.01, "low": -0.05, "high": 0.08, "kind": "baseline", "model": "count"},
+    ]
+    report([Fit(tmp_path, Lines, numbers, name="why")], tmp_path / "report", NOTHING)
+    assert said(tmp_path / "report")["Explanation"] == (
+        "Held out, why explains 2.0 % of the variance (−5.0 to 9.0: not beyond chance), "
+        "count 1.0 %."
+    )
+
+
+def routes(clear=()):
+    """A budget curve and its differences from random routes, one for each part."""
+    rows = budget().table.to_pylist()
+    for share in (25, 50, 75):
+        apart = 0.03 if share in clear else 0.01
+        rows.append(row("difference", apart, 0.02, f"routed at {share} %", 10, model="routed",
+                        kind="model", other="random"))  # fmt: skip
+    return metrics(rows, "budget")
+
+
+@pytest.mark.parametrize(
+    ("clear", "end"),
+    [
+        ((), "nowhere in between told apart from random."),
+        ((25, 50), "at 2 of 3 places above random."),
+    ],
+)
+def test_a_report_of_a_curve_opens_with_what_the_curve_says(tmp_path, clear, end):
+    report([pairs_of(30), routes(clear)], tmp_path / "report", NOTHING)
+    told = said(tmp_path / "report")
+    assert told["headline"] == (
+        "routed: score from 60.0 % to 68.0 % as the share of human labels goes from 0 % to "
+        f"100 %; {end}"
+    )
+    assert told["Curve"] == "Routing half of the pairs to people is worth 5.7 points over none."
+
+
+def test_differences_of_one_pair_of_models_on_several_parts_are_one_figure(tmp_path):
+    report([routes((25,))], tmp_path / "report", NOTHING)
+    assert titles(tmp_path / "report")[0] == "Differences"
+    svg = (tmp_path / "report/figures/differences-1.svg").read_text(encoding="utf-8")
+    assert "routed at 25 % − random" in svg and "routed at 75 % − random" in svg
+    assert "difference, percentage points" in svg
+    assert not (tmp_path / "report/figures/differences-2.svg").exists()
+
+
+def test_a_difference_is_of_the_metric_that_its_step_tells_of_the_same_part(tmp_path):
+    told = {"model": "a", "kind": "model"}
+    for metric, value, label in (
+        ("accuracy", 0.8, "difference in accuracy, percentage points"),
+        ("rmse", 0.8, "difference in root mean squared error (RMSE)"),
+    ):
+        rows = [row(metric, value, **told), row("difference", 0.1, other="b", **told)]
+        report([metrics(rows, "compare")], tmp_path / metric, NOTHING)
+        svg = (tmp_path / metric / "figures/differences-1.svg").read_text(encoding="utf-8")
+        assert f">{label}<" in svg
+
+
+def test_a_curves_title_does_not_say_its_axis_twice(tmp_path):
+    axis = "length gap, chosen minus rejected, in characters"
+    told = {"model": "reward", "kind": "model", "axis": axis}
+    rows = [row("accuracy-by-length-gap", 0.5, at=at, **told) for at in (-10.0, 10.0)]
+    report([metrics(rows, "accuracy")], tmp_path / "report", NOTHING)
+    assert titles(tmp_path / "report") == ["Accuracy against length gap"]
+
+
+def noticed(*notices):
+    steps = [step(f"step-{i}", "k", "sampler", notices=[one]) for i, one in enumerate(notices)]
+    return PlanView("odd", 1, steps)
+
+
+def test_a_row_that_several_steps_notice_counts_once(tmp_path):
+    both = (
+        Notice("no label", "kept", 3, ["a", "b", "c"]),
+        Notice("empty", "dropped", 2, ["c", "d"]),
+        Notice("one value", "kept", 9, ["x"], of="features"),
+    )
+    report([], tmp_path / "report", noticed(*both))
+    assert said(tmp_path / "report")["Data"] == (
+        "Steps noticed something about 4 different rows: no label (3) and 1 other notice. "
+        "Of them 2 were dropped."
+    )
+
+
+def test_rows_that_are_not_all_named_are_at_least_so_many(tmp_path):
+    few = Notice("no label", "kept", 5000, [str(i) for i in range(1000)])
+    report([], tmp_path / "report", noticed(few))
+    assert said(tmp_path / "report")["Data"].startswith(
+        "Steps noticed something about at least 5,000 different rows: no label (5,000)."
+    )
+
+
+def chain(count):
+    """Steps in a row, the last of which takes all of them."""
+    names = [f"step-{i}" for i in range(count)]
+    steps = [step(one, "k", "sampler", {"data": names[max(0, i - 1) : i]})
+             for i, one in enumerate(names)]  # fmt: skip
+    return PlanView("chain", 1, [*steps, step("last", "k", "evaluator", {"items": names})])
+
+
+def test_a_plan_too_long_for_the_page_runs_from_top_to_bottom():
+    short, long = plan(chain(3)), plan(chain(14))
+    assert "from left to right" in short.note and "from top to bottom" in long.note
+    assert short.wide <= FITTING and long.wide <= FITTING
+    drawn = long.draw(long.wide)
+    across, down = drawn.bbox.width, drawn.bbox.height
+    assert down > across
+    left, right = drawn.axes[0].get_xlim()
+    boxes = [patch.get_extents().bounds for patch in drawn.axes[0].patches]
+    assert left == pytest.approx(-right)
+    assert all(x >= 0 and x + wide <= across + 1 for x, _, wide, _ in boxes)
+
+
+def card_of(items, directory, **params):
+    directory.mkdir()
+    ModelCard(**params).report(items, directory=directory, plan=NOTHING)
+    return (directory / "README.md").read_text(encoding="utf-8").replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_a_card_tells_points_and_tells_no_number_twice(tmp_path):
+    again = [one for one in ACCURACY if one[2] == "accuracy"]
+    again += [("reward", "model", "not-told-apart", "all", 1.0, None, None, 300)]
+    items = [metrics_of(*again, name="compare"), metrics_of(*ACCURACY)]
+    text = card_of(items, tmp_path / "card")
+    line = "| Accuracy over choosing the longer response | all | +7.5 points | 2.0–13.0 | 300 |  |"
+    assert line in text
+    assert text.count("| Accuracy | all |") == 1
+    accuracy, compare = text.split("### accuracy")[1].split("### compare")
+    assert "Accuracy" not in compare and "Models not told apart from it" in compare
+    assert "| Accuracy | all |" in accuracy
+
+
+def weighed(pairs, subsets=("all", "code")):
+    """Mean weights as an evaluator tells them: the same that the section of the gate shows."""
+    cells = [
+        row("weight", 0.2, row=attribute, column=subset, subset=subset)
+        for attribute in ATTRIBUTES
+        for subset in subsets
+    ]
+    other = [row("accuracy", 0.6, row=ATTRIBUTES[0], column="all")]
+    return metrics([*cells, *other], "attributes")
+
+
+def test_the_weights_of_a_gate_are_shown_once(tmp_path):
+    pairs = pairs_of(30)
+    report([pairs, gated(pairs), weighed(pairs)], tmp_path / "both", NOTHING)
+    assert titles(tmp_path / "both").count("What the gate weighs, subset by subset") == 1
+    assert not [one for one in titles(tmp_path / "both") if one.startswith("Weight")]
+    report([weighed(pairs)], tmp_path / "alone", NOTHING)
+    assert [one for one in titles(tmp_path / "alone") if one.startswith("Weight")]
+
+
+def test_contributions_with_scores_are_a_reward_and_need_no_other(tmp_path):
+    pairs = pairs_of(30)
+    report([pairs, gated(pairs, "explained")], tmp_path / "report", NOTHING)
+    assert said(tmp_path / "report")["headline"].startswith("The reward is right on")
+    text = page_of(tmp_path / "report")
+    head = json.loads(re.search(r'id="pairs-head">(.*?)</script>', text).group(1))
+    assert [one["name"] for one in head["rewards"]] == ["explained"]
+    assert head["parts"]["attributes"] == list(ATTRIBUTES)
+
+
+def test_a_model_without_weights_has_contributions_but_no_gate(tmp_path):
+    pairs = pairs_of(30)
+    table = gated(pairs).table
+    for attribute in ATTRIBUTES:
+        place = table.column_names.index(f"weight.{attribute}")
+        table = table.set_column(place, f"weight.{attribute}", [np.full(30, np.nan)])
+    report([pairs, Features(table, "explained")], tmp_path / "report", NOTHING)
+    text = page_of(tmp_path / "report")
+    assert '<section id="gate"' not in text
+    assert '"parts": {"attributes"' in text
+
+
+def test_residuals_of_other_rows_are_no_column_of_the_pairs(tmp_path):
+    pairs = pairs_of(30)
+    own, other = fit_of(tmp_path, pairs, "own"), fit_of(tmp_path, pairs_of(30), "other")
+    ids = [f"candidate-{i}" for i in range(30)]
+    rows = other.tables["rows"]
+    other.tables["rows"] = rows.set_column(0, "id", [ids])
+    report([pairs, own, other], tmp_path / "report", NOTHING)
+    head = re.search(r'id="pairs-head">(.*?)</script>', page_of(tmp_path / "report")).group(1)
+    assert [one["name"] for one in json.loads(head)["fits"]] == ["own"]
+
+
+def test_fits_of_something_else_are_not_said_to_explain_the_margin(tmp_path):
+    fit = fit_of(tmp_path, pairs_of(30))
+    for place, target in (("margin", "reward.margin"), ("else", "proxies.accuracy")):
+        steps = [replace(one, inputs={"target": [target]}) if one.id == "why" else one
+                 for one in PLAN.steps]  # fmt: skip
+        report([fit], tmp_path / place, PlanView("p", 1, steps))
+    assert "What explains the margin</h2>" in page_of(tmp_path / "margin")
+    assert "What the fits explain</h2>" in page_of(tmp_path / "else")
