@@ -1,4 +1,4 @@
-"""Candidates, simulations and top-k beside plain pandas, and how far candidates scale.
+"""Candidates, simulations and top-k beside plain pandas, and how candidates and routes scale.
 
 The pandas side does what the hybrid preference router describes (arXiv 2410.19133): a random greedy
 fill, labels turned into training records and written, and features counted in the chosen pairs,
@@ -7,6 +7,7 @@ Seconds are of processor time on one thread, without imports; each part has a pr
 
 Run: python benchmarks/hybrid.py [--rows 10000] [--measured 10]
      python benchmarks/hybrid.py --scale 1000000 10000
+     python benchmarks/hybrid.py --route 1000000
 """
 
 from __future__ import annotations
@@ -29,8 +30,17 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from rmplug import Features, Pairs, Selection
-from rmplug_hybrid import Candidates, Membership, Swap, Tags, TrainingFile
+from rmplug import Features, Fit, Pairs, Selection
+from rmplug_hybrid import (
+    BudgetCurve,
+    Candidates,
+    Membership,
+    PerformanceModel,
+    Route,
+    Swap,
+    Tags,
+    TrainingFile,
+)
 from rmplug_hybrid._feature_names import LENGTHS, SCORES, all_features, parse_feature
 from rmplug_hybrid._membership import matrix
 from rmplug_hybrid.vocabulary import DIMENSIONS
@@ -260,18 +270,59 @@ def rmplug_top_k(rows: int, measured: int) -> float:
     return seconds
 
 
-def rmplug_scale(rows: int, candidates: int) -> float:
-    """Candidates of members that are drawn at once, without pairs: 18 features for each."""
+def members_drawn(rows: int) -> Features:
+    """Members that are drawn at once, without pairs: 18 features for each."""
     rng = np.random.default_rng(0)
-    names = all_features()
     columns: dict[str, Any] = {"id": pa.array(np.arange(rows).astype(str))}
-    for place, name in enumerate(names):
+    for place, name in enumerate(all_features()):
         columns[name] = rng.random(rows, dtype=np.float32) < (1 / 3 if place < 27 else 1 / 7)
-    membership = Features(columns, "membership")
-    del columns
+    return Features(columns, "membership")
+
+
+def rmplug_scale(rows: int, candidates: int) -> float:
+    membership = members_drawn(rows)
     start = time.process_time()
     Candidates(n=candidates).sample(membership, seed=0)
     return time.process_time() - start
+
+
+def performance(membership: Features, folder: Path) -> tuple[Fit, float]:
+    """A ridge learned from 100 candidates whose results follow their counts, and its seconds."""
+    made, rng = Candidates(n=100).sample(membership, seed=0), np.random.default_rng(1)
+    names = [name for name in made.values if name.startswith("count.")]
+    shares = np.column_stack([made[name] for name in names]) / len(membership)
+    score = 0.6 + shares @ rng.normal(0, 0.02, len(names)) + rng.normal(0, 0.002, len(shares))
+    step = PerformanceModel(column="score")
+    start = time.process_time()
+    fit = step.fit(made, Features({"id": made["id"], "score": score}), seed=0, directory=folder)
+    return fit, time.process_time() - start
+
+
+def rmplug_performance_model(rows: int, _: int) -> float:
+    with TemporaryDirectory() as folder:
+        return performance(members_drawn(rows), Path(folder))[1]
+
+
+def route_seconds(rows: int, strategy: str) -> float:
+    membership = members_drawn(rows)
+    step = Route(budgets=BUDGETS, strategies=(strategy,), simulations=SIMULATIONS)
+    with TemporaryDirectory() as folder:
+        model, _ = performance(membership, Path(folder))
+        start = time.process_time()
+        BudgetCurve().evaluate(step.sample(membership, model, seed=0))
+        return time.process_time() - start
+
+
+def rmplug_route_top_k(rows: int, _: int) -> float:
+    return route_seconds(rows, "top-k")
+
+
+def rmplug_route_simulated(rows: int, _: int) -> float:
+    return route_seconds(rows, "simulated")
+
+
+def rmplug_route_positive_gain(rows: int, _: int) -> float:
+    return route_seconds(rows, "positive-gain")
 
 
 def measure(part: Callable[[int, int], float], rows: int, more: int) -> tuple[float, float]:
@@ -321,12 +372,30 @@ def designs(rows: int) -> None:
         print(f"{design + (' as published' if compat else ''):24s} {told}")
 
 
+def routes(rows: int) -> None:
+    """A performance model, and routes with their budget curve, at a tenth of the pairs and all."""
+    print(f"90 features, a linear model; budgets {BUDGETS}, {SIMULATIONS} simulations")
+    for part in (
+        rmplug_performance_model,
+        rmplug_route_top_k,
+        rmplug_route_positive_gain,
+        rmplug_route_simulated,
+    ):
+        print(f"{rows // 10} and {rows} pairs")
+        few = alone(part, rows // 10, 0)
+        print(f"    growth for ten times the pairs: {alone(part, rows, 0) / few:.1f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--measured", type=int, default=10)
     parser.add_argument("--scale", type=int, nargs=2, metavar=("ROWS", "CANDIDATES"))
+    parser.add_argument("--route", type=int, metavar="ROWS")
     given = parser.parse_args()
+    if given.route:
+        routes(given.route)
+        return
     if given.scale:
         print(f"{given.scale[1]} candidates of {given.scale[0]} pairs, 90 features")
         alone(rmplug_scale, *given.scale)

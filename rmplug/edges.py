@@ -63,7 +63,7 @@ def known(draft: Draft, names: Names) -> dict[str, list[Known]]:
     }
     return {
         name: [
-            Known(ref.step, gives.types[0], gives.columns)
+            Known(ref.step, gives.types[0], gives.columns, gives.metrics)
             for ref, gives in pairs
             if isinstance(gives, Gives)
         ]

@@ -54,6 +54,15 @@ class Known:
     kind: type[Artifact]
     columns: tuple[str, ...] | None = None
     """Its columns; None where only running tells."""
+    metrics: tuple[str, ...] | None = None
+    """Every metric that it may give; None where only running tells."""
+
+    def lacks_metric(self, metric: str) -> str | None:
+        """What to say of a metric that it is known never to give; None where it may."""
+        if self.metrics is None or metric in self.metrics:
+            return None
+        hint = did_you_mean(metric, self.metrics)
+        return f"{self.step} gives no metric {metric!r}{hint} (it gives {some(self.metrics, 8)})"
 
     def lacks(self, column: str) -> str | None:
         """What to say of a column that it is known not to have; None where it may have it."""
@@ -160,6 +169,10 @@ class Evaluator(Step):
 
     family = "evaluator"
     method = "evaluate"
+
+    def metrics(self) -> Sequence[str] | None:
+        """Every metric that it may give, if known before running."""
+        return None
 
 
 class Reporter(Step):

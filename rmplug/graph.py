@@ -41,6 +41,13 @@ class Gives:
     columns: tuple[str, ...] | None = None
     values: tuple[Any, ...] | None = None
     results: Mapping[str, Gives] = field(default_factory=dict)
+    metrics: tuple[str, ...] | None = None
+
+    @property
+    def collected(self) -> Gives:
+        """What a loop gives that puts these together over its items."""
+        whole = self.at("")
+        return Gives(self.types, metrics=whole.metrics if isinstance(whole, Gives) else None)
 
     def at(self, column: str) -> Gives | str:
         """What ``name.column`` stands for, or why there is no such thing."""

@@ -46,12 +46,13 @@ def commit_of(
         raise DataError(unreachable(name, revision, kind, error)) from error
 
 
-def fetched(name: str, commit: str, files: Sequence[str]) -> Path:
-    """The folder in the local cache with a model's files at a commit: those that match the patterns
-    ``files`` are downloaded if they are not there."""
-    from huggingface_hub import snapshot_download
-
+def fetched(name: str, revision: str | None, files: Sequence[str]) -> Path:
+    """The folder in the local cache with a model's files at the commit of a revision: those that
+    match the patterns ``files`` are downloaded if they are not there."""
+    commit = commit_of(name, revision)
     try:
+        from huggingface_hub import snapshot_download
+
         return Path(snapshot_download(name, revision=commit, allow_patterns=list(files)))
     except Exception as error:  # offline, no access, a broken connection
         raise DataError(unreachable(name, commit, "model", error)) from error

@@ -192,7 +192,7 @@ def _results(
         _check_carried(params.at("carry", taken), name, body.nodes[name].gives, inner[taken])
     if len(params.problems) > before:
         return None
-    results = {name: Gives(body.nodes[name].gives.types) for name in step.collect}
+    results = {name: body.nodes[name].gives.collected for name in step.collect}
     results |= {taken: body.nodes[name].gives for taken, name in carry.items()}
     if isinstance(step, ForEach) and step.on_error == "collect-error":
         results["errors"] = Gives((Tabular,))

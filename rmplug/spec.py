@@ -13,7 +13,7 @@ from typing import Any
 from .draft import Draft, input_place, read_draft, read_mapping, read_provider
 from .edges import Edges, Names, connect, known, needs
 from .errors import Problem, SpecError
-from .families import Composite, Engine, Observer, Step, family_of
+from .families import Composite, Engine, Evaluator, Observer, Step, family_of
 from .graph import Gives, Graph, Node, order
 from .params import check_values, configured, find_files
 from .place import Enough, Place, shown
@@ -215,4 +215,9 @@ def _gives(cls: type[Step], step: Step | None, given: Mapping[str, Gives]) -> Gi
     types = {name: gives.types for name, gives in given.items()}
     output = signature_of(cls).output(types)
     columns = step.columns({name: kinds[0] for name, kinds in types.items()}) if step else None
-    return Gives(output, tuple(columns) if columns is not None else None)
+    metrics = step.metrics() if isinstance(step, Evaluator) else None
+    return Gives(
+        output,
+        None if columns is None else tuple(columns),
+        metrics=None if metrics is None else tuple(metrics),
+    )

@@ -75,6 +75,16 @@ class Pairwise(Evaluator):
     def columns(self, inputs: Mapping[str, type[Artifact]]) -> Sequence[str]:
         return ("metric", "subset", "value", "low", "high", "n", "model", "kind", "at", "axis")
 
+    def metrics(self) -> Sequence[str]:
+        return (
+            *("accuracy", "ties", "log-loss", "ece", "margin-mean", "margin-median", "margin-sd"),
+            *("prefers-longer", "accuracy-longer-chosen", "accuracy-shorter-chosen"),
+            *("length-controlled-accuracy", "margin-length-pearson", "margin-length-spearman"),
+            *("accuracy-by-length-gap", "raw-score-length-spearman", "missing", "reliability"),
+            "confidence",
+            *(f"accuracy-over-{rule}" for rule in self.baselines if rule != "random"),
+        )
+
     def evaluate(self, data: Pairs, rewards: Sequence[Features], *, seed: int) -> Metrics:
         from ._pairwise import Draws, measure
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rmplug.hub import commit_of, fetched
+from rmplug.hub import fetched
 from rmplug.installed import MINILM
 
 from . import SentenceEmbedding
@@ -18,4 +18,4 @@ def place_of(step: SentenceEmbedding) -> Path:
         return step.path
     if step.encoder == "minilm":
         return MINILM.folder()
-    return fetched(step.encoder, commit_of(step.encoder, step.revision), FILES)
+    return fetched(step.encoder, step.revision, FILES)

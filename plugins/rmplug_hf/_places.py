@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rmplug.hub import commit_of, fetched
+from rmplug.hub import fetched
 
 if TYPE_CHECKING:
     from .loaders import HubModel
@@ -20,4 +20,4 @@ def folder_of(step: HubModel) -> Path:
         return step.path
     assert step.name is not None
     files = [*FILES, *(PICKLES if step.allow_pickle_weights else ())]
-    return fetched(step.name, commit_of(step.name, step.revision), files)
+    return fetched(step.name, step.revision, files)

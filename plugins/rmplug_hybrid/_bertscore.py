@@ -13,9 +13,10 @@ import pyarrow as pa
 import torch
 
 from rmplug import DataError, Pairs, notice, text_of
+from rmplug.hub import fetched
 from rmplug.installed import MINILM
 
-from ._places import downloaded, most_tokens, read_model
+from ._models import FILES, most_tokens, read_model
 from .similarity import BertScore
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
@@ -54,7 +55,7 @@ def folder_of(step: BertScore) -> Path:
         return step.path
     if step.encoder == "minilm":
         return MINILM.folder()
-    return downloaded(step.encoder, step.revision)
+    return fetched(step.encoder, step.revision, FILES)
 
 
 def token_weights(data: Pairs, step: BertScore) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,14 +16,15 @@ ALL_AI, ALL_HUMAN = "all AI", "all human"
 ENDS = (ALL_AI, ALL_HUMAN)
 RANDOM, RANDOM_BY_COST = "random", "random by cost"
 BASELINES = (*ENDS, RANDOM, RANDOM_BY_COST)
-AGREES, CHANGES = "agrees with the AI label", "changes the label"
-OUTCOMES = (
-    AGREES,
-    CHANGES,
-    "the human has no preference: drops out",
-    "only the human has a preference: comes in",
-    "no preference in either",
-)
+CHANGES = "changes the label"
+OUTCOMES = {
+    "agrees with the AI label": "agrees with the AI",
+    CHANGES: CHANGES,
+    "the human has no preference: drops out": "human tie: drops out",
+    "only the human has a preference: comes in": "AI tie: comes in",
+    "no preference in either": "tie of both",
+}
+"""What a label turns out to do, and the same in a few words."""
 VALUES = ("value", "value.low", "value.high", "value.naive")
 NEEDED = ("item", "strategy", "budget", "size", *VALUES)
 
@@ -63,10 +64,11 @@ def read_routes(routes: Selection) -> dict[str, Bought]:
         raise DataError(
             f"{routes.name or 'routes'} has no column {lacking[0]!r}; give what the step route gave"
         )
-    told = {name: "mean" for name in (*NEEDED[2:],)}
+    # all rows of a route have the same numbers, which a mean would round
+    wanted = dict.fromkeys(NEEDED[2:], "min")
     if "cost" in routes.columns:
-        told["cost"] = "sum"
-    rows = _by(routes.table, ["item", "strategy"], told)
+        wanted["cost"] = "sum"
+    rows = _by(routes.table, ["item", "strategy"], wanted)
     outcomes: dict[str, dict[str, float]] = {}
     if "outcome" in routes.columns:
         for row in _by(routes.table, ["item", "outcome"], {"id": "count"}):
@@ -74,23 +76,18 @@ def read_routes(routes: Selection) -> dict[str, Bought]:
     return {row["item"]: _bought(row, outcomes.get(row["item"], {})) for row in rows}
 
 
-def _by(table: pa.Table, keys: list[str], told: Mapping[str, str]) -> list[dict[str, Any]]:
+def _by(table: pa.Table, keys: list[str], wanted: Mapping[str, str]) -> list[dict[str, Any]]:
     # with threads the order of groups would not be that of the rows
-    groups = table.select([*keys, *told]).group_by(keys, use_threads=False)
-    found: list[dict[str, Any]] = groups.aggregate(list(told.items())).to_pylist()
+    groups = table.select([*keys, *wanted]).group_by(keys, use_threads=False)
+    found: list[dict[str, Any]] = groups.aggregate(list(wanted.items())).to_pylist()
     return found
 
 
 def _bought(row: Mapping[str, Any], outcomes: Mapping[str, float]) -> Bought:
-    return Bought(
-        row["item"],
-        row["strategy"],
-        row["budget_mean"],
-        row["size_mean"],
-        *(row[f"{name}_mean"] for name in VALUES),
-        row.get("cost_sum"),
-        {name: count for name, count in outcomes.items() if name in OUTCOMES},
-    )
+    at, size, value, low, high, naive = (row[f"{name}_min"] for name in NEEDED[2:])
+    known = {name: count for name, count in outcomes.items() if name in OUTCOMES}
+    cost = row.get("cost_sum")
+    return Bought(row["item"], row["strategy"], at, size, value, low, high, naive, cost, known)
 
 
 def without_draw(name: str) -> str:
@@ -120,9 +117,10 @@ def _averaged(name: str, draws: Sequence[Bought]) -> Bought:
         if any(name in draw.outcomes for draw in draws)
     }
     cost = None if first.cost is None else mean("cost")
-    numbers = (mean(field) for field in ("at", "size", "value", "low", "high", "naive"))
-    at, *others = numbers
-    return Bought(name, first.strategy, at, *others, cost, outcomes)
+    numbers: dict[str, Any] = {
+        field: mean(field) for field in ("at", "size", "value", "low", "high", "naive")
+    }
+    return replace(first, name=name, cost=cost, outcomes=outcomes, **numbers)
 
 
 def curves(places: Sequence[AnyPlace]) -> Iterator[tuple[str, AnyPlace]]:
@@ -159,7 +157,7 @@ def told(routes: Mapping[str, Bought]) -> list[dict[str, Any]]:
     """Rows of metrics: what each route is predicted to reach, its labels, and what they do."""
     found = [_averaged(name, draws) for name, draws in drawn_together(routes).items()]
     rows = [_predicted(strategy, route, found) for strategy, route in curves(found)]
-    bought = [route for route in found if route.size]
+    bought = sorted((route for route in found if route.size), key=lambda r: r.name in ENDS)
     rows += [_number("bought", route.size, route) for route in bought]
     rows += [_number("cost", route.cost, route) for route in bought if route.cost is not None]
     return rows + _outcomes(bought)
@@ -182,16 +180,22 @@ def _worth(route: Bought, random: Bought | None) -> str | None:
     """What must be told with the prediction of a route that a model chose."""
     if route.strategy in BASELINES:
         return None
-    beside = "" if random is None else f", {random.strategy} labels {random.value:.4g}"
-    return (
-        f"{route.name} is predicted to reach {route.value:.4g} ({route.low:.4g} to "
-        f"{route.high:.4g} over halves of the candidates) by models that did not choose it"
-        f"{beside}; the model that chose it says {route.naive:.4g}."
+    value, low, high, naive = (
+        f"{number:#.4g}" for number in (route.value, route.low, route.high, route.naive)
     )
+    found = (
+        f"{route.name} is predicted to reach {value} ({low} to {high} over halves of the "
+        "candidates) by models that did not choose it"
+    )
+    if random is not None:
+        alike = "for the same money" if random.strategy == RANDOM_BY_COST else "of that number"
+        found += f"; random labels {alike} reach {random.value:#.4g}"
+    return f"{found}. The model that chose it says {naive}."
 
 
 def _number(metric: str, value: float, route: Bought) -> dict[str, Any]:
-    return {"metric": metric, "subset": route.name, "value": value, "n": round(route.size)}
+    pairs = round(route.size / route.at)
+    return {"metric": metric, "subset": route.name, "value": value, "n": pairs}
 
 
 def _outcomes(routes: Sequence[Bought]) -> list[dict[str, Any]]:
@@ -200,12 +204,12 @@ def _outcomes(routes: Sequence[Bought]) -> list[dict[str, Any]]:
     whole = next((route for route in routes if route.name == ALL_HUMAN), None)
     return [
         {
-            "metric": "outcome",
+            "metric": "share-of-labels",
             "subset": "all",
             "value": route.outcomes.get(name, 0.0) / route.size,
             "n": round(route.size),
             "row": route.name,
-            "column": name,
+            "column": OUTCOMES[name],
             "sentence": _changed(route, whole) if name == CHANGES else None,
         }
         for route in routes
@@ -220,6 +224,6 @@ def _changed(route: Bought, whole: Bought | None) -> str | None:
     changed, of_all = (one.outcomes.get(CHANGES, 0.0) for one in (route, whole))
     return (
         f"Of the {route.size:,.0f} labels that {route.name} buys, {changed:,.0f} "
-        f"({changed / route.size:.1%}) change the AI's; of all pairs, {of_all / whole.size:.1%} "
-        "would."
-    ).replace("%)", " %)").replace("% would", " % would")
+        f"({100 * changed / route.size:.1f} %) change the AI's; of all pairs, "
+        f"{100 * of_all / whole.size:.1f} % would."
+    )

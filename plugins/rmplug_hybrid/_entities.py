@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
 from rmplug import DataError, Pairs, did_you_mean, notice, some, text_of
+from rmplug.devices import device_of
+from rmplug.hub import fetched
 
-from ._places import device_of, downloaded, most_tokens, quiet, read_model
+from ._models import FILES, most_tokens, quiet, read_model
+from ._spacy_pipelines import entity_labels, installed_pipeline, pipeline_in
 from .similarity import Entities
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
@@ -63,7 +65,7 @@ class Opening:
     step: Entities
 
     def __call__(self) -> Recogniser:
-        return SpacyRecogniser(self.step) if self.step.spacy else TokenClassifier(self.step)
+        return SpacyRecogniser(self.step) if self.step.reads_spacy else TokenClassifier(self.step)
 
 
 class TokenClassifier:
@@ -72,7 +74,7 @@ class TokenClassifier:
     def __init__(self, step: Entities) -> None:
         from transformers import pipeline
 
-        folder = step.path or downloaded(str(step.name), step.revision)
+        folder = step.path or fetched(str(step.name), step.revision, FILES)
         model, tokenizer = read_model(
             folder, "AutoModelForTokenClassification", step.dtype, step.device
         )
@@ -115,12 +117,10 @@ class SpacyRecogniser:
     """Finds entities with a spaCy pipeline."""
 
     def __init__(self, step: Entities) -> None:
-        name = str(step.spacy)
-        spacy_version(name)
-        # imported by name: spaCy is no dependency, and is there only if the person has it
-        pipeline = import_module("spacy").load(name)
-        self.labels = _chosen(step.labels, sorted(pipeline.get_pipe("ner").labels))
-        self.pipeline, self.batch_rows = pipeline, step.batch_rows
+        name = step.spacy
+        self.pipeline = installed_pipeline(name) if name else pipeline_in(Path(str(step.path)))
+        self.labels = _chosen(step.labels, entity_labels(self.pipeline))
+        self.batch_rows = step.batch_rows
 
     def __call__(self, texts: Sequence[str]) -> list[list[str]]:
         read = self.pipeline.pipe(texts, batch_size=self.batch_rows)
@@ -128,17 +128,6 @@ class SpacyRecogniser:
             [e.text for e in document.ents if self.labels is None or e.label_ in self.labels]
             for document in read
         ]
-
-
-def spacy_version(pipeline: str) -> str:
-    """The versions of spaCy and of a pipeline, both of which must be installed."""
-    try:
-        return f"{version('spacy')} {version(pipeline)}"
-    except PackageNotFoundError as error:
-        raise DataError(
-            f"spacy: {pipeline} needs spaCy and that pipeline installed (missing: {error.name}): "
-            f"pip install spacy, and python -m spacy download {pipeline}"
-        ) from error
 
 
 @dataclass(frozen=True)

@@ -12,18 +12,11 @@ from scipy.sparse import csc_matrix, csr_matrix
 
 from rmplug import DataError, Features, Pairs, notice, some
 
+from ._bought import OUTCOMES
 from ._labels import read_sources
 from ._membership import matrix
 from ._performance_files import Ensemble
 from ._performance_forms import Form
-
-OUTCOMES = (
-    "agrees with the AI label",
-    "changes the label",
-    "the human has no preference: drops out",
-    "only the human has a preference: comes in",
-    "no preference in either",
-)
 
 
 @dataclass(frozen=True)
@@ -115,4 +108,4 @@ def outcomes(ids: pa.Array, human: Pairs | None, ai: Pairs | None) -> pa.Array |
     sources = read_sources(ids, human, ai)
     no_human, no_ai = sources.human < 0, sources.ai < 0
     code = np.select([no_human & no_ai, no_human, no_ai, sources.agree], [4, 2, 3, 0], default=1)
-    return pa.array(np.array(OUTCOMES, dtype=object)[code], pa.string())
+    return pa.array(list(OUTCOMES), pa.string()).take(pa.array(code))

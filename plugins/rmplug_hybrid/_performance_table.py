@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rmplug import DataError, Features, Metrics, Selection, Tabular, notice, some
+from rmplug import DataError, Features, Metrics, Selection, Tabular, did_you_mean, notice, some
 
 COUNT = "count."
 SIZES = ("size", "budget")
@@ -142,7 +142,8 @@ def _column_of(source: Tabular, column: str | None) -> dict[str, float]:
     if column is None:
         raise DataError(f"say which column of {name} is the result: params: {{column: …}}")
     if column not in source.columns:
-        raise DataError(f"{name} has no column {column!r}; it has {some(source.columns, 12)}")
+        hint = did_you_mean(column, source.columns)
+        raise DataError(f"{name} has no column {column!r}{hint}; it has {some(source.columns, 12)}")
     values = numbers_of(source.table, column)
     return dict(zip(map(str, source.table["id"].to_pylist()), values.tolist(), strict=True))
 
@@ -165,7 +166,8 @@ def one_model(results: Metrics, wanted: Wanted) -> pa.Table:
         known = table[column].unique().to_pylist()
         table = table.filter(pc.equal(table[column], value))
         if not table.num_rows:
-            raise DataError(f"{name} has no {column} {value!r}; it has {some(known, 12)}")
+            hint = did_you_mean(value, known)
+            raise DataError(f"{name} has no {column} {value!r}{hint}; it has {some(known, 12)}")
     if "kind" in table.column_names:
         table = table.filter(pc.not_equal(pc.fill_null(table["kind"], "model"), "baseline"))
     if "model" not in table.column_names:
@@ -173,9 +175,11 @@ def one_model(results: Metrics, wanted: Wanted) -> pa.Table:
     known = [model for model in table["model"].unique().to_pylist() if model is not None]
     model = wanted.model if wanted.model is not None else (known or [None])[0]
     if len(known) > 1 and wanted.model is None:
-        raise DataError(f"{name} measures {some(known)}; say which: params: {{model: {known[0]}}}")
+        which = f"params: {{result_of: {known[0]}}}"
+        raise DataError(f"{name} measures {some(known)}; say which: {which}")
     if model is not None and model not in known:
-        raise DataError(f"{name} has no model {model!r}; it has {some(known, 12)}")
+        hint = did_you_mean(model, known)
+        raise DataError(f"{name} has no model {model!r}{hint}; it has {some(known, 12)}")
     return table if model is None else table.filter(pc.equal(table["model"], model))
 
 

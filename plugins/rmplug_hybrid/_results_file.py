@@ -88,5 +88,5 @@ def _check_columns(numbers: dict[str, np.ndarray], rows: np.ndarray, path: Path)
     if empty and not len(rows):
         raise DataError(
             f"no row of {path} is whole, since {empty[0]!r} is always empty; name the columns to "
-            "read: params: {columns: […]}"
+            "read: params: {columns_to_read: […]}"
         )

@@ -8,17 +8,16 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from rmplug import DataError, Features, Fit, Pairs, Selection, notice, some
+from rmplug import DataError, Features, Fit, Pairs, Selection, notice
 
+from ._bought import ALL_AI, ALL_HUMAN, RANDOM, RANDOM_BY_COST
 from ._designs import label_count
-from ._gain import OUTCOMES, Pool, gains, main_features, outcomes, read_pool
+from ._gain import Pool, gains, main_features, outcomes, read_pool
 from ._performance_files import Ensemble
 from ._route_choices import Chooser, affordable
 from ._route_values import Value, values_of_chosen, values_of_fixed
 
-RANDOM, RANDOM_BY_COST = "random", "random by cost"
 NO_PAIR = ""
 """The id in the one row that stands for the route without any human label."""
 WHY = {
@@ -31,9 +30,10 @@ WHY = {
     "positive-gain": "raises the predicted result",
     RANDOM: "at random",
     RANDOM_BY_COST: "at random, for the same money",
-    "all human": "every pair",
-    "all AI": "no pair: every label is the AI's",
+    ALL_HUMAN: "every pair",
+    ALL_AI: "no pair: every label is the AI's",
 }
+BY_GAIN = ("top-k", "exact", "greedy", "diverse", "cost-aware", "positive-gain")
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,8 @@ def route(
     chooser = _chooser(ensemble, pool, sizes, settings, seed)
     found = [route for one in settings.strategies for route in _by(chooser, one, settings)]
     found += _beside(chooser, settings, found)
-    known = outcomes(pool.ids, human, ai)
-    _tell(model, found, known)
-    return Selection(_table(found, ensemble, pool, known))
+    _doubt(model)
+    return Selection(_table(found, ensemble, pool, outcomes(pool.ids, human, ai)))
 
 
 def _ensemble(model: Fit) -> Ensemble:
@@ -131,7 +130,7 @@ def written(budget: float) -> str:
 def _beside(chooser: Chooser, settings: Settings, found: Sequence[Route]) -> list[Route]:
     """Random routes at every budget that is used, and the two ends."""
     pool = chooser.pool
-    made = [("all human", np.arange(len(pool))), ("all AI", np.empty(0, dtype=np.int64))]
+    made = [(ALL_HUMAN, np.arange(len(pool))), (ALL_AI, np.empty(0, dtype=np.int64))]
     for draw in range(settings.draws):
         order = np.random.default_rng([chooser.seed, draw, 3]).permutation(len(pool))
         mark = "" if draw == 0 else f" ({draw + 1})"
@@ -151,18 +150,12 @@ def _beside(chooser: Chooser, settings: Settings, found: Sequence[Route]) -> lis
     ]
 
 
-def _tell(model: Fit, found: Sequence[Route], known: pa.Array | None) -> None:
-    """Notices: whether to trust the model, what each route is worth, and what the labels do."""
-    random = {len(r.chosen): r.value for r in found if r.strategy == RANDOM}
+def _doubt(model: Fit) -> None:
+    """Notice a model whose features do not lower its error: its routes may be no better than
+    random ones."""
     for number in model.numbers:
         if (number["metric"], number["subset"]) == ("difference", "rmse") and not _helps(number):
             notice(str(number["sentence"]), [model.name or "model"], "kept", "models")
-    for one in found:
-        if one.strategy in (RANDOM, RANDOM_BY_COST):
-            continue
-        notice(_worth(one, random.get(len(one.chosen))), [one.item], "kept", "routes")
-        if known is not None and len(one.chosen):
-            notice(f"{one.item}: {_bought(known, one.chosen)}", [one.item], "kept", "routes")
 
 
 def _helps(difference: Mapping[str, Any]) -> bool:
@@ -170,47 +163,35 @@ def _helps(difference: Mapping[str, Any]) -> bool:
     return difference["high"] is not None and difference["high"] < 0
 
 
-def _worth(one: Route, random: Value | None) -> str:
-    value = one.value
-    beside = "" if random is None else f"; random {random.value:.4g}"
-    chose = "" if one.strategy.startswith("all ") else f", {value.naive:.4g} by the one that chose"
-    return (
-        f"{one.item}: predicted {value.value:.4g} (95 % of halves {value.low:.4g} to "
-        f"{value.high:.4g}) by models that did not choose{chose}{beside}"
-    )
-
-
-def _bought(known: pa.Array, chosen: np.ndarray) -> str:
-    """How many labels were bought, and what became of them."""
-    counts = pc.value_counts(known.take(pa.array(chosen))).to_pylist()
-    told = {entry["values"]: entry["counts"] for entry in counts}
-    parts = [f"{told[name]} {name}" for name in OUTCOMES if name in told]
-    return f"{len(chosen)} labels bought, of which {some(parts, 5)}"
-
-
 def _table(
     found: Sequence[Route], ensemble: Ensemble, pool: Pool, known: pa.Array | None
 ) -> pa.Table:
     gain, main = gains(ensemble, ensemble.whole, pool), main_features(ensemble, pool)
-    because = np.array([f"; most for {name}" for name in ensemble.names] + [""], dtype=object)
-    parts = [_rows(one, gain, because[main], pool, known) for one in found]
+    parts = [_rows(one, gain, _reasons(one, ensemble, main), pool, known) for one in found]
     return pa.concat_tables(parts)
 
 
+def _reasons(one: Route, ensemble: Ensemble, main: np.ndarray) -> pa.Array:
+    """Why each pair was chosen: by its gain, then with the feature that adds most to it."""
+    why = WHY[one.strategy]
+    if one.strategy not in BY_GAIN or not len(one.chosen):
+        return pa.repeat(why, max(len(one.chosen), 1))
+    # the last one stands for -1: no feature adds anything
+    texts = [f"{why}; most for {name}" for name in ensemble.names] + [why]
+    return pa.array(texts).take(pa.array(main[one.chosen] % len(texts)))
+
+
 def _rows(
-    one: Route, gain: np.ndarray, because: np.ndarray, pool: Pool, known: pa.Array | None
+    one: Route, gain: np.ndarray, reasons: pa.Array, pool: Pool, known: pa.Array | None
 ) -> pa.Table:
     """The rows of one route; one row without an id for the route that buys nothing."""
     chosen = one.chosen
     empty = not len(chosen)
     rows = max(len(chosen), 1)
-    by_gain = one.strategy in ("top-k", "exact", "greedy", "diverse", "cost-aware", "positive-gain")
-    why = WHY[one.strategy]
-    reasons = [why + str(more) for more in because[chosen]] if by_gain else [why] * rows
     columns: dict[str, Any] = {
         "id": pa.array([NO_PAIR]) if empty else pool.ids.take(pa.array(chosen)),
         "gain": np.zeros(1) if empty else gain[chosen],
-        "reason": pa.array([why] if empty else reasons, pa.string()),
+        "reason": reasons,
         "item": pa.repeat(one.item, rows),
         "strategy": pa.repeat(one.strategy, rows),
         "budget": np.full(rows, len(chosen) / len(pool)),

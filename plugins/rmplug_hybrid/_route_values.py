@@ -8,7 +8,6 @@ import numpy as np
 
 from ._gain import Pool
 from ._performance_files import Ensemble
-from ._performance_forms import Form
 from ._route_choices import Chooser, Sets
 
 ITERATED = {"greedy", "diverse", "simulated"}
@@ -29,8 +28,9 @@ class Value:
 
 def values_of_fixed(ensemble: Ensemble, pool: Pool, chosen: np.ndarray) -> Value:
     """Of a set that no model has chosen."""
-    found = np.array([_values(pool, [chosen], form)[0] for form in ensemble.halves])
-    return _summary(found, _values(pool, [chosen], ensemble.whole)[0])
+    bought = _counted(pool, [chosen])
+    found = np.array([form.values(*bought)[0] for form in ensemble.halves])
+    return _summary(found, float(ensemble.whole.values(*bought)[0]))
 
 
 def values_of_chosen(chooser: Chooser, strategy: str, sets: Sets) -> list[Value]:
@@ -38,21 +38,18 @@ def values_of_chosen(chooser: Chooser, strategy: str, sets: Sets) -> list[Value]
     halves = chooser.ensemble.halves[: FEW_HALVES if strategy in ITERATED else None]
     found = np.array(
         [
-            _values(chooser.pool, chooser.choose(strategy, halves[place]), halves[place ^ 1])
-            for place in range(len(halves))
+            halves[place ^ 1].values(*_counted(chooser.pool, chooser.choose(strategy, form)))
+            for place, form in enumerate(halves)
         ]
     )
-    naive = _values(chooser.pool, sets, chooser.ensemble.whole)
-    return [_summary(column, own) for column, own in zip(found.T, naive, strict=True)]
+    naive = chooser.ensemble.whole.values(*_counted(chooser.pool, sets))
+    return [_summary(column, float(own)) for column, own in zip(found.T, naive, strict=True)]
 
 
-def _values(pool: Pool, sets: Sets, form: Form) -> list[float]:
+def _counted(pool: Pool, sets: Sets) -> tuple[np.ndarray, np.ndarray]:
+    """What the labels of each set add to a training set, as in candidates: counts and sizes."""
     bought = [pool.labels(chosen) for chosen in sets]
-    counts, sizes = (
-        np.array([counts for counts, _ in bought]),
-        np.array([size for _, size in bought]),
-    )
-    return [float(value) for value in form.values(counts, sizes)]
+    return np.array([counts for counts, _ in bought]), np.array([size for _, size in bought])
 
 
 def _summary(found: np.ndarray, naive: float) -> Value:

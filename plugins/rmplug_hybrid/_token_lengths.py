@@ -12,8 +12,8 @@ import pyarrow as pa
 from tokenizers import Tokenizer
 
 from rmplug import DataError, text_of
+from rmplug.hub import fetched
 
-from ._places import downloaded
 from .similarity import LENGTHS, TokenLengths
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
@@ -51,7 +51,7 @@ class Opening:
     def __call__(self) -> Counter:
         if self.step.path is None and self.step.tokenizer == "whitespace":
             return by_whitespace
-        place = self.step.path or downloaded(self.step.tokenizer, self.step.revision, (FILE,))
+        place = self.step.path or fetched(self.step.tokenizer, self.step.revision, (FILE,))
         file = place / FILE if place.is_dir() else place
         if not file.is_file():
             raise DataError(

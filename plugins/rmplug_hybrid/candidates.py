@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
@@ -12,6 +13,7 @@ from rmplug import (
     FeatureComputer,
     Features,
     InputPath,
+    Known,
     Pairs,
     Report,
     Reporter,
@@ -152,6 +154,11 @@ class Relabel(Sampler):
     ties: Literal["drop", "keep", "error"] = "drop"
     """What to do with ties, and with pairs that have no margin: leave them out and count them, keep
     them as they are and count them, or stop."""
+
+    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
+        for one in inputs["reward"]:
+            lacking = one.lacks(self.by)
+            yield from [("by", lacking)] if lacking else []
 
     def sample(self, data: Pairs, reward: Features) -> Pairs:
         from ._labels import relabelled

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
-from rmplug import Estimator, Features, Fit, Metrics, Predictor, Selection
+from rmplug import Estimator, Features, Fit, Known, Metrics, Predictor, Selection
 
 
 class PerformanceModel(Estimator):
@@ -77,6 +78,15 @@ class PerformanceModel(Estimator):
     """Bootstrap resamples of candidates behind each interval."""
     split_seed: int = Field(default=42, ge=0)
     """With ``compat: original``, the seed of the 80 % of candidates that are learned from."""
+
+    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
+        for one in inputs.get("results", ()):
+            lacking = one.lacks_metric(self.metric)
+            yield from [("metric", lacking)] if lacking else []
+        for one in inputs.get("results") or inputs["candidates"]:
+            if self.column is not None and not issubclass(one.kind, Metrics):
+                lacking = one.lacks(self.column)
+                yield from [("column", lacking)] if lacking else []
 
     def fit(
         self,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from rmplug import Artifact, Evaluator, Features, Fit, Metrics, Pairs, Sampler, Selection
+from rmplug import Artifact, Evaluator, Features, Fit, Known, Metrics, Pairs, Sampler, Selection
 
 Strategy = Literal[
     "top-k", "exact", "greedy", "diverse", "simulated", "cost-aware", "positive-gain"
@@ -41,7 +41,7 @@ class Route(Sampler):
     ``value`` is the result that is predicted for the route. The model that chose a set thinks too
     well of it (``value.naive``): so half of the candidates choose, by the same rule, and the other
     half value what they chose; the mean over both ways and all halvings, and the middle 95 %
-    (``value.low``, ``value.high``).
+    (``value.low``, ``value.high``). `budget-curve` makes figures and numbers of all this.
     """
 
     kind = "route"
@@ -106,20 +106,27 @@ class Route(Sampler):
 class BudgetCurve(Evaluator):
     """How good the reward model becomes for the human labels that were bought.
 
-    ``results`` are metrics collected by a `for-each` over ``routes`` (the steps inside swap the
-    labels, train, and evaluate), in an outer `for-each` over seeds or with one inside. Gives, for
-    each strategy, rows of ``metric`` by ``at``, the share of human labels that was bought: the mean
-    over seeds with a 95 % t interval (none with one seed), ``n`` seeds, and ``model``, the
+    For each of ``routes``, without anything else: ``predicted``, the result that the performance
+    model predicts, by models that did not choose the route, with the middle 95 % over halves of the
+    candidates (``n``: its labels), and a sentence that compares it with random labels and with what
+    the model says that chose it; ``bought``, its labels of ``n`` pairs, and ``cost``, what they
+    cost together, where that is known; ``share-of-labels``, where `route` knew both sources of
+    labels: a matrix of the share of a route's labels (``row``; ``n`` labels) that turned out to do
+    what (``column``).
+
+    With ``results``, metrics collected by a `for-each` over ``routes`` (the steps inside swap the
+    labels, train, and evaluate), in an outer `for-each` over seeds or with one inside, also what
+    was measured: rows of ``metric``, the mean over seeds with a 95 % t interval (none with one
+    seed), ``n`` seeds. With one seed, several random draws are what the interval is over. Intervals
+    tell how far the same routes, trained again, may come out elsewhere; not what other test pairs
+    or other candidates would give. ``difference`` rows compare each route with ``other``, random
+    routes of the same size, paired by seed: a t interval over seeds, ``p`` (t-test) and ``p_holm``
+    (Holm's correction for all of them), and a sentence.
+
+    Points of curves have ``at``, the share of human labels that was bought, and ``model``, the
     strategy; ``all AI`` and ``all human`` are the ends of every curve. Several random draws are
-    averaged within a seed; with one seed they are what the interval is over.
-
-    Intervals tell how far the same routes, trained again, may come out elsewhere; not what other
-    test pairs or other candidates would give.
-
-    ``difference`` rows compare each route with ``other``, random routes of the same size, paired by
-    seed: a t interval over seeds, ``p`` (t-test) and ``p_holm`` (Holm's correction for all of
-    them), and a sentence. Columns: ``metric, subset, value, low, high, n, model, kind, at, axis,
-    other, p, p_holm, sentence``; ``subset`` names the route.
+    averaged, measured ones within a seed. ``subset`` names the route. Columns: ``metric, subset,
+    value, low, high, n, model, kind, at, axis, row, column, other, p, p_holm, sentence``.
     """
 
     kind = "budget-curve"
@@ -127,7 +134,7 @@ class BudgetCurve(Evaluator):
     extra = "tabular"
 
     metric: str = "accuracy"
-    """The metric that is shown."""
+    """The metric of ``results`` that is shown."""
     subset: str = "all"
     """Its subset."""
     result_of: str | None = None
@@ -135,11 +142,17 @@ class BudgetCurve(Evaluator):
 
     def columns(self, inputs: Mapping[str, type[Artifact]]) -> Sequence[str]:
         table = ("metric", "subset", "value", "low", "high", "n", "model", "kind")
-        return (*table, "at", "axis", "other", "p", "p_holm", "sentence")
+        curve = ("at", "axis", "row", "column", "other", "p", "p_holm", "sentence")
+        return (*table, *curve)
 
-    def evaluate(self, results: Metrics, routes: Selection) -> Metrics:
+    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
+        for one in inputs.get("results", ()):
+            lacking = one.lacks_metric(self.metric)
+            yield from [("metric", lacking)] if lacking else []
+
+    def evaluate(self, routes: Selection, results: Metrics | None = None) -> Metrics:
         from ._budget_curve import curve
         from ._performance_table import Wanted
 
         wanted = Wanted(self.metric, self.subset, self.result_of, None, ())
-        return curve(results, routes, wanted)
+        return curve(routes, results, wanted)

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from rmplug import Artifact, FeatureComputer, Features, InputPath, Pairs
+from rmplug.devices import Device
 from rmplug.installed import MINILM
 
-DEVICE = r"^(auto|cpu|mps|cuda(:\d+)?)$"
 LENGTHS = ("prompt_len", "len_shorter", "len_longer", "token_len_diff")
 
 Score = Literal["bertscore", "bertscore_length", "bertscore_precision", "bertscore_recall"]
@@ -64,7 +64,7 @@ class BertScore(FeatureComputer):
     """Tokens that are read of a text; as many as the encoder takes unless given."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Number format of the encoder's weights; matching is done in float32."""
-    device: str = Field(default="auto", pattern=DEVICE)
+    device: Device = "auto"
     """Where the encoder runs: `auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:1`."""
     batch_tokens: int = Field(default=4096, ge=1)
     """Most tokens per forward pass, padding included; a longer pair goes alone."""
@@ -83,7 +83,7 @@ class BertScore(FeatureComputer):
             return {}
         if self.encoder == "minilm":
             return {"weights": MINILM.weights}
-        from ._places import commit_of
+        from rmplug.hub import commit_of
 
         return {"commit": commit_of(self.encoder, self.revision)}
 
@@ -109,8 +109,16 @@ class Entities(FeatureComputer):
     score is `shared / (2 * n_rejected - shared)`, 1 where that is nothing divided by nothing. It
     changes when the responses change places. (The router also lemmatises; this does not.)
 
-    Entities come from a model of transformers for token classification, from a spaCy pipeline, or
-    from two columns of the data. Texts longer than the model takes are read in pieces that overlap.
+    Entities come from a model of transformers for token classification, from a spaCy pipeline
+    (whose components must find entities: `ner`, or an entity ruler), or from two columns of the
+    data. Texts longer than the model of transformers takes are read in pieces that overlap.
+
+    What is trusted: of transformers only safetensors are read. An installed spaCy pipeline is a
+    package, whose code runs. The configuration of a spaCy folder may name components and functions
+    of installed packages, which run; files of the folder do not: spaCy reads them as JSON, msgpack
+    and arrays without pickles, Python files are left alone, and a folder is refused whose
+    configuration calls a callback or takes a component from another pipeline, or whose weights
+    another library would read (PyTorch, TensorFlow). Nothing is fetched for spaCy.
     """
 
     kind = "entities"
@@ -119,13 +127,14 @@ class Entities(FeatureComputer):
     neutral = frozenset({"device", "batch_rows"})
 
     path: InputPath | None = Field(default=None, examples=["./my-entity-model"])
-    """Folder of a model for token classification."""
+    """Folder of a model for token classification, or of a spaCy pipeline (`nlp.to_disk`), which has
+    a `config.cfg`."""
     name: str | None = None
     """Name of such a model on the hub, such as `dslim/bert-base-NER`."""
     revision: str | None = None
     """Commit, tag or branch of `name`."""
-    spacy: str | None = None
-    """Name of an installed spaCy pipeline, such as `en_core_web_lg`."""
+    spacy: str | None = Field(default=None, examples=["en_core_web_lg"])
+    """Name of an installed spaCy pipeline."""
     given: tuple[str, str] | None = None
     """Two columns of the data with the entities of chosen and of rejected: lists of texts."""
     labels: tuple[str, ...] | None = None
@@ -134,7 +143,7 @@ class Entities(FeatureComputer):
     """Whether the original's formula and normalisation are repeated: see above."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Number format of the model's weights."""
-    device: str = Field(default="auto", pattern=DEVICE)
+    device: Device = "auto"
     """Where the model runs: `auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:1`."""
     batch_rows: int = Field(default=8, ge=1)
     """Texts per forward pass."""
@@ -148,18 +157,27 @@ class Entities(FeatureComputer):
             raise ValueError("revision belongs to name (a model on the hub)")
         if self.labels is not None and self.given is not None:
             raise ValueError("labels choose among the entities of a model; given has none")
+        if self.spacy is not None and not self.spacy.isidentifier():
+            raise ValueError("spacy names an installed pipeline; give a folder as path")
         return self
 
+    @property
+    def reads_spacy(self) -> bool:
+        """Whether entities are found by spaCy."""
+        from ._spacy_pipelines import is_spacy_folder
+
+        return self.spacy is not None or (self.path is not None and is_spacy_folder(self.path))
+
     def identity(self) -> Mapping[str, Any]:
-        """The commit that a name on the hub stands for, or the version of a spaCy pipeline."""
+        """The commit that a name on the hub stands for, or the versions of spaCy and a pipeline."""
         if self.name is not None:
-            from ._places import commit_of
+            from rmplug.hub import commit_of
 
             return {"commit": commit_of(self.name, self.revision)}
-        if self.spacy is not None:
-            from ._entities import spacy_version
+        if self.reads_spacy:
+            from ._spacy_pipelines import versions
 
-            return {"pipeline": spacy_version(self.spacy)}
+            return {"spacy": versions(self.spacy)}
         return {}
 
     def compute(self, data: Pairs) -> Features:
@@ -205,9 +223,9 @@ class TokenLengths(FeatureComputer):
         """The commit that a name on the hub stands for."""
         if self.path is not None or self.tokenizer == "whitespace":
             return {}
-        from ._places import commit_of
+        from rmplug.hub import commit_of
 
-        return {"commit": commit_of(self.tokenizer, self.revision, "tokenizer.json")}
+        return {"commit": commit_of(self.tokenizer, self.revision)}
 
     def compute(self, data: Pairs) -> Features:
         from ._token_lengths import Count, Opening

@@ -287,3 +287,21 @@ def test_the_length_baseline_of_hh_rlhf_is_known_with_equal_lengths_as_half_and_
     parts = [found["reward", "prefers-longer", name] for name in helpful]
     share = sum(row["value"] * row["n"] for row in parts) / sum(row["n"] for row in parts)
     assert share == pytest.approx(0.6273, abs=5e-5)
+
+
+def test_it_gives_the_metrics_that_it_says_and_no_others():
+    """What ``check`` compares names of metrics with, on data that have everything."""
+    rng = np.random.default_rng(0)
+    rows = [("yes " * int(a), "no " * int(b)) for a, b in rng.integers(1, 40, (300, 2))]
+    pairs = pairs_of(rows)
+    margins = rng.normal(0.3, 1, 300)
+    margins[:3] = 0
+    reward = reward_of(pairs, margins, chosen=margins, rejected=np.zeros(300))
+    rulers = ("longer", "shorter", "random", "most-markdown", "first-character", "n-gram")
+    step = Pairwise(baselines=rulers)
+    given = set(step.evaluate(pairs, [reward], seed=0).table["metric"].to_pylist())
+    assert given - set(step.metrics()) == set()
+    assert set(step.metrics()) - given <= {"missing"}
+    none = Pairwise(baselines=("random",))
+    given = set(none.evaluate(pairs, [reward], seed=0).table["metric"].to_pylist())
+    assert given <= set(none.metrics())

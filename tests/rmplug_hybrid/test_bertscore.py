@@ -20,7 +20,6 @@ from rmplug.notices import collect_notices
 from rmplug.testing import check_step, small_pairs
 from rmplug.tiny import tiny_model
 from rmplug_hybrid import _bertscore
-from rmplug_hybrid._places import commit_of
 from rmplug_hybrid.similarity import BertScore
 
 SHARED = Path(
@@ -191,14 +190,6 @@ def test_an_encoder_that_is_not_installed_is_told_with_what_to_do(monkeypatch):
     monkeypatch.setattr(_bertscore, "MINILM", replace(MINILM, package="no-such-package"))
     with pytest.raises(DataError, match="the encoder minilm is the package no-such-package, which"):
         scores(pairs(["a"], ["b"]))
-
-
-def test_a_hub_name_is_looked_up_and_told_when_it_cannot_be():
-    assert commit_of("some/encoder", "a" * 40) == "a" * 40
-    with pytest.raises(DataError, match="some/encoder is not in the local cache and cannot be fet"):
-        commit_of("some/encoder", None)
-    with pytest.raises(DataError, match="'some//encoder' is no name on the hub; for a folder writ"):
-        commit_of("some//encoder", None)
 
 
 def test_a_place_is_given_once(tmp_path):

@@ -212,6 +212,11 @@ def test_results_are_found_by_item_and_averaged_over_seeds(tmp_path):
     assert targets[0] == pytest.approx(targets[1])
     with pytest.raises(DataError, match="proxies has no metric 'f1'; it has accuracy"):
         fit(data, tmp_path / "none", metrics, metric="f1")
+    with pytest.raises(DataError, match="no metric 'acuracy'; did you mean 'accuracy'?"):
+        fit(data, tmp_path / "none", metrics, metric="acuracy")
+    several = Metrics(metrics.table.drop_columns(["kind"]), "proxies")
+    with pytest.raises(DataError, match=r"measures proxy, longer; .*: params: \{result_of: proxy"):
+        fit(data, tmp_path / "none", several)
     with pytest.raises(DataError, match="proxies has no model 'x'; it has proxy"):
         fit(data, tmp_path / "none", metrics, result_of="x")
     other = Metrics(metrics.table.drop_columns(["outer_item"]), "proxies")
@@ -234,7 +239,7 @@ def test_bad_candidates_are_refused_with_what_to_write(tmp_path):
     data = candidates(30)
     with pytest.raises(DataError, match="needs at least 10 candidates .* there are 9 of 9"):
         fit(Features(data.table.slice(0, 9)), tmp_path)
-    with pytest.raises(DataError, match="has no column 'overall'; it has id, size"):
+    with pytest.raises(DataError, match="no column 'overall'; did you mean 'Overall'.; it has"):
         fit(data, tmp_path, column="overall")
     with pytest.raises(DataError, match="candidates need a column size .or budget."):
         fit(Features(data.table.drop_columns(["size"])), tmp_path)

@@ -80,6 +80,7 @@ def test_a_column_that_is_always_empty_is_named_where_no_row_is_whole(tmp_path):
     path = tmp_path / "runs.csv"
     path.write_text("uuid,x,y\na,1,\nb,2,\n")
     sentence = "no row of .* is whole, since 'y' is always empty; name the columns to read"
+    sentence += r": params: \{columns_to_read: "
     with pytest.raises(DataError, match=sentence):
         ResultsFile(path=path).compute()
 
