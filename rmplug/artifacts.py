@@ -290,8 +290,9 @@ class Fit(Folder):
     ``numbers`` is a list of rows of ``Metrics`` (``metric, subset, value, low, high, n``).
     ``tables`` hold what there is to tell, by these names where they apply: ``importance``
     (``feature``, ``importance``, ``low``, ``high``), ``coefficients`` (``feature``,
-    ``coefficient``, ``low``, ``high``), ``dependence`` (``feature``, ``x``, ``y``), and ``rows``
-    (``id``, ``group``, ``target``, ``prediction`` out of fold, ``residual``).
+    ``coefficient``, ``low``, ``high``, ``per``: the unit of what is changed), ``dependence``
+    (``feature``, ``x``, ``y``), and ``rows`` (``id``, ``group``, ``target``, ``prediction`` out of
+    fold, ``residual``).
     """
 
     def __init__(

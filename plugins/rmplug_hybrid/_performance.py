@@ -159,7 +159,8 @@ def _coefficients(ensemble: Ensemble) -> pa.Table:
     found = [_labels_worth(form, ensemble) for form in (ensemble.whole, *ensemble.halves)]
     low, high = np.quantile(found[1:], (0.025, 0.975), axis=0)
     names = [PER_LABEL, *ensemble.names]
-    return pa.table({"feature": names, "coefficient": found[0], "low": low, "high": high})
+    table = {"feature": names, "coefficient": found[0], "low": low, "high": high}
+    return pa.table({**table, "per": ["label"] * len(names)})
 
 
 def _labels_worth(form: Form, ensemble: Ensemble) -> np.ndarray:

@@ -164,7 +164,8 @@ def _data(inputs: Inputs) -> Iterator[str]:
         lines.append(text)
     for step in inputs.plan.steps:
         lines += [
-            f"- {_safe(step.id)}: {one.count:,} {one.of} {one.action}: {_safe(one.what)}"
+            f"- {_safe(step.id)}: {count(one.count, one.of.removesuffix('s'))} {one.action}: "
+            f"{_safe(one.what)}"
             for one in step.notices
         ]
     if lines:

@@ -127,7 +127,7 @@ def _odd_rows(inputs: Inputs) -> list[Table]:
         (
             step.id,
             notice.what,
-            f"{notice.count:,} {notice.of}",
+            count(notice.count, notice.of.removesuffix("s")),
             notice.action,
             ", ".join(notice.ids[:5]),
         )

@@ -58,7 +58,9 @@ def _weights(fit: Fit, title: str, tag: str) -> Iterator[Drawing]:
             continue
         found = fit.tables[table]
         rows: list[Row] = [row for row in found.to_pylist() if row[value] is not None]
-        note = "Change of the prediction per standard deviation of the feature."
+        note = "Change of the prediction per unit of the feature."
+        if "per" in found.column_names and rows:
+            note = f"Change of the prediction per {rows[0]['per']}."
         if table == "importance" and "permutation" in found.column_names:
             note = "Mean size of what the feature adds to a prediction (SHAP)."
         elif table == "importance":

@@ -62,12 +62,15 @@ def ranked(
     )
 
 
+UNIT = "standard deviation of the feature"
+
+
 def coefficients(
     model: Model, learner: Learner, task: Task, examples: Examples, refits: int
 ) -> pa.Table | None:
-    """``feature, coefficient, low, high`` of a linear model: the change of its sum (the prediction,
-    or the log-odds of the higher class) for one standard deviation of the feature; with intervals
-    from refits on bootstrap samples of groups where rows times numbers are at most 2,000,000. For
+    """``feature, coefficient, low, high, per`` of a linear model: the change of its sum (the
+    prediction, or the log-odds of the higher class) for one standard deviation of the feature; with
+    intervals from refits on bootstrap samples of groups where rows times numbers are at most 2,000,000. For
     more than two classes there is a row per ``class``.
     """
     if not isinstance(model.learned, LinearModel):
@@ -85,6 +88,7 @@ def coefficients(
         "low": pa.array([low for low, _ in limits], pa.float64()),
         "high": pa.array([high for _, high in limits], pa.float64()),
     }
+    table["per"] = [UNIT] * len(values)
     classes = {"class": np.repeat(examples.classes, len(parts))} if outputs > 1 else {}
     return pa.table({**classes, **table})
 

@@ -92,7 +92,8 @@ def fit_of(directory, pairs, name="why"):
         ),
         "coefficients": pa.table(
             {"feature": features, "coefficient": [0.6, -0.2, 0.01],
-             "low": [0.5, -0.3, -0.1], "high": [0.7, -0.1, 0.12]}
+             "low": [0.5, -0.3, -0.1], "high": [0.7, -0.1, 0.12],
+             "per": ["ten characters"] * 3}
         ),
         "dependence": pa.table(
             {"feature": np.repeat(features[:2], 9), "x": np.tile(curve, 2),

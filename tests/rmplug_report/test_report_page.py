@@ -54,6 +54,11 @@ def test_a_section_is_there_only_when_its_input_is(tmp_path):
     assert headings(tmp_path / "none") == []
 
 
+def test_coefficients_say_what_they_are_per(page):
+    text = (page / "index.html").read_text(encoding="utf-8")
+    assert "Change of the prediction per ten characters." in text
+
+
 def test_the_findings_are_computed_from_the_numbers(page):
     found = told(page)
     said = {
