@@ -70,8 +70,8 @@ def coefficients(
 ) -> pa.Table | None:
     """``feature, coefficient, low, high, per`` of a linear model: the change of its sum (the
     prediction, or the log-odds of the higher class) for one standard deviation of the feature; with
-    intervals from refits on bootstrap samples of groups where rows times numbers are at most 2,000,000. For
-    more than two classes there is a row per ``class``.
+    intervals from refits on bootstrap samples of groups where rows times numbers are at most
+    2,000,000. For more than two classes there is a row per ``class``.
     """
     if not isinstance(model.learned, LinearModel):
         return None
