@@ -64,6 +64,12 @@ def number(
     return {"metric": metric, "subset": subset, "value": known, "low": low, "high": high, "n": n}
 
 
+def wins(leads: Array) -> Array:
+    """1 where the lead is above 0, one half at a tie: the mean is the accuracy."""
+    found: Array = (leads > 0) + 0.5 * (leads == 0)
+    return found
+
+
 def mean_of(name: str) -> Statistic:
     """The mean of a column."""
     return lambda sums: sums[name] / sums["n"]

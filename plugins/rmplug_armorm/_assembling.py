@@ -10,13 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rmplug import Checkpoint, DataError, Features, Fit, Pairs, RewardModel
-from rmplug.statistics import mean_of, measured, number
+from rmplug.statistics import mean_of, measured, number, wins
 from rmplug.tables import one_batch
 
 from . import _gate
 from ._assembled import AssembledModel, Encodes, Parts, encoder_of, save
 from ._gate_constant import fit_scale
-from ._gate_numbers import wins
 from ._gate_pairs import Examples, examples_of
 from ._gate_prompts import prompt_end_of
 from ._gate_step import transform_of

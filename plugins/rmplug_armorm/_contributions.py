@@ -10,11 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rmplug import DataError, Features, Pairs, Responses, RewardModel, some
-from rmplug.statistics import mean_of, measured
+from rmplug.statistics import mean_of, measured, wins
 from rmplug.tables import Joined, one_batch
 
 from ._assembled import AssembledModel, side_of
-from ._gate_numbers import wins
 from ._gate_pairs import subsets_of
 from ._given_states import prove, spread
 from ._mixture import Explanation

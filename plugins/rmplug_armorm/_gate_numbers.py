@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from rmplug.statistics import Statistic, mean_of, measured, number
+from rmplug.statistics import Statistic, mean_of, measured, number, wins
 
 from ._gate import Gate, Linear
 from ._gate_constant import fit_scale, fit_weights
@@ -81,11 +81,6 @@ def _sentence(row: Mapping[str, Any], other: str) -> str | None:
         f"On {row['n']} held-out pairs the gate is {said} {other.replace('-', ' ')}: difference "
         f"{100 * row['value']:+.1f} points (95 % interval {low:+.1f} to {high:+.1f})."
     )
-
-
-def wins(lead: Array) -> Array:
-    """1 where chosen leads, one half at a tie."""
-    return np.asarray((lead > 0) + 0.5 * (lead == 0))
 
 
 def entropy_of(shares: Array) -> Array:

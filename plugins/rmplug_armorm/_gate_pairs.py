@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rmplug import DataError, Features, Pairs, notice, some
+from rmplug.weights import weights_and_margins
 
 from ._heads_file import Heads
 from ._mixture import measured
@@ -62,15 +63,14 @@ def examples_of(heads: Heads, transform: Transform, states: Features, data: Pair
         transform(np.column_stack([values, measured(table[side], extra)]))
         for side, values in zip(SIDES[1:], rewards, strict=True)
     )
-    margins, weights = _numbers(table, "margin", 0.0), _numbers(table, "weight", 1.0)
-    _check_weights(table, margins, weights)
+    weights, margins = weights_and_margins(table)
     found = Examples(
         names=transform.names,
         prompts=prompts,
         chosen=chosen,
         rejected=rejected,
         margins=margins,
-        weights=weights / weights.mean(),
+        weights=weights,
         groups=np.asarray(table["group"].combine_chunks().dictionary_encode().indices),
         ids=np.asarray(table["id"].to_pylist(), dtype=object),
         subsets=subsets_of(table),
@@ -134,25 +134,6 @@ def _check_finite(values: Array, batch: pa.RecordBatch, name: str) -> None:
     if odd.any():
         ids = batch.column("id").filter(pa.array(odd)).to_pylist()
         raise DataError(f"{name} is not finite in {len(ids)} rows ({some(ids)}); encode them anew")
-
-
-def _numbers(table: pa.Table, name: str, default: float) -> Array:
-    """A numeric column; ``default`` for the whole when there is none, and for nulls."""
-    if name not in table.column_names:
-        return np.full(table.num_rows, default)
-    return np.asarray(pc.fill_null(table[name].cast(pa.float64()), default).to_numpy())
-
-
-def _check_weights(table: pa.Table, margins: Array, weights: Array) -> None:
-    bad = ~np.isfinite(weights) | (weights < 0) | ~np.isfinite(margins)
-    if bad.any():
-        ids = table["id"].filter(pa.array(bad)).to_pylist()
-        raise DataError(
-            f"{len(ids)} rows have a weight below 0 or a weight or margin that is not finite "
-            f"({some(ids)}); mend them or drop the column"
-        )
-    if weights.sum() == 0:
-        raise DataError("the weights of all pairs are 0; give some pairs weight")
 
 
 def subsets_of(table: pa.Table) -> Array:

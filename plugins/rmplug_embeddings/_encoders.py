@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
 from sentence_transformers import SentenceTransformer
-from transformers.utils import logging
 
 from rmplug import DataError
 from rmplug.devices import device_of
+from rmplug.quiet import quiet
 
 from . import SentenceEmbedding
 from ._places import place_of
@@ -33,20 +31,6 @@ def open_encoder(step: SentenceEmbedding) -> Any:
         raise DataError(f"{folder} cannot be opened as a sentence encoder: {reason}") from error
     _limit(encoder, step.max_length)
     return encoder.eval()
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """What the libraries print while they load is left out: what matters becomes an error."""
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
 
 
 def _limit(encoder: SentenceTransformer, wanted: int | None) -> None:

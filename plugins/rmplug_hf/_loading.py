@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
-from transformers.utils import logging
 
 from rmplug import DataError
 from rmplug.devices import device_of
+from rmplug.quiet import quiet
 
 from ._adapters import CONFIG, adapter_weights, base_of, put_adapter
 from ._places import folder_of
@@ -93,20 +92,6 @@ def check_folder(folder: Path, step: HubModel) -> bool:
     if not (folder / "config.json").is_file():
         raise DataError(f"{folder} is no folder of a model: it has no config.json")
     return check_weights(folder, step.allow_pickle_weights)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """What the library prints while it loads is left out: what matters becomes an error."""
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
 
 
 def read_config(folder: Path, step: HubModel) -> Any:

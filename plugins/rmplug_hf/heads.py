@@ -79,7 +79,7 @@ class LinearHead(Trainer):
 
     @classmethod
     def open(cls, directory: Path) -> RewardModel:
-        from ._linear_head import open_head
+        from ._linear_reward import open_head
 
         return open_head(directory)
 
@@ -116,7 +116,7 @@ class RewardHead(ModelLoader):
     def load(self) -> RewardModel:
         from rmplug import open_folder
 
-        from ._linear_head import open_head
+        from ._linear_reward import open_head
 
         every = {"device": self.device, "batch_tokens": self.batch_tokens, "path": self.encoder}
         changed = {name: value for name, value in every.items() if value is not None}

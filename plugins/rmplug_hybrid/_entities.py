@@ -14,8 +14,9 @@ import pyarrow as pa
 from rmplug import DataError, Pairs, did_you_mean, notice, some, text_of
 from rmplug.devices import device_of
 from rmplug.hub import fetched
+from rmplug.quiet import quiet
 
-from ._models import FILES, most_tokens, quiet, read_model
+from ._models import FILES, most_tokens, read_model
 from ._spacy_pipelines import entity_labels, installed_pipeline, pipeline_in
 from .similarity import Entities
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from rmplug import DataError
 from rmplug.devices import device_of
+from rmplug.quiet import quiet
 
 FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
 
@@ -36,22 +35,6 @@ def read_model(folder: Path, auto: str, dtype: str, device: str) -> tuple[Any, A
         raise DataError(f"{folder} has no fast tokenizer (tokenizer.json), which is needed here")
     tokenizer.padding_side = "right"
     return model.to(device_of(device)).eval(), tokenizer
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """What the library prints while it loads is left out: what matters becomes an error."""
-    from transformers.utils import logging
-
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
 
 
 def most_tokens(model: Any, tokenizer: Any, wanted: int | None) -> int:

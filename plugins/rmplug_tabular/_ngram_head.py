@@ -18,7 +18,8 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from rmplug import DataError, Pairs, RewardModel, notice, text_of
 from rmplug.folds import deal_folds
-from rmplug.statistics import number
+from rmplug.statistics import number, wins
+from rmplug.weights import weights_and_margins
 
 from ._accuracy import weighted_mean
 from ._bradley_terry import Comparisons, fit_weights, losses
@@ -69,7 +70,7 @@ def train(
     identical = np.diff(differences.indptr) == 0
     notice("chosen and rejected have the same n-grams", _ids(table, identical), "kept")
     columns = np.unique(differences.indices)
-    pairs = Comparisons.of(differences[:, columns], *_weights_and_margins(table))
+    pairs = Comparisons.of(differences[:, columns], *weights_and_margins(table))
     fold = deal_folds(groups, min(folds, int(groups.max()) + 1), seed)
     # One thread: sums of floats depend on how they are shared out between threads.
     with threadpool_limits(1):
@@ -139,27 +140,6 @@ def _differences(table: pa.Table, recipe: Recipe) -> csr_array:
     return differences
 
 
-def _weights_and_margins(table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
-    weights, margins = _column(table, "weight", 1.0), _column(table, "margin", 0.0)
-    bad = ~np.isfinite(weights) | (weights < 0) | ~np.isfinite(margins)
-    if bad.any():
-        raise DataError(
-            f"{np.count_nonzero(bad)} pairs have a weight below 0 or a weight or margin that is "
-            f"not finite (ids {', '.join(_ids(table, bad)[:5])}); mend them or drop the column"
-        )
-    if weights.sum() == 0:
-        raise DataError("the weights of all pairs are 0; give some pairs weight")
-    return np.asarray(weights / weights.mean()), margins
-
-
-def _column(table: pa.Table, name: str, default: float) -> np.ndarray:
-    """A numeric column; ``default`` for the whole when there is none, and for nulls."""
-    if name not in table.column_names:
-        return np.full(table.num_rows, default)
-    values = pc.fill_null(table[name].cast(pa.float64()), default)
-    return np.asarray(values.to_numpy())
-
-
 def _fit_path(pairs: Comparisons, strengths: Sequence[float]) -> np.ndarray:
     weights = np.zeros(pairs.differences.shape[1])
     for l2 in strengths:
@@ -208,12 +188,6 @@ def _numbers(
         number("identical", int(identical.sum()), rows),
         number("weights", int(np.count_nonzero(weights)), rows),
     ]
-
-
-def wins(lead: np.ndarray) -> np.ndarray:
-    """1 where the chosen response leads, one half at a tie."""
-    values: np.ndarray = (lead > 0) + 0.5 * (lead == 0)
-    return values
 
 
 def _longer(table: pa.Table) -> np.ndarray:

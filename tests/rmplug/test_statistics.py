@@ -16,6 +16,7 @@ from rmplug.statistics import (
     r2_of,
     rank_columns,
     spearman_of,
+    wins,
 )
 
 RNG = np.random.default_rng(0)
@@ -39,6 +40,10 @@ def test_statistics_of_sums_are_those_of_the_rows():
     for row in (mean, r2, spearman):
         assert row["low"] < row["value"] < row["high"]
         assert (row["n"], row["subset"]) == (300, "part")
+
+
+def test_a_tie_is_half_a_win():
+    assert wins(np.array([2.0, 0.0, -0.0, -1.0])).tolist() == [1, 0.5, 0.5, 0]
 
 
 def test_intervals_are_over_groups():

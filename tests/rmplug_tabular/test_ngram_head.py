@@ -181,9 +181,9 @@ def test_impossible_ngrams_are_refused(params, message, tmp_path):
 
 
 def test_weights_must_be_numbers_from_0(tmp_path):
-    with pytest.raises(DataError, match=r"1 pairs have a weight below 0.*pair-7"):
+    with pytest.raises(DataError, match=r"1 rows have a weight below 0.*pair-7"):
         train(polite_pairs(weight=[-1.0 if i == 7 else 1.0 for i in range(60)]), tmp_path)
-    with pytest.raises(DataError, match="the weights of all pairs are 0"):
+    with pytest.raises(DataError, match="the weights of all rows are 0"):
         train(polite_pairs(weight=[0.0] * 60), tmp_path)
     with pytest.raises(ValidationError):
         NgramHead(l2=[0.0])
