@@ -183,15 +183,28 @@ def holm(values: Sequence[float]) -> list[float]:
     return [float(value) for value in found]
 
 
+def is_share(metric: str) -> bool:
+    """Whether differences of a metric are told in points."""
+    return "accuracy" in metric
+
+
+def _apart(value: float, metric: str) -> str:
+    written = f"{100 * value:+.1f}" if is_share(metric) else f"{value:+.4f}"
+    return written.replace("-", "\N{MINUS SIGN}")
+
+
 def _sentence(row: Mapping[str, Any], metric: str) -> str:
     if row["value"] is None:
         return f"{row['subset']} and {row['other']} have no seed in common."
-    apart = f"{row['value']:+.4f} {metric}"
+    apart = _apart(row["value"], metric)
+    apart += f" points of {metric}" if is_share(metric) else f" {metric}"
     if row["low"] is None:
         return f"{row['subset']}: {apart} against {row['other']}, one seed only: no interval."
     verdict = "is not told apart from"
     if row["p_holm"] < LEVEL:
         verdict = "beats" if row["value"] > 0 else "loses to"
-    span = f"95 % {row['low']:+.4f} to {row['high']:+.4f}, {row['n']} seeds"
-    span += f"; corrected p = {row['p_holm']:.3f}"
+    low, high = (_apart(row[end], metric) for end in ("low", "high"))
+    span = f"95 % {low} to {high}, {row['n']} seeds"
+    p = row["p_holm"]
+    span += f"; corrected p {'< 0.001' if p < 0.001 else f'= {p:.3f}'}"
     return f"{row['subset']} {verdict} {row['other']} of the same budget: {apart} ({span})."

@@ -211,9 +211,9 @@ def _key(ax: Axes, matrix: Matrix, left: float, top: float, width: int) -> None:
         ax.text(x, top + 21, text, color=MUTED, fontsize=10, va="center", ha=aligned)
 
 
-def two_ways(matrix: Matrix) -> str:
-    """What the two colours of a matrix say, where it has two."""
+def colours_of(matrix: Matrix) -> str:
+    """What the colours of a matrix say."""
     if matrix.middle is None:
-        return ""
+        return "In per cent. Darker: more." if matrix.share else "Darker: more."
     middle = amount(matrix.middle, matrix.share, 0 if matrix.share else None)
     return f"Blue: above {middle}. Orange: below."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from . import _curves, _forest
-from ._heat import Matrix, heat, middle_of, two_ways
+from ._heat import Matrix, colours_of, heat, middle_of
 from ._inputs import Inputs, Row
 from ._measured import Measured
 from ._metric_names import PUBLISHED, in_percent, span_of, titled, value_of
@@ -167,7 +167,7 @@ def model_by_subset(file: str, rows: Sequence[Row]) -> list[Drawing]:
     cells = {(str(row["subset"]), str(row["model"])): row for row in reversed(rows)}
     matrix = Matrix(subsets, models, cells, share=True, middle=middle_of(rows, True),
                     row_title="subset", column_title="model")  # fmt: skip
-    return [heat(file, "Every model on every subset", two_ways(matrix), matrix)]
+    return [heat(file, "Every model on every subset", colours_of(matrix), matrix)]
 
 
 def matrices(inputs: Inputs, _: Measured) -> Section | None:
@@ -213,7 +213,7 @@ def _matrix(file: str, key: tuple[str, ...], rows: Sequence[Row], parted: bool) 
     said = f"{titled(metric)}: {model}" if model else titled(metric)
     said += f", {subset}" if parted and subset not in ("", "all") else ""
     against = share and set(sides[0]) == set(sides[1])
-    note = ("Down: the right response. Across: the wrong one. " if against else "") + two_ways(
+    note = ("Down: the right response. Across: the wrong one. " if against else "") + colours_of(
         matrix
     )
     drawn = matrix if against else matrix.longer_side_down()

@@ -121,8 +121,9 @@ def test_the_difference_to_random_is_paired_by_seed_and_corrected_for_their_numb
     assert row["value"] == pytest.approx(np.mean(apart))
     assert row["p"] == pytest.approx(stats.ttest_1samp(apart, 0).pvalue)
     assert row["p_holm"] >= row["p"] and row["other"] == "random" and row["at"] is None
-    assert row["sentence"].startswith("top-k at 25 % beats random of the same budget: +0.")
-    assert f"4 seeds; corrected p = {row['p_holm']:.3f})" in row["sentence"]
+    beats = f"top-k at 25 % beats random of the same budget: +{100 * np.mean(apart):.1f} points of "
+    assert row["sentence"].startswith(beats + "accuracy (95 % +")
+    assert row["sentence"].endswith("4 seeds; corrected p < 0.001).")
     for row in found:
         assert (" beats " in row["sentence"]) == (row["p_holm"] < 0.05)
 
