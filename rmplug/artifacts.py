@@ -137,7 +137,8 @@ class Identified(Tabular):
         import pyarrow as pa
 
         rows = indices if len(indices) else pa.array([], type=pa.int64())
-        return type(self)(self.table.take(rows), self.name)
+        # what is there has the form of this artifact already, the labels of a loop's items too
+        return type(self)(Memory(self.table.take(rows)), self.name)
 
 
 @dataclass(frozen=True)

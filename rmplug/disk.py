@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,18 @@ def checksum(path: Path, flush: bool = False) -> str:
         if flush:
             os.fsync(file.fileno())
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def known_checksum(path: Path) -> str:
+    """SHA-256 of a file that is asked for often: read once per process for as long as its size and
+    its times stay the same."""
+    found = path.stat()
+    return _checksum(path, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+@lru_cache(maxsize=256)
+def _checksum(path: Path, *_state: int) -> str:
+    return checksum(path)
 
 
 def flush_folder(folder: Path) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-from .disk import checksum
+from .disk import known_checksum
 from .errors import DataError
 
 
@@ -41,7 +41,7 @@ class InstalledEncoder:
     def _check(self, file: Path) -> None:
         """Refuses weights that are not the known ones."""
         try:
-            found = checksum(file)
+            found = known_checksum(file)
         except OSError as error:
             raise DataError(
                 f"cannot read the encoder's weights {file}: {error.strerror}"

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from rmplug import DataError, Origin
-from rmplug.disk import checksum
+from rmplug.disk import known_checksum
 from rmplug.installed import MINILM
 
 from ._loading import Loaded, load
@@ -38,7 +38,7 @@ def digests_of(step: Encoder) -> dict[str, str]:
     folder = MINILM.folder() if step.name == MINILM.name else folder_of(step)
     places = {"": folder} if step.adapter is None else {"": folder, "adapter/": step.adapter}
     return {
-        before + path.name: checksum(path)
+        before + path.name: known_checksum(path)
         for before, place in places.items()
         for pattern in DEFINING
         for path in sorted(place.glob(pattern))

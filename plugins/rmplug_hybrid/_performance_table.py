@@ -28,6 +28,7 @@ class Wanted:
     column: str | None
     include: tuple[str, ...]
     needs_size: bool = True
+    lower_is_better: bool = False
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,8 @@ def _targets(
         found = results_of(results, wanted, ids)
     else:
         found = _column_of(results if results is not None else candidates, wanted.column)
-    return np.array([found.get(name, np.nan) for name in ids])
+    sign = -1 if wanted.lower_is_better else 1
+    return sign * np.array([found.get(name, np.nan) for name in ids])
 
 
 def _column_of(source: Tabular, column: str | None) -> dict[str, float]:

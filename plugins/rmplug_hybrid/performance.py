@@ -11,6 +11,9 @@ from pydantic import Field
 from rmplug import Estimator, Features, Fit, Known, Metrics, Predictor, Selection
 
 
+LOWER = ("log-loss", "ece", "brier", "mse", "rmse", "mae")
+
+
 class PerformanceModel(Estimator):
     """Predicts how good a reward model will be from which pairs have a human label.
 
@@ -56,7 +59,12 @@ class PerformanceModel(Estimator):
     compat: Literal["original"] | None = None
     """``original``: as published (``linear``, ``quadratic`` or ``lightgbm``)."""
     metric: str = "accuracy"
-    """The metric that is predicted, where ``results`` are metrics."""
+    """The metric that is predicted, where ``results`` are metrics. The ``log-loss`` of the same
+    pairs often tells sets of labels apart that ``accuracy``, which counts whole pairs, does not."""
+    better: Literal["higher", "lower"] | None = None
+    """Which way the result is good; unless given, ``lower`` for ``log-loss``, ``ece``, ``brier``
+    and errors (``mse``, ``rmse``, ``mae``), ``higher`` for all else. Of one that is good when it is
+    low, minus the result is predicted."""
     subset: str = "all"
     """Its subset."""
     result_of: str | None = None
@@ -88,6 +96,11 @@ class PerformanceModel(Estimator):
                 lacking = one.lacks(self.column)
                 yield from [("column", lacking)] if lacking else []
 
+    def _lower_is_better(self) -> bool:
+        if self.better is not None:
+            return self.better == "lower"
+        return self.column is None and self.metric in LOWER
+
     def fit(
         self,
         candidates: Features | Selection,
@@ -101,7 +114,13 @@ class PerformanceModel(Estimator):
 
         original = self.compat == "original"
         wanted = Wanted(
-            self.metric, self.subset, self.result_of, self.column, self.include, not original
+            self.metric,
+            self.subset,
+            self.result_of,
+            self.column,
+            self.include,
+            not original,
+            self._lower_is_better(),
         )
         settings = Settings(
             self.model,

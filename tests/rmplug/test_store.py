@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from run_tools import all_files, assert_valid, go, lines, spec_of, statuses
 
-from rmplug.disk import guarded_plugin, is_held, write_file
+from rmplug.disk import checksum, guarded_plugin, is_held, known_checksum, write_file
 from rmplug.errors import StoreError
 from rmplug.garbage import collect_garbage
 from rmplug.record import all_records, live, new_record, write_record
@@ -346,3 +346,11 @@ def test_other_errors_of_a_plugin_stay_as_they_are(error: Exception) -> None:
     with pytest.raises(type(error)) as caught, guarded_plugin("make it"):
         raise error
     assert caught.value is error
+
+
+def test_a_checksum_that_is_known_is_that_of_the_file_as_it_is_now(tmp_path: Path) -> None:
+    file = tmp_path / "weights"
+    file.write_bytes(b"first")
+    assert known_checksum(file) == known_checksum(file) == checksum(file)
+    file.write_bytes(b"other")
+    assert known_checksum(file) == checksum(file)

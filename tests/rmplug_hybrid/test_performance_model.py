@@ -286,3 +286,18 @@ def test_features_that_all_pairs_or_none_have_get_no_weight(tmp_path):
         (tmp_path / model).mkdir()
         own = coefficients(fit(Features(table), tmp_path / model, model=model))
         assert abs(own["all"]) < 1e-12 and abs(own["none"]) < 1e-12
+
+
+def test_of_a_result_that_is_good_when_it_is_low_minus_the_result_is_predicted(tmp_path):
+    data = candidates()
+    loss = 1 - np.asarray(data["Overall"])
+    rows = {"subset": ["all"] * 60, "item": data["id"], "low": loss, "high": loss, "n": [9] * 60}
+    results = Metrics({"metric": ["log-loss"] * 60, "value": loss, **rows}, "proxies")
+    high = coefficients(fit(data, tmp_path / "a"))
+    low = coefficients(fit(data, tmp_path / "b", results, metric="log-loss"))
+    asked = coefficients(fit(data, tmp_path / "c", better="lower"))
+    turned = coefficients(fit(data, tmp_path / "d", results, metric="log-loss", better="higher"))
+    for name in ("f0", "f1"):
+        assert low[name] == pytest.approx(high[name])
+        assert turned[name] == pytest.approx(-high[name])
+        assert asked[name] == pytest.approx(-high[name])
