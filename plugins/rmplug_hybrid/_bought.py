@@ -26,7 +26,8 @@ OUTCOMES = {
 }
 """What a label turns out to do, and the same in a few words."""
 VALUES = ("value", "value.low", "value.high", "value.naive")
-NEEDED = ("item", "strategy", "budget", "size", *VALUES)
+NAMES = ("item", "strategy", "result")
+NUMBERS = ("budget", "size", *VALUES)
 
 
 @dataclass(frozen=True)
@@ -55,20 +56,22 @@ class Bought(Place):
     cost: float | None
     outcomes: Mapping[str, float]
     """How many labels turned out to do what."""
+    result: str
+    """What is predicted of it."""
 
 
 def read_routes(routes: Selection) -> dict[str, Bought]:
     """The routes in a selection by name, in its order."""
-    lacking = [name for name in NEEDED if name not in routes.columns]
+    lacking = [name for name in (*NAMES, *NUMBERS) if name not in routes.columns]
     if lacking:
         raise DataError(
             f"{routes.name or 'routes'} has no column {lacking[0]!r}; give what the step route gave"
         )
     # all rows of a route have the same numbers, which a mean would round
-    wanted = dict.fromkeys(NEEDED[2:], "min")
+    wanted = dict.fromkeys(NUMBERS, "min")
     if "cost" in routes.columns:
         wanted["cost"] = "sum"
-    rows = _by(routes.table, ["item", "strategy"], wanted)
+    rows = _by(routes.table, list(NAMES), wanted)
     outcomes: dict[str, dict[str, float]] = {}
     if "outcome" in routes.columns:
         for row in _by(routes.table, ["item", "outcome"], {"id": "count"}):
@@ -84,10 +87,11 @@ def _by(table: pa.Table, keys: list[str], wanted: Mapping[str, str]) -> list[dic
 
 
 def _bought(row: Mapping[str, Any], outcomes: Mapping[str, float]) -> Bought:
-    at, size, value, low, high, naive = (row[f"{name}_min"] for name in NEEDED[2:])
+    at, size, value, low, high, naive = (row[f"{name}_min"] for name in NUMBERS)
     known = {name: count for name, count in outcomes.items() if name in OUTCOMES}
     cost = row.get("cost_sum")
-    return Bought(row["item"], row["strategy"], at, size, value, low, high, naive, cost, known)
+    numbers = (at, size, value, low, high, naive, cost)
+    return Bought(row["item"], row["strategy"], *numbers, known, row["result"])
 
 
 def without_draw(name: str) -> str:
@@ -165,7 +169,7 @@ def told(routes: Mapping[str, Bought]) -> list[dict[str, Any]]:
 
 def _predicted(strategy: str, route: Bought, routes: Sequence[Bought]) -> dict[str, Any]:
     return {
-        "metric": "predicted",
+        "metric": f"predicted-{route.result.replace(' ', '-')}",
         "subset": route.name,
         "value": route.value,
         "low": route.low,
@@ -185,7 +189,7 @@ def _worth(route: Bought, random: Bought | None) -> str | None:
     )
     found = (
         f"{route.name} is predicted to reach {value} ({low} to {high} over halves of the "
-        "candidates) by models that did not choose it"
+        f"candidates) in {route.result}, by models that did not choose it"
     )
     if random is not None:
         alike = "for the same money" if random.strategy == RANDOM_BY_COST else "of that number"

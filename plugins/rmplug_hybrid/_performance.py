@@ -54,11 +54,11 @@ def fit(
     learner = learner_of(settings.model, settings.size_degree, settings.original)
     # One thread: sums of floats depend on how they are shared out between threads.
     with threadpool_limits(1):
-        return _fit(trials, learner, settings, seed, directory)
+        return _fit(trials, wanted.result, learner, settings, seed, directory)
 
 
 def _fit(
-    trials: Trials, learner: Learner, settings: Settings, seed: int, directory: Path
+    trials: Trials, result: str, learner: Learner, settings: Settings, seed: int, directory: Path
 ) -> tuple[list[dict[str, Any]], dict[str, pa.Table]]:
     taught, numbers = trials, list[dict[str, Any]]()
     if settings.original:
@@ -70,7 +70,7 @@ def _fit(
         for one in (learner, alone)
     )
     half = halves(learner, trials, settings.splits, seed, learned.strength)
-    ensemble = _ensemble(trials, settings, learned.form, held, half)
+    ensemble = _ensemble(trials, result, settings, learned.form, held, half)
     save(ensemble, directory)
     told = compared(settings.model, trials.target, held, held_alone, settings.resamples, seed)
     numbers = [*sentences(told), *numbers, *_settled(trials, taught, learned, settings)]
@@ -86,13 +86,17 @@ def _say_constant(trials: Trials) -> None:
 
 
 def _ensemble(
-    trials: Trials, settings: Settings, form: Form, held: HeldOut, half: tuple[Form, ...]
+    trials: Trials,
+    result: str,
+    settings: Settings,
+    form: Form,
+    held: HeldOut,
+    half: tuple[Form, ...],
 ) -> Ensemble:
     errors = np.abs(held.predicted[0] - trials.target)
-    counts, sizes = _around(trials, form, settings.original)
-    return Ensemble(
-        settings.model, trials.names, form, held.forms, held.fold_of, errors, half, counts, sizes
-    )
+    around = _around(trials, form, settings.original)
+    names, folds = trials.names, held.forms
+    return Ensemble(settings.model, names, form, folds, held.fold_of, errors, half, *around, result)
 
 
 def _around(trials: Trials, form: Form, original: bool) -> tuple[np.ndarray, np.ndarray]:

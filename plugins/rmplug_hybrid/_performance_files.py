@@ -39,6 +39,8 @@ class Ensemble(Predictor):
     """The sets around which a pair's gain is measured: counts (sets, features) …"""
     sizes: np.ndarray
     """… and sizes (sets)."""
+    result: str
+    """What is predicted, in words."""
 
     @property
     def forms(self) -> tuple[Form, ...]:
@@ -84,6 +86,7 @@ def _find(names: Sequence[str], wanted: Sequence[str]) -> str:
 def save(ensemble: Ensemble, directory: Path) -> None:
     told: dict[str, Any] = {
         "model": ensemble.model,
+        "result": ensemble.result,
         "names": list(ensemble.names),
         "folds": len(ensemble.folds),
         "fold_of": ensemble.fold_of.tolist(),
@@ -117,6 +120,7 @@ def open_ensemble(directory: Path) -> Ensemble:
         tuple(forms[1 + folds :]),
         np.array(told["around"]["counts"]).reshape(-1, len(told["names"])),
         np.array(told["around"]["sizes"], dtype=float),
+        told["result"],
     )
 
 

@@ -30,6 +30,11 @@ class Wanted:
     needs_size: bool = True
     lower_is_better: bool = False
 
+    @property
+    def result(self) -> str:
+        """What is predicted, in words."""
+        return ("minus " if self.lower_is_better else "") + (self.column or self.metric)
+
 
 @dataclass(frozen=True)
 class Trials:

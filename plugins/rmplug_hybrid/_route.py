@@ -167,7 +167,10 @@ def _table(
     found: Sequence[Route], ensemble: Ensemble, pool: Pool, known: pa.Array | None
 ) -> pa.Table:
     gain, main = gains(ensemble, ensemble.whole, pool), main_features(ensemble, pool)
-    parts = [_rows(one, gain, _reasons(one, ensemble, main), pool, known) for one in found]
+    parts = [
+        _rows(one, ensemble.result, gain, _reasons(one, ensemble, main), pool, known)
+        for one in found
+    ]
     return pa.concat_tables(parts)
 
 
@@ -182,7 +185,12 @@ def _reasons(one: Route, ensemble: Ensemble, main: np.ndarray) -> pa.Array:
 
 
 def _rows(
-    one: Route, gain: np.ndarray, reasons: pa.Array, pool: Pool, known: pa.Array | None
+    one: Route,
+    result: str,
+    gain: np.ndarray,
+    reasons: pa.Array,
+    pool: Pool,
+    known: pa.Array | None,
 ) -> pa.Table:
     """The rows of one route; one row without an id for the route that buys nothing."""
     chosen = one.chosen
@@ -194,6 +202,7 @@ def _rows(
         "reason": reasons,
         "item": pa.repeat(one.item, rows),
         "strategy": pa.repeat(one.strategy, rows),
+        "result": pa.repeat(result, rows),
         "budget": np.full(rows, len(chosen) / len(pool)),
         "size": np.full(rows, float(len(chosen))),
         "value": np.full(rows, one.value.value),

@@ -10,7 +10,6 @@ from pydantic import Field
 
 from rmplug import Estimator, Features, Fit, Known, Metrics, Predictor, Selection
 
-
 LOWER = ("log-loss", "ece", "brier", "mse", "rmse", "mae")
 
 

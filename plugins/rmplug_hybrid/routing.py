@@ -27,9 +27,9 @@ class Route(Sampler):
     Each row is one chosen pair of one route, best first: ``id``; ``gain``, the predicted result for
     one more label on it, around the average candidate; ``reason``; ``item``, the name of the route,
     so that a `for-each` over routes trains on each; ``strategy``; ``budget``, labels bought as a
-    share of all pairs; ``size``, their number; ``outcome`` and ``cost`` where known. Beside the
-    strategies there are always ``random`` routes at the same budgets, ``all human``, and ``all
-    AI``, which is one row with an empty id.
+    share of all pairs; ``size``, their number; ``outcome`` and ``cost`` where known; ``result``,
+    the name of what is predicted. Beside the strategies there are always ``random`` routes at the
+    same budgets, ``all human``, and ``all AI``, which is one row with an empty id.
 
     Strategies: ``top-k``, the highest gains; ``exact``, the optimum, which for a linear model is
     top-k (others are refused); ``greedy``, the highest gains given what was chosen before, for
@@ -106,7 +106,7 @@ class Route(Sampler):
 class BudgetCurve(Evaluator):
     """How good the reward model becomes for the human labels that were bought.
 
-    For each of ``routes``, without anything else: ``predicted``, the result that the performance
+    For each of ``routes``, without anything else: ``predicted-<result>``, what the performance
     model predicts, by models that did not choose the route, with the middle 95 % over halves of the
     candidates (``n``: its labels), and a sentence that compares it with random labels and with what
     the model says that chose it; ``bought``, its labels of ``n`` pairs, and ``cost``, what they

@@ -37,6 +37,7 @@ def routes(**more) -> Selection:
         "id": [f"{item}/{row}" for row, item in enumerate(items)],
         "item": items,
         "strategy": [ROUTES[item][0] for item in items],
+        "result": ["accuracy"] * len(items),
         "budget": [ROUTES[item][1] for item in items],
         "size": [0.0 if item == "all AI" else 4.0 for item in items],
         "value": value,
@@ -154,7 +155,7 @@ def test_routes_without_a_result_are_told_and_unknown_results_refused():
         found = BudgetCurve().evaluate(routes(), metrics(items=items))
     assert notices["routes without a result", "dropped"].ids == ["top-k at 50 %"]
     assert not rows(found, metric="accuracy", subset="top-k at 50 %")
-    assert rows(found, metric="predicted", subset="top-k at 50 %")
+    assert rows(found, metric="predicted-accuracy", subset="top-k at 50 %")
     other = Metrics(metrics(seeds=("1",)).table.drop_columns(["item"]), "trained")
     with pytest.raises(DataError, match="trained does not name its items"):
         BudgetCurve().evaluate(routes(), other)
@@ -166,18 +167,18 @@ def test_routes_without_a_result_are_told_and_unknown_results_refused():
 
 def test_without_results_it_tells_what_is_predicted_and_what_was_bought():
     found = BudgetCurve().evaluate(routes())
-    assert set(found["metric"].to_pylist()) == {"predicted", "bought", "share-of-labels"}
+    assert set(found["metric"].to_pylist()) == {"predicted-accuracy", "bought", "share-of-labels"}
     for strategy, kind in (("top-k", "model"), ("random", "baseline")):
-        own = rows(found, metric="predicted", model=strategy)
+        own = rows(found, metric="predicted-accuracy", model=strategy)
         assert [row["at"] for row in own] == [0.0, 0.25, 0.5, 1.0]
         assert [row["n"] for row in own] == [0, 4, 4, 4]
         assert {row["kind"] for row in own} == {kind}
-    (top,) = rows(found, metric="predicted", subset="top-k at 25 %")
+    (top,) = rows(found, metric="predicted-accuracy", subset="top-k at 25 %")
     assert (top["value"], top["low"], top["high"]) == pytest.approx((0.72, 0.70, 0.75))
     assert top["sentence"] == (
         "top-k at 25 % is predicted to reach 0.7200 (0.7000 to 0.7500 over halves of the "
-        "candidates) by models that did not choose it; random labels of that number reach 0.6850. "
-        "The model that chose it says 0.7700."
+        "candidates) in accuracy, by models that did not choose it; random labels of that number "
+        "reach 0.6850. The model that chose it says 0.7700."
     )
     bought = {row["subset"]: row["value"] for row in rows(found, metric="bought")}
     assert bought == {name: 4 for name in ROUTES if name != "all AI" and "(2)" not in name}
@@ -185,7 +186,9 @@ def test_without_results_it_tells_what_is_predicted_and_what_was_bought():
 
 
 def test_several_random_draws_are_predicted_as_one():
-    (random,) = rows(BudgetCurve().evaluate(routes()), metric="predicted", model="random", at=0.25)
+    (random,) = rows(
+        BudgetCurve().evaluate(routes()), metric="predicted-accuracy", model="random", at=0.25
+    )
     assert random["subset"] == "random at 25 %" and random["sentence"] is None
     assert (random["value"], random["low"]) == pytest.approx((0.685, 0.665))
 

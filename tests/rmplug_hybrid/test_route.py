@@ -43,6 +43,7 @@ def fitted(folder: Path, names, whole: Polynomial, halves=None) -> Fit:
         tuple(halves or (whole, whole)),
         np.zeros((1, len(names))),
         np.zeros(1),
+        "accuracy",
     )
     save(made, folder)
     return Fit(folder, PerformanceModel, name="model")
