@@ -11,13 +11,13 @@ with random ones of the same size, seed by seed. Beside that stands what the lab
 the share of the variance between candidates that their true quality explains.
 
 Reward models are of `--head`: `linear-head` (the default) on the states of MiniLM, which are asked
-once per world and turned for each candidate's labels (two to three minutes of one core a seed, most
-of it for the digests of the encoder's files that each head is saved with); or `ngram-head` on
-counts of words (20 seconds). Wrong labels cost a linear head less than they cost the other,
-so that its routes lead by less, about as much as one test of 1000 pairs varies.
+once per world and turned for each candidate's labels (two minutes of one core a seed); or
+`ngram-head` on counts of words (20 seconds). Wrong labels cost a linear head less than they cost
+the other, so that its routes lead by less, about as much as one test of 1000 pairs varies: hence
+`--tests 4000`, and the mean of ten random routes beside each.
 
 Run: python benchmarks/hybrid_truth.py [--head linear-head|ngram-head] [--seeds 10] [--first 0]
-     [--pairs 800] [--candidates 150]
+     [--pairs 800] [--candidates 150] [--tests 4000] [--draws 10]
 """
 
 from __future__ import annotations
