@@ -111,6 +111,10 @@ def with_rmplug(folder: Path) -> np.ndarray:
         def schema(self) -> pa.Schema:
             return self._schema
 
+        def stored(self, name: str) -> pa.ChunkedArray | None:
+            ids = pa.array(np.arange(len(self))).cast(pa.string())
+            return pa.chunked_array([ids]) if name == "id" else None
+
         def __len__(self) -> int:
             return sum(part.shape[0] for part in self.parts)
 

@@ -88,7 +88,18 @@ class Tabular(Artifact):
         return len(self.rows)
 
     def __getitem__(self, column: str) -> pa.ChunkedArray:
-        return self.table[column]
+        found = self.rows.stored(column) if self._table is None else None
+        return self.table[column] if found is None else found
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """A whole column, without holding the others."""
+        import pyarrow as pa
+
+        found = self.rows.stored(name)
+        if found is None:
+            kind = self.rows.schema.field(name).type
+            found = pa.chunked_array([batch.column(name) for batch in self.batches()], kind)
+        return found
 
     def batches(self, size: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """All rows in order, ``size`` at a time: memory stays bounded."""

@@ -38,13 +38,14 @@ def measured_together(
     statistics: Mapping[tuple[str, str], Statistic],
     groups: Array,
     seed: int,
+    resamples: int = RESAMPLES,
 ) -> list[dict[str, Any]]:
     """As ``measured``, by metric and subset, from the same resamples."""
     import numpy as np
 
     every = {"n": np.ones(len(groups)), **columns}
     totals = {name: np.asarray(values.sum()) for name, values in every.items()}
-    drawn = resampled_sums(every, groups, RESAMPLES, seed)
+    drawn = resampled_sums(every, groups, resamples, seed)
     return [
         number(metric, float(of(totals)), len(groups), *bounds(of(drawn)), subset)
         for (metric, subset), of in statistics.items()

@@ -36,6 +36,10 @@ class Rows(ABC):
     def read(self, start: int, stop: int) -> pa.Table:
         """The rows ``start`` (included) to ``stop`` (excluded), in order."""
 
+    def stored(self, name: str) -> pa.ChunkedArray | None:
+        """A whole column, where it can be read without the others; None, as here, where not."""
+        return None
+
     def batches(self, size: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """All rows as record batches of ``size`` rows, the last one shorter."""
         for start in range(0, len(self), size):
@@ -80,6 +84,14 @@ class Parts(Rows):
 
         pieces = [self.schema.empty_table()] if start >= stop else list(self._pieces(start, stop))
         return pa.concat_tables(pieces)
+
+    def stored(self, name: str) -> pa.ChunkedArray | None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        kind = self.schema.field(name).type
+        read = (pq.read_table(file, columns=[name], use_threads=False) for file in self.files)
+        return pa.chunked_array([chunk for part in read for chunk in part[name].chunks], kind)
 
     def _pieces(self, start: int, stop: int) -> Iterator[pa.Table]:
         import pyarrow.parquet as pq

@@ -23,6 +23,7 @@ from ._labels import Labels
 from ._splits import Split
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+RESAMPLES = 500
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,9 @@ def _on_held_out(labels: Labels, held: HeldOut, seed: int) -> dict[int, list[dic
             if len(held.rows[k]):
                 _add_attribute(labels, held, k, columns, statistics)
         groups = labels.groups[held.rows[attributes[0]]]
-        together = measured_together(columns, statistics, groups, seed) if columns else []
+        together = (
+            measured_together(columns, statistics, groups, seed, RESAMPLES) if columns else []
+        )
         for k in attributes:
             found[k] = [row for row in together if row["subset"] == labels.names[k]]
     return found

@@ -51,12 +51,12 @@ class Sums:
     def add(self, x: Array, y: Array) -> bool:
         """Adds rows (n, width) and their labels (n, labels); whether all are finite numbers."""
         rank_update(self.gram, x.T, 1.0)
-        both = x.T @ np.column_stack([np.ones(len(y)), y])
+        both = np.vstack([np.ones(len(y)), y.T]) @ x
         self.rows += len(x)
-        self.x += both[:, 0]
-        self.xy += both[:, 1:]
+        self.x += both[0]
+        self.xy += both[1:].T
         self.y += y.sum(axis=0)
-        return bool(np.isfinite(both[:, 0]).all())
+        return bool(np.isfinite(both[0]).all())
 
 
 def rank_update(gram: Array, columns: Array, scale: float) -> None:

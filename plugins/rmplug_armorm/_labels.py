@@ -116,7 +116,7 @@ class _Part:
 
 
 def _of_one_set(attributes: Mapping[str, Attribute], states: Features, data: Labelled) -> _Part:
-    ids = _one(pa.chunked_array([b.column("id") for b in states.batches()], pa.string()))
+    ids = _one(states.column("id"))
     table = _small_table(attributes, data)
     places = pc.index_in(ids, value_set=_one(table["id"]))
     if len(ids) and places.null_count == len(ids):

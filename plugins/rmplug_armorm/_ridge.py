@@ -85,6 +85,7 @@ def fit(
 def gather(source: Source, labels: Labels, cells: Cells, parts: Sequence[int]) -> dict[int, Sums]:
     """The sums of each cell of these parts, from one pass over the states."""
     found: dict[int, Sums] = {}
+    wide = np.empty((CHUNK_ROWS, source.width))
     for start, states in source.batches():
         for place, rows in cells.within(start, start + len(states), parts):
             attributes = list(cells.cells[place].attributes)
@@ -92,7 +93,9 @@ def gather(source: Source, labels: Labels, cells: Cells, parts: Sequence[int]) -
                 found[place] = Sums(source.width, len(attributes))
             for chunk in np.split(rows, range(CHUNK_ROWS, len(rows), CHUNK_ROWS)):
                 known = labels.values[chunk + start][:, attributes]
-                if not found[place].add(states[chunk].astype(np.float64), known):
+                x = wide[: len(chunk)]
+                x[:] = states[chunk]
+                if not found[place].add(x, known):
                     _refuse(source, labels, start, states)
     return found
 

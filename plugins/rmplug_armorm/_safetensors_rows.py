@@ -40,8 +40,7 @@ class Tensor:
             (stop - start, *self.shape[1:]),
         )
         if self.dtype == "BF16":
-            wide = mapped.astype(np.uint32)
-            wide <<= 16
+            wide: Array = np.left_shift(mapped, 16, dtype=np.uint32)
             return wide.view(np.float32)
         return np.array(mapped, np.float64 if self.dtype == "F64" else np.float32)
 

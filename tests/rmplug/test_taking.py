@@ -1,11 +1,13 @@
-"""Rows of artifacts, taken by their places."""
+"""Rows of artifacts taken by their places, and columns by their names."""
 
 from __future__ import annotations
 
 import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
 
 from rmplug import Features, Pairs
-from rmplug.tables import Memory
+from rmplug.tables import Memory, Parts
 from rmplug.testing import small_pairs
 
 
@@ -24,3 +26,28 @@ def test_rows_come_in_the_order_given_and_none_may_be_taken() -> None:
     assert taken["id"].to_pylist() == ["pair-3", "pair-1"]
     assert taken.table.schema == pairs.table.schema
     assert len(pairs.take([])) == 0
+
+
+def test_a_column_of_files_is_read_without_the_others(tmp_path, monkeypatch) -> None:
+    table = pa.table(
+        {"id": ["a", "b", "c"], "wide": pa.array([[1.0] * 4] * 3, pa.list_(pa.float64(), 4))}
+    )
+    files = [tmp_path / "1.parquet", tmp_path / "2.parquet"]
+    for file, part in zip(files, (table.slice(0, 2), table.slice(2)), strict=True):
+        pq.write_table(part, file)
+    stored = Features(Parts(files, [2, 1]), "states")
+    monkeypatch.setattr(Parts, "read", None)
+    assert stored["id"].to_pylist() == stored.column("id").to_pylist() == ["a", "b", "c"]
+    with pytest.raises(KeyError, match="nothing"):
+        stored["nothing"]
+
+
+def test_a_column_of_rows_in_memory_or_not_yet_made_is_the_same() -> None:
+    features = Features({"id": ["a", "b"], "n": [1.0, 2.0]})
+    doubled = features.map(double)
+    assert features.column("n").to_pylist() == features["n"].to_pylist() == [1.0, 2.0]
+    assert doubled.column("n").to_pylist() == doubled["n"].to_pylist() == [2.0, 4.0]
+
+
+def double(batch: pa.RecordBatch) -> dict[str, list[float]]:
+    return {"n": [2 * number for number in batch.column("n").to_pylist()]}
