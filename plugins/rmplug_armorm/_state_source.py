@@ -12,8 +12,8 @@ import pyarrow as pa
 from rmplug import DataError, Features, some
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
-BATCH_ROWS, BATCH_NUMBERS = 8192, 2**24
-"""Rows at a time, and as many more as have so many numbers: cells of few rows are slow to add."""
+LEAST_ROWS, MOST_ROWS, BATCH_NUMBERS = 8192, 32_768, 2**25
+"""Rows at a time: as many as have so many numbers, since cells of few rows are slow to add."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Source:
 
     def batches(self) -> Iterator[tuple[int, Array]]:
         """The place of the first row, and the states (rows, width), a batch at a time."""
-        start, rows = 0, max(BATCH_ROWS, BATCH_NUMBERS // max(self.width, 1))
+        start, rows = 0, min(MOST_ROWS, max(LEAST_ROWS, BATCH_NUMBERS // max(self.width, 1)))
         for features in self.states:
             for batch in features.batches(rows):
                 yield start, matrix_of(batch.column(self.column), self.width, features.name)
