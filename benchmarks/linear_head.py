@@ -24,8 +24,9 @@ import numpy as np
 import pyarrow as pa
 from sklearn.linear_model import LogisticRegressionCV
 
-from rmplug_hf._grouped_numbers import deal_folds
-from rmplug_hf._linear_head import Examples, scales_of, search_strength
+from rmplug.folds import deal_folds
+from rmplug_hf._head_examples import Examples
+from rmplug_hf._linear_head import scales_of, search_strength
 from rmplug_hf._newton import Loss, principal_axes
 from rmplug_hf.heads import GRID
 
