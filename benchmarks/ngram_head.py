@@ -22,8 +22,8 @@ from sklearn.linear_model import LogisticRegressionCV
 from threadpoolctl import threadpool_limits
 
 from rmplug import Pairs
+from rmplug.folds import deal_folds
 from rmplug_tabular import NgramHead
-from rmplug_tabular._grouped_intervals import deal_folds
 from rmplug_tabular._ngram_counts import Recipe, count_ngrams
 
 DEFAULT = Path(__file__).resolve().parents[1] / "../shared/data/hh_rlhf/pairs.jsonl.gz"
@@ -50,7 +50,7 @@ def with_scikit_learn(pairs: Pairs, head: NgramHead) -> dict[str, float]:
     differences = csr_matrix(sides[0] - sides[1])
     rows = differences.shape[0]
     groups = np.asarray(table["group"].combine_chunks().dictionary_encode().indices)
-    fold = np.tile(deal_folds(groups, np.zeros(rows), head.folds, 0), 2)
+    fold = np.tile(deal_folds(groups, head.folds, 0), 2)
     splits = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(head.folds)]
     # The penalty is on sums over both copies of a pair: C = 1 / (2 * pairs * l2).
     strengths = [1 / (2 * rows * l2 * (1 - 1 / head.folds)) for l2 in head.l2]
