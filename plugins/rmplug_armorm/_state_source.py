@@ -12,7 +12,7 @@ import pyarrow as pa
 from rmplug import DataError, Features, some
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
-LEAST_ROWS, MOST_ROWS, BATCH_NUMBERS = 8192, 32_768, 2**25
+LEAST_ROWS, MOST_ROWS, BATCH_NUMBERS = 8192, 32_768, 2**24
 """Rows at a time: as many as have so many numbers, since cells of few rows are slow to add."""
 
 
