@@ -159,7 +159,7 @@ def _verdict(row: Mapping[str, Any]) -> str:
         return "There are too few candidates to tell whether the features add anything."
     told = (
         f"(held-out RMSE {row['value']:+.4g}, 95 % {row['low']:+.4g} to {row['high']:+.4g}, "
-        f"{row['n']} candidates, all measured on the same pairs)"
+        f"{row['n']} candidates)"
     )
     if row["high"] < 0:
         return f"The features predict results better than the number of human labels alone {told}."

@@ -33,8 +33,9 @@ class PerformanceModel(Estimator):
     ``count-only``: ``rmse`` (units of the result), ``r2`` (0: no better than the mean),
     ``spearman`` (-1 to 1); ``difference`` is the model's minus the baseline's, paired, with a
     sentence that says whether the features add anything. Intervals are of a bootstrap over
-    candidates; they do not tell how far another set of candidates would lead. Also ``strength``,
-    ``candidates``, ``features``.
+    candidates; they do not tell how far another set of candidates would lead, nor, where proxies
+    are all measured on the same pairs, what other pairs would say: few pairs can be learnt by
+    heart. Also ``strength``, ``candidates``, ``features``.
 
     Tables: ``coefficients`` (result per label: what any label adds, then what each feature adds to
     that; the middle 95 % of the weights of random halves of the candidates, which are shrunk as
