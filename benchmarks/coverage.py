@@ -24,11 +24,11 @@ from statistics import NormalDist
 
 import numpy as np
 
-from rmplug.intervals import bounds, resampled_sums, share_bounds
-from rmplug_bench._benchmark_models import Model
-from rmplug_bench._compare import Part, _part
-from rmplug_bench._judged import Judged
-from rmplug_bench._paired import by_group, detectable, mcnemar_p, sign_flip_p
+from rmplug.stats.bootstrap import bounds, resampled_sums, share_bounds
+from rmplug_bench.comparison._compare import Part, _part
+from rmplug_bench.comparison._judged import Judged
+from rmplug_bench.comparison._paired import by_group, detectable, mcnemar_p, sign_flip_p
+from rmplug_bench.rules._models import Model
 
 RESAMPLES = 2_000
 OF_PROMPT, OF_MODEL, OF_PAIR = 0.2, 0.2, 0.25

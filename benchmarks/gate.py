@@ -27,8 +27,8 @@ import itertools
 from planted_gates import ENTROPY, debias_fit, heads_fit, planted, trained, value
 
 from rmplug_armorm import Gate
-from rmplug_armorm._gate_pairs import Examples
-from rmplug_armorm._gate_training import train_network
+from rmplug_armorm.gate._pairs import Examples
+from rmplug_armorm.gate._training import train_network
 
 ROWS, WIDTH, ATTRIBUTES, STEPS = 20_000, 2048, 19, 20
 GOAL, RATIO = 0.79, 0.6

@@ -15,8 +15,8 @@ from safetensors.numpy import load_file
 
 from rmplug import Features, Pairs
 from rmplug_hf import Encoder, HiddenState, LinearHead
-from rmplug_hf._linear_head import scales_of
-from rmplug_hf._newton import Axes, Loss, minimise, principal_axes
+from rmplug_hf.heads._linear_head import scales_of
+from rmplug_hf.heads._newton import Axes, Loss, minimise, principal_axes
 from rmplug_hybrid import AsLabelled
 
 JUDGE, FINAL = 400, 600

@@ -24,11 +24,11 @@ import numpy as np
 import pyarrow as pa
 from sklearn.linear_model import LogisticRegressionCV
 
-from rmplug.folds import deal_folds
-from rmplug_hf._head_examples import Examples
-from rmplug_hf._linear_head import scales_of, search_strength
-from rmplug_hf._newton import Loss, principal_axes
-from rmplug_hf.heads import GRID
+from rmplug.stats.folds import deal_folds
+from rmplug_hf.heads._examples import Examples
+from rmplug_hf.heads._linear_head import scales_of, search_strength
+from rmplug_hf.heads._newton import Loss, principal_axes
+from rmplug_hf.heads.heads import GRID
 
 PAIRS, PROMPTS, FOLDS = 3_000, 2_700, 5
 

@@ -66,7 +66,7 @@ def measure(pairs: int, workers: int, folder: Path) -> dict[str, float]:
     spec["engine"] = {"kind": "local", "params": {"workers": workers}}
     path = folder / "spec.yaml"
     path.write_text(json.dumps(spec))
-    command = [sys.executable, "-m", "rmplug.cli", "run", str(path), "--store", str(folder / "st")]
+    command = [sys.executable, "-m", "rmplug", "run", str(path), "--store", str(folder / "st")]
     started = time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=dict(os.environ))
     watch = Watch(psutil.Process(process.pid))

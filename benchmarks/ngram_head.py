@@ -22,7 +22,7 @@ from sklearn.linear_model import LogisticRegressionCV
 from threadpoolctl import threadpool_limits
 
 from rmplug import Pairs
-from rmplug.folds import deal_folds
+from rmplug.stats.folds import deal_folds
 from rmplug_tabular import NgramHead
 from rmplug_tabular._ngram_counts import Recipe, count_ngrams
 

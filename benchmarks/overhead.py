@@ -17,10 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rmplug import Features, Pairs, text_of
-from rmplug.engine import Local
-from rmplug.rowwise import compute_shards
-from rmplug.serialize import part_name, write_part
-from rmplug.tables import Mapped, Parts
+from rmplug._run.local_engine import Local
+from rmplug._run.shards import compute_shards
+from rmplug._store.serialize import part_name, write_part
+from rmplug.data.rows import Mapped, Parts
 
 ROWS, SHARD = 500_000, 8_192
 

@@ -64,7 +64,7 @@ def labels_of(case: Case, rows: int, rng: np.random.Generator, clean: np.ndarray
 
 def make(case: Case, scale: float, folder: Path) -> None:
     """Writes the shards of a case, a few rows at a time."""
-    from rmplug_armorm._safetensors_rows import write_tensors
+    from rmplug_armorm.export._safetensors_rows import write_tensors
 
     rng = np.random.default_rng(0)
     total = int(case.rows * scale)
@@ -96,10 +96,10 @@ def with_rmplug(folder: Path) -> np.ndarray:
     import pyarrow as pa
 
     from rmplug import Features
-    from rmplug.tables import Rows, as_column
+    from rmplug.data.rows import Rows, as_column
     from rmplug_armorm import MultiObjectiveRidge
-    from rmplug_armorm._embeddings_file import EmbeddingsSet, open_set
-    from rmplug_armorm._heads_file import read_heads
+    from rmplug_armorm.export._embeddings_file import EmbeddingsSet, open_set
+    from rmplug_armorm.heads._heads_file import read_heads
 
     class ShardRows(Rows):
         def __init__(self, whole: EmbeddingsSet, tensor: str) -> None:
@@ -150,7 +150,7 @@ def with_scikit_learn(folder: Path) -> np.ndarray:
     from sklearn.linear_model import Ridge
     from sklearn.model_selection import train_test_split
 
-    from rmplug_armorm._embeddings_file import open_set
+    from rmplug_armorm.export._embeddings_file import open_set
 
     found = list(open_set(sorted(folder.glob("*.safetensors"))).batches(8192))
     states = np.concatenate([part["embeddings"] for part in found])

@@ -24,8 +24,8 @@ import torch
 import transformers
 
 from rmplug import Responses
-from rmplug.tables import one_batch
-from rmplug.tiny import tiny_tokenizer
+from rmplug.data.rows import one_batch
+from rmplug.testing.tiny_models import tiny_tokenizer
 from rmplug_hf import SequenceClassifier
 
 HERE = Path(__file__).resolve().parent.parent

@@ -23,7 +23,7 @@ QUICKSTART = Path(__file__).parents[1] / "examples" / "quickstart.yaml"
 
 def commands(spec: str) -> dict[str, list[str]]:
     """What is measured; the first is what the others are compared with."""
-    rmplug = [sys.executable, "-m", "rmplug.cli"]
+    rmplug = [sys.executable, "-m", "rmplug"]
     return {
         "import pydantic": [sys.executable, "-c", "import pydantic; pydantic.BaseModel"],
         "import rmplug": [sys.executable, "-c", "import rmplug"],

@@ -12,6 +12,7 @@ from .artifacts import (
     Folder,
     Identified,
     Metrics,
+    Origin,
     Pairs,
     Predictor,
     Report,
@@ -22,6 +23,7 @@ from .artifacts import (
     Value,
     join,
 )
+from .data.messages import text_of
 from .errors import (
     DataError,
     PluginError,
@@ -29,8 +31,6 @@ from .errors import (
     SpecError,
     StepError,
     StoreError,
-    did_you_mean,
-    some,
 )
 from .families import (
     DatasetLoader,
@@ -51,13 +51,12 @@ from .families import (
     Trainer,
 )
 from .hookspecs import hookimpl
-from .messages import text_of
 from .notices import Notice, notice
 
 if TYPE_CHECKING:
-    from .origins import Origin, open_folder, reopen
-    from .runs import Run, run
-    from .scorer import Comparison, Ranked, Scorer, load
+    from ._run.run import Run, run
+    from .models.reopen import open_folder, reopen
+    from .models.scorer import Comparison, Ranked, Scorer, load
 
 __all__ = [
     "Artifact",
@@ -103,7 +102,6 @@ __all__ = [
     "Tabular",
     "Trainer",
     "Value",
-    "did_you_mean",
     "hookimpl",
     "join",
     "load",
@@ -111,20 +109,18 @@ __all__ = [
     "open_folder",
     "reopen",
     "run",
-    "some",
     "text_of",
 ]
 
 _LATER = {
-    "Origin": "origins",
-    "open_folder": "origins",
-    "reopen": "origins",
-    "Run": "runs",
-    "run": "runs",
-    "Comparison": "scorer",
-    "Ranked": "scorer",
-    "Scorer": "scorer",
-    "load": "scorer",
+    "open_folder": "models.reopen",
+    "reopen": "models.reopen",
+    "Run": "_run.run",
+    "run": "_run.run",
+    "Comparison": "models.scorer",
+    "Ranked": "models.scorer",
+    "Scorer": "models.scorer",
+    "load": "models.scorer",
 }
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from .errors import DataError, some
-from .tables import (
+from .data.rows import (
     BATCH_ROWS,
     Joined,
     Mapped,
@@ -20,14 +19,14 @@ from .tables import (
     feature_names,
     feature_table,
 )
+from .errors import DataError, some
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     import pyarrow as pa
 
-    from .origins import Origin
-    from .tables import ColumnsLike
+    from .data.rows import ColumnsLike
 
 Self = TypeVar("Self", bound="Identified")
 AnyTabular = TypeVar("AnyTabular", bound="Tabular")
@@ -174,7 +173,7 @@ class Pairs(Identified):
 
     @classmethod
     def normalise(cls, columns: ColumnsLike) -> pa.Table:
-        from .messages import conversational
+        from .data.messages import conversational
 
         return conversational(super().normalise(columns), ("chosen", "rejected"))
 
@@ -188,7 +187,7 @@ class Responses(Identified):
 
     @classmethod
     def normalise(cls, columns: ColumnsLike) -> pa.Table:
-        from .messages import conversational
+        from .data.messages import conversational
 
         return conversational(super().normalise(columns), ("response",))
 
@@ -361,3 +360,13 @@ def join(features: Sequence[Features]) -> Features:
     if len(set(names)) < len(names):
         raise DataError(f"the same step is joined twice: {', '.join(names)}")
     return Features(Joined({table.name: table.rows for table in features}), "+".join(names))
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The kind of a model loader, its parameters as in JSON, and SHA-256 digests of the files that
+    define what the model does, by their names; without any, files are not compared."""
+
+    kind: str
+    params: Mapping[str, Any]
+    digests: Mapping[str, str] = field(default_factory=dict)

@@ -17,14 +17,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.fields import FieldInfo
 
 from .artifacts import Artifact, Opens
+from .data.odd_rows import OddRows
 from .errors import did_you_mean, some
 from .notices import Notice
-from .oddities import OddRows
 
 if TYPE_CHECKING:
-    from .record import RunRecord, StepRecord
+    from .records import RunRecord, StepRecord
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -43,6 +44,14 @@ InputPath = Annotated[Path, Reads()]
 """One file or folder that the step reads."""
 InputPaths = Annotated[tuple[Path, ...], BeforeValidator(_as_tuple), Reads(), Field(min_length=1)]
 """Files that the step reads: a path, a list of them, or a pattern such as ``data/*.jsonl``."""
+
+
+def reads_files(info: FieldInfo) -> bool:
+    """Whether a field is marked as something the step reads."""
+    marks = list(info.metadata)
+    for inner in getattr(info.annotation, "__args__", ()):
+        marks.extend(getattr(inner, "__metadata__", ()))
+    return any(isinstance(mark, Reads) for mark in marks)
 
 
 @dataclass(frozen=True)
@@ -276,13 +285,13 @@ FAMILIES: tuple[type[Step], ...] = (
     Reporter,
     Engine,
     Observer,
+    Composite,
 )
 
 
 def family_of(cls: type[Step]) -> type[Step]:
     """The family that a step class belongs to."""
-    families: tuple[type[Step], ...] = (*FAMILIES, Composite)
-    return next(family for family in families if issubclass(cls, family))
+    return next(family for family in FAMILIES if issubclass(cls, family))
 
 
 def hook_of(family: type[Step]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pluggy
 
 from .families import (
+    Composite,
     DatasetLoader,
     Engine,
     Estimator,
@@ -78,3 +79,8 @@ def rmplug_engines() -> Sequence[type[Engine]]:  # type: ignore[empty-body]
 @hookspec
 def rmplug_observers() -> Sequence[type[Observer]]:  # type: ignore[empty-body]
     """Kinds that watch a run."""
+
+
+@hookspec
+def rmplug_composites() -> Sequence[type[Composite]]:  # type: ignore[empty-body]
+    """Kinds made of steps: ``for-each`` and ``repeat``, or a subclass of one of them."""

@@ -16,13 +16,13 @@ from rmplug import (
     hookimpl,
 )
 
-from .attributes import Attribute, Debias, MultiObjectiveRidge
-from .augmentation import OffTopic, PseudoLabel
-from .embeddings import EmbeddingsFile, WriteEmbeddings
-from .explanations import Attributes, Contributions
-from .gates import Assemble, Gate
-from .pair_heads import OdinHead, PairwiseHeads
-from .released import ArmoRM, ExportTransformers
+from .assembly.explanations import Attributes, Contributions
+from .export.embeddings import EmbeddingsFile, WriteEmbeddings
+from .export.released import ArmoRM, ExportTransformers
+from .gate.gates import Assemble, Gate
+from .heads.attributes import Attribute, Debias, MultiObjectiveRidge
+from .heads.pair_heads import OdinHead, PairwiseHeads
+from .pairs.augmentation import OffTopic, PseudoLabel
 
 __all__ = [
     "ArmoRM",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from rmplug import DatasetLoader, Evaluator, hookimpl
 
-from .benchmarks import Benchmark
-from .comparisons import Agreement, BestOfN, Compare
-from .layouts import LAYOUTS
-from .pairwise import Pairwise
+from .comparison.comparisons import Agreement, BestOfN, Compare
+from .layouts.layouts import LAYOUTS
+from .rules.benchmarks import Benchmark
+from .statistics.pairwise import Pairwise
 
 __all__ = ["LAYOUTS", "Agreement", "Benchmark", "BestOfN", "Compare", "Pairwise"]
 

@@ -17,8 +17,8 @@ from rmplug import (
     Responses,
     hookimpl,
 )
-from rmplug.devices import Device
-from rmplug.installed import MINILM
+from rmplug.models.devices import Device
+from rmplug.models.installed_encoders import MINILM
 
 
 class SentenceEmbedding(FeatureComputer):
@@ -82,7 +82,7 @@ class SentenceEmbedding(FeatureComputer):
             return {}
         if self.encoder == "minilm":
             return {"weights": MINILM.weights}
-        from rmplug.hub import commit_of
+        from rmplug.models.hub import commit_of
 
         return {"commit": commit_of(self.encoder, self.revision)}
 

@@ -8,8 +8,8 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from rmplug import DataError
-from rmplug.devices import device_of
-from rmplug.quiet import quiet
+from rmplug.models.devices import device_of
+from rmplug.models.quiet import quiet
 
 from . import SentenceEmbedding
 from ._places import place_of

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import torch
 
 from rmplug import DataError, Features, notice
-from rmplug.devices import device_of
+from rmplug.models.devices import device_of
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 QUERIES, KEYS = 1024, 8192

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rmplug.hub import fetched
-from rmplug.installed import MINILM
+from rmplug.models.hub import fetched
+from rmplug.models.installed_encoders import MINILM
 
 from . import SentenceEmbedding
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from rmplug import DatasetLoader, ModelLoader, QueryStrategy, Trainer, hookimpl
 
-from .encoders import Encoder
-from .ensembles import Ensemble
-from .heads import LinearHead, RewardHead
-from .hub import HubDataset
-from .judges import GenerativeJudge
-from .likelihood import CausalLM, LogProb
-from .loaders import SequenceClassifier
-from .queries import HiddenState
+from .data.hub import HubDataset
+from .heads.heads import LinearHead, RewardHead
+from .loading.encoders import Encoder
+from .loading.ensembles import Ensemble
+from .loading.loaders import SequenceClassifier
+from .queries.judges import GenerativeJudge
+from .queries.likelihood import CausalLM, LogProb
+from .queries.queries import HiddenState
 
 
 @hookimpl

@@ -14,13 +14,13 @@ from rmplug import (
     hookimpl,
 )
 
-from .candidates import Candidates, HybridFile, Relabel, ResultsFile, Swap, TrainingFile
-from .membership import Membership
-from .performance import PerformanceModel
-from .routing import BudgetCurve, Route
-from .similarity import BertScore, Entities, TokenLengths
-from .tags import Endpoint, Tagger, Tags
-from .turning import AsLabelled
+from .candidates.candidates import Candidates, HybridFile, Relabel, ResultsFile, Swap, TrainingFile
+from .features.membership import Membership
+from .features.similarity import BertScore, Entities, TokenLengths
+from .features.tags import Endpoint, Tagger, Tags
+from .features.turning import AsLabelled
+from .performance.performance import PerformanceModel
+from .routing.routing import BudgetCurve, Route
 
 
 @hookimpl

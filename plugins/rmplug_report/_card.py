@@ -13,9 +13,8 @@ import yaml
 from rmplug import Artifact, DataError, PlanView
 from rmplug.errors import some
 
-from ._inputs import Inputs, Row, gather
-from ._metric_names import PUBLISHED, metric_title, span_of, titled, value_of
-from ._told import (
+from .inputs._inputs import Inputs, Row, gather
+from .inputs._metric_levels import (
     LEVELS,
     by,
     distinct,
@@ -24,7 +23,8 @@ from ._told import (
     is_plain,
     sentences,
 )
-from ._wording import count, name
+from .inputs._metric_names import PUBLISHED, metric_title, span_of, titled, value_of
+from .inputs._wording import count, name
 
 MAIN = ("score", "accuracy")
 SAME = ("metric", "subset", "level", "n")

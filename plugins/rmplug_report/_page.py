@@ -14,17 +14,17 @@ from markupsafe import Markup
 
 from rmplug import Artifact, DataError, PlanView
 
-from . import _wording
-from ._benchmark_findings import Finding
-from ._browser import Packed, pack
-from ._findings import findings, headline
-from ._inputs import Inputs, gather
-from ._measured import Measured
-from ._palette import reward_colour, variables
-from ._render import render, save
-from ._reward_sections import scoreboard
-from ._section import Section
-from ._sections import sections
+from .figures._palette import reward_colour, variables
+from .figures._render import render, save
+from .findings._benchmarks import Finding
+from .findings._findings import findings, headline
+from .inputs import _wording
+from .inputs._inputs import Inputs, gather
+from .inputs._measured import Measured
+from .sections._browser import Packed, pack
+from .sections._makers import sections
+from .sections._rewards import scoreboard
+from .sections._section import Section
 
 WEIGHTS = ("importance", "coefficients")
 HERE = Path(__file__).parent

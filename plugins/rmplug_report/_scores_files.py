@@ -13,8 +13,8 @@ import pyarrow as pa
 
 from rmplug import Artifact, DataError, Pairs, PlanView, notice, text_of
 
-from ._contributions import Floats
-from ._inputs import Inputs, Reward, gather
+from .inputs._contributions import Floats
+from .inputs._inputs import Inputs, Reward, gather
 
 NOT_IN_FILES = re.compile(r"[^A-Za-z0-9._=,/-]+")
 Rows = Iterator[dict[str, Any]]

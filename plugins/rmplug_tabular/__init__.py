@@ -18,10 +18,10 @@ from rmplug import (
     Predictor,
     RewardModel,
     Trainer,
-    did_you_mean,
     hookimpl,
     join,
 )
+from rmplug.errors import did_you_mean
 
 NgramRange = Annotated[tuple[int, int], Field(description="shortest and longest")]
 Positive = Annotated[float, Field(gt=0)]

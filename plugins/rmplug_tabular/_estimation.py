@@ -14,8 +14,8 @@ import pyarrow as pa
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from rmplug import Features, notice
-from rmplug.folds import deal_folds
-from rmplug.statistics import number
+from rmplug.stats.folds import deal_folds
+from rmplug.stats.metric_rows import number
 
 from ._accuracy import of_binary, of_classes, of_numbers
 from ._explanations import coefficients, dependence, importance, shap_importance, shap_table

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from rmplug.intervals import bounds, row_weights
+from rmplug.stats.bootstrap import bounds, row_weights
 
 from ._accuracy import auc, r2
 from ._feature_matrix import Column, Examples

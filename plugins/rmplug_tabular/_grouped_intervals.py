@@ -7,8 +7,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from rmplug.intervals import bounds, row_weights
-from rmplug.statistics import number
+from rmplug.stats.bootstrap import bounds, row_weights
+from rmplug.stats.metric_rows import number
 
 Statistic: TypeAlias = Callable[[np.ndarray], float]
 """A number of the data in which row ``i`` counts ``weights[i]`` times."""

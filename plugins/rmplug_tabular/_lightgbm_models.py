@@ -9,8 +9,9 @@ from typing import Any, cast
 import lightgbm
 import numpy as np
 
-from rmplug import DataError, did_you_mean
-from rmplug.folds import deal_folds
+from rmplug import DataError
+from rmplug.errors import did_you_mean
+from rmplug.stats.folds import deal_folds
 
 from ._learners import Learned, Learner, SelfExplaining, Task
 

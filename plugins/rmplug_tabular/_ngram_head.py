@@ -17,9 +17,9 @@ from scipy.sparse import csr_array
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from rmplug import DataError, Pairs, RewardModel, notice, text_of
-from rmplug.folds import deal_folds
-from rmplug.statistics import number, wins
-from rmplug.weights import weights_and_margins
+from rmplug.stats.folds import deal_folds
+from rmplug.stats.metric_rows import number, wins
+from rmplug.stats.row_weights import weights_and_margins
 
 from ._accuracy import weighted_mean
 from ._bradley_terry import Comparisons, fit_weights, losses

@@ -13,7 +13,8 @@ import numpy as np
 from scipy.special import expit, softmax
 from sklearn.utils.discovery import all_estimators
 
-from rmplug import DataError, did_you_mean
+from rmplug import DataError
+from rmplug.errors import did_you_mean
 
 from ._learners import Learned, Learner, Task
 from ._skops_files import read_estimator, write_estimator

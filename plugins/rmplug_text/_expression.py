@@ -394,7 +394,7 @@ def typed(node: Column, values: pa.Array) -> Computed:
     import pyarrow as pa
 
     from rmplug import text_of
-    from rmplug.messages import message_type
+    from rmplug.data.messages import message_type
 
     kind = values.type
     if pa.types.is_dictionary(kind):

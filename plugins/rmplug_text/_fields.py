@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from rmplug import DataError
-from rmplug.conversations import MISSING, BadRow, find, shown
+from rmplug.data.raw_texts import MISSING, BadRow, find, shown
 
 MOST_SUBFIELDS = 100
 MOST_COLUMNS = 1000

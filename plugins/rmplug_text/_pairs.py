@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from rmplug import notice
-from rmplug.conversations import MISSING, BadRow, Text, shown, split_pair, text_from
+from rmplug.data.raw_texts import MISSING, BadRow, Text, shown, split_pair, text_from
 
 from ._fields import flatten, identifier, need, number
 from ._reading import Entry, Layout

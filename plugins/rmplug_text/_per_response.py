@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rmplug import DataError, Features, some
+from rmplug import DataError, Features
+from rmplug.errors import some
 
 SIDES = ("chosen", "rejected")
 

@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rmplug import DataError, notice
-from rmplug.conversations import BadRow
+from rmplug.data.messages import as_messages, message_type, prompt_groups
+from rmplug.data.raw_texts import BadRow
 from rmplug.errors import did_you_mean, some
-from rmplug.messages import as_messages, message_type, prompt_groups
 
 from ._fields import Columns, flatten
 from ._files import DataFile, data_files

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from rmplug import DataError, RewardModel, notice, text_of
-from rmplug.conversations import MISSING, BadRow, Text, find, shown, split_response, text_from
+from rmplug.data.raw_texts import MISSING, BadRow, Text, find, shown, split_response, text_from
 from rmplug.errors import did_you_mean, some
 
 from ._fields import identifier, need, number

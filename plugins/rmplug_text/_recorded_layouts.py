@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rmplug.conversations import BadRow, Text, split_pair, text_from
+from rmplug.data.raw_texts import BadRow, Text, split_pair, text_from
 
 from ._fields import identifier, need, number
 

@@ -8,19 +8,11 @@ from typing import Any
 import pyarrow as pa
 
 from rmplug import notice
-from rmplug.conversations import MISSING, BadRow, Text, find, split_response, text_from
+from rmplug.data.raw_texts import MISSING, BadRow, Text, find, split_response, text_from
 
 from ._fields import Columns, flatten, need, number
 from ._pairs import Located
-from ._reading import (
-    AS_TEXT,
-    BATCH_ROWS,
-    Complaints,
-    Entry,
-    Layout,
-    Source,
-    build,
-)
+from ._reading import AS_TEXT, BATCH_ROWS, Complaints, Entry, Layout, Source, build
 from ._rows import Row, Unreadable
 
 OPTIONAL = ("group", "label", "model", "subset")

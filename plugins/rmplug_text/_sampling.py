@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rmplug import DataError, Features, Pairs, Responses, Selection, notice, text_of
-from rmplug.messages import prompt_groups
+from rmplug.data.messages import prompt_groups
 
 from ._expression import mask
 from ._lexical import measure_texts

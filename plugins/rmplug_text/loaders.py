@@ -7,15 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from rmplug import (
-    Artifact,
-    DatasetLoader,
-    InputPaths,
-    ModelLoader,
-    Pairs,
-    Responses,
-    RewardModel,
-)
+from rmplug import Artifact, DatasetLoader, InputPaths, ModelLoader, Pairs, Responses, RewardModel
 
 Format = Literal["auto", "json", "jsonl", "csv", "tsv", "parquet"]
 Form = Literal["auto", "text", "messages", "transcript"]

@@ -10,7 +10,7 @@ from pydantic import Field, PrivateAttr
 from rmplug import Artifact, Observer, hookimpl
 
 if TYPE_CHECKING:
-    from rmplug.record import RunRecord, StepRecord
+    from rmplug.records import RunRecord, StepRecord
 
 
 class Wandb(Observer):

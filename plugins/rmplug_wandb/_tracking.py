@@ -14,7 +14,7 @@ from rmplug import Artifact, Checkpoint, Fit, Metrics, Report, RmplugError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from rmplug.record import RunRecord, StepRecord
+    from rmplug.records import RunRecord, StepRecord
 
     from . import Wandb
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from rmplug import Fit
+from rmplug._kinds.registry import Provider, discover, missing_libraries
 from rmplug.families import Composite
-from rmplug.registry import Provider, discover, missing_libraries
 from rmplug.testing import (
     check_documentation,
     check_light_import,

@@ -9,9 +9,9 @@ import jsonschema
 import pytest
 import yaml
 
-from rmplug.registry import discover
-from rmplug.schema import record_schema, run_schema
-from rmplug.spec import load_spec
+from rmplug._kinds.registry import discover
+from rmplug._kinds.schema import record_schema, run_schema
+from rmplug._spec.check import load_spec
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from rmplug.registry import discover
-from rmplug.source import parse_source
-from rmplug.spec import load_spec
-from rmplug_bench._definitions import read_definition
+from rmplug._kinds.registry import discover
+from rmplug._spec.check import load_spec
+from rmplug._spec.source import parse_source
+from rmplug_bench.rules._definitions import read_definition
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -67,7 +67,7 @@ def test_every_rmplug_command_runs_in_the_order_written(tmp_path: Path) -> None:
             folder = folder / words[1]
         elif words[0] == "rmplug":
             done = subprocess.run(
-                [sys.executable, "-m", "rmplug.cli", *words[1:]],
+                [sys.executable, "-m", "rmplug", *words[1:]],
                 cwd=folder,
                 capture_output=True,
                 text=True,

@@ -12,9 +12,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import runs_plugin
 
-from rmplug.runs import Run, choose, forced_steps, open_spec, run
-from rmplug.runs import plan as plan_spec
-from rmplug.store import Store
+from rmplug._run.run import Run, choose, forced_steps, open_spec, run
+from rmplug._run.run import plan as plan_spec
+from rmplug._store.store import Store
 from rmplug.testing import registry_of
 
 REGISTRY = registry_of(runs_plugin)
@@ -79,4 +79,4 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def command(spec: Path, store: Path, *more: str) -> list[str]:
-    return [sys.executable, "-m", "rmplug.cli", "run", str(spec), "--store", str(store), *more]
+    return [sys.executable, "-m", "rmplug", "run", str(spec), "--store", str(store), *more]

@@ -8,8 +8,8 @@ from textwrap import dedent
 import plugin_for_tests
 
 from rmplug import SpecError
-from rmplug.source import parse_source
-from rmplug.spec import Spec, load_spec
+from rmplug._spec.check import Spec, load_spec
+from rmplug._spec.source import parse_source
 from rmplug.testing import registry_of
 
 KINDS = registry_of(plugin_for_tests)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rmplug.cli import main
+from rmplug._cli.commands import main
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 

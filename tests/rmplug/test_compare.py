@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from run_tools import go, spec_of
 
-from rmplug.compare import compare_runs
-from rmplug.store import Store
+from rmplug._store.compare import compare_runs
+from rmplug._store.store import Store
 
 STEPS: dict[str, Any] = {
     "pairs": {"kind": "made-pairs"},

@@ -7,7 +7,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 
 from rmplug import DataError
-from rmplug.devices import Device, device_of
+from rmplug.models.devices import Device, device_of
 
 
 def test_names_are_devices():

@@ -14,9 +14,9 @@ import runs_plugin
 from run_tools import all_files, spec_of
 
 from rmplug import Engine, hookimpl
-from rmplug.engine import Local
+from rmplug._run.local_engine import Local
+from rmplug._run.run import run
 from rmplug.families import Result, Task
-from rmplug.runs import run
 from rmplug.testing import registry_of
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from spec_tools import KINDS, load
 
-from rmplug import registry
-from rmplug.fingerprint import Fingerprints, difference, key_of, plugin_version, source_hash
-from rmplug.registry import Provider
-from rmplug.runs import run
+from rmplug._kinds import registry
+from rmplug._kinds.registry import Provider
+from rmplug._run.run import run
+from rmplug._store.fingerprint import Fingerprints, difference, key_of, plugin_version, source_hash
 
 SPEC = """\
     seed: 1
@@ -137,7 +137,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def forget() -> None:
     """What a new process would not know."""
-    from rmplug import fingerprint
+    from rmplug._store import fingerprint
 
     registry.installed_version.cache_clear()
     fingerprint.plugin_version.cache_clear()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rmplug.folds import deal_folds
+from rmplug.stats.folds import deal_folds
 
 SIZES = np.tile([1, 3], 20)
 GROUPS = np.repeat(np.arange(40), SIZES)

@@ -14,8 +14,8 @@ from rmplug import (
     RewardModel,
     Value,
 )
-from rmplug.graph import Gives, Ref, order
-from rmplug.signatures import Input
+from rmplug._kinds.signatures import Input
+from rmplug._spec.graph import Gives, Ref, order
 
 CHAIN = """\
 steps:

@@ -6,7 +6,7 @@ import pytest
 from huggingface_hub import constants
 
 from rmplug import DataError
-from rmplug.hub import commit_of, fetched
+from rmplug.models.hub import commit_of, fetched
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from rmplug import DataError
-from rmplug.installed import InstalledEncoder
+from rmplug.models.installed_encoders import InstalledEncoder
 
 
 @pytest.fixture

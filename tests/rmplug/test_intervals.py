@@ -4,13 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rmplug.intervals import (
-    bounds,
-    resampled_sums,
-    row_weights,
-    share_bounds,
-    weight_blocks,
-)
+from rmplug.stats.bootstrap import bounds, resampled_sums, row_weights, share_bounds, weight_blocks
 
 RNG = np.random.default_rng(0)
 GROUPS = np.repeat(np.arange(60) * 7, RNG.integers(1, 5, 60))

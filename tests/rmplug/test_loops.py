@@ -22,8 +22,8 @@ from run_tools import (
 )
 from test_kill import finish, kill, start, until
 
+from rmplug._run.run import Run
 from rmplug.errors import SpecError, StepError
-from rmplug.runs import Run
 
 PAIRS = {"kind": "made-pairs", "params": {"rows": 20}}
 
@@ -362,7 +362,7 @@ def test_force_does_every_item_again(tmp_path: Path) -> None:
 
 
 def test_a_model_inside_a_loop_is_let_go_of_after_its_item(tmp_path: Path) -> None:
-    from rmplug.handles import ModelHandle
+    from rmplug._run.scope import ModelHandle
 
     log = tmp_path / "log"
     steps = {

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rmplug import DataError, Pairs, Responses
+from rmplug.data.odd_rows import WORDS, OddRows, OddRowsFilter, Seen, find_oddities
 from rmplug.notices import collect_notices
-from rmplug.oddities import WORDS, OddRows, OddRowsFilter, Seen, find_oddities
 
 SHARED = Path(
     os.environ.get("RMPLUG_SHARED_DATA", Path(__file__).resolve().parents[2] / "../shared/data")

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from run_tools import command, environment, go, spec_of
 
-from rmplug.progress import Bars, Lines, ending, line, progress_observer
-from rmplug.record import RunRecord, StepRecord
+from rmplug._cli.progress import Bars, Lines, ending, line, progress_observer
+from rmplug.records import RunRecord, StepRecord
 
 
 def step(**facts: object) -> StepRecord:

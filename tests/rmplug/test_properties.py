@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from spec_tools import KINDS
 
 from rmplug import SpecError
-from rmplug.cli import main
-from rmplug.source import parse_source
-from rmplug.spec import Spec, load_spec, open_spec
+from rmplug._cli.commands import main
+from rmplug._spec.check import Spec, load_spec, open_spec
+from rmplug._spec.source import parse_source
 from rmplug.testing import registry_of
 
 WHOLE: dict[str, Any] = {
@@ -233,7 +233,9 @@ def test_the_command_refuses_it_with_2_and_no_traceback(
 ):
     path = tmp_path / "spec.yaml"
     path.write_text(HOSTILE[name], encoding="utf-8")
-    monkeypatch.setattr("rmplug.registry.discover", lambda disabled: registry_of(plugin_for_tests))
+    monkeypatch.setattr(
+        "rmplug._kinds.registry.discover", lambda disabled: registry_of(plugin_for_tests)
+    )
     assert main(["check", str(path)]) == 2
     shown = capsys.readouterr()
     assert shown.out == ""

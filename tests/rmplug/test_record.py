@@ -8,10 +8,7 @@ from pathlib import Path
 import pytest
 from run_tools import go, spec_of
 
-from rmplug.errors import StoreError
-from rmplug.record import (
-    RunRecord,
-    StepRecord,
+from rmplug._store.run_records import (
     all_records,
     find_record,
     is_live,
@@ -22,7 +19,9 @@ from rmplug.record import (
     read_record,
     write_record,
 )
-from rmplug.store import Store
+from rmplug._store.store import Store
+from rmplug.errors import StoreError
+from rmplug.records import RunRecord, StepRecord
 
 
 @pytest.fixture

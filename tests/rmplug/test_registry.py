@@ -13,9 +13,9 @@ import plugin_for_tests
 import pytest
 
 from rmplug import PluginError
-from rmplug.engine import Local
+from rmplug._kinds.registry import Registry, discover
+from rmplug._run.local_engine import Local
 from rmplug.families import FAMILIES, all_hooks
-from rmplug.registry import Registry, core_registry, discover
 from rmplug.testing import HEAVY, registry_of
 
 GOOD = '''
@@ -72,7 +72,7 @@ def reason(registry: Registry, name: str) -> str:
 
 
 def test_the_core_gives_its_own_kinds():
-    assert {p.name for p in core_registry().all()} == {
+    assert {p.name for p in registry_of().all()} == {
         "core:local",
         "core:for-each",
         "core:repeat",
@@ -226,6 +226,17 @@ def test_plugins_are_left_out_by_name(site: Site, monkeypatch: pytest.MonkeyPatc
     assert not {"one", "bad"} & {p.name for p in discover().plugins}
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("oen", "it is not installed; did you mean 'one'?"), ("core", "it is always there")],
+)
+def test_what_cannot_be_disabled_is_told(site: Site, name: str, reason: str):
+    site.install("one", GOOD.format(kind="first"))
+    with pytest.raises(PluginError) as error:
+        discover([name])
+    assert str(error.value) == f"cannot disable {name!r}: {reason}; see rmplug plugins"
+
+
 def test_authors_can_be_strict(site: Site):
     site.install("good", GOOD.format(kind="some"))
     assert discover(strict=True).find("some")
@@ -258,7 +269,7 @@ class TestClashes:
         assert registry.find("two:some").distribution == "two"
 
     def test_a_plugin_cannot_take_the_place_of_the_core(self, site: Site):
-        code = "from rmplug import hookimpl\nfrom rmplug.engine import Local\n"
+        code = "from rmplug import hookimpl\nfrom rmplug._run.local_engine import Local\n"
         code += "class Other(Local):\n    '''Another.'''\n    kind = 'local'\n"
         code += "@hookimpl\ndef rmplug_engines():\n    return [Other]\n"
         site.install("greedy", code)
@@ -284,14 +295,14 @@ def test_a_wrong_module_raises_when_it_is_given_by_hand():
 
 
 def test_an_entry_point_without_a_distribution_is_described():
-    registry = core_registry()
+    registry = registry_of()
     registry.add("loose", object(), EntryPoint("loose", "plugin_for_tests", "rmplug"))
     assert registry.plugins[-1].kinds
 
 
 def test_importing_and_discovering_loads_nothing_heavy():
     code = (
-        "import sys, rmplug\nfrom rmplug.registry import discover\nregistry = discover()\n"
+        "import sys, rmplug\nfrom rmplug._kinds.registry import discover\nregistry = discover()\n"
         f"print([name for name in {HEAVY!r} if name in sys.modules])\n"
     )
     done = subprocess.run(
@@ -309,7 +320,7 @@ def test_importing_and_discovering_loads_nothing_heavy():
 def test_commands_that_only_look_load_nothing_heavy(tmp_path: Path, arguments: list[str]):
     (tmp_path / "spec.yaml").write_text("steps: {a: {kind: unknown-kind}}\n", encoding="utf-8")
     code = (
-        "import sys\nfrom rmplug.cli import main\n"
+        "import sys\nfrom rmplug._cli.commands import main\n"
         f"try:\n    main({arguments!r})\nexcept SystemExit:\n    pass\n"
         f"print([name for name in {HEAVY!r} if name in sys.modules])\n"
     )
@@ -328,7 +339,7 @@ def test_commands_that_only_look_load_nothing_heavy(tmp_path: Path, arguments: l
 def test_every_command_reads_as_a_sentence_for_a_plugin_that_failed(
     site: Site, capsys: pytest.CaptureFixture[str]
 ):
-    from rmplug.cli import main
+    from rmplug._cli.commands import main
 
     site.install("bad", "raise RuntimeError('no licence')", "0.3")
     assert main(["plugins", "--json"]) == 0

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from run_tools import all_files, assert_valid, go, lines, spec_of, statuses
 
+from rmplug._store.serialize import rechunked, write_part
+from rmplug._store.store import Store
 from rmplug.errors import DataError, StepError
-from rmplug.serialize import rechunked, write_part
-from rmplug.store import Store
 
 PAIRS = {"kind": "made-pairs", "params": {"rows": 47}}
 

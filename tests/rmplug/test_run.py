@@ -22,8 +22,8 @@ from run_tools import (
     statuses,
 )
 
+from rmplug._kinds.schema import record_schema
 from rmplug.errors import PluginError, SpecError, StepError
-from rmplug.schema import record_schema
 
 PAIRS = {"kind": "made-pairs"}
 
@@ -233,7 +233,7 @@ def test_two_runs_at_once_do_the_work_once(tmp_path: Path) -> None:
 
 
 def test_a_model_is_opened_once_in_each_process_and_let_go_of(tmp_path: Path) -> None:
-    from rmplug.handles import ModelHandle
+    from rmplug._run.scope import ModelHandle
 
     log = tmp_path / "log"
     spec = {

@@ -15,12 +15,12 @@ from spec_tools import KINDS, load
 from test_properties import WHOLE
 
 from rmplug import Pairs, Sampler
-from rmplug.docs import field_docs
+from rmplug._kinds.field_docs import field_docs
+from rmplug._kinds.registry import Provider, discover
+from rmplug._kinds.schema import describe, params, record_schema, run_schema, type_name
+from rmplug._kinds.signatures import signature_of
+from rmplug._run.run import run
 from rmplug.families import Composite, Engine, Observer
-from rmplug.registry import Provider, discover
-from rmplug.runs import run
-from rmplug.schema import describe, params, record_schema, run_schema, type_name
-from rmplug.signatures import signature_of
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))

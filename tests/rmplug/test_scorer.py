@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 import rmplug
-from rmplug.cli import main
+from rmplug._cli.commands import main
 from rmplug.errors import DataError, RmplugError
-from rmplug.scorer import Scorer
+from rmplug.models.scorer import Scorer
 from rmplug.testing import LengthModel
 
 SYNTHETIC = {"kind": "synthetic", "params": {"size": 20000}}

@@ -17,9 +17,9 @@ from rmplug import (
     Sampler,
     Trainer,
 )
-from rmplug.engine import Local
-from rmplug.loops import ForEach
-from rmplug.signatures import check_class, signature_of
+from rmplug._kinds.loops import ForEach
+from rmplug._kinds.signatures import check_class, signature_of
+from rmplug._run.local_engine import Local
 
 Bound = TypeVar("Bound", bound=Features)
 

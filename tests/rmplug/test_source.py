@@ -14,8 +14,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rmplug._spec.source import Mark, Source, parse_source, read_source
 from rmplug.errors import Problem, SpecError
-from rmplug.source import Mark, Source, parse_source, read_source
 
 SPEC = """\
 name: demo  # a comment
@@ -500,7 +500,7 @@ def test_a_text_made_to_exhaust_the_reader_is_refused(text: str, message: str) -
 def test_as_many_keys_and_values_are_read_as_the_message_says(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("rmplug.yaml_reader.MAX_VALUES", 9)
+    monkeypatch.setattr("rmplug._spec.yaml_reader.MAX_VALUES", 9)
     assert parse_source("a: &x [1, 1]\nb: *x").data == {"a": [1, 1], "b": [1, 1]}
     assert parse_source("a: &x {b: 1}\nc: *x").data == {"a": {"b": 1}, "c": {"b": 1}}
     assert refusal("a: &x [1, 1]\nb: *x\nc: 1").message == (
@@ -842,6 +842,7 @@ def test_the_mark_of_every_scalar_points_at_text_that_means_it(
 
 def test_reading_is_what_imports_yaml() -> None:
     code = (
-        "import sys, rmplug.source as s; assert 'yaml' not in sys.modules; s.parse_source('a: 1')"
+        "import sys, rmplug._spec.source as s; "
+        "assert 'yaml' not in sys.modules; s.parse_source('a: 1')"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -6,8 +6,8 @@ import pytest
 from spec_tools import KINDS, load, refusal, told
 
 from rmplug import Features, Pairs, SpecError
-from rmplug.graph import Ref
-from rmplug.spec import load_spec, open_spec
+from rmplug._spec.check import load_spec, open_spec
+from rmplug._spec.graph import Ref
 
 PAIRS = "  pairs: {kind: some-pairs}\n"
 

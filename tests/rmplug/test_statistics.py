@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import rankdata, spearmanr
 
-from rmplug.statistics import (
+from rmplug.stats.metric_rows import (
     mean_of,
     measured,
     measured_together,

@@ -15,11 +15,12 @@ from pathlib import Path
 import pytest
 from run_tools import all_files, assert_valid, go, lines, spec_of, statuses
 
-from rmplug.disk import checksum, guarded_plugin, is_held, known_checksum, write_file
+from rmplug._store.files import checksum, guarded_plugin, is_held, write_file
+from rmplug._store.gc import collect_garbage
+from rmplug._store.run_records import all_records, live, new_record, write_record
+from rmplug._store.store import Store
 from rmplug.errors import StoreError
-from rmplug.garbage import collect_garbage
-from rmplug.record import all_records, live, new_record, write_record
-from rmplug.store import Store
+from rmplug.models.digests import known_checksum
 
 EVERYTHING = {
     "pairs": {"kind": "made-pairs"},
@@ -132,7 +133,7 @@ def test_shards_survive_a_commit_that_was_killed_before_its_end(store: Store) ->
 
 def test_a_lock_is_held_by_one_process_at_a_time(store: Store) -> None:
     code = (
-        "import sys; from rmplug.store import Store\n"
+        "import sys; from rmplug._store.store import Store\n"
         f"store = Store({str(store.root)!r})\n"
         "with store.lock('made-1', lambda: print('waiting', flush=True)):\n"
         "    print('held', flush=True)"

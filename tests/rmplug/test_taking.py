@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from rmplug import Features, Pairs
-from rmplug.tables import Memory, Parts
+from rmplug.data.rows import Memory, Parts
 from rmplug.testing import small_pairs
 
 

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from rmplug import DataError
-from rmplug.weights import weights_and_margins
+from rmplug.stats.row_weights import weights_and_margins
 
 
 def table(**columns):

@@ -8,7 +8,7 @@ import numpy as np
 from planted_gates import debias_fit, heads_fit
 
 from rmplug import Checkpoint, Features, Pairs, RewardModel
-from rmplug.tiny import tiny_model
+from rmplug.testing.tiny_models import tiny_model
 from rmplug_armorm import Assemble, Gate
 from rmplug_hf import Encoder, HiddenState
 

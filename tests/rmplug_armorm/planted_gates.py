@@ -13,8 +13,8 @@ import numpy as np
 
 from rmplug import Checkpoint, Features, Fit, Pairs
 from rmplug_armorm import Debias, Gate, MultiObjectiveRidge
-from rmplug_armorm._heads_file import Heads, write_heads
-from rmplug_armorm._transform_file import Transform, write_transform
+from rmplug_armorm.debias._transform_file import Transform, write_transform
+from rmplug_armorm.heads._heads_file import Heads, write_heads
 
 K, VERBOSITY, STRENGTH = 19, 4, 3.0
 NAMES = tuple(f"a{k}" for k in range(K))

@@ -12,12 +12,12 @@ from planted_gates import heads_fit, value
 
 import rmplug
 from rmplug import Checkpoint, DataError, Features
-from rmplug.tables import one_batch
+from rmplug.data.rows import one_batch
 from rmplug.testing import LengthModel, check_step
-from rmplug.tiny import tiny_model
+from rmplug.testing.tiny_models import tiny_model
 from rmplug_armorm import Assemble, Gate
-from rmplug_armorm._assembled import side_of
-from rmplug_armorm._gate import read_gate
+from rmplug_armorm.assembly._model import side_of
+from rmplug_armorm.gate._gate import read_gate
 from rmplug_hf import Encoder, HiddenState, RewardHead
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from rmplug import DataError, Features, Pairs, text_of
 from rmplug.testing import check_step, small_pairs
-from rmplug_armorm.augmentation import OffTopic, PseudoLabel
+from rmplug_armorm.pairs.augmentation import OffTopic, PseudoLabel
 
 
 def rewards(margins: list[float | None], data: Pairs) -> Features:

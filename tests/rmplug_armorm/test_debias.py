@@ -15,8 +15,8 @@ from rmplug import DataError, Features, Fit, Known, join
 from rmplug.notices import collect_notices
 from rmplug.testing import check_step
 from rmplug_armorm import Debias
-from rmplug_armorm._debias import PUBLISHED, published_penalty
-from rmplug_armorm._transform_file import read_transform
+from rmplug_armorm.debias._penalties import PUBLISHED, published_penalty
+from rmplug_armorm.debias._transform_file import read_transform
 
 
 def wordy(rows: int = 1500) -> Features:

@@ -14,8 +14,8 @@ from rmplug import DataError, Features
 from rmplug.notices import collect_notices
 from rmplug.testing import check_step, run_step, small_pairs, small_responses
 from rmplug_armorm import EmbeddingsFile, WriteEmbeddings
-from rmplug_armorm._embeddings_file import PUBLISHED
-from rmplug_armorm._safetensors_rows import tensors_in, write_tensors
+from rmplug_armorm.export._embeddings_file import PUBLISHED
+from rmplug_armorm.export._safetensors_rows import tensors_in, write_tensors
 
 
 def read(*paths: Path, **params: Any) -> Features:

@@ -12,12 +12,12 @@ from assembled_cases import NAMES, Built, Unopened, llama
 from attribute_cases import reference_case
 
 from rmplug import DataError
-from rmplug.tables import one_batch
+from rmplug.data.rows import one_batch
 from rmplug.testing import LengthModel, check_step
 from rmplug_armorm import Assemble, ExportTransformers
-from rmplug_armorm._assembled import side_of
-from rmplug_armorm._export import response_start
-from rmplug_armorm._modeling_interpretable_reward import last_places
+from rmplug_armorm.assembly._model import side_of
+from rmplug_armorm.export._modeling_interpretable_reward import last_places
+from rmplug_armorm.export._transformers import response_start
 from rmplug_hf import Encoder
 
 

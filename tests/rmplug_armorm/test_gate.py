@@ -17,10 +17,10 @@ from safetensors.torch import load_file
 from rmplug import DataError, Features, Pairs
 from rmplug.testing import check_step
 from rmplug_armorm import Gate
-from rmplug_armorm._gate import Network, read_gate
-from rmplug_armorm._gate_constant import fit_weights
-from rmplug_armorm._gate_pairs import grouped_parts
-from rmplug_armorm._gate_training import kept_units, no_denormals
+from rmplug_armorm.gate._constant import fit_weights
+from rmplug_armorm.gate._gate import Network, read_gate
+from rmplug_armorm.gate._pairs import grouped_parts
+from rmplug_armorm.gate._training import kept_units, no_denormals
 
 QUICK = {"batch": 64, "hidden": 8, "layers": 1, "steps": 60, "check_every": 10, "temperature": [1]}
 PUBLISHED = {

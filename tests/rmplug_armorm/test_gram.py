@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from attribute_cases import planted
 
-from rmplug_armorm import _ridge_path
-from rmplug_armorm._gram import Sums, cells_of, rank_update, square
-from rmplug_armorm._ridge import gather, total
-from rmplug_armorm._ridge_path import ridge_path, to_band
-from rmplug_armorm._splits import grouped_split, original_split
+from rmplug_armorm.heads import _ridge_path
+from rmplug_armorm.heads._gram import Sums, cells_of, rank_update, square
+from rmplug_armorm.heads._ridge import gather, total
+from rmplug_armorm.heads._ridge_path import ridge_path, to_band
+from rmplug_armorm.heads._splits import grouped_split, original_split
 
 
 def gram_of(states: np.ndarray) -> np.ndarray:
@@ -166,9 +166,9 @@ def test_one_fold_holds_out_a_fifth_of_the_groups_once() -> None:
 def test_a_pass_in_batches_gathers_what_one_pass_over_all_rows_does() -> None:
     from attribute_cases import features
 
-    from rmplug_armorm._labels import read_labels
-    from rmplug_armorm._state_source import Source
-    from rmplug_armorm.attributes import Attribute
+    from rmplug_armorm.heads._labels import read_labels
+    from rmplug_armorm.heads._states import Source
+    from rmplug_armorm.heads.attributes import Attribute
 
     states, labels, _ = planted(rows=9000, width=6, attributes=1)
     table = features({"response": states.astype(np.float32), "a": labels[:, 0]}, "all")

@@ -9,7 +9,7 @@ import pytest
 from assembled_cases import WORDS, talk_pairs
 
 import rmplug
-from rmplug.tiny import tiny_model
+from rmplug.testing.tiny_models import tiny_model
 
 
 @pytest.fixture(scope="module")

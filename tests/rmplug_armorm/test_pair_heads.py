@@ -11,9 +11,9 @@ from scipy.optimize import approx_fprime
 
 from rmplug import DataError, Features, Pairs, open_folder, text_of
 from rmplug.testing import check_step, small_pairs
-from rmplug_armorm._heads_file import read_heads
-from rmplug_armorm._odin import loss_of
-from rmplug_armorm.pair_heads import OdinHead, PairwiseHeads
+from rmplug_armorm.heads._heads_file import read_heads
+from rmplug_armorm.heads._odin import loss_of
+from rmplug_armorm.heads.pair_heads import OdinHead, PairwiseHeads
 from rmplug_hf import Encoder, HiddenState
 
 WIDTH = 12

@@ -16,13 +16,13 @@ from safetensors.torch import load_file, save_file
 
 import rmplug
 from rmplug import DataError
-from rmplug.messages import message_type
-from rmplug.tables import one_batch
+from rmplug.data.messages import message_type
+from rmplug.data.rows import one_batch
 from rmplug.testing import check_step
-from rmplug.tiny import tiny_model
+from rmplug.testing.tiny_models import tiny_model
 from rmplug_armorm import ArmoRM, Contributions
-from rmplug_armorm._assembled import side_of
-from rmplug_armorm.released import PUBLISHED
+from rmplug_armorm.assembly._model import side_of
+from rmplug_armorm.export.released import PUBLISHED
 from rmplug_hf import Encoder, HiddenState
 
 REMOTE = 'raise SystemExit("remote code was run")\n'

@@ -15,7 +15,7 @@ from rmplug import DataError, Features, Fit, Responses, join
 from rmplug.notices import collect_notices
 from rmplug.testing import check_step, small_responses
 from rmplug_armorm import Attribute, EmbeddingsFile, MultiObjectiveRidge
-from rmplug_armorm._heads_file import read_heads
+from rmplug_armorm.heads._heads_file import read_heads
 
 NINETEEN = [f"a{k}" for k in range(19)]
 
@@ -65,7 +65,7 @@ def test_planted_heads_are_found_again(tmp_path: Path) -> None:
 
 
 def test_held_out_errors_are_those_of_fitting_each_fold_by_hand(tmp_path: Path) -> None:
-    from rmplug_armorm._splits import grouped_split
+    from rmplug_armorm.heads._splits import grouped_split
 
     states, labels, _ = planted(rows=100, attributes=1)
     fit = fitted(step("a0", alphas=[0.01]), table(states, labels), tmp_path)
@@ -204,7 +204,7 @@ def test_an_interval_holds_the_error_of_new_rows_nine_times_in_ten(tmp_path: Pat
 
 def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
     """The largest matrix that is made is that of a batch or the Gram matrix, not of all rows."""
-    from rmplug_armorm._state_source import Source
+    from rmplug_armorm.heads._states import Source
 
     states, labels, _ = planted(rows=80_000, width=8, attributes=1)
     sizes = [len(part) for _, part in Source((table(states, labels),), "response").batches()]

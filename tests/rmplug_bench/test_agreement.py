@@ -16,7 +16,7 @@ from rmplug import DataError, Features, Pairs, Responses
 from rmplug.notices import collect_notices
 from rmplug.testing import check_step, small_features, small_responses
 from rmplug_bench import Agreement
-from rmplug_bench._agreement import alpha, alpha_columns
+from rmplug_bench.comparison._agreement import alpha, alpha_columns
 
 SHARED = Path(
     os.environ.get("RMPLUG_SHARED_DATA", Path(__file__).resolve().parents[2] / "../shared/data")

@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 import pytest
 
 from rmplug import Features, Pairs, Responses, text_of
-from rmplug_bench.benchmarks import Benchmark
-from rmplug_bench.layouts import RMB, JudgeBench, LLMBar, RewardBench, RMBench
+from rmplug_bench.layouts.layouts import RMB, JudgeBench, LLMBar, RewardBench, RMBench
+from rmplug_bench.rules.benchmarks import Benchmark
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = Path(os.environ.get("RMPLUG_SHARED_DATA", ROOT / "../shared/data"))

@@ -9,10 +9,10 @@ import pytest
 
 from rmplug import DataError, Features, Pairs, Responses
 from rmplug.notices import collect_notices
-from rmplug_bench._benchmark import flagged_at
-from rmplug_bench._choice_rules import ChoiceRule
-from rmplug_bench._definitions import Definition
-from rmplug_bench.benchmarks import Benchmark
+from rmplug_bench.rules._benchmark import flagged_at
+from rmplug_bench.rules._choices import ChoiceRule
+from rmplug_bench.rules._definitions import Definition
+from rmplug_bench.rules.benchmarks import Benchmark
 
 
 def responses(cases):

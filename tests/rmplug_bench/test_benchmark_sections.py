@@ -13,9 +13,9 @@ import pytest
 from rmplug import DataError, Features, Pairs, Responses, run
 from rmplug.notices import collect_notices
 from rmplug.testing import check_step, small_features, small_pairs, small_responses
-from rmplug_bench._benchmark_sums import section_scores
-from rmplug_bench._definitions import Definition, built_in, read_definition
-from rmplug_bench.benchmarks import BUILT_IN, Benchmark
+from rmplug_bench.rules._definitions import Definition, built_in, read_definition
+from rmplug_bench.rules._sums import section_scores
+from rmplug_bench.rules.benchmarks import BUILT_IN, Benchmark
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = Path(os.environ.get("RMPLUG_SHARED_DATA", ROOT / "../shared/data"))

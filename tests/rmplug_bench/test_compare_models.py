@@ -16,7 +16,7 @@ from rmplug import DataError, Features, Pairs, Responses
 from rmplug.notices import collect_notices
 from rmplug.testing import check_step, small_features, small_pairs, small_responses
 from rmplug_bench import Compare
-from rmplug_bench._paired import (
+from rmplug_bench.comparison._paired import (
     detectable,
     holm,
     inseparable,

@@ -17,7 +17,7 @@ from rmplug import DataError, Pairs, Responses, RmplugError
 from rmplug.notices import collect_notices
 from rmplug.testing import check_step, run_step
 from rmplug_bench import rmplug_dataset_loaders
-from rmplug_bench.layouts import (
+from rmplug_bench.layouts.layouts import (
     LAYOUTS,
     PPE,
     RMB,

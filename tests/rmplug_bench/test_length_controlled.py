@@ -9,9 +9,9 @@ from sklearn.linear_model import LogisticRegression
 
 from rmplug import Features, Pairs
 from rmplug_bench import Pairwise
-from rmplug_bench._bootstrap import intervals
-from rmplug_bench._length_control import accuracy_at_no_gap, controlled_columns
-from rmplug_bench._rank_statistics import Ranked, measured, median, spearman
+from rmplug_bench.statistics._bootstrap import intervals
+from rmplug_bench.statistics._length_control import accuracy_at_no_gap, controlled_columns
+from rmplug_bench.statistics._rank_statistics import Ranked, measured, median, spearman
 
 RNG = np.random.default_rng(0)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rmplug import DataError, Pairs, Responses
-from rmplug_bench._rulers import LEARNT, RULERS, ruler_scores
+from rmplug_bench.baselines._rulers import LEARNT, RULERS, ruler_scores
 
 
 def pairs_of(rows, **columns):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from rmplug.tiny import tiny_model
+from rmplug.testing.tiny_models import tiny_model
 
 MODULES = ("Transformer", "Pooling", "Normalize")
 

@@ -8,7 +8,7 @@ import pytest
 
 from rmplug import Responses
 from rmplug.testing import small_responses
-from rmplug.tiny import tiny_model
+from rmplug.testing.tiny_models import tiny_model
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +43,7 @@ def conversation(name, turns, answer):
 def columns(rows):
     import pyarrow as pa
 
-    from rmplug.messages import message_type
+    from rmplug.data.messages import message_type
 
     types = {"id": pa.string(), "prompt": message_type(), "response": message_type()}
     return pa.table({n: pa.array([row[n] for row in rows], type=t) for n, t in types.items()})

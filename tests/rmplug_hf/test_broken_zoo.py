@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 
 from rmplug import DataError, RmplugError
-from rmplug.tables import one_batch
+from rmplug.data.rows import one_batch
 from rmplug_hf import SequenceClassifier
 
 

@@ -9,8 +9,8 @@ from direct import Unopened, direct_model
 from pydantic import ValidationError
 
 from rmplug import DataError, Pairs, Responses
+from rmplug.data.rows import one_batch
 from rmplug.notices import collect_notices
-from rmplug.tables import one_batch
 from rmplug.testing import check_step, small_pairs
 from rmplug_hf import CausalLM, LogProb, SequenceClassifier
 

@@ -12,7 +12,7 @@ from direct import Unopened, direct_model, direct_scores
 from transformers import LlamaForSequenceClassification
 
 from rmplug import DataError
-from rmplug.tables import one_batch
+from rmplug.data.rows import one_batch
 from rmplug.testing import check_step, run_step
 from rmplug_hf import SequenceClassifier
 from rmplug_text import Reward

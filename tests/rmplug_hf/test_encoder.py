@@ -10,8 +10,8 @@ import torch
 from direct import chat_text, direct_model
 
 from rmplug import DataError
-from rmplug.installed import MINILM
-from rmplug.tables import one_batch
+from rmplug.data.rows import one_batch
+from rmplug.models.installed_encoders import MINILM
 from rmplug_hf import Encoder
 
 ARCHITECTURES = ["bert", "gpt2", "llama", "qwen2"]
@@ -89,6 +89,6 @@ def test_minilm_with_other_weights_is_refused(tmp_path, monkeypatch):
         def locate_file(self, _):
             return folder
 
-    monkeypatch.setattr("rmplug.installed.distribution", lambda _: Damaged())
+    monkeypatch.setattr("rmplug.models.installed_encoders.distribution", lambda _: Damaged())
     with pytest.raises(DataError, match=r"all-MiniLM-L6-v2 \(SHA-256 .* reinstall"):
         Encoder(name="minilm").load()

@@ -12,7 +12,7 @@ import rmplug
 import rmplug_hf
 import rmplug_text
 from rmplug import DataError, RewardModel
-from rmplug.tables import one_batch
+from rmplug.data.rows import one_batch
 from rmplug.testing import LengthModel, registry_of, small_pairs, small_responses
 from rmplug_hf import Ensemble, SequenceClassifier
 from rmplug_text.queries import Reward

@@ -9,11 +9,11 @@ from direct import Unopened, direct_model
 from pydantic import ValidationError
 
 from rmplug import DataError, Pairs, Responses, text_of
+from rmplug.data.rows import one_batch
 from rmplug.notices import collect_notices
-from rmplug.tables import one_batch
 from rmplug.testing import run_step, small_pairs
 from rmplug_hf import GenerativeJudge
-from rmplug_hf.judges import PAIRWISE, SINGLE
+from rmplug_hf.queries.judges import PAIRWISE, SINGLE
 from rmplug_text.queries import Reward
 
 SHORT = "Which is better?\n{prompt}\nA: {a}\nB: {b}\nAnswer:"

@@ -12,12 +12,12 @@ from direct import Unopened
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from rmplug import DataError, Features, Pairs, Responses, text_of
-from rmplug.folds import deal_folds
+from rmplug.data.rows import one_batch
 from rmplug.notices import collect_notices
-from rmplug.tables import one_batch
+from rmplug.stats.folds import deal_folds
 from rmplug.testing import LengthModel, check_step, small_pairs
 from rmplug_hf import Encoder, HiddenState, LinearHead, RewardHead
-from rmplug_hf._newton import Loss, minimise, principal_axes
+from rmplug_hf.heads._newton import Loss, minimise, principal_axes
 
 WORDS = ["egg", "haiku", "prime", "river", "stone", "kettle", "capital", "answer", "seven", "blue"]
 

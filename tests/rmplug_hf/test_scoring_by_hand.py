@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import rmplug
-from rmplug.tiny import tiny_model
+from rmplug.testing.tiny_models import tiny_model
 
 HEAD = Path(__file__).resolve().parents[2] / "examples" / "data" / "minilm-head"
 

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rmplug import DataError, Responses
+from rmplug.data.rows import one_batch
 from rmplug.notices import collect_notices
-from rmplug.tables import one_batch
-from rmplug.tiny import tiny_tokenizer
-from rmplug_hf._templates import (
+from rmplug.testing.tiny_models import tiny_tokenizer
+from rmplug_hf.tokens._templates import (
     CUT_PROMPT,
     CUT_RESPONSE,
     MERGED_TURNS,

@@ -5,7 +5,7 @@ import json
 import pytest
 from safetensors.torch import load_file
 
-from rmplug.tiny import tiny_model, tiny_tokenizer
+from rmplug.testing.tiny_models import tiny_model, tiny_tokenizer
 
 CLASSES = {
     "bert": ("BertForSequenceClassification", "BertForMaskedLM", "BertModel"),

@@ -8,8 +8,8 @@ import pytest
 from transformers import AddedToken
 
 from rmplug import DataError
-from rmplug.tiny import tiny_tokenizer
-from rmplug_hf._templates import Conversation, Style, Tokenizing
+from rmplug.testing.tiny_models import tiny_tokenizer
+from rmplug_hf.tokens._templates import Conversation, Style, Tokenizing
 
 ANSWER = [{"role": "assistant", "content": "No: 91 = 7 × 13."}]
 TURNS = {

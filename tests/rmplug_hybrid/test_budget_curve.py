@@ -8,7 +8,7 @@ from rmplug import DataError, Metrics, Selection
 from rmplug.notices import collect_notices
 from rmplug.testing import check_step
 from rmplug_hybrid import BudgetCurve
-from rmplug_hybrid._budget_curve import holm
+from rmplug_hybrid.routing._budget_curve import holm
 
 ROUTES = {
     "top-k at 25 %": ("top-k", 0.25),

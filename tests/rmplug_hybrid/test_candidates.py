@@ -13,9 +13,9 @@ from rmplug import DataError, Features, Pairs, Tabular
 from rmplug.notices import collect_notices
 from rmplug.testing import check_step, run_step
 from rmplug_hybrid import Candidates, HybridFile
-from rmplug_hybrid._candidates import TOTALS, Tally, _ranked
-from rmplug_hybrid._labels import read_sources
-from rmplug_hybrid._membership import matrix
+from rmplug_hybrid.candidates._candidates import TOTALS, Tally, _ranked
+from rmplug_hybrid.candidates._labels import read_sources
+from rmplug_hybrid.features._membership import matrix
 
 
 def counted(file, chosen):
@@ -138,7 +138,7 @@ def test_candidates_are_the_same_for_any_size_of_blocks(monkeypatch):
     human, ai = labelled(200)
     step = Candidates(n=23, rows=120)
     whole = step.sample(membership, human, ai, seed=1)
-    monkeypatch.setattr("rmplug_hybrid._designs.BLOCK", 1000)
+    monkeypatch.setattr("rmplug_hybrid.candidates._designs.BLOCK", 1000)
     assert step.sample(membership, human, ai, seed=1).table.equals(whole.table)
 
 

@@ -13,7 +13,7 @@ from scipy.stats import chisquare
 
 from rmplug import DataError
 from rmplug_hybrid import Candidates
-from rmplug_hybrid._designs import (
+from rmplug_hybrid.candidates._designs import (
     Draws,
     Subsets,
     distinct_budgets,

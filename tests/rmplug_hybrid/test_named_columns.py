@@ -9,7 +9,7 @@ import pytest
 import rmplug_hybrid
 import rmplug_text
 from rmplug import SpecError
-from rmplug.spec import open_spec
+from rmplug._spec.check import open_spec
 from rmplug.testing import registry_of
 
 

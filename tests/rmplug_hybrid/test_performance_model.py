@@ -13,8 +13,8 @@ from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import train_test_split
 
 from rmplug import DataError, Features, Fit, Metrics
+from rmplug.data.rows import Memory
 from rmplug.notices import collect_notices
-from rmplug.tables import Memory
 from rmplug.testing import check_step
 from rmplug_hybrid import PerformanceModel
 

@@ -15,8 +15,8 @@ from rmplug import DataError, Features, Fit, Pairs, Selection
 from rmplug.notices import collect_notices
 from rmplug.testing import check_step
 from rmplug_hybrid import BudgetCurve, PerformanceModel, Route
-from rmplug_hybrid._performance_files import Ensemble, save
-from rmplug_hybrid._performance_forms import Frame, Polynomial
+from rmplug_hybrid.performance._files import Ensemble, save
+from rmplug_hybrid.performance._forms import Frame, Polynomial
 
 SHARED = Path(
     os.environ.get("RMPLUG_SHARED_DATA", Path(__file__).resolve().parents[2] / "../shared/data")

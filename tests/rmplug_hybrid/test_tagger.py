@@ -18,9 +18,9 @@ import rmplug
 from rmplug import DataError, Pairs
 from rmplug.notices import collect_notices
 from rmplug.testing import LengthModel, check_step, run_step, small_pairs
-from rmplug_hybrid._tagger import Writes, answers, parsed, question
-from rmplug_hybrid.tags import TEMPLATE, Endpoint, Tagger
-from rmplug_hybrid.vocabulary import DIMENSIONS
+from rmplug_hybrid.features._tagger import Writes, answers, parsed, question
+from rmplug_hybrid.features.tags import TEMPLATE, Endpoint, Tagger
+from rmplug_hybrid.features.vocabulary import DIMENSIONS
 
 TOPIC = {
     "topic": {"values": ["Law", "Physics"], "question": "What is it about?"},
@@ -288,7 +288,7 @@ def test_a_finished_shard_is_not_asked_for_again(tmp_path):
 
 @pytest.fixture(scope="module")
 def language_model(tmp_path_factory):
-    from rmplug.tiny import tiny_model
+    from rmplug.testing.tiny_models import tiny_model
 
     return tiny_model("llama", tmp_path_factory.mktemp("tiny"), head="lm")
 

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from rmplug import DataError, Pairs
 from rmplug.testing import check_step, small_pairs
-from rmplug.tiny import tiny_tokenizer
-from rmplug_hybrid.similarity import TokenLengths
+from rmplug.testing.tiny_models import tiny_tokenizer
+from rmplug_hybrid.features.similarity import TokenLengths
 
 
 @pytest.fixture(scope="module")

@@ -24,11 +24,11 @@ from benchmark_inputs import (
 from report_inputs import ACCURACY, metrics_of, pairs_of, report
 
 from rmplug import PlanView
-from rmplug_report._contributions import contributions
-from rmplug_report._curves import is_logarithmic
-from rmplug_report._forest import is_clear
-from rmplug_report._heat import DEEPEST, Matrix, middle_of
-from rmplug_report._palette import COLOURS
+from rmplug_report.figures._curves import is_logarithmic
+from rmplug_report.figures._forest import is_clear
+from rmplug_report.figures._heat import DEEPEST, Matrix, middle_of
+from rmplug_report.figures._palette import COLOURS
+from rmplug_report.inputs._contributions import contributions
 
 NOTHING = PlanView("compare-models", 13, [])
 

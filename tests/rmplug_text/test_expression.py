@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rmplug import DataError
-from rmplug.messages import as_messages
+from rmplug.data.messages import as_messages
 from rmplug_text._expression import COMPARISONS, FUNCTIONS, WORDS, mask
 
 TABLE = pa.table(

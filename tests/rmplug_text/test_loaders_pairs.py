@@ -15,8 +15,8 @@ import pytest
 from pydantic import ValidationError
 
 from rmplug import DataError
+from rmplug.data.odd_rows import OddRows, OddRowsFilter
 from rmplug.notices import collect_notices
-from rmplug.oddities import OddRows, OddRowsFilter
 from rmplug.testing import check_step
 from rmplug_text.loaders import PairsFile
 

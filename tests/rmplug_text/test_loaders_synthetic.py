@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from rmplug import text_of
-from rmplug.oddities import OddRows, OddRowsFilter
+from rmplug.data.odd_rows import OddRows, OddRowsFilter
 from rmplug.testing import check_step
 from rmplug_text._synthetic import OPENINGS
 from rmplug_text.loaders import Synthetic

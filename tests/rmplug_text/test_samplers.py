@@ -14,15 +14,7 @@ from pydantic import ValidationError
 from rmplug import DataError, Features, Pairs, Responses, Selection
 from rmplug.notices import collect_notices
 from rmplug_text._sampling import proportional
-from rmplug_text.samplers import (
-    Balanced,
-    Filter,
-    Random,
-    Split,
-    Stratified,
-    ToPairs,
-    ToResponses,
-)
+from rmplug_text.samplers import Balanced, Filter, Random, Split, Stratified, ToPairs, ToResponses
 
 
 def pairs(rows=100, groups=40):

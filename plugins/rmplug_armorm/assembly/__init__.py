@@ -1,0 +1,1 @@
+"""One reward model made of encoder, heads, transform and gate."""

@@ -1,0 +1,131 @@
+"""Putting the parts of a reward model together: do they belong together, how sure are scores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rmplug import Checkpoint, DataError, Features, Fit, Pairs, RewardModel
+from rmplug.data.rows import one_batch
+from rmplug.stats.metric_rows import mean_of, measured, number, wins
+from rmplug_armorm.debias._transform_file import Transform
+from rmplug_armorm.gate import _gate
+from rmplug_armorm.gate._constant import fit_scale
+from rmplug_armorm.gate._fitting import transform_of
+from rmplug_armorm.gate._pairs import Examples, examples_of
+from rmplug_armorm.gate._prompts import prompt_end_of
+from rmplug_armorm.heads._heads_file import Heads, read_heads
+from rmplug_armorm.heads._states import matrix_of
+
+from ._given_states import PAIR, encoded, prove, spread
+from ._mixture import Mixture
+from ._model import AssembledModel, Encodes, Parts, encoder_of, save
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+MODEL = "assembled"
+
+
+def assemble(
+    encoder: RewardModel,
+    heads: Fit,
+    gate: Checkpoint | None,
+    debias: Fit | None,
+    data: Pairs | None,
+    states: Features | None,
+    seed: int,
+    directory: Path,
+) -> list[dict[str, Any]]:
+    """Writes the folder, gives the numbers of the gate and of the calibration."""
+    found = read_heads(heads.directory)
+    transform = transform_of(found, debias)
+    mixture = Mixture(found, transform, _gate_of(gate, found, transform))
+    given = encoder_of(encoder)
+    _check_width(given, found)
+    end = "turn" if gate is None else prompt_end_of(given, gate)
+    model = AssembledModel(given, mixture, end)
+    numbers: list[dict[str, Any]] = [] if gate is None else list(gate.numbers)
+    temperature = 1.0
+    if data is not None:
+        examples = examples_of(found, transform, _states(model, data, states), data)
+        temperature, more = calibrated(mixture, examples, seed)
+        numbers += more
+    final = Mixture(found, transform, mixture.gate, temperature)
+    origin = model.encoder.origin()
+    assert origin is not None
+    save(directory, final, Parts(origin, end, temperature, numbers))
+    return numbers
+
+
+def _gate_of(gate: Checkpoint | None, heads: Heads, transform: Transform) -> _gate.Gate:
+    """The gate, if it was trained on these heads and this transform; else equal weights."""
+    if gate is None:
+        alive = np.abs(transform.matrix).sum(axis=0) > 0
+        return _gate.Constant(alive / alive.sum())
+    about = _gate.read_about(gate.directory).get("about", {})
+    if about.get("heads") != _gate.digest_of(heads.weight, heads.bias):
+        raise DataError(
+            f"the gate {gate.name} was trained on other heads; give the ones it was trained on"
+        )
+    if about.get("transform") != _gate.digest_of(transform.matrix):
+        raise DataError(
+            f"the gate {gate.name} was trained with another debiasing (or none); give the debias "
+            "step that it was trained with, or train the gate again"
+        )
+    return _gate.read_gate(gate.directory)
+
+
+def _check_width(encoder: Encodes, heads: Heads) -> None:
+    row = {"role": "user", "content": "Hello."}
+    probe = pa.RecordBatch.from_pydict({"id": ["probe"], "prompt": [[row]], "response": [[row]]})
+    found, width = encoder.vectors(probe).shape[1], heads.weight.shape[1]
+    if found != width:
+        raise DataError(
+            f"the encoder gives states of {found} numbers, the heads read {width}; give the "
+            "encoder whose states the heads were fitted on"
+        )
+
+
+def _states(model: AssembledModel, data: Pairs, states: Features | None) -> Features:
+    """States of the pairs, encoded now; or as given, when a few rows prove that they belong."""
+    if not len(data):
+        raise DataError("there are no pairs to calibrate on; leave data out, or give pairs")
+    if states is None:
+        rows = one_batch(data.table)
+        return Features({"id": data["id"], **encoded(model, rows, PAIR)}, data.name)
+    places = pc.index_in(data["id"], value_set=states["id"].combine_chunks())
+    few = places.take(pa.array(spread(len(data))))
+    if places.null_count == 0:
+        given = states.table.take(few)
+        found = {
+            side: matrix_of(given[side].combine_chunks(), given[side].type.list_size, states.name)
+            for side in PAIR
+            if side in given.column_names
+        }
+        prove(model, one_batch(data.table.take(pa.array(spread(len(data))))), found, states.name)
+    return states
+
+
+def calibrated(
+    mixture: Mixture, examples: Examples, seed: int
+) -> tuple[float, list[dict[str, Any]]]:
+    """The temperature with the least loss, and how well scores do before and after."""
+    lead = mixture.gate.margins(examples.chosen, examples.rejected, examples.prompts)
+    factor = fit_scale(lead, examples.margins, examples.weights)
+    temperature = 1 / factor if factor > 1e-6 else 1.0
+    columns = {
+        "right": wins(lead),
+        "before": np.logaddexp(0, -lead),
+        "after": np.logaddexp(0, -lead / temperature),
+    }
+    statistics = {
+        "accuracy": mean_of("right"),
+        "log-loss-before": mean_of("before"),
+        "log-loss-after": mean_of("after"),
+    }
+    rows = measured(columns, statistics, examples.groups, seed)
+    rows.append(number("temperature-of-scores", temperature, len(examples)))
+    return temperature, [{**row, "model": MODEL, "kind": "model"} for row in rows]

@@ -1,0 +1,162 @@
+"""Explanations as columns, and attributes measured on pairs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rmplug import DataError, Features, Pairs, Responses, RewardModel
+from rmplug.data.rows import Joined, one_batch
+from rmplug.errors import some
+from rmplug.stats.metric_rows import mean_of, measured, wins
+from rmplug_armorm.gate._pairs import subsets_of
+from rmplug_armorm.heads._states import matrix_of
+
+from ._given_states import prove, spread
+from ._mixture import Explanation
+from ._model import AssembledModel, side_of
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+CHOSEN, REJECTED, WEIGHT = "chosen.attribute.", "rejected.attribute.", "weight."
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Explain:
+    """Row-wise: scores, and what each is made of. ``states`` names the step that gave the states,
+    in columns ``states.…`` beside ``data.…``; without it the model encodes the texts."""
+
+    sides: tuple[str, ...]
+    states: str | None = None
+
+    def __call__(self, model: RewardModel, batch: pa.RecordBatch) -> dict[str, Array]:
+        if not isinstance(model, AssembledModel):
+            raise DataError(
+                f"{model.name or type(model).__name__} has no attributes to explain its scores "
+                "with; give a model that assemble made"
+            )
+        rows = batch if self.states is None else self._part(batch, "data")
+        together = pa.Table.from_batches([side_of(rows, side) for side in self.sides])
+        responses = one_batch(together)
+        if self.states is None:
+            states, prompts = model.states_and_prompts(responses)
+        else:
+            states, prompts = self._given(model, rows, self._part(batch, "states"))
+        found = model.mixture.explain(states, prompts, model.measured(responses))
+        return self._columns(model, found, prompts)
+
+    def _part(self, batch: pa.RecordBatch, step: str) -> pa.RecordBatch:
+        names = [name for name in batch.schema.names if name.startswith(f"{step}.")]
+        arrays = [batch.column("id"), *(batch.column(name) for name in names)]
+        return pa.RecordBatch.from_arrays(
+            arrays, names=["id", *(name.removeprefix(f"{step}.") for name in names)]
+        )
+
+    def _given(
+        self, model: AssembledModel, rows: pa.RecordBatch, states: pa.RecordBatch
+    ) -> tuple[Array, Array]:
+        given = {}
+        for side in ("prompt", *self.sides):
+            kind = states.schema.field(side).type if side in states.schema.names else None
+            if kind is None or not pa.types.is_fixed_size_list(kind):
+                raise DataError(
+                    f"{self.states} has no states in a column {side}; give the hidden-state step "
+                    "of the same rows, with part: both"
+                )
+            given[side] = matrix_of(states.column(side), kind.list_size, f"{self.states}.{side}")
+        if rows.num_rows:
+            few = spread(rows.num_rows)
+            some_given = {side: values[few] for side, values in given.items()}
+            prove(model, rows.take(pa.array(few)), some_given, str(self.states))
+        states = np.concatenate([given[side] for side in self.sides])
+        return states, np.concatenate([given["prompt"]] * len(self.sides))
+
+    def _columns(self, model: AssembledModel, found: Explanation, prompts: Array) -> dict[str, Any]:
+        names, rows = model.attributes, len(found.score) // len(self.sides)
+        weights = {f"{WEIGHT}{name}": found.weights[:rows, k] for k, name in enumerate(names)}
+        if self.sides == ("response",):
+            return {"reward": found.score, **weights, **_made_of(found, names, slice(None), "")}
+        first, second = slice(0, rows), slice(rows, None)
+        chosen, rejected = found.score[first], found.score[second]
+        margin = chosen - rejected
+        if model.mixture.gate.compares:
+            both = found.rewards[first], found.rewards[second]
+            margin = model.mixture.margins(*both, prompts[first])
+        return {
+            "chosen": chosen,
+            "rejected": rejected,
+            "margin": margin,
+            **weights,
+            **_made_of(found, names, first, "chosen."),
+            **_made_of(found, names, second, "rejected."),
+        }
+
+
+def _made_of(
+    found: Explanation, names: tuple[str, ...], rows: slice, before: str
+) -> dict[str, Array]:
+    parts = {"attribute": found.rewards, "contribution": found.contributions}
+    return {
+        f"{before}{part}.{name}": values[rows, k]
+        for part, values in parts.items()
+        for k, name in enumerate(names)
+    }
+
+
+def explain(model: RewardModel, data: Pairs | Responses, states: Features | None) -> Features:
+    """The columns, from texts or from states of the same rows."""
+    sides = ("chosen", "rejected") if isinstance(data, Pairs) else ("response",)
+    if states is None:
+        return data.map(Explain(sides), open=model.open)
+    beside = Features(Joined({"data": data.rows, "states": states.rows}), data.name)
+    return beside.map(Explain(sides, states.name or "states"), open=model.open)
+
+
+def measure(data: Pairs, contributions: Features) -> dict[str, Any]:
+    """Accuracy and mean weight of each attribute by subset, as columns of ``Metrics``."""
+    names = [c.removeprefix(CHOSEN) for c in contributions.columns if c.startswith(CHOSEN)]
+    if not names:
+        raise DataError(
+            f"{contributions.name} has no columns {CHOSEN}…; give the contributions of the pairs"
+        )
+    places = pc.index_in(data["id"], value_set=contributions["id"].combine_chunks())
+    if places.null_count:
+        lost = data["id"].filter(pc.is_null(places)).to_pylist()
+        raise DataError(f"{contributions.name} has no row for {len(lost)} ids ({some(lost)})")
+    table = contributions.table.take(places)
+    groups = np.asarray(data["group"].combine_chunks().dictionary_encode().indices)
+    subsets = subsets_of(data.table)
+    every = np.ones(len(data), bool)
+    parts = {"all": every} | {s: subsets == s for s in sorted(set(subsets.tolist()) - {""})}
+    rows = [
+        {**row, "row": name, "column": subset}
+        for name in names
+        for subset, here in parts.items()
+        for row in _of_attribute(table, name, groups, here, subset)
+    ]
+    fields = ("metric", "subset", "value", "low", "high", "n", "row", "column")
+    texts, types = ("metric", "subset", "row", "column"), {"n": pa.int64()}
+    return {
+        field: pa.array(
+            [row[field] for row in rows],
+            pa.string() if field in texts else types.get(field, pa.float64()),
+        )
+        for field in fields
+    }
+
+
+def _of_attribute(
+    table: pa.Table, name: str, groups: Array, here: Array, subset: str
+) -> list[dict[str, Any]]:
+    if not here.any():
+        return []
+    columns = [np.asarray(table[f"{before}{name}"])[here] for before in (CHOSEN, REJECTED, WEIGHT)]
+    values = {"right": wins(columns[0] - columns[1]), "weight": columns[2]}
+    statistics = {"accuracy": mean_of("right"), "weight": mean_of("weight")}
+    if not np.isfinite(columns[2]).all():
+        values.pop("weight"), statistics.pop("weight")
+    return measured(values, statistics, groups[here], SEED, subset)

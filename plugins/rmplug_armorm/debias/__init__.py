@@ -1,0 +1,1 @@
+"""Transforms that free attribute rewards of a confound."""

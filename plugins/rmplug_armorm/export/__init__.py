@@ -1,0 +1,1 @@
+"""Published layouts of interpretable reward models, read and written."""

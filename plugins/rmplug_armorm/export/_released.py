@@ -1,0 +1,116 @@
+"""The released model's layout: its tensors by name, its backbone by the kind ``encoder``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+
+from rmplug import DataError, Origin, reopen
+from rmplug.errors import some
+from rmplug_armorm.assembly._mixture import Mixture
+from rmplug_armorm.assembly._model import AssembledModel, encoder_of
+from rmplug_armorm.debias._transform_file import Transform
+from rmplug_armorm.gate._gate import Network
+from rmplug_armorm.heads._heads_file import Heads
+
+from .released import ArmoRM
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+HEADS, TRANSFORM, GATING = "regression_layer.weight", "reward_transform_matrix", "gating."
+PUBLISHED_TEMPERATURE = 10.0
+
+
+def load_released(step: ArmoRM) -> AssembledModel:
+    """The reward model of a step."""
+    files = step.weights or tuple(weight_files(step.path))
+    tensors: dict[str, Array] = {}
+    for file in files:
+        tensors |= read_tensors(file)
+    mixture = mixture_of(tensors, step, some(str(file) for file in files))
+    return AssembledModel(encoder_of(_backbone(step)), mixture, "turn")
+
+
+def _backbone(step: ArmoRM) -> Any:
+    reading = {"template": "chat", "pooling": "last", "unused_weights": "ignore"}
+    params = {**reading, **step.encoder, "path": str(step.path)}
+    return reopen(Origin("encoder", params))
+
+
+def mixture_of(tensors: Mapping[str, Array], step: ArmoRM, where: str) -> Mixture:
+    """Heads, transform and gate; what is missing or does not fit is named."""
+    if HEADS not in tensors or not any(name.startswith(GATING) for name in tensors):
+        raise DataError(
+            f"{where} lack {HEADS if HEADS not in tensors else GATING + '…'}; give the folder of "
+            "the released layout, or the files with these tensors as weights"
+        )
+    weight = tensors[HEADS].astype(np.float64)
+    count = len(weight)
+    if len(step.attributes) != count:
+        raise DataError(
+            f"{where} have {count} attributes, {len(step.attributes)} are named; name them in "
+            "order: attributes"
+        )
+    transform = np.asarray(tensors.get(TRANSFORM, np.eye(count)), np.float64)
+    named = {k.removeprefix(GATING): v for k, v in tensors.items() if k.startswith(GATING)}
+    gate = Network.of_tensors(named, _temperature(step))
+    width = gate.layers[0][0].shape[1]
+    if transform.shape != (count, count) or width != weight.shape[1]:
+        raise DataError(
+            f"{where} do not fit each other: heads {weight.shape}, transform {transform.shape}, "
+            f"gate of states of {width}"
+        )
+    zeros = np.asarray(tensors.get("regression_layer.bias", np.zeros(count)), np.float64)
+    heads = Heads(step.attributes, weight, zeros, np.zeros(count), np.ones(count))
+    return Mixture(heads, Transform(step.attributes, transform), gate)
+
+
+def _temperature(step: ArmoRM) -> float:
+    try:
+        config = json.loads((step.path / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{step.path / 'config.json'} cannot be read: {error}") from error
+    found = config.get("gating_temperature", PUBLISHED_TEMPERATURE)
+    return float(step.temperature or found)
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors of a folder, one or those that its index names."""
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        named = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        wanted = {file for name, file in named.items() if not name.startswith("model.")}
+        return [folder / file for file in sorted(wanted)]
+    return [folder / "model.safetensors"]
+
+
+def read_tensors(file: Path) -> dict[str, Array]:
+    """The tensors of heads, transform and gate in a file, under the released names, as float32."""
+    try:
+        if file.suffix == ".safetensors":
+            with safe_open(file, framework="pt") as opened:
+                names = [name for name in opened.keys() if _named(name)]  # noqa: SIM118
+                found = {name: opened.get_tensor(name) for name in names}
+        else:
+            found = torch.load(file, map_location="cpu", weights_only=True)
+    except (OSError, SafetensorError, RuntimeError, EOFError) as error:
+        raise DataError(f"{file} cannot be read: {error}") from error
+    except Exception as error:  # a pickle that asks for more than tensors
+        raise DataError(f"{file} holds more than tensors, and is not read: {error}") from error
+    known = {_named(name): values for name, values in found.items() if _named(name)}
+    return {name: values.to(torch.float32).numpy() for name, values in known.items()}
+
+
+def _named(name: str) -> str:
+    """The released name of a tensor; empty for one that is not of the heads, transform or gate."""
+    if name == "weight":
+        return HEADS
+    if name.startswith("layers.") or name == "logit_scale":
+        return GATING + name
+    known = name.startswith(("regression_layer.", GATING)) or name == TRANSFORM
+    return name if known else ""

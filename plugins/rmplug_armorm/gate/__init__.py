@@ -1,0 +1,1 @@
+"""Gates: how much each attribute counts for a prompt."""

@@ -1,0 +1,185 @@
+"""Gates in use: what each attribute counts for a prompt, and the files that hold it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from rmplug import DataError
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+JSON, TENSORS, FORMAT = "gate.json", "gate.safetensors", 1
+BLOCK = 1024
+
+
+class Gate(ABC):
+    """Turns debiased attribute rewards into a score that is a sum of contributions."""
+
+    kind = ""
+    compares = False
+    """Whether it looks at both sides of a pair at once: then it has ``margins``."""
+
+    @abstractmethod
+    def explain(self, rewards: Array, transform: Array, prompts: Array) -> tuple[Array, Array]:
+        """Weights of and contributions by attribute, both (n, K) float64, for raw rewards (n, K),
+        the transform (K, K) that debiases them, and states of prompts (n, d). Contributions add up
+        to the score; weights are NaN where there are none."""
+
+    def margins(self, chosen: Array, rejected: Array, prompts: Array) -> Array:
+        """Margins (n,) of debiased rewards (n, K)."""
+        same = np.eye(chosen.shape[1])
+        _, contributions = self.explain(chosen - rejected, same, prompts)
+        return np.asarray(contributions.sum(axis=1))
+
+    @abstractmethod
+    def save(self, directory: Path) -> Mapping[str, Any]:
+        """Writes the numbers; what is given is kept in ``gate.json``."""
+
+
+class Linear(Gate):
+    """A gate whose score is a sum of weights times debiased rewards."""
+
+    @abstractmethod
+    def weights(self, prompts: Array) -> Array:
+        """Weights (n, K) on debiased rewards."""
+
+    def explain(self, rewards: Array, transform: Array, prompts: Array) -> tuple[Array, Array]:
+        weights = self.weights(prompts) @ np.asarray(transform, np.float64).T
+        return weights, weights * rewards
+
+    def shares(self, prompts: Array) -> Array:
+        """Each attribute's share of the sizes of the weights, (n, K)."""
+        sizes = np.abs(self.weights(prompts))
+        return np.asarray(sizes / np.maximum(sizes.sum(axis=1, keepdims=True), 1e-300))
+
+
+@dataclass(frozen=True)
+class Constant(Linear):
+    """The same weights (K,) for every prompt."""
+
+    values: Array
+    kind = "constant"
+
+    def weights(self, prompts: Array) -> Array:
+        return np.tile(np.asarray(self.values, np.float64), (len(prompts), 1))
+
+    def save(self, directory: Path) -> Mapping[str, Any]:
+        save_file({"weights": np.asarray(self.values, np.float64)}, directory / TENSORS)
+        return {}
+
+
+@dataclass(frozen=True)
+class Network(Linear):
+    """``scale * softmax(layers(prompt) / temperature)``; ReLU between layers."""
+
+    layers: tuple[tuple[Array, Array], ...]
+    """Weight (out, in) and bias (out,) of each layer."""
+    scale: float
+    temperature: float
+    kind = "network"
+
+    def weights(self, prompts: Array) -> Array:
+        parts = [self._block(prompts[at : at + BLOCK]) for at in range(0, len(prompts), BLOCK)]
+        return np.concatenate(parts) if parts else np.zeros((0, len(self.layers[-1][1])))
+
+    def _block(self, prompts: Array) -> Array:
+        found = np.asarray(prompts, np.float64)
+        for place, (weight, bias) in enumerate(self.layers):
+            found = (np.maximum(found, 0) if place else found) @ weight.T.astype(np.float64) + bias
+        found = found / self.temperature
+        found = np.exp(found - found.max(axis=1, keepdims=True))
+        return np.asarray(self.scale * found / found.sum(axis=1, keepdims=True))
+
+    def tensors(self) -> dict[str, Array]:
+        """In the published layout: ``layers.<n>.weight``, ``layers.<n>.bias``, ``logit_scale``."""
+        named = {
+            f"layers.{place}.{name}": np.ascontiguousarray(values, dtype=np.float32)
+            for place, layer in enumerate(self.layers)
+            for name, values in zip(("weight", "bias"), layer, strict=True)
+        }
+        return {**named, "logit_scale": np.array([self.scale], np.float32)}
+
+    @classmethod
+    def of_tensors(cls, tensors: Mapping[str, Array], temperature: float) -> Network:
+        """From the published layout; names that do not fit are refused."""
+        count = sum(name.endswith(".weight") for name in tensors)
+        try:
+            layers = tuple(
+                (tensors[f"layers.{n}.weight"], tensors[f"layers.{n}.bias"]) for n in range(count)
+            )
+            scale = float(np.asarray(tensors["logit_scale"]).reshape(-1)[0])
+        except (KeyError, IndexError) as error:
+            raise DataError(
+                f"the gate lacks {error}; it must hold layers.<n>.weight, layers.<n>.bias and "
+                "logit_scale"
+            ) from error
+        widths = [(w.shape, b.shape) for w, b in layers]
+        chained = all(a[0][0] == b[0][1] for a, b in itertools.pairwise(widths))
+        if not layers or not chained or any(w[0] != b[0] for w, b in widths):
+            raise DataError(f"the layers of the gate do not fit each other: {widths}")
+        return cls(layers, scale, temperature)
+
+    def save(self, directory: Path) -> Mapping[str, Any]:
+        save_file(self.tensors(), directory / TENSORS)
+        return {"temperature": self.temperature}
+
+
+def digest_of(*arrays: Array) -> str:
+    """SHA-256 of float64 numbers and their shapes: which heads a gate was trained on."""
+    found = sha256()
+    for array in arrays:
+        values = np.ascontiguousarray(array, dtype=np.float64)
+        found.update(str(values.shape).encode() + values.tobytes())
+    return found.hexdigest()
+
+
+def write_gate(
+    directory: Path, gate: Gate, names: Sequence[str], about: Mapping[str, Any] | None = None
+) -> None:
+    """Writes the gate's numbers and ``gate.json``; ``about`` is kept beside the names."""
+    said = {
+        "format": FORMAT,
+        "kind": gate.kind,
+        "names": list(names),
+        **gate.save(directory),
+        "about": dict(about or {}),
+    }
+    text = json.dumps(said, indent=2, ensure_ascii=False)
+    (directory / JSON).write_text(text + "\n", encoding="utf-8")
+
+
+def read_about(directory: Path) -> dict[str, Any]:
+    """All that ``gate.json`` says."""
+    try:
+        found = json.loads((directory / JSON).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot read the gate {directory / JSON}: {error}") from None
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        raise DataError(f"{directory / JSON} is not the file of a gate, format {FORMAT}")
+    return found
+
+
+def read_gate(directory: Path) -> Gate:
+    """The gate that ``write_gate`` wrote; anything else is refused."""
+    said = read_about(directory)
+    if said.get("kind") == "trees":
+        from ._trees import read_trees
+
+        return read_trees(directory, said["names"])
+    try:
+        tensors = load_file(directory / TENSORS)
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"cannot read the gate {directory / TENSORS}: {error}") from None
+    if said.get("kind") == "constant" and "weights" in tensors:
+        return Constant(tensors["weights"])
+    return Network.of_tensors(tensors, float(said.get("temperature", 1.0)))

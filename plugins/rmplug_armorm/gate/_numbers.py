@@ -1,0 +1,97 @@
+"""How well a gate does on pairs that it has not seen, beside weights that know no prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from rmplug.stats.metric_rows import Statistic, mean_of, measured, number, wins
+
+from ._constant import fit_scale, fit_weights
+from ._gate import Gate, Linear
+from ._pairs import Examples
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+GATE, EQUAL, CONSTANT, LONGEST = "gate", "equal-weights", "constant-weights", "longest-response"
+
+
+def numbers_of(
+    gate: Gate, learnt: Examples, held: Examples, l2: float, seed: int
+) -> list[dict[str, Any]]:
+    """Accuracy, loss and entropy on ``held``; baselines are fitted to ``learnt``."""
+    leads = {
+        GATE: gate.margins(held.chosen, held.rejected, held.prompts),
+        **baselines(learnt, held, l2),
+        LONGEST: held.longer,
+    }
+    shares = gate.shares(held.prompts) if isinstance(gate, Linear) else None
+    rows = np.arange(len(held))
+    parts = {"all": rows} | {
+        name: rows[held.subsets == name] for name in sorted(set(held.subsets.tolist()) - {""})
+    }
+    found = []
+    for subset, at in parts.items():
+        here = {name: lead[at] for name, lead in leads.items()}
+        found += _of_part(here, held.at(at), None if shares is None else shares[at], subset, seed)
+    return found
+
+
+def baselines(learnt: Examples, held: Examples, l2: float) -> dict[str, Array]:
+    """Margins by equal weights, times the factor with the least loss, and by the best weights."""
+    margins, weights = learnt.margins, learnt.weights
+    factor = fit_scale(learnt.lead.mean(axis=1), margins, weights)
+    best = fit_weights(learnt.lead, margins, weights, l2)
+    return {EQUAL: abs(factor) * held.lead.mean(axis=1), CONSTANT: held.lead @ best}
+
+
+def _of_part(
+    leads: Mapping[str, Array], held: Examples, shares: Array | None, subset: str, seed: int
+) -> list[dict[str, Any]]:
+    found = []
+    own = wins(leads[GATE])
+    for name, lead in leads.items():
+        columns, statistics = {"right": wins(lead)}, {"accuracy": mean_of("right")}
+        if name != LONGEST:
+            columns["loss"] = np.logaddexp(0, -lead)
+            statistics["log-loss"] = mean_of("loss")
+        if name == GATE and shares is not None:
+            columns["entropy"] = entropy_of(shares)
+            statistics["entropy"] = mean_of("entropy")
+            statistics["entropy-share"] = _share_of(shares.shape[1])
+        kind = "model" if name == GATE else "baseline"
+        rows = measured(columns, statistics, held.groups, seed, subset)
+        found += [{**row, "model": name, "kind": kind} for row in rows]
+        if name != GATE:
+            apart = {"apart": own - wins(lead)}
+            rows = measured(apart, {"difference": mean_of("apart")}, held.groups, seed, subset)
+            ids = {"model": GATE, "other": name, "kind": "model"}
+            found += [{**row, **ids, "sentence": _sentence(row, name)} for row in rows]
+    return found
+
+
+def _sentence(row: Mapping[str, Any], other: str) -> str | None:
+    """Whether the gate is better than a baseline, in words; for the whole only."""
+    if row["subset"] != "all" or row["low"] is None:
+        return None
+    low, high = 100 * row["low"], 100 * row["high"]
+    said = "better than" if low > 0 else "worse than" if high < 0 else "not told apart from"
+    return (
+        f"On {row['n']} held-out pairs the gate is {said} {other.replace('-', ' ')}: difference "
+        f"{100 * row['value']:+.1f} points (95 % interval {low:+.1f} to {high:+.1f})."
+    )
+
+
+def entropy_of(shares: Array) -> Array:
+    """Nats, of each row."""
+    return np.asarray(-(shares * np.log(np.maximum(shares, 1e-300))).sum(axis=1))
+
+
+def _share_of(attributes: int) -> Statistic:
+    return lambda sums: np.asarray(sums["entropy"] / sums["n"] / max(np.log(attributes), 1e-300))
+
+
+def told(name: str, value: float, n: int) -> dict[str, Any]:
+    """A plain number about the training."""
+    return {**number(name, value, n), "model": GATE, "kind": "model"}

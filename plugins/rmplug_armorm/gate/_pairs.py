@@ -1,0 +1,180 @@
+"""Pairs as a gate sees them: states of prompts, and differences of debiased attribute rewards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rmplug import DataError, Features, Pairs, notice
+from rmplug.errors import some
+from rmplug.stats.row_weights import weights_and_margins
+from rmplug_armorm.assembly._mixture import measured
+from rmplug_armorm.debias._transform_file import Transform
+from rmplug_armorm.heads._heads_file import Heads
+from rmplug_armorm.heads._states import matrix_of
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+SIDES = ("prompt", "chosen", "rejected")
+SAME = "chosen and rejected have the same attribute rewards"
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What a gate learns from, a row per pair; ``lead`` is chosen minus rejected."""
+
+    names: tuple[str, ...]
+    prompts: Array
+    """Float32 states (n, d)."""
+    chosen: Array
+    """Debiased rewards (n, K), float64; ``rejected`` too."""
+    rejected: Array
+    margins: Array
+    weights: Array
+    """Of mean 1."""
+    groups: Array
+    ids: Array
+    subsets: Array
+    """Texts; empty where there is none."""
+    longer: Array
+    """Characters of chosen minus those of rejected."""
+
+    @property
+    def lead(self) -> Array:
+        return np.asarray(self.chosen - self.rejected)
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    def at(self, rows: Array) -> Examples:
+        """Some of the rows."""
+        names = [name for name in self.__dataclass_fields__ if name != "names"]
+        return Examples(self.names, *(getattr(self, name)[rows] for name in names))
+
+
+def examples_of(heads: Heads, transform: Transform, states: Features, data: Pairs) -> Examples:
+    """The rows of ``data``, with the attribute rewards of their states."""
+    prompts, *rewards = rewards_of(heads, states, data)
+    table, extra = data.table, transform.names[len(heads.names) :]
+    chosen, rejected = (
+        transform(np.column_stack([values, measured(table[side], extra)]))
+        for side, values in zip(SIDES[1:], rewards, strict=True)
+    )
+    weights, margins = weights_and_margins(table)
+    found = Examples(
+        names=transform.names,
+        prompts=prompts,
+        chosen=chosen,
+        rejected=rejected,
+        margins=margins,
+        weights=weights,
+        groups=np.asarray(table["group"].combine_chunks().dictionary_encode().indices),
+        ids=np.asarray(table["id"].to_pylist(), dtype=object),
+        subsets=subsets_of(table),
+        longer=(measured(table["chosen"], [""]) - measured(table["rejected"], [""]))[:, 0],
+    )
+    notice(SAME, found.ids[~found.lead.any(axis=1)].tolist())
+    return found
+
+
+def rewards_of(heads: Heads, states: Features, data: Pairs) -> tuple[Array, Array, Array]:
+    """Prompt states (n, d) in float32, and raw rewards (n, K) of chosen and rejected, read a batch
+    at a time: of the states of responses only their K rewards are kept."""
+    _check_columns(heads, states)
+    width = heads.weight.shape[1]
+    ids: list[pa.Array] = []
+    found: dict[str, list[Array]] = {side: [] for side in SIDES}
+    for batch in states.batches():
+        ids.append(batch.column("id"))
+        for side in SIDES:
+            values = matrix_of(batch.column(side), width, f"{states.name}.{side}")
+            kept = values.astype(np.float32) if side == "prompt" else heads.rewards(values)
+            _check_finite(kept, batch, f"{states.name}.{side}")
+            found[side].append(kept)
+    if not ids or not len(data):
+        raise DataError("there is no pair to learn from; give pairs and their states")
+    places = _places(pa.chunked_array(ids, pa.string()), data.table["id"], states.name)
+    prompts, chosen, rejected = (np.concatenate(found[side])[places] for side in SIDES)
+    return prompts, chosen, rejected
+
+
+def _places(found: pa.ChunkedArray, wanted: pa.ChunkedArray, name: str) -> Array:
+    places = pc.index_in(wanted, value_set=found.combine_chunks())
+    if places.null_count:
+        lost = wanted.filter(pc.is_null(places)).to_pylist()
+        raise DataError(
+            f"{name} has no row for {len(lost)} of {len(wanted)} ids ({some(lost)}); give the "
+            "states of the same pairs"
+        )
+    return np.asarray(places, dtype=np.int64)
+
+
+def _check_columns(heads: Heads, states: Features) -> None:
+    missing = [side for side in SIDES if side not in states.columns]
+    if missing:
+        raise DataError(
+            f"{states.name} has no column {missing[0]}; give the hidden-state step of the pairs "
+            "with part: both"
+        )
+    width = heads.weight.shape[1]
+    for side in SIDES:
+        kind = states.rows.schema.field(side).type
+        if not pa.types.is_fixed_size_list(kind) or kind.list_size != width:
+            raise DataError(
+                f"{states.name}.{side} is {kind}, but the heads read states of {width} numbers; "
+                "give the states of the model that the heads were fitted on"
+            )
+
+
+def _check_finite(values: Array, batch: pa.RecordBatch, name: str) -> None:
+    odd = ~np.isfinite(values).all(axis=1)
+    if odd.any():
+        ids = batch.column("id").filter(pa.array(odd)).to_pylist()
+        raise DataError(f"{name} is not finite in {len(ids)} rows ({some(ids)}); encode them anew")
+
+
+def subsets_of(table: pa.Table) -> Array:
+    """The subset of each row, as text; empty where there is none."""
+    if "subset" not in table.column_names:
+        return np.full(table.num_rows, "", dtype=object)
+    return np.asarray(pc.fill_null(table["subset"].cast(pa.string()), "").to_pylist(), object)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Rows to learn from, rows to choose by, and rows to measure on."""
+
+    learnt: Array
+    chosen_by: Array
+    held: Array
+
+
+def grouped_parts(groups: Array, held: float, validation: float, seed: int) -> Parts:
+    """Whole groups, drawn at random until a part has its share of the rows."""
+    count = int(groups.max()) + 1
+    if count < 3:
+        raise DataError(
+            f"a gate needs pairs of at least 3 groups (prompts): some to learn from, some to "
+            f"choose by and some to measure on; there are {len(groups)} pairs of {count}"
+        )
+    order = np.random.default_rng(seed).permutation(count)
+    sizes = np.bincount(groups)[order]
+    ends = np.cumsum(sizes)
+    first = min(1 + int(np.searchsorted(ends, held * len(groups))), count - 2)
+    goal = ends[first - 1] + validation * len(groups)
+    second = min(max(first, int(np.searchsorted(ends, goal))) + 1, count - 1)
+    part = np.empty(count, np.int64)
+    part[order] = (np.arange(count) >= first).astype(int) + (np.arange(count) >= second)
+    rows = part[groups]
+    return Parts(np.flatnonzero(rows == 2), np.flatnonzero(rows == 1), np.flatnonzero(rows == 0))
+
+
+def original_parts(rows: int) -> Parts:
+    """The published script's: the first fifth, rounded up, of a permutation of all rows is measured
+    on; nothing is chosen by."""
+    order = np.random.RandomState(0).permutation(rows)
+    count = int(np.ceil(0.2 * rows))
+    return Parts(order[count:], np.zeros(0, np.int64), order[:count])

@@ -1,0 +1,183 @@
+"""A gate over attribute rewards, and the one artifact that holds all parts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from rmplug import Checkpoint, Features, Fit, Pairs, RewardModel, Trainer
+from rmplug.models.devices import Device
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Gate(Trainer):
+    """Train a gate: how much each attribute reward counts for a prompt, learnt from preferences.
+
+    Takes the attribute `heads`, the `states` of the pairs (`hidden-state` with `part: both`), and
+    the `debias` fit whose transform is applied to the rewards, here and wherever the gate is used.
+    With debiased rewards r', a response scores ``scale * sum of g_k(prompt) * r'_k``, where g is a
+    softmax over attributes of a network on the prompt's state. The Bradley-Terry loss is the mean
+    of ``-log sigmoid(score(chosen) - score(rejected) - margin)``; columns `weight` and `margin` of
+    the pairs are respected. `gate: linear` has no hidden layers, `constant` has the best weights
+    that know no prompt, `trees` boosts trees on the differences of rewards of both orders of a
+    pair and writes them as sentences to `rules.txt`.
+
+    Pairs are cut by group (prompt): `held_out` for the numbers, `validation` to stop early and to
+    choose `temperature` and `entropy` by the Bradley-Terry loss, the rest to learn from, starting
+    from the best constant weights. An attribute whose debiased reward is the same everywhere (the
+    confound itself) gets no weight.
+
+    Numbers, held out, with 95 % intervals of a bootstrap over groups, also for each subset:
+    ``accuracy`` (ties one half) and ``log-loss`` (nats) of `model` ``gate`` and the baselines
+    ``equal-weights``, ``constant-weights`` (fitted) and ``longest-response``, and the paired
+    ``difference`` of accuracy with each; ``entropy`` of the weights (nats) and ``entropy-share``
+    (of the logarithm of the number of attributes). Then ``temperature``, ``entropy-weight``,
+    ``scale``, ``steps`` (of the best checkpoint), ``trees``, ``validation-loss``, ``bfloat16``.
+
+    The gate itself reads states, not text: `assemble` makes a reward model of it. Source: Wang et
+    al. 2024, arXiv 2406.12845, section 3.2.
+    """
+
+    kind = "gate"
+    requires = ("torch", "safetensors", "scipy")
+    extra = "all"
+    neutral = frozenset({"device"})
+
+    gate: Literal["mlp", "linear", "constant", "trees"] = "mlp"
+    """What makes weights of a prompt's state."""
+    hidden: int = Field(default=128, ge=1)
+    """Width of the hidden layers of `mlp`."""
+    layers: int = Field(default=3, ge=1)
+    """How many hidden layers `mlp` has."""
+    dropout: Share = 0.5
+    """Share of hidden units that are left out at each step, to the nearest 1/256."""
+    temperature: tuple[Positive, ...] = Field(default=(1.0, 10.0), min_length=1)
+    """What logits are divided by before the softmax; of several, the one with the least loss."""
+    entropy: tuple[float, ...] = Field(default=(0.0,), min_length=1)
+    """What the mean entropy of the weights (nats) is worth in the loss: above 0 keeps a gate from
+    relying on one attribute, below 0 sharpens it; of several, the one with the least loss."""
+    scale: Positive | None = None
+    """Where the trainable factor of the score starts; that of the best constant weights unless
+    given."""
+    learning_rate: Positive = 1e-3
+    """Of AdamW, at the first step; it falls to 0 over `steps` along a cosine."""
+    weight_decay: float = Field(default=0.0, ge=0)
+    """Of AdamW."""
+    batch: int = Field(default=1024, ge=1)
+    """Pairs per step, drawn with replacement."""
+    steps: int = Field(default=2000, ge=1)
+    """Most steps for each combination of `temperature` and `entropy`."""
+    check_every: int = Field(default=50, ge=1)
+    """Steps between looks at the validation pairs."""
+    patience: int = Field(default=8, ge=1)
+    """Looks without a lower loss before training ends."""
+    standardise: bool = True
+    """Train on states whose dimensions have mean 0 and deviation 1; the saved gate reads states as
+    they are."""
+    held_out: float = Field(default=0.2, gt=0, lt=0.9)
+    """Share of the pairs that the numbers are measured on."""
+    validation: float = Field(default=0.12, gt=0, lt=0.9)
+    """Share of the pairs that training is steered by."""
+    l2: Positive = 1e-4
+    """Penalty on the constant weights, where each attribute's differences have size 1."""
+    trees: int = Field(default=300, ge=1)
+    """Most trees of `trees`."""
+    depth: int = Field(default=3, ge=1, le=10)
+    """Conditions of a rule at most."""
+    tree_rate: float = Field(default=0.1, gt=0, le=1)
+    """What each tree counts for."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the products in training: `auto` is bfloat16 where the machine multiplies it faster and
+    layers have at least 512 units. Weights and the loss are float32."""
+    device: Device = "auto"
+    """Where it trains: `auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:1`."""
+    compat: Literal["original", "softmaxfix"] | None = None
+    """Train as the published script does: rows are split, training starts at scale 1, states are as
+    they are, all `steps` are taken, no checkpoint is chosen. In `original` its softmax runs over
+    the two sides of a pair, so that each attribute has half the scale as its weight, and debiasing
+    is not applied; `softmaxfix` has the softmax over attributes, and debiasing if it is given. The
+    script has `temperature: [10]`, `hidden: 1024`, `dropout: 0.2`."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Gate:
+        if self.held_out + self.validation >= 0.95:
+            raise ValueError("held_out and validation leave nothing to learn from; lower them")
+        if self.compat is not None and self.gate != "mlp":
+            raise ValueError("compat is about gate: mlp; leave one of them out")
+        if self.compat is not None and len(self.temperature) + len(self.entropy) > 2:
+            raise ValueError("compat chooses no temperature; write temperature: [10]")
+        return self
+
+    def train(
+        self,
+        heads: Fit,
+        states: Features,
+        data: Pairs,
+        debias: Fit | None = None,
+        *,
+        seed: int,
+        directory: Path,
+    ) -> Checkpoint:
+        from ._fitting import train
+
+        numbers = train(self, heads, states, data, debias, seed, directory)
+        return Checkpoint(directory, type(self), numbers)
+
+    @classmethod
+    def open(cls, directory: Path) -> RewardModel:
+        from ._fitting import BareGate
+
+        return BareGate(directory)
+
+
+class Assemble(Trainer):
+    """Put encoder, attribute heads, debiasing and gate together into one reward model in a folder.
+
+    The folder has safetensors and JSON only; `config.json` names the encoder, its settings and the
+    digests of its files: opened with another, it is refused. `reward-head` loads it, `rmplug score`
+    and `rank` use it, `contributions` explains its scores, `export-transformers` makes a model of
+    `transformers` of it. Outputs: ``reward``, and one per attribute: its raw reward, 0 at the least
+    label and 1 at the greatest.
+
+    Where the gate reads the state of a prompt (`prompt_end` of `hidden-state`) is found by asking
+    the encoder for a few prompts that the gate was trained on; one whose states are others is
+    refused. Without a gate all debiased attributes count the same. With pairs that nothing was
+    trained on (`data`, and their `states` to save encoding), scores are divided by the temperature
+    that makes the Bradley-Terry loss least; the gate's trees, too.
+
+    Numbers: those of the gate, and with pairs ``accuracy``, ``log-loss-before`` and
+    ``log-loss-after`` the calibration, with 95 % intervals of a bootstrap over groups, of `model`
+    ``assembled``, and ``temperature-of-scores``.
+    """
+
+    kind = "assemble"
+    requires = ("safetensors", "scipy")
+    extra = "all"
+
+    def train(
+        self,
+        encoder: RewardModel,
+        heads: Fit,
+        gate: Checkpoint | None = None,
+        debias: Fit | None = None,
+        data: Pairs | None = None,
+        states: Features | None = None,
+        *,
+        seed: int,
+        directory: Path,
+    ) -> Checkpoint:
+        from rmplug_armorm.assembly._assembling import assemble
+
+        numbers = assemble(encoder, heads, gate, debias, data, states, seed, directory)
+        return Checkpoint(directory, type(self), numbers)
+
+    @classmethod
+    def open(cls, directory: Path, **changed: Any) -> RewardModel:
+        """``changed`` says where the encoder is now (`path`), or how it runs (`device`)."""
+        from rmplug_armorm.assembly._model import open_assembled
+
+        return open_assembled(directory, changed)

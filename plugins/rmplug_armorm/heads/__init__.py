@@ -1,0 +1,1 @@
+"""Attribute heads on the states of a frozen encoder."""

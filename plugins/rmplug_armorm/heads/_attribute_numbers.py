@@ -1,0 +1,180 @@
+"""How well heads predict labels that they have not seen, beside what knows nothing of the state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from rmplug.stats.metric_rows import (
+    Statistic,
+    mean_of,
+    measured_together,
+    number,
+    r2_columns,
+    r2_of,
+    rank_columns,
+    spearman_of,
+)
+
+from ._labels import Labels
+from ._splits import Split
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+RESAMPLES = 500
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Held-out predictions of labels, for all strengths; rows are counted by attribute."""
+
+    split: Split
+    means: Array
+    """The mean label of what each held-out part was predicted from, shape (held parts, K)."""
+    rows: tuple[Array, ...]
+    """For each attribute, the rows that are held out at some time and have its label."""
+    places: Array
+    """Where a row is in ``rows``, shape (n, K); -1 where it is not."""
+    targets: tuple[Array, ...]
+    predictions: tuple[Array, ...]
+    """For each attribute, shape (its rows, strengths), float32."""
+    errors: tuple[Array, ...]
+    """For each attribute, the sum of squared errors, shape (held parts, strengths)."""
+
+    @classmethod
+    def empty(cls, labels: Labels, split: Split, alphas: int, means: Array) -> HeldOut:
+        """Places for predictions that are yet to come."""
+        known = labels.known & np.isin(split.part, split.held)[:, None]
+        rows = tuple(np.flatnonzero(column) for column in known.T)
+        return cls(
+            split,
+            means,
+            rows,
+            np.where(known, np.cumsum(known, axis=0, dtype=np.int32) - 1, -1),
+            tuple(labels.values[at, k] for k, at in enumerate(rows)),
+            tuple(np.empty((len(at), alphas), np.float32) for at in rows),
+            tuple(np.zeros((len(split.held), alphas)) for _ in rows),
+        )
+
+    def put(self, rows: Array, attributes: Sequence[int], predicted: Array) -> None:
+        """Predictions (rows, strengths, attributes) of rows of one part."""
+        at = self.split.held.index(int(self.split.part[rows[0]]))
+        for j, k in enumerate(attributes):
+            places = self.places[rows, k]
+            self.predictions[k][places] = predicted[:, :, j]
+            self.errors[k][at] += (
+                (predicted[:, :, j] - self.targets[k][places][:, None]) ** 2
+            ).sum(axis=0)
+
+    def losses(self) -> Array:
+        """The mean squared error by strength and attribute."""
+        found = [
+            errors.sum(axis=0) / max(len(rows), 1)
+            for errors, rows in zip(self.errors, self.rows, strict=True)
+        ]
+        return np.stack(found, axis=1)
+
+    def best(self) -> Array:
+        """The place of the best strength of each attribute; of equal ones the first."""
+        return np.asarray(self.losses().argmin(axis=0))
+
+    def predicted(self, k: int) -> tuple[Array, Array]:
+        """Predictions of one attribute, each part with the strength that is best on the others
+        (or on itself, if there is no other), and the mean label beside them."""
+        errors, part = self.errors[k], self.split.part[self.rows[k]]
+        others = errors.sum(axis=0) - errors if len(errors) > 1 else errors
+        strengths = others.argmin(axis=1)
+        at = np.searchsorted(np.array(self.split.held), part)
+        rows = np.arange(len(part))
+        return self.predictions[k][rows, strengths[at]].astype(np.float64), self.means[at, k]
+
+
+def numbers_of(
+    labels: Labels, held: HeldOut, alphas: Sequence[float], seed: int
+) -> list[dict[str, Any]]:
+    """The numbers of all attributes, each with the attribute as its ``subset``."""
+    best = held.best()
+    told = _on_held_out(labels, held, seed)
+    found = []
+    for k, name in enumerate(labels.names):
+        count = int(np.count_nonzero(labels.known[:, k]))
+        edge = len(alphas) > 1 and best[k] in (0, len(alphas) - 1)
+        found += [
+            *told[k],
+            number("alpha", alphas[best[k]], count, subset=name),
+            number("alpha-at-edge", float(edge), count, subset=name),
+            number("labels", count, count, subset=name),
+            number("groups", labels.groups_of(k), count, subset=name),
+        ]
+    return found
+
+
+def _on_held_out(labels: Labels, held: HeldOut, seed: int) -> dict[int, list[dict[str, Any]]]:
+    """Numbers with intervals by attribute; attributes with the same rows share the resamples."""
+    alike: dict[bytes, list[int]] = {}
+    for k, rows in enumerate(held.rows):
+        alike.setdefault(rows.tobytes(), []).append(k)
+    found: dict[int, list[dict[str, Any]]] = {}
+    for attributes in alike.values():
+        columns: dict[str, Array] = {}
+        statistics: dict[tuple[str, str], Statistic] = {}
+        for k in attributes:
+            if len(held.rows[k]):
+                _add_attribute(labels, held, k, columns, statistics)
+        groups = labels.groups[held.rows[attributes[0]]]
+        together = (
+            measured_together(columns, statistics, groups, seed, RESAMPLES) if columns else []
+        )
+        for k in attributes:
+            found[k] = [row for row in together if row["subset"] == labels.names[k]]
+    return found
+
+
+def _add_attribute(
+    labels: Labels,
+    held: HeldOut,
+    k: int,
+    columns: dict[str, Array],
+    statistics: dict[tuple[str, str], Statistic],
+) -> None:
+    """Adds what is to be summed for one attribute, and what is made of the sums."""
+    name, target = labels.names[k], held.targets[k]
+    predicted, mean = held.predicted(k)
+    columns |= r2_columns(target, predicted, name) | rank_columns(target, predicted, name)
+    columns |= {f"of mean {name}": (target - mean) ** 2}
+    statistics |= {
+        ("mse", name): mean_of(f"error² {name}"),
+        ("r2", name): r2_of(name),
+        ("spearman", name): spearman_of(name),
+        ("mse-of-mean", name): mean_of(f"of mean {name}"),
+    }
+    by_length = of_length(labels, held, k)
+    if by_length is not None:
+        columns |= {f"of length {name}": (target - by_length) ** 2}
+        columns |= rank_columns(target, by_length, f"length {name}")
+        statistics |= {
+            ("mse-of-length", name): mean_of(f"of length {name}"),
+            ("spearman-of-length", name): spearman_of(f"length {name}"),
+        }
+
+
+def of_length(labels: Labels, held: HeldOut, k: int) -> Array | None:
+    """Held-out predictions from the length of the response and its logarithm alone, by least
+    squares; None where lengths are not known."""
+    rows, part = held.rows[k], held.split.part
+    learnt = np.flatnonzero(labels.known[:, k])
+    if np.isnan(labels.characters[learnt]).any():
+        return None
+    found = np.empty(len(rows))
+    for place in held.split.held:
+        rest, here = learnt[part[learnt] != place], part[rows] == place
+        design = _length_design(labels.characters[rest])
+        weights, *_ = np.linalg.lstsq(design, labels.values[rest, k], rcond=None)
+        found[here] = _length_design(labels.characters[rows[here]]) @ weights
+    return found
+
+
+def _length_design(characters: Array) -> Array:
+    return np.column_stack([np.ones(len(characters)), characters / 1000, np.log1p(characters)])

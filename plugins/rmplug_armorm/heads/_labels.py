@@ -1,0 +1,192 @@
+"""The labels that attribute heads learn: read from several data sets, matched to states, scaled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rmplug import DataError, Features, Responses, notice, text_of
+from rmplug.errors import some
+
+from .attributes import Attribute
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+Labelled: TypeAlias = Responses | Features
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The rows of all states, one data set after the other, and what is known of them."""
+
+    names: tuple[str, ...]
+    values: Array
+    """Shape (n, K), scaled to 0 at the declared least label and 1 at the greatest; NaN missing."""
+    low: Array
+    high: Array
+    groups: Array
+    """A number per row; rows of one prompt have the same, in whichever data set they are."""
+    ids: pa.ChunkedArray
+    characters: Array
+    """Length of the response of each row; NaN where the texts are not at hand."""
+
+    @cached_property
+    def known(self) -> Array:
+        """Whether a row has a label, shape (n, K)."""
+        return ~np.isnan(self.values)
+
+    def groups_of(self, k: int) -> int:
+        """The number of groups that have labels of an attribute."""
+        return int(np.count_nonzero(np.bincount(self.groups[self.known[:, k]])))
+
+
+def read_labels(
+    attributes: Mapping[str, Attribute], states: Sequence[Features], data: Sequence[Labelled]
+) -> Labels:
+    """The labels of the rows of ``states``, from the data set in the same place of the list."""
+    if len(states) != len(data):
+        raise DataError(
+            f"states come from {len(states)} steps and labels from {len(data)}; give for each data "
+            "set its states, in the same order"
+        )
+    _check_names(attributes, data)
+    parts = [_of_one_set(attributes, one, labels) for one, labels in zip(states, data, strict=True)]
+    low, high = (
+        np.array([getattr(a, end) for a in attributes.values()]) for end in ("low", "high")
+    )
+    values = (np.concatenate([part.values for part in parts]) - low) / (high - low)
+    ids = pa.chunked_array([part.ids for part in parts], pa.string())
+    groups = pa.chunked_array([part.groups for part in parts], pa.string())
+    labels = Labels(
+        tuple(attributes),
+        values,
+        low,
+        high,
+        _numbered(groups),
+        ids,
+        np.concatenate([part.characters for part in parts]),
+    )
+    _check_values(labels)
+    return labels
+
+
+def _check_names(attributes: Mapping[str, Attribute], data: Sequence[Labelled]) -> None:
+    sets = {labels.name: labels.columns for labels in data}
+    for name, attribute in attributes.items():
+        if attribute.of is not None and attribute.of not in sets:
+            raise DataError(
+                f"attribute {name} is of {attribute.of!r}, which is not among the data: "
+                f"{some(list(sets), 12)}"
+            )
+        searched = [sets[attribute.of]] if attribute.of else list(sets.values())
+        if not any(attribute.column in columns for columns in searched):
+            rated = [c for columns in searched for c in columns if c.startswith("ratings.")]
+            raise DataError(
+                f"attribute {name}: no data set has a column {attribute.column!r}; there is "
+                f"{some(rated or [c for columns in searched for c in columns], 20)}"
+            )
+
+
+def _check_values(labels: Labels) -> None:
+    for k, name in enumerate(labels.names):
+        values = labels.values[:, k]
+        groups = labels.groups_of(k)
+        if groups < 2:
+            raise DataError(
+                f"attribute {name} has labels in {groups} groups (prompts) and needs 2 at "
+                "least; leave it out of attributes, or give data that are rated for it"
+            )
+        outside = (values < 0) | (values > 1)
+        ids = labels.ids.filter(pa.array(outside)).to_pylist()
+        notice(f"{name} is outside its declared range {labels.low[k]:g} to {labels.high[k]:g}", ids)
+    unlabelled = ~labels.known.any(axis=1)
+    notice("no label of any attribute", labels.ids.filter(pa.array(unlabelled)).to_pylist())
+
+
+@dataclass(frozen=True)
+class _Part:
+    values: Array
+    ids: pa.Array
+    groups: pa.Array
+    characters: Array
+
+
+def _of_one_set(attributes: Mapping[str, Attribute], states: Features, data: Labelled) -> _Part:
+    ids = _one(states.column("id"))
+    table = _small_table(attributes, data)
+    places = pc.index_in(ids, value_set=_one(table["id"]))
+    if len(ids) and places.null_count == len(ids):
+        raise DataError(
+            f"{states.name or 'states'} and {data.name or 'data'} have no id in common; give each "
+            "data set the states that were computed from it"
+        )
+    lost = np.setdiff1d(np.arange(table.num_rows), places.drop_null().to_numpy())
+    notice("rows without a state", table["id"].take(lost).to_pylist(), "dropped")
+    notice("states without a row of data", ids.filter(places.is_null()).to_pylist(), "dropped")
+    found = table.take(places)
+    values = [_numbers(found, f"label of {name}") for name in attributes]
+    groups = pc.coalesce(_one(found["group"]), ids)
+    return _Part(np.column_stack(values), ids, groups, _numbers(found, "characters"))
+
+
+def _small_table(attributes: Mapping[str, Attribute], data: Labelled) -> pa.Table:
+    """``id, group``, the labels by attribute, and the length of the response, without the texts."""
+    return pa.Table.from_batches(list(_small_batches(attributes, data)))
+
+
+def _small_batches(attributes: Mapping[str, Attribute], data: Labelled) -> Iterator[pa.RecordBatch]:
+    for batch in data.batches() if len(data) else [_empty(data)]:
+        columns = {"id": batch.column("id")}
+        columns["group"] = _column(batch, "group", pa.string())
+        for name, attribute in attributes.items():
+            here = attribute.of in (None, data.name)
+            columns[f"label of {name}"] = _column(
+                batch, attribute.column if here else "", pa.float64()
+            )
+        nothing = pa.nulls(len(batch), pa.float64())
+        told = "response" in batch.schema.names and isinstance(data, Responses)
+        lengths = pc.utf8_length(text_of(batch.column("response"))) if told else nothing
+        columns["characters"] = pc.cast(lengths, pa.float64())
+        yield pa.RecordBatch.from_pydict(columns)
+
+
+def _empty(data: Labelled) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pylist([], schema=data.rows.schema)
+
+
+def _column(batch: pa.RecordBatch, name: str, kind: pa.DataType) -> pa.Array:
+    if name not in batch.schema.names:
+        return pa.nulls(len(batch), kind)
+    column = batch.column(name)
+    if kind == pa.float64() and not _is_numeric(column.type):
+        raise DataError(f"the label column {name!r} is {column.type}; labels are numbers")
+    return column.cast(kind)
+
+
+def _is_numeric(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_boolean(kind)
+        or pa.types.is_null(kind)
+    )
+
+
+def _numbers(table: pa.Table, name: str) -> Array:
+    values = np.asarray(pc.fill_null(table[name], np.nan).to_numpy(), np.float64)
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def _numbered(groups: pa.ChunkedArray) -> Array:
+    return np.asarray(_one(groups).dictionary_encode().indices, np.int64)
+
+
+def _one(column: pa.ChunkedArray) -> pa.Array:
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)

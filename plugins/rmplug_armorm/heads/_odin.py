@@ -1,0 +1,230 @@
+"""A head for quality and a head for length, trained together on the states of a frozen encoder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+import pyarrow as pa
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from rmplug import DataError, Features, Origin, Pairs, RewardModel, reopen
+from rmplug.stats.metric_rows import Statistic, mean_of, measured
+
+from ._pair_differences import (
+    Loss,
+    Search,
+    group_codes,
+    length_differences,
+    minimised,
+    preference_loss,
+    right,
+    root_mean_squares,
+    search,
+    state_differences,
+)
+from ._splits import grouped_split
+from .pair_heads import OdinHead
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+CONFIG, HEADS, FORMAT = "config.json", "heads.safetensors", 1
+SMALL = 1e-12
+
+
+@runtime_checkable
+class Encodes(Protocol):
+    """A model that gives a vector for each response."""
+
+    def vectors(self, responses: pa.RecordBatch) -> Array: ...
+
+
+class OdinReward(RewardModel):
+    """The rewards of both heads: ``reward`` (quality) and ``length``."""
+
+    outputs = ("reward", "length")
+
+    def __init__(self, encoder: Encodes, weight: Array) -> None:
+        self.encoder, self.weight = encoder, weight
+
+    def score(self, responses: pa.RecordBatch) -> Array:
+        """Float64 rewards of shape (rows, 2)."""
+        if not responses.num_rows:
+            return np.zeros((0, 2))
+        return np.asarray(self.encoder.vectors(responses), np.float64) @ self.weight.T
+
+
+def train(
+    step: OdinHead,
+    model: RewardModel,
+    data: Pairs,
+    states: Features | None,
+    seed: int,
+    directory: Path,
+) -> list[dict[str, Any]]:
+    """Trains on all pairs, writes the heads to ``directory``, gives the held-out numbers."""
+    origin = model.origin()
+    if not isinstance(model, Encodes) or origin is None:
+        raise DataError(
+            f"odin-head is trained on an encoder, not on {type(model).__name__}; load the model "
+            "with kind: encoder"
+        )
+    groups = group_codes(data, "odin-head")
+    differences = encoded(model, data) if states is None else state_differences(states, data)
+    longer = length_differences(data, step.measure)
+    sizes = root_mean_squares(differences)
+    scaled = differences / sizes
+
+    def learn(rows: Array, l2: float) -> Array:
+        return two_heads(step, scaled[rows], longer[rows], l2)
+
+    split = grouped_split(groups, np.ones((len(groups), 1), bool), step.folds, seed)
+    found = search(learn, lambda w, rows: scaled[rows] @ w.T, _sum, split.part, step.l2)
+    weight = learn(np.arange(len(scaled)), step.l2[found.best]) / sizes
+    save(directory, origin, weight)
+    return numbers_of(found, longer, groups, seed)
+
+
+def _sum(values: Array) -> Array:
+    return np.asarray(values.sum(axis=-1))
+
+
+def encoded(model: Encodes, data: Pairs) -> Array:
+    """Differences of the states of all pairs, a batch at a time."""
+    found = []
+    for batch in data.batches(256):
+        sides = [
+            model.vectors(
+                pa.RecordBatch.from_arrays(
+                    [batch.column(name) for name in ("id", "group", "prompt", side)],
+                    ["id", "group", "prompt", "response"],
+                )
+            )
+            for side in ("chosen", "rejected")
+        ]
+        found.append(np.subtract(*sides, dtype=np.float64))
+    return np.concatenate(found)
+
+
+def two_heads(step: OdinHead, differences: Array, longer: Array, l2: float) -> Array:
+    """Weights of the quality head and the length head, shape (2, width)."""
+    found = minimised(loss_of(step, differences, longer, l2), _start(differences, longer))
+    return found.reshape(2, differences.shape[1])
+
+
+def loss_of(step: OdinHead, differences: Array, longer: Array, l2: float) -> Loss:
+    """The loss of both heads and its slope, of their weights one after the other."""
+    width = differences.shape[1]
+
+    def loss(both: Array) -> tuple[float, Array]:
+        weight = both.reshape(2, width)
+        margins = differences @ weight.T
+        value, slope = preference_loss(margins.sum(axis=1))
+        follows, follows_slope = cosine(margins[:, 1], longer)
+        keeps, keeps_slope = cosine(margins[:, 0], longer)
+        alike, quality_slope, length_slope = cosines(weight[0], weight[1])
+        value += step.length_strength * (1 - follows) + step.quality_strength * keeps**2
+        value += step.orthogonality * alike**2 + l2 / 2 * float(both @ both)
+        by_margin = np.stack(
+            [
+                slope + 2 * step.quality_strength * keeps * keeps_slope,
+                slope - step.length_strength * follows_slope,
+            ]
+        )
+        apart = 2 * step.orthogonality * alike * np.stack([quality_slope, length_slope])
+        return value, (by_margin @ differences + apart).ravel() + l2 * both
+
+    return loss
+
+
+def _start(differences: Array, longer: Array) -> Array:
+    """Small weights along the mean difference, and along what goes with length."""
+    directions = [differences.mean(axis=0), longer @ differences]
+    sizes = [max(float(np.linalg.norm(one)), SMALL) for one in directions]
+    return np.concatenate([0.01 * one / size for one, size in zip(directions, sizes, strict=True)])
+
+
+def cosine(values: Array, fixed: Array) -> tuple[float, Array]:
+    """The cosine of two vectors and its slope for the first; 0 where one of them is zero."""
+    cos, slope, _ = cosines(values, fixed)
+    return cos, slope
+
+
+def cosines(left: Array, right_one: Array) -> tuple[float, Array, Array]:
+    """The cosine of two vectors and its slopes for both; 0 where one of them is zero."""
+    sizes = float(np.linalg.norm(left)), float(np.linalg.norm(right_one))
+    if min(sizes) < SMALL:
+        return 0.0, np.zeros_like(left), np.zeros_like(right_one)
+    a, b = left / sizes[0], right_one / sizes[1]
+    cos = float(a @ b)
+    return cos, (b - cos * a) / sizes[0], (a - cos * b) / sizes[1]
+
+
+def numbers_of(found: Search, longer: Array, groups: Array, seed: int) -> list[dict[str, Any]]:
+    """Accuracy and correlation with length of the heads, held out."""
+    heads = found.held_out()
+    margins = {"": heads[:, 0], "-with-length": heads.sum(axis=1), "-of-length": heads[:, 1]}
+    columns: dict[str, Array] = {"tt": longer**2, "right by length": right(longer)}
+    statistics: dict[str, Statistic] = {}
+    for name, values in margins.items():
+        columns |= {f"mm{name}": values**2, f"mt{name}": values * longer}
+        statistics[f"length-correlation{name}"] = correlation(name)
+    for name in ("", "-with-length"):
+        ahead = right(margins[name])
+        columns[f"right{name}"] = ahead
+        statistics[f"accuracy{name}"] = mean_of(f"right{name}")
+        for part, rows in (("longer", longer > 0), ("shorter", longer < 0)):
+            columns |= {f"{part}": rows * 1.0, f"right{name} {part}": rows * ahead}
+            statistics[f"accuracy{name}-{part}-chosen"] = ratio(f"right{name} {part}", part)
+    statistics["accuracy-of-longer"] = mean_of("right by length")
+    return measured(columns, statistics, groups, seed) + found.numbers("all", groups)
+
+
+def correlation(name: str) -> Statistic:
+    """The correlation of margins with differences in length, about 0, from sums."""
+
+    def of(sums: Mapping[str, Array]) -> Array:
+        spread = np.sqrt(sums[f"mm{name}"] * sums["tt"])
+        empty = np.full(np.shape(spread), np.nan)
+        return np.asarray(np.divide(sums[f"mt{name}"], spread, out=empty, where=spread > 0))
+
+    return of
+
+
+def ratio(part: str, whole: str) -> Statistic:
+    """One sum over another; not a number where there is nothing."""
+
+    def of(sums: Mapping[str, Array]) -> Array:
+        count = np.asarray(sums[whole])
+        empty = np.full(np.shape(count), np.nan)
+        return np.asarray(np.divide(sums[part], count, out=empty, where=count > 0))
+
+    return of
+
+
+def save(directory: Path, origin: Origin, weight: Array) -> None:
+    config = {"format": FORMAT, "kind": OdinHead.kind, "encoder": asdict(origin)}
+    text = json.dumps(config, indent=1, sort_keys=True, ensure_ascii=False)
+    (directory / CONFIG).write_text(text + "\n", encoding="utf-8")
+    save_file({"weight": np.ascontiguousarray(weight)}, directory / HEADS)
+
+
+def open_odin(directory: Path, changed: Mapping[str, Any]) -> RewardModel:
+    """The model of a folder; ``changed`` says where or how its encoder runs now."""
+    try:
+        config = json.loads((directory / CONFIG).read_text(encoding="utf-8"))
+        weight = load_file(directory / HEADS)["weight"]
+        origin, known = Origin(**config["encoder"]), config["format"] == FORMAT
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise DataError(
+            f"{directory} does not hold heads that odin-head has trained "
+            f"({type(error).__name__}: {error}); give the folder that it wrote"
+        ) from error
+    encoder = reopen(origin, **changed)
+    if not known or not isinstance(encoder, Encodes) or weight.ndim != 2:
+        raise DataError(f"{directory} is of another version of odin-head; train the heads again")
+    return OdinReward(encoder, weight)

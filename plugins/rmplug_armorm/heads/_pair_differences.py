@@ -1,0 +1,141 @@
+"""What heads learn from pairs: differences of states, and the least loss over folds of groups."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from scipy.optimize import minimize
+from scipy.special import expit
+
+from rmplug import DataError, Features, Pairs, text_of
+from rmplug.errors import some
+from rmplug.stats.metric_rows import number
+
+from ._states import matrix_of
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+Loss: TypeAlias = Callable[[Array], tuple[float, Array]]
+
+
+def state_differences(states: Features, data: Pairs) -> Array:
+    """Float64 differences (chosen - rejected) of the states of all pairs, shape (pairs, width)."""
+    needed = {"chosen", "rejected"} - set(states.values)
+    if needed:
+        raise DataError(
+            f"{states.name or 'states'} has no vectors chosen and rejected; it has "
+            f"{some(states.values, 8)}; ask hidden-state about the pairs"
+        )
+    if not states["id"].equals(data["id"]):
+        raise DataError(
+            f"{states.name or 'states'} and {data.name or 'the pairs'} are not of the same rows; "
+            "ask hidden-state about these pairs"
+        )
+    sides = [states[side].combine_chunks() for side in ("chosen", "rejected")]
+    chosen, rejected = (matrix_of(side, side.type.list_size, states.name) for side in sides)
+    return np.asarray(np.subtract(chosen, rejected, dtype=np.float64))
+
+
+def length_differences(data: Pairs, measure: str) -> Array:
+    """How much longer the chosen response is."""
+    count = pc.utf8_length if measure == "characters" else _count_words
+    sides = [count(text_of(data[name])) for name in ("chosen", "rejected")]
+    chosen, rejected = (np.asarray(side.to_numpy(), np.float64) for side in sides)
+    return chosen - rejected
+
+
+def _count_words(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.count_substring_regex(texts, r"\S+")
+
+
+def group_codes(data: Pairs, what: str) -> Array:
+    """A number for the group of each pair; at least two groups are needed to hold one out."""
+    groups = data["group"].combine_chunks().dictionary_encode().indices.to_numpy()
+    if len(groups) == 0 or groups.max() < 1:
+        raise DataError(
+            f"{what} needs pairs of at least 2 groups (prompts), there are {len(groups)} pairs of "
+            f"{len(set(groups.tolist()))}; give more data"
+        )
+    return np.asarray(groups)
+
+
+def root_mean_squares(differences: Array) -> Array:
+    """The size of each dimension; of one that never differs, 1."""
+    sizes = np.sqrt(np.mean(differences**2, axis=0))
+    return np.where(sizes > 0, sizes, 1.0)
+
+
+def minimised(loss: Loss, start: Array) -> Array:
+    """Where the loss is least, from a start."""
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 500})
+    return np.asarray(found.x)
+
+
+def preference_loss(margins: Array) -> tuple[float, Array]:
+    """The mean of ``softplus(-margin)``, and its slope for each margin."""
+    return float(np.logaddexp(0, -margins).mean()), -expit(-margins) / len(margins)
+
+
+@dataclass(frozen=True)
+class Search:
+    """Held-out values of each row for each strength, and which strength is best."""
+
+    strengths: tuple[float, ...]
+    part: Array
+    values: Array
+    """Shape (strengths, rows, …)."""
+    losses: Array
+    """Mean held-out loss, shape (strengths, folds)."""
+
+    @property
+    def best(self) -> int:
+        return int(self.losses.sum(axis=1).argmin())
+
+    def held_out(self) -> Array:
+        """The values of each row with the strength that is best on the other folds."""
+        others = self.losses.sum(axis=1, keepdims=True) - self.losses
+        return np.asarray(self.values[others.argmin(axis=0)[self.part], np.arange(len(self.part))])
+
+    def numbers(self, subset: str, groups: Array) -> list[dict[str, Any]]:
+        edge = len(self.strengths) > 1 and self.best in (0, len(self.strengths) - 1)
+        n = len(groups)
+        said = {
+            "l2": self.strengths[self.best],
+            "l2-at-edge": float(edge),
+            "pairs": float(n),
+            "groups": float(len(np.unique(groups))),
+        }
+        return [number(metric, value, n, subset=subset) for metric, value in said.items()]
+
+
+def search(
+    learn: Callable[[Array, float], Array],
+    use: Callable[[Array, Array], Array],
+    margins: Callable[[Array], Array],
+    part: Array,
+    strengths: Sequence[float],
+) -> Search:
+    """Each fold by what was learnt on the others: ``learn(rows, strength)`` gives parameters,
+    ``use(parameters, rows)`` the values of rows, ``margins(values)`` what the loss is of."""
+    rows = np.arange(len(part))
+    held = range(int(part.max()) + 1)
+    values, losses = [], np.zeros((len(strengths), len(held)))
+    for at, strength in enumerate(strengths):
+        found: Array | None = None
+        for fold in held:
+            here = rows[part == fold]
+            given = use(learn(rows[part != fold], strength), here)
+            found = np.empty((len(part), *given.shape[1:])) if found is None else found
+            found[here] = given
+            losses[at, fold] = np.logaddexp(0, -margins(given)).sum() / len(part)
+        values.append(found)
+    return Search(tuple(strengths), part, np.stack([v for v in values if v is not None]), losses)
+
+
+def right(margins: Array) -> Array:
+    """1 where chosen is ahead, one half where neither is."""
+    return np.asarray((np.sign(margins) + 1) / 2)

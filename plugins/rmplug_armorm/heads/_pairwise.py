@@ -1,0 +1,114 @@
+"""One Bradley-Terry head per attribute, on the pairs that were judged for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rmplug import DataError, Features, Pairs, notice
+from rmplug.errors import some
+from rmplug.stats.metric_rows import mean_of, measured
+
+from ._heads_file import Heads, write_heads
+from ._pair_differences import (
+    group_codes,
+    length_differences,
+    minimised,
+    preference_loss,
+    right,
+    root_mean_squares,
+    search,
+    state_differences,
+)
+from ._splits import grouped_split
+from .pair_heads import PairwiseHeads
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+
+
+def fit(
+    step: PairwiseHeads, states: Features, data: Pairs, seed: int, directory: Path
+) -> list[dict[str, Any]]:
+    """Fits all heads, writes them to ``directory``, gives the held-out numbers."""
+    differences = state_differences(states, data)
+    longer = length_differences(data, "characters")
+    weights, numbers = [], []
+    rows_of = attribute_rows(step, data)
+    for attribute, rows in rows_of.items():
+        groups = group_codes(data.take(pa.array(rows)), f"attribute {attribute!r}")
+        weight, found = fit_one(step, attribute, differences[rows], longer[rows], groups, seed)
+        weights.append(weight)
+        numbers += found
+    count = len(weights)
+    heads = Heads(
+        tuple(rows_of), np.stack(weights), np.zeros(count), np.zeros(count), np.ones(count)
+    )
+    write_heads(directory, heads, {"state": "response", "learnt-from": "pairs"})
+    return numbers
+
+
+def attribute_rows(step: PairwiseHeads, data: Pairs) -> Mapping[str, Array]:
+    """The rows of the pairs that were judged for each attribute."""
+    if step.by not in data.columns or not pa.types.is_string(data.table.schema.field(step.by).type):
+        texts = [f.name for f in data.table.schema if pa.types.is_string(f.type)]
+        raise DataError(
+            f"{data.name or 'the pairs'} has no text column {step.by!r} that names attributes; "
+            f"write by: and one of {some(texts, 12)}"
+        )
+    column = data[step.by]
+    unnamed = pc.is_null(column)
+    notice(f"{step.by} is missing", data["id"].filter(unnamed).to_pylist(), "dropped")
+    known = sorted(filter(None, column.unique().to_pylist()))
+    wanted = step.attributes or tuple(known)
+    missing = [name for name in wanted if name not in known]
+    if missing or not wanted:
+        raise DataError(
+            f"no pair has {step.by} {missing[0] if missing else ''!r}; there are {some(known, 12)}"
+        )
+    named = {name: pc.fill_null(pc.equal(column, name), False) for name in wanted}
+    return {name: np.flatnonzero(mask.to_numpy()) for name, mask in named.items()}
+
+
+def fit_one(
+    step: PairwiseHeads, attribute: str, differences: Array, longer: Array, groups: Array, seed: int
+) -> tuple[Array, list[dict[str, Any]]]:
+    """The weights of one head, and its numbers."""
+    sizes = root_mean_squares(differences)
+    scaled = differences / sizes
+
+    def learn(rows: Array, l2: float) -> Array:
+        return bradley_terry(scaled[rows], l2)
+
+    split = grouped_split(groups, np.ones((len(groups), 1), bool), step.folds, seed)
+    found = search(
+        learn, lambda weight, rows: scaled[rows] @ weight, lambda m: m, split.part, step.l2
+    )
+    margins = found.held_out()
+    columns = {
+        "right": right(margins),
+        "loss": np.logaddexp(0, -margins),
+        "right by length": right(longer),
+    }
+    statistics = {
+        "accuracy": mean_of("right"),
+        "log-loss": mean_of("loss"),
+        "accuracy-of-longer": mean_of("right by length"),
+    }
+    numbers = measured(columns, statistics, groups, seed, attribute)
+    weight = learn(np.arange(len(scaled)), step.l2[found.best]) / sizes
+    return weight, [*numbers, *found.numbers(attribute, groups)]
+
+
+def bradley_terry(differences: Array, l2: float) -> Array:
+    """Weights that minimise the mean preference loss plus ``l2 / 2`` times their squares."""
+
+    def loss(weight: Array) -> tuple[float, Array]:
+        value, slope = preference_loss(differences @ weight)
+        return value + l2 / 2 * float(weight @ weight), differences.T @ slope + l2 * weight
+
+    return minimised(loss, np.zeros(differences.shape[1]))

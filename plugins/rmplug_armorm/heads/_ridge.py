@@ -1,0 +1,289 @@
+"""Attribute heads by ridge regression: learn, choose the strength, measure, save, predict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+
+from rmplug import DataError, Features, Responses, notice
+from rmplug.errors import some
+
+from ._attribute_numbers import HeldOut, numbers_of
+from ._gram import CHUNK_ROWS, Cells, Sums, cells_of, rank_update, square
+from ._heads_file import Heads, write_heads
+from ._labels import Labels, read_labels
+from ._ridge_path import ridge_path
+from ._splits import Split, grouped_split, original_split
+from ._states import Source, state_column
+from .attributes import MultiObjectiveRidge
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+ORIGINAL_GRID = tuple(10.0**power for power in range(-4, 5))
+GRID = (1e-6, 1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 10.0)
+
+
+@dataclass(frozen=True)
+class Ridge:
+    """How one fit is done."""
+
+    alphas: tuple[float, ...]
+    intercept: bool
+    relative: bool
+    """Whether alphas are in units of the mean squared length of a state."""
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """Weights (alphas, width, K) and offsets (alphas, K) from all rows but those held out."""
+
+    weights: Array
+    offsets: Array
+    means: Array
+    """The mean label of each attribute, shape (K,)."""
+
+
+def fit(
+    step: MultiObjectiveRidge,
+    states: Sequence[Features],
+    data: Sequence[Responses | Features],
+    seed: int,
+    directory: Path,
+) -> tuple[list[dict[str, Any]], dict[str, pa.Table]]:
+    """Writes the heads to ``directory``; gives the numbers and tables about them."""
+    original = step.compat is not None
+    how = Ridge(
+        tuple(sorted(step.alphas or (ORIGINAL_GRID if original else GRID))),
+        step.intercept and not original,
+        not original,
+    )
+    labels = read_labels(step.attributes, states, data)
+    source = Source(tuple(states), state_column(states, step.state))
+    split = (
+        original_split(len(labels.values))
+        if original
+        else grouped_split(labels.groups, labels.known, step.folds, seed)
+    )
+    cells = cells_of(labels.known, split.part, source.width)
+    learnt = split.rest(0) if original else list(split.parts)
+    for held_part in split.held:
+        _check_parts(labels, split.part == held_part)
+    sums = gather(source, labels, cells, learnt)
+    paths = [learn(how, labels, cells, sums, split.rest(held)) for held in split.held]
+    held = hold_out(source, labels, cells, split, paths, len(how.alphas))
+    _check_measured(labels, held)
+    best = held.best()
+    final = paths[0] if original else refit(how, labels, cells, sums, best)
+    _save(step, directory, labels, source.column, how, best, final)
+    _tell_edges(labels, how, best)
+    return numbers_of(labels, held, how.alphas, seed), {"losses": _losses(labels, held, how)}
+
+
+def gather(source: Source, labels: Labels, cells: Cells, parts: Sequence[int]) -> dict[int, Sums]:
+    """The sums of each cell of these parts, from one pass over the states."""
+    found: dict[int, Sums] = {}
+    wide = np.empty((CHUNK_ROWS, source.width))
+    for start, states in source.batches():
+        for place, rows in cells.within(start, start + len(states), parts):
+            attributes = list(cells.cells[place].attributes)
+            if place not in found:
+                found[place] = Sums(source.width, len(attributes))
+            for chunk in np.split(rows, range(CHUNK_ROWS, len(rows), CHUNK_ROWS)):
+                known = labels.values[chunk + start][:, attributes]
+                x = wide[: len(chunk)]
+                x[:] = states[chunk]
+                if not found[place].add(x, known):
+                    _refuse(source, labels, start, states)
+    return found
+
+
+def _refuse(source: Source, labels: Labels, start: int, states: Array) -> None:
+    rows = np.flatnonzero(~np.isfinite(states).all(axis=1)) + start
+    ids = labels.ids.take(pa.array(rows)).to_pylist()
+    raise DataError(
+        f"{source.column} is not finite in {len(ids)} states ({some(ids)}); ask for them anew with "
+        "dtype: float32, or drop these rows"
+    )
+
+
+def _check_parts(labels: Labels, held: Array) -> None:
+    """Each attribute must have labels left to learn from, and some part must measure it."""
+    for k, name in enumerate(labels.names):
+        if not labels.known[~held, k].any():
+            raise DataError(
+                f"attribute {name} has no label left to learn from when a part is held out; give "
+                "more groups (prompts) with labels, or leave it out of attributes"
+            )
+
+
+def learn(
+    how: Ridge, labels: Labels, cells: Cells, sums: Mapping[int, Sums], parts: Sequence[int]
+) -> Learnt:
+    """Weights for all strengths from the rows of some parts."""
+    count = len(labels.names)
+    width = next(iter(sums.values())).width
+    path = Learnt(
+        np.empty((len(how.alphas), width, count)),
+        np.empty((len(how.alphas), count)),
+        np.empty(count),
+    )
+    for attributes, places in _alike(cells, parts, count).items():
+        group = total(cells, sums, places, attributes)
+        weights, offsets = _path_of(how, group, how.alphas)
+        path.weights[:, :, list(attributes)] = weights
+        path.offsets[:, list(attributes)] = offsets
+        path.means[list(attributes)] = group.y / group.rows
+    return path
+
+
+def refit(
+    how: Ridge, labels: Labels, cells: Cells, sums: Mapping[int, Sums], best: Array
+) -> Learnt:
+    """Weights from all rows with the strength chosen for each attribute, at its place."""
+    width = next(iter(sums.values())).width
+    count = len(labels.names)
+    path = Learnt(
+        np.zeros((len(how.alphas), width, count)),
+        np.zeros((len(how.alphas), count)),
+        np.empty(count),
+    )
+    every = sorted({cell.part for cell in cells.cells})
+    for attributes, places in _alike(cells, every, count).items():
+        group = total(cells, sums, places, attributes)
+        chosen = sorted({int(best[k]) for k in attributes})
+        weights, offsets = _path_of(how, group, [how.alphas[a] for a in chosen])
+        for at, place in enumerate(chosen):
+            path.weights[place][:, list(attributes)] = weights[at]
+            path.offsets[place][list(attributes)] = offsets[at]
+    return path
+
+
+def _alike(
+    cells: Cells, parts: Sequence[int], count: int
+) -> dict[tuple[int, ...], tuple[int, ...]]:
+    """Attributes that are known in the same cells, with these cells."""
+    of: dict[tuple[int, ...], list[int]] = {}
+    for k in range(count):
+        places = tuple(
+            p for p, cell in enumerate(cells.cells) if cell.part in parts and k in cell.attributes
+        )
+        of.setdefault(places, []).append(k)
+    return {tuple(attributes): places for places, attributes in of.items()}
+
+
+def total(
+    cells: Cells, sums: Mapping[int, Sums], places: Sequence[int], attributes: Sequence[int]
+) -> Sums:
+    """The sums of several cells, and of their labels those of ``attributes``."""
+    whole = Sums(sums[places[0]].width, len(attributes))
+    for place in places:
+        part = sums[place]
+        at = [cells.cells[place].attributes.index(k) for k in attributes]
+        whole.gram += part.gram
+        whole.x += part.x
+        whole.xy += part.xy[:, at]
+        whole.y += part.y[at]
+        whole.rows += part.rows
+    return whole
+
+
+def _path_of(how: Ridge, sums: Sums, alphas: Sequence[float]) -> tuple[Array, Array]:
+    """Weights (alphas, width, c) and offsets (alphas, c); the sums are centred in place."""
+    state, label = sums.x / sums.rows, sums.y / sums.rows
+    if how.intercept:
+        rank_update(sums.gram, state[:, None], -float(sums.rows))
+        sums.xy -= np.outer(sums.x, label)
+    gram = square(sums.gram, sums.width)
+    size = float(np.trace(gram)) if how.relative else 1.0
+    if not size > 0:
+        raise DataError("all states are the same: nothing can be learnt from them")
+    weights = ridge_path(gram, sums.xy, [alpha * size for alpha in alphas])
+    offsets = label - np.einsum("d,adc->ac", state, weights)
+    return weights, offsets if how.intercept else np.zeros_like(offsets)
+
+
+def hold_out(
+    source: Source,
+    labels: Labels,
+    cells: Cells,
+    split: Split,
+    paths: Sequence[Learnt],
+    alphas: int,
+) -> HeldOut:
+    """What each path predicts of the rows that it has not seen, from a second pass."""
+    held = HeldOut.empty(labels, split, alphas, np.stack([path.means for path in paths]))
+    for start, states in source.batches():
+        for place, rows in cells.within(start, start + len(states), split.held):
+            cell = cells.cells[place]
+            path, attributes = paths[split.held.index(cell.part)], list(cell.attributes)
+            weights = path.weights[:, :, attributes].transpose(1, 0, 2).reshape(source.width, -1)
+            for chunk in np.split(rows, range(CHUNK_ROWS, len(rows), CHUNK_ROWS)):
+                found = states[chunk].astype(np.float64) @ weights
+                predicted = found.reshape(len(chunk), alphas, -1) + path.offsets[:, attributes]
+                held.put(start + chunk, attributes, predicted)
+    return held
+
+
+def _check_measured(labels: Labels, held: HeldOut) -> None:
+    missing = [n for n, rows in zip(labels.names, held.rows, strict=True) if not len(rows)]
+    if missing:
+        raise DataError(
+            f"attribute {some(missing)} has no label among the rows held out; give more rows with "
+            "labels, or leave it out of attributes"
+        )
+
+
+def _save(
+    step: MultiObjectiveRidge,
+    directory: Path,
+    labels: Labels,
+    column: str,
+    how: Ridge,
+    best: Array,
+    final: Learnt,
+) -> None:
+    every = range(len(labels.names))
+    weight = np.stack([final.weights[best[k], :, k] for k in every])
+    bias = np.array([final.offsets[best[k], k] for k in every])
+    about = {
+        "kind": step.kind,
+        "state": column,
+        "columns": {name: attribute.column for name, attribute in step.attributes.items()},
+        "alphas": [how.alphas[place] for place in best.tolist()],
+        "compat": step.compat,
+    }
+    write_heads(directory, Heads(labels.names, weight, bias, labels.low, labels.high), about)
+
+
+def at_edge(place: int, count: int) -> bool:
+    """Whether a wider grid may do better."""
+    return count > 1 and place in (0, count - 1)
+
+
+def _tell_edges(labels: Labels, how: Ridge, best: Array) -> None:
+    edges = [
+        name
+        for name, place in zip(labels.names, best.tolist(), strict=True)
+        if at_edge(place, len(how.alphas))
+    ]
+    notice(
+        f"the best alpha is at the edge of the grid {how.alphas[0]:g} … {how.alphas[-1]:g}",
+        edges,
+        of="attributes",
+    )
+
+
+def _losses(labels: Labels, held: HeldOut, how: Ridge) -> pa.Table:
+    """``attribute, alpha, mse``: the held-out error of each strength."""
+    losses = held.losses()
+    return pa.table(
+        {
+            "attribute": pa.array(np.repeat(labels.names, len(how.alphas)).tolist(), pa.string()),
+            "alpha": np.tile(np.array(how.alphas), len(labels.names)),
+            "mse": losses.T.ravel(),
+        }
+    )

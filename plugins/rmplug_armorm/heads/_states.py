@@ -1,0 +1,60 @@
+"""States as matrices: a batch at a time, of several data sets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+
+from rmplug import DataError, Features
+from rmplug.errors import some
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+LEAST_ROWS, MOST_ROWS, BATCH_NUMBERS = 8192, 32_768, 2**24
+"""Rows at a time: as many as have so many numbers, since cells of few rows are slow to add."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """States of several data sets, one after the other."""
+
+    states: tuple[Features, ...]
+    column: str
+
+    @property
+    def width(self) -> int:
+        return int(self.states[0].rows.schema.field(self.column).type.list_size)
+
+    def batches(self) -> Iterator[tuple[int, Array]]:
+        """The place of the first row, and the states (rows, width), a batch at a time."""
+        start, rows = 0, min(MOST_ROWS, max(LEAST_ROWS, BATCH_NUMBERS // max(self.width, 1)))
+        for features in self.states:
+            for batch in features.batches(rows):
+                yield start, matrix_of(batch.column(self.column), self.width, features.name)
+                start += len(batch)
+
+
+def matrix_of(column: pa.Array, width: int, name: str) -> Array:
+    """A column of vectors as a matrix, without a copy where it can be."""
+    if column.null_count or column.type.list_size != width:
+        said = "missing vectors" if column.null_count else f"vectors of {column.type.list_size}"
+        raise DataError(f"{name} has {said}; all states must be vectors of {width} numbers")
+    flat = column.flatten().to_numpy(zero_copy_only=False)
+    return np.asarray(flat.reshape(len(column), width))
+
+
+def state_column(states: Sequence[Features], wanted: str | None) -> str:
+    """The name of the column of states, the same in all steps."""
+    found = [f.name for f in states[0].rows.schema if pa.types.is_fixed_size_list(f.type)]
+    column = wanted or ("response" if "response" in found else "".join(found[:2]))
+    for features in states:
+        vectors = [f.name for f in features.rows.schema if pa.types.is_fixed_size_list(f.type)]
+        if column not in vectors:
+            raise DataError(
+                f"{features.name or 'states'} has no vector column {wanted or 'response'!r}; write "
+                f"state: and one of {some(vectors, 12) or 'its vectors (there are none)'}"
+            )
+    return column

@@ -1,0 +1,158 @@
+"""Attribute rewards: heads on the states of a frozen model, and rewards freed of a confound."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from rmplug import Estimator, Features, Fit, Known, Predictor, Responses
+
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Attribute(BaseModel):
+    """Where the labels of an attribute are, and between which values they lie."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    column: str = Field(examples=["ratings.helpfulness"])
+    """The numeric column of labels; missing ones are left out."""
+    low: float = Field(default=0.0, allow_inf_nan=False)
+    """The least label that is possible; it is learnt as 0."""
+    high: float = Field(default=1.0, allow_inf_nan=False)
+    """The greatest label that is possible; it is learnt as 1."""
+    of: str | None = None
+    """The step whose labels are meant, where several data sets have this column; else all have."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Attribute:
+        if not self.low < self.high:
+            raise ValueError(f"low ({self.low:g}) must be below high ({self.high:g})")
+        return self
+
+
+class MultiObjectiveRidge(Estimator):
+    """Fit one reward head per rated attribute on a model's states, from labels that may be missing.
+
+    Takes the states of responses (one `hidden-state` step per data set) and the data that have
+    their ratings, in the same order; attributes may be rated in some data sets only. For each
+    attribute ridge regression of the scaled label on the state, from one Gram matrix in float64:
+    the states are read once to learn and once to measure, a batch at a time, and memory does not
+    grow with their number. The strength ``alpha`` is chosen by held-out squared error, in folds of
+    whole groups (prompts), and the heads are fitted again on all rows.
+
+    Numbers, one ``subset`` per attribute, on rows held out (each fold with the ``alpha`` that is
+    best on the other folds): ``mse`` (of labels scaled to 0 … 1), ``r2``, ``spearman``, with 95 %
+    intervals of a bootstrap over groups; beside them ``mse-of-mean``, and where the texts are at
+    hand ``mse-of-length`` and ``spearman-of-length``, of a fit on the length of the response alone;
+    then ``alpha``, ``alpha-at-edge`` (1 when a wider grid may do better), ``labels``, ``groups``.
+    Table ``losses``: held-out error by attribute and alpha.
+
+    The fit ``predict``s one column per attribute: its reward, 0 at the least label and 1 at the
+    greatest. Saved as `heads.safetensors` and `heads.json`. Source: Wang et al. 2024,
+    arXiv 2406.12845, section 3.1.
+    """
+
+    kind = "multi-objective-ridge"
+    requires = ("scipy", "safetensors")
+    extra = "tabular"
+
+    attributes: dict[str, Attribute] = Field(min_length=1)
+    """The attributes by name: ``{helpfulness: {column: ratings.helpfulness, low: 0, high: 4}}``."""
+    state: str | None = None
+    """The column of the states; may be left out where there is one vector, or one `response`."""
+    alphas: tuple[Positive, ...] | None = Field(default=None, min_length=1)
+    """Strengths to choose from, in units in which a state (centred) has a mean squared length of 1,
+    so that one grid fits all models: 1e-6 … 10 unless given. With ``compat`` added to the diagonal
+    of the Gram matrix as they are: 1e-4 … 1e4 unless given."""
+    intercept: bool = True
+    """Learn an offset, which is not penalised; never with ``compat``."""
+    folds: int = Field(default=5, ge=1)
+    """Folds of whole groups; 1: a fifth of the groups is held out once, for a fifth of the work."""
+    compat: Literal["original"] | None = None
+    """``original``: as the published script does it. A fifth of the rows, whatever their prompt, is
+    held out by its random state 42, there is no intercept, and nothing is fitted again."""
+
+    def fit(
+        self,
+        states: Sequence[Features],
+        data: Sequence[Responses | Features],
+        *,
+        seed: int,
+        directory: Path,
+    ) -> Fit:
+        from ._ridge import fit
+
+        numbers, tables = fit(self, states, data, seed, directory)
+        return Fit(directory, type(self), numbers, tables)
+
+    @classmethod
+    def open(cls, directory: Path) -> Predictor:
+        from ._predictor import open_heads
+
+        return open_heads(directory)
+
+
+class Debias(Estimator):
+    """Fit what frees attribute rewards of a confound, such as verbosity or measured length.
+
+    ``rewards`` has a column per attribute (from `predict` with the heads, or any other rewards);
+    what they are freed of is one or more of these attributes, or columns of ``measures``, such as
+    ``words.response.characters``, of the same rows. The penalty of an attribute is what must be
+    taken away, in units of the confound, so that their rank correlation is within ``tolerance`` of
+    0, whichever sign it had; several confounds are taken away together. Attributes that are a
+    confound become 0.
+
+    Numbers, one ``subset`` per attribute and confound: ``correlation-before`` and
+    ``correlation-after`` (Spearman) on rows of groups (prompts) that were held out when the
+    penalties were found, with 95 % intervals of a bootstrap over groups; ``penalty`` from all rows.
+
+    The fit ``predict``s the rewards after, from the same columns. Saved as `transform.safetensors`,
+    a matrix of which the rewards before are multiplied from the left, and `transform.json`.
+    """
+
+    kind = "debias"
+    requires = ("scipy", "safetensors")
+    extra = "tabular"
+
+    against: tuple[str, ...] = Field(min_length=1, examples=[("helpsteer-verbosity",)])
+    """What rewards are freed of: attributes of ``rewards``, or columns of ``measures`` by their
+    joined names."""
+    tolerance: Annotated[float, Field(gt=0, lt=1)] = 0.03
+    """How far from 0 the rank correlation may be; with ``compat``, how far above 0, and it may be
+    anything at or below 0, too."""
+    folds: int = Field(default=5, ge=2)
+    """Folds of whole groups, for the correlations on rows held out."""
+    compat: Literal["original"] | None = None
+    """``original``: the published rule. Against one attribute only, the penalty is the first of 24
+    from 0 to 0.95 with a correlation of at most ``tolerance``, 1 if there is none; correlations
+    that are negative stay."""
+
+    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
+        for name in self.against:
+            step, _, column = name.partition(".")
+            for one in inputs.get("measures", ()):
+                lacking = one.lacks(column) if one.step == step else None
+                if lacking:
+                    yield "against", lacking
+
+    def fit(
+        self,
+        rewards: Features,
+        measures: Sequence[Features] | None = None,
+        *,
+        seed: int,
+        directory: Path,
+    ) -> Fit:
+        from rmplug_armorm.debias._penalties import fit
+
+        return Fit(directory, type(self), fit(self, rewards, measures, seed, directory))
+
+    @classmethod
+    def open(cls, directory: Path) -> Predictor:
+        from rmplug_armorm.debias._penalties import open_transform
+
+        return open_transform(directory)

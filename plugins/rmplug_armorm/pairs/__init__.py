@@ -1,0 +1,1 @@
+"""More pairs than people labelled."""

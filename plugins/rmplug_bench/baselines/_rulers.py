@@ -1,0 +1,89 @@
+"""Rulers: scores of responses by simple rules."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rmplug import DataError, text_of
+from rmplug_bench.statistics._scored import characters, codes, markdown_marks
+
+from ._learnt_rulers import first_characters, n_grams
+from .rulers import RULERS
+
+Floats = npt.NDArray[np.float64]
+
+LEARNT = frozenset({"first-character", "n-gram"})
+"""Rulers that learn from the labels of other groups; the others learn nothing."""
+
+
+def ruler_scores(name: str, data: pa.Table, seed: int) -> Floats:
+    """Float64 scores, higher is better: (rows, 2) for chosen and rejected of a table of ``Pairs``,
+    (rows,) for a table of ``Responses``; all NaN where there is nothing to go by.
+
+    - ``longer``, ``shorter``: characters (Unicode code points).
+    - ``most-markdown``, ``least-markdown``: headings, list items, code, bold, tables and links.
+    - ``first-position``, ``last-position``: the place in which the responses were published, from
+      the column ``place`` (for pairs: the place of the chosen response, 0 or 1), or for pairs from
+      the column ``position`` (A or B, the place of the chosen response).
+    - ``first-character``, learnt: how often responses of other groups that begin with the same
+      character are right, shrunk towards the share of right responses.
+    - ``n-gram``, learnt: the sum of log-odds of being right, in other groups, of responses with
+      each word and each two neighbouring words.
+    - ``random``: 0 everywhere, so that each comparison is a tie and has its expected value.
+
+    The chosen response of a pair is right; a response is right where ``label`` is above 0. A row
+    without a label teaches nothing. ``seed`` is for rulers that draw; none of these does.
+    """
+    if name not in RULERS:
+        raise DataError(f"there is no ruler {name!r}; there are {', '.join(RULERS)}")
+    sides = ("chosen", "rejected") if "chosen" in data.column_names else ("response",)
+    scores = _learnt(name, data, sides) if name in LEARNT else _fixed(name, data, sides)
+    return scores if len(sides) == 2 else scores[:, 0]
+
+
+def _fixed(name: str, data: pa.Table, sides: tuple[str, ...]) -> Floats:
+    """Scores of a ruler that learns nothing, of shape (rows, sides)."""
+    if name == "random":
+        return np.zeros((len(data), len(sides)))
+    if name.endswith("-position"):
+        places = _places(data, len(sides))
+        return -places if name == "first-position" else places
+    count = markdown_marks if name.endswith("-markdown") else characters
+    counts = np.stack([count(data, side) for side in sides], axis=1)
+    return -counts if name in ("shorter", "least-markdown") else counts
+
+
+def _places(data: pa.Table, sides: int) -> Floats:
+    if "place" in data.column_names:
+        column = pc.cast(data["place"], pa.float64())
+    elif sides == 2 and "position" in data.column_names:
+        column = pc.cast(pc.index_in(data["position"], pa.array(["A", "B"])), pa.float64())
+    else:
+        return np.full((len(data), sides), np.nan)
+    place = np.asarray(column.to_numpy(), dtype=np.float64)
+    return np.stack([place, 1 - place][:sides], axis=1)
+
+
+def _learnt(name: str, data: pa.Table, sides: tuple[str, ...]) -> Floats:
+    """Scores of a ruler that learns from other groups, of shape (rows, sides)."""
+    right = _right(data, len(sides))
+    if not np.isfinite(right).any():
+        return np.full(right.shape, np.nan)
+    texts = pa.concat_arrays([text_of(data[side]) for side in sides])
+    groups = np.tile(codes(data["group"]), len(sides))
+    learn = first_characters if name == "first-character" else n_grams
+    scores = learn(texts, right.ravel(order="F"), groups)
+    return scores.reshape(right.shape, order="F")
+
+
+def _right(data: pa.Table, sides: int) -> Floats:
+    """1 for a right response, 0 for a wrong one, NaN where that is not known."""
+    if sides == 2:
+        return np.tile([1.0, 0.0], (len(data), 1))
+    if "label" not in data.column_names:
+        return np.full((len(data), 1), np.nan)
+    label = np.asarray(pc.cast(data["label"], pa.float64()).to_numpy(), dtype=np.float64)
+    return np.where(np.isnan(label), np.nan, label > 0)[:, None]

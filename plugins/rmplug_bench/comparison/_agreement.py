@@ -1,0 +1,243 @@
+"""How far models decide alike: the table of the ``agreement`` evaluator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rmplug import DataError, Features, Metrics, Pairs, Responses, notice
+from rmplug.errors import some
+from rmplug_bench.rules._models import Model, models, rulers
+from rmplug_bench.statistics._bootstrap import (
+    NO_BOUND,
+    Bounds,
+    Floats,
+    Ints,
+    Statistics,
+    Sums,
+    intervals,
+)
+from rmplug_bench.statistics._metric_rows import Row, metric_row, metrics_of
+from rmplug_bench.statistics._rank_statistics import Ranked, measured, spearman
+from rmplug_bench.statistics._scored import codes
+
+from ._best_of_n import first_places, kendall, order_of
+from ._judged import choice_of_each, parts_of, subset_names
+
+COLUMNS = ("metric", "subset", "value", "low", "high", "n", "row", "column")
+LABEL = "label"
+SHARES = ("same-decision", "same-choice", "all-right", "all-wrong")
+
+
+@dataclass(frozen=True)
+class Draws:
+    """How many resamples: of sums, and of ranks, which cost more; and from which seed."""
+
+    sums: int
+    ranks: int
+    seed: int
+
+
+def agreement(
+    data: Pairs | Responses,
+    rewards: Sequence[Features],
+    ruler_names: Sequence[str],
+    repeats: Sequence[str],
+    draws: Draws,
+) -> Metrics:
+    """Every two models, and models with rulers and the label; whole and subsets."""
+    judges = [*models(data, rewards), *rulers(data, ruler_names, draws.seed)]
+    if any(judge.name == LABEL for judge in judges):
+        raise DataError("a reward is called 'label', the name of the label; rename its step")
+    known = np.isfinite(np.stack([judge.scores for judge in judges])).all(axis=0)
+    if isinstance(data, Responses):
+        choice = choice_of_each(data)
+        known = (np.bincount(choice, ~known) == 0)[choice]
+    left_out = data["id"].filter(pa.array(~known)).to_pylist()
+    notice("rows that not every model scores, left out", left_out, "dropped")
+    kept = data.take(np.flatnonzero(known))
+    judges = [Model(judge.name, judge.kind, judge.scores[known]) for judge in judges]
+    rows: list[Row] = []
+    if isinstance(kept, Pairs):
+        rows += _of_pairs(kept, judges, draws)
+    else:
+        rows += _of_choices(kept, judges, draws)
+        if repeats:
+            rows.append(_of_repeats(kept, judges, repeats, draws))
+    return metrics_of(rows, COLUMNS)
+
+
+def _of_pairs(data: Pairs, judges: Sequence[Model], draws: Draws) -> Iterator[Row]:
+    signs = {judge.name: np.sign(judge.scores) for judge in judges}
+    groups = codes(data["group"])
+    signs[LABEL] = np.ones(len(groups))
+    own = [judge.name for judge in judges if judge.kind == "model"]
+    margins = {judge.name: judge.scores for judge in judges if judge.name != "random"}
+    for place, (subset, mask) in enumerate(parts_of(subset_names(data, np.arange(len(groups))))):
+        part = {name: sign[mask] for name, sign in signs.items()}
+        columns = _sign_columns(part, own)
+        statistics = _sign_statistics(list(part))
+        yield from _cells(columns, groups[mask], statistics, subset, draws, place)
+        ranks = {name: Ranked(margin[mask]) for name, margin in margins.items()}
+        ranked = {
+            f"margin-spearman\n{one}\n{two}": spearman(ranks[one], ranks[two])
+            for one, two in combinations(ranks, 2)
+        }
+        seed = [draws.seed, 2_000_000 + place]
+        found = measured(ranked, groups[mask], draws.ranks, seed)
+        for key, (value, bound) in found.items():
+            yield from _cell(key, subset, value, int(mask.sum()), bound)
+
+
+def _sign_columns(signs: Mapping[str, Floats], models: Sequence[str]) -> dict[str, Floats]:
+    """Ties of each, the same decision of every two, and whether all models are right or wrong."""
+    columns = {f"tie\n{name}": (sign == 0) * 1.0 for name, sign in signs.items()}
+    for one, two in combinations(signs, 2):
+        columns[f"same\n{one}\n{two}"] = (signs[one] == signs[two]) * 1.0
+    decisions = np.stack([signs[name] for name in models])
+    columns["all-right"] = (decisions > 0).all(axis=0) * 1.0
+    columns["all-wrong"] = (decisions < 0).all(axis=0) * 1.0
+    return columns
+
+
+def _sign_statistics(names: Sequence[str]) -> Statistics:
+    def statistics(sums: Sums) -> dict[str, Floats]:
+        n = np.maximum(sums["n"], 1)
+        found = {name: sums[name] / n for name in ("all-right", "all-wrong")}
+        for one, two in combinations(names, 2):
+            same = sums[f"same\n{one}\n{two}"] / n
+            ties = [sums[f"tie\n{name}"] / n for name in (one, two)]
+            by_chance = ties[0] * ties[1] + (1 - ties[0]) * (1 - ties[1]) / 2
+            found[f"same-decision\n{one}\n{two}"] = same
+            found[f"kappa\n{one}\n{two}"] = _over_chance(same, by_chance)
+        return found
+
+    return statistics
+
+
+def _over_chance(same: Floats, by_chance: Floats) -> Floats:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.where(by_chance < 1, (same - by_chance) / (1 - by_chance), np.nan))
+
+
+def _of_choices(data: Responses, judges: Sequence[Model], draws: Draws) -> Iterator[Row]:
+    choice = np.unique(choice_of_each(data), return_inverse=True)[1]
+    firsts = np.unique(choice, return_index=True)[1]
+    groups = codes(data["group"])[firsts]
+    orders = {judge.name: order_of(choice, judge.scores) for judge in judges}
+    columns = {"chance": 1 / np.bincount(choice)}
+    scores = {judge.name: judge.scores for judge in judges}
+    for one, two in combinations(scores, 2):
+        both = first_places(orders[one]) * first_places(orders[two])
+        columns[f"same\n{one}\n{two}"] = orders[one].sum_of(both)
+        columns[f"tau\n{one}\n{two}"] = kendall(choice, scores[one], scores[two])
+    if "label" in data.columns:
+        label = np.asarray(pc.cast(data["label"], pa.float64()).to_numpy(), dtype=np.float64)
+        for name, own in scores.items():
+            columns[f"tau\n{name}\n{LABEL}"] = kendall(choice, own, label)
+    for place, (subset, mask) in enumerate(parts_of(subset_names(data, firsts))):
+        part = {name: column[mask] for name, column in columns.items()}
+        for name in [name for name in part if name.startswith("tau\n")]:
+            part[name.replace("tau\n", "known\n", 1)] = np.isfinite(part[name]) * 1.0
+            part[name] = np.nan_to_num(part[name])
+        yield from _cells(part, groups[mask], _choice_statistics, subset, draws, place)
+
+
+def _choice_statistics(sums: Sums) -> dict[str, Floats]:
+    found: dict[str, Floats] = {}
+    n = np.maximum(sums["n"], 1)
+    for name, total in sums.items():
+        kind, _, both = name.partition("\n")
+        if kind == "same":
+            found[f"same-choice\n{both}"] = total / n
+            found[f"kappa\n{both}"] = _over_chance(total / n, sums["chance"] / n)
+        elif kind == "tau":
+            with np.errstate(divide="ignore", invalid="ignore"):
+                found[f"kendall\n{both}"] = np.asarray(total / sums[f"known\n{both}"])
+    return found
+
+
+def _cells(
+    columns: dict[str, Floats],
+    groups: Ints,
+    statistics: Statistics,
+    subset: str,
+    draws: Draws,
+    place: int,
+) -> Iterator[Row]:
+    """Statistics of sums, each a cell of a matrix, with their intervals."""
+    columns = {"n": np.ones(len(groups)), **columns}
+    sums = {name: np.asarray(column.sum()) for name, column in columns.items()}
+    found = statistics(sums)
+    shares = {key for key in found if key.partition("\n")[0] in SHARES}
+    limits = intervals(columns, groups, statistics, draws.sums, [draws.seed, place], shares)
+    for key, value in found.items():
+        known = sums.get(f"known\n{key.partition(chr(10))[2]}", sums["n"])
+        n = known if key.startswith("kendall\n") else sums["n"]
+        yield from _cell(key, subset, float(value) if n else np.nan, int(n), limits.get(key))
+
+
+def _cell(key: str, subset: str, value: float, n: int, bound: Bounds | None) -> Iterator[Row]:
+    """A number about two, in both places of the matrix, or about all."""
+    metric, *both = key.split("\n")
+    limits = bound or NO_BOUND
+    if not both:
+        yield metric_row(metric, subset, value, n, limits)
+        return
+    for one, two in (both, both[::-1]):
+        yield metric_row(metric, subset, value, n, limits, row=one, column=two)
+
+
+def _of_repeats(
+    data: Responses, judges: Sequence[Model], repeats: Sequence[str], draws: Draws
+) -> Row:
+    """Krippendorff's alpha of ratings that repeat each other."""
+    scores = {judge.name: judge.scores for judge in judges}
+    found = np.stack([_repeat(data, scores, name) for name in repeats])
+    columns = alpha_columns(found)
+    groups = codes(data["group"])
+    value = float(alpha({name: column.sum() for name, column in columns.items()})["alpha"])
+    limits = intervals(columns, groups, alpha, draws.sums, [draws.seed, 3_000_000])
+    rated = int((columns["values"] > 0).sum())
+    return metric_row("krippendorff-alpha", "all", value, rated, limits.get("alpha", NO_BOUND))
+
+
+def _repeat(data: Responses, scores: Mapping[str, Floats], name: str) -> Floats:
+    if name in scores:
+        return scores[name]
+    if f"ratings.{name}" not in data.columns:
+        known = [c.removeprefix("ratings.") for c in data.columns if c.startswith("ratings.")]
+        raise DataError(
+            f"there is no rating {name!r} to repeat another; there are {some([*scores, *known])}"
+        )
+    column = pc.cast(data[f"ratings.{name}"], pa.float64())
+    return np.asarray(column.to_numpy(), dtype=np.float64)
+
+
+def alpha_columns(found: Floats) -> dict[str, Floats]:
+    """Columns whose sums give alpha, from values of shape (ratings, responses), NaN for none; a
+    response with fewer than two values adds nothing."""
+    known = np.isfinite(found)
+    number = known.sum(axis=0).astype(np.float64)
+    number[number < 2] = 0
+    used = known & (number > 0)
+    middle = found[used].mean() if used.any() else 0.0
+    values = np.where(used, found - middle, 0.0)
+    first, second = values.sum(axis=0), (values**2).sum(axis=0)
+    within = second - first**2 / np.maximum(number, 1)
+    pairs = number / np.maximum(number - 1, 1)
+    return {"values": number, "first": first, "second": second, "within": within * pairs}
+
+
+def alpha(sums: Sums) -> dict[str, Floats]:
+    """1 less disagreement within responses over that among all values, as squared differences."""
+    n = sums["values"]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        total = (sums["second"] - sums["first"] ** 2 / n) / (n - 1)
+        found = np.where(total > 1e-12, 1 - sums["within"] / n / total, np.nan)
+    return {"alpha": np.asarray(found, dtype=np.float64)}

@@ -1,0 +1,124 @@
+"""Choosing the best-scored of N responses, and how well scores order a prompt's responses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rmplug_bench.statistics._bootstrap import Floats, Ints
+
+CELLS = 2_000_000
+"""Comparisons of two responses held at a time."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """Where each response stands among those of its choice."""
+
+    choice: Ints
+    count: Ints
+    """Responses in its choice."""
+    below: Ints
+    """Responses with a lower score."""
+    upto: Ints
+    """Responses with a lower or the same score, itself included."""
+
+    @property
+    def tied(self) -> Ints:
+        return self.upto - self.below
+
+    def sum_of(self, values: Floats) -> Floats:
+        """The sum over each choice's responses."""
+        return np.asarray(np.bincount(self.choice, values), dtype=np.float64)
+
+    def all_tied(self) -> npt.NDArray[np.bool_]:
+        """Whether all responses of the choice have this score."""
+        return np.asarray(self.tied == self.count)
+
+
+def order_of(choice: Ints, scores: Floats) -> Order:
+    """The order by scores, all finite, within choices numbered from 0."""
+    count = np.bincount(choice)
+    order = np.lexsort((scores, choice))
+    ordered, owner = scores[order], choice[order]
+    start = (np.cumsum(count) - count)[owner]
+    new = np.ones(len(order), dtype=bool)
+    new[1:] = (ordered[1:] != ordered[:-1]) | (owner[1:] != owner[:-1])
+    block = np.cumsum(new) - 1
+    firsts = np.flatnonzero(new)
+    ends = np.append(firsts[1:], len(order))
+    below, upto = np.empty_like(choice), np.empty_like(choice)
+    below[order] = firsts[block] - start
+    upto[order] = ends[block] - start
+    return Order(choice, count[choice], below, upto)
+
+
+def chances(order: Order, size: int) -> Floats:
+    """How often each response is the best-scored of ``size`` drawn from its choice without
+    replacement, ties broken at random: exact, over all subsets."""
+    logs = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, order.count.max(initial=1) + 1)))])
+
+    def share(number: Ints) -> Floats:
+        """Of all subsets, those within ``number`` of the responses."""
+        enough = number >= size
+        low = np.where(enough, number, size)
+        log = logs[low] - logs[low - size] - logs[order.count] + logs[order.count - size]
+        return np.where(enough, np.exp(log), 0.0)
+
+    return (share(order.upto) - share(order.below)) / order.tied
+
+
+def divergence_of(size: int) -> float:
+    """KL divergence, in nats, of the best of ``size`` from one drawn: log N - (N - 1) / N (Stiennon
+    et al. 2020; an upper bound where responses repeat)."""
+    return float(np.log(size) - (size - 1) / size)
+
+
+def top(order: Order, ratings: Floats) -> Floats:
+    """Per choice: how often the best-scored response is one of the best rated."""
+    best = order_of(order.choice, ratings)
+    return order.sum_of((best.upto == best.count) * first_places(order))
+
+
+def first_places(order: Order) -> Floats:
+    """Each best-scored response's share of the first place."""
+    return np.where(order.upto == order.count, 1 / order.tied, 0.0)
+
+
+def ndcg(order: Order, ratings: Floats) -> Floats:
+    """Per choice: discounted cumulative gain of the order by scores over that of the order by
+    ratings, gains being ratings (none below 0), discounts 1 / log2(1 + rank), tied responses
+    sharing theirs; NaN where all gains are 0."""
+    best = order_of(order.choice, ratings)
+    gain, ideal = (one.sum_of(ratings * _discounts(one)) for one in (order, best))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.where(ideal > 0, gain / ideal, np.nan), dtype=np.float64)
+
+
+def _discounts(order: Order) -> Floats:
+    reached = np.cumsum(1 / np.log2(np.arange(1, order.count.max(initial=1) + 1) + 1))
+    total = np.concatenate([[0.0], reached])
+    first, last = order.count - order.upto, order.count - order.below
+    return np.asarray((total[last] - total[first]) / order.tied, dtype=np.float64)
+
+
+def kendall(choice: Ints, scores: Floats, ratings: Floats) -> Floats:
+    """Per choice: Kendall's tau-b of scores with ratings; NaN where one of them is constant."""
+    count = np.bincount(choice)
+    widest = int(count.max(initial=1))
+    rows = np.argsort(choice, kind="stable")
+    within = np.arange(len(choice)) - np.repeat(np.cumsum(count) - count, count)
+    table = np.full((2, len(count), widest), np.nan)
+    table[0, choice[rows], within], table[1, choice[rows], within] = scores[rows], ratings[rows]
+    step = max(1, CELLS // widest**2)
+    parts = [_tau(table[:, start : start + step]) for start in range(0, len(count), step)]
+    return np.concatenate(parts) if parts else np.empty(0)
+
+
+def _tau(table: Floats) -> Floats:
+    x, y = (np.nan_to_num(np.sign(one[:, :, None] - one[:, None, :])) for one in table)
+    spread = np.sqrt((x * x).sum(axis=(1, 2)) * (y * y).sum(axis=(1, 2)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.where(spread > 0, (x * y).sum(axis=(1, 2)) / spread, np.nan))

@@ -1,0 +1,177 @@
+"""What the best of N by one score is worth by another, against N."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from rmplug.stats.bootstrap import bounds, resampled_sums, share_bounds
+from rmplug_bench.rules._models import Model
+from rmplug_bench.statistics._bootstrap import NO_BOUND, Bounds, Floats, Ints
+from rmplug_bench.statistics._metric_rows import Row, metric_row
+
+from ._best_of_n import Order, chances, divergence_of, order_of
+
+PROXY = "best-of-n-proxy"
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What responses are worth: right or wrong, or a gold score."""
+
+    metric: str
+    values: Floats
+    share: bool
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Expected values at every N, as they are and in every resample (none with one group)."""
+
+    metric: str
+    values: Floats
+    draws: Floats | None
+    share: bool = False
+
+    def of(self, change: Any, metric: str) -> Curve:
+        """A function of this curve."""
+        draws = None if self.draws is None else change(self.draws)
+        return Curve(metric, change(self.values), draws)
+
+
+@dataclass(frozen=True)
+class Curves:
+    """The curves of one subset: ``rows`` of its responses, the ``choice`` of each from 0, and the
+    prompt group of each choice."""
+
+    subset: str
+    rows_of: Ints
+    choice: Ints
+    groups: Ints
+    sizes: tuple[int, ...]
+    resamples: int
+    seed: tuple[int, ...] = field(default=(0,))
+
+    def rows(self, judges: Sequence[Model], truths: Sequence[Truth]) -> Iterator[Row]:
+        """Every judge's curves, and that of an oracle which chooses by the truth itself."""
+        if not len(self.groups):
+            return
+        for judge in judges:
+            scores = judge.scores[self.rows_of]
+            own = [Truth(PROXY, judge.scores, False)] if judge.kind == "model" else []
+            found = self._curves(scores, [*truths, *own])
+            for curve in found:
+                yield from self._points(curve, judge)
+            if own:
+                yield from self._overoptimised(found[-2], found[-1], judge, truths[-1])
+        for truth in truths:
+            oracle = Model("oracle", "baseline", truth.values)
+            for curve in self._curves(truth.values[self.rows_of], [truth]):
+                yield from self._points(curve, oracle)
+
+    def _curves(self, scores: Floats, truths: Sequence[Truth]) -> list[Curve]:
+        order = order_of(self.choice, scores)
+        picks = [chances(order, size) for size in self.sizes]
+        found = [self._expected(order, picks, truth.values[self.rows_of]) for truth in truths]
+        drawn = self._drawn(np.concatenate(found))
+        k = len(self.sizes)
+        return [
+            Curve(
+                truth.metric,
+                values.mean(axis=1),
+                None if drawn is None else drawn[:, i * k : (i + 1) * k],
+                truth.share,
+            )
+            for i, (truth, values) in enumerate(zip(truths, found, strict=True))
+        ]
+
+    def _expected(self, order: Order, picks: Sequence[Floats], values: Floats) -> Floats:
+        """Of the response that is chosen, of shape (sizes, choices)."""
+        return np.stack([order.sum_of(values * pick) for pick in picks])
+
+    def _drawn(self, found: Floats) -> Floats | None:
+        """Means in every resample, of shape (resamples, curves times sizes)."""
+        if len(np.unique(self.groups)) < 2:
+            return None
+        columns = {str(i): values for i, values in enumerate(found)}
+        columns["n"] = np.ones(len(self.groups))
+        sums = resampled_sums(columns, self.groups, self.resamples, self.seed)
+        drawn = np.stack([sums[str(i)] for i in range(len(found))], axis=1)
+        return np.asarray(drawn / sums["n"][:, None], dtype=np.float64)
+
+    def _points(self, curve: Curve, judge: Model) -> Iterator[Row]:
+        number = len(np.unique(self.groups))
+        for k, size in enumerate(self.sizes):
+            bound, value = NO_BOUND, float(curve.values[k])
+            if curve.draws is not None:
+                draws = curve.draws[:, k]
+                bound = share_bounds(value, draws, number) if curve.share else bounds(draws, number)
+            at = {"at": float(size), "axis": "N", "kl": divergence_of(size)}
+            yield self._row(curve.metric, judge, value, bound, **at)
+
+    def _row(self, metric: str, judge: Model, value: Any, bound: Bounds, **more: Any) -> Row:
+        names = {"model": judge.name, "kind": judge.kind} | more
+        return metric_row(metric, self.subset, value, len(self.groups), bound, **names)
+
+    def _overoptimised(
+        self, worth: Curve, proxy: Curve, judge: Model, truth: Truth
+    ) -> Iterator[Row]:
+        """Gains over one response in standard deviations within prompts, their difference, and
+        where the true worth is highest and how far it falls after that."""
+        gains = []
+        for curve, values, name in (
+            (proxy, judge.scores, "proxy-gain"),
+            (worth, truth.values, "gold-gain"),
+        ):
+            spread = self._spread(values[self.rows_of])
+            gains.append(curve.of(lambda v, s=spread: (v - v[..., :1]) / s, name))
+            yield from self._points(gains[-1], judge)
+        draws = None
+        if gains[0].draws is not None and gains[1].draws is not None:
+            draws = gains[0].draws - gains[1].draws
+        apart = Curve("proxy-gold-divergence", gains[0].values - gains[1].values, draws)
+        yield from self._points(apart, judge)
+        yield from self._peak(worth, judge, truth)
+
+    def _spread(self, values: Floats) -> float:
+        """The standard deviation within choices; NaN where nothing varies."""
+        count = np.bincount(self.choice)
+        means = np.bincount(self.choice, values) / count
+        spread = float(np.sqrt(((values - means[self.choice]) ** 2).mean()))
+        return spread if spread > 0 else float("nan")
+
+    def _peak(self, worth: Curve, judge: Model, truth: Truth) -> Iterator[Row]:
+        sizes, best = np.array(self.sizes, dtype=np.float64), int(np.argmax(worth.values))
+        fall = worth.values[best] - worth.values[-1]
+        where, far = NO_BOUND, NO_BOUND
+        if worth.draws is not None:
+            low, high = np.quantile(sizes[worth.draws.argmax(axis=1)], (0.025, 0.975))
+            where = (float(low), float(high))
+            far = bounds(worth.draws[:, best] - worth.draws[:, -1], len(np.unique(self.groups)))
+        said = self._sentence(judge.name, truth, best, fall, where, far)
+        yield self._row("best-n", judge, sizes[best], where, sentence=said)
+        yield self._row("fall-after-best-n", judge, fall, far)
+
+    def _sentence(
+        self, name: str, truth: Truth, best: int, fall: float, where: Bounds, far: Bounds
+    ) -> str | None:
+        if self.subset != "all" or far[0] is None or far[1] is None or where[0] is None:
+            return None
+        what = "the share of right choices" if truth.share else "the gold score"
+        last, over = self.sizes[-1], f"{len(self.groups):,} prompts"
+        if far[0] > 0:
+            half = (far[1] - far[0]) / 2
+            less = f"{fall:.3g} ± {half:.2g}"
+            if truth.share:
+                less = f"{100 * fall:.1f} ± {100 * half:.1f} points"
+            peak = f"Choosing by {name} beyond N = {self.sizes[best]}"
+            if best:
+                peak += f" (95 %: {where[0]:g} to {where[1]:g})"
+            return (
+                f"{peak} makes choices worse: at N = {last} {what} is "
+                f"{less} lower, while {name} rises ({over})."
+            )
+        return f"Choosing by {name}, {what} is not seen to fall up to N = {last} ({over})."

@@ -1,0 +1,187 @@
+"""The table of the ``compare`` evaluator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from rmplug import DataError, Features, Metrics, Pairs, Responses
+from rmplug.stats.bootstrap import bounds, resampled_sums, share_bounds
+from rmplug_bench.statistics._bootstrap import NO_BOUND, Bounds, Floats
+from rmplug_bench.statistics._metric_rows import Row, metric_row, metrics_of
+
+from ._judged import Judged, Mask, judged, parts_of
+from ._paired import by_group, detectable, holm, inseparable, mcnemar_p, ranks, sign_flip_p
+from ._sentences import LEVEL, Compared, Decisions, cluster, comparison
+
+COLUMNS = (
+    *("metric", "subset", "value", "low", "high", "n", "model", "kind"),
+    *("other", "p", "p_holm", "p_mcnemar", "sentence"),
+)
+
+
+@dataclass(frozen=True)
+class Part:
+    """The decisions of one subset: accuracies as they are and in every resample."""
+
+    judged: Judged
+    subset: str
+    mask: Mask
+    accuracy: Floats
+    drawn: Floats | None
+    """Of shape (resamples, judges); none with fewer than two groups."""
+    decisions: Decisions
+
+    def difference(self, one: int, two: int) -> Floats:
+        right = self.judged.right[self.mask]
+        return np.asarray(right[:, one] - right[:, two], dtype=np.float64)
+
+    def bound(self, one: int, two: int) -> Bounds:
+        if self.drawn is None:
+            return NO_BOUND
+        return bounds(self.drawn[:, one] - self.drawn[:, two], self.decisions.groups)
+
+
+@dataclass
+class Comparison:
+    """Two judges on one part."""
+
+    part: Part
+    one: int
+    two: int
+    p: float
+    sums: Floats
+    p_holm: float = 1.0
+    family: int = 1
+
+
+def compare(
+    data: Pairs | Responses,
+    rewards: Sequence[Features],
+    rulers: Sequence[str],
+    resamples: int,
+    seed: int,
+) -> Metrics:
+    """All comparisons of the whole, then of each subset."""
+    found = judged(data, rewards, rulers, seed)
+    parts = [
+        _part(found, subset, mask, resamples, [seed, place])
+        for place, (subset, mask) in enumerate(parts_of(found.subsets))
+    ]
+    whole = parts[0]
+    order = sorted(found.places("model"), key=lambda place: -whole.accuracy[place])
+    rows: list[Row] = []
+    for members in ([whole], parts[1:]):
+        pairs = _corrected([_test(p, i, j) for p in members for i, j in combinations(order, 2)])
+        ruled = _corrected([_test(p, i, _best_ruler(p)) for p in members for i in order])
+        for part in members:
+            rows += _accuracies(part)
+            rows += _ranks(part, order)
+            own = [one for one in (*pairs, *ruled) if one.part is part]
+            rows += [row for one in own for row in _compared(one)]
+        if members == [whole]:
+            rows += _clusters(whole, order, pairs)
+    return metrics_of(rows, COLUMNS)
+
+
+def _part(found: Judged, subset: str, mask: Mask, resamples: int, seed: list[int]) -> Part:
+    right, groups = found.right[mask], found.groups[mask]
+    number = len(np.unique(groups))
+    decisions = Decisions(len(right), found.unit, number)
+    accuracy = right.mean(axis=0) if len(right) else np.full(right.shape[1], np.nan)
+    drawn = None
+    if number > 1:
+        columns = {str(place): right[:, place] for place in range(right.shape[1])}
+        sums = resampled_sums(columns | {"n": np.ones(len(right))}, groups, resamples, seed)
+        drawn = np.stack([sums[place] for place in columns], axis=1) / sums["n"][:, None]
+    return Part(found, subset, mask, accuracy, drawn, decisions)
+
+
+def _best_ruler(part: Part) -> int:
+    """The ruler with the highest accuracy in this part."""
+    places = part.judged.places("baseline")
+    if not places:
+        raise DataError("comparing needs a ruler that applies to the data; add 'longer'")
+    return places[int(np.argmax(part.accuracy[places]))]
+
+
+def _test(part: Part, one: int, two: int) -> Comparison:
+    sums = by_group(part.difference(one, two), part.judged.groups[part.mask])
+    return Comparison(part, one, two, sign_flip_p(sums), sums)
+
+
+def _corrected(family: list[Comparison]) -> list[Comparison]:
+    corrected = holm(np.array([one.p for one in family]))
+    for one, p in zip(family, corrected.tolist(), strict=True):
+        one.p_holm, one.family = p, len(family)
+    return family
+
+
+def _row(part: Part, metric: str, place: int, value: Any, bound: Bounds, **more: Any) -> Row:
+    judge = part.judged.judges[place]
+    names = {"model": judge.name, "kind": judge.kind} | more
+    return metric_row(metric, part.subset, value, part.decisions.number, bound, **names)
+
+
+def _accuracies(part: Part) -> Iterator[Row]:
+    for place, judge in enumerate(part.judged.judges):
+        bound = NO_BOUND
+        if part.drawn is not None and judge.name != "random":
+            draws = part.drawn[:, place]
+            bound = share_bounds(float(part.accuracy[place]), draws, part.decisions.groups)
+        yield _row(part, "accuracy", place, part.accuracy[place], bound)
+
+
+def _ranks(part: Part, order: Sequence[int]) -> Iterator[Row]:
+    if not part.decisions.number:
+        return
+    values = ranks(part.accuracy[list(order)])
+    drawn = None if part.drawn is None else ranks(part.drawn[:, list(order)])
+    for i, place in enumerate(order):
+        bound = NO_BOUND
+        if drawn is not None:
+            low, high = np.quantile(drawn[:, i], (0.025, 0.975))
+            bound = (float(np.floor(low)), float(np.ceil(high)))
+        yield _row(part, "rank", place, values[i], bound)
+
+
+def _compared(one: Comparison) -> Iterator[Row]:
+    """The difference with its tests, and what difference could have been seen."""
+    part, judges = one.part, one.part.judged.judges
+    bound = part.bound(one.one, one.two)
+    other = judges[one.two].name
+    seen = detectable(one.sums, part.decisions.number)
+    value = part.accuracy[one.one] - part.accuracy[one.two]
+    tests = {
+        "p": one.p,
+        "p_holm": one.p_holm,
+        "p_mcnemar": mcnemar_p(part.difference(one.one, one.two)),
+        "sentence": _sentence(one, bound, seen) if part.subset == "all" else None,
+    }
+    yield _row(part, "difference", one.one, value, bound, other=other, **tests)
+    yield _row(part, "minimum-detectable-difference", one.one, seen, NO_BOUND, other=other)
+
+
+def _sentence(one: Comparison, bound: Bounds, seen: float) -> str | None:
+    part, (low, high) = one.part, bound
+    if not part.decisions.number:
+        return None
+    half = None if low is None or high is None else (high - low) / 2
+    names = (part.judged.judges[one.one].name, part.judged.judges[one.two].name)
+    accuracies = (float(part.accuracy[one.one]), float(part.accuracy[one.two]))
+    said = Compared(names, accuracies, half, one.p, one.p_holm, one.family, seen)
+    return comparison(said, part.decisions)
+
+
+def _clusters(part: Part, order: list[int], pairs: Sequence[Comparison]) -> Iterator[Row]:
+    """Runs of models that are not told apart; a model's run is told at its best member."""
+    apart = {frozenset((one.one, one.two)) for one in pairs if one.p_holm < LEVEL}
+    if len(order) < 2 or not part.decisions.number:
+        return
+    for run in inseparable(order, apart):
+        said = cluster([part.judged.judges[place].name for place in run], part.decisions)
+        yield _row(part, "not-told-apart", run[0], len(run), NO_BOUND, sentence=said)

@@ -1,0 +1,110 @@
+"""Which decisions each model and each ruler gets right: pairs, or choices among a prompt's
+responses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rmplug import DataError, Features, Pairs, Responses, notice
+from rmplug_bench.rules._models import Model, models, rulers
+from rmplug_bench.rules._rules import half_for_ties
+from rmplug_bench.statistics._bootstrap import Floats, Ints
+from rmplug_bench.statistics._scored import codes
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One row per decision that all judges made."""
+
+    judges: tuple[Model, ...]
+    right: Floats
+    """From 0 to 1, of shape (decisions, judges)."""
+    groups: Ints
+    subsets: tuple[str | None, ...]
+    unit: str
+
+    def places(self, kind: str) -> list[int]:
+        return [place for place, judge in enumerate(self.judges) if judge.kind == kind]
+
+
+def parts_of(subsets: Sequence[str | None]) -> Iterator[tuple[str, Mask]]:
+    """The whole, called ``all``, then each subset."""
+    yield "all", np.ones(len(subsets), dtype=bool)
+    for name in dict.fromkeys(subsets):
+        if name is not None:
+            yield name, np.array([subset == name for subset in subsets], dtype=bool)
+
+
+def judged(
+    data: Pairs | Responses, rewards: Sequence[Features], ruler_names: Sequence[str], seed: int
+) -> Judged:
+    """The decisions of rewards and rulers; one that a judge cannot make is left out for all."""
+    judges = (*models(data, rewards), *rulers(data, ruler_names, seed))
+    if isinstance(data, Pairs):
+        firsts, unit = np.arange(len(data)), "pairs"
+        columns = [half_for_ties(judge.scores) for judge in judges]
+    else:
+        firsts, unit = np.unique(choice_of_each(data), return_index=True)[1], "prompts"
+        columns = [_chosen_right(data, judge.scores) for judge in judges]
+    right = np.stack(columns, axis=1) if columns else np.empty((len(firsts), 0))
+    known = np.isfinite(right).all(axis=1)
+    left_out = data["id"].take(pa.array(firsts[~known])).to_pylist()
+    notice(f"{unit} that not every model decides, left out", left_out, "dropped")
+    kept = firsts[known]
+    names = subset_names(data, kept)
+    return Judged(judges, right[known], codes(data["group"])[kept], names, unit)
+
+
+def subset_names(data: Pairs | Responses, rows: Ints) -> tuple[str | None, ...]:
+    """The subset of these rows."""
+    if "subset" not in data.columns:
+        return (None,) * len(rows)
+    names = tuple(pc.cast(data["subset"], pa.string()).take(pa.array(rows)).to_pylist())
+    if "all" in names:
+        raise DataError("a subset is called 'all', the name of the whole; rename it in the data")
+    return names
+
+
+def choice_of_each(data: Responses) -> Ints:
+    """The choice that each response belongs to: a prompt group within a subset, as a number in
+    order of appearance."""
+    group = codes(data["group"])
+    subset = np.zeros_like(group)
+    if "subset" in data.columns:
+        subset = codes(pc.fill_null(pc.cast(data["subset"], pa.string()), ""))
+    cells = group * (subset.max(initial=0) + 1) + subset
+    _, first, number = np.unique(cells, return_index=True, return_inverse=True)
+    order = np.empty(len(first), dtype=np.int64)
+    order[np.argsort(first)] = np.arange(len(first))
+    return order[number]
+
+
+def labels_of(data: Responses) -> Floats:
+    """1 where ``label`` is above 0, else 0; NaN where it is missing."""
+    if "label" not in data.columns:
+        raise DataError("responses need a column 'label' (above 0 for a right one) to be judged by")
+    label = np.asarray(pc.cast(data["label"], pa.float64()).to_numpy(), dtype=np.float64)
+    return np.where(np.isnan(label), np.nan, label > 0)
+
+
+def _chosen_right(data: Responses, scores: Floats) -> Floats:
+    """Per choice: the share of right ones among the best-scored responses; NaN where a score or a
+    label is missing, or where all responses are right or all wrong."""
+    choice, label = choice_of_each(data), labels_of(data)
+    count = np.bincount(choice)
+    right = np.bincount(choice, np.nan_to_num(label))
+    best = np.full(len(count), -np.inf)
+    np.maximum.at(best, choice, np.nan_to_num(scores, nan=-np.inf))
+    top = scores == best[choice]
+    odd = np.bincount(choice, ~np.isfinite(scores) | ~np.isfinite(label)) > 0
+    with np.errstate(invalid="ignore"):
+        share = np.bincount(choice, top * np.nan_to_num(label)) / np.bincount(choice, top)
+    return np.where(odd | (right == 0) | (right == count), np.nan, share)

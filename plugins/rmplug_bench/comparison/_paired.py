@@ -1,0 +1,94 @@
+"""Two models on the same decisions: exact tests, correction for many, and what could be seen."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rmplug_bench.statistics._bootstrap import Floats, Ints
+
+SCALES = (1, 2, 6, 12, 60)
+"""What makes whole numbers of differences: a tie of m responses counts 1/m."""
+SMALLEST_P = 1e-15
+"""Below this, rounding decides."""
+Z_LEVEL, Z_POWER = 1.959964, 0.841621
+"""Normal quantiles of 97.5 % (a level of 5 %, two sides) and 80 %."""
+
+
+def sign_flip_p(differences: Floats) -> float:
+    """Two-sided p of the sum, each difference's sign being a coin's flip: exact, for differences in
+    wholes down to sixtieths. Of differences of -1, 0 and 1 it is McNemar's exact test."""
+    scale = next((s for s in SCALES if _whole(differences * s)), SCALES[-1])
+    sizes = np.abs(np.rint(differences * scale)).astype(np.int64)
+    sizes, counts = np.unique(sizes[sizes > 0], return_counts=True)
+    span = int((sizes * counts).sum())
+    angles = 2 * np.pi * np.arange(2 * span + 1) / (2 * span + 1)
+    transform = np.ones(len(angles))
+    for size, count in zip(sizes.tolist(), counts.tolist(), strict=True):
+        transform *= np.cos(size * angles) ** count
+    chances = np.fft.ifft(transform).real
+    seen = abs(round(float(differences.sum() * scale)))
+    as_far = chances[seen:span + 1].sum() * 2 if seen else 1.0  # fmt: skip
+    return float(np.clip(as_far, SMALLEST_P, 1.0))
+
+
+def _whole(values: Floats) -> bool:
+    return bool(np.abs(values - np.rint(values)).max(initial=0) < 1e-6)
+
+
+def mcnemar_p(differences: Floats) -> float:
+    """McNemar's exact test: the decisions in which one is better, as if each were a prompt."""
+    return sign_flip_p(np.sign(np.where(np.abs(differences) < 1e-9, 0.0, differences)))
+
+
+def by_group(differences: Floats, groups: Ints) -> Floats:
+    """The sum of differences in each prompt group."""
+    _, numbered = np.unique(groups, return_inverse=True)
+    return np.asarray(np.bincount(numbered, differences), dtype=np.float64)
+
+
+def holm(p: Floats) -> Floats:
+    """p corrected for their number (Holm, 1979, Scandinavian Journal of Statistics 6)."""
+    order = np.argsort(p, kind="stable")
+    steps = np.maximum.accumulate((len(p) - np.arange(len(p))) * p[order])
+    corrected = np.empty(len(p))
+    corrected[order] = np.minimum(steps, 1.0)
+    return corrected
+
+
+def detectable(sums: Floats, decisions: int) -> float:
+    """The smallest difference in accuracy that is found with 80 % power at a level of 5 %, for
+    models that disagree as these do: the solution d of (Connor, 1987, Biometrics 43)
+    ``d = z(0.975) sqrt(q / m) + c + z(0.8) sqrt((q - d**2) / m)``, where m counts prompt groups, q
+    is the mean square of their differences, and c, the smallest of them over all decisions, allows
+    for the steps of an exact test. NaN where the models never disagree."""
+    m = len(sums)
+    q = float(((sums * m / max(decisions, 1)) ** 2).mean()) if m else 0.0
+    if q == 0:
+        return float("nan")
+    step = float(np.abs(sums[sums != 0]).min()) / decisions
+    a, b = Z_LEVEL * np.sqrt(q / m) + step, Z_POWER**2 / m
+    root = np.sqrt(max(a * a - (1 + b) * (a * a - b * q), 0.0))
+    return float(min((a + root) / (1 + b), 1.0))
+
+
+def ranks(scores: Floats) -> Floats:
+    """Ranks along the last axis, 1 the best; equal scores share the mean of their ranks."""
+    better = (scores[..., None, :] > scores[..., :, None]).sum(axis=-1)
+    equal = (scores[..., None, :] == scores[..., :, None]).sum(axis=-1)
+    return np.asarray(better + (equal + 1) / 2, dtype=np.float64)
+
+
+def inseparable(order: list[int], apart: set[frozenset[int]]) -> list[list[int]]:
+    """Models in order of accuracy, as the longest runs in which no two are apart."""
+    runs: list[list[int]] = []
+    reached = 0
+    for start in range(len(order)):
+        end = start + 1
+        while end < len(order) and not any(
+            frozenset((order[end], other)) in apart for other in order[start:end]
+        ):
+            end += 1
+        if end > reached:
+            runs.append(order[start:end])
+            reached = end
+    return runs

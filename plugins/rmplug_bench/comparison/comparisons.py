@@ -1,0 +1,161 @@
+"""Comparing reward models: differences, choosing the best of several responses, agreement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+from pydantic import Field
+
+from rmplug import Artifact, Evaluator, Features, Metrics, Pairs, Responses
+from rmplug_bench.baselines.rulers import RULERS, Ruler
+
+
+class Compare(Evaluator):
+    """Which of several reward models is better, and whether the data can tell.
+
+    Takes pairs with margins, or responses with scores and a ``label`` (above 0 is right), and
+    measures accuracy: of pairs, a tie counting one half; of a prompt's responses, whether the
+    best-scored one is right, m equally best ones counting one m-th each. Decisions that a model has
+    no score for are left out for all and named. Gives ``metric, subset, value, low, high, n, model,
+    kind, other, p, p_holm, p_mcnemar, sentence``; ``subset`` is ``all`` for the whole, ``n`` counts
+    decisions (pairs or prompts), intervals are 95 %, by bootstrap over prompt groups.
+
+    - ``accuracy`` of each model, and of each ruler (``kind`` is ``baseline``).
+    - ``difference``: accuracy of ``model`` minus that of ``other``, resampled together, for every
+      two models (the better one of the whole first) and for each model against the ruler that is
+      best there. ``p``: two-sided, exact, from flipping the sign of each prompt group's difference,
+      so that pairs of one prompt count together; ``p_mcnemar``: McNemar's exact test of the
+      decisions, which is the same number where every prompt has one decision and no half is won;
+      ``p_holm``: ``p`` by Holm's correction over all comparisons of its family: models on the
+      whole, models on subsets, models against rulers on the whole, the same on subsets. The best
+      ruler is chosen on the same data, which favours the ruler.
+    - ``minimum-detectable-difference``: the difference in accuracy that is found with 80 % power
+      at a level of 5 %, with so many prompts and models that disagree as these two do.
+    - ``rank`` of each model, 1 the best, with the middle 95 % of its ranks in the resamples.
+    - ``not-told-apart``, for the whole: how many models, from this one down, cannot be told apart.
+
+    ``sentence`` says it in words, for the whole; one is better where ``p_holm`` is below 0.05.
+    """
+
+    kind = "compare"
+
+    resamples: int = Field(default=10_000, ge=100)
+    """Bootstrap resamples of prompt groups behind each interval."""
+    rulers: tuple[Ruler, ...] = Field(default=RULERS, min_length=1)
+    """Simple rules, beside the models; those that have nothing to go by in the data (a position
+    that was not recorded) are left out."""
+
+    def columns(self, inputs: Mapping[str, type[Artifact]]) -> Sequence[str]:
+        measured = ("metric", "subset", "value", "low", "high", "n", "model", "kind")
+        return (*measured, "other", "p", "p_holm", "p_mcnemar", "sentence")
+
+    def evaluate(
+        self, data: Pairs | Responses, rewards: Sequence[Features], *, seed: int
+    ) -> Metrics:
+        from ._compare import compare
+
+        return compare(data, rewards, self.rulers, self.resamples, seed)
+
+
+class BestOfN(Evaluator):
+    """What choosing the best-scored of N responses is worth, and how well scores order responses.
+
+    Takes responses of which several share a prompt, one or more scores on them, and what they are
+    worth: a column ``label`` (above 0 is right), columns ``ratings.<name>`` (missing allowed), or
+    ``gold``, a table with a score of each response, such as a larger model's. Gives ``metric,
+    subset, value, low, high, n, model, kind, at, axis, kl, sentence``; ``n`` counts prompts,
+    intervals are 95 %, by bootstrap over prompt groups. With a label or gold, at each N (``at``):
+
+    - ``best-of-n-accuracy``: how often the best-scored of N responses is right;
+      ``best-of-n-gold``: its expected gold score; ``best-of-n-proxy``: its expected score by the
+      model itself. Each is the mean over all subsets of N of a prompt's responses, in closed form
+      and therefore unbiased, equal scores sharing. Beside the models: rulers (``random`` is flat)
+      and ``oracle``, which chooses by the truth itself.
+    - ``proxy-gain``, ``gold-gain``: the same over their value at N = 1, in standard deviations
+      within prompts (of gold, or of the label without gold); ``proxy-gold-divergence``: their
+      difference, which grows where the score is optimised more than what it stands for (Gao,
+      Schulman and Hilton 2023).
+    - ``best-n``: the N at which gold (or the label) is highest; its interval holds the middle 95 %
+      of the resamples' N. ``fall-after-best-n``: how much lower it is at the largest N, always at
+      least 0; only an interval above 0 says that it falls.
+    - ``kl``: log N - (N - 1) / N in nats, how far the best of N is from one draw.
+
+    Prompts with fewer responses than the largest N, or with one that lacks a score, are left out of
+    the curves and named. For each rating, and for gold, over the prompts whose responses are not
+    all rated the same: ``kendall-<name>`` (tau-b), ``ndcg-<name>`` (gains are ratings, counted
+    from the lowest where some are below 0, discounts 1 / log2(1 + rank)), ``top-1-<name>`` (how
+    often the best-scored response is best-rated); equal scores share their places.
+    """
+
+    kind = "best-of-n"
+
+    sizes: tuple[Annotated[int, Field(ge=1)], ...] | None = None
+    """The N; by default powers of two up to the number of responses that half of the prompts have,
+    and that number. 1 is always among them."""
+    resamples: int = Field(default=10_000, ge=100)
+    """Bootstrap resamples of prompt groups behind each interval."""
+    rulers: tuple[Ruler, ...] = ("longer", "shorter", "most-markdown", "random")
+    """Simple rules, beside the models."""
+
+    def columns(self, inputs: Mapping[str, type[Artifact]]) -> Sequence[str]:
+        measured = ("metric", "subset", "value", "low", "high", "n", "model", "kind")
+        return (*measured, "at", "axis", "kl", "sentence")
+
+    def evaluate(
+        self,
+        data: Responses,
+        rewards: Sequence[Features],
+        gold: Features | None = None,
+        *,
+        seed: int,
+    ) -> Metrics:
+        from ._best_of_n_table import measure
+
+        return measure(data, rewards, gold, self.sizes, self.rulers, self.resamples, seed)
+
+
+class Agreement(Evaluator):
+    """How far models decide alike: with each other, with simple rules, and with the label.
+
+    Takes pairs with margins, or responses with scores. What a model lacks a score for is left out
+    for all and named. Gives ``metric, subset, value, low, high, n, row, column``: each number about
+    two models stands at both places of a matrix. Intervals are 95 %, by bootstrap over prompt
+    groups. Of pairs:
+
+    - ``same-decision``: share of pairs on which both prefer the same response, or both none; with
+      ``label`` that is accuracy, a tie counting nothing.
+    - ``kappa``: Cohen's kappa of these decisions, were the responses shown in random order: ``(same
+      - chance) / (1 - chance)``, where chance is the share expected of two that tie as often and
+      otherwise prefer either side half of the time.
+    - ``margin-spearman``: rank correlation of margins, chosen minus rejected.
+    - ``all-right``, ``all-wrong``: share of pairs that every model decides so.
+
+    Of responses, over prompts: ``same-choice``, the chance that both choose the same response of a
+    prompt, equal scores sharing; ``kappa``, over one in so many responses; ``kendall``, the mean of
+    tau-b within prompts, with ``label`` too; and ``krippendorff-alpha`` of ``repeats``.
+    """
+
+    kind = "agreement"
+
+    resamples: int = Field(default=10_000, ge=100)
+    """Bootstrap resamples of prompt groups behind each interval."""
+    rank_resamples: int = Field(default=1_000, ge=100)
+    """Resamples behind the intervals of rank correlations, which cost more each."""
+    rulers: tuple[Ruler, ...] = ("longer", "most-markdown", "n-gram")
+    """Simple rules, beside the models."""
+    repeats: tuple[str, ...] = ()
+    """Ratings of responses that repeat each other on one scale: names of rewards, or of columns
+    ``ratings.<name>`` (missing allowed). Their reliability is Krippendorff's alpha for numbers
+    (squared differences): 1 when they agree, 0 when no better than values dealt at random."""
+
+    def columns(self, inputs: Mapping[str, type[Artifact]]) -> Sequence[str]:
+        return ("metric", "subset", "value", "low", "high", "n", "row", "column")
+
+    def evaluate(
+        self, data: Pairs | Responses, rewards: Sequence[Features], *, seed: int
+    ) -> Metrics:
+        from ._agreement import Draws, agreement
+
+        draws = Draws(self.resamples, self.rank_resamples, seed)
+        return agreement(data, rewards, self.rulers, self.repeats, draws)

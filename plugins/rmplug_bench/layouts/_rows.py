@@ -1,0 +1,283 @@
+"""What a row of each published layout gives."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rmplug.data.raw_texts import BadRow, Text, text_from
+
+from ._files import At
+from ._tables import Entry, Made
+
+STYLES = ("concise", "plain", "markdown")
+DOMAINS = {
+    "mmlu-pro": "knowledge",
+    "livebench-reasoning": "reasoning",
+    "livebench-math": "math",
+    "livecodebench": "coding",
+}
+"""What the sources of JudgeBench begin with, and the domain that each stands for."""
+LLMBAR_PARTS = ("LLMBar", "CaseStudy", "Processed")
+NUMBERED = re.compile(r"response_(\d+)")
+
+
+def rewardbench(row: dict[str, Any], at: At) -> Made:
+    """A pair with a subset; ids are numbers that repeat from subset to subset."""
+    subset = _subset(row, "subset")
+    return _name(row, at, ("id",), subset), [
+        {
+            **_pair(row),
+            "subset": subset,
+            "chosen_model": row.get("chosen_model"),
+            "rejected_model": row.get("rejected_model"),
+        }
+    ]
+
+
+def m_rewardbench(row: dict[str, Any], at: At) -> Made:
+    """A pair with a subset and a language; the same pair in all languages is one group."""
+    name, [pair] = rewardbench(row, at)
+    language = row.get("language") or at.source.parent.name
+    return f"{language}:{name}", [{**pair, "language": str(language), "group": name}]
+
+
+def rewardbench_2(row: dict[str, Any], at: At) -> Made:
+    """A choice: right responses, then wrong ones. Ids ``ref:<n>`` and ``tied:<n>`` belong together
+    and are one group."""
+    chosen, rejected = _texts(row, "chosen"), _texts(row, "rejected")
+    name, subset = _name(row, at, ("id",)), _subset(row, "subset")
+    kind, _, number = name.partition(":")
+    asked = {"subset": subset, "kind": None, "group": None}
+    if kind in ("ref", "tied") and number:
+        asked |= {"kind": kind, "group": f"ties:{number}"}
+    models = _listed(row.get("models"), len(chosen) + len(rejected))
+    return name, [
+        {**entry, **asked, "model": model}
+        for entry, model in zip(_choice(row, "prompt", chosen, rejected), models, strict=True)
+    ]
+
+
+def rm_bench(row: dict[str, Any], at: At) -> Made:
+    """Right and wrong responses, three styles of each."""
+    subset = _subset(row, "domain")
+    prompt = text_from(_need(row, "prompt"), "prompt", "auto")
+    entries = [
+        {
+            "suffix": f"{side}/{style}",
+            "prompt": prompt,
+            "response": text,
+            "label": label,
+            "style": style,
+            "subset": subset,
+        }
+        for side, label in (("chosen", 1.0), ("rejected", 0.0))
+        for style, text in zip(STYLES, _texts(row, side, len(STYLES)), strict=True)
+    ]
+    return _name(row, at, ("id",), subset), entries
+
+
+def judgebench(row: dict[str, Any], at: At) -> Made:
+    """A pair given as A and B with the verdict ``A>B`` or ``B>A``, or as chosen and rejected."""
+    meta = row.get("meta") or {}
+    label = str(row.get("label") or meta.get("label"))
+    if label not in ("A>B", "B>A"):
+        raise BadRow("label is neither 'A>B' nor 'B>A'", f"but {label!r}")
+    place = int(label == "B>A")
+    source = str(meta.get("source_task") or row.get("source") or "")
+    pair = _pair(row) if "chosen" in row else _labelled(row, "question", "response_", "AB", place)
+    found = [domain for head, domain in DOMAINS.items() if source.startswith(head)]
+    writer = row.get("response_model") or meta.get("response_model")
+    told = {"subset": (found or [source])[0], "source": source, "response_model": writer}
+    return _name(row, at, ("pair_id", "id")), [{**pair, "place": place, **told}]
+
+
+def llmbar(row: dict[str, Any], at: At) -> Made:
+    """A pair given as two outputs with the label 1 or 2, or as chosen and rejected; the subset is
+    the folder of the file."""
+    label = (row.get("meta") or {}).get("label", row.get("label"))
+    if str(label) not in ("1", "2"):
+        raise BadRow("label is neither 1 nor 2", f"but {label!r}")
+    place = int(str(label) == "2")
+    if "chosen" in row:
+        subset = _subset(row, "subset")
+        return _name(row, at, ("id",)), [{**_pair(row), "place": place, "subset": subset}]
+    subset = _llmbar_subset(at)
+    pair = _labelled(row, "input", "output_", "12", place)
+    return f"{subset}:{at.number}", [{**pair, "place": place, "subset": subset}]
+
+
+def _llmbar_subset(at: At) -> str:
+    """``LLMBar/Adversarial/Neighbor`` of a file in such a folder."""
+    parts = at.source.parts[:-1]
+    starts = [place for place, part in enumerate(parts) if part in LLMBAR_PARTS]
+    return "/".join(parts[starts[-1] :] if starts else parts[-1:])
+
+
+def rmb_pairs(row: dict[str, Any], at: At) -> Made:
+    """A pair with the path of its category."""
+    rejected = row.get("reject", row.get("rejected"))
+    meta, subset = row.get("meta") or {}, _category(row)
+    pair = {
+        "prompt": text_from(_rmb_prompt(row), "prompt", "auto"),
+        "chosen": text_from(_answer(row.get("chosen")), "chosen", "auto"),
+        "rejected": text_from(_answer(rejected), "reject", "auto"),
+        "chosen_model": _writer(row.get("chosen")) or meta.get("model_chosen"),
+        "rejected_model": _writer(rejected) or meta.get("model_rejected"),
+        "subset": subset,
+    }
+    return _name(row, at, ("pair_uid", "id"), subset), [pair]
+
+
+def rmb_choices(row: dict[str, Any], at: At) -> Made:
+    """A choice: the best response, then the others."""
+    best, losers = row.get("bon_best", row.get("chosen")), row.get("loser_list")
+    losers = row.get("rejected") if losers is None else losers
+    if not isinstance(losers, list) or not losers:
+        raise BadRow("no list of losing responses", missing="loser_list")
+    texts = [text_from(_answer(one), "answer", "auto") for one in (best, *losers)]
+    meta = row.get("meta") or {}
+    known = [meta.get("model_chosen"), *_listed(meta.get("models_rejected"), len(losers))]
+    asked = {**row, "prompt": _rmb_prompt(row)}
+    subset = _category(row)
+    return _name(row, at, ("bon_uid", "id"), f"bon:{subset}"), [
+        {**entry, "subset": subset, "model": _writer(one) or model}
+        for entry, one, model in zip(
+            _choice(asked, "prompt", texts[:1], texts[1:]), (best, *losers), known, strict=True
+        )
+    ]
+
+
+def rewardmath(row: dict[str, Any], at: At) -> Made:
+    """One solution per row, of a problem with one right solution; or chosen and rejected lists."""
+    subset = row.get("subject") or (row.get("meta") or {}).get("subject")
+    if isinstance(row.get("rejected"), list):
+        chosen = row.get("chosen")
+        right = _texts(row, "chosen") if isinstance(chosen, list) else [_steps(chosen)]
+        asked = "problem" if "problem" in row else "prompt"
+        entries = _choice(row, asked, right, _texts(row, "rejected"))
+        return _name(row, at, ("problem_id", "id")), [{**e, "subset": subset} for e in entries]
+    kind = row.get("solution_type")
+    if kind not in ("chosen", "rejected"):
+        raise BadRow("solution_type is neither 'chosen' nor 'rejected'", f"but {kind!r}")
+    case = str(_need(row, "problem_id"))
+    solution = {
+        "case": case,
+        "prompt": text_from(_need(row, "problem"), "problem", "auto"),
+        "response": _steps(_need(row, "eval_solution")),
+        "label": float(kind == "chosen"),
+        "subset": subset,
+        "model": row.get("solution_reference"),
+    }
+    return f"{case}/{row.get('id', at.number)}", [solution]
+
+
+def ppe(row: dict[str, Any], at: At) -> Made:
+    """A question with K sampled responses, ``response_1`` and on, and the list of their scores."""
+    numbers = sorted(int(m[1]) for m in map(NUMBERED.fullmatch, row) if m)
+    scores = row.get("scores")
+    if not isinstance(scores, list) or len(scores) != len(numbers) or not numbers:
+        raise BadRow("scores and the columns response_1, response_2, ... differ in number")
+    subset = str(row.get("subset") or _ppe_subset(at))
+    prompt = text_from(_need(row, "prompt"), "prompt", "auto")
+    entries = [
+        {
+            "suffix": str(place),
+            "prompt": prompt,
+            "response": text_from(row[f"response_{number}"], f"response_{number}", "auto"),
+            "label": float(scores[place]),
+            "place": place,
+            "subset": subset,
+            "model": row.get("model_name") or row.get("model"),
+        }
+        for place, number in enumerate(numbers)
+    ]
+    return _name(row, at, ("question_id", "id"), subset), entries
+
+
+def _ppe_subset(at: At) -> str:
+    """``MMLU-Pro`` of the data set ``PPE-MMLU-Pro-Best-of-K``, or what the file is called."""
+    parts = [part for part in at.source.parts if part.startswith("PPE-")]
+    named = parts[-1] if parts else at.source.name.partition(".")[0]
+    return named.removeprefix("PPE-").removesuffix("-Best-of-K")
+
+
+def _need(row: Mapping[str, Any], name: str) -> Any:
+    if row.get(name) is None:
+        raise BadRow(f"no {name}", missing=name)
+    return row[name]
+
+
+def _name(row: Mapping[str, Any], at: At, keys: Sequence[str], scope: str = "") -> str:
+    """What the row is called: its id, one that is a number with what it counts in before it."""
+    value = next((row[key] for key in keys if row.get(key) is not None), None)
+    if value is None:
+        return str(at)
+    return f"{scope}:{value}" if scope and str(value).isdigit() else str(value)
+
+
+def _subset(row: Mapping[str, Any], name: str) -> str:
+    return str(_need(row, name))
+
+
+def _pair(row: Mapping[str, Any]) -> Entry:
+    sides = ("prompt", "chosen", "rejected")
+    return {name: text_from(_need(row, name), name, "auto") for name in sides}
+
+
+def _labelled(row: Mapping[str, Any], prompt: str, prefix: str, marks: str, place: int) -> Entry:
+    """Two responses as chosen (at ``place``) and rejected."""
+    texts = [text_from(_need(row, prefix + mark), prefix + mark, "auto") for mark in marks]
+    asked = text_from(_need(row, prompt), prompt, "auto")
+    return {"prompt": asked, "chosen": texts[place], "rejected": texts[1 - place]}
+
+
+def _texts(row: Mapping[str, Any], name: str, count: int | None = None) -> list[Text]:
+    values = _need(row, name)
+    if not isinstance(values, list) or (count is not None and len(values) != count):
+        many = "responses" if count is None else f"{count} responses"
+        raise BadRow(f"{name} is no list of {many}")
+    return [_steps(value) for value in values]
+
+
+def _steps(value: Any) -> Text:
+    """A response; a list of plain texts is one of steps, a line each."""
+    if isinstance(value, list) and value and all(isinstance(step, str) for step in value):
+        return "\n".join(value)
+    return text_from(value, "response", "auto")
+
+
+def _choice(
+    row: Mapping[str, Any], asked: str, right: Sequence[Text], wrong: Sequence[Text]
+) -> Iterator[Entry]:
+    prompt = text_from(_need(row, asked), asked, "auto")
+    for place, text in enumerate((*right, *wrong)):
+        label = float(place < len(right))
+        yield {"suffix": str(place), "prompt": prompt, "response": text, "label": label}
+
+
+def _listed(value: Any, count: int) -> list[Any]:
+    """A list of ``count`` values; of nothing where there is none, or not one for each."""
+    return value if isinstance(value, list) and len(value) == count else [None] * count
+
+
+def _rmb_prompt(row: Mapping[str, Any]) -> Any:
+    turns = row.get("conversation_input", row.get("prompt"))
+    if turns is None:
+        raise BadRow("no conversation_input", missing="conversation_input")
+    return turns
+
+
+def _answer(value: Any) -> Any:
+    return value.get("answer") if isinstance(value, dict) else value
+
+
+def _writer(value: Any) -> Any:
+    return value.get("llm_name") if isinstance(value, dict) else None
+
+
+def _category(row: Mapping[str, Any]) -> str:
+    """``Harmlessness/S1`` of ``BoN_set/Harmlessness/S1``."""
+    path = str(row.get("category_path") or _need(row, "subset"))
+    return re.sub(r"^(BoN|Pairwise)_set/", "", path)

@@ -1,0 +1,88 @@
+"""What a benchmark measures: one score per row of each reward, and of each simple rule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rmplug import DataError, Features, Pairs, Responses, notice
+from rmplug.errors import some
+from rmplug_bench.baselines._rulers import ruler_scores
+from rmplug_bench.statistics._scored import scored
+
+from ._rules import Floats
+
+
+@dataclass(frozen=True)
+class Model:
+    """A reward or a ruler; ``scores`` are margins of pairs, or scores of responses."""
+
+    name: str
+    kind: str
+    scores: Floats
+
+
+def models(data: Pairs | Responses, rewards: Sequence[Features]) -> list[Model]:
+    """Each reward; of several outputs the one called ``reward``, or else each as a model."""
+    found = [one for reward in rewards for one in _outputs(data, reward)]
+    names = [one.name for one in found]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(f"the reward {twice[0]!r} is given twice; name each step once")
+    return found
+
+
+def _outputs(data: Pairs | Responses, reward: Features) -> list[Model]:
+    if isinstance(data, Pairs):
+        found = [Model(one.name, "model", one.margin) for one in scored(data, [reward])]
+    else:
+        found = list(_of_responses(data, reward))
+    return [one for one in found if one.name == reward.name] or found
+
+
+def _of_responses(data: Responses, reward: Features) -> Iterator[Model]:
+    names = [name for name in reward.values if name.split(".")[0] == "reward"]
+    names = names or (reward.values if len(reward.values) == 1 else [])
+    if not names:
+        raise DataError(
+            f"{reward.name} has no column 'reward' (it has {some(reward.values)}); "
+            "give a query of a reward model on responses, such as the kind 'reward'"
+        )
+    table = _aligned(data, reward)
+    for name in names:
+        output = name.removeprefix("reward") if name.startswith("reward") else ""
+        scores = np.asarray(table[name].to_numpy(), dtype=np.float64)
+        odd = data["id"].filter(pa.array(~np.isfinite(scores))).to_pylist()
+        notice(f"{reward.name}{output}: no finite score", odd)
+        yield Model(f"{reward.name}{output}", "model", scores)
+
+
+def _aligned(data: Responses, reward: Features) -> pa.Table:
+    """The reward's rows in the order of the responses; it may have more."""
+    table, ids = reward.table, data["id"]
+    if table["id"].equals(ids):
+        return table
+    places = pc.index_in(ids, value_set=table["id"])
+    if places.null_count:
+        lacking = ids.filter(pc.is_null(places)).to_pylist()
+        raise DataError(
+            f"{reward.name} has no row for {len(lacking)} of {len(ids)} responses "
+            f"({some(lacking)}); measure it on the data it was computed from, or on a part of it"
+        )
+    return table.take(places)
+
+
+def rulers(data: Pairs | Responses, names: Sequence[str], seed: int) -> list[Model]:
+    """The rulers that have something to go by in these data."""
+    found = []
+    for name in names:
+        scores = ruler_scores(name, data.table, seed)
+        if isinstance(data, Pairs):
+            scores = scores[:, 0] - scores[:, 1]
+        if np.isfinite(scores).any():
+            found.append(Model(name, "baseline", scores))
+    return found

@@ -1,0 +1,91 @@
+"""How often each reward prefers the chosen response of a pair."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pydantic import Field
+
+from rmplug import Artifact, Evaluator, Features, Metrics, Pairs
+from rmplug_bench.baselines.rulers import Ruler
+
+
+class Pairwise(Evaluator):
+    """How often each reward prefers the chosen response, beside simple rules.
+
+    Takes pairs and one or more rewards on them (columns ``margin``, and ``chosen`` and ``rejected``
+    where known; a reward with several outputs gives one model per output, ``<step>.<output>``).
+    Gives ``metric, subset, value, low, high, n, model, kind, at, axis``; ``kind`` is ``model`` or
+    ``baseline``, ``subset`` is ``all`` for the whole, ``n`` counts the pairs behind the value, and
+    ``low`` and ``high`` bound a 95 % interval, null where there is none: bootstrap over prompt
+    groups, read as a Wilson interval for shares and as an expanded percentile interval for all
+    else, both wider where groups are few. Per subset:
+
+    - ``accuracy``: share of pairs with a positive margin, a tie counting one half; ``ties``: share
+      of margins that are exactly 0. Baselines have these two, by the same
+      rule (``random`` has its expected accuracy only).
+    - ``accuracy-over-<baseline>``: accuracy minus the baseline's on the same pairs, which are
+      resampled together (not for ``random``).
+    - ``log-loss``: mean of -log sigmoid(margin), in nats.
+    - ``ece``: expected calibration error of the confidence sigmoid(abs(margin)): ten bins of
+      equal width from 0.5 to 1, the mean of abs(accuracy - confidence) weighted by bin counts;
+      with an interval for the whole. Few pairs make it larger than it is, resampled or not.
+    - ``margin-mean``, ``margin-median``, ``margin-sd`` (of the population), in units of the reward.
+    - ``prefers-longer``: share with the longer response scored higher, ties and equal lengths left
+      out; ``accuracy-longer-chosen`` and ``accuracy-shorter-chosen``: accuracy where the longer (or
+      shorter) response is the chosen one.
+    - ``length-controlled-accuracy``: accuracy that is expected of pairs of equal length and
+      markdown. A logistic regression over pairs of "the chosen response is preferred" (a tie is
+      half of each) on an intercept and two gaps, chosen minus rejected in characters and in
+      markdown marks, each divided by its root mean square over all pairs and put through tanh (as
+      in length-controlled AlpacaEval, Dubois et al. 2024); the value is the logistic function of
+      the intercept, that is, the prediction at no gap. A ridge penalty of 0.0001 a pair keeps it
+      finite. Resamples take one Newton step from the fit.
+    - ``margin-length-pearson``, ``margin-length-spearman``: within pairs, margin with difference in
+      characters; ``raw-score-length-spearman``: over all responses, score with characters: prompts
+      are mixed, so it also carries differences between prompts.
+    - ``missing``: number of pairs without a finite margin, left out of everything else.
+
+    For the whole also the reliability curve: ``reliability`` with subset ``bin-01`` … ``bin-10``
+    is the accuracy among pairs with confidence in that tenth of 0.5 to 1, and ``confidence`` their
+    mean confidence; bins without pairs are left out.
+    """
+
+    kind = "pairwise"
+
+    resamples: int = Field(default=10_000, ge=100)
+    """Bootstrap resamples of prompt groups behind each interval."""
+    rank_resamples: int = Field(default=1_000, ge=100)
+    """Resamples behind the intervals of medians and rank correlations, which cost more each."""
+    baselines: tuple[Ruler, ...] = (
+        "longer",
+        "shorter",
+        "random",
+        "most-markdown",
+        "first-character",
+        "n-gram",
+    )
+    """Simple rules: choose the longer or the shorter response (characters), the one with the most
+    or least markdown marks, the one published first or last (column ``place``), the one whose first
+    character is more often right in other groups, the one whose words and pairs of words are
+    (log-odds), or either at random (its expectation, 0.5). The two that learn never see the group
+    they are measured on."""
+
+    def columns(self, inputs: Mapping[str, type[Artifact]]) -> Sequence[str]:
+        return ("metric", "subset", "value", "low", "high", "n", "model", "kind", "at", "axis")
+
+    def metrics(self) -> Sequence[str]:
+        return (
+            *("accuracy", "ties", "log-loss", "ece", "margin-mean", "margin-median", "margin-sd"),
+            *("prefers-longer", "accuracy-longer-chosen", "accuracy-shorter-chosen"),
+            *("length-controlled-accuracy", "margin-length-pearson", "margin-length-spearman"),
+            *("accuracy-by-length-gap", "raw-score-length-spearman", "missing", "reliability"),
+            "confidence",
+            *(f"accuracy-over-{rule}" for rule in self.baselines if rule != "random"),
+        )
+
+    def evaluate(self, data: Pairs, rewards: Sequence[Features], *, seed: int) -> Metrics:
+        from ._pairwise import Draws, measure
+
+        draws = Draws(self.resamples, self.rank_resamples, seed)
+        return measure(data, rewards, self.baselines, draws)

@@ -1,0 +1,283 @@
+"""From batches of a data set to batches of pairs or responses."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rmplug import DataError, notice
+from rmplug.data.messages import message_type, prompt_groups
+from rmplug.data.raw_texts import (
+    MISSING,
+    BadRow,
+    Text,
+    find,
+    shown,
+    split_pair,
+    split_response,
+    text_from,
+)
+from rmplug.errors import did_you_mean, some
+
+from .hub import HubDataset
+
+OPTIONAL = ("id", "group", "subset", "margin", "weight", "label", "model")
+TEXTS = {"pairs": ("prompt", "chosen", "rejected"), "responses": ("prompt", "response")}
+WORDS = {"pairs": ("group", "subset"), "responses": ("group", "subset", "model")}
+NUMBERS = {"pairs": ("margin", "weight"), "responses": ()}
+AS_IS = {"pairs": (), "responses": ("label",)}
+
+
+@dataclass
+class Layout:
+    """Where the parts of a row stand, and what to do with one that has none."""
+
+    step: HubDataset
+    used: int = 0
+    seen: Counter[str] = field(default_factory=Counter)
+    faults: list[str] = field(default_factory=list)
+
+    @property
+    def full(self) -> bool:
+        """Whether there are as many rows as wanted."""
+        return self.step.limit is not None and self.used >= self.step.limit
+
+    def table(self, batch: pa.Table, split: str) -> pa.Table:
+        """The usable rows of a batch."""
+        self._check_columns(batch)
+        rows = batch.select(sorted(self._heads(batch.column_names))).to_pylist()
+        kept: list[int] = []
+        found: list[dict[str, Any]] = []
+        for place, row in enumerate(rows):
+            if self.full:
+                break
+            self.seen[split] += 1
+            named = f"{split}:{self.seen[split]}"
+            try:
+                found.append(self._row(row, named))
+            except BadRow as fault:
+                self._complain(named, fault)
+                continue
+            kept.append(place)
+            self.used += 1
+        if self.faults and self.step.bad_rows == "error":
+            raise DataError(self._sentence())
+        return self._built(found, batch.take(pa.array(kept, pa.int64())), split)
+
+    def finish(self) -> None:
+        """After the last row: there must have been one that can be used."""
+        if not self.seen.total():
+            raise DataError(f"{self.named}: there are no rows in {some(self.step.split)}")
+        if not self.used:
+            raise DataError(
+                f"none of the {self.seen.total()} rows can be used: {some(self.faults)}"
+            )
+
+    @property
+    def named(self) -> str:
+        """What the data are called in messages."""
+        return self.step.name or some(path.name for path in self.step.path or ())
+
+    def _at(self, name: str) -> str:
+        """Where a field stands."""
+        return getattr(self.step.fields, name) or name
+
+    def _check_columns(self, batch: pa.Table) -> None:
+        named = {name: at for name, at in self.step.fields.model_dump().items() if at is not None}
+        rated = {f"ratings.{name}": at for name, at in self.step.ratings.items()}
+        needed = {name: name for name in TEXTS[self.step.rows][1:]}
+        for name, at in {**needed, **named, **rated}.items():
+            if not _column_of(at, batch.column_names):
+                raise DataError(
+                    f"{self.named} has no column {at!r}{did_you_mean(at, batch.column_names)}; "
+                    f"found: {some(batch.column_names, 20)}; say where it stands with "
+                    f"fields: {{{name.partition('.')[0]}: NAME}}"
+                )
+
+    def _heads(self, columns: Sequence[str]) -> set[str]:
+        """The columns that the fields of a row stand in."""
+        names = [*OPTIONAL, *TEXTS[self.step.rows]]
+        paths = [*map(self._at, names), *self.step.ratings.values()]
+        return {head for path in paths if (head := _column_of(path, columns))}
+
+    def _row(self, row: Mapping[str, Any], place: str) -> dict[str, Any]:
+        rows = self.step.rows
+        prompt = self._prompt(row)
+        answers = [self._text(row, name) for name in TEXTS[rows][1:]]
+        split: Callable[..., tuple[Text, ...]] = split_pair if rows == "pairs" else split_response
+        found: dict[str, Any] = dict(zip(TEXTS[rows], split(prompt, *answers), strict=True))
+        identity = find(row, self._at("id"))
+        found["id"] = place if identity is MISSING else _word(identity, "id")
+        for name in WORDS[rows]:
+            found[name] = _word(find(row, self._at(name)), name)
+        for name in NUMBERS[rows]:
+            found[name] = _number(find(row, self._at(name)), name)
+        for name in AS_IS[rows]:
+            found[name] = _or_none(find(row, self._at(name)))
+        for name, path in self.step.ratings.items():
+            found[f"ratings.{name}"] = _number(find(row, path), f"ratings.{name}")
+        return found
+
+    def _text(self, row: Mapping[str, Any], name: str) -> Text:
+        """A field as text or messages."""
+        value = _or_none(find(row, self._at(name)))
+        return text_from(_turned(value), name, self.step.form)
+
+    def _prompt(self, row: Mapping[str, Any]) -> Text | None:
+        """The prompt, where the row has one of its own."""
+        missing = _or_none(find(row, self._at("prompt"))) is None
+        return None if missing else self._text(row, "prompt")
+
+    def _complain(self, place: str, fault: BadRow) -> None:
+        self.faults.append(f"{place}: {fault}")
+        if self.step.bad_rows == "drop":
+            notice(f"unusable row: {fault.reason}", [place], "dropped")
+
+    def _sentence(self) -> str:
+        return (
+            f"{len(self.faults)} of the first {self.seen.total()} rows of {self.named} cannot be "
+            f"used: {some(self.faults)}; set bad_rows: drop to leave such rows out"
+        )
+
+    def _built(self, rows: list[dict[str, Any]], batch: pa.Table, split: str) -> pa.Table:
+        """Fields as columns, then the further columns of the batch."""
+        kind = self.step.rows
+        columns: dict[str, Any] = {"id": pa.array([row["id"] for row in rows], pa.string())}
+        for name in TEXTS[kind]:
+            columns[name] = _messages([row[name] for row in rows], name)
+        present = self._present(batch.column_names)
+        for name in WORDS[kind]:
+            if name in present:
+                columns[name] = pa.array([row[name] for row in rows], pa.string())
+        for name in (*NUMBERS[kind], *(f"ratings.{rated}" for rated in self.step.ratings)):
+            if name in present or name.startswith("ratings."):
+                columns[name] = pa.array([row[name] for row in rows], pa.float64())
+        if "label" in AS_IS[kind] and "label" in present:
+            columns["label"] = _labels([row["label"] for row in rows], batch, self._at("label"))
+        if "group" in columns:
+            prompts = pa.chunked_array([columns["prompt"]])
+            columns["group"] = pc.coalesce(columns["group"], prompt_groups(prompts))
+        if len(self.step.split) > 1:
+            columns["split"] = pa.array([split] * len(rows), pa.string())
+        return pa.table(columns | self._further(batch, columns))
+
+    def _present(self, columns: Sequence[str]) -> set[str]:
+        return {name for name in OPTIONAL if _column_of(self._at(name), columns)}
+
+    def _further(self, batch: pa.Table, core: Iterable[str]) -> dict[str, Any]:
+        """All columns but those that a field stands in, flat; one that bears a core column's name
+        becomes ``data.<name>``."""
+        names = ("id", *TEXTS[self.step.rows], *self._present(batch.column_names))
+        taken = {self._at(name) for name in names} | set(self.step.ratings.values())
+        kept = batch.select(
+            [name for name in batch.column_names if name not in taken and _is_value(batch[name])]
+        )
+        while any(pa.types.is_struct(kind) for kind in kept.schema.types):
+            kept = kept.flatten()
+        inside = tuple(f"{path}." for path in taken)
+        plain = [n for n in kept.column_names if n not in taken and not n.startswith(inside)]
+        core = set(core)
+        return {
+            f"data.{name}" if name in core else name: plain_column(kept[name])
+            for name in plain
+            if _is_value(kept[name])
+        }
+
+
+def _column_of(path: str, columns: Sequence[str]) -> str:
+    """The column that a dotted path begins with; empty if there is none."""
+    parts = path.split(".")
+    heads = (".".join(parts[:size]) for size in range(len(parts), 0, -1))
+    return next((head for head in heads if head in columns), "")
+
+
+def _or_none(value: Any) -> Any:
+    return None if value is MISSING else value
+
+
+def _turned(value: Any) -> Any:
+    """A list of roles beside one of contents, as ``datasets`` keeps messages, as messages."""
+    if isinstance(value, dict) and value and all(isinstance(v, list) for v in value.values()):
+        return [dict(zip(value, items, strict=True)) for items in zip(*value.values(), strict=True)]
+    return value
+
+
+def _word(value: Any, name: str) -> str | None:
+    if value is MISSING or (value is None and name != "id"):
+        return None
+    if isinstance(value, str | int) and not isinstance(value, bool) and value != "":
+        return str(value)
+    raise BadRow(f"{name} is neither text nor a whole number", f"but {shown(value)}")
+
+
+def _number(value: Any, name: str) -> float | None:
+    if value is MISSING or value is None or value == "":
+        return None
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise BadRow(f"{name} is not a number", f"but {shown(value)}") from error
+
+
+def _messages(values: Sequence[Text], name: str) -> pa.Array:
+    role = "user" if name == "prompt" else "assistant"
+    turns = [[{"role": role, "content": v}] if isinstance(v, str) else v for v in values]
+    return pa.array(turns, message_type())
+
+
+def _labels(values: Sequence[Any], batch: pa.Table, path: str) -> Any:
+    """Labels with the type that their column has, where it is one of its own."""
+    if path in batch.column_names and _is_value(batch[path]):
+        return plain_column(batch[path])
+    return pa.array([v if v is None or isinstance(v, str) else json.dumps(v) for v in values])
+
+
+def _is_value(column: pa.ChunkedArray) -> bool:
+    return not (pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type))
+
+
+def plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Numbers, booleans and texts; anything else as JSON text."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return plain_column(column.cast(kind.value_type))
+    if pa.types.is_integer(kind):
+        return column.cast(pa.int64(), safe=False)
+    if pa.types.is_floating(kind):
+        return column.cast(pa.float64())
+    if pa.types.is_boolean(kind):
+        return column
+    if pa.types.is_nested(kind):
+        texts = [None if v is None else _json(v) for v in column.to_pylist()]
+        return pa.chunked_array([pa.array(texts, pa.string())])
+    return column.cast(pa.string())
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def conformed(table: pa.Table, schema: pa.Schema, named: str) -> pa.Table:
+    """A later batch of a stream with the columns and types of the first."""
+    later = [name for name in table.column_names if name not in schema.names]
+    if later:
+        notice("column of later rows left out", later, "dropped")
+    arrays = []
+    for entry in schema:
+        if entry.name not in table.column_names:
+            arrays.append(pa.nulls(table.num_rows, entry.type))
+            continue
+        try:
+            arrays.append(table[entry.name].cast(entry.type))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise DataError(
+                f"the column {entry.name!r} of {named} is {entry.type} in the first rows and "
+                f"{table[entry.name].type} in later ones; load it with streaming: false"
+            ) from error
+    return pa.table(arrays, schema=schema)

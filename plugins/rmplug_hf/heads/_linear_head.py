@@ -1,0 +1,178 @@
+"""A linear head on pooled states: trained, with its strength chosen by cross-validation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rmplug import DataError, Features, Pairs, Responses, RewardModel, text_of
+from rmplug.stats.folds import deal_folds
+from rmplug.stats.metric_rows import mean_of, measured, number, r2_columns, r2_of, wins
+from rmplug_hf.loading._encoder import EncoderModel
+
+from ._examples import Examples, examples_of
+from ._linear_reward import save
+from ._newton import Axes, minimise, principal_axes
+from .heads import LinearHead
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+PATIENCE, ROUGHLY = 2, 1e-5
+
+
+def train(
+    step: LinearHead,
+    model: RewardModel,
+    data: Pairs | Responses,
+    states: Features | None,
+    seed: int,
+    directory: Path,
+) -> list[dict[str, Any]]:
+    """Trains on all rows, writes the head to ``directory``, gives the held-out numbers."""
+    if not isinstance(model, EncoderModel):
+        raise DataError(
+            f"linear-head is trained on an encoder, not on {type(model).__name__}; load the model "
+            "with kind: encoder (a head that it has is left out)"
+        )
+    examples = examples_of(step, model, data, states)
+    scales = scales_of(examples.rows, step.standardise)
+    axes = principal_axes(examples.rows / scales)
+    count = int(examples.groups.max()) + 1
+    fold = deal_folds(examples.groups, min(step.folds, count), seed)
+    search = search_strength(axes, examples, tuple(sorted(set(step.l2), reverse=True)), fold)
+    weight = axes.basis @ search.weights / scales
+    bias = examples.mean - float(examples.centre @ weight)
+    save(directory, model, weight, bias, search.l2)
+    return numbers_of(examples, search, fold, seed)
+
+
+def scales_of(rows: Array, standardise: bool) -> Array:
+    """What to divide the dimensions by, so that a row has a mean squared length of 1."""
+    squares = np.mean(rows**2, axis=0)
+    if not standardise:
+        return np.full(len(squares), np.sqrt(max(squares.sum(), 1e-300)))
+    return np.asarray(np.sqrt(np.where(squares > 0, squares * np.count_nonzero(squares), 1)))
+
+
+@dataclass(frozen=True)
+class Search:
+    """The strengths tried, strongest first, what they predict of rows held out (strengths, n), and
+    the final weights at the best."""
+
+    grid: tuple[float, ...]
+    held_out: Array
+    mean_losses: Array
+    """Shape (strengths tried, folds)."""
+    fold_weights: Array
+    weights: Array
+
+    def best(self, without: int | None = None) -> int:
+        """The place of the strength with the least loss over folds (but one)."""
+        weights = self.fold_weights.copy()
+        if without is not None:
+            weights[without] = 0
+        return int(np.argmin(self.mean_losses @ weights))
+
+    @property
+    def l2(self) -> float:
+        return self.grid[self.best()]
+
+    @property
+    def at_edge(self) -> bool:
+        return len(self.grid) > 1 and self.l2 in (self.grid[0], self.grid[-1])
+
+
+def search_strength(axes: Axes, examples: Examples, grid: tuple[float, ...], fold: Array) -> Search:
+    """Held-out predictions from the strongest down, until two in a row are no better: each pass
+    fits all folds, and all rows, at once."""
+    folds = int(fold.max()) + 1
+    kept = np.column_stack([*(fold != k for k in range(folds)), np.ones(len(fold), bool)])
+    shares = examples.weights[:, None] * kept
+    shares = shares / np.maximum(shares.sum(axis=0), 1e-300)
+    weights = np.zeros((axes.rows.shape[1], folds + 1))
+    fold_weights = np.bincount(fold, weights=examples.weights)
+    path, held_out, losses = [], [], []
+    for l2 in grid:
+        weights = minimise(axes, examples.loss, examples.target, shares, l2, weights, ROUGHLY)
+        predicted = (axes.rows @ weights)[np.arange(len(fold)), fold]
+        cost = examples.weights * examples.loss.each(predicted, examples.target)
+        path.append(weights[:, -1])
+        held_out.append(predicted)
+        losses.append(np.bincount(fold, weights=cost) / np.maximum(fold_weights, 1e-300))
+        totals = np.array(losses) @ fold_weights
+        if len(totals) - 1 - int(np.argmin(totals)) >= PATIENCE:
+            break
+    best = int(np.argmin(totals))
+    start, every = path[best][:, None], shares[:, -1:]
+    final = minimise(axes, examples.loss, examples.target, every, grid[best], start)
+    return Search(grid, np.array(held_out), np.array(losses), fold_weights, final[:, 0])
+
+
+def numbers_of(examples: Examples, search: Search, fold: Array, seed: int) -> list[dict[str, Any]]:
+    """Held out: each fold with the strength that is best on the other folds."""
+    rows = len(fold)
+    strength = np.array([search.best(without=k) for k in range(int(fold.max()) + 1)])
+    predicted = search.held_out[strength[fold], np.arange(rows)]
+    measure = _of_ratings if examples.loss.kind == "squared" else _of_preferences
+    return [
+        *measure(examples, predicted, fold, seed),
+        number("l2", search.l2, rows),
+        number("l2-at-edge", float(search.at_edge), rows),
+        number("folds", len(strength), rows),
+        number("groups", int(examples.groups.max()) + 1, rows),
+        *(
+            [number("identical", int((~examples.rows.any(axis=1)).sum()), rows)]
+            if examples.loss.kind == "logistic"
+            else []
+        ),
+    ]
+
+
+def _of_preferences(
+    examples: Examples, lead: Array, fold: Array, seed: int
+) -> list[dict[str, Any]]:
+    table = examples.table
+    columns = {
+        "right": wins(lead),
+        "loss": np.logaddexp(0, -lead),
+        "longer": wins(_longer(table)),
+    }
+    statistics = {
+        "accuracy": mean_of("right"),
+        "log-loss": mean_of("loss"),
+        "accuracy-of-longer": mean_of("longer"),
+    }
+    found = measured(columns, statistics, examples.groups, seed)
+    if "subset" in table.column_names:
+        subsets = np.asarray(pc.fill_null(table["subset"].cast(pa.string()), "").to_pylist())
+        for name in sorted(set(subsets.tolist()) - {""}):
+            here = subsets == name
+            part = {column: values[here] for column, values in columns.items()}
+            found += measured(part, statistics, examples.groups[here], seed, name)
+    return found
+
+
+def _of_ratings(
+    examples: Examples, predicted: Array, fold: Array, seed: int
+) -> list[dict[str, Any]]:
+    target = examples.target
+    means = np.array([target[fold != k].mean() for k in range(int(fold.max()) + 1)])
+    columns = {
+        **r2_columns(target, predicted),
+        "error": np.abs(target - predicted),
+        "of-mean": np.abs(target - means[fold]),
+    }
+    statistics = {"r2": r2_of(), "mae": mean_of("error"), "mae-of-mean": mean_of("of-mean")}
+    return measured(columns, statistics, examples.groups, seed)
+
+
+def _longer(table: pa.Table) -> Array:
+    chosen, rejected = (
+        np.asarray(pc.fill_null(pc.utf8_length(text_of(table[side])), 0)).astype(float)
+        for side in ("chosen", "rejected")
+    )
+    return np.asarray(chosen - rejected)

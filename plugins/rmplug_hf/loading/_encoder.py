@@ -1,0 +1,110 @@
+"""Encoders: pooled states of a model without a head, and what identifies its files."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+
+from rmplug import DataError, Origin
+from rmplug.models.digests import known_checksum
+from rmplug.models.installed_encoders import MINILM
+from rmplug_hf.queries._states import States, states_and_prompts, states_of
+
+from ._loading import Loaded, load
+from ._locations import folder_of
+from ._transformer import Transformer
+from .encoders import Encoder
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+DEFINING = ("*.safetensors", "*.bin", "*.json", "*.txt", "*.model", "*.jinja", "*.py")
+
+
+def load_encoder(step: Encoder) -> EncoderModel:
+    """The encoder of a step."""
+    return EncoderModel(loaded_of(step), step)
+
+
+def loaded_of(step: Encoder) -> Loaded:
+    """The model of a step, without a head."""
+    if step.name == MINILM.name:
+        step = step.model_copy(update={"path": MINILM.folder(), "name": None})
+    return load(step, "AutoModel")
+
+
+def digests_of(step: Encoder) -> dict[str, str]:
+    """SHA-256 of each file that defines what an encoder does, by its name; an adapter's too."""
+    folder = MINILM.folder() if step.name == MINILM.name else folder_of(step)
+    places = {"": folder} if step.adapter is None else {"": folder, "adapter/": step.adapter}
+    return {
+        before + path.name: known_checksum(path)
+        for before, place in places.items()
+        for pattern in DEFINING
+        for path in sorted(place.glob(pattern))
+    }
+
+
+class EncoderModel(Transformer):
+    """States of shape (rows, width) as its step pools them; it has no scores."""
+
+    def __init__(self, loaded: Loaded, step: Encoder) -> None:
+        super().__init__(loaded)
+        self.step = step
+
+    def score(self, responses: pa.RecordBatch) -> Array:
+        """Always an error."""
+        raise DataError(
+            f"the encoder {self.name or self.step.name or self.step.path} has no score; train a "
+            "linear-head on it and ask that"
+        )
+
+    def origin(self) -> Origin | None:
+        """The step that loaded it, and the digests of its files."""
+        params = self.step.model_dump(mode="json", exclude={"device", "batch_tokens"})
+        return Origin(self.step.kind, params, digests_of(self.step))
+
+    def vectors(self, responses: pa.RecordBatch, part: str = "both") -> Array:
+        """Float32 states of shape (rows, width) of prompts with responses, or of prompts alone
+        (``prompt``, ``turn``)."""
+        return pooled_states(self, responses, States(), part)
+
+    def vectors_and_prompts(self, responses: pa.RecordBatch, part: str) -> tuple[Array, Array]:
+        """States of prompts with responses, and of the prompts alone (``part``), from one pass
+        where the model allows it."""
+        return pooled_with_prompts(self, responses, responses, States(), part)
+
+
+def pooled_states(
+    model: Transformer, responses: pa.RecordBatch, states: States, part: str = "both"
+) -> Array:
+    """States as they are asked for; what is left open is as the encoder has it."""
+    return _scaled(model, states_of(model, responses, _own(model, states), part))
+
+
+def pooled_with_prompts(
+    model: Transformer,
+    responses: pa.RecordBatch,
+    prompts: pa.RecordBatch,
+    states: States,
+    part: str,
+) -> tuple[Array, Array]:
+    """States of conversations, and of their prompts alone, as they are asked for."""
+    found = states_and_prompts(model, responses, prompts, _own(model, states), part)
+    return _scaled(model, found[0]), _scaled(model, found[1])
+
+
+def _own(model: Transformer, states: States) -> States:
+    if not isinstance(model, EncoderModel):
+        return states
+    return states.filled(model.step.layer, model.step.pooling)
+
+
+def _scaled(model: Transformer, found: Array) -> Array:
+    return unit(found) if isinstance(model, EncoderModel) and model.step.normalise else found
+
+
+def unit(states: Array) -> Array:
+    """Rows scaled to length 1; zeros stay."""
+    sizes = np.linalg.norm(states, axis=1, keepdims=True)
+    return np.asarray(states / np.maximum(sizes, 1e-12), dtype=np.float32)

@@ -1,0 +1,245 @@
+"""Loading a model with its tokenizer, so that it scores as it was trained or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from rmplug import DataError
+from rmplug.models.devices import device_of
+from rmplug.models.quiet import quiet
+from rmplug_hf.tokens._templates import Style, Tokenizing
+
+from ._adapters import CONFIG, adapter_weights, base_of, put_adapter
+from ._locations import folder_of
+from ._weights import check_weights, read_json
+from .loaders import HubModel
+
+LANGUAGE_HEADS = ("lm_head.", "embed_out.", "cls.predictions.", "output_layer.")
+VOCABULARIES = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "vocab.txt",
+    "vocab.json",
+    "spiece.model",
+    "spm.model",
+    "sentencepiece.bpe.model",
+    "tekken.json",
+)
+UNLIMITED = 1_000_000
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model that is ready to run, and how conversations become its tokens.
+
+    ``pad`` is the pad token of its configuration, None where that has none; ``vocabulary`` the
+    number of tokens that it can embed.
+    """
+
+    model: Any
+    config: Any
+    tokenizer: Any
+    tokenizing: Tokenizing
+    device: torch.device
+    pad: int | None
+    vocabulary: int
+    batch_tokens: int
+
+
+def load(
+    step: HubModel, auto: str = "AutoModelForSequenceClassification", **configured: Any
+) -> Loaded:
+    """The model of a step, as the class that ``auto`` of transformers finds for it; ``configured``
+    replaces entries of its configuration."""
+    folder = folder_of(step)
+    pickled = not check_folder(folder, step)
+    with quiet():
+        config = read_config(folder, step)
+        for name, value in configured.items():
+            setattr(config, name, value)
+        tokenizer = read_tokenizer(folder, step)
+        model = read_model(folder, config, step, auto, pickled)
+    vocabulary = check_vocabulary(folder, tokenizer, model)
+    device = device_of(step.device)
+    length = max_length(step.max_length, tokenizer, model, folder)
+    style = Style(step.template, step.system, step.turn, step.roles)
+    model.config.get_text_config().use_cache = False
+    return Loaded(
+        model=model.to(device).eval(),
+        config=model.config,
+        tokenizer=tokenizer,
+        tokenizing=Tokenizing(tokenizer, style, length, step.truncate),
+        device=device,
+        pad=pad_of(step, tokenizer, model, vocabulary),
+        vocabulary=vocabulary,
+        batch_tokens=step.batch_tokens,
+    )
+
+
+def check_folder(folder: Path, step: HubModel) -> bool:
+    """Whether the weights are safetensors; refuses what is not the folder of one whole model."""
+    if (folder / CONFIG).is_file():
+        raise DataError(
+            f"{folder} is an adapter of {base_of(folder)}, not a model; load that model and write "
+            f"adapter: {folder}"
+        )
+    if not (folder / "config.json").is_file():
+        raise DataError(f"{folder} is no folder of a model: it has no config.json")
+    return check_weights(folder, step.allow_pickle_weights)
+
+
+def read_config(folder: Path, step: HubModel) -> Any:
+    """The configuration; one that needs code of its own says so."""
+    written = read_json(folder / "config.json")
+    try:
+        return transformers.AutoConfig.from_pretrained(
+            str(folder), trust_remote_code=step.trust_remote_code
+        )
+    except (ValueError, KeyError, OSError) as error:
+        if "auto_map" in written and not step.trust_remote_code:
+            raise DataError(
+                f"the model in {folder} brings Python code of its own "
+                f"({written.get('model_type')}); read it, and set trust_remote_code: true to run it"
+            ) from error
+        raise DataError(f"config.json in {folder} cannot be used: {_line(error)}") from error
+
+
+def read_tokenizer(folder: Path, step: HubModel) -> Any:
+    """The tokenizer: the adapter's where it brings one, else the model's."""
+    places = [
+        place for place in (step.adapter, folder) if place is not None and _has_vocabulary(place)
+    ]
+    if not places and not step.trust_remote_code:
+        raise DataError(
+            f"{folder} has no tokenizer ({VOCABULARIES[0]}); save the tokenizer that the model was "
+            "trained with beside it"
+        )
+    place = (places or [folder])[0]
+    try:
+        return transformers.AutoTokenizer.from_pretrained(
+            str(place), trust_remote_code=step.trust_remote_code
+        )
+    except Exception as error:  # whatever a broken tokenizer file makes a tokenizer raise
+        raise DataError(f"the tokenizer in {place} cannot be loaded: {_line(error)}") from error
+
+
+def _has_vocabulary(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in VOCABULARIES)
+
+
+def read_model(folder: Path, config: Any, step: HubModel, auto: str, pickled: bool) -> Any:
+    """The model with all its weights, and with its adapter if there is one."""
+    shapes = {} if step.adapter is None else adapter_weights(step.adapter)
+    options = {} if step.attention == "auto" else {"attn_implementation": step.attention}
+    try:
+        model, info = getattr(transformers, auto).from_pretrained(
+            str(folder),
+            config=config,
+            dtype=step.dtype if step.dtype == "auto" else getattr(torch, step.dtype),
+            trust_remote_code=step.trust_remote_code,
+            use_safetensors=not pickled,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            **options,
+        )
+    except (ValueError, RuntimeError, ImportError, OSError) as error:
+        raise DataError(f"the model in {folder} cannot be loaded: {_line(error)}") from error
+    _check_shapes(folder, info["mismatched_keys"], config)
+    _check_missing(folder, [key for key in info["missing_keys"] if key not in shapes], auto)
+    if auto != "AutoModel" and step.unused_weights == "error":
+        _check_unused(folder, info["unexpected_keys"], model, bool(shapes))
+    if step.adapter is not None:
+        model = put_adapter(model, step.adapter, shapes, step.merge_adapter)
+    return model
+
+
+def _check_shapes(folder: Path, mismatched: Any, config: Any) -> None:
+    if mismatched:
+        name, written, wanted = sorted(mismatched)[0]
+        raise DataError(
+            f"{name} in {folder} has the shape {tuple(written)}, but config.json (with "
+            f"{config.num_labels} labels) makes it {tuple(wanted)}; config.json and weights are "
+            "not of the same model, or num_labels and id2label are wrong"
+        )
+
+
+def _check_missing(folder: Path, missing: Sequence[str], auto: str) -> None:
+    needed = sorted(k for k in missing if auto != "AutoModel" or "pooler." not in k)
+    if needed:
+        made = (read_json(folder / "config.json").get("architectures") or ["another model"])[0]
+        more = f" and {len(needed) - 3} more" if len(needed) > 3 else ""
+        raise DataError(
+            f"the weights in {folder} lack {', '.join(needed[:3])}{more}: they would be random "
+            f"numbers; the checkpoint was saved as {made}, so load it as what it is, or train "
+            "a head on it (linear-head)"
+        )
+
+
+def _check_unused(folder: Path, unexpected: Any, model: Any, adapted: bool) -> None:
+    """An adapter that brings a head may stand on a language model: its head is then not used."""
+    unused = sorted(k for k in unexpected if not (adapted and k.startswith(LANGUAGE_HEADS)))
+    if unused:
+        more = f" and {len(unused) - 3} more" if len(unused) > 3 else ""
+        raise DataError(
+            f"{type(model).__name__} has no place for {', '.join(unused[:3])}{more} in the weights "
+            f"of {folder}: it may have been trained with another head; set unused_weights: ignore "
+            "if these are not needed"
+        )
+
+
+def check_vocabulary(folder: Path, tokenizer: Any, model: Any) -> int:
+    """The number of tokens that the model embeds; the tokenizer may have no more."""
+    embedded = int(model.get_input_embeddings().weight.shape[0])
+    token, highest = max(tokenizer.get_vocab().items(), key=lambda entry: entry[1])
+    if highest >= embedded:
+        raise DataError(
+            f"the tokenizer in {folder} has tokens up to {highest} ({token!r}), but the model "
+            f"embeds {embedded}: it is of another model; use the one that it was trained with"
+        )
+    return embedded
+
+
+def pad_of(step: HubModel, tokenizer: Any, model: Any, vocabulary: int) -> int | None:
+    """The pad token that the model knows: as the step names it, else as its configuration does."""
+    if step.pad_token is None:
+        pad = model.config.get_text_config().pad_token_id
+        return pad if pad is not None and 0 <= pad < vocabulary else None
+    found = tokenizer.get_vocab().get(step.pad_token)
+    if found is None:
+        raise DataError(f"pad_token {step.pad_token!r} is no token of {tokenizer.name_or_path}")
+    return int(found)
+
+
+def max_length(wanted: int | None, tokenizer: Any, model: Any, folder: Path) -> int | None:
+    """Most tokens of a conversation: what is wanted, else what tokenizer and model take."""
+    positions = _positions(model)
+    if wanted is not None and positions is not None and wanted > positions:
+        raise DataError(
+            f"max_length {wanted} is more than the {positions} positions of the model in {folder}"
+        )
+    stated = tokenizer.model_max_length
+    limits = [n for n in (positions, stated if stated < UNLIMITED else None) if n is not None]
+    return wanted or (min(limits) if limits else None)
+
+
+def _positions(model: Any) -> int | None:
+    """How many positions a model has; some (RoBERTa) count theirs from after the pad token."""
+    for name, module in model.named_modules():
+        if (
+            name.endswith("position_embeddings")
+            and getattr(module, "padding_idx", None) is not None
+        ):
+            return int(module.num_embeddings - module.padding_idx - 1)
+    found = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    return int(found) if found is not None and found > 0 else None
+
+
+def _line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

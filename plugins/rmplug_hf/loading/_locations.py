@@ -1,0 +1,23 @@
+"""Where a model's files are: a folder, or a commit on the hub and its copy in the local cache."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rmplug.models.hub import fetched
+
+if TYPE_CHECKING:
+    from .loaders import HubModel
+
+FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "*.py")
+PICKLES = ("*.bin", "*.pt")
+
+
+def folder_of(step: HubModel) -> Path:
+    """The folder with the model's files; what the hub has and the cache lacks is downloaded."""
+    if step.path is not None:
+        return step.path
+    assert step.name is not None
+    files = [*FILES, *(PICKLES if step.allow_pickle_weights else ())]
+    return fetched(step.name, step.revision, files)

@@ -1,0 +1,114 @@
+"""A loaded transformer: how rows of ``Responses`` go through it, and its hidden states."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from rmplug import DataError, RewardModel
+from rmplug_hf.tokens._batching import Batch, padded, run_batches
+from rmplug_hf.tokens._templates import Part, Tokens
+
+from ._loading import Loaded
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+Pooling: TypeAlias = Literal["last", "mean", "cls"]
+TRIED = 12
+"""Tokens that are the same, and then as many that differ, in the trial of a model."""
+
+
+class Transformer(RewardModel):
+    """What all models of this package share; ``score`` is theirs to define."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        self.loaded = loaded
+
+    def run(self, rows: Sequence[Tokens], forward: Callable[[Batch], torch.Tensor]) -> Array:
+        """``forward`` of every row, in the order of the rows: shape (rows, …)."""
+        here = self.loaded
+        return run_batches(
+            rows,
+            forward,
+            batch_tokens=here.batch_tokens,
+            pad=here.pad,
+            vocabulary=here.vocabulary,
+            device=here.device,
+        )
+
+    @cached_property
+    def causal(self) -> bool:
+        """Whether the state of a token is the same whatever follows it, as a trial of the model on
+        tokens of its own shows; false where positions are scaled by the length of the row."""
+        config = self.loaded.config.get_text_config()
+        positions = repr(
+            [getattr(config, f"rope_{what}", None) for what in ("parameters", "scaling")]
+        )
+        scaled = any(name in positions for name in ("dynamic", "longrope"))
+        return not scaled and is_causal(self.loaded)
+
+    def states(
+        self,
+        responses: pa.RecordBatch,
+        layer: int = -1,
+        pooling: Pooling = "last",
+        part: Part = "both",
+    ) -> Array:
+        """Hidden states of shape (rows, width), float32: of the last token, the mean of all, or the
+        first. ``layer`` 0 is the embedding, −1 the last; ``part`` is the prompt with the response
+        or the prompt alone."""
+        if not responses.num_rows:
+            return np.zeros((0, int(self.loaded.config.get_text_config().hidden_size)), np.float32)
+        rows = self.loaded.tokenizing.rows(responses, part)
+        return self.run(rows, lambda batch: pooled(self.hidden(batch, layer), batch, pooling))
+
+    def hidden(self, batch: Batch, layer: int = -1) -> torch.Tensor:
+        """Hidden states of every token, of shape (rows, longest, width)."""
+        body = self.loaded.model.base_model
+        if layer == -1:
+            states: torch.Tensor = body(**batch.arguments())[0]
+            return states
+        layers = body(**batch.arguments(), output_hidden_states=True).hidden_states
+        if not -len(layers) <= layer < len(layers):
+            raise DataError(
+                f"the model has the layers 0 (embeddings) to {len(layers) - 1}; there is no {layer}"
+            )
+        chosen: torch.Tensor = layers[layer]
+        return chosen
+
+
+def is_causal(loaded: Loaded) -> bool:
+    """Whether what follows a token leaves its state alone, up to the rounding of the model's
+    numbers: a trial on tokens at random."""
+    ids = np.random.default_rng(0).integers(loaded.vocabulary, size=(2, 2 * TRIED))
+    ids[1, :TRIED] = ids[0, :TRIED]
+    rows = [Tokens(row, 0, 2 * TRIED) for row in ids]
+    batch = padded(rows, loaded.pad, loaded.vocabulary, loaded.device)
+    assert batch is not None
+    with torch.inference_mode():
+        states: torch.Tensor = loaded.model.base_model(**batch.arguments())[0]
+    one, other = states[:, :TRIED].float()
+    far = (one - other).norm(dim=-1) / one.norm(dim=-1)
+    return bool((far <= torch.finfo(states.dtype).eps ** 0.5).all())
+
+
+def prompts_of(batch: Batch) -> Batch:
+    """The same rows up to where their responses start."""
+    places = torch.arange(batch.ids.shape[1], device=batch.ids.device)
+    return replace(batch, mask=(places < batch.starts[:, None]).long(), lengths=batch.starts)
+
+
+def pooled(states: torch.Tensor, batch: Batch, pooling: Pooling) -> torch.Tensor:
+    """One state per row, of shape (rows, width); padding never counts."""
+    if pooling == "cls":
+        return states[:, 0].float()
+    if pooling == "last":
+        rows = torch.arange(len(batch.lengths), device=states.device)
+        return states[rows, batch.lengths - 1].float()
+    weights = batch.mask.unsqueeze(-1).to(torch.float32)
+    return (states.float() * weights).sum(1) / batch.lengths.unsqueeze(-1)

@@ -1,0 +1,141 @@
+"""Reward models from a folder or from the hub."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from rmplug import InputPath, ModelLoader, RewardModel
+from rmplug.models.devices import Device
+
+from .recognised import folder_config, is_classifier, is_hub_name
+
+PLACEHOLDERS = ("prompt", "response", "bos", "eos")
+
+
+class HubModel(ModelLoader):
+    """What every model of the Hugging Face libraries needs to know: where it is, how a
+    conversation becomes tokens, and how it is run."""
+
+    requires = ("torch", "transformers", "tokenizers", "safetensors", "peft")
+    extra = "hf"
+    neutral = frozenset({"batch_tokens", "device"})
+
+    path: InputPath | None = Field(default=None, examples=["./my-reward-model"])
+    """Folder of the model: `config.json`, safetensors weights and tokenizer. Its content is part of
+    the fingerprint."""
+    name: str | None = None
+    """Name on the hub, instead of `path`. A name stands for the commit that the local cache holds;
+    when it holds none, for the newest of `revision`, which is then downloaded. The commit is part
+    of the fingerprint."""
+    revision: str | None = None
+    """Commit, tag or branch of `name`; `main` when not given."""
+    adapter: InputPath | None = None
+    """Folder of a PEFT adapter to put on the model."""
+    merge_adapter: bool = False
+    """Whether the adapter is merged into the weights: faster, and equal up to rounding."""
+    template: str = "chat"
+    """How a conversation becomes text: `chat` (the tokenizer's chat template), `pair` (prompt and
+    response as the two segments of an encoder), or a text with `{response}` and, usually,
+    `{prompt}`; `{bos}` and `{eos}` stand for the tokenizer's tokens."""
+    turn: str | None = None
+    """How each message of the prompt is written by `pair` and by a text, with `{role}` and
+    `{content}`: `"{role}: {content}"`. The contents alone when not given. Messages are joined by a
+    blank line."""
+    roles: Mapping[str, str] = Field(default_factory=dict)
+    """What `{role}` says for a role: `{user: Human, assistant: Assistant}`."""
+    system: str | None = None
+    """System prompt, put before every conversation that has none."""
+    max_length: int | None = Field(default=None, ge=2)
+    """Most tokens per conversation; as many as the model takes when not given."""
+    truncate: Literal["prompt-left", "left", "right", "error"] = "prompt-left"
+    """What a conversation that is too long loses: `prompt-left` the beginning of the prompt (a
+    first special token stays) so that the response survives, and of a response that is too long by
+    itself the end, never what the template writes after it; `left` or `right` what the tokenizer
+    would cut on that side; `error` refuses it. What is cut is counted and named."""
+    pad_token: str | None = None
+    """Pad token that a decoder was trained with, when its `config.json` names none: the head reads
+    the last token that is no padding, which matters where texts end in that token."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Number format of the weights: `auto` is the one the checkpoint states."""
+    attention: Literal["auto", "eager", "sdpa", "flash_attention_2"] = "auto"
+    """Implementation of attention: `auto` is what the library takes for this model."""
+    device: Device = "auto"
+    """Where the model runs: `auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:1`."""
+    batch_tokens: int = Field(default=4096, ge=1)
+    """Most tokens per forward pass, padding included; a longer conversation goes alone. On a GPU
+    more is faster, as far as its memory reaches; what does not fit is halved."""
+    trust_remote_code: bool = False
+    """Whether Python code that comes with the model may be run."""
+    allow_pickle_weights: bool = False
+    """Whether weights may be read from pickle files; without it only safetensors are."""
+    unused_weights: Literal["error", "ignore"] = "error"
+    """What to do with weights in the checkpoint that the model has no place for."""
+
+    @model_validator(mode="after")
+    def _check_place(self) -> HubModel:
+        if (self.path is None) == (self.name is None):
+            raise ValueError("give either path (a folder) or name (on the hub)")
+        if self.revision is not None and self.name is None:
+            raise ValueError("revision belongs to name (a model on the hub), not to path")
+        return self
+
+    @model_validator(mode="after")
+    def _check_template(self) -> HubModel:
+        if self.template not in ("chat", "pair"):
+            unknown = [n for n in re.findall(r"{(\w+)}", self.template) if n not in PLACEHOLDERS]
+            if unknown:
+                raise ValueError(
+                    f"template has {{{unknown[0]}}}; it can have "
+                    + ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
+                )
+            if self.template.count("{response}") != 1:
+                raise ValueError("template must be chat, pair, or a text with {response} once")
+        if self.turn is not None and "{content}" not in self.turn:
+            raise ValueError("turn must have {content}")
+        return self
+
+    def identity(self) -> Mapping[str, Any]:
+        """The commit that a name on the hub stands for."""
+        if self.name is None:
+            return {}
+        from rmplug.models.hub import commit_of
+
+        return {"commit": commit_of(self.name, self.revision)}
+
+
+class SequenceClassifier(HubModel):
+    """Load a reward model that is a sequence classifier with one output or many.
+
+    Any model of `AutoModelForSequenceClassification`: BERT, DeBERTa, GPT-2, Llama, Qwen and so on,
+    with a PEFT adapter or without. Scores are the raw outputs (logits), in the model's own unit.
+    A model with one output gives `reward`; with several, one score per label of its `config.json`.
+
+    Every conversation is scored as if it were alone: batches are padded on the right, masked, and
+    read at the position where the model's own `forward` reads a single one, so that scores do not
+    depend on batch, order or the padding side of the tokenizer. A checkpoint without the weights of
+    its head is refused.
+    """
+
+    kind = "sequence-classifier"
+
+    outputs: tuple[str, ...] | None = None
+    """Names of the outputs, in order; as in `config.json` when not given."""
+    only: str | None = None
+    """The one output that is the reward, by name; all of them when not given."""
+
+    @classmethod
+    def accepts(cls, source: str) -> Mapping[str, Any] | None:
+        """A folder whose config names a sequence classifier, or a name on the hub."""
+        if is_hub_name(source):
+            return {"name": source}
+        config = folder_config(source)
+        return {"path": source} if config is not None and is_classifier(config) else None
+
+    def load(self) -> RewardModel:
+        from ._classifier import load_classifier
+
+        return load_classifier(self)

@@ -1,0 +1,103 @@
+"""Text that a language model writes after prompts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from transformers import GenerationConfig
+
+from rmplug_hf.loading._loading import Loaded
+from rmplug_hf.loading._transformer import Transformer
+from rmplug_hf.tokens._batching import plan
+from rmplug_hf.tokens._templates import Conversation, Tokenizing
+
+Message: TypeAlias = Mapping[str, str]
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+
+
+class Writer(Transformer):
+    """A language model that can be asked to write."""
+
+    def generate(
+        self,
+        prompts: Sequence[str | Sequence[Message]],
+        max_new_tokens: int = 100,
+        temperature: float = 0.0,
+    ) -> list[str]:
+        """What the model writes after each prompt (a message of the user, or a conversation).
+
+        With temperature 0 always the most likely token; above it tokens are drawn, for the same
+        prompt the same ones. A prompt that leaves no room for an answer gets an empty one.
+        """
+        loaded = self.loaded
+        rows = _tokens(loaded, prompts)
+        most = loaded.tokenizing.max_length
+        fit = [n for n, row in enumerate(rows) if len(row) and (most is None or len(row) < most)]
+        found = [""] * len(rows)
+        for batch in _batches([len(rows[n]) for n in fit], max_new_tokens, loaded, temperature):
+            places = [fit[int(place)] for place in batch]
+            texts = _continued(loaded, [rows[n] for n in places], max_new_tokens, temperature)
+            for place, text in zip(places, texts, strict=True):
+                found[place] = text
+        return found
+
+
+def _tokens(loaded: Loaded, prompts: Sequence[str | Sequence[Message]]) -> list[Array]:
+    asking = Tokenizing(loaded.tokenizer, loaded.tokenizing.renderer.style, None)
+    talks = [
+        Conversation([{"role": "user", "content": p}] if isinstance(p, str) else p, [])
+        for p in prompts
+    ]
+    names = [f"prompt {number}" for number in range(len(prompts))]
+    return [row.ids for row in asking.encode(talks, names, "prompt")]
+
+
+def _batches(
+    lengths: Sequence[int], new: int, loaded: Loaded, temperature: float
+) -> Iterator[Array]:
+    """Places of prompts that go together: of one length, so that none needs padding; alone where
+    tokens are drawn."""
+    for length in sorted(set(lengths), reverse=True):
+        places = np.flatnonzero(np.asarray(lengths) == length)
+        budget = 1 if temperature > 0 else loaded.batch_tokens
+        for part in plan([length + new] * len(places), budget):
+            yield places[part]
+
+
+def _continued(
+    loaded: Loaded, rows: Sequence[Array], max_new_tokens: int, temperature: float
+) -> list[str]:
+    ids = torch.from_numpy(np.stack(rows)).to(loaded.device)
+    most, length = loaded.tokenizing.max_length, ids.shape[1]
+    new = max_new_tokens if most is None else min(max_new_tokens, most - length)
+    config = _configured(loaded, new, temperature)
+    devices = [loaded.device] if loaded.device.type == "cuda" else []
+    with torch.inference_mode(), torch.random.fork_rng(devices=devices):
+        digest = hashlib.blake2b(rows[0].tobytes(), digest_size=7).digest()
+        torch.manual_seed(int.from_bytes(digest))
+        written = loaded.model.generate(
+            input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=config
+        )
+    texts: list[str] = loaded.tokenizer.batch_decode(written[:, length:], skip_special_tokens=True)
+    return texts
+
+
+def _configured(loaded: Loaded, new: int, temperature: float) -> GenerationConfig:
+    """Only the ends of texts are taken from the model's own settings."""
+    own = getattr(loaded.model, "generation_config", None)
+    ends = getattr(own, "eos_token_id", None)
+    if ends is None:
+        ends = loaded.tokenizer.eos_token_id
+    first = ends[0] if isinstance(ends, list) else ends
+    drawn = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
+    return GenerationConfig(
+        max_new_tokens=new,
+        eos_token_id=ends,
+        pad_token_id=loaded.pad if loaded.pad is not None else (first if first is not None else 0),
+        use_cache=True,
+        **(drawn if temperature > 0 else {"do_sample": False}),
+    )

@@ -1,0 +1,204 @@
+"""Questions put to a language model, and verdicts read from the next token."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from rmplug import DataError, notice
+from rmplug_hf.loading._loading import Loaded
+from rmplug_hf.tokens._batching import Batch
+from rmplug_hf.tokens._templates import (
+    CUT_PROMPT,
+    Conversation,
+    Message,
+    Tokenizing,
+    Tokens,
+    conversations_of,
+)
+
+from ._generation import Writer
+from ._likelihood import load_language_model
+from .judges import GenerativeJudge
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+UNSURE = "less than half of the judge's next-token probability is on the labels"
+SWAYED = "the judge's verdict depends on the order of the responses"
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked about a row: a text with places, and what stands there."""
+
+    text: str
+    prompt: str
+    others: Mapping[str, str]
+
+    def conversation(self) -> Conversation:
+        """The question as a message of the user."""
+        values = {"prompt": self.prompt, **self.others}
+        asked = re.sub(r"{(\w+)}", lambda place: values[place[1]], self.text)
+        return Conversation([{"role": "user", "content": asked}], [])
+
+
+def load_judge(step: GenerativeJudge) -> Judge:
+    """The judge of a step; its labels must be told apart by one token."""
+    return Judge(load_language_model(step), step)
+
+
+class Judge(Writer):
+    """Scores single responses, and compares two when it is asked about both at once."""
+
+    def __init__(self, loaded: Loaded, step: GenerativeJudge) -> None:
+        super().__init__(loaded)
+        self.step = step
+        self.asking = Tokenizing(loaded.tokenizer, loaded.tokenizing.renderer.style, None)
+        self.worth = np.array(list(step.scale.values()))
+        self.scale = label_tokens(self.asking, list(step.scale))
+        self.labels = label_tokens(self.asking, step.labels) if step.pairwise else []
+
+    def score(self, responses: pa.RecordBatch) -> Array:
+        """The expected worth of the answers, of shape (rows,)."""
+        talks = conversations_of(responses)
+        questions = [
+            Question(self.step.single, self._told(talk.prompt), {"response": told(talk.response)})
+            for talk in talks
+        ]
+        answers = self._answers(questions, responses.column("id").to_pylist(), self.scale)
+        scores: Array = np.exp(answers) @ self.worth
+        return scores
+
+    def compare(self, pairs: pa.RecordBatch) -> Array | None:
+        """Margins of shape (rows,): the logit of the probability that chosen is better, averaged
+        over both orders."""
+        if self.step.pairwise is None:
+            return None
+        ids = pairs.column("id").to_pylist()
+        sides = [_texts(pairs, side) for side in ("chosen", "rejected")]
+        prompts = [self._told(talk.prompt) for talk in conversations_of(pairs, "prompt")]
+        questions = [
+            Question(self.step.pairwise, prompt, {"a": a, "b": b})
+            for first, second in (sides, sides[::-1])
+            for prompt, a, b in zip(prompts, first, second, strict=True)
+        ]
+        answers = self._answers(questions, ids * 2, self.labels)
+        one, other = answers[: len(ids)], answers[len(ids) :, ::-1]
+        swayed = (one[:, 0] > one[:, 1]) != (other[:, 0] > other[:, 1])
+        notice(SWAYED, [name for name, is_so in zip(ids, swayed, strict=True) if is_so])
+        sums = np.logaddexp(one, other)
+        margins: Array = sums[:, 0] - sums[:, 1]
+        return margins
+
+    def _told(self, prompt: Sequence[Message]) -> str:
+        return told(prompt, self.step.turn, self.step.roles)
+
+    def _answers(
+        self, questions: Sequence[Question], ids: Sequence[str], labels: Sequence[int]
+    ) -> Array:
+        """The logarithm of each label's share among the labels, of shape (rows, labels)."""
+        if not questions:
+            return np.zeros((0, len(labels)))
+        rows = self._fitted(questions, ids)
+        places = torch.tensor(labels, device=self.loaded.device)
+        found = self.run(rows, lambda batch: self._next(batch)[:, places]).astype(np.float64)
+        total = np.logaddexp.reduce(found, axis=1, keepdims=True)
+        unsure = total[:, 0] < np.log(0.5)
+        notice(UNSURE, sorted({name for name, odd in zip(ids, unsure, strict=True) if odd}))
+        shares: Array = found - total
+        return shares
+
+    def _next(self, batch: Batch) -> torch.Tensor:
+        """Log-probabilities of the next token, of shape (rows, vocabulary)."""
+        logits = self.loaded.model(**batch.arguments()).logits
+        last = logits[torch.arange(len(batch.lengths), device=logits.device), batch.lengths - 1]
+        log_probs: torch.Tensor = last.float().log_softmax(-1)
+        return log_probs
+
+    def _fitted(self, questions: Sequence[Question], ids: Sequence[str]) -> list[Tokens]:
+        """The tokens of questions, none of them longer than the model takes."""
+        talks = [question.conversation() for question in questions]
+        rows = self.asking.encode(talks, ids, "prompt")
+        most = self.loaded.tokenizing.max_length
+        long = [] if most is None else [n for n, row in enumerate(rows) if len(row) > most]
+        if long and self.step.truncate == "error":
+            raise DataError(
+                f"{len(long)} of {len(rows)} questions are longer than {most} tokens (first: "
+                f"{ids[long[0]]}); raise max_length, or set truncate: prompt-left"
+            )
+        for place in long:
+            rows[place] = self._shortened(questions[place], rows[place], ids[place], most or 0)
+        notice(CUT_PROMPT, list(dict.fromkeys(ids[place] for place in long)), "changed")
+        return rows
+
+    def _shortened(self, question: Question, row: Tokens, name: str, most: int) -> Tokens:
+        """The question about the end of its conversation, as much of it as fits."""
+        if not self.loaded.tokenizer.is_fast:
+            raise DataError(
+                f"the question about {name} has {len(row)} tokens, more than {most}, and only a "
+                "fast tokenizer (tokenizer.json) tells where to cut it; raise max_length"
+            )
+        while len(row) > most:
+            if not question.prompt:
+                raise DataError(
+                    f"the question about {name} has {len(row)} tokens without any of its "
+                    f"conversation, more than {most}; raise max_length, or drop the row"
+                )
+            spans = self.loaded.tokenizer(
+                question.prompt, add_special_tokens=False, return_offsets_mapping=True
+            )["offset_mapping"]
+            over = len(row) - most
+            cut = max(1, spans[over][0]) if over < len(spans) else len(question.prompt)
+            question = replace(question, prompt=question.prompt[cut:])
+            [row] = self.asking.encode([question.conversation()], [name], "prompt")
+        return row
+
+
+def told(
+    messages: Sequence[Message], turn: str | None = None, roles: Mapping[str, str] | None = None
+) -> str:
+    """Messages as one text: one alone as it is, several with who speaks."""
+    if len(messages) == 1 and turn is None:
+        return messages[0]["content"]
+    names = roles or {}
+    return "\n\n".join(
+        (turn or "{role}: {content}")
+        .replace("{role}", names.get(message["role"], message["role"]))
+        .replace("{content}", message["content"])
+        for message in messages
+    )
+
+
+def _texts(pairs: pa.RecordBatch, side: str) -> list[str]:
+    columns = [pairs.column(name) for name in ("id", "prompt", side)]
+    names = ["id", "prompt", "response"]
+    rows = pa.RecordBatch.from_arrays(columns, names=names)
+    return [told(talk.response) for talk in conversations_of(rows)]
+
+
+def label_tokens(asking: Tokenizing, labels: Sequence[str]) -> list[int]:
+    """The token that begins each label where an answer would begin."""
+    text = asking.renderer.text(Conversation([{"role": "user", "content": "?"}], []), "prompt")
+    answered = [text._replace(text=text.text + label) for label in labels]
+    before, *rows = asking.tokenize([text, *answered], False)
+    found = []
+    for label, row in zip(labels, rows, strict=True):
+        size = len(before)
+        if len(row) <= size or not np.array_equal(row.ids[:size], before.ids):
+            raise DataError(
+                f"the label {label!r} cannot be read as the next token: with the end of the "
+                f"question, {text.text[-12:]!r}, it becomes one token; change what the template "
+                "writes last, or the label"
+            )
+        found.append(int(row.ids[size]))
+    if len(set(found)) < len(found):
+        raise DataError(
+            f"the labels {', '.join(map(repr, labels))} begin with the same token; take labels "
+            "that differ in their first one"
+        )
+    return found

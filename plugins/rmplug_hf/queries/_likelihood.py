@@ -1,0 +1,184 @@
+"""Log-probabilities of responses under a language model and its reference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from rmplug import DataError, RewardModel, notice
+from rmplug_hf.loading._loading import Loaded, load
+from rmplug_hf.loading._transformer import is_causal
+from rmplug_hf.tokens._batching import Batch, run_batches
+from rmplug_hf.tokens._templates import Tokens
+
+from ._generation import Writer
+from ._states import side_of
+from .likelihood import CausalLM
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+AUTO = "AutoModelForCausalLM"
+
+
+@dataclass(frozen=True)
+class LogProbs:
+    """Of each response its tokens that count and the sums of their log-probabilities; arrays of
+    shape (rows,)."""
+
+    tokens: Array
+    policy: Array
+    reference: Array | None
+
+    def columns(self) -> dict[str, Array]:
+        """By name, with means per token."""
+        count = np.maximum(self.tokens, 1)
+        found = {"policy.sum": self.policy, "policy.mean": self.policy / count}
+        if self.reference is not None:
+            found["reference.sum"] = self.reference
+            found["reference.mean"] = self.reference / count
+        return {"tokens": self.tokens, **found}
+
+
+def load_causal(step: CausalLM) -> LanguageModel:
+    """The policy of a step, with its reference if it has one."""
+    policy = load_language_model(step)
+    if step.reference is None and step.reference_name is None:
+        return LanguageModel(policy, None, step)
+    place = {
+        "path": step.reference,
+        "name": step.reference_name,
+        "revision": step.reference_revision,
+        "adapter": None,
+    }
+    reference = load_language_model(step.model_copy(update=place))
+    check_same_tokens(policy, reference)
+    return LanguageModel(policy, reference, step)
+
+
+def load_language_model(step: Any) -> Loaded:
+    """A model that predicts the next token from those before it."""
+    loaded = load(step, AUTO)
+    if not is_causal(loaded):
+        raise DataError(
+            f"{loaded.tokenizer.name_or_path} is no causal language model: its "
+            f"{type(loaded.model).__name__} sees the tokens after the one that it predicts"
+        )
+    return loaded
+
+
+def check_same_tokens(policy: Loaded, reference: Loaded) -> None:
+    """A token must mean the same to both; each may have a few that the other has not."""
+    own, other = policy.tokenizer.get_vocab(), reference.tokenizer.get_vocab()
+    odd = sorted(token for token, place in own.items() if other.get(token, place) != place)
+    if odd or len(own.keys() & other.keys()) < 0.9 * len(own):
+        shown = f" ({odd[0]!r} is {own[odd[0]]} and {other[odd[0]]})" if odd else ""
+        raise DataError(
+            f"the policy {policy.tokenizer.name_or_path} and the reference "
+            f"{reference.tokenizer.name_or_path} have different tokenizers{shown}; the reference "
+            "must be the model that the policy was trained from"
+        )
+
+
+class LanguageModel(Writer):
+    """Scores are how likely responses are, against the reference if there is one."""
+
+    def __init__(self, loaded: Loaded, reference: Loaded | None, step: CausalLM) -> None:
+        super().__init__(loaded)
+        self.reference = reference
+        self.beta, self.over, self.ending = step.beta, step.over, step.ending
+
+    def score(self, responses: pa.RecordBatch) -> Array:
+        """Rewards of shape (rows,)."""
+        found = self.log_probs(responses)
+        ratio = found.policy if found.reference is None else found.policy - found.reference
+        return self.beta * (ratio / np.maximum(found.tokens, 1) if self.over == "mean" else ratio)
+
+    def log_probs(self, responses: pa.RecordBatch) -> LogProbs:
+        """Log-probabilities of the responses' tokens, summed."""
+        ids = responses.column("id").to_pylist()
+        found = self.loaded.tokenizing.rows(responses, bounds=True) if ids else []
+        rows = [self._counted(row) for row in found]
+        tokens = np.array([row.end - row.start for row in rows], dtype=np.float64)
+        empty = [name for name, count in zip(ids, tokens, strict=True) if not count]
+        notice("response without a token that counts", empty)
+        reference = None
+        if self.reference is not None:
+            _check_known(rows, ids, self.reference)
+            reference = log_prob_sums(self.reference, rows)
+        return LogProbs(tokens, log_prob_sums(self.loaded, rows), reference)
+
+    def _counted(self, row: Tokens) -> Tokens:
+        """The row with the bounds of what counts; of the first token no probability is known."""
+        start = max(row.start, 1)
+        end = len(row) if self.ending else row.end
+        return Tokens(row.ids, start, max(start, end), row.segments)
+
+
+def _check_known(rows: Sequence[Tokens], ids: Sequence[str], reference: Loaded) -> None:
+    size = reference.vocabulary
+    odd = [name for name, row in zip(ids, rows, strict=True) if row.ids.max() >= size]
+    if odd:
+        raise DataError(
+            f"the conversation of {odd[0]} has tokens that the reference "
+            f"{reference.tokenizer.name_or_path} does not embed ({size} tokens); take the model "
+            "that the policy was trained from"
+        )
+
+
+def log_prob_sums(loaded: Loaded, rows: Sequence[Tokens]) -> Array:
+    """Natural logarithm of the probability of each row's tokens from ``start`` to ``end``, given
+    those before; float64 of shape (rows,)."""
+    if not rows:
+        return np.zeros(0)
+    return run_batches(
+        rows,
+        partial(_sums, loaded.model),
+        batch_tokens=loaded.batch_tokens,
+        pad=loaded.pad,
+        vocabulary=loaded.vocabulary,
+        device=loaded.device,
+    )
+
+
+def _sums(model: Any, batch: Batch) -> torch.Tensor:
+    logits = model(**batch.arguments()).logits
+    bounds = list(zip(batch.starts.tolist(), batch.ends.tolist(), strict=True))
+    found = [
+        _log_probs(logits[row, start - 1 : end - 1], batch.ids[row, start:end])
+        for row, (start, end) in enumerate(bounds)
+    ]
+    # summed in float64, which some devices do not have
+    flat = torch.cat(found).cpu().double()
+    return torch.stack([part.sum() for part in flat.split([len(one) for one in found])])
+
+
+def _log_probs(logits: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+    """The log-probability of each id, of shape (tokens,), from logits (tokens, vocabulary)."""
+    logits = logits.float()
+    picked: torch.Tensor = logits.gather(-1, ids.unsqueeze(-1)).squeeze(-1)
+    return picked - logits.logsumexp(-1)
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Row-wise: how likely each side of a batch is."""
+
+    sides: tuple[str, ...]
+
+    def __call__(self, model: RewardModel, batch: pa.RecordBatch) -> dict[str, Array]:
+        if not isinstance(model, LanguageModel):
+            raise DataError(
+                f"{model.name or type(model).__name__} gives no probabilities of tokens; give a "
+                "model of the kind causal-lm"
+            )
+        found: dict[str, Array] = {}
+        for side in self.sides:
+            head = "" if side == "response" else f"{side}."
+            columns = model.log_probs(side_of(batch, side)).columns()
+            found |= {head + name: values for name, values in columns.items()}
+        return found

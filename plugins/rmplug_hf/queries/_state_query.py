@@ -1,0 +1,62 @@
+"""Asking a model for its hidden states, row by row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+
+from rmplug import DataError, RewardModel
+from rmplug_hf.loading._encoder import pooled_states, pooled_with_prompts
+from rmplug_hf.loading._transformer import Transformer
+
+from ._states import States, side_of
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Row-wise: the states of each side of a batch."""
+
+    sides: tuple[str, ...]
+    layer: int | None
+    pooling: str | None
+    position: int | str | None
+    prompt_end: str
+
+    def __call__(self, model: RewardModel, batch: pa.RecordBatch) -> dict[str, Array]:
+        if not isinstance(model, Transformer):
+            raise DataError(
+                f"{model.name or type(model).__name__} has no hidden states; give a model of "
+                "transformers, such as an encoder"
+            )
+        found = self._found(model, batch)
+        for side in self.sides:
+            _check_finite(found[side], batch, side)
+        return {side: found[side] for side in self.sides}
+
+    def _found(self, model: Transformer, batch: pa.RecordBatch) -> dict[str, Array]:
+        states = States(self.layer, self.pooling, self.position)
+        part = "turn" if self.prompt_end == "turn" else "prompt"
+        prompts, sides = side_of(batch, "prompt"), [s for s in self.sides if s != "prompt"]
+        found: dict[str, Array] = {}
+        if "prompt" in self.sides and sides:
+            first = side_of(batch, sides[0])
+            both = pooled_with_prompts(model, first, prompts, states, part)
+            found[sides.pop(0)], found["prompt"] = both
+        elif "prompt" in self.sides:
+            found["prompt"] = pooled_states(model, prompts, states, part)
+        return found | {s: pooled_states(model, side_of(batch, s), states) for s in sides}
+
+
+def _check_finite(values: Array, batch: pa.RecordBatch, side: str) -> None:
+    odd = ~np.isfinite(values).all(axis=1)
+    if odd.any():
+        names = batch.column("id").filter(pa.array(odd)).to_pylist()
+        raise DataError(
+            f"the states of {side} are not finite numbers in {len(names)} rows "
+            f"({', '.join(names[:5])}); use dtype: float32, or bfloat16 instead of float16"
+        )

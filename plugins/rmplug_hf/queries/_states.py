@@ -1,0 +1,116 @@
+"""Hidden states of conversations: which layer, which token, of which part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias, cast
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from rmplug import DataError
+from rmplug_hf.loading._transformer import Pooling, Transformer, pooled, prompts_of
+from rmplug_hf.tokens._batching import Batch
+from rmplug_hf.tokens._templates import Part
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True)
+class States:
+    """Which states; what is None is left to the model."""
+
+    layer: int | None = None
+    pooling: str | None = None
+    position: int | str | None = None
+
+    def filled(self, layer: int, pooling: str) -> States:
+        """With these where nothing was said."""
+        return replace(
+            self,
+            layer=layer if self.layer is None else self.layer,
+            pooling=self.pooling or pooling,
+        )
+
+
+def side_of(batch: pa.RecordBatch, side: str) -> pa.RecordBatch:
+    """One side of a batch as rows of ``Responses``, named ``<id>/chosen`` where it has two."""
+    ids = batch.column("id")
+    if side in ("chosen", "rejected"):
+        ids = pa.array([f"{name}/{side}" for name in ids.to_pylist()], pa.string())
+    prompts = batch.column("prompt")
+    responses = prompts if side == "prompt" else batch.column(side)
+    return pa.RecordBatch.from_arrays([ids, prompts, responses], names=["id", "prompt", "response"])
+
+
+def states_of(
+    model: Transformer, responses: pa.RecordBatch, states: States, part: str = "both"
+) -> Array:
+    """Float32 states of shape (rows, width)."""
+    states = states.filled(-1, "last")
+    layer, part = cast(int, states.layer), cast(Part, part)
+    if states.pooling != "position" or not responses.num_rows:
+        pooling = "last" if states.pooling == "position" else states.pooling
+        return model.states(responses, layer, cast(Pooling, pooling), part)
+    rows = model.loaded.tokenizing.rows(responses, part, bounds=True)
+    ids = responses.column("id").to_pylist()
+    for name, row in zip(ids, rows, strict=True):
+        place = place_in(states.position, row.start, row.end, len(row))
+        if not 0 <= place < len(row):
+            raise DataError(
+                f"{name} has {len(row)} tokens ({row.end - row.start} of the response): it has no "
+                f"position {states.position}; use pooling: last"
+            )
+    return model.run(rows, lambda batch: _at(model.hidden(batch, layer), batch, states.position))
+
+
+def states_and_prompts(
+    model: Transformer,
+    responses: pa.RecordBatch,
+    prompts: pa.RecordBatch,
+    states: States,
+    part: str,
+) -> tuple[Array, Array]:
+    """Float32 states (rows, width) of prompts with responses, and of the prompts alone.
+
+    A causal model sees the same prompt whatever follows it: both come from one pass where the
+    tokens of a conversation begin with those of its prompt; prompts of other rows (of those that
+    were cut) go through it by themselves.
+    """
+    states = states.filled(-1, "last")
+    if states.pooling == "position" or not responses.num_rows or not model.causal:
+        return states_of(model, responses, states), states_of(model, prompts, states, part)
+    whole = model.loaded.tokenizing.rows(responses)
+    alone = model.loaded.tokenizing.rows(prompts, cast(Part, part))
+    led = np.array([row.begins_with(head) for row, head in zip(whole, alone, strict=True)])
+    # what is in front of the response of a row is its prompt
+    starts = [
+        len(head if is_so else row) for row, head, is_so in zip(whole, alone, led, strict=True)
+    ]
+    rows = [replace(row, start=start) for row, start in zip(whole, starts, strict=True)]
+    layer, pooling = cast(int, states.layer), cast(Pooling, states.pooling)
+
+    def forward(batch: Batch) -> torch.Tensor:
+        found = model.hidden(batch, layer)
+        parts = [pooled(found, part, pooling) for part in (batch, prompts_of(batch))]
+        return torch.stack(parts, dim=1)
+
+    both = model.run(rows, forward)
+    if not led.all():
+        odd = [row for row, is_so in zip(alone, led, strict=True) if not is_so]
+        both[~led, 1] = model.run(odd, lambda b: pooled(model.hidden(b, layer), b, pooling))
+    return both[:, 0], both[:, 1]
+
+
+def place_in(position: Any, start: Any, end: Any, length: Any) -> Any:
+    """The index of a position, for one row or for tensors of them."""
+    named = {"prompt-end": start - 1, "response-start": start, "response-end": end - 1}
+    if isinstance(position, str):
+        return named[position]
+    return position + (length if position < 0 else 0 * length)
+
+
+def _at(states: torch.Tensor, batch: Batch, position: int | str | None) -> torch.Tensor:
+    places = place_in(position, batch.starts, batch.ends, batch.lengths)
+    return states[torch.arange(len(places), device=states.device), places].float()

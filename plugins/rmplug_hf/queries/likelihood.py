@@ -1,0 +1,86 @@
+"""Language models asked how likely a response is: the implicit reward of DPO."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from rmplug import Features, InputPath, Pairs, QueryStrategy, Responses, RewardModel
+from rmplug_hf.loading.loaders import HubModel
+
+
+class CausalLM(HubModel):
+    """Load a language model whose reward is how likely it finds a response (the reward of DPO).
+
+    With a reference model the reward is `beta * (log p_policy - log p_reference)`, without one
+    `beta * log p_policy`: natural logarithms of the probability of the response given the prompt,
+    summed over the response's tokens or per token (Rafailov et al. 2023, equation 5, without the
+    term that depends on the prompt alone and drops out of margins). One output, `reward`.
+
+    The response's tokens are those from where the prompt, with the beginning of an assistant's
+    turn, ends. Padding never counts, and truncation is as for every model: what `truncate` cuts of
+    a prompt is not seen by the reference either.
+    """
+
+    kind = "causal-lm"
+
+    reference: InputPath | None = None
+    """Folder of the reference model: for a policy that is an adapter, the model below it. It sees
+    the tokens of the policy's tokenizer and template."""
+    reference_name: str | None = None
+    """Name of the reference on the hub, instead of `reference`."""
+    reference_revision: str | None = None
+    """Commit, tag or branch of `reference_name`; `main` when not given."""
+    beta: float = Field(default=0.1, gt=0)
+    """What a difference of one in log-probability is worth; DPO's beta."""
+    over: Literal["sum", "mean"] = "sum"
+    """The sum over the response's tokens, as in DPO, or the mean per token."""
+    ending: bool = True
+    """Whether what the template writes after the response counts as part of it, such as the token
+    that ends a turn (as in the training of TRL)."""
+
+    @model_validator(mode="after")
+    def _check_reference(self) -> CausalLM:
+        if self.reference is not None and self.reference_name is not None:
+            raise ValueError("give reference (a folder) or reference_name (on the hub), not both")
+        if self.reference_revision is not None and self.reference_name is None:
+            raise ValueError("reference_revision belongs to reference_name")
+        if self.template == "pair":
+            raise ValueError("pair is a template for encoders; give chat, or a text")
+        return self
+
+    def identity(self) -> dict[str, str]:
+        """The commits that names on the hub stand for."""
+        found = dict(super().identity())
+        if self.reference_name is not None:
+            from rmplug.models.hub import commit_of
+
+            found["reference"] = commit_of(self.reference_name, self.reference_revision)
+        return found
+
+    def load(self) -> RewardModel:
+        from ._likelihood import load_causal
+
+        return load_causal(self)
+
+
+class LogProb(QueryStrategy):
+    """Ask a language model, and its reference, how likely each response is.
+
+    Works with `causal-lm`. Gives from responses `tokens` (how many of the response's tokens count),
+    `policy.sum` and `policy.mean` (natural logarithm of the probability of the response given the
+    prompt: summed, and per token; 0 or less) and, where the model has a reference,
+    `reference.sum` and `reference.mean`; from pairs the same with `chosen.` and `rejected.` before
+    each name.
+    """
+
+    kind = "log-prob"
+    requires = ("torch", "transformers")
+    extra = "hf"
+
+    def query(self, model: RewardModel, data: Pairs | Responses) -> Features:
+        from ._likelihood import Ask
+
+        sides = ("chosen", "rejected") if isinstance(data, Pairs) else ("response",)
+        return data.map(Ask(sides), open=model.open)

@@ -1,0 +1,1 @@
+"""Sets of pairs that buy a human label."""

@@ -1,0 +1,207 @@
+"""Candidates: sets of pairs that buy a human label, and what is in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from scipy import sparse
+
+from rmplug import DataError, Features, Pairs, Tabular, notice
+from rmplug.errors import some
+from rmplug_hybrid.features._feature_names import LENGTHS, parse_feature
+from rmplug_hybrid.features._membership import matrix, numbers
+
+from ._designs import (
+    Draws,
+    Subsets,
+    distinct_budgets,
+    even_budgets,
+    focused_tilts,
+    given_budgets,
+    sampled_rows,
+    spread_tilts,
+)
+from ._labels import Sources, read_sources
+from .candidates import Candidates
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+
+TOTALS = ("size", "agree", "ties")
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A column whose bins are of percentile ranks within the set: the place of each row's value
+    among all different values, and where its bins are."""
+
+    places: Array
+    bins: tuple[tuple[int, float, float], ...]
+
+    def count(self, rows: Array) -> dict[int, int]:
+        """How many rows of a set are in each bin, both limits of which belong to it."""
+        found = np.bincount(self.places[rows], minlength=1)
+        ranks = (np.cumsum(found) - (found - 1) / 2) / max(int(found.sum()), 1)
+        return {
+            column: int(found[(ranks >= low) & (ranks <= high)].sum())
+            for column, low, high in self.bins
+        }
+
+
+class Tally:
+    """Counts what is in sets of pairs, many sets at once."""
+
+    def __init__(
+        self, members: Any, sources: Sources, rows: int | None, ranked: tuple[Ranked, ...]
+    ) -> None:
+        human = sources.human >= 0
+        totals = [human, human & sources.agree, ~human]
+        wide = [sparse.csr_matrix(column[:, None], dtype=np.float32) for column in totals]
+        counted = sparse.diags(human.astype(np.float32)) @ members
+        # Sums in float32 are exact below 2 ** 24 rows, and half as wide.
+        kind = np.float32 if len(human) < 1 << 24 else np.float64
+        self._columns = sparse.hstack([*wide, counted], format="csr", dtype=kind).T.tocsr()
+        self._sources = sources
+        self._rows = rows
+        self._ranked = ranked
+
+    def __call__(self, sets: Array, seeds: Array) -> tuple[Array, Array]:
+        """For each set: TOTALS and a count for each feature, and how many rows it trains on."""
+        trained = self._trained(sets, seeds)
+        bought = sets if self._rows is None else self._still_bought(sets, trained)
+        dense = np.ascontiguousarray(bought.T, dtype=self._columns.dtype)
+        counts = np.asarray((self._columns @ dense).T, dtype=np.float64)
+        for row, inside in enumerate(bought if self._ranked else ()):
+            known = np.flatnonzero(inside & (self._sources.human >= 0))
+            for column in self._ranked:
+                for place, count in column.count(known).items():
+                    counts[row, len(TOTALS) + place] = count
+        return counts, trained.sum(axis=1)
+
+    def _trained(self, sets: Array, seeds: Array) -> Array:
+        kept = self._sources.kept(sets)
+        if self._rows is not None:
+            for row, seed in enumerate(seeds):
+                kept[row] = sampled_rows(kept[row], self._rows, int(seed))
+        return kept
+
+    def _still_bought(self, sets: Array, trained: Array) -> Array:
+        """The bought labels that are trained on, or are ties."""
+        return sets & (trained | (self._sources.human < 0))
+
+
+def candidates(
+    step: Candidates,
+    membership: Features,
+    human: Pairs | None,
+    ai: Pairs | None,
+    scores: Features | None,
+    seed: int,
+) -> Features:
+    """One row per candidate."""
+    names, members = matrix(membership)
+    ids = membership.table["id"].combine_chunks()
+    if not len(ids):
+        raise DataError("there are no pairs to make candidates of: membership has no rows")
+    sources = read_sources(ids, human, ai)
+    _tell(ids, sources)
+    draws = draw(step, members, seed)
+    ranked = _ranked(names, ids, scores) if step.compat == "original" else ()
+    tally = Tally(members, sources, step.rows, ranked)
+    counts, rows = np.empty((step.n, len(TOTALS) + len(names))), np.empty(step.n)
+    for start, sets in Subsets(members, draws).blocks():
+        part = slice(start, start + len(sets))
+        counts[part], rows[part] = tally(sets, draws.seeds[part])
+    return _table(step, draws, names, counts, rows)
+
+
+def draw(step: Candidates, members: Any, seed: int) -> Draws:
+    """What the candidates' sets are drawn by."""
+    rng = np.random.default_rng(seed)
+    seeds = np.random.SeedSequence(seed).generate_state(step.n)
+    pairs = members.shape[0]
+    if step.budgets:
+        budgets = given_budgets(step.n, step.budgets, pairs)
+    elif step.compat == "original":
+        budgets = distinct_budgets(step.n, pairs, rng)
+    else:
+        budgets = even_budgets(step.n, step.between, pairs, rng)
+    tilts = None
+    if step.design == "space-filling":
+        tilts = spread_tilts(members, budgets, step.strength, rng)
+    elif step.design == "stratified":
+        tilts = focused_tilts(step.n, members, rng)
+    tilts = None if tilts is None else tilts.astype(np.float32)
+    return Draws(step.design == "fill", seeds, budgets, tilts)
+
+
+def _tell(ids: pa.Array, sources: Sources) -> None:
+    for who, places in (("human", sources.human), ("AI", sources.ai)):
+        lacking = ids.filter(pa.array(places < 0)).to_pylist()
+        notice(f"no {who} label: a tie, or missing", lacking)
+
+
+def _ranked(names: list[str], ids: pa.Array, scores: Features | None) -> tuple[Ranked, ...]:
+    """The lengths, to be ranked anew in every set."""
+    found: dict[str, list[tuple[int, float, float]]] = {}
+    for place, name in enumerate(names):
+        about, keys = parse_feature(name)
+        if about in LENGTHS and "min_val" in keys:
+            limits = float(keys["min_val"]), float(keys["max_val"])
+            found.setdefault(about, []).append((place, *limits))
+    if not found:
+        return ()
+    if scores is None:
+        raise DataError(
+            "compat: original ranks lengths anew in every candidate; give the input scores, with "
+            f"the columns {', '.join(found)}"
+        )
+    missing = [name for name in found if name not in scores.columns]
+    if missing:
+        raise DataError(
+            f"scores has no column {missing[0]!r}, to rank lengths by; it has "
+            f"{some(scores.columns, 12)}"
+        )
+    rows = pc.index_in(ids, value_set=scores.table["id"])
+    if rows.null_count:
+        raise DataError(f"scores lacks {some(ids.filter(pc.is_null(rows)).to_pylist())}")
+    return tuple(
+        Ranked(np.unique(numbers(scores.table[name].take(rows)), return_inverse=True)[1], tuple(b))
+        for name, b in found.items()
+    )
+
+
+def _table(
+    step: Candidates, draws: Draws, names: list[str], counts: Array, rows: Array
+) -> Features:
+    ids = [f"candidate-{place:0{len(str(step.n))}d}" for place in range(1, step.n + 1)]
+    columns: dict[str, Any] = {
+        "id": pa.array(ids, pa.string()),
+        "item": pa.array(ids, pa.string()),
+        "design": pa.array([step.design] * step.n, pa.string()),
+        "seed": pa.array(draws.seeds.astype(np.float64)),
+        "budget": pa.array(draws.budgets.astype(np.float64)),
+        **{name: pa.array(counts[:, place]) for place, name in enumerate(TOTALS)},
+        "rows": pa.array(rows),
+    }
+    if draws.tilts is not None:
+        flat = pa.array(np.ascontiguousarray(draws.tilts).reshape(-1))
+        columns["tilt"] = pa.FixedSizeListArray.from_arrays(flat, len(names))
+    for place, name in enumerate(names):
+        columns[f"count.{name}"] = pa.array(counts[:, len(TOTALS) + place])
+    # Through a plain table, which keeps the texts that name items and designs.
+    return Features(Tabular(pa.table(columns)).rows, "candidates")
+
+
+def drawn_by(candidate: Features) -> Draws:
+    """What the set of a candidate is drawn by, from its row."""
+    table = candidate.table
+    tilts = None
+    if "tilt" in table.column_names:
+        flat = table["tilt"].combine_chunks().flatten()
+        tilts = np.asarray(flat).reshape(table.num_rows, -1)
+    seeds, budgets = (numbers(table[name]).astype(np.int64) for name in ("seed", "budget"))
+    return Draws(table["design"][0].as_py() == "fill", seeds, budgets, tilts)

@@ -1,0 +1,155 @@
+"""Two sources of labels for the same pairs: who has one, and who agrees; a reward as a source."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rmplug import DataError, Features, Pairs, notice, text_of
+from rmplug.errors import some
+from rmplug_hybrid.features._membership import numbers
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """For each pair: its row in each source (-1: a tie or missing there), and whether both prefer
+    the same response. Without sources, all pairs have both labels, which never agree."""
+
+    human: Array
+    ai: Array
+    agree: Array
+
+    def kept(self, bought: Array) -> Array:
+        """Whether the label in force is no tie: the human's where it was bought, else the AI's."""
+        found: Array = np.where(bought, self.human >= 0, self.ai >= 0)
+        return found
+
+
+def read_sources(ids: pa.Array, human: Pairs | None, ai: Pairs | None) -> Sources:
+    """What two sources say of the pairs with these ids; both must be of the same responses. Pairs
+    with other ids are named."""
+    (by_human, mine), (by_ai, theirs) = (
+        _look_up(ids, pairs, who) for pairs, who in ((human, "human"), (ai, "ai"))
+    )
+    agree = np.zeros(len(ids), dtype=bool)
+    if human is not None and ai is not None:
+        both = np.flatnonzero((by_human >= 0) & (by_ai >= 0))
+        one, two = mine[by_human[both]], theirs[by_ai[both]]
+        agree[both] = (one == two).all(axis=1)
+        odd = both[~agree[both] & ~(one == two[:, ::-1]).all(axis=1)]
+        if len(odd):
+            raise DataError(
+                f"human and ai have different responses for {len(odd)} pairs "
+                f"({some(ids.take(pa.array(odd)).to_pylist())}); give the same pairs, labelled "
+                "by each"
+            )
+    return Sources(by_human, by_ai, agree)
+
+
+def _look_up(ids: pa.Array, pairs: Pairs | None, who: str) -> tuple[Array, Array]:
+    """The row of each id in a source, and hashes of the source's responses."""
+    if pairs is None:
+        return np.arange(len(ids)), np.empty((0, 2), dtype=np.uint64)
+    known, hashes = response_hashes(pairs)
+    if pc.count_distinct(known).as_py() < len(known):
+        raise DataError(f"{pairs.name or who} has ids that are there twice; give each its own")
+    extra = known.filter(pc.invert(pc.is_in(known, value_set=ids))).to_pylist()
+    notice(f"labelled in {who}, and without features", extra, "dropped")
+    places = pc.fill_null(pc.index_in(ids, value_set=known), -1)
+    return np.asarray(places).astype(np.int64), hashes
+
+
+def response_hashes(pairs: Pairs) -> tuple[pa.ChunkedArray, Array]:
+    """The ids, and 64-bit hashes of the texts of ``chosen`` and ``rejected``, shape (rows, 2);
+    texts are read a batch at a time."""
+    ids, hashes = [], [np.empty((0, 2), dtype=np.uint64)]
+    for batch in pairs.batches():
+        ids.append(batch.column("id"))
+        sides = (text_of(batch.column(side)) for side in ("chosen", "rejected"))
+        hashes.append(np.column_stack([_hashes(texts) for texts in sides]))
+    return pa.chunked_array(ids, type=pa.string()), np.concatenate(hashes)
+
+
+def _hashes(texts: pa.Array) -> Array:
+    def digests() -> Iterable[bytes]:
+        for text in texts.to_pylist():
+            yield hashlib.blake2b((text or "").encode(), digest_size=8).digest()
+
+    return np.frombuffer(b"".join(digests()), dtype=np.uint64)
+
+
+def merged_ids(human: Pairs, ai: Pairs) -> pa.Array:
+    """The ids of both sources: in the human's order, and those that only the AI has after the ones
+    they follow there."""
+    mine, theirs = (pairs.table["id"].combine_chunks() for pairs in (human, ai))
+    places = np.asarray(pc.fill_null(pc.index_in(theirs, value_set=mine), -1)).astype(np.int64)
+    extra = np.flatnonzero(places < 0)
+    last = np.maximum.accumulate(np.where(places >= 0, np.arange(len(places)), -1))[extra]
+    after = np.where(last >= 0, places[last], -1)
+    order = np.lexsort(
+        (
+            np.concatenate([np.full(len(mine), -1), extra]),
+            np.concatenate([np.arange(len(mine)), after]),
+        )
+    )
+    return pa.concat_arrays([mine, theirs.take(pa.array(extra))]).take(pa.array(order))
+
+
+def relabelled(data: Pairs, reward: Features, by: str, gap: float, ties: str) -> Pairs:
+    """The same pairs, the response with the higher reward chosen."""
+    table = data.table
+    margins = _margins(data, reward, by)
+    unknown, tied = np.isnan(margins), np.abs(margins) <= gap
+    for what, found in ((f"no {by}", unknown), (f"a tie by {by}", tied)):
+        listed = table["id"].filter(pa.array(found)).to_pylist()
+        if listed and ties == "error":
+            raise DataError(
+                f"{len(listed)} pairs have {what} ({some(listed)}); set ties to drop or keep"
+            )
+        notice(what, listed, "dropped" if ties == "drop" else "kept")
+    turn = (margins < 0) & ~tied
+    turned = _turned(table, turn)
+    for name in ("margin", "lead", "relabelled"):
+        turned = turned.drop_columns([name]) if name in turned.column_names else turned
+    turned = turned.append_column("lead", pa.array(np.abs(margins), from_pandas=True))
+    turned = turned.append_column("relabelled", pa.array(turn))
+    return Pairs(turned if ties == "keep" else turned.filter(pa.array(~(unknown | tied))))
+
+
+def _margins(data: Pairs, reward: Features, by: str) -> Array:
+    if by not in reward.columns:
+        raise DataError(
+            f"{reward.name or 'reward'} has no column {by!r}; it has {some(reward.values, 12)}"
+        )
+    ids = data.table["id"]
+    places = pc.index_in(ids, value_set=reward.table["id"])
+    if places.null_count:
+        raise DataError(
+            f"{reward.name or 'reward'} lacks {places.null_count} of {len(ids)} pairs "
+            f"({some(ids.filter(pc.is_null(places)).to_pylist())}); ask the model about these pairs"
+        )
+    return numbers(reward.table[by].take(places))
+
+
+def _turned(table: pa.Table, turn: Array) -> pa.Table:
+    """Some rows with what is said of the chosen and of the rejected response exchanged, in every
+    column that has its counterpart (``rejected``, ``rejected_model``, ``ratings.rejected.x``)."""
+    count = table.num_rows
+    places = pa.array(np.where(turn, np.arange(count) + count, np.arange(count)))
+    columns = {}
+    for name in table.column_names:
+        other = name.replace("chosen", "\0").replace("rejected", "chosen").replace("\0", "rejected")
+        column = table[name]
+        if other != name and other in table.column_names:
+            sides = pa.chunked_array([*column.chunks, *table[other].chunks], type=column.type)
+            column = sides.take(places)
+        columns[name] = column
+    return pa.table(columns)

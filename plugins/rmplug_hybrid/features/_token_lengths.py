@@ -1,0 +1,74 @@
+"""Lengths of texts in tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+from tokenizers import Tokenizer
+
+from rmplug import DataError, text_of
+from rmplug.models.hub import fetched
+
+from .similarity import LENGTHS, TokenLengths
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+Counter: TypeAlias = Callable[[Sequence[str]], Array]
+FILE = "tokenizer.json"
+
+
+def by_whitespace(texts: Sequence[str]) -> Array:
+    """How many words each text has."""
+    return np.array([len(text.split()) for text in texts], dtype=np.float64)
+
+
+class ByTokenizer:
+    """Counts the tokens of texts, all of them and no special ones."""
+
+    def __init__(self, file: Path) -> None:
+        try:
+            self.tokenizer = Tokenizer.from_file(str(file))
+        except Exception as error:  # the library raises no class of its own
+            raise DataError(f"{file} cannot be read as a tokenizer: {error}") from error
+        self.tokenizer.no_truncation()
+        self.tokenizer.no_padding()
+
+    def __call__(self, texts: Sequence[str]) -> Array:
+        found = self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        return np.array([len(row) for row in found], dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Opening:
+    """Opens the tokenizer of a step, once per process."""
+
+    step: TokenLengths
+
+    def __call__(self) -> Counter:
+        if self.step.path is None and self.step.tokenizer == "whitespace":
+            return by_whitespace
+        place = self.step.path or fetched(self.step.tokenizer, self.step.revision, (FILE,))
+        file = place / FILE if place.is_dir() else place
+        if not file.is_file():
+            raise DataError(
+                f"{place} has no {FILE}; give the folder of a fast tokenizer, or save it once with "
+                "AutoTokenizer.from_pretrained(…).save_pretrained(…)"
+            )
+        return ByTokenizer(file)
+
+
+@dataclass(frozen=True)
+class Count:
+    """Row-wise: the lengths of a batch's texts."""
+
+    def __call__(self, count: Counter, batch: pa.RecordBatch) -> dict[str, Array]:
+        prompt, chosen, rejected = (
+            count([text or "" for text in text_of(batch.column(side)).to_pylist()])
+            for side in ("prompt", "chosen", "rejected")
+        )
+        shorter, longer = np.minimum(chosen, rejected), np.maximum(chosen, rejected)
+        return dict(zip(LENGTHS, (prompt, shorter, longer, longer - shorter), strict=True))

@@ -1,0 +1,204 @@
+"""Candidates with what their proxies reached: the rows that a performance model learns from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rmplug import DataError, Features, Metrics, Selection, Tabular, notice
+from rmplug.errors import did_you_mean, some
+
+COUNT = "count."
+SIZES = ("size", "budget")
+ITEMS = ("item", "outer_item")
+FEWEST = 10
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which result is predicted, and by which columns."""
+
+    metric: str
+    subset: str
+    model: str | None
+    column: str | None
+    include: tuple[str, ...]
+    needs_size: bool = True
+    lower_is_better: bool = False
+
+    @property
+    def result(self) -> str:
+        """What is predicted, in words."""
+        return ("minus " if self.lower_is_better else "") + (self.column or self.metric)
+
+
+@dataclass(frozen=True)
+class Trials:
+    """Counts of features (rows, features) and human labels (rows) of candidates, and the results
+    of their proxies."""
+
+    ids: tuple[str, ...]
+    names: tuple[str, ...]
+    counts: np.ndarray
+    sizes: np.ndarray
+    target: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, rows: np.ndarray) -> Trials:
+        ids = tuple(np.array(self.ids, dtype=object)[rows])
+        return Trials(ids, self.names, self.counts[rows], self.sizes[rows], self.target[rows])
+
+
+def read_trials(
+    candidates: Features | Selection, results: Metrics | Features | None, wanted: Wanted
+) -> Trials:
+    """The candidates that have counts and a result; others are dropped and named."""
+    table = candidates.table
+    columns = count_columns(table.column_names, wanted.include)
+    if not columns:
+        raise DataError(
+            f"{candidates.name or 'candidates'} has no counts of features: no column matches "
+            f"{', '.join(wanted.include)}; it has {some(table.column_names, 12)}"
+        )
+    ids = [str(name) for name in table["id"].to_pylist()]
+    if len(set(ids)) < len(ids):
+        twice = sorted({name for name in ids if ids.count(name) > 1})
+        raise DataError(f"candidates must have different ids; more than once: {some(twice)}")
+    trials = Trials(
+        tuple(ids),
+        tuple(name.removeprefix(COUNT) for name in columns),
+        np.column_stack([numbers_of(table, name) for name in columns]),
+        _sizes(table, wanted.needs_size),
+        _targets(candidates, results, wanted, ids),
+    )
+    return _complete(trials)
+
+
+def count_columns(names: Sequence[str], include: Sequence[str]) -> list[str]:
+    """The columns that count features: those that match the first pattern that any matches."""
+    for pattern in include:
+        found = [name for name in names if fnmatchcase(name, pattern)]
+        if found:
+            return found
+    return []
+
+
+def size_column(names: Sequence[str]) -> str:
+    """The column with the number of human labels."""
+    for name in SIZES:
+        if name in names:
+            return name
+    raise DataError(
+        f"candidates need a column size (or budget), the number of human labels; "
+        f"there are {some(names, 12)}"
+    )
+
+
+def _sizes(table: pa.Table, needed: bool) -> np.ndarray:
+    if not needed and not set(SIZES) & set(table.column_names):
+        notice("no column size: the count-only baseline is the mean", ["size"], "kept", "columns")
+        return np.zeros(table.num_rows)
+    return numbers_of(table, size_column(table.column_names))
+
+
+def numbers_of(table: pa.Table, name: str) -> np.ndarray:
+    try:
+        column = pc.cast(table[name], pa.float64())
+    except pa.ArrowInvalid:
+        raise DataError(f"column {name!r} is {table[name].type}, not numbers") from None
+    return np.array(column.to_numpy(), dtype=np.float64)
+
+
+def _complete(trials: Trials) -> Trials:
+    holes = ~np.isfinite(np.column_stack([trials.counts, trials.sizes]).sum(axis=1))
+    unknown = ~np.isfinite(trials.target) & ~holes
+    for what, rows in (("no count", holes), ("no result", unknown)):
+        named = [name for name, missing in zip(trials.ids, rows, strict=True) if missing]
+        notice(f"candidates with {what}", named, "dropped", "candidates")
+    kept = trials.take(np.flatnonzero(~holes & ~unknown))
+    if len(kept) < FEWEST:
+        raise DataError(
+            f"performance-model needs at least {FEWEST} candidates with counts and a result, "
+            f"there are {len(kept)} of {len(trials)}; train more proxies"
+        )
+    return kept
+
+
+def _targets(
+    candidates: Features | Selection,
+    results: Metrics | Features | None,
+    wanted: Wanted,
+    ids: Sequence[str],
+) -> np.ndarray:
+    if isinstance(results, Metrics):
+        found = results_of(results, wanted, ids)
+    else:
+        found = _column_of(results if results is not None else candidates, wanted.column)
+    sign = -1 if wanted.lower_is_better else 1
+    return sign * np.array([found.get(name, np.nan) for name in ids])
+
+
+def _column_of(source: Tabular, column: str | None) -> dict[str, float]:
+    name = source.name or "candidates"
+    if column is None:
+        raise DataError(f"say which column of {name} is the result: params: {{column: …}}")
+    if column not in source.columns:
+        hint = did_you_mean(column, source.columns)
+        raise DataError(f"{name} has no column {column!r}{hint}; it has {some(source.columns, 12)}")
+    values = numbers_of(source.table, column)
+    return dict(zip(map(str, source.table["id"].to_pylist()), values.tolist(), strict=True))
+
+
+def results_of(results: Metrics, wanted: Wanted, ids: Sequence[str]) -> dict[str, float]:
+    """The mean result of each item: over seeds, where there are several."""
+    table = one_model(results, wanted)
+    keys = table[item_column(table, ids, results.name)].to_pylist()
+    sums: dict[str, list[float]] = {}
+    for key, value in zip(keys, table["value"].to_pylist(), strict=True):
+        if value is not None and np.isfinite(value):
+            sums.setdefault(key, []).append(value)
+    return {key: float(np.mean(values)) for key, values in sums.items()}
+
+
+def one_model(results: Metrics, wanted: Wanted) -> pa.Table:
+    """The rows of one metric and subset of one model that is not a baseline."""
+    table, name = results.table, results.name or "results"
+    for column, value in (("metric", wanted.metric), ("subset", wanted.subset)):
+        known = table[column].unique().to_pylist()
+        table = table.filter(pc.equal(table[column], value))
+        if not table.num_rows:
+            hint = did_you_mean(value, known)
+            raise DataError(f"{name} has no {column} {value!r}{hint}; it has {some(known, 12)}")
+    if "kind" in table.column_names:
+        table = table.filter(pc.not_equal(pc.fill_null(table["kind"], "model"), "baseline"))
+    if "model" not in table.column_names:
+        return table
+    known = [model for model in table["model"].unique().to_pylist() if model is not None]
+    model = wanted.model if wanted.model is not None else (known or [None])[0]
+    if len(known) > 1 and wanted.model is None:
+        which = f"params: {{result_of: {known[0]}}}"
+        raise DataError(f"{name} measures {some(known)}; say which: {which}")
+    if model is not None and model not in known:
+        hint = did_you_mean(model, known)
+        raise DataError(f"{name} has no model {model!r}{hint}; it has {some(known, 12)}")
+    return table if model is None else table.filter(pc.equal(table["model"], model))
+
+
+def item_column(table: pa.Table, ids: Sequence[str], name: str = "") -> str:
+    """The column of a loop's results that names these items: ``item`` or ``outer_item``."""
+    there = [column for column in ITEMS if column in table.column_names]
+    for column in there:
+        if set(table[column].unique().to_pylist()) & set(ids):
+            return column
+    seen = table[there[0]].unique().to_pylist() if there else table.column_names
+    raise DataError(
+        f"{name or 'results'} does not name its items as they are called here "
+        f"({some(ids)}): it has {some(seen)}; collect it from a for-each over them"
+    )

@@ -1,0 +1,209 @@
+"""Fitting a performance model: learned, checked on held-out candidates, told, saved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from sklearn.model_selection import train_test_split
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from rmplug import Features, Metrics, Selection, notice
+
+from ._accuracy import BASELINE, HeldOut, compared, cross_validate, halves, sentences
+from ._candidate_table import Trials, Wanted, read_trials
+from ._files import Ensemble, save
+from ._forms import Form, Polynomial, Trees
+from ._learners import Learned, Learner, SizeAlone, learner_of
+
+TEST_SHARE = 0.2
+CURVE = (0.25, 0.5, 0.75, 1.0)
+SETS_OF_TREES = 16
+PER_LABEL = "(any label)"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the spec says about learning."""
+
+    model: str
+    original: bool
+    size_degree: int
+    folds: int
+    repeats: int
+    splits: int
+    resamples: int
+    split_seed: int
+
+
+def fit(
+    candidates: Features | Selection,
+    results: Metrics | Features | None,
+    wanted: Wanted,
+    settings: Settings,
+    seed: int,
+    directory: Path,
+) -> tuple[list[dict[str, Any]], dict[str, pa.Table]]:
+    """Numbers and tables of the model, which is written to ``directory``."""
+    trials = read_trials(candidates, results, wanted)
+    _say_constant(trials)
+    learner = learner_of(settings.model, settings.size_degree, settings.original)
+    # One thread: sums of floats depend on how they are shared out between threads.
+    with threadpool_limits(1):
+        return _fit(trials, wanted.result, learner, settings, seed, directory)
+
+
+def _fit(
+    trials: Trials, result: str, learner: Learner, settings: Settings, seed: int, directory: Path
+) -> tuple[list[dict[str, Any]], dict[str, pa.Table]]:
+    taught, numbers = trials, list[dict[str, Any]]()
+    if settings.original:
+        taught, numbers = _original_split(trials, learner, settings, seed)
+    learned = learner.learn(taught, seed)
+    alone = SizeAlone(settings.size_degree)
+    held, held_alone = (
+        cross_validate(one, trials, settings.folds, settings.repeats, seed)
+        for one in (learner, alone)
+    )
+    half = halves(learner, trials, settings.splits, seed, learned.strength)
+    ensemble = _ensemble(trials, result, settings, learned.form, held, half)
+    save(ensemble, directory)
+    told = compared(settings.model, trials.target, held, held_alone, settings.resamples, seed)
+    numbers = [*sentences(told), *numbers, *_settled(trials, taught, learned, settings)]
+    return numbers, _tables(ensemble, trials, held, held_alone)
+
+
+def _say_constant(trials: Trials) -> None:
+    constant = np.ptp(trials.counts, axis=0) == 0
+    names = [name for name, flat in zip(trials.names, constant, strict=True) if flat]
+    notice("features with the same count in every candidate: no weight", names, "kept", "features")
+    if np.ptp(trials.sizes) == 0:
+        notice("all candidates have the same size: their number says nothing", trials.ids[:1])
+
+
+def _ensemble(
+    trials: Trials,
+    result: str,
+    settings: Settings,
+    form: Form,
+    held: HeldOut,
+    half: tuple[Form, ...],
+) -> Ensemble:
+    errors = np.abs(held.predicted[0] - trials.target)
+    around = _around(trials, form, settings.original)
+    names, folds = trials.names, held.forms
+    return Ensemble(settings.model, names, form, folds, held.fold_of, errors, half, *around, result)
+
+
+def _around(trials: Trials, form: Form, original: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The sets around which a pair's gain is measured: the empty one in the published rule, the
+    mean candidate of a polynomial, some candidates of trees, whose slopes differ everywhere."""
+    if isinstance(form, Trees):
+        rows = np.unique(np.linspace(0, len(trials) - 1, SETS_OF_TREES).round().astype(int))
+        rows = np.argsort(trials.sizes, kind="stable")[rows]
+        return trials.counts[rows], trials.sizes[rows]
+    if original:
+        return np.zeros((1, len(trials.names))), np.zeros(1)
+    return trials.counts.mean(axis=0)[None], trials.sizes.mean()[None]
+
+
+def _original_split(
+    trials: Trials, learner: Learner, settings: Settings, seed: int
+) -> tuple[Trials, list[dict[str, Any]]]:
+    """The 80 % that the published system learns from, its error on the rest, and its curve."""
+    rest, test = train_test_split(
+        np.arange(len(trials)), test_size=TEST_SHARE, random_state=settings.split_seed
+    )
+    numbers = []
+    for share in CURVE:
+        form = learner.learn(trials.take(rest[: int(len(rest) * share)]), seed).form
+        off = form.values(trials.counts[test], trials.sizes[test]) - trials.target[test]
+        error = float((off**2).mean())
+        row = _plain("rmse-of-split", np.sqrt(error), len(test), model=settings.model)
+        numbers.append({**row, "at": share, "axis": "share of training candidates"})
+    numbers.append(_plain("mse-of-split", error, len(test), model=settings.model))
+    return trials.take(rest), numbers
+
+
+def _plain(metric: str, value: float, n: int, **more: Any) -> dict[str, Any]:
+    row = {"metric": metric, "subset": "all", "value": float(value), "low": None, "high": None}
+    return {**row, "n": n, **more}
+
+
+def _settled(
+    trials: Trials, taught: Trials, learned: Learned, settings: Settings
+) -> list[dict[str, Any]]:
+    found = {"candidates": len(taught), "features": len(trials.names)}
+    rows = [_plain(metric, value, len(taught)) for metric, value in found.items()]
+    if learned.strength is not None:
+        rows.append(_plain("strength", learned.strength, len(taught)))
+    if settings.original and isinstance(learned.form, Polynomial):
+        rows.append(_plain("intercept", learned.form.frame.size[0], len(taught)))
+    return rows
+
+
+def _tables(
+    ensemble: Ensemble, trials: Trials, held: HeldOut, alone: HeldOut
+) -> dict[str, pa.Table]:
+    tables = {"coefficients": _coefficients(ensemble), "rows": _rows(trials, held, alone)}
+    if isinstance(ensemble.whole, Polynomial) and ensemble.whole.pairwise is not None:
+        tables["terms"] = _terms(ensemble.names, ensemble.whole)
+    if isinstance(ensemble.whole, Trees):
+        tables["importance"] = _importance(ensemble.names, ensemble.whole)
+    return tables
+
+
+def _coefficients(ensemble: Ensemble) -> pa.Table:
+    """What one more label is worth, and what each feature adds to it; with half the candidates,
+    drawn without replacement, a weight varies as it does between samples of their number."""
+    found = [_labels_worth(form, ensemble) for form in (ensemble.whole, *ensemble.halves)]
+    low, high = np.quantile(found[1:], (0.025, 0.975), axis=0)
+    names = [PER_LABEL, *ensemble.names]
+    table = {"feature": names, "coefficient": found[0], "low": low, "high": high}
+    return pa.table({**table, "per": ["label"] * len(names)})
+
+
+def _labels_worth(form: Form, ensemble: Ensemble) -> np.ndarray:
+    one, each = form.slopes(ensemble.counts, ensemble.sizes)
+    return np.concatenate([[one], each])
+
+
+def _rows(trials: Trials, held: HeldOut, alone: HeldOut) -> pa.Table:
+    predicted = held.predicted.mean(axis=0)
+    columns = {
+        "id": list(trials.ids),
+        "group": list(trials.ids),
+        "target": trials.target,
+        "prediction": predicted,
+        "residual": trials.target - predicted,
+        BASELINE: alone.predicted.mean(axis=0),
+        "size": trials.sizes,
+    }
+    return pa.table(columns)
+
+
+def _terms(names: Sequence[str], form: Polynomial) -> pa.Table:
+    """The weights of ``z`` and of products of two: ``a``, ``a^2``, ``a b``."""
+    assert form.pairwise is not None
+    first, second = np.triu_indices(len(names))
+    products = [
+        f"{names[i]}^2" if i == j else f"{names[i]} {names[j]}"
+        for i, j in zip(first.tolist(), second.tolist(), strict=True)
+    ]
+    twice = np.where(first == second, 1.0, 2.0) * form.pairwise[first, second]
+    return pa.table(
+        {"term": [*names, *products], "coefficient": np.concatenate([form.linear, twice])}
+    )
+
+
+def _importance(names: Sequence[str], form: Trees) -> pa.Table:
+    """The share of the loss that splits on each feature took away."""
+    gain = form.booster.feature_importance("gain").astype(float)
+    labels = [*names, PER_LABEL][: len(gain)]
+    share = gain / max(float(gain.sum()), 1e-300)
+    nothing = pa.nulls(len(gain), pa.float64())
+    return pa.table({"feature": labels, "importance": share, "low": nothing, "high": nothing})

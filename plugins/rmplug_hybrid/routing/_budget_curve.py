@@ -1,0 +1,202 @@
+"""The result of each route against the human labels it bought, over seeds, and its prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from scipy import stats
+
+from rmplug import DataError, Metrics, Selection, notice
+from rmplug.errors import some
+from rmplug_hybrid.performance._candidate_table import ITEMS, Wanted, item_column, one_model
+
+from ._bought import Bought, Place, curves, drawn_together, point, random_beside, read_routes, told
+
+LEVEL = 0.05
+SCHEMA = pa.schema(
+    [(name, pa.string()) for name in ("metric", "subset")]
+    + [(name, pa.float64()) for name in ("value", "low", "high")]
+    + [("n", pa.int64()), ("model", pa.string()), ("kind", pa.string()), ("at", pa.float64())]
+    + [(name, pa.string()) for name in ("axis", "row", "column", "other")]
+    + [("p", pa.float64()), ("p_holm", pa.float64()), ("sentence", pa.string())]
+)
+
+
+@dataclass(frozen=True)
+class Point(Place):
+    """A route that has results, by seed."""
+
+    by_seed: Mapping[str, float]
+    drawn: tuple[float, ...]
+    """All results, where several draws stand for one route."""
+
+    @property
+    def observed(self) -> np.ndarray:
+        """What the interval is over: seeds, or draws where there is one seed."""
+        values = list(self.by_seed.values())
+        return np.array(values if len(values) > 1 else self.drawn)
+
+
+def curve(routes: Selection, results: Metrics | None, wanted: Wanted) -> Metrics:
+    """What was measured, where there are results, and what was predicted and bought."""
+    known = read_routes(routes)
+    if not known:
+        raise DataError(f"{routes.name or 'routes'} has no rows: there is no route to tell of")
+    rows = [] if results is None else _measured(known, results, wanted)
+    return Metrics(pa.Table.from_pylist([*rows, *told(known)], schema=SCHEMA))
+
+
+def _measured(
+    known: Mapping[str, Bought], results: Metrics, wanted: Wanted
+) -> list[dict[str, Any]]:
+    """Points of each strategy, and how far each route is from random routes of its size."""
+    points = _points(known, results, wanted)
+    single = [point.name for point in points if len(point.observed) < 2]
+    notice("one result only: no interval; repeat the loop over seeds", single, "kept", "routes")
+    rows = [_row(one, strategy, wanted.metric) for strategy, one in curves(points)]
+    return rows + _differences(points, wanted.metric)
+
+
+def _points(known: Mapping[str, Bought], results: Metrics, wanted: Wanted) -> list[Point]:
+    """The routes that have results; draws of one random route together."""
+    found = _results(results, wanted, list(known))
+    missing = [name for name in known if name not in found]
+    notice("routes without a result", missing, "dropped", "routes")
+    measured = {name: route for name, route in known.items() if name in found}
+    return [
+        _point(name, draws, [found[draw.name] for draw in draws])
+        for name, draws in drawn_together(measured).items()
+    ]
+
+
+def _point(name: str, draws: Sequence[Bought], found: Sequence[Mapping[str, float]]) -> Point:
+    by_seed: dict[str, list[float]] = {}
+    for results in found:
+        for seed, value in results.items():
+            by_seed.setdefault(seed, []).append(value)
+    means = {seed: float(np.mean(values)) for seed, values in by_seed.items()}
+    at = float(np.mean([draw.at for draw in draws]))
+    every = tuple(value for values in by_seed.values() for value in values)
+    return Point(name, draws[0].strategy, at, means, every)
+
+
+def _results(results: Metrics, wanted: Wanted, names: Sequence[str]) -> dict[str, dict[str, float]]:
+    """By route and seed: the other item column, or the one seed there is."""
+    table = one_model(results, wanted)
+    own = item_column(table, names, results.name)
+    others = [column for column in ITEMS if column in table.column_names and column != own]
+    seeds = table[others[0]].to_pylist() if others else ["only"] * table.num_rows
+    found: dict[str, dict[str, float]] = {}
+    for name, seed, value in zip(
+        table[own].to_pylist(), seeds, table["value"].to_pylist(), strict=True
+    ):
+        if value is None or not np.isfinite(value):
+            continue
+        if seed in found.setdefault(name, {}):
+            raise DataError(
+                f"{results.name or 'results'} has more than one {wanted.metric} for {name!r} "
+                f"({some([seed])}); choose one with subset or result_of"
+            )
+        found[name][seed] = float(value)
+    return found
+
+
+def t_interval(values: np.ndarray) -> tuple[float | None, float | None]:
+    """95 % of the mean of independent values; none for fewer than two."""
+    if len(values) < 2:
+        return None, None
+    half = float(stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+    return float(values.mean()) - half, float(values.mean()) + half
+
+
+def _row(one: Point, strategy: str, metric: str) -> dict[str, Any]:
+    low, high = t_interval(one.observed)
+    return {
+        "metric": metric,
+        "subset": one.name,
+        "value": float(one.observed.mean()),
+        "low": low,
+        "high": high,
+        "n": len(one.observed),
+        **point(strategy, one.at),
+    }
+
+
+def _differences(points: Sequence[Point], metric: str) -> list[dict[str, Any]]:
+    rows = []
+    for one in points:
+        other = random_beside(one, points)
+        if other is not None:
+            rows.append(_difference(one, other))
+    tested = [row for row in rows if row["p"] is not None]
+    for row, p in zip(tested, holm([row["p"] for row in tested]), strict=True):
+        row["p_holm"] = p
+    return [{**row, "sentence": _sentence(row, metric)} for row in rows]
+
+
+def _difference(one: Point, other: Point) -> dict[str, Any]:
+    seeds = [seed for seed in one.by_seed if seed in other.by_seed]
+    apart = np.array([one.by_seed[seed] - other.by_seed[seed] for seed in seeds])
+    low, high = t_interval(apart)
+    return {
+        "metric": "difference",
+        "subset": one.name,
+        "value": float(apart.mean()) if len(apart) else None,
+        "low": low,
+        "high": high,
+        "n": len(apart),
+        "model": one.strategy,
+        "kind": "model",
+        "other": other.strategy,
+        "p": _p(apart),
+    }
+
+
+def _p(apart: np.ndarray) -> float | None:
+    """Of a two-sided t-test that the mean is 0."""
+    if len(apart) < 2:
+        return None
+    mean, error = float(apart.mean()), float(apart.std(ddof=1) / np.sqrt(len(apart)))
+    if error <= 1e-12 * abs(mean):
+        return 0.0 if mean else 1.0
+    return float(2 * stats.t.sf(abs(mean) / error, len(apart) - 1))
+
+
+def holm(values: Sequence[float]) -> list[float]:
+    """p-values corrected for their number, by Holm's step-down rule."""
+    order = np.argsort(values, kind="stable")
+    scaled = np.array(values)[order] * np.arange(len(values), 0, -1)
+    found = np.empty(len(values))
+    found[order] = np.minimum(np.maximum.accumulate(scaled), 1.0)
+    return [float(value) for value in found]
+
+
+def is_share(metric: str) -> bool:
+    """Whether differences of a metric are told in points."""
+    return "accuracy" in metric
+
+
+def _apart(value: float, metric: str) -> str:
+    written = f"{100 * value:+.1f}" if is_share(metric) else f"{value:+.4f}"
+    return written.replace("-", "\N{MINUS SIGN}")
+
+
+def _sentence(row: Mapping[str, Any], metric: str) -> str:
+    if row["value"] is None:
+        return f"{row['subset']} and {row['other']} have no seed in common."
+    apart = _apart(row["value"], metric)
+    apart += f" points of {metric}" if is_share(metric) else f" {metric}"
+    if row["low"] is None:
+        return f"{row['subset']}: {apart} against {row['other']}, one seed only: no interval."
+    verdict = "is not told apart from"
+    if row["p_holm"] < LEVEL:
+        verdict = "beats" if row["value"] > 0 else "loses to"
+    low, high = (_apart(row[end], metric) for end in ("low", "high"))
+    span = f"95 % {low} to {high}, {row['n']} seeds"
+    p = row["p_holm"]
+    span += f"; corrected p {'< 0.001' if p < 0.001 else f'= {p:.3f}'}"
+    return f"{row['subset']} {verdict} {row['other']} of the same budget: {apart} ({span})."

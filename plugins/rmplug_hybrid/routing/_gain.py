@@ -1,0 +1,112 @@
+"""What a human label on each pair is worth, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from scipy.sparse import csc_matrix, csr_matrix
+
+from rmplug import DataError, Features, Pairs, notice
+from rmplug.errors import some
+from rmplug_hybrid.candidates._labels import read_sources
+from rmplug_hybrid.features._membership import matrix
+from rmplug_hybrid.performance._files import Ensemble
+from rmplug_hybrid.performance._forms import Form
+
+from ._bought import OUTCOMES
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The pairs whose labels can be bought: their features, and what they cost."""
+
+    ids: pa.Array
+    members: csr_matrix
+    """Shape (pairs, features of the model)."""
+    costs: np.ndarray | None
+    labelled: np.ndarray
+    """1 where the human has a preference, as far as it is known."""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def counts(self, chosen: np.ndarray) -> np.ndarray:
+        """How many of the chosen pairs have each feature."""
+        one = np.zeros(len(self))
+        one[chosen] = 1.0
+        return np.asarray(one @ self.members, dtype=np.float64)
+
+    def labels(self, chosen: np.ndarray) -> tuple[np.ndarray, float]:
+        """The same of those that the human has a preference in, as in candidates, and how many."""
+        kept = chosen[self.labelled[chosen] > 0]
+        return self.counts(kept), float(len(kept))
+
+
+def read_pool(
+    membership: Features, names: Sequence[str], human: Pairs | None, costs: Features | None
+) -> Pool:
+    found, members = matrix(membership)
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise DataError(
+            f"the performance model has learned from {len(names)} features, and "
+            f"{membership.name or 'membership'} lacks {len(missing)} of them ({some(missing)}); "
+            "give the membership that the candidates were counted with"
+        )
+    unused = [name for name in found if name not in set(names)]
+    notice("features that the performance model does not know", unused, "dropped", "features")
+    if not membership.table.num_rows:
+        raise DataError("there are no pairs to choose from: membership has no rows")
+    place = {name: index for index, name in enumerate(found)}
+    picked = csc_matrix(members)[:, [place[name] for name in names]]
+    ids = membership.table["id"].combine_chunks()
+    labelled = np.ones(len(ids))
+    if human is not None:
+        labelled = np.asarray(pc.is_in(ids, value_set=human.table["id"])).astype(float)
+    return Pool(ids, csr_matrix(picked, dtype=np.float64), _costs(costs, ids), labelled)
+
+
+def _costs(costs: Features | None, ids: pa.Array) -> np.ndarray | None:
+    if costs is None:
+        return None
+    places = pc.index_in(ids, value_set=costs.table["id"])
+    known = costs.only().take(places)
+    values = np.asarray(pc.fill_null(pc.cast(known, pa.float64()), np.nan).to_numpy())
+    bad = ~(np.isfinite(values) & (values > 0))
+    if bad.any():
+        wrong = ids.filter(pa.array(bad)).to_pylist()
+        raise DataError(
+            f"a label must cost more than 0; {len(wrong)} pairs have no such cost ({some(wrong)})"
+        )
+    return values
+
+
+def gains(ensemble: Ensemble, form: Form, pool: Pool) -> np.ndarray:
+    """The predicted result for one more human label, for each pair (units of the result)."""
+    return form.gains(pool.members, ensemble.counts, ensemble.sizes)
+
+
+def main_features(ensemble: Ensemble, pool: Pool) -> np.ndarray:
+    """For each pair, the place of the feature that adds most to its gain; -1 where none adds."""
+    _, each = ensemble.whole.slopes(ensemble.counts, ensemble.sizes)
+    found = np.full(len(pool), -1, dtype=np.int64)
+    columns = csc_matrix(pool.members)
+    for place in np.argsort(each, kind="stable"):
+        if each[place] > 0:
+            start, stop = columns.indptr[place : place + 2]
+            found[columns.indices[start:stop]] = place
+    return found
+
+
+def outcomes(ids: pa.Array, human: Pairs | None, ai: Pairs | None) -> pa.Array | None:
+    """What the human label of each pair turns out to do, where both are known."""
+    if human is None or ai is None:
+        return None
+    sources = read_sources(ids, human, ai)
+    no_human, no_ai = sources.human < 0, sources.ai < 0
+    code = np.select([no_human & no_ai, no_human, no_ai, sources.agree], [4, 2, 3, 0], default=1)
+    return pa.array(list(OUTCOMES), pa.string()).take(pa.array(code))

@@ -1,0 +1,217 @@
+"""Routes: for each strategy and budget the pairs that a human should label."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from rmplug import DataError, Features, Fit, Pairs, Selection, notice
+from rmplug_hybrid.candidates._designs import label_count
+from rmplug_hybrid.performance._files import Ensemble
+
+from ._bought import ALL_AI, ALL_HUMAN, RANDOM, RANDOM_BY_COST
+from ._choices import Chooser, affordable
+from ._gain import Pool, gains, main_features, outcomes, read_pool
+from ._values import Value, values_of_chosen, values_of_fixed
+
+NO_PAIR = ""
+"""The id in the one row that stands for the route without any human label."""
+WHY = {
+    "top-k": "highest gain",
+    "exact": "highest gain, which for a linear model is the exact optimum",
+    "greedy": "highest gain given those chosen before",
+    "diverse": "high gain, and features that the others lack",
+    "simulated": "in the best of the simulated sets",
+    "cost-aware": "highest gain per cost",
+    "positive-gain": "raises the predicted result",
+    RANDOM: "at random",
+    RANDOM_BY_COST: "at random, for the same money",
+    ALL_HUMAN: "every pair",
+    ALL_AI: "no pair: every label is the AI's",
+}
+BY_GAIN = ("top-k", "exact", "greedy", "diverse", "cost-aware", "positive-gain")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the spec says about routing."""
+
+    budgets: tuple[float, ...]
+    strategies: tuple[str, ...]
+    draws: int
+    rounds: int
+    simulations: int
+    diversity: float
+
+
+@dataclass(frozen=True)
+class Route:
+    """One item: which pairs, by which strategy, and what that is worth."""
+
+    item: str
+    strategy: str
+    chosen: np.ndarray
+    value: Value
+
+
+def route(
+    membership: Features,
+    model: Fit,
+    human: Pairs | None,
+    ai: Pairs | None,
+    costs: Features | None,
+    settings: Settings,
+    seed: int,
+) -> Selection:
+    """All routes under each other, those of a strategy by budget, random ones beside them."""
+    ensemble = _ensemble(model)
+    pool = read_pool(membership, ensemble.names, human, costs)
+    sizes = tuple(size_of(budget, len(pool)) for budget in settings.budgets)
+    chooser = _chooser(ensemble, pool, sizes, settings, seed)
+    found = [route for one in settings.strategies for route in _by(chooser, one, settings)]
+    found += _beside(chooser, settings, found)
+    _doubt(model)
+    return Selection(_table(found, ensemble, pool, outcomes(pool.ids, human, ai)))
+
+
+def _ensemble(model: Fit) -> Ensemble:
+    opened = model.open()
+    if not isinstance(opened, Ensemble):
+        raise DataError(f"{model.name or 'model'} is no performance model; give that step's fit")
+    return opened
+
+
+def size_of(budget: float, pairs: int) -> int:
+    """A budget as a number of labels, of which there must be one at least."""
+    size = label_count(budget, pairs)
+    if size < 1:
+        raise DataError(f"a budget of {budget:g} buys no label of {pairs} pairs; give more")
+    return size
+
+
+def _chooser(
+    ensemble: Ensemble, pool: Pool, sizes: tuple[int, ...], settings: Settings, seed: int
+) -> Chooser:
+    per_label = 0.0 if pool.costs is None else float(pool.costs.mean())
+    return Chooser(
+        ensemble,
+        pool,
+        sizes,
+        tuple(
+            budget * (len(pool) if budget <= 1 else 1) * per_label for budget in settings.budgets
+        ),
+        settings.rounds,
+        settings.simulations,
+        settings.diversity,
+        seed,
+    )
+
+
+def _by(chooser: Chooser, strategy: str, settings: Settings) -> list[Route]:
+    sets = chooser.choose(strategy, chooser.ensemble.whole)
+    values = values_of_chosen(chooser, strategy, sets)
+    if strategy == "positive-gain":
+        return [Route(strategy, strategy, sets[0], values[0])]
+    names = [f"{strategy} at {written(budget)}" for budget in settings.budgets]
+    return [
+        Route(name, strategy, chosen, value)
+        for name, chosen, value in zip(names, sets, values, strict=True)
+    ]
+
+
+def written(budget: float) -> str:
+    return f"{100 * budget:g} %" if budget <= 1 else f"{budget:g} labels"
+
+
+def _beside(chooser: Chooser, settings: Settings, found: Sequence[Route]) -> list[Route]:
+    """Random routes at every budget that is used, and the two ends."""
+    pool = chooser.pool
+    made = [(ALL_HUMAN, np.arange(len(pool))), (ALL_AI, np.empty(0, dtype=np.int64))]
+    for draw in range(settings.draws):
+        order = np.random.default_rng([chooser.seed, draw, 3]).permutation(len(pool))
+        mark = "" if draw == 0 else f" ({draw + 1})"
+        for budget, size in zip(settings.budgets, chooser.sizes, strict=True):
+            made.append((f"{RANDOM} at {written(budget)}{mark}", order[:size]))
+        for one in found:
+            if one.strategy == "positive-gain" and 0 < len(one.chosen) < len(pool):
+                name = f"{RANDOM} at {len(one.chosen)} labels{mark}"
+                made.append((name, order[: len(one.chosen)]))
+        if pool.costs is not None:
+            for budget, money in zip(settings.budgets, chooser.money, strict=True):
+                part = affordable(order, pool.costs, money)
+                made.append((f"{RANDOM_BY_COST} at {written(budget)}{mark}", part))
+    return [
+        Route(name, name.partition(" at ")[0], part, values_of_fixed(chooser.ensemble, pool, part))
+        for name, part in made
+    ]
+
+
+def _doubt(model: Fit) -> None:
+    """Notice a model whose features do not lower its error: its routes may be no better than
+    random ones."""
+    for number in model.numbers:
+        if (number["metric"], number["subset"]) == ("difference", "rmse") and not _helps(number):
+            notice(str(number["sentence"]), [model.name or "model"], "kept", "models")
+
+
+def _helps(difference: Mapping[str, Any]) -> bool:
+    """Whether the features lower the error of the performance model."""
+    return difference["high"] is not None and difference["high"] < 0
+
+
+def _table(
+    found: Sequence[Route], ensemble: Ensemble, pool: Pool, known: pa.Array | None
+) -> pa.Table:
+    gain, main = gains(ensemble, ensemble.whole, pool), main_features(ensemble, pool)
+    parts = [
+        _rows(one, ensemble.result, gain, _reasons(one, ensemble, main), pool, known)
+        for one in found
+    ]
+    return pa.concat_tables(parts)
+
+
+def _reasons(one: Route, ensemble: Ensemble, main: np.ndarray) -> pa.Array:
+    """Why each pair was chosen: by its gain, then with the feature that adds most to it."""
+    why = WHY[one.strategy]
+    if one.strategy not in BY_GAIN or not len(one.chosen):
+        return pa.repeat(why, max(len(one.chosen), 1))
+    # the last one stands for -1: no feature adds anything
+    texts = [f"{why}; most for {name}" for name in ensemble.names] + [why]
+    return pa.array(texts).take(pa.array(main[one.chosen] % len(texts)))
+
+
+def _rows(
+    one: Route,
+    result: str,
+    gain: np.ndarray,
+    reasons: pa.Array,
+    pool: Pool,
+    known: pa.Array | None,
+) -> pa.Table:
+    """The rows of one route; one row without an id for the route that buys nothing."""
+    chosen = one.chosen
+    empty = not len(chosen)
+    rows = max(len(chosen), 1)
+    columns: dict[str, Any] = {
+        "id": pa.array([NO_PAIR]) if empty else pool.ids.take(pa.array(chosen)),
+        "gain": np.zeros(1) if empty else gain[chosen],
+        "reason": reasons,
+        "item": pa.repeat(one.item, rows),
+        "strategy": pa.repeat(one.strategy, rows),
+        "result": pa.repeat(result, rows),
+        "budget": np.full(rows, len(chosen) / len(pool)),
+        "size": np.full(rows, float(len(chosen))),
+        "value": np.full(rows, one.value.value),
+        "value.low": np.full(rows, one.value.low),
+        "value.high": np.full(rows, one.value.high),
+        "value.naive": np.full(rows, one.value.naive),
+    }
+    if known is not None:
+        columns["outcome"] = pa.array(["none"]) if empty else known.take(pa.array(chosen))
+    if pool.costs is not None:
+        columns["cost"] = np.zeros(1) if empty else pool.costs[chosen]
+    return pa.table(columns)

@@ -1,0 +1,317 @@
+"""Figures of lengths, rewards and margins, and of margin against length."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from rmplug_report.inputs._contributions import Floats
+from rmplug_report.inputs._inputs import Inputs, Reward, Scores
+from rmplug_report.inputs._wording import name, percent
+
+from ._palette import LIGHT, reward_colour
+from ._panels import (
+    INK,
+    MUTED,
+    cloud,
+    limits,
+    many_panels,
+    one_panel,
+    ticks,
+    titled,
+    trend,
+    zero_line,
+)
+from ._render import HALF, WIDE, Drawing, Numbers
+
+WHOLE = FuncFormatter(lambda value, _: f"{value:,.0f}".replace("-", "−"))
+
+
+def colour_of(inputs: Inputs, reward: str) -> str:
+    return LIGHT[reward_colour(inputs.number(reward))]
+
+
+def lengths(inputs: Inputs) -> Drawing:
+    """How long chosen and rejected responses are."""
+    chosen, rejected = inputs.lengths["chosen"], inputs.lengths["rejected"]
+    shortest = min(chosen.min(initial=1), rejected.min(initial=1))
+    empty = "" if shortest else " An empty response stands at 1."
+    middles = [float(np.median(side)) if len(side) else 0.0 for side in (chosen, rejected)]
+
+    def draw(width: int) -> Figure:
+        figure, ax = one_panel(width, 220, left=14, bottom=42)
+        both = np.maximum(np.concatenate([chosen, rejected]), 1)
+        edges = np.geomspace(both.min() * 0.9, both.max() * 1.1, min(60, width // 9))
+        filled(ax, chosen + (chosen == 0), edges, LIGHT["m1"])
+        outlined(ax, rejected + (rejected == 0), edges)
+        ax.set_xscale("log")
+        ax.xaxis.set_major_locator(LogLocator(subs=log_steps(both)))
+        ax.xaxis.set_major_formatter(WHOLE)
+        ax.xaxis.set_minor_formatter(NullFormatter())
+        ax.set_xlabel("characters of a response (logarithmic)")
+        bare_left(ax)
+        key(ax, LIGHT["m1"])
+        return figure
+
+    rows = [
+        (
+            side,
+            *(float(q) for q in np.quantile(values, (0.05, 0.25, 0.5, 0.75, 0.95))),
+            values.mean(),
+        )
+        for side, values in inputs.lengths.items()
+        if len(values)
+    ]
+    return Drawing(
+        "lengths",
+        "How long the responses are",
+        "Filled: chosen. Outlined: rejected." + empty,
+        f"Histogram of response lengths; median {middles[0]:.0f} characters chosen, "
+        f"{middles[1]:.0f} rejected.",
+        draw,
+        Numbers(("side", "5 %", "25 %", "median", "75 %", "95 %", "mean"), rows),
+    )
+
+
+def log_steps(values: Floats) -> tuple[float, ...]:
+    """Marks in each decade: fewer, the more decades there are."""
+    decades = np.log10(values.max() / values.min()) if len(values) else 3.0
+    return (1.0,) if decades > 2.4 else (1.0, 3.0) if decades > 1.3 else (1.0, 2.0, 5.0)
+
+
+def filled(ax: Axes, values: Floats, edges: Floats, colour: str, alpha: float = 0.75) -> None:
+    counts, _ = np.histogram(values, edges)
+    ax.stairs(counts, edges, fill=True, color=colour, alpha=alpha, linewidth=0)
+
+
+def outlined(ax: Axes, values: Floats, edges: Floats) -> None:
+    counts, _ = np.histogram(values, edges)
+    ax.stairs(counts, edges, color=INK, linewidth=1.6)
+
+
+def key(ax: Axes, colour: str) -> None:
+    """Which side is filled and which is outlined, in words at the top right."""
+    ax.text(
+        1, 1, "chosen", color=colour, transform=ax.transAxes, ha="right", va="top", weight="bold"
+    )
+    ax.text(1, 0.88, "rejected", color=INK, transform=ax.transAxes, ha="right", va="top")
+
+
+def bare_left(ax: Axes) -> None:
+    """No axis of counts: only the shape is to be read."""
+    ax.set_yticks([])
+    ax.set_ylim(bottom=0)
+
+
+def margins(inputs: Inputs) -> Drawing:
+    """Margins of each reward, right and wrong told apart."""
+    rewards = inputs.rewards
+
+    def draw(width: int) -> Figure:
+        figure, axes = many_panels(width, len(rewards), 200, left=14)
+        for ax, reward in zip(axes, rewards, strict=True):
+            _margin_panel(ax, reward, colour_of(inputs, reward.name))
+        return figure
+
+    rows = [_quantiles(one.name, one.margin) for one in rewards]
+    return Drawing(
+        "margins",
+        "Margins: how far chosen stands above rejected",
+        "Right of zero the reward agrees with the preference; the pale part is where it does not. "
+        "The outer 0.5 % at either end is not drawn.",
+        "Histograms of margins. " + "; ".join(f"{r[0]}: median {r[4]:.3g}" for r in rows),
+        draw,
+        Numbers(("reward", "pairs", "5 %", "25 %", "median", "75 %", "95 %", "mean", "sd"), rows),
+        wide=WIDE if len(rewards) > 1 else HALF,
+    )
+
+
+def _margin_panel(ax: Axes, reward: Reward, colour: str) -> None:
+    known = reward.margin[np.isfinite(reward.margin)]
+    low, high = limits(known)
+    low, high = min(low, 0.0), max(high, 0.0)
+    step = (high - low) / 44
+    edges = np.arange(np.floor(low / step), np.ceil(high / step) + 1) * step
+    filled(ax, known[known > 0], edges, colour, 0.85)
+    filled(ax, known[known <= 0], edges, colour, 0.3)
+    zero_line(ax)
+    bare_left(ax)
+    titled(ax, name(reward.name, 28))
+    ax.set_xlabel("margin")
+    ax.xaxis.set_major_locator(ticks(5))
+    if len(known):
+        wrong = float((known < 0).mean())
+        above = percent(float((known > 0).mean()), 0)
+        ax.text(0.99, 0.97, f"{above} above 0", color=colour,
+                transform=ax.transAxes, ha="right", va="top", weight="bold",
+                fontsize=11)  # fmt: skip
+        ax.text(0.01, 0.97, f"{percent(wrong, 0)} below", color=MUTED,
+                transform=ax.transAxes, ha="left", va="top", fontsize=11)  # fmt: skip
+
+
+def _quantiles(title: str, values: Floats) -> tuple[str | float | int, ...]:
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return (title, 0, *([np.nan] * 7))
+    cuts = np.quantile(known, (0.05, 0.25, 0.5, 0.75, 0.95))
+    return (
+        title,
+        len(known),
+        *(float(cut) for cut in cuts),
+        float(known.mean()),
+        float(known.std()),
+    )
+
+
+def rewards(inputs: Inputs) -> Drawing:
+    """Scores of chosen and rejected responses, or of single responses."""
+    both = [one for one in inputs.rewards if one.chosen is not None and one.rejected is not None]
+    shown: list[Reward | Scores] = [*both, *inputs.scores]
+
+    def draw(width: int) -> Figure:
+        figure, axes = many_panels(width, len(shown), 200, left=14)
+        for ax, one in zip(axes, shown, strict=True):
+            _reward_panel(ax, one, colour_of(inputs, one.name))
+        return figure
+
+    rows = [
+        _quantiles(f"{one.name}, {side}", values) for one in shown for side, values in _sides(one)
+    ]
+    return Drawing(
+        "rewards",
+        "Rewards, on each model’s own scale",
+        "Filled: chosen. Outlined: rejected. Scores of different prompts are not comparable with "
+        "each other, only the two of one pair are: read the shapes, not the overlap.",
+        "Histograms of rewards. " + "; ".join(f"{r[0]}: median {r[4]:.3g}" for r in rows),
+        draw,
+        Numbers(
+            ("reward", "responses", "5 %", "25 %", "median", "75 %", "95 %", "mean", "sd"), rows
+        ),
+        wide=WIDE if len(shown) > 1 else HALF,
+    )
+
+
+def _sides(one: Reward | Scores) -> list[tuple[str, Floats]]:
+    if isinstance(one, Scores):
+        return [("responses", one.values)]
+    sides = (("chosen", one.chosen), ("rejected", one.rejected))
+    return [(side, values) for side, values in sides if values is not None]
+
+
+def _reward_panel(ax: Axes, one: Reward | Scores, colour: str) -> None:
+    sides = [values[np.isfinite(values)] for _, values in _sides(one)]
+    low, high = limits(np.concatenate(sides))
+    edges = np.linspace(low, high, 45)
+    filled(ax, sides[0], edges, colour)
+    if len(sides) > 1:
+        outlined(ax, sides[1], edges)
+        key(ax, colour)
+    bare_left(ax)
+    titled(ax, name(one.name, 28))
+    ax.set_xlabel("reward")
+    ax.xaxis.set_major_locator(ticks(5))
+
+
+def margin_by_gap(inputs: Inputs) -> Drawing:
+    """Within pairs: margin against the difference in length."""
+    gap = inputs.gap
+    assert gap is not None
+    shown = inputs.rewards
+
+    def draw(width: int) -> Figure:
+        figure, axes = many_panels(width, len(shown), 260 if len(shown) > 1 else 290, left=46)
+        for ax, one in zip(axes, shown, strict=True):
+            known = np.isfinite(one.margin)
+            x, y = gap[known], one.margin[known]
+            titled(ax, name(one.name, 22), correlation(x, y))
+            _cloud_panel(ax, x, y, colour_of(inputs, one.name))
+            zero_line(ax)
+            zero_line(ax, upright=False)
+            ax.set_xlabel("characters: chosen minus rejected")
+            ax.set_ylabel("margin")
+        return figure
+
+    rows = [(one.name, *_pearson(gap, one.margin)) for one in shown]
+    return Drawing(
+        "margin-by-length-gap",
+        "Within a pair: margin against length gap",
+        "Prompts cancel out here. The line is the mean margin in twelve parts with equally many "
+        "pairs: flat means that length by itself does not move the margin. Outer 0.5 % not drawn.",
+        "Margin against length difference; "
+        + "; ".join(f"{r[0]}: Pearson r {r[2]:.2f}" for r in rows),
+        draw,
+        Numbers(("reward", "pairs", "Pearson r"), rows),
+        wide=WIDE if len(shown) > 1 else HALF,
+    )
+
+
+def reward_by_length(inputs: Inputs) -> Drawing:
+    """Over all responses: reward against length, raw."""
+    shown = [one for one in inputs.rewards if one.chosen is not None and one.rejected is not None]
+    length = np.concatenate([inputs.lengths["chosen"], inputs.lengths["rejected"]])
+
+    def draw(width: int) -> Figure:
+        figure, axes = many_panels(width, len(shown), 260 if len(shown) > 1 else 290, left=46)
+        for ax, one in zip(axes, shown, strict=True):
+            score = _both(one)
+            known = np.isfinite(score) & (length > 0)
+            x, y = np.log10(length[known]), score[known]
+            titled(ax, name(one.name, 22), correlation(x, y))
+            _cloud_panel(ax, x, y, colour_of(inputs, one.name))
+            low, high = ax.get_xlim()
+            decades = range(int(np.floor(low)), int(np.ceil(high)) + 1)
+            marks = [
+                np.log10(s) + d for d in decades for s in log_steps(10 ** np.array([low, high]))
+            ]
+            ax.set_xticks([mark for mark in marks if low <= mark <= high])
+            ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{10**v:,.0f}"))
+            ax.set_xlabel("characters (logarithmic)")
+            ax.set_ylabel("reward")
+        return figure
+
+    rows = [(one.name, *_pearson(np.log10(np.maximum(length, 1)), _both(one))) for one in shown]
+    return Drawing(
+        "reward-by-length-raw",
+        "Raw: reward against length, over all responses",
+        "Prompts are mixed here: long answers also belong to other questions than short ones do. "
+        "Trust the view within pairs.",
+        "Reward against length of each response; "
+        + "; ".join(f"{r[0]}: Pearson r with log length {r[2]:.2f}" for r in rows),
+        draw,
+        Numbers(("reward", "responses", "Pearson r with log length"), rows),
+        wide=WIDE if len(shown) > 1 else HALF,
+    )
+
+
+def _both(one: Reward) -> Floats:
+    assert one.chosen is not None and one.rejected is not None
+    return np.concatenate([one.chosen, one.rejected])
+
+
+def _cloud_panel(ax: Axes, x: Floats, y: Floats, colour: str) -> None:
+    across, up = limits(x), limits(y)
+    inside = (x >= across[0]) & (x <= across[1]) & (y >= up[0]) & (y <= up[1])
+    ax.set_xlim(*across)
+    ax.set_ylim(*up)
+    if inside.any():
+        cloud(ax, x[inside], y[inside], colour)
+    trend(ax, x, y)
+    ax.set_xlim(*across)
+    ax.set_ylim(*up)
+    ax.xaxis.set_major_locator(ticks(4))
+    ax.xaxis.set_major_formatter(WHOLE)
+
+
+def _pearson(x: Floats, y: Floats) -> tuple[int, float]:
+    known = np.isfinite(x) & np.isfinite(y)
+    a, b = x[known], y[known]
+    if len(a) < 3 or not a.std() or not b.std():
+        return len(a), float("nan")
+    return len(a), float(np.corrcoef(a, b)[0, 1])
+
+
+def correlation(x: Floats, y: Floats) -> str:
+    _, r = _pearson(x, y)
+    return "" if r != r else f"r = {r:.2f}".replace("-", "−")

@@ -1,0 +1,204 @@
+"""The plan as a graph: steps in layers, from left to right or from top to bottom, by family."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch, PathPatch, Rectangle
+from matplotlib.path import Path
+
+from rmplug import PlanStep, PlanView
+from rmplug_report.inputs._wording import name
+
+from ._palette import FAMILIES, LIGHT
+from ._panels import CARD, INK, LINE, MUTED, blank
+from ._render import WIDE, Drawing
+
+BOX, TALL, THREAD = 156, 48, 10
+FITTING = WIDE - 48
+"""Pixels of the page's column inside a card."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """How layers follow each other: a step's size along and across, and the gaps between."""
+
+    along: int
+    across: int
+    between_layers: int
+    beside: int
+    down: bool
+
+    def breadth(self, node: Node) -> int:
+        return self.across if node.step else THREAD
+
+    def point(self, along: float, across: float) -> tuple[float, float]:
+        return (across, along) if self.down else (along, across)
+
+
+ACROSS = Way(BOX, TALL, 52, 16, down=False)
+DOWN = Way(TALL, BOX, 36, 16, down=True)
+
+
+@dataclass
+class Node:
+    """A step's place, or the place where a long edge passes a layer."""
+
+    layer: int
+    step: PlanStep | None = None
+    before: list[str] = field(default_factory=list)
+    at: float = 0.0
+    """The middle, across the way that layers follow each other."""
+
+
+def parents(step: PlanStep, known: Mapping[str, object]) -> list[str]:
+    """Ids of the steps that a step takes, whatever column it takes of them."""
+    taken = [entry for entries in step.inputs.values() for entry in entries]
+    ids = [entry if entry in known else entry.split(".")[0] for entry in taken]
+    return [one for one in dict.fromkeys(ids) if one in known and one != step.id]
+
+
+def nodes(steps: Sequence[PlanStep]) -> dict[str, Node]:
+    """Every step in the layer after its last parent; long edges have a node in each between."""
+    known = {step.id: step for step in steps}
+    found: dict[str, Node] = {}
+    for step in steps:
+        taken = [one for one in parents(step, known) if one in found]
+        layer = max((found[one].layer + 1 for one in taken), default=0)
+        found[step.id] = Node(layer, step, taken)
+    _pull_sources(found)
+    for key, node in list(found.items()):
+        node.before = [_threaded(found, one, key, node.layer) for one in node.before]
+    return found
+
+
+def _pull_sources(found: dict[str, Node]) -> None:
+    """A step that takes nothing stands just before the first step that takes it."""
+    for key, node in found.items():
+        after = [other.layer for other in found.values() if key in other.before]
+        if not node.before and after:
+            node.layer = max(node.layer, min(after) - 1)
+
+
+def _threaded(found: dict[str, Node], start: str, end: str, layer: int) -> str:
+    """Nodes between ``start`` and ``layer``, chained; the last of them."""
+    last = start
+    for between in range(found[start].layer + 1, layer):
+        key = f"{start}\0{end}\0{between}"
+        found[key] = Node(between, None, [last])
+        last = key
+    return last
+
+
+def arranged(found: Mapping[str, Node], way: Way = ACROSS) -> list[list[str]]:
+    """Keys by layer, each layer in the order of the middles of what its nodes are joined to."""
+    layers: list[list[str]] = [
+        [] for _ in range(max((n.layer for n in found.values()), default=0) + 1)
+    ]
+    for key, node in found.items():
+        layers[node.layer].append(key)
+    for sweep in range(6):
+        order = layers if sweep % 2 == 0 else layers[::-1]
+        for layer in order:
+            _place(layers, found, way)
+            layer.sort(key=lambda key: _middle(key, found, back=sweep % 2 == 0))
+    _place(layers, found, way)
+    return layers
+
+
+def _middle(key: str, found: Mapping[str, Node], back: bool) -> float:
+    joined = found[key].before if back else [k for k, n in found.items() if key in n.before]
+    middles = [found[one].at for one in joined]
+    return sum(middles) / len(middles) if middles else found[key].at
+
+
+def _place(layers: Sequence[Sequence[str]], found: Mapping[str, Node], way: Way) -> None:
+    """Stack each layer around the common middle."""
+    for layer in layers:
+        at = -_total(layer, found, way) / 2
+        for key in layer:
+            breadth = way.breadth(found[key])
+            found[key].at = at + breadth / 2
+            at += breadth + way.beside
+
+
+def _total(layer: Sequence[str], found: Mapping[str, Node], way: Way) -> int:
+    return sum(way.breadth(found[key]) + way.beside for key in layer) - way.beside
+
+
+def _size(found: Mapping[str, Node], layers: Sequence[Sequence[str]], way: Way) -> tuple[int, int]:
+    """Pixels along and across."""
+    along = len(layers) * (way.along + way.between_layers) - way.between_layers + 8
+    return along, max(_total(layer, found, way) for layer in layers) + 12
+
+
+def plan(view: PlanView) -> Drawing:
+    """What ran, as a figure: from left to right where that fits, else from top to bottom."""
+    found = nodes(view.steps)
+    layers = arranged(found, ACROSS)
+    way, (width, height) = ACROSS, _size(found, layers, ACROSS)
+    if width > FITTING:
+        way, layers = DOWN, arranged(found, DOWN)
+        height, width = _size(found, layers, DOWN)
+
+    def draw(_: int) -> Figure:
+        figure = blank(width, height)
+        ax = figure.add_axes((0, 0, 1, 1))
+        ax.set_axis_off()
+        middle, start = (width / 2, 4) if way.down else (4, height / 2)
+        ax.set_xlim(-middle, width - middle)
+        ax.set_ylim(height - start, -start)
+        for node in found.values():
+            for one in node.before:
+                _edge(ax, found[one], node, way)
+        for node in found.values():
+            _node(ax, node, way)
+        return figure
+
+    told = "; ".join(
+        f"{s.id} ({s.kind})" + (f" from {', '.join(p)}" if (p := parents(s, found)) else "")
+        for s in view.steps
+    )
+    note = "Each box is a step: its name, its kind, and how many rows it gave. "
+    note += "Lines run from top to bottom." if way.down else "Lines run from left to right."
+    return Drawing(
+        "plan", "What takes what", note, f"Graph of the plan: {told}", draw, wide=width,
+        scrolls=True,
+    )  # fmt: skip
+
+
+def _start(node: Node, way: Way) -> float:
+    return node.layer * (way.along + way.between_layers)
+
+
+def _edge(ax: Axes, start: Node, end: Node, way: Way) -> None:
+    from_, to = _start(start, way) + way.along, _start(end, way)
+    half = (to - from_) / 2
+    places = [(from_, start.at), (from_ + half, start.at), (to - half, end.at), (to, end.at)]
+    codes = [Path.MOVETO, Path.CURVE4, Path.CURVE4, Path.CURVE4]
+    if end.step is None:
+        places, codes = [*places, (to + way.along, end.at)], [*codes, Path.LINETO]
+    path = Path([way.point(*place) for place in places], codes)
+    ax.add_patch(PathPatch(path, fill=False, edgecolor=MUTED, alpha=0.55, linewidth=1.4))
+    if end.step is not None:
+        head = [(to - 6, end.at - 4), (to, end.at), (to - 6, end.at + 4)]
+        ax.plot(*zip(*(way.point(*place) for place in head), strict=True),
+                color=MUTED, linewidth=1.4, alpha=0.8)  # fmt: skip
+
+
+def _node(ax: Axes, node: Node, way: Way) -> None:
+    if node.step is None:
+        return
+    step, across = node.step, way.across / 2
+    x, y = way.point(_start(node, way), node.at - across)
+    colour = LIGHT[FAMILIES.get(step.family, "m8")]
+    box = FancyBboxPatch((x, y), BOX, TALL, boxstyle="round,pad=0,rounding_size=7",
+                         facecolor=CARD, edgecolor=LINE, linewidth=1.2)  # fmt: skip
+    ax.add_patch(box)
+    ax.add_patch(Rectangle((x, y + 9), 3.5, TALL - 18, facecolor=colour, edgecolor="none"))
+    ax.text(x + 14, y + 17, name(step.id, 19), color=INK, weight="bold", fontsize=11, va="center")
+    rows = "" if step.rows is None else f" · {step.rows:,}"
+    ax.text(x + 14, y + 34, name(f"{step.kind}{rows}", 25), color=colour, fontsize=9.5, va="center")

@@ -1,0 +1,75 @@
+"""How training went: curves where numbers were logged by step, else a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from rmplug import Checkpoint
+from rmplug_report.inputs._metric_names import titled as metric_words
+from rmplug_report.inputs._wording import name
+
+from ._palette import LIGHT, reward_colour
+from ._panels import many_panels, ticks, titled
+from ._render import HALF, WIDE, Drawing
+
+Lines = dict[tuple[str, str], list[tuple[float, float]]]
+
+CLOCKS = ("step", "iteration", "epoch")
+
+
+def clock(row: Mapping[str, Any]) -> str | None:
+    """The column that says when a number was logged."""
+    return next((c for c in CLOCKS if isinstance(row.get(c), int | float)), None)
+
+
+def curves(
+    checkpoints: Sequence[Checkpoint],
+) -> dict[str, Lines]:
+    """By metric, the points of each checkpoint and part, where there are two or more."""
+    found: dict[str, Lines] = {}
+    for one in checkpoints:
+        for row in one.numbers:
+            at = clock(row)
+            if at and row.get("value") is not None:
+                line = (one.name, str(row.get("subset") or ""))
+                points = found.setdefault(str(row["metric"]), {}).setdefault(line, [])
+                points.append((float(row[at]), float(row["value"])))
+    longest = {m: max(map(len, lines.values())) for m, lines in found.items()}
+    return {metric: lines for metric, lines in found.items() if longest[metric] > 1}
+
+
+def training(checkpoints: Sequence[Checkpoint]) -> Drawing | None:
+    """Every metric that was logged over time, one panel each."""
+    found = curves(checkpoints)
+    if not found:
+        return None
+    when = next(w for c in checkpoints for row in c.numbers if (w := clock(row)))
+    lines = list(dict.fromkeys(line for metric in found.values() for line in metric))
+
+    def draw(width: int) -> Figure:
+        figure, axes = many_panels(width, len(found), 200, left=50)
+        for ax, (metric, drawn) in zip(axes, found.items(), strict=True):
+            titled(ax, name(metric_words(metric), 27))
+            for line, points in drawn.items():
+                colour = LIGHT[reward_colour(lines.index(line))]
+                ax.plot(*zip(*sorted(points), strict=True), color=colour, linewidth=2)
+                x, y = sorted(points)[-1]
+                ax.annotate(name(line[1] or line[0], 18), (x, y), (-4, 6), color=colour, ha="right",
+                            textcoords="offset points", fontsize=10.5)  # fmt: skip
+            ax.margins(y=0.2)
+            ax.set_xlabel(when)
+            ax.xaxis.set_major_locator(ticks(4))
+            ax.yaxis.set_major_locator(ticks(4))
+        return figure
+
+    return Drawing(
+        "training",
+        "How training went",
+        "Numbers as the trainers logged them.",
+        "Curves of " + ", ".join(found),
+        draw,
+        wide=WIDE if len(found) > 1 else HALF,
+    )

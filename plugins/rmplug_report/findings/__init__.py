@@ -1,0 +1,1 @@
+"""Findings: sentences that the numbers support."""

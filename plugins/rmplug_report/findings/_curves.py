@@ -1,0 +1,71 @@
+"""What curves say, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rmplug_report.figures._forest import is_clear
+from rmplug_report.inputs._inputs import Inputs, Row
+from rmplug_report.inputs._metric_levels import by, is_comparison, is_point, sentences, valued
+from rmplug_report.inputs._metric_names import in_percent, metric_title
+from rmplug_report.inputs._wording import amount, count, name, number, strong
+
+from ._benchmarks import Finding
+
+
+def curve_findings(inputs: Inputs) -> list[Finding]:
+    """The first sentence that points of curves carry."""
+    told = sentences(valued([*inputs.metrics, *inputs.numbers], is_point))
+    if not told:
+        return []
+    more = f" {count(len(told) - 1, 'more sentence')} of this form below." if told[1:] else ""
+    return [Finding("Curve", told[0] + more)]
+
+
+def curve_headline(inputs: Inputs) -> str:
+    """Where the first curve of a model begins and ends, and where it is apart from its rival."""
+    points = [row for row in valued(inputs.metrics, is_point) if row.get("kind") != "baseline"]
+    lines = by(points, "step", "axis", "metric", "model")
+    line = next((rows for rows in lines.values() if len({row["at"] for row in rows}) > 1), None)
+    if line is None:
+        return ""
+    rows = sorted(line, key=lambda row: float(row["at"]))
+    first, last = rows[0], rows[-1]
+    metric, axis = str(first["metric"]), str(first["axis"])
+    share = in_percent(metric, rows)
+    ends = [strong(amount(row["value"], share)) for row in (first, last)]
+    places = [place(row["at"], axis) for row in (first, last)]
+    who = name(first["model"], 30) if first.get("model") else "The curve"
+    said = f"{who}: {metric_title(metric)} from {ends[0]} to {ends[1]}"
+    over = f"the {axis}" if axis[:1].islower() else axis
+    return f"{said} as {over} goes from {places[0]} to {places[1]}{_apart(inputs, first)}."
+
+
+def place(at: float, axis: str) -> str:
+    """A place on an axis, in per cent where the axis is of shares."""
+    return amount(at, True, 0) if "share" in axis and 0 <= at <= 1 else number(at)
+
+
+def _apart(inputs: Inputs, point: Row) -> str:
+    """At how many places the curve's model is told apart from the other it is compared with."""
+    rows = [
+        row
+        for row in valued(inputs.metrics, is_comparison)
+        if row.get("step") == point.get("step") and row.get("model") == point.get("model")
+        and row.get("low") is not None
+    ]  # fmt: skip
+    others = by(rows, "other")
+    if len(others) != 1:
+        return ""
+    ((other,), inside) = next(iter(others.items()))
+    clear = [row for row in inside if is_clear(row)]
+    if not clear:
+        return f"; nowhere in between told apart from {name(other, 30)}"
+    return f"; {_sides(clear, len(inside))} {name(other, 30)}"
+
+
+def _sides(clear: Sequence[Row], places: int) -> str:
+    above = sum(row["value"] > 0 for row in clear)
+    said = [f"at {n} of {places} places {side}"
+            for n, side in ((above, "above"), (len(clear) - above, "below")) if n]  # fmt: skip
+    return " and ".join(said)

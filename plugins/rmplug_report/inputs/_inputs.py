@@ -1,0 +1,183 @@
+"""What a report is about: the artifacts given to it, sorted by what they tell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rmplug import Artifact, Checkpoint, Features, Fit, Metrics, Pairs, PlanView, Responses, text_of
+
+from ._contributions import Contributions, Floats, contributions
+
+Row = Mapping[str, Any]
+
+MOST_REWARDS = 8
+
+
+@dataclass(frozen=True)
+class Reward:
+    """One reward, row by row of the pairs; NaN where it gave nothing."""
+
+    name: str
+    margin: Floats
+    chosen: Floats | None = None
+    rejected: Floats | None = None
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Rewards of single responses."""
+
+    name: str
+    values: Floats
+
+
+@dataclass
+class Inputs:
+    """Everything the report may show."""
+
+    plan: PlanView
+    pairs: Pairs | None = None
+    data: list[Pairs | Responses] = field(default_factory=list)
+    rewards: list[Reward] = field(default_factory=list)
+    rewards_left_out: int = 0
+    scores: list[Scores] = field(default_factory=list)
+    measures: list[Features] = field(default_factory=list)
+    metrics: list[Row] = field(default_factory=list)
+    fits: list[Fit] = field(default_factory=list)
+    checkpoints: list[Checkpoint] = field(default_factory=list)
+    contributions: Contributions | None = None
+
+    def __post_init__(self) -> None:
+        self.lengths: dict[str, Floats] = {}
+        if self.pairs is not None:
+            for side in ("chosen", "rejected"):
+                self.lengths[side] = characters(self.pairs[side])
+
+    @property
+    def gap(self) -> Floats | None:
+        """Characters of the chosen response minus those of the rejected one."""
+        return self.lengths["chosen"] - self.lengths["rejected"] if self.lengths else None
+
+    @property
+    def numbers(self) -> list[Row]:
+        """The numbers of fits and checkpoints, each with the step that gave it."""
+        told = [(one.name, one.numbers) for one in self.fits]
+        told += [(one.name, one.numbers) for one in self.checkpoints]
+        return [{"step": step, **row} for step, rows in told for row in rows]
+
+    @property
+    def subsets(self) -> list[str] | None:
+        """The subset of each pair, an empty string where it has none."""
+        if self.pairs is None or "subset" not in self.pairs.columns:
+            return None
+        return [str(name or "") for name in self.pairs["subset"].to_pylist()]
+
+    def number(self, reward: str) -> int:
+        """The place of a reward among all: its colour on the whole page."""
+        names = [one.name for one in self.rewards] + [one.name for one in self.scores]
+        named = [row for row in self.metrics if row.get("kind") != "baseline"]
+        others = [str(row["model"]) for row in named if row.get("model")]
+        order = list(dict.fromkeys(names + others))
+        return order.index(reward) if reward in order else 0
+
+
+def gather(items: Sequence[Artifact], plan: PlanView) -> Inputs:
+    """The items by kind, rewards aligned to the pairs they are about."""
+    data = [item for item in items if isinstance(item, Pairs | Responses)]
+    features = [item for item in items if isinstance(item, Features)]
+    rewarding = [item for item in features if _margins(item)]
+    pairs = _about(rewarding, [item for item in data if isinstance(item, Pairs)])
+    rewards = [one for item in rewarding for one in _rewards(item, pairs)]
+    metrics = [row for item in items if isinstance(item, Metrics) for row in _rows(item)]
+    inputs = Inputs(
+        plan=plan,
+        pairs=pairs,
+        data=data,
+        rewards=rewards[:MOST_REWARDS],
+        rewards_left_out=max(0, len(rewards) - MOST_REWARDS),
+        scores=[one for item in features for one in _scores(item)][:MOST_REWARDS],
+        measures=[item for item in features if not _margins(item) and not _scores(item)],
+        metrics=metrics,
+        fits=[item for item in items if isinstance(item, Fit)],
+        checkpoints=[item for item in items if isinstance(item, Checkpoint)],
+        contributions=contributions(features, pairs),
+    )
+    if not any(row["metric"] == "accuracy" for row in metrics):
+        inputs.metrics = [*metrics, *_plain_accuracy(inputs)]
+    return inputs
+
+
+def characters(column: pa.ChunkedArray) -> Floats:
+    """Unicode code points of each conversation."""
+    return np.asarray(pc.fill_null(pc.utf8_length(text_of(column)), 0), dtype=np.float64)
+
+
+def _margins(features: Features) -> list[str]:
+    return [name for name in features.values if name.split(".")[0] == "margin"]
+
+
+def _about(rewards: Sequence[Features], pairs: Sequence[Pairs]) -> Pairs | None:
+    """The pairs that most ids of the first reward belong to; the first pairs without a reward."""
+    if len(pairs) < 2 or not rewards:
+        return pairs[0] if pairs else None
+    ids = rewards[0].table["id"]
+    shared = [int(pc.sum(pc.is_in(ids, value_set=one["id"])).as_py() or 0) for one in pairs]
+    return pairs[int(np.argmax(shared))]
+
+
+def _rewards(features: Features, pairs: Pairs | None) -> list[Reward]:
+    table = features.table
+    if pairs is not None and not table["id"].equals(pairs["id"]):
+        table = table.take(pc.index_in(pairs["id"], value_set=table["id"]))
+    found = []
+    for name in _margins(features):
+        output = name.removeprefix("margin")
+        sides = (_column(table, f"{side}{output}") for side in ("chosen", "rejected"))
+        margin = _column(table, name)
+        if margin is not None:
+            found.append(Reward(f"{features.name}{output}" or "reward", margin, *sides))
+    return found
+
+
+def _column(table: pa.Table, name: str) -> Floats | None:
+    if name not in table.column_names or pa.types.is_fixed_size_list(table[name].type):
+        return None
+    return np.asarray(table[name].to_numpy(), dtype=np.float64)
+
+
+def _scores(features: Features) -> list[Scores]:
+    found = []
+    for name in features.values:
+        values = _column(features.table, name) if name.split(".")[0] == "reward" else None
+        if values is not None:
+            found.append(Scores(f"{features.name}{name.removeprefix('reward')}", values))
+    return found
+
+
+def _rows(metrics: Metrics) -> list[Row]:
+    rows: list[Row] = metrics.table.to_pylist()
+    return [{"step": metrics.name, **row} for row in rows]
+
+
+def _plain_accuracy(inputs: Inputs) -> list[Row]:
+    """Accuracy from the margins alone, without intervals, where no evaluator was asked."""
+    margins = {("model", one.name): one.margin for one in inputs.rewards}
+    if margins and inputs.gap is not None:
+        margins["baseline", "longer"] = inputs.gap
+    subsets = np.array(inputs.subsets or [], dtype=object)
+    rows: list[Row] = []
+    for (kind, name), margin in margins.items():
+        masks = {"all": np.ones(len(margin), bool)}
+        masks |= {s: subsets == s for s in dict.fromkeys(subsets.tolist()) if s}
+        for subset, mask in masks.items():
+            known = margin[mask & np.isfinite(margin)]
+            row = {"metric": "accuracy", "subset": subset, "low": None, "high": None}
+            value = float(((np.sign(known) + 1) / 2).mean()) if len(known) else None
+            rows.append({**row, "value": value, "n": len(known), "model": name, "kind": kind})
+    return rows

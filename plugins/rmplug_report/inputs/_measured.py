@@ -1,0 +1,68 @@
+"""Metrics as a report asks for them: by model, metric and subset."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ._inputs import Row
+from ._metric_levels import is_plain
+
+
+class Measured:
+    """Plain rows of metrics with a model, looked up by what they measure.
+
+    Cells, points of curves, comparisons and levels of a benchmark are told elsewhere.
+    """
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self.rows = [row for row in rows if row.get("model") and is_plain(row)]
+        self._known = {self._key(row): row for row in reversed(self.rows)}
+        accuracy = [row for row in self.rows if row["metric"] == "accuracy"]
+        self.models = _distinct(row["model"] for row in accuracy if row.get("kind") != "baseline")
+        self.baselines = _distinct(
+            row["model"] for row in accuracy if row.get("kind") == "baseline"
+        )
+        sizes: dict[str, int] = {}
+        for row in accuracy:
+            if row["subset"] != "all":
+                sizes[row["subset"]] = max(sizes.get(row["subset"], 0), row["n"] or 0)
+        self.subsets = sorted(sizes, key=lambda subset: -sizes[subset])
+        self.sizes = sizes
+
+    @staticmethod
+    def _key(row: Row) -> tuple[str, str, str]:
+        return (row["model"], row["metric"], row["subset"])
+
+    def row(self, model: str, metric: str, subset: str = "all") -> Row | None:
+        """The row, if it is there and has a value."""
+        found = self._known.get((model, metric, subset))
+        return None if found is None or found["value"] is None else found
+
+    def value(self, model: str, metric: str, subset: str = "all") -> Any:
+        found = self.row(model, metric, subset)
+        return None if found is None else found["value"]
+
+    def accuracies(self, subset: str) -> list[Row]:
+        """Accuracy of every model and rule, models first."""
+        found = [self.row(model, "accuracy", subset) for model in (*self.models, *self.baselines)]
+        return [row for row in found if row is not None]
+
+    def ranked(self) -> list[str]:
+        """Models from the most to the least accurate."""
+        known = [m for m in self.models if self.value(m, "accuracy") is not None]
+        return sorted(known, key=lambda model: -self.value(model, "accuracy"))
+
+    def reliability(self, model: str) -> list[dict[str, Any]]:
+        """Bins of the calibration curve: accuracy with its interval, and mean confidence."""
+        bins = [r for r in self.rows if r["model"] == model and r["metric"] == "reliability"]
+        curve = []
+        for row in bins:
+            confidence = self.value(model, "confidence", row["subset"])
+            if row["value"] is not None and confidence is not None:
+                curve.append({**row, "confidence": confidence})
+        return sorted(curve, key=lambda point: point["subset"])
+
+
+def _distinct(names: Any) -> list[str]:
+    return list(dict.fromkeys(names))

@@ -1,0 +1,235 @@
+"""Benchmarks: parts, sections and the whole beside simple rules; matrices and curves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rmplug_report.figures import _curves, _forest
+from rmplug_report.figures._heat import Matrix, colours_of, heat, middle_of
+from rmplug_report.figures._palette import reward_colour
+from rmplug_report.figures._render import Drawing, Numbers
+from rmplug_report.inputs._inputs import Inputs, Row
+from rmplug_report.inputs._measured import Measured
+from rmplug_report.inputs._metric_levels import (
+    LEVELS,
+    by,
+    distinct,
+    is_cell,
+    is_level,
+    is_point,
+    sentences,
+    valued,
+)
+from rmplug_report.inputs._metric_names import PUBLISHED, in_percent, span_of, titled, value_of
+from rmplug_report.inputs._wording import amount, name
+
+from ._section import Section, Table
+
+ENOUGH_MODELS, ENOUGH_PARTS = 2, 3
+DIFFERENT = 5e-5
+"""What two shares differ by when their last printed digit may."""
+MOST_MATRICES = 8
+
+
+def benchmarks(inputs: Inputs, _: Measured) -> Section | None:
+    """One part for each step whose numbers have levels."""
+    found = by(valued(inputs.metrics, is_level), "step")
+    parts = [
+        _benchmark(inputs, step, rows, n + 1) for n, ((step,), rows) in enumerate(found.items())
+    ]
+    if not parts:
+        return None
+    if len(parts) > 1:
+        return Section("benchmark", "Benchmarks, beside simple rules", parts=parts)
+    (only,) = parts
+    return Section(
+        "benchmark",
+        "Benchmark, beside simple rules",
+        drawings=only.drawings,
+        tables=only.tables,
+        notes=only.notes,
+        legend=only.legend,
+    )
+
+
+def _benchmark(inputs: Inputs, step: str, rows: Sequence[Row], tag: int) -> Section:
+    main = principal(rows)
+    whole = [row for row in main if row["level"] != "subset"]
+    parts = [row for row in main if row["level"] == "subset"]
+    drawings = []
+    if whole:
+        drawings = [_forest.parts(inputs, f"levels-{tag}", "The whole and sections", _ruled(whole))]
+    drawings += model_by_subset(f"parts-{tag}", [row for row in parts if not _is_rule(row)])
+    if not drawings:
+        drawings = [_forest.parts(inputs, f"levels-{tag}", "Part by part", _ruled(parts))]
+    tables = [_table(rows, main), _rulers_table(main), _other_table(rows, main)]
+    models = distinct([row for row in main if not _is_rule(row)], "model")
+    legend = [(name(one), reward_colour(inputs.number(one))) for one in models]
+    return Section(f"benchmark-{tag}", name(step or "benchmark"), drawings=drawings,
+                   legend=legend if len(legend) > 1 else (),
+                   tables=[one for one in tables if one is not None],
+                   notes=sentences(rows))  # fmt: skip
+
+
+def _is_rule(row: Row) -> bool:
+    return row.get("kind") == "baseline"
+
+
+def principal(rows: Sequence[Row]) -> list[Row]:
+    """The rows of the metric that each part is told by: the first one it has."""
+    first: dict[tuple[str, str], str] = {}
+    for row in rows:
+        if not str(row["metric"]).endswith(PUBLISHED):
+            first.setdefault((str(row["level"]), str(row["subset"])), str(row["metric"]))
+    kept = [
+        row for row in rows if first.get((str(row["level"]), str(row["subset"]))) == row["metric"]
+    ]
+    return sorted(kept, key=lambda row: LEVELS.index(row["level"]))
+
+
+def _ruled(rows: Sequence[Row]) -> list[Row]:
+    """Models, and of the rules the strongest on each part."""
+    models = [row for row in rows if not _is_rule(row)]
+    strongest: dict[str, Row] = {}
+    for row in rows:
+        known = strongest.get(str(row["subset"]))
+        if _is_rule(row) and (known is None or row["value"] > known["value"]):
+            strongest[str(row["subset"])] = row
+    return [*models, *({**row, "model": "the strongest rule"} for row in strongest.values())]
+
+
+def _table(rows: Sequence[Row], main: Sequence[Row]) -> Table:
+    """Every part with each model's value, interval, and published number where it differs."""
+    models = distinct([row for row in main if not _is_rule(row)], "model")
+    published = {
+        (str(row["model"]), str(row["subset"]), str(row["metric"]).removesuffix(PUBLISHED)): row
+        for row in rows
+        if str(row["metric"]).endswith(PUBLISHED)
+    }
+    body = []
+    for (level, part), inside in by(main, "level", "subset").items():
+        known = {str(row["model"]): row for row in inside if not _is_rule(row)}
+        rules = [row for row in inside if _is_rule(row)]
+        best = max(rules, key=lambda row: float(row["value"]), default=None)
+        said = "–" if best is None else f"{value_of(best)} ({name(best['model'], 24)})"
+        sizes = [row["n"] for row in inside if row.get("n") is not None]
+        values = [_value(known.get(model), published) for model in models]
+        label = "the whole" if level == "overall" and part == "all" else name(part, 60)
+        body.append((label, level, *values, said, max(sizes, default=None)))
+    columns = ("part", "level", *(name(model, 32) for model in models), "strongest rule", "n")
+    return Table("Each part with its 95 % interval", Numbers(columns, body), len(body) > 40)
+
+
+def _value(row: Row | None, published: dict[tuple[str, str, str], Row]) -> str:
+    if row is None:
+        return "–"
+    share = in_percent(str(row["metric"]), [row])
+    said = value_of(row)
+    if interval := span_of(row):
+        said += f" ({interval})"
+    theirs = published.get((str(row["model"]), str(row["subset"]), str(row["metric"])))
+    if theirs is not None and abs(theirs["value"] - row["value"]) >= DIFFERENT:
+        digits = 1 if abs(theirs["value"] - row["value"]) >= 0.001 else 2
+        said += f"; published rule {amount(theirs['value'], share, digits)}"
+    return said
+
+
+def _rulers_table(main: Sequence[Row]) -> Table | None:
+    rules = [row for row in main if _is_rule(row)]
+    names = distinct(rules, "model")
+    if not names:
+        return None
+    body = []
+    for (part,), inside in by(rules, "subset").items():
+        known = {str(row["model"]): value_of(row) for row in inside}
+        body.append((name(part), *(known.get(one, "–") for one in names)))
+    return Table("Every simple rule, part by part",
+                 Numbers(("part", *names), body), folded=True)  # fmt: skip
+
+
+def _other_table(rows: Sequence[Row], main: Sequence[Row]) -> Table | None:
+    """The numbers that parts have besides."""
+    shown = {id(row) for row in main}
+    body = [
+        (str(row["model"]), titled(str(row["metric"])), str(row["subset"]), value_of(row),
+         span_of(row), row.get("n"))
+        for row in rows
+        if id(row) not in shown and not _is_rule(row)
+    ]  # fmt: skip
+    columns = ("model", "metric", "part", "value", "95 % interval", "n")
+    return Table("More numbers of each part", Numbers(columns, body), folded=True) if body else None
+
+
+def model_by_subset(file: str, rows: Sequence[Row]) -> list[Drawing]:
+    """Models against subsets, where there are enough of both."""
+    models, subsets = distinct(rows, "model"), distinct(rows, "subset")
+    if len(models) < ENOUGH_MODELS or len(subsets) < ENOUGH_PARTS:
+        return []
+    cells = {(str(row["subset"]), str(row["model"])): row for row in reversed(rows)}
+    matrix = Matrix(subsets, models, cells, share=True, middle=middle_of(rows, True),
+                    row_title="subset", column_title="model")  # fmt: skip
+    return [heat(file, "Every model on every subset", colours_of(matrix), matrix)]
+
+
+def matrices(inputs: Inputs, _: Measured) -> Section | None:
+    """Rows with a row and a column: one heat map for each model, metric and subset."""
+    cells = [
+        _whole_matrix(row)
+        for row in valued(inputs.metrics, is_cell)
+        if not is_gate_weight(inputs, row)
+    ]
+    first = sorted(cells, key=lambda row: (str(row["subset"] or "all") != "all", _is_rule(row)))
+    found = by(first, "step", "metric", "model", "subset")
+    drawings = [
+        _matrix(f"matrix-{place + 1}", key, rows, len({k[3] for k in found}) > 1)
+        for place, (key, rows) in enumerate(list(found.items())[:MOST_MATRICES])
+    ]
+    if not drawings:
+        return None
+    left = len(found) - len(drawings)
+    lead = [f"{left} more matrices are only in metrics.json."] if left else []
+    return Section("matrices", "Cell by cell", lead, drawings=drawings, notes=sentences(cells))
+
+
+def is_gate_weight(inputs: Inputs, row: Row) -> bool:
+    """A mean weight that the section of the gate shows, by the weights of each pair."""
+    found = inputs.contributions
+    shown = found is not None and bool(found.weights) and row["row"] in found.attributes
+    return shown and row["metric"] == "weight"
+
+
+def _whole_matrix(row: Row) -> Row:
+    """A cell whose column is its subset belongs to one matrix of all subsets."""
+    return {**row, "subset": ""} if row["column"] == (row["subset"] or "all") else row
+
+
+def _matrix(file: str, key: tuple[str, ...], rows: Sequence[Row], parted: bool) -> Drawing:
+    _, metric, model, subset = key
+    cells = {(str(row["row"]), str(row["column"])): row for row in rows}
+    share = in_percent(metric, rows)
+    sides = (distinct(rows, "row"), distinct(rows, "column"))
+    if set(sides[1]) <= set(sides[0]):
+        sides = (sides[0], [one for one in sides[0] if one in sides[1]])
+    matrix = Matrix(*sides, cells, share, middle_of(rows, share and "accuracy" in metric))
+    said = f"{titled(metric)}: {model}" if model else titled(metric)
+    said += f", {subset}" if parted and subset not in ("", "all") else ""
+    against = share and set(sides[0]) == set(sides[1])
+    note = ("Down: the right response. Across: the wrong one. " if against else "") + colours_of(
+        matrix
+    )
+    drawn = matrix if against else matrix.longer_side_down()
+    return heat(file, said, note, drawn)
+
+
+def curves(inputs: Inputs, _: Measured) -> Section | None:
+    """Points of metrics, and of the numbers of fits, as curves."""
+    points = valued([*inputs.metrics, *inputs.numbers], is_point)
+    drawings, left = [], 0
+    for place, rows in enumerate(by(points, "step").values()):
+        shown, more = _curves.figures(inputs, rows, str(place + 1))
+        drawings += shown
+        left += more
+    if not drawings:
+        return None
+    lead = [f"{left} more curves are only in metrics.json."] if left else []
+    return Section("curves", "Curves", lead, drawings=drawings, notes=sentences(points))

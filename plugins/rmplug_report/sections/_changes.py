@@ -1,0 +1,90 @@
+"""Before and after, and one number for each attribute."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rmplug_report.figures import _forest
+from rmplug_report.figures._render import Drawing
+from rmplug_report.figures._training import clock
+from rmplug_report.findings._fits import explained_parts
+from rmplug_report.inputs._inputs import Inputs, Row
+from rmplug_report.inputs._measured import Measured
+from rmplug_report.inputs._metric_levels import by, is_change, is_plain, sentences, valued
+from rmplug_report.inputs._metric_names import FLOORS, split_floor, titled
+from rmplug_report.inputs._wording import count, name, plain
+
+from ._section import Section
+
+MOST = 6
+WHOLE = ("", "all")
+
+
+def changed(inputs: Inputs, _: Measured) -> Section | None:
+    """Numbers with ``-before`` and ``-after``, whatever gave them."""
+    rows = valued([*inputs.metrics, *inputs.numbers], is_change)
+    drawings: list[Drawing] = []
+    for (step,), inside in by(rows, "step").items():
+        for metric in dict.fromkeys(_stem(row) for row in inside):
+            pairs = _pairs([row for row in inside if _stem(row) == metric])
+            if pairs:
+                title = f"{titled(metric)}, before and after {name(step)}".rstrip()
+                drawings.append(_forest.changes(f"change-{len(drawings) + 1}", title, pairs))
+    if not drawings:
+        return None
+    lead = [f"The first {MOST} of {len(drawings)} figures."] if len(drawings) > MOST else []
+    return Section("changes", "Before and after", lead, drawings=drawings[:MOST],
+                   notes=sentences(rows))  # fmt: skip
+
+
+def _stem(row: Row) -> str:
+    return str(row["metric"]).removesuffix("-before").removesuffix("-after")
+
+
+def _pairs(rows: Sequence[Row]) -> list[tuple[str, Row, Row]]:
+    """Label, before, after: where both are there."""
+    found = []
+    for (model, subset), inside in by(rows, "model", "subset").items():
+        ends = {str(row["metric"]).rsplit("-", 1)[1]: row for row in inside}
+        if len(ends) == 2:
+            part = subset if subset not in WHOLE or not model else ""
+            label = ", ".join(one for one in (model, part) if one) or "all"
+            found.append((label, ends["before"], ends["after"]))
+    return found
+
+
+def attributes(inputs: Inputs, _: Measured) -> Section | None:
+    """Numbers of fits and checkpoints that are told for each of several parts, with intervals."""
+    rows = [row for row in valued(inputs.numbers, is_plain) if clock(row) is None]
+    drawings: list[Drawing] = []
+    told: list[Row] = []
+    for (step, metric), inside in by(_beside_floors(rows), "step", "metric").items():
+        parts = [row for row in inside if _is_part(row)]
+        if len({row["subset"] for row in parts}) < 2 or all(r.get("low") is None for r in parts):
+            continue
+        title = f"{titled(metric)}: {name(step)}"
+        drawings.append(_forest.parts(inputs, f"attribute-{len(drawings) + 1}", title, parts))
+        told += inside
+    if not drawings:
+        return None
+    left = len(drawings) - MOST
+    lead = [f"{count(left, 'more figure')} of this form left out; metrics.json has the numbers."]
+    notes = [plain(one) for one in explained_parts(inputs).values()] + sentences(told)
+    return Section("attributes", "Attribute by attribute", lead if left > 0 else [],
+                   drawings=drawings[:MOST], notes=notes)  # fmt: skip
+
+
+def _is_part(row: Row) -> bool:
+    return str(row.get("subset") or "") not in WHOLE
+
+
+def _beside_floors(rows: Sequence[Row]) -> list[Row]:
+    """The rows, those of ``<metric>-of-<floor>`` as baselines of the metric where it is told."""
+    known = {(row.get("step"), row["metric"]) for row in rows}
+    found = []
+    for row in rows:
+        stem, floor = split_floor(str(row["metric"]))
+        if floor and (row.get("step"), stem) in known:
+            row = {**row, "metric": stem, "kind": "baseline", "model": FLOORS[floor]}
+        found.append(row)
+    return found

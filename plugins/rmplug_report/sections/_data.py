@@ -1,0 +1,138 @@
+"""What ran, and the data it ran on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+
+from rmplug import text_of
+from rmplug_report.figures import _distributions
+from rmplug_report.figures._palette import FAMILIES
+from rmplug_report.figures._plan import plan
+from rmplug_report.figures._render import Numbers
+from rmplug_report.inputs._inputs import Inputs
+from rmplug_report.inputs._measured import Measured
+from rmplug_report.inputs._wording import count, percent, strong
+
+from ._section import Fact, Section, Table
+
+
+def ran(inputs: Inputs, _: Measured) -> Section | None:
+    steps = inputs.plan.steps
+    if not steps:
+        return None
+    families = dict.fromkeys(step.family for step in steps)
+    rows = [
+        (
+            s.id,
+            s.kind,
+            s.family,
+            s.gives,
+            s.rows,
+            s.summary,
+            json.dumps(_plain(s.params), sort_keys=True),
+        )
+        for s in steps
+    ]
+    columns = ("step", "kind", "family", "gives", "rows", "what it does", "parameters")
+    return Section(
+        "plan",
+        "What ran",
+        [f"{count(len(steps), 'step')} led to this report, seed {inputs.plan.seed}."],
+        drawings=[plan(inputs.plan)],
+        tables=[Table("Every step with its parameters", Numbers(columns, rows), folded=True)],
+        legend=[(family, FAMILIES.get(family, "m8")) for family in families],
+    )
+
+
+def _plain(params: Any) -> Any:
+    return json.loads(json.dumps(params, default=str))
+
+
+def data(inputs: Inputs, _: Measured) -> Section | None:
+    if not inputs.data:
+        return None
+    facts, drawings, tables = [], [], []
+    if inputs.pairs is not None:
+        facts = list(_facts(inputs))
+        drawings = [_distributions.lengths(inputs)] if len(inputs.pairs) else []
+        tables += _subset_table(inputs)
+    for other in inputs.data:
+        if other is not inputs.pairs:
+            facts.append(Fact(other.name or type(other).__name__, f"{len(other):,}", "rows"))
+    for one in inputs.measures:
+        facts.append(Fact(one.name or "features", f"{len(one.values):,}", "measures per row"))
+    return Section(
+        "data", "The data", _odd_lead(inputs), facts, drawings, [*tables, *_odd_rows(inputs)]
+    )
+
+
+def _facts(inputs: Inputs) -> Iterator[Fact]:
+    pairs, gap = inputs.pairs, inputs.gap
+    assert pairs is not None and gap is not None
+    yield Fact("pairs", f"{len(pairs):,}")
+    yield Fact("prompts", f"{len(pairs['group'].unique()):,}", "distinct groups")
+    if inputs.subsets is not None:
+        yield Fact("subsets", f"{len({one for one in inputs.subsets if one}):,}")
+    apart = gap[gap != 0]
+    if len(apart):
+        said = f"of {count(len(apart), 'pair')} of unequal length"
+        yield Fact("longer is chosen", percent(float((apart > 0).mean())), said)
+    if len(gap):
+        medians = [f"{np.median(inputs.lengths[side]):,.0f}" for side in ("chosen", "rejected")]
+        yield Fact("median length", f"{medians[0]} / {medians[1]}", "characters, chosen / rejected")
+
+
+def _subset_table(inputs: Inputs) -> list[Table]:
+    if not inputs.subsets:
+        return []
+    gap, names = inputs.gap, np.array(inputs.subsets, dtype=object)
+    assert gap is not None
+    known, sizes = np.unique(names[names != ""].astype(str), return_counts=True)
+    rows = []
+    for i in np.argsort(-sizes, kind="stable"):
+        mask = names == known[i]
+        apart = gap[mask & (gap != 0)]
+        longer = percent(float((apart > 0).mean())) if len(apart) else "–"
+        rows.append((str(known[i]), int(sizes[i]), float(sizes[i] / len(names)), longer))
+    columns = ("subset", "pairs", "share", "longer is chosen")
+    return (
+        [Table("Subsets", Numbers(columns, rows), folded=len(rows) > 12, bars="share")]
+        if rows
+        else []
+    )
+
+
+def _odd_lead(inputs: Inputs) -> list[str]:
+    if inputs.pairs is None or not len(inputs.pairs):
+        return []
+    texts = [pc.fill_null(text_of(inputs.pairs[side]), "") for side in ("chosen", "rejected")]
+    blank = [pc.equal(pc.utf8_trim_whitespace(one), "") for one in texts]
+    empty = int(pc.sum(pc.or_(*blank)).as_py() or 0)
+    same = int(pc.sum(pc.equal(*texts)).as_py() or 0)
+    said = []
+    if empty:
+        said.append(f"{strong(count(empty, 'pair'))} with an empty response")
+    if same:
+        said.append(f"{strong(count(same, 'pair'))} with identical responses")
+    return [f"Among the pairs of this report: {' and '.join(said)}."] if said else []
+
+
+def _odd_rows(inputs: Inputs) -> list[Table]:
+    rows = [
+        (
+            step.id,
+            notice.what,
+            count(notice.count, notice.of.removesuffix("s")),
+            notice.action,
+            ", ".join(notice.ids[:5]),
+        )
+        for step in inputs.plan.steps
+        for notice in step.notices
+    ]
+    columns = ("step", "what it noticed", "how many", "they were", "first of them")
+    return [Table("What steps noticed, counted and named", Numbers(columns, rows))] if rows else []

@@ -1,0 +1,162 @@
+"""What fits explain, and how training went."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow.compute as pc
+
+from rmplug import Checkpoint, Fit
+from rmplug_report.figures import _whiskers
+from rmplug_report.figures._render import Drawing, Numbers
+from rmplug_report.figures._training import clock, training
+from rmplug_report.findings._fits import explained, target_of
+from rmplug_report.inputs._inputs import Inputs, Row
+from rmplug_report.inputs._measured import Measured
+from rmplug_report.inputs._metric_levels import sentences
+from rmplug_report.inputs._metric_names import titled
+from rmplug_report.inputs._wording import between, name, number
+
+from ._section import Fact, Section, Table
+
+MOST_PANELS = 9
+
+
+def why(inputs: Inputs, _: Measured) -> Section | None:
+    explaining = [fit for fit in inputs.fits if _explains(fit)]
+    parts = [_fit(inputs, fit, place) for place, fit in enumerate(explaining)]
+    if not parts:
+        return None
+    margins = all(target_of(inputs, fit).endswith("margin") for fit in explaining)
+    title = "What explains the margin" if margins else "What the fits explain"
+    return Section("why", title, parts=parts)
+
+
+def _explains(fit: Fit) -> bool:
+    """Whether a fit tells of features or of its prediction as a whole."""
+    return bool({"importance", "coefficients", "dependence", "rows"} & set(fit.tables)) or any(
+        str(row.get("subset") or "all") == "all" and row.get("metric") in KNOWN
+        for row in fit.numbers
+    )
+
+
+def _fit(inputs: Inputs, fit: Fit, place: int) -> Section:
+    title, tag = name(fit.name or "fit"), f"{place + 1}"
+    drawings = [*_weights(fit, title, tag)]
+    if curves := _curves(fit):
+        drawings.append(_whiskers.dependence(title, f"dependence-{tag}", curves))
+    lead = [sentence] if (sentence := explained(inputs, fit)) else []
+    facts = list(_fit_facts(fit))
+    return Section(f"fit-{tag}", title, lead, facts, drawings, [_fit_numbers(fit)])
+
+
+def _weights(fit: Fit, title: str, tag: str) -> Iterator[Drawing]:
+    """Figures of importance and of coefficients, where the fit has them."""
+    for table, value in (("importance", "importance"), ("coefficients", "coefficient")):
+        if table not in fit.tables:
+            continue
+        found = fit.tables[table]
+        rows: list[Row] = [row for row in found.to_pylist() if row[value] is not None]
+        note = "Change of the prediction per unit of the feature."
+        if "per" in found.column_names and rows:
+            note = f"Change of the prediction per {rows[0]['per']}."
+        if table == "importance" and "permutation" in found.column_names:
+            note = "Mean size of what the feature adds to a prediction (SHAP)."
+        elif table == "importance":
+            note = "How much worse held-out predictions get when the feature is shuffled."
+        if rows:
+            heading = f"{table.capitalize()} in {title}"
+            yield _whiskers.features(heading, f"{table}-{tag}", rows, value, note)
+
+
+HELD_OUT = (
+    ("r2", "held-out R²", "", "0 is predicting the mean"),
+    ("spearman", "rank correlation", "", "0 is chance"),
+    ("mae", "mean absolute error", "mae-of-mean", "by predicting the mean"),
+    ("auc", "AUC", "", "0.5 is chance"),
+    ("accuracy", "accuracy", "accuracy-of-majority", "by the majority"),
+    ("log-loss", "log-loss", "log-loss-of-base-rate", "by the base rate"),
+)
+"""Metric, label, the metric of its floor, and what the floor is."""
+
+
+KNOWN = frozenset(metric for metric, *_ in HELD_OUT)
+
+
+def _fit_facts(fit: Fit) -> Iterator[Fact]:
+    """Held-out numbers with their intervals, and the floor that nothing but chance reaches."""
+    whole = [row for row in fit.numbers if str(row.get("subset") or "all") == "all"]
+    rows = {str(row.get("metric")): row for row in reversed(whole)}
+    for metric, label, lowest, words in HELD_OUT:
+        row, under = rows.get(metric), rows.get(lowest)
+        if row is None or row.get("value") is None:
+            continue
+        interval = between(row.get("low"), row.get("high"), 1, 3)
+        if under is not None and under.get("value") is not None:
+            words = f"{number(under['value'])} {words}"
+        yield Fact(label, number(row["value"]), f"{interval}; {words}" if interval else words)
+
+
+def _fit_numbers(fit: Fit) -> Table:
+    rows = [
+        (titled(str(row["metric"])), str(row.get("subset") or "all"), row.get("value"),
+         row.get("low"), row.get("high"), row.get("n"))
+        for row in fit.numbers
+    ]  # fmt: skip
+    columns = ("number", "part", "value", "low", "high", "n")
+    return Table(f"All numbers of {name(fit.name)}", Numbers(columns, rows), folded=True)
+
+
+def _curves(fit: Fit) -> list[tuple[str, Any, Any]]:
+    """Partial dependence of the features that matter most, at most nine."""
+    if "dependence" not in fit.tables:
+        return []
+    table = fit.tables["dependence"]
+    known = table["feature"].unique().to_pylist()
+    if "importance" in fit.tables:
+        ranked = (
+            fit.tables["importance"].sort_by([("importance", "descending")])["feature"].to_pylist()
+        )
+        known = sorted(known, key=lambda one: ranked.index(one) if one in ranked else len(ranked))
+    curves = []
+    for feature in known[:MOST_PANELS]:
+        part = table.filter(pc.equal(table["feature"], feature)).sort_by("x")
+        if part.num_rows > 1:
+            curves.append((str(feature), part["x"].to_numpy(), part["y"].to_numpy()))
+    return curves
+
+
+def trained(inputs: Inputs, _: Measured) -> Section | None:
+    """Curves of training, and the numbers of checkpoints and of fits that explain nothing."""
+    made: list[Fit | Checkpoint] = [fit for fit in inputs.fits if not _explains(fit)]
+    made += inputs.checkpoints
+    if not made:
+        return None
+    drawing = training(inputs.checkpoints)
+    rows = [
+        (
+            one.name,
+            _measured_of(row),
+            titled(str(row["metric"])),
+            str(row.get("subset") or "all"),
+            row.get("value"),
+            between(row.get("low"), row.get("high"), 1, 3),
+            row.get("n"),
+        )
+        for one in made
+        for row in one.numbers
+        if clock(row) is None and row.get("at") is None
+    ]
+    columns = ("step", "of", "number", "part", "value", "95 % interval", "n")
+    tables = [Table("Numbers", Numbers(columns, rows), folded=len(rows) > 20)] if rows else []
+    title = "Training" if inputs.checkpoints else "What was fitted"
+    notes = sentences(row for one in made for row in one.numbers)
+    drawings = [drawing] if drawing else []
+    return Section("training", title, drawings=drawings, tables=tables, notes=notes)
+
+
+def _measured_of(row: Row) -> str:
+    """What a number is about, where a step tells of several: a model, or one beside another."""
+    told = [str(row[key]) for key in ("model", "other") if row.get(key)]
+    return " − ".join(told)

@@ -1,0 +1,42 @@
+"""The sections of the page, in its order; each is there only when its input is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rmplug_report.inputs._inputs import Inputs
+from rmplug_report.inputs._measured import Measured
+
+from ._benchmarks import benchmarks, curves, matrices
+from ._changes import attributes, changed
+from ._comparison import compared
+from ._data import data, ran
+from ._fits import trained, why
+from ._gate import gate
+from ._rewards import accuracy, calibrated, distributions, length, more
+from ._section import Section
+
+MAKERS: tuple[Callable[[Inputs, Measured], Section | None], ...] = (
+    ran,
+    data,
+    distributions,
+    accuracy,
+    benchmarks,
+    compared,
+    matrices,
+    curves,
+    length,
+    why,
+    attributes,
+    changed,
+    gate,
+    calibrated,
+    trained,
+    more,
+)
+
+
+def sections(inputs: Inputs, measured: Measured) -> list[Section]:
+    """Every section that the inputs allow."""
+    found = [make(inputs, measured) for make in MAKERS]
+    return [one for one in found if one is not None]

@@ -1,0 +1,103 @@
+"""Rewards, how often they are right, their length, calibration, and numbers without a figure."""
+
+from __future__ import annotations
+
+from rmplug_report.figures import _distributions, _whiskers
+from rmplug_report.figures._palette import reward_colour
+from rmplug_report.figures._render import Numbers
+from rmplug_report.inputs._inputs import Inputs
+from rmplug_report.inputs._measured import Measured
+from rmplug_report.inputs._metric_levels import is_plain, sentences
+from rmplug_report.inputs._metric_names import titled
+from rmplug_report.inputs._wording import between, name, percent
+
+from ._benchmarks import model_by_subset
+from ._section import Section, Table
+
+
+def distributions(inputs: Inputs, _: Measured) -> Section | None:
+    drawings = []
+    if inputs.rewards:
+        drawings.append(_distributions.margins(inputs))
+    if inputs.scores or any(one.chosen is not None for one in inputs.rewards):
+        drawings.append(_distributions.rewards(inputs))
+    lead = []
+    if inputs.rewards_left_out:
+        lead = [
+            f"The first {len(inputs.rewards)} rewards are shown, "
+            f"{inputs.rewards_left_out} more are not."
+        ]
+    return Section("rewards", "Rewards and margins", lead, drawings=drawings) if drawings else None
+
+
+def accuracy(inputs: Inputs, measured: Measured) -> Section | None:
+    if not measured.accuracies("all"):
+        return None
+    drawings = [_whiskers.accuracy(inputs, measured)]
+    if len(measured.subsets) > 1:
+        drawings.append(_whiskers.accuracy_by_subset(inputs, measured))
+    rows = [row for subset in measured.subsets for row in measured.accuracies(subset)]
+    drawings += model_by_subset("accuracy-matrix", [r for r in rows if r["kind"] == "model"])
+    models = measured.models if len(measured.models) > 1 else []
+    legend = [(name(one), reward_colour(inputs.number(one))) for one in models]
+    title = "Accuracy, beside simple rules"
+    return Section("accuracy", title, drawings=drawings, legend=legend)
+
+
+def length(inputs: Inputs, _: Measured) -> Section | None:
+    if inputs.pairs is None or not inputs.rewards or not len(inputs.pairs):
+        return None
+    drawings = [_distributions.margin_by_gap(inputs)]
+    if any(one.chosen is not None and one.rejected is not None for one in inputs.rewards):
+        drawings.append(_distributions.reward_by_length(inputs))
+    return Section("length", "Reward against length", drawings=drawings)
+
+
+def calibrated(inputs: Inputs, measured: Measured) -> Section | None:
+    if not any(measured.reliability(model) for model in measured.models):
+        return None
+    return Section("calibration", "Calibration", drawings=[_whiskers.calibration(inputs, measured)])
+
+
+PAGE = {"accuracy", "reliability", "confidence"}
+
+
+def more(inputs: Inputs, _: Measured) -> Section | None:
+    """Numbers of evaluators that no other section shows."""
+    plain = [row for row in inputs.metrics if is_plain(row)]
+    rows = [
+        (str(row.get("model") or row.get("step") or ""), titled(str(row["metric"])),
+         str(row["subset"]), row["value"], between(row["low"], row["high"], 1, 3), row["n"])
+        for row in plain
+        if row["metric"] not in PAGE and (row["subset"] == "all" or not row.get("model"))
+    ]  # fmt: skip
+    said = sentences(plain)
+    if not rows and not said:
+        return None
+    columns = ("of", "metric", "part", "value", "95 % interval", "n")
+    tables = [Table("Metrics", Numbers(columns, rows), len(rows) > 12)] if rows else []
+    lead = ["By subset they are in metrics.json."] if rows else []
+    return Section("numbers", "All the numbers", lead, tables=tables, notes=said)
+
+
+def scoreboard(measured: Measured) -> Table | None:
+    """Each reward in one line."""
+    rows = []
+    for model in measured.ranked():
+        value = measured.row(model, "accuracy")
+        assert value is not None
+        over = measured.row(model, "accuracy-over-longer")
+        points = "–" if over is None else f"{100 * over['value']:+.1f}".replace("-", "−")
+        rows.append((
+            model, percent(value["value"]), between(value["low"], value["high"]), points,
+            measured.value(model, "log-loss"), measured.value(model, "ece"),
+            measured.value(model, "margin-length-pearson"), measured.value(model, "missing"),
+            value["n"],
+        ))  # fmt: skip
+    if not rows:
+        return None
+    columns = ("reward", "accuracy", "95 % interval", "over longer, points", "log-loss", "ECE",
+               "margin ~ length, r", "missing", "pairs")  # fmt: skip
+    kept = [i for i in range(len(columns)) if any(row[i] not in (None, "", "–") for row in rows)]
+    shown = [tuple(row[i] for i in kept) for row in rows]
+    return Table("Rewards at a glance", Numbers([columns[i] for i in kept], shown))

@@ -1,0 +1,104 @@
+"""Specs to start from: those of rmplug, and those that plugins bring in a folder ``recipes``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path
+
+from rmplug._kinds.registry import GROUP
+from rmplug._spec.source import read_source
+from rmplug.errors import RmplugError, did_you_mean, some
+
+SCHEMA = "run.schema.json"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A spec file that can be copied: its first line says what it is for."""
+
+    name: str
+    path: Path
+
+    @property
+    def summary(self) -> str:
+        with self.path.open(encoding="utf-8") as file:
+            return file.readline().lstrip("# ").strip()
+
+
+def recipes() -> list[Recipe]:
+    """All recipes, by name."""
+    found = {path.stem: Recipe(path.stem, path) for path in _files()}
+    return [found[name] for name in sorted(found)]
+
+
+def _files() -> Iterator[Path]:
+    for entry in entry_points(group=GROUP):
+        module = find_spec(entry.module.partition(".")[0])
+        for place in (module.submodule_search_locations or ()) if module else ():
+            yield from sorted((Path(place) / "recipes").glob("*.yaml"))
+    packaged = Path(__file__).parents[1] / "examples"
+    own = packaged if packaged.is_dir() else Path(__file__).parents[2] / "examples"
+    yield from sorted(own.glob("*.yaml"))
+
+
+def write_recipe(name: str, folder: Path, force: bool = False) -> list[Path]:
+    """Copy a recipe, and the files it reads from beside itself, into a folder."""
+    known = {recipe.name: recipe for recipe in recipes()}
+    if name not in known:
+        raise RmplugError(
+            f"no recipe {name!r}{did_you_mean(name, known)} (recipes: {some(known, 20)})"
+        )
+    source = known[name].path
+    files = [Path(source.name), *_files_beside(source)]
+    copies = {source.parent / path: folder / path for path in files}
+    other = [
+        str(target)
+        for origin, target in copies.items()
+        if target.exists() and target.read_bytes() != _content(origin)
+    ]
+    if other and not force:
+        raise RmplugError(f"{some(other)}: there already, and different; --force writes over it")
+    for origin, target in copies.items():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(_content(origin))
+    return [*copies.values(), _write_schema(folder)]
+
+
+def _content(origin: Path) -> bytes:
+    """A file as it is written: a spec names the schema that is put beside it."""
+    content = origin.read_bytes()
+    named = b"$schema=../schemas/" + SCHEMA.encode()
+    return content.replace(named, b"$schema=" + SCHEMA.encode(), 1)
+
+
+def _write_schema(folder: Path) -> Path:
+    """The schema that the specs of a folder name, so that an editor knows every kind."""
+    from rmplug._kinds.registry import discover
+    from rmplug._kinds.schema import run_schema
+    from rmplug._store.files import to_json
+
+    target = folder / SCHEMA
+    target.write_text(to_json(run_schema(discover())), encoding="utf-8")
+    return target
+
+
+def _files_beside(source: Path) -> Iterator[Path]:
+    """The files that a spec reads from beside itself, relative to its folder."""
+    for path in dict.fromkeys(_beside(read_source(source).data)):
+        place = source.parent / path
+        files = sorted(place.rglob("*")) if place.is_dir() else [place]
+        yield from (file.relative_to(source.parent) for file in files if file.is_file())
+
+
+def _beside(data: object) -> Iterator[Path]:
+    """Relative paths that a spec names."""
+    if isinstance(data, dict | list):
+        for inner in data.values() if isinstance(data, dict) else data:
+            yield from _beside(inner)
+    elif isinstance(data, str) and "/" in data and len(data) < 200 and data.isprintable():
+        path = Path(data)
+        if not path.is_absolute() and ".." not in path.parts:
+            yield path

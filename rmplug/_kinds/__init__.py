@@ -1,0 +1,1 @@
+"""Finds plugins and the kinds they give."""

@@ -1,0 +1,55 @@
+"""The engine that is always there: this machine, in one process or several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from pydantic import Field, PrivateAttr
+
+from rmplug.families import Engine, Result, Task
+
+if TYPE_CHECKING:
+    from .workers import Workers
+
+
+class Local(Engine):
+    """Runs row-wise work and the items of loops on this machine, in one process or several.
+
+    Results are the same bytes for any number of workers.
+    """
+
+    kind = "local"
+    neutral = frozenset({"workers", "shard_rows"})
+
+    workers: int = Field(default=2, ge=1, le=1024)
+    """Processes that work at once; each opens the model itself. 1 works in this process."""
+
+    _workers: Workers | None = PrivateAttr(default=None)
+
+    def map(
+        self, work: Callable[[Task], Result], tasks: Sequence[Task]
+    ) -> Iterator[tuple[Task, Result]]:
+        """Each task with its result as they finish; one task, or one worker, needs no process."""
+        if self.workers == 1 or len(tasks) < 2:
+            return ((task, work(task)) for task in tasks)
+        return self._in_processes(work, tasks)
+
+    def _in_processes(
+        self, work: Callable[[Task], Result], tasks: Sequence[Task]
+    ) -> Iterator[tuple[Task, Result]]:
+        from .workers import Workers
+
+        if self._workers is None:
+            self._workers = Workers(self.workers)
+        try:
+            yield from self._workers.map(work, tasks)
+        except BaseException:
+            self._workers = None
+            raise
+
+    def close(self) -> None:
+        """End the worker processes, whatever they are doing."""
+        if self._workers is not None:
+            self._workers.close()
+            self._workers = None

@@ -1,0 +1,100 @@
+"""The results of a loop: what its items gave, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from rmplug._kinds.loops import ITEM
+from rmplug._spec.graph import Node, Ref
+from rmplug._store.fingerprint import key_of
+from rmplug.artifacts import Artifact, Identified, Tabular
+from rmplug.data.rows import Stream
+from rmplug.errors import DataError
+
+from .scope import Handle
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from .session import Session
+
+Part = tuple[str, Handle]
+
+
+def loop_handle(node: Node, results: Mapping[str, Handle]) -> Handle:
+    """What the id of a loop stands for."""
+    key = key_of(node.provider.kind, {name: handle.name for name, handle in results.items()})
+    kind = next(iter(results.values())).type if len(results) == 1 else Artifact
+    return Handle(key, kind, results=results)
+
+
+def collected_key(name: str, column: str, parts: Sequence[Part]) -> str:
+    listed = [[item, handle.name] for item, handle in parts]
+    return key_of("collected", {"name": name, "column": column, "parts": listed})
+
+
+def errors_key(failed: Sequence[tuple[str, str]]) -> str:
+    return key_of("errors", {"failed": [list(entry) for entry in failed]})
+
+
+def collected(session: Session, name: str, column: str, parts: Sequence[Part]) -> Handle:
+    """The tables of all items under each other, with a column that says which item."""
+    key, kind = collected_key(name, column, parts), parts[0][1].type
+    if session.has(key):
+        session.store.touch(key)
+        return Handle(key, kind)
+    tables = [(item, session.load(handle, Ref(name))) for item, handle in parts]
+    listed = [(item, table) for item, table in tables if isinstance(table, Tabular)]
+    return session.keep(key, kind, "collected", Stream(_under_each_other(listed, column)))
+
+
+def errors_table(session: Session, failed: Sequence[tuple[str, str]]) -> Handle:
+    """The items that failed, and why."""
+    import pyarrow as pa
+
+    columns = {ITEM: [item for item, _ in failed], "error": [error for _, error in failed]}
+    table = pa.table(columns, schema=pa.schema([(ITEM, pa.string()), ("error", pa.string())]))
+    return session.keep(errors_key(failed), Tabular, "errors", table)
+
+
+def _under_each_other(tables: Sequence[tuple[str, Tabular]], column: str) -> Iterator[pa.Table]:
+    """A batch at a time, all with the columns of any; the first one has no rows."""
+    import pyarrow as pa
+
+    schemas = [table.rows.schema for _, table in tables]
+    try:
+        schema = pa.unify_schemas(schemas, promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise DataError(f"the tables of the items do not fit together: {error}") from error
+    while column in schema.names:
+        column = f"outer_{column}"
+    empty = schema.append(pa.field(column, pa.string())).empty_table()
+    yield empty
+    prefix = _share_ids([table for _, table in tables if isinstance(table, Identified)])
+    for item, table in tables:
+        for batch in table.batches():
+            rows = _labelled(pa.Table.from_batches([batch]), column, item, prefix)
+            yield pa.concat_tables([empty, rows], promote_options="permissive")
+
+
+def _labelled(rows: pa.Table, column: str, item: str, prefix: bool) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if prefix:
+        ids = pc.binary_join_element_wise(pa.scalar(item), rows["id"], "/")
+        rows = rows.set_column(rows.schema.get_field_index("id"), "id", ids)
+    return rows.append_column(column, pa.repeat(pa.scalar(item), rows.num_rows))
+
+
+def _share_ids(tables: Sequence[Identified]) -> bool:
+    """Whether any two of the tables have an id in common."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if len(tables) < 2:
+        return False
+    columns = [batch.column("id") for table in tables for batch in table.batches()]
+    ids = pa.chunked_array(columns, type=pa.string())
+    return bool(pc.count_distinct(ids).as_py() < len(ids))

@@ -1,0 +1,60 @@
+"""The plan that led to a result, as a report shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rmplug._spec.graph import Node, Ref
+from rmplug.families import PlanStep, PlanView, family_of
+from rmplug.notices import Notice
+from rmplug.records import StepRecord
+
+from .scope import Scope
+
+
+def outline(node: Node, told: StepRecord | None = None) -> PlanStep:
+    """One step; rows and notices are known once it is done."""
+    cls = node.provider.cls
+    return PlanStep(
+        id=node.id,
+        kind=node.provider.kind,
+        family=family_of(cls).family,
+        summary=(cls.__doc__ or "").strip().splitlines()[0],
+        inputs={name: [str(ref) for ref in refs] for name, refs in node.inputs.items()},
+        params=_readable(node.params),
+        gives=node.gives.types[0].__name__,
+        rows=told.rows if told else None,
+        notices=[Notice(**entry) for entry in told.notices] if told else [],
+    )
+
+
+def plan_view(name: str, seed: int, node: Node, scope: Scope) -> PlanView:
+    """The steps that led to a step's inputs, in the order of work."""
+    wanted = {ref.step for ref in node.refs()}
+    steps = []
+    for step_id, step in reversed(scope.plan.items()):
+        if step_id in wanted:
+            steps.append(step)
+            wanted |= {Ref.parse(text).step for refs in step.inputs.values() for text in refs}
+    return PlanView(name, seed, steps[::-1])
+
+
+def identity_of(plan: PlanView) -> list[Any]:
+    """What of a plan is part of a fingerprint: all that is known before running."""
+    steps = [[step.id, step.kind, step.inputs, step.params] for step in plan.steps]
+    return [plan.name, plan.seed, steps]
+
+
+def _readable(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters as a report may show them: names of files, not where they are on this machine."""
+
+    def shown(value: Any) -> Any:
+        if isinstance(value, str) and value.startswith("/"):
+            return Path(value).name
+        if isinstance(value, list):
+            return [shown(entry) for entry in value]
+        return value
+
+    return {name: shown(value) for name, value in params.items() if name != "steps"}

@@ -1,0 +1,217 @@
+"""Run a spec from start to end: what the command line and Python call."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext, suppress
+from pathlib import Path
+from typing import Any
+
+from rmplug._kinds.registry import Registry, discover
+from rmplug._spec.check import Spec, open_spec
+from rmplug._spec.graph import Graph, Ref
+from rmplug._store.run_records import live, new_record, previous_steps, write_record
+from rmplug._store.serialize import FILES
+from rmplug._store.store import Store
+from rmplug.artifacts import Artifact
+from rmplug.errors import Problem, RmplugError, SpecError, StoreError, did_you_mean, some
+from rmplug.families import Observer
+from rmplug.records import RunRecord
+
+from .dry_run import Planned, plan_graph
+from .scope import Scope
+from .session import Session
+
+DEFAULT_STORE = ".rmplug"
+
+
+class Run(Mapping[str, Artifact]):
+    """A finished run: the result of each step by its id, and the record of what was done."""
+
+    def __init__(self, session: Session, scope: Scope, record: RunRecord) -> None:
+        self._session = session
+        self._scope = scope
+        self.record = record
+
+    def __getitem__(self, name: str) -> Artifact:
+        ref = Ref.parse(name)
+        if ref.step not in self._scope.handles:
+            known = list(self._scope.handles)
+            raise KeyError(f"no step {ref.step!r}{did_you_mean(ref.step, known)}")
+        results = self._scope.handles[ref.step].results
+        if len(results) > 1 and ref.column.partition(".")[0] not in results:
+            raise KeyError(f"name one of the results of {ref.step!r}: {', '.join(results)}")
+        return self._session.load(self._scope.at(ref), ref)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._scope.handles)
+
+    def __len__(self) -> int:
+        return len(self._scope.handles)
+
+    def path(self, name: str) -> Path:
+        """The folder of a step's result in the store."""
+        return self._session.store.artifacts / self._scope.at(Ref.parse(name)).key
+
+    @property
+    def record_path(self) -> Path:
+        """Where the record of the run is."""
+        return self._session.store.runs / self.record.id / "record.json"
+
+    @property
+    def reports(self) -> list[Path]:
+        """The pages that were made, ready to open."""
+        return report_pages(self._session.store, self.record)
+
+    def __repr__(self) -> str:
+        steps = ", ".join(f"{s.id}: {s.status}" for s in self.record.steps.values())
+        return f"<Run {self.record.id} {self.record.status}: {steps}>"
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        rows = "".join(
+            f"<tr><td>{escape(s.id)}</td><td>{escape(s.kind)}</td><td>{s.status}</td>"
+            f"<td style='text-align:right'>{'' if s.rows is None else f'{s.rows:,}'}</td>"
+            f"<td style='text-align:right'>{s.seconds:.1f} s</td></tr>"
+            for s in self.record.steps.values()
+        )
+        head = "".join(f"<th>{name}</th>" for name in ("step", "kind", "status", "rows", "time"))
+        links = "".join(
+            f"<p><a href='{page.as_uri()}'>{escape(str(page))}</a></p>" for page in self.reports
+        )
+        title = f"{escape(self.record.name)} · {self.record.status} in {self.record.seconds:.1f} s"
+        return f"<p><b>{title}</b></p><table><tr>{head}</tr>{rows}</table>{links}"
+
+
+def report_pages(store: Store, record: RunRecord) -> list[Path]:
+    """The pages of a run's reports."""
+    pages = []
+    for step in record.steps.values():
+        if step.family == "reporter" and store.find(step.artifact) is not None:
+            entry = store.manifest(step.artifact)["entry"]
+            pages.append(store.artifacts / step.artifact / FILES / entry)
+    return pages
+
+
+def open_store(path: str | Path | None) -> Store:
+    """The store at a path, else where ``RMPLUG_STORE`` says, else ``.rmplug`` in this folder."""
+    return Store(path or os.environ.get("RMPLUG_STORE") or DEFAULT_STORE)
+
+
+def choose(
+    spec: Spec, only: Sequence[str] = (), start: str | None = None
+) -> tuple[set[str], set[str]]:
+    """The steps to run, and those of them that were asked for by name."""
+    graph = spec.graph
+    for name in [*only, *([start] if start else [])]:
+        if name not in graph.nodes:
+            hint = did_you_mean(name, graph.nodes)
+            message = f"no step {name!r}{hint} (steps: {some(graph.nodes, 8)})"
+            raise SpecError([Problem(message, file=spec.source.file)])
+    asked = set(only) or set(graph.nodes)
+    if start:
+        asked = graph.dependents(start) & (graph.needed(only) if only else asked)
+        if not asked:
+            message = f"none of {some(only)} depends on {start!r}, so there is nothing to run"
+            raise SpecError([Problem(message, file=spec.source.file)])
+    return graph.needed(sorted(asked)), asked
+
+
+def run(
+    spec: str | Path | Mapping[str, Any],
+    *,
+    assign: Sequence[str] = (),
+    only: Sequence[str] = (),
+    start: str | None = None,
+    force: bool = False,
+    store: str | Path | None = None,
+    observers: Sequence[Observer] = (),
+    registry: Registry | None = None,
+) -> Run:
+    """Run a spec file, or the same as Python data; results that the store has are reused.
+
+    ``assign``: assignments such as ``"steps.pairs.params.limit=100"``. ``only``: these steps and
+    what they need. ``start``: this step and all that depend on it. ``force``: the steps asked for
+    are done again. Raises ``RmplugError`` when a person can mend what is wrong.
+    """
+    _refuse_in_worker()
+    registry = registry or discover()
+    checked = open_spec(spec, assign, registry)
+    selected, asked = choose(checked, only, start)
+    place = open_store(store)
+    place.prepare()
+    session, record = _session(checked, place, registry, (*observers, *checked.observers))
+    scope = Scope()
+    with live(place, record) as session.since:
+        if force:
+            session.forced = forced_steps(checked, asked)
+        _go(session, record, checked.graph, scope, selected)
+    return Run(session, scope, record)
+
+
+def _refuse_in_worker() -> None:
+    """A worker process reads the script that started the run: it must not start it once more."""
+    from multiprocessing import current_process
+
+    if getattr(current_process(), "_inheriting", False):
+        raise RmplugError("a script that starts a run needs if __name__ == '__main__':")
+
+
+def _go(
+    session: Session, record: RunRecord, graph: Graph, scope: Scope, selected: set[str]
+) -> None:
+    started = time.monotonic()
+    session.tell("run_started", record)
+    try:
+        session.run(graph, scope, selected, passing=graph.nodes)
+        record.status = "finished"
+    except BaseException as error:
+        record.status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+        raise
+    finally:
+        record.seconds = round(time.monotonic() - started, 3)
+        session.engine.close()
+        session.tell("run_finished", record)
+        with nullcontext() if record.status == "finished" else suppress(StoreError):
+            write_record(session.store, record)
+
+
+def forced_steps(spec: Spec, asked: Iterable[str]) -> frozenset[str]:
+    """The asked-for steps, with those inside loops."""
+    return frozenset(_with_inner(spec.graph, asked))
+
+
+def _with_inner(graph: Graph, names: Iterable[str]) -> Iterator[str]:
+    for name in names:
+        yield name
+        body = graph.nodes[name].body
+        if body is not None:
+            yield from _with_inner(body, body.nodes)
+
+
+def plan(
+    spec: Spec,
+    store: Store,
+    registry: Registry,
+    selected: set[str],
+    forced: Iterable[str] = (),
+) -> list[Planned]:
+    """What a run would do, step by step; nothing is done and nothing heavy is loaded."""
+    session, _ = _session(spec, store, registry)
+    session.forced, session.since = frozenset(forced), math.inf
+    return plan_graph(session, spec.graph, Scope(), selected)
+
+
+def _session(
+    spec: Spec, store: Store, registry: Registry, observers: Sequence[Observer] = ()
+) -> tuple[Session, RunRecord]:
+    data = spec.source.data
+    assert isinstance(data, dict)
+    record = new_record(spec.name, data, spec.source.file, spec.seed)
+    session = Session(registry, store, spec.engine, spec.name, spec.seed, record, observers)
+    session.previous = previous_steps(store, spec.name)
+    return session, record

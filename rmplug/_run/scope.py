@@ -1,0 +1,92 @@
+"""What the names in a spec stand for while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+from rmplug._spec.graph import Ref
+from rmplug.artifacts import Artifact, RewardModel, Value
+from rmplug.families import PlanStep
+
+
+@dataclass(frozen=True)
+class Handle:
+    """Something that steps can take: a stored artifact, a live one, or the results of a loop."""
+
+    key: str
+    type: type[Artifact]
+    live: Artifact | None = None
+    results: Mapping[str, Handle] = field(default_factory=dict)
+    column: str = ""
+
+    def at(self, column: str) -> Handle:
+        """What ``name.column`` stands for."""
+        if self.results:
+            name, _, rest = column.partition(".")
+            if name in self.results:
+                return self.results[name].at(rest)
+            return next(iter(self.results.values())).at(column)
+        if column and isinstance(self.live, Value):
+            inner = self.live.value[column]
+            return Handle(f"{self.key}.{column}", Value, Value(inner))
+        return replace(self, column=column) if column else self
+
+    @property
+    def name(self) -> str:
+        """The key, and the column if only one is meant: what goes into a fingerprint."""
+        return f"{self.key}.{self.column}" if self.column else self.key
+
+
+class ModelHandle(RewardModel):
+    """A model that is loaded where it is used, once per process."""
+
+    _opened: ClassVar[dict[str, RewardModel]] = {}
+
+    def __init__(self, key: str, load: Callable[[], RewardModel], name: str) -> None:
+        self.key = key
+        self.load = load
+        self.name = name
+
+    def open(self) -> RewardModel:
+        if self.key not in self._opened:
+            self._opened[self.key] = self.load()
+        return self._opened[self.key]
+
+    @property
+    def outputs(self) -> tuple[str, ...]:  # type: ignore[override]
+        return self.open().outputs
+
+    def score(self, responses: Any) -> Any:
+        return self.open().score(responses)
+
+    def compare(self, pairs: Any) -> Any:
+        return self.open().compare(pairs)
+
+    @classmethod
+    def forget(cls, handles: Iterable[Handle]) -> None:
+        """Let go of models that are no longer needed in this process."""
+        for handle in handles:
+            cls._opened.pop(handle.key, None)
+
+
+@dataclass
+class Scope:
+    """The names that steps can use, and how each came to be."""
+
+    handles: dict[str, Handle] = field(default_factory=dict)
+    plan: dict[str, PlanStep] = field(default_factory=dict)
+
+    def at(self, ref: Ref) -> Handle:
+        """What a reference stands for."""
+        return self.handles[ref.step].at(ref.column)
+
+    def named(self, names: Iterable[str]) -> list[Handle]:
+        """What those of the names stand for that are known."""
+        return [self.handles[name] for name in names if name in self.handles]
+
+    def inner(self, refs: Sequence[Ref], more: Mapping[str, Handle]) -> Scope:
+        """What the steps inside a loop can use: the names they mention, and ``more``."""
+        named = {ref.step: self.handles[ref.step] for ref in refs if ref.step in self.handles}
+        return Scope({**named, **more}, dict(self.plan))

@@ -1,0 +1,148 @@
+"""Worker processes that take tasks and give results."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from functools import lru_cache
+from multiprocessing import connection
+from typing import Any
+
+from rmplug.errors import PluginError, StepError
+from rmplug.families import Result, Task
+
+PATIENCE = 5.0
+"""Seconds that a worker has to end before it is killed."""
+
+
+class Workers:
+    """Processes that wait for work until they are closed."""
+
+    def __init__(self, count: int) -> None:
+        spawn = multiprocessing.get_context("spawn")
+        self._ahead = 2 * count
+        self._pool = ProcessPoolExecutor(
+            count, spawn, initializer=_prepare_worker, initargs=(count,)
+        )
+
+    def map(
+        self, work: Callable[[Task], Result], tasks: Sequence[Task]
+    ) -> Iterator[tuple[Task, Result]]:
+        """Each task with its result as they finish; after an error, the workers are closed."""
+        try:
+            yield from _drive(self._pool, _packed(work), tasks, self._ahead)
+        except BrokenProcessPool as error:
+            self.close()
+            raise StepError(
+                "a worker process died before its work was done (out of memory?); what it had "
+                "finished is kept: run again with fewer workers. A script that starts a run needs "
+                "if __name__ == '__main__':"
+            ) from error
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End the worker processes, whatever they are doing."""
+        processes = list((self._pool._processes or {}).values())
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.join(PATIENCE)
+            process.kill()
+            process.join()
+
+
+def _packed(work: Callable[[Any], Any]) -> bytes:
+    try:
+        return pickle.dumps(work)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise PluginError(
+            f"this work cannot be sent to worker processes ({error}); use functions at module "
+            "level or methods of the step, or workers: 1"
+        ) from error
+
+
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def _prepare_worker(workers: int) -> None:
+    """In a worker: share the cores with the others, and end when the parent has ended."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    for name in THREADS:
+        os.environ.setdefault(name, str(max(1, (cores or 1) // workers)))
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_with(sentinel: int) -> None:
+    connection.wait([sentinel])
+    os._exit(1)
+
+
+@lru_cache(maxsize=1)
+def _unpacked(packed: bytes) -> Callable[[Any], Any]:
+    """The work, with what it has opened, for as long as the same work goes on."""
+    work: Callable[[Any], Any] = pickle.loads(packed)
+    return work
+
+
+def _do(packed: bytes, task: Any) -> Any:
+    try:
+        return _unpacked(packed)(task)
+    except Exception as error:
+        if _survives(error):
+            raise
+        told = "".join(traceback.format_exception(error))
+        raise RuntimeError(f"a worker failed:\n{told}") from None
+
+
+def _survives(error: Exception) -> bool:
+    """Whether an error can be sent to another process; one that cannot would break the pool."""
+    try:
+        return type(pickle.loads(pickle.dumps(error))) is type(error)
+    except Exception:
+        return False
+
+
+@contextmanager
+def _interrupts_kept_off() -> Iterator[None]:
+    """Processes that start here never see Ctrl-C, not even before they could say so themselves; in
+    this process it waits until they have been told all they need to start."""
+    came: list[int] = []
+    here = threading.current_thread() is threading.main_thread()
+    handler = signal.signal(signal.SIGINT, lambda number, _: came.append(number)) if here else None
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if here:
+            signal.signal(signal.SIGINT, handler or signal.SIG_DFL)
+    if came:
+        raise KeyboardInterrupt
+
+
+def _drive(
+    pool: ProcessPoolExecutor, packed: bytes, tasks: Sequence[Task], ahead: int
+) -> Iterator[tuple[Task, Any]]:
+    """Keep a few tasks waiting, never all of them: results may be large and runs be stopped."""
+    waiting = list(reversed(tasks))
+    running: dict[Future[Any], Task] = {}
+    while waiting or running:
+        while waiting and len(running) < ahead:
+            task = waiting.pop()
+            with _interrupts_kept_off():
+                running[pool.submit(_do, packed, task)] = task
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            yield running.pop(future), future.result()

@@ -1,0 +1,1 @@
+"""Reads a spec and checks it before anything runs."""

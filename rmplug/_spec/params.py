@@ -1,0 +1,209 @@
+"""The parameters of a kind: its files found, its fields validated, problems in plain words."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from rmplug.errors import RmplugError, did_you_mean
+from rmplug.families import Step, reads_files
+
+from .location import Place, shown, suggestion
+
+
+def absolute_files(cls: type[Step], params: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The parameters with paths of input files made absolute, starting from a folder."""
+    return {
+        name: _absolute(value, folder) if _is_file(cls, name) else value
+        for name, value in params.items()
+    }
+
+
+def find_files(cls: type[Step], place: Place, params: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters with paths of input files made absolute; each that is not there is a
+    problem."""
+    return {
+        name: _find(value, place.at(name), place.at(name).folder) if _is_file(cls, name) else value
+        for name, value in params.items()
+    }
+
+
+def _is_file(cls: type[Step], name: str) -> bool:
+    return name in cls.model_fields and reads_files(cls.model_fields[name])
+
+
+def _find(value: Any, place: Place, folder: Path) -> Any:
+    found = _absolute(value, folder)
+    for path in found if isinstance(found, list) else [found]:
+        if isinstance(path, str) and not _exists(Path(path)):
+            place.wrong(f"no such file or folder: {path}")
+    return found
+
+
+def _absolute(value: Any, folder: Path) -> Any:
+    if isinstance(value, str):
+        paths = _matches(value, folder)
+        return paths[0] if len(paths) == 1 else paths
+    if isinstance(value, list):
+        found = [_absolute(inner, folder) for inner in value]
+        return [one for inner in found for one in (inner if isinstance(inner, list) else [inner])]
+    return value
+
+
+def _matches(written: str, folder: Path) -> list[str]:
+    """The file of this name, or those that a pattern such as ``data/*.jsonl`` matches."""
+    start = folder.absolute()
+    name = os.path.expanduser(written)  # noqa: PTH111 - unlike Path's, leaves ~nobody as it is
+    path = str(start / name)
+    if "\0" in name or not glob.has_magic(name) or _exists(Path(path)):
+        return [path]
+    found = glob.iglob(name, root_dir=start)  # noqa: PTH207 - of Path.glob, ** can take hours
+    return sorted(str(start / match) for match in found) or [path]
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long, a folder that may not be read
+        return False
+
+
+def configured(
+    cls: type[Step],
+    place: Place,
+    params: Mapping[str, Any],
+    elsewhere: Mapping[str, Place] | None = None,
+) -> Step | None:
+    """The step with these parameters, or None and what is wrong with them.
+
+    ``elsewhere`` says where parameters were written that do not stand at ``place``.
+    """
+    try:
+        return cls.model_validate(params)
+    except ValidationError as error:
+        _explain(cls, place, error.errors(include_url=False), elsewhere or {})
+    except RmplugError as error:
+        place.wrong(str(error))
+    return None
+
+
+def check_values(
+    cls: type[Step],
+    place: Place,
+    params: Mapping[str, Any],
+    values: Mapping[str, Sequence[Any]],
+    elsewhere: Mapping[str, Place],
+) -> None:
+    """Parameters that a loop sets fit the step, whichever of its values they take."""
+    for row in zip(*values.values(), strict=True):
+        taken = dict(zip(values, row, strict=True))
+        for name in taken:
+            if _is_file(cls, name):
+                taken[name] = _find(taken[name], elsewhere[name], elsewhere[name].folder)
+        configured(cls, place, {**params, **taken}, elsewhere)
+
+
+def _explain(
+    cls: type[Step], place: Place, entries: list[Any], elsewhere: Mapping[str, Place]
+) -> None:
+    """Note each error where its value was written; the branches of a union become one."""
+    found: dict[tuple[str | int, ...], tuple[Place, list[Any]]] = {}
+    for entry in entries:
+        first = entry["loc"][0] if entry["loc"] else ""
+        at = elsewhere.get(str(first)) or _written_at(place, entry)
+        found.setdefault(at.path, (at, []))[1].append(entry)
+    for at, entries in found.values():
+        if not any(other[: len(at.path)] == at.path != other for other in found):
+            _note(cls, at, entries)
+
+
+def _written_at(place: Place, entry: Any) -> Place:
+    """Where the value of an error was written: names of a union's branches are passed over."""
+    for part in entry["loc"]:
+        if place.at(part).is_written or (entry["type"] == "missing" and part == entry["loc"][-1]):
+            place = place.at(part)
+    return place
+
+
+def _note(cls: type[Step], place: Place, entries: list[Any]) -> None:
+    entry = entries[0]
+    name = str(entry["loc"][-1]) if entry["loc"] else ""
+    if entry["type"] == "extra_forbidden":
+        known = _fields(cls, entry["loc"][:-1])
+        hint = suggestion(name, known) if known else ""
+        place.wrong(f"unknown field{hint}", key=True)
+    elif entry["type"] == "missing":
+        place.wrong("missing; this field is required", key=True)
+    else:
+        place.wrong(_sentence(entries))
+
+
+def _fields(cls: type[BaseModel], loc: tuple[str | int, ...]) -> list[str]:
+    """The fields of a kind, or of a mapping inside its parameters."""
+    for part in loc:
+        info = cls.model_fields.get(str(part))
+        if info is None or not isinstance(info.annotation, type):
+            return []
+        if not issubclass(info.annotation, BaseModel):
+            return []
+        cls = info.annotation
+    return list(cls.model_fields)
+
+
+def _sentence(entries: list[Any]) -> str:
+    """What a value must be, and what it is instead."""
+    wanted = list(dict.fromkeys(filter(None, map(_wanted, entries))))
+    entry = entries[0]
+    if not wanted:
+        return _own_words(entry)
+    hint = ""
+    if entry["type"] == "literal_error" and isinstance(entry["input"], str):
+        hint = did_you_mean(entry["input"], _quoted(entry["ctx"]["expected"]))
+    return f"must be {' or '.join(wanted)}, not {shown(entry['input'])}{hint}"
+
+
+def _quoted(expected: str) -> Iterator[str]:
+    return (part for part in expected.split("'")[1::2])
+
+
+def _own_words(entry: Any) -> str:
+    """The words of a validator or of pydantic."""
+    message = str(entry["msg"])
+    for prefix in ("Value error, ", "Assertion failed, "):
+        if message.startswith(prefix):
+            return message.removeprefix(prefix)
+    got = f" (got {shown(entry['input'])})" if isinstance(entry["input"], str | int | float) else ""
+    return message[:1].lower() + message[1:] + got
+
+
+def _wanted(entry: Any) -> str:
+    noun = next((noun for noun, types in _NOUNS.items() if entry["type"] in types), "")
+    return (noun or _BOUNDS.get(entry["type"], "")).format_map(entry.get("ctx", {}))
+
+
+_NOUNS = {
+    "a whole number": ("int_type", "int_parsing", "int_from_float", "int_parsing_size"),
+    "a number": ("float_type", "float_parsing"),
+    "a finite number": ("finite_number",),
+    "text": ("string_type",),
+    "a path": ("path_type",),
+    "true or false": ("bool_type", "bool_parsing"),
+    "null": ("none_required",),
+    "a list": ("list_type", "tuple_type", "set_type", "frozen_set_type", "iterable_type"),
+    "a mapping": ("dict_type", "mapping_type", "model_type", "model_attributes_type"),
+}
+_BOUNDS = {
+    "greater_than_equal": "{ge} or more",
+    "greater_than": "more than {gt}",
+    "less_than_equal": "{le} or less",
+    "less_than": "less than {lt}",
+    "literal_error": "{expected}",
+    "enum": "{expected}",
+    "too_short": "a list of {min_length} or more",
+    "too_long": "a list of {max_length} or fewer",
+}

@@ -1,0 +1,164 @@
+"""YAML that remembers where each value was written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rmplug.errors import Problem, SpecError, did_you_mean
+
+from .yaml_reader import MAX_BYTES, MAX_DEPTH, TOO_LARGE, KeyPath, Mark, Reader, Span, Text
+
+__all__ = ["Mark", "Source", "parse_source", "read_source"]
+
+
+class Source:
+    """A spec as plain data, with the place where each value was written."""
+
+    def __init__(self, reader: Reader) -> None:
+        self.file = reader.text.file
+        self.folder = reader.text.folder
+        self.data = reader.data
+        self.problems = reader.problems
+        self._values = reader.values
+        self._keys = reader.keys
+
+    def mark(self, path: Sequence[str | int], *, key: bool = False) -> Mark:
+        """Where the value at ``path`` (or its key) was written, or else what should hold it."""
+        text, start, end = self._span(tuple(path), key)
+        return text.mark(start, end)
+
+    def base(self, path: Sequence[str | int]) -> Path:
+        """The folder that a relative path written at ``path`` starts from."""
+        return self._span(tuple(path), False)[0].folder
+
+    def problem(self, path: Sequence[str | int], message: str, *, key: bool = False) -> Problem:
+        """A problem with the value at ``path`` (or with its key)."""
+        text, start, end = self._span(tuple(path), key)
+        return text.problem(message, start, end, path)
+
+    def set(self, assignment: str) -> None:
+        """Give one value anew, as in ``steps.why.params.args.n_estimators=50``."""
+        text = Text("--set", Path(), assignment)
+        text.check()
+        names, equals, _ = assignment.partition("=")
+        if not equals:
+            text.refuse("no '=': write it as in seed=7", 0, len(names))
+        path, keys = self._locate(text, names)
+        reader = Reader(text, len(names) + 1, path)
+        reader.read()
+        if reader.problems:
+            raise SpecError(reader.problems)
+        self._forget(path)
+        self._put(path, reader.data, keys)
+        self._values |= reader.values
+        self._keys |= reader.keys
+
+    def _span(self, path: KeyPath, key: bool) -> Span:
+        for length in range(len(path), 0, -1):
+            place = path[:length]
+            if key and place in self._keys:
+                return self._keys[place]
+            if place in self._values:
+                return self._values[place]
+        return self._values[()]
+
+    def _locate(self, text: Text, names: str) -> tuple[KeyPath, dict[KeyPath, Span]]:
+        """The path that ``names`` spell, and where each part of it stands in ``text``."""
+        path: KeyPath = ()
+        keys: dict[KeyPath, Span] = {}
+        here, start = self.data, 0
+        for name in names.rstrip().split("."):
+            end = start + len(name)
+            around = here
+            key, here, fault = _child(here, name, path)
+            if path == ("steps",) and isinstance(around, dict) and name not in around:
+                part_of_it = names[end:].startswith((".params", ".inputs"))
+                fault = f"no such step{did_you_mean(name, around)}" if part_of_it else fault
+            if fault:
+                text.refuse(fault, start, end, path)
+            path = (*path, key)
+            keys[path] = (text, start, end)
+            start = end + 1
+        return path, keys
+
+    def _forget(self, path: KeyPath) -> None:
+        for spans in (self._values, self._keys):
+            for old in [place for place in spans if place[: len(path)] == path]:
+                del spans[old]
+
+    def _put(self, path: KeyPath, value: object, keys: dict[KeyPath, Span]) -> None:
+        here: Any = self.data
+        key: Any
+        for depth, key in enumerate(path[:-1], start=1):
+            if (here[key] if isinstance(here, list) else here.get(key)) is None:
+                here[key] = {}
+                self._values[path[:depth]] = self._keys[path[:depth]] = keys[path[:depth]]
+            here = here[key]
+        here[path[-1]] = value
+        self._keys[path] = keys[path]
+
+
+def _child(here: object, name: str, path: KeyPath) -> tuple[str | int, object, str]:
+    """The key that ``name`` stands for in ``here``, the value there, and what is wrong with it."""
+    if not name or len(path) == MAX_DEPTH:
+        return name, None, "too many names in the path" if name else "a name is missing in the path"
+    if isinstance(here, list):
+        if name.isascii() and name.isdigit() and len(name) < 7 and int(name) < len(here):
+            return int(name), here[int(name)], ""
+        return name, None, f"not one of the {len(here)} items, which are counted from 0"
+    if isinstance(here, dict):
+        return name, here.get(name), ""
+    return name, None, "" if here is None else "nothing can be set inside a plain value"
+
+
+def read_source(path: Path) -> Source:
+    """Read the spec in a file; raises SpecError with one problem if it holds no YAML mapping."""
+    file = str(path).encode(errors="replace").decode()
+    content = _content(path, file)
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        before, byte = content[: error.start].decode(), content[error.start]
+        fault = f"not UTF-8: byte 0x{byte:02x} at offset {error.start}; save the file as UTF-8"
+        Text(file, path.parent, _normal(before) + "\ufffd").refuse(fault, len(_normal(before)))
+    return parse_source(text, file, path.parent)
+
+
+def parse_source(text: str, file: str = "<spec>", folder: Path = Path()) -> Source:
+    """Read a spec from a string, as ``read_source`` does from a file."""
+    reader = Reader(Text(file, folder, _normal(text)))
+    reader.text.check()
+    reader.read()
+    if reader.data is None:
+        raise SpecError([Problem("empty: a spec begins with a key, as in 'steps:'", file=file)])
+    if not isinstance(reader.data, dict):
+        _, start, end = reader.values[()]
+        reader.text.refuse("not a mapping: a spec begins with a key, as in 'steps:'", start, end)
+    return Source(reader)
+
+
+def _content(path: Path, file: str) -> bytes:
+    """The bytes of a file, read no further than a spec may be long."""
+    try:
+        if path.is_dir():
+            raise IsADirectoryError
+        with path.open("rb") as stream:
+            content = stream.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        fault = "no such file"
+    except IsADirectoryError:
+        fault = "this is a folder: give the spec file in it"
+    except (OSError, ValueError) as error:
+        fault = f"cannot be read: {getattr(error, 'strerror', None) or error}"
+    else:
+        if len(content) <= MAX_BYTES:
+            return content
+        fault = TOO_LARGE
+    raise SpecError([Problem(fault, file=file)])
+
+
+def _normal(text: str) -> str:
+    """The text without its byte-order mark, each line ending in a line feed."""
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")

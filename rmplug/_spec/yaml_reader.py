@@ -1,0 +1,412 @@
+"""Plain data from YAML text, with the place of each value and key."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from rmplug.errors import Problem, SpecError
+
+if TYPE_CHECKING:
+    from yaml.scanner import Scanner
+else:  # importing PyYAML takes 20 ms, which `import rmplug` need not pay: see _events
+    Scanner = object
+
+MAX_BYTES = 4 * 1024 * 1024
+MAX_DEPTH = 64
+MAX_VALUES = 100_000
+MAX_WORDS = 1_000_000
+"""Words and signs that are read: what bounds the time for one text, whatever its shape."""
+MAX_DIGITS = 250
+"""A longer number is read as text: as a float or in decimal, Python might not hold it."""
+MAX_PROBLEMS = 100
+"""Where reading stops, so that a file of duplicates is not answered with a book."""
+
+TOO_LARGE = "larger than 4 MiB: keep data in files of its own and give their paths"
+
+_INVISIBLE = re.compile("[\\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
+_BLANK = re.compile(r"(?: *+(?:#[^\n\0]*+)?\n)*+ *+(?:#[^\n\0]*+)?")
+_INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_WORDS: dict[str, bool | float | None] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+    **dict.fromkeys((".nan", ".NaN", ".NAN"), float("nan")),
+    **dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), float("inf")),
+    **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), float("-inf")),
+}
+_TAG = "tag:yaml.org,2002:"
+_TYPES: dict[str, tuple[type, ...]] = {
+    f"{_TAG}int": (int,),
+    f"{_TAG}float": (float, int),
+    f"{_TAG}bool": (bool,),
+    f"{_TAG}null": (type(None),),
+}
+_ADVICE = (
+    # a pattern in PyYAML's message, what to say instead, whether to point where its context began
+    (r"could not find expected ':'", "expected ':' after this key", True),
+    (r"found character '\\t'", "a tab cannot stand here: use spaces", False),
+    (r"start any token", "text that begins with this sign needs quotes", False),
+    (r"sequence entries", "a list item cannot begin here: give it a line of its own", False),
+    (r"mapping keys", "text that begins with '? ' needs quotes", False),
+    (r"mapping values", "unexpected ':': check the indentation, and quote text with ': '", False),
+    (r"<(document start|block end)>", "unexpected text: check the indentation and quotes", False),
+    (r"expected ','", "expected ',' or a closing bracket; text with brackets needs quotes", False),
+    (r"node content", "a value is missing here", False),
+    (r"a quoted scalar", "this quote is never closed", True),
+    (r"double-quoted", "unknown escape in double quotes: write \\\\ for a backslash", False),
+    (r"block scalar", "only '-', '+', a digit from 1 to 9 or a comment may follow", True),
+    (r"an (alias|anchor)", "text that begins with '*' or '&' needs quotes", True),
+    (r"tag", "text that begins with '!' needs quotes", True),
+)
+
+KeyPath = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Where something was written; line and column count from 1, width stays on the line."""
+
+    file: str
+    line: int
+    column: int
+    text: str
+    width: int
+
+
+def dotted(path: Sequence[str | int]) -> str:
+    parts = (str(part) for part in path)
+    return ".".join(part if part.isprintable() else repr(part)[1:-1] for part in parts)
+
+
+class Text:
+    """A text to read, and the folder that relative paths in it start from."""
+
+    def __init__(self, file: str, folder: Path, text: str) -> None:
+        self.file = file
+        self.folder = folder
+        self.text = text
+
+    @cached_property
+    def _lines(self) -> list[str]:
+        return _INVISIBLE.sub("\ufffd", self.text).split("\n")
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return list(accumulate((len(line) + 1 for line in self._lines[:-1]), initial=0))
+
+    def mark(self, start: int, end: int) -> Mark:
+        row = bisect_right(self._starts, start) - 1
+        line, first = self._lines[row], self._starts[row]
+        width = min(end, first + len(line)) - start
+        return Mark(self.file, row + 1, start - first + 1, line, max(1, width))
+
+    def problem(self, message: str, start: int, end: int, path: Sequence[str | int]) -> Problem:
+        at = self.mark(start, end)
+        return Problem(message, dotted(path), at.file, at.line, at.column, at.text, at.width)
+
+    def refuse(self, message: str, start: int, end: int = 0, path: KeyPath = ()) -> NoReturn:
+        raise SpecError([self.problem(message, start, end, path)])
+
+    def check(self) -> None:
+        """Refuse what is too long, and characters that nobody can see."""
+        if len(self.text) > MAX_BYTES:
+            raise SpecError([Problem(TOO_LARGE, file=self.file)])
+        found = _INVISIBLE.search(self.text)
+        if found:
+            code = f"{ord(found[0]):04X}"
+            advice = f"delete it, or write \\u{code} inside double quotes"
+            self.refuse(f"invisible character U+{code}: {advice}", found.start())
+
+
+Span = tuple[Text, int, int]
+
+
+@dataclass(slots=True)
+class _Open:
+    """A mapping or a list that is not closed yet; ``key`` waits for its value."""
+
+    data: dict[str, object] | list[object]
+    path: KeyPath
+    anchor: str | None
+    key: str | None = None
+
+
+class Reader:
+    """Builds plain data from YAML events and notes where each value and key stands."""
+
+    def __init__(self, text: Text, start: int = 0, root: KeyPath = ()) -> None:
+        self.text = text
+        self.start = start
+        self.root = root
+        self.data: object = None
+        self.problems: list[Problem] = []
+        self.values: dict[KeyPath, Span] = {}
+        self.keys: dict[KeyPath, Span] = {}
+        self._event: Any = None
+        self._documents = self._count = 0
+        self._stack: list[_Open] = []
+        self._anchors: dict[str, tuple[object, KeyPath] | None] = {}
+
+    def read(self) -> None:
+        """Read the whole text; raises SpecError at the first thing that cannot be read past."""
+        for event in _events(self.text, self.start):
+            self._event = event
+            match type(event).__name__:
+                case "ScalarEvent":
+                    self._scalar()
+                case "MappingStartEvent":
+                    self._open({}, f"{_TAG}map")
+                case "SequenceStartEvent":
+                    self._open([], f"{_TAG}seq")
+                case "MappingEndEvent" | "SequenceEndEvent":
+                    self._close()
+                case "AliasEvent":
+                    self._alias()
+                case "DocumentStartEvent":
+                    self._document()
+
+    @property
+    def _span(self) -> Span:
+        return self.text, self._event.start_mark, self._event.end_mark
+
+    def _refuse(self, message: str) -> NoReturn:
+        text, start, end = self._span
+        text.refuse(message, start, end)
+
+    def _problem(self, message: str, path: KeyPath) -> None:
+        text, start, end = self._span
+        self.problems.append(text.problem(message, start, end, path))
+        if len(self.problems) == MAX_PROBLEMS:
+            raise SpecError(self.problems)
+
+    def _document(self) -> None:
+        self._documents += 1
+        if self._documents > 1:
+            self._refuse("a second document begins here: a spec is a single one")
+
+    def _scalar(self) -> None:
+        top = self._stack[-1] if self._stack else None
+        if top and top.key is None and isinstance(top.data, dict):
+            self._key(top)
+        else:
+            path = self._next()
+            self._admit(path, self._span)
+            self._attach(self._value(path), path, self._event.anchor)
+
+    def _key(self, mapping: _Open) -> None:
+        event, value = self._event, self._value(mapping.path)
+        name = value if isinstance(value, str) else event.value
+        if event.style is None and name in ("", "<<"):
+            self._refuse(
+                "merge keys are not read: write the fields out" if name else "a key is missing"
+            )
+        path = (*mapping.path, name)
+        if name in mapping.data:
+            text, start, end = self.keys[path]
+            line = text.mark(start, end).line
+            self._problem(
+                f"duplicate key {name!r}: already on line {line}; delete one of them", path
+            )
+        elif name is not value:
+            self._problem(f"a key is text: put quotes around {name!r}", path)
+        self._count += 1
+        self.keys[path] = self._span
+        if event.anchor:
+            self._anchors[event.anchor] = name, path
+        mapping.key = name
+
+    def _next(self) -> KeyPath:
+        """The path of the value that begins here."""
+        if not self._stack:
+            return self.root
+        top = self._stack[-1]
+        if isinstance(top.data, list):
+            return (*top.path, len(top.data))
+        if top.key is None:
+            self._refuse("a key is text: put quotes around it")
+        return (*top.path, top.key)
+
+    def _admit(self, path: KeyPath, span: Span, *, container: bool = False) -> None:
+        """Note where a value stands, and refuse one too many."""
+        self._count += 1
+        if self._count > MAX_VALUES:
+            self._refuse(f"more than {MAX_VALUES:,} keys and values, with what aliases repeat")
+        if container and len(path) >= MAX_DEPTH:
+            self._refuse(f"nested more than {MAX_DEPTH} deep")
+        self.values[path] = span
+
+    def _attach(self, value: object, path: KeyPath, anchor: str | None) -> None:
+        if anchor:
+            self._anchors[anchor] = value, path
+        if not self._stack:
+            self.data = value
+        elif isinstance(self._stack[-1].data, list):
+            self._stack[-1].data.append(value)
+        else:
+            self._stack[-1].data[str(path[-1])] = value
+            self._stack[-1].key = None
+
+    def _open(self, data: dict[str, object] | list[object], tag: str) -> None:
+        event, path = self._event, self._next()
+        if event.tag not in (None, "!", tag):
+            self._unknown_tag(path)
+        self._admit(path, self._span, container=True)
+        if event.anchor:
+            self._anchors[event.anchor] = None
+        self._stack.append(_Open(data, path, event.anchor))
+
+    def _close(self) -> None:
+        closed = self._stack.pop()
+        text, start, end = self._span
+        if end > start:  # a bracket closes here; a block just stops
+            self.values[closed.path] = text, self.values[closed.path][1], end
+        self._attach(closed.data, closed.path, closed.anchor)
+
+    def _alias(self) -> None:
+        name, path = self._event.anchor, self._next()
+        if name not in self._anchors:
+            self._refuse(f"unknown alias: no value before it is marked with &{name}")
+        found = self._anchors[name]
+        if found is None:
+            self._refuse(f"this alias is inside the value that it repeats, marked with &{name}")
+        self._attach(self._repeat(*found, path, self._span), path, None)
+
+    def _repeat(self, value: object, origin: KeyPath, path: KeyPath, span: Span) -> object:
+        """A copy of the value at ``origin``; what is inside it keeps the place it was written."""
+        self._admit(path, span, container=isinstance(value, dict | list))
+        if isinstance(value, dict):
+            return {key: self._repeat_item(item, origin, path, key) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._repeat_item(item, origin, path, i) for i, item in enumerate(value)]
+        return value
+
+    def _repeat_item(self, item: object, origin: KeyPath, path: KeyPath, key: str | int) -> object:
+        old, new = (*origin, key), (*path, key)
+        if old in self.keys:
+            self._count += 1
+            self.keys[new] = self.keys[old]
+        return self._repeat(item, old, new, self.values[old])
+
+    def _value(self, path: KeyPath) -> object:
+        event = self._event
+        text = self._whole(event.value, path) if event.style == '"' else event.value
+        if event.tag in ("!", f"{_TAG}str"):
+            return text
+        value = _core(text) if event.tag or event.style is None else text
+        if event.tag in _TYPES and type(value) not in _TYPES[event.tag]:
+            self._problem(f"!!{event.tag.removeprefix(_TAG)} cannot be {text!r}", path)
+        elif event.tag and event.tag not in _TYPES:
+            self._unknown_tag(path)
+        return float(value) if event.tag == f"{_TAG}float" and type(value) is int else value
+
+    def _whole(self, text: str, path: KeyPath) -> str:
+        """The text with escaped halves of characters joined, as JSON writes them."""
+        try:
+            return text.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            self._problem("half of a surrogate pair: write both halves, or one \\U escape", path)
+            return text.encode(errors="replace").decode()
+
+    def _unknown_tag(self, path: KeyPath) -> None:
+        tag = self._event.tag.replace(_TAG, "!!")
+        self._problem(f"unsupported tag {tag!r}: delete it, or quote text with '!' before it", path)
+
+
+def _core(text: str) -> object:
+    """What plain text means in the core schema of YAML 1.2, where ``no`` and dates are text."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if len(text) > MAX_DIGITS or text[0] not in "+-.0123456789":
+        return text
+    if _INT.fullmatch(text):
+        return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
+    return float(text) if _FLOAT.fullmatch(text) else text
+
+
+def _events(text: Text, start: int) -> Iterator[Any]:
+    """PyYAML's events from ``start`` on; their marks are offsets in the text."""
+    from yaml.error import MarkedYAMLError
+    from yaml.parser import Parser
+    from yaml.scanner import Scanner
+
+    loader: Any = type("Loader", (_Characters, Scanner, Parser), {})(text, start)
+    Parser.__init__(loader)
+    try:
+        while loader.check_event():
+            yield loader.get_event()
+        return
+    except MarkedYAMLError as error:
+        advice, place = _advice(error)
+    except (ValueError, OverflowError):  # chr() of a \U escape beyond the last character
+        advice, place = "no such character: the last one is \\U0010FFFF", loader.index
+    text.refuse(advice, place)
+
+
+def _advice(error: Any) -> tuple[str, int]:
+    """What to do about PyYAML's complaint, and the offset to point at."""
+    said = f"{error.context}: {error.problem}"
+    for pattern, advice, from_context in _ADVICE:
+        if re.search(pattern, said):
+            return advice, error.context_mark if from_context else error.problem_mark
+    return error.problem, error.problem_mark
+
+
+class _Characters(Scanner):
+    """What PyYAML's scanner reads from, and its hot spots, twice as fast on a text in memory."""
+
+    encoding = None
+
+    def __init__(self, source: Text, start: int) -> None:
+        self.source = source
+        self.buffer = source.text + "\0\0\0\0"
+        self.index = start
+        self.line = self.column = self.words = 0
+        super().__init__()
+
+    def peek(self, index: int = 0) -> str:
+        return self.buffer[self.index + index]
+
+    def prefix(self, length: int = 1) -> str:
+        return self.buffer[self.index : self.index + length]
+
+    def forward(self, length: int = 1) -> None:
+        self.words += 1
+        if self.words > MAX_WORDS:
+            self.source.refuse("too many words: keep long texts in files of their own", self.index)
+        if length == 1 and self.buffer[self.index] == "\n":
+            self.line += 1
+            self.column = 0
+        else:
+            self.column += length
+        self.index += length
+
+    def get_mark(self) -> int:
+        return self.index
+
+    def need_more_tokens(self) -> bool:
+        if self.tokens and not self.possible_simple_keys:
+            return False
+        return bool(super().need_more_tokens())
+
+    def scan_to_next_token(self) -> None:
+        start = self.index
+        blank = _BLANK.match(self.buffer, start)
+        self.index = blank.end() if blank else start
+        newlines = self.buffer.count("\n", start, self.index)
+        if newlines:
+            self.line += newlines
+            self.column = self.index - self.buffer.rfind("\n", start, self.index) - 1
+            self.allow_simple_key = self.allow_simple_key or not self.flow_level
+        else:
+            self.column += self.index - start
+
+    def fetch_directive(self) -> None:
+        self.source.refuse("a spec takes no directives: delete this line", self.index)

@@ -1,0 +1,1 @@
+"""Keeps artifacts and records on disk."""

@@ -1,0 +1,146 @@
+"""Files that are whole or not there, locks between processes, and what a disk refuses."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rmplug.errors import StoreError
+
+
+@contextmanager
+def held(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold a lock file; ``waiting`` is called once if another process holds it."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path)
+    with guarded(f"lock {path}"):
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            waiting()
+            lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def is_held(path: Path) -> bool:
+    """Whether some process holds a lock file."""
+    from filelock import FileLock, Timeout
+
+    if not path.is_file():
+        return False
+    try:
+        with FileLock(path, timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def write_file(path: Path, data: bytes | memoryview) -> None:
+    """Write a file so that it is either whole or not there."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def checksum(path: Path, flush: bool = False) -> str:
+    """SHA-256 of a file; with ``flush``, it is on the disk for good as well."""
+    with path.open("rb") as file:
+        if flush:
+            os.fsync(file.fileno())
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def to_json(content: Any, *, in_order: bool = False) -> str:
+    """Indented, and sorted unless the order counts; numbers of numpy become plain ones, anything
+    else its text."""
+    text = json.dumps(content, indent=1, sort_keys=not in_order, ensure_ascii=False, default=_plain)
+    return text + "\n"
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if getattr(value, "ndim", None) == 0 else str(value)
+
+
+def remove(folder: Path, then: Callable[[], object] = lambda: None) -> None:
+    """Remove a folder at once as far as others can see; ``then`` is done before the slow part."""
+    doomed = folder.with_name(f".{folder.name}.doomed")
+    if doomed.exists():
+        shutil.rmtree(doomed)
+    if folder.exists():
+        folder.rename(doomed)
+    then()
+    if doomed.exists():
+        shutil.rmtree(doomed)
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Remove what ``write_file`` had not finished when it was killed."""
+    for debris in folder.glob(".*.tmp"):
+        debris.unlink(missing_ok=True)
+
+
+FULL = {
+    errno.ENOSPC: "no space left on the device; free some and run again",
+    errno.EDQUOT: "the disk quota is used up; free some space and run again",
+    errno.EFBIG: "the file grew larger than allowed",
+}
+LIMITS = {
+    **FULL,
+    errno.EROFS: "the file system is read-only; name another folder with --store",
+    errno.EACCES: "permission denied; name another folder with --store",
+    errno.EPERM: "not permitted; name another folder with --store",
+}
+
+
+@contextmanager
+def guarded(doing: str) -> Iterator[None]:
+    """Turn what the file system refuses into one line; what is complete stays valid."""
+    try:
+        yield
+    except OSError as error:
+        raise refused(doing, error) from error
+
+
+@contextmanager
+def guarded_plugin(doing: str) -> Iterator[None]:
+    """The same around code of a plugin, whose other errors are its own. Some libraries tell of a
+    full disk only in words."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise refused(doing, error) from error
+        if os.strerror(errno.ENOSPC) in str(error):
+            raise StoreError(f"cannot {doing}: {FULL[errno.ENOSPC]}") from error
+        raise
+
+
+def refused(doing: str, error: OSError) -> StoreError:
+    reason = LIMITS.get(error.errno or 0, error.strerror or str(error))
+    return StoreError(f"cannot {doing}: {reason}")

@@ -1,0 +1,155 @@
+"""What determines a step's result, and the key that stands for it."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import import_module
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from pathlib import Path
+from typing import Any
+
+from rmplug._kinds.registry import Provider, installed_version
+from rmplug.errors import DataError
+from rmplug.families import Step, reads_files
+
+Ingredients = dict[str, Any]
+
+
+def key_of(kind: str, ingredients: Ingredients) -> str:
+    """``<kind>-<fingerprint>``: the name of the artifact in the store."""
+    text = json.dumps(ingredients, sort_keys=True, ensure_ascii=False, default=str)
+    return f"{kind}-{hashlib.blake2b(text.encode(), digest_size=16).hexdigest()}"
+
+
+class Fingerprints:
+    """Makes fingerprints; remembers the hashes of files for as long as they do not change."""
+
+    def __init__(self) -> None:
+        self._hashes: dict[tuple[str, int, int], str] = {}
+
+    def of_step(self, provider: Provider, step: Step) -> Ingredients:
+        """All that determines the result but inputs and seed: kind, versions, parameters, files."""
+        params = step.model_dump(mode="json")
+        files: dict[str, Any] = {}
+        for name, info in type(step).model_fields.items():
+            if name in step.neutral:
+                params.pop(name, None)
+            elif reads_files(info) and getattr(step, name) is not None:
+                files[name] = self._contents(getattr(step, name))
+                params.pop(name, None)
+        return {
+            "kind": provider.name,
+            "version": plugin_version(provider),
+            "libraries": {name: installed_version(name) or "absent" for name in step.requires},
+            "params": params,
+            "files": files,
+            "identity": dict(step.identity()),
+        }
+
+    def _contents(self, value: Any) -> list[list[str]]:
+        paths = value if isinstance(value, tuple | list) else [value]
+        return [[Path(path).name, self.of_path(Path(path))] for path in paths]
+
+    def of_path(self, path: Path) -> str:
+        """A hash of a file's bytes, or of a folder's files and their names."""
+        if path.is_dir():
+            inner = [[str(p.relative_to(path)), self.of_path(p)] for p in _files(path)]
+            return hashlib.sha256(json.dumps(inner).encode()).hexdigest()
+        try:
+            stat = path.stat()
+            mark = (str(path), stat.st_mtime_ns, stat.st_size)
+            if mark not in self._hashes:
+                with path.open("rb") as file:
+                    self._hashes[mark] = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise DataError(f"cannot read {path}: {error.strerror}") from error
+        return self._hashes[mark]
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+@cache
+def plugin_version(provider: Provider) -> str:
+    """The version of a plugin; for one that is being edited, a hash of its source as well."""
+    try:
+        found = distribution(provider.distribution)
+    except PackageNotFoundError:
+        return f"source {source_hash(provider.cls)}"
+    if not _is_editable(found):
+        return found.version
+    return f"{found.version} source {source_hash(provider.cls)}"
+
+
+def _is_editable(found: Distribution) -> bool:
+    try:
+        origin = json.loads(found.read_text("direct_url.json") or "{}")
+    except ValueError:
+        return False
+    return bool(origin.get("dir_info", {}).get("editable"))
+
+
+def source_hash(cls: type[Step]) -> str:
+    """A hash of the package or module that a class stands in; of the class if it was typed in."""
+    top = import_module(cls.__module__.partition(".")[0])
+    file = getattr(top, "__file__", None)
+    return _hash_of_source(Path(file)) if file else _short_hash(_typed(cls).encode())
+
+
+def _typed(cls: type[Step]) -> str:
+    try:
+        return inspect.getsource(cls)
+    except (OSError, TypeError):
+        return cls.__qualname__
+
+
+@cache
+def _hash_of_source(place: Path) -> str:
+    sources = _sources(place.parent) if place.name == "__init__.py" else [place]
+    texts = [[str(path.relative_to(place.parent)), path.read_bytes().hex()] for path in sources]
+    return _short_hash(json.dumps(texts).encode())
+
+
+def _sources(folder: Path) -> list[Path]:
+    """All files of a package, templates and data too, but what Python makes and what is hidden."""
+    inner = ((path, path.relative_to(folder).parts) for path in _files(folder))
+    return [
+        path
+        for path, parts in inner
+        if "__pycache__" not in parts and not any(part.startswith(".") for part in parts)
+    ]
+
+
+def _short_hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def difference(old: Ingredients, new: Ingredients) -> str:
+    """Why two fingerprints differ, in a few words."""
+    new = json.loads(json.dumps(new, default=str))
+    for part in {**old, **new}:
+        if old.get(part) != new.get(part):
+            name, before, after = _first_change("", old.get(part), new.get(part))
+            if isinstance(before, list) or isinstance(after, list):
+                return f"{part}: {name} changed" if name else f"{part} changed"
+            return f"{part}:{' ' * bool(name)}{name} {_short(before)} → {_short(after)}"
+    return "its result is not in the store"
+
+
+def _first_change(name: str, before: Any, after: Any) -> tuple[str, Any, Any]:
+    """The first entry that differs, by its dotted name, as it was and as it is."""
+    if not isinstance(before, Mapping) or not isinstance(after, Mapping):
+        return name, before, after
+    inner = next(key for key in {**before, **after} if before.get(key) != after.get(key))
+    dotted = f"{name}.{inner}" if name else inner
+    return _first_change(dotted, before.get(inner), after.get(inner))
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 40 else text[:39] + "…"

@@ -1,0 +1,177 @@
+"""Artifacts on disk by fingerprint: atomic, resumable, verified.
+
+artifacts/<kind>-<fingerprint>/   complete: files and ``manifest.json`` with their checksums
+partial/<kind>-<fingerprint>/     in the making: shards already committed, or debris
+partial/<kind>-<fingerprint>.cut  how those shards are cut
+locks/                            one file per artifact in the making
+runs/<run>/record.json            what ran
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rmplug.errors import StoreError
+
+from .files import (
+    checksum,
+    flush_folder,
+    guarded,
+    held,
+    remove,
+    remove_temporaries,
+    to_json,
+    write_file,
+)
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+
+
+class Store:
+    """One folder that keeps every result."""
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root).absolute()
+        self.artifacts = self.root / "artifacts"
+        self.partial = self.root / "partial"
+        self.locks = self.root / "locks"
+        self.runs = self.root / "runs"
+        self._verified: set[str] = set()
+
+    def prepare(self) -> None:
+        """Make the folders, or say in one line why that cannot be done."""
+        with guarded(f"write the store {self.root}"):
+            for folder in (self.artifacts, self.partial, self.locks, self.runs):
+                folder.mkdir(parents=True, exist_ok=True)
+                with tempfile.TemporaryFile(dir=folder):
+                    pass
+
+    def find(self, key: str) -> Path | None:
+        """The folder of a complete artifact, or None."""
+        folder = self.artifacts / key
+        return folder if (folder / MANIFEST).is_file() else None
+
+    def manifest(self, key: str) -> dict[str, Any]:
+        """What is known of a complete artifact."""
+        path = self.artifacts / key / MANIFEST
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            seal = content.pop("sha256")
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise StoreError(f"{path} is unreadable; run again to make it anew") from error
+        if seal != _seal(content):
+            raise StoreError(f"the checksum of {path} differs; run again to make it anew")
+        return dict(content)
+
+    def damage(self, key: str) -> str:
+        """What is wrong with an artifact: ``""`` if it is not there or every checksum holds.
+        Checked once."""
+        folder = self.artifacts / key
+        if key in self._verified or not folder.exists():
+            return ""
+        if not (folder / MANIFEST).is_file():
+            return f"{MANIFEST} is missing"
+        try:
+            files = self.manifest(key)["files"]
+        except StoreError:
+            return f"{MANIFEST} is damaged"
+        for name, entry in files.items():
+            if not (folder / name).is_file():
+                return f"{name} is missing"
+            if checksum(folder / name) != entry["sha256"]:
+                return f"the checksum of {name} differs"
+        self._verified.add(key)
+        return ""
+
+    def touch(self, key: str) -> None:
+        """Note that an artifact is in use now, so that ``gc`` leaves it to the run that uses it."""
+        with guarded(f"write {self.artifacts / key}"):
+            os.utime(self.artifacts / key)
+
+    def made_at(self, key: str) -> float:
+        """When an artifact was made, by the clock of the file system."""
+        return (self.artifacts / key / MANIFEST).stat().st_mtime
+
+    @contextmanager
+    def lock(self, key: str, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Hold an artifact while it is made; ``waiting`` is called once if another run holds it."""
+        with held(self.locks / f"{key}.lock", waiting):
+            yield
+
+    def begin(self, key: str, cut: Mapping[str, Any] | None = None) -> Path:
+        """The folder to make an artifact in. What an earlier attempt left there is kept only if
+        its shards were cut in the same way."""
+        folder, note = self.partial / key, self.partial / f"{key}.cut"
+        with guarded(f"write {folder}"):
+            if cut is not None and folder.is_dir() and _reads(note, cut):
+                remove_temporaries(folder)
+                return folder
+            note.unlink(missing_ok=True)
+            if folder.exists():
+                shutil.rmtree(folder)
+            folder.mkdir(parents=True)
+            if cut is not None:
+                write_file(note, to_json(cut).encode())
+        return folder
+
+    def commit(self, key: str, manifest: Mapping[str, Any]) -> Path:
+        """Turn ``partial/<key>`` into a complete artifact, all at once; one that was there before
+        stays until then. A kill at any moment leaves the old one, the new one, or its shards."""
+        folder, target = self.partial / key, self.artifacts / key
+        with guarded(f"write {folder}"):
+            remove_temporaries(folder)
+            content = {"format": FORMAT, **manifest, "files": _sealed_files(folder)}
+            content = json.loads(to_json(content))
+            write_file(folder / MANIFEST, to_json({**content, "sha256": _seal(content)}).encode())
+            for inner in [*(path for path in folder.rglob("*") if path.is_dir()), folder]:
+                flush_folder(inner)
+            remove(target, then=lambda: folder.rename(target))
+            flush_folder(target.parent)
+            (self.partial / f"{key}.cut").unlink(missing_ok=True)
+        self._verified.add(key)
+        return target
+
+    def discard(self, key: str) -> None:
+        """Remove an artifact, complete or not."""
+        self._verified.discard(key)
+        with guarded(f"remove {key}"):
+            (self.partial / f"{key}.cut").unlink(missing_ok=True)
+            for place in (self.artifacts, self.partial):
+                remove(place / key)
+
+    def names(self) -> list[str]:
+        """Every complete artifact."""
+        found = (path.parent.name for path in self.artifacts.glob(f"*/{MANIFEST}"))
+        return sorted(name for name in found if not name.startswith("."))
+
+
+def _sealed_files(folder: Path) -> dict[str, dict[str, Any]]:
+    """Every file of an artifact but its manifest, flushed to the disk, with its checksum."""
+    return {
+        str(path.relative_to(folder)): {
+            "sha256": checksum(path, flush=True),
+            "bytes": path.stat().st_size,
+        }
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path != folder / MANIFEST
+    }
+
+
+def _seal(content: Any) -> str:
+    return hashlib.sha256(to_json(content).encode()).hexdigest()
+
+
+def _reads(note: Path, content: Mapping[str, Any]) -> bool:
+    try:
+        return bool(json.loads(note.read_text(encoding="utf-8")) == dict(content))
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,1 @@
+"""Rows of text as Arrow tables: read, converted, checked."""

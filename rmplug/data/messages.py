@@ -1,0 +1,103 @@
+"""Chat messages in Arrow columns: lists of {role, content}."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rmplug.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def message_type() -> pa.DataType:
+    """``list<struct<role: string, content: string>>``."""
+    import pyarrow as pa
+
+    return pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+
+
+def conversational(table: pa.Table, responses: Sequence[str]) -> pa.Table:
+    """The table with string ids, chat messages in ``prompt`` and ``responses``, and a ``group``."""
+    import pyarrow as pa
+
+    table = table.set_column(
+        table.schema.get_field_index("id"), "id", table["id"].cast(pa.string())
+    )
+    for name in ("prompt", *responses):
+        role = "user" if name == "prompt" else "assistant"
+        table = table.set_column(
+            table.schema.get_field_index(name), name, as_messages(table[name], role)
+        )
+    if "group" not in table.column_names:
+        table = table.add_column(1, "group", prompt_groups(table["prompt"]))
+    elif not pa.types.is_string(table["group"].type):
+        place = table.schema.get_field_index("group")
+        table = table.set_column(place, "group", table["group"].cast(pa.string()))
+    return table
+
+
+def as_messages(column: pa.ChunkedArray, role: str) -> pa.ChunkedArray:
+    """Plain strings wrapped as one message of ``role``; messages as they are."""
+    import pyarrow as pa
+
+    target = message_type()
+    if column.type.equals(target):
+        return column
+    if pa.types.is_null(column.type) and not len(column):
+        return pa.chunked_array([], type=target)
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        return pa.chunked_array([_wrap(chunk, role) for chunk in column.chunks], type=target)
+    try:
+        return column.cast(target)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+        raise DataError(
+            f"texts must be strings or lists of {{role, content}}, not {column.type}"
+        ) from error
+
+
+def _wrap(texts: pa.Array, role: str) -> pa.Array:
+    import numpy as np
+    import pyarrow as pa
+
+    content = texts.cast(pa.string())
+    roles = pa.array([role]).take(pa.array(np.zeros(len(texts), dtype=np.int64)))
+    messages = pa.StructArray.from_arrays([roles, content], names=["role", "content"])
+    offsets = pa.array(np.arange(len(texts) + 1, dtype=np.int32))
+    return pa.ListArray.from_arrays(offsets, messages).cast(message_type())
+
+
+def prompt_groups(prompts: pa.ChunkedArray) -> pa.Array:
+    """A 16-digit hash of each prompt's messages: rows with the same prompt share it."""
+    import pyarrow as pa
+
+    known: dict[str, str] = {}
+    groups = []
+    for prompt in prompts.to_pylist():
+        text = json.dumps([[turn["role"], turn["content"]] for turn in prompt or ()])
+        if text not in known:
+            known[text] = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+        groups.append(known[text])
+    return pa.array(groups, type=pa.string())
+
+
+def text_of(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """The plain text of each conversation: the contents of its messages, a blank line between."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if isinstance(array, pa.ChunkedArray):
+        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], column.type)
+    if pa.types.is_string(array.type):
+        return array
+    contents = pc.struct_field(array.flatten(), "content")
+    if len(contents) == len(array) and bool((np.asarray(pc.list_value_length(array)) == 1).all()):
+        return contents
+    lengths = pc.fill_null(pc.list_value_length(array), 0)
+    offsets = pa.array(np.concatenate([[0], np.cumsum(np.asarray(lengths))]).astype(np.int32))
+    return pc.binary_join(pa.ListArray.from_arrays(offsets, contents), "\n\n")

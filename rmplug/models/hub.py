@@ -1,0 +1,70 @@
+"""Names on the Hugging Face hub: the commit that a name stands for, and its files.
+
+Nothing is fetched that is in the local cache; what is fetched is fetched at a commit, so that the
+same name gives the same bytes for as long as a run lasts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from rmplug.errors import DataError
+
+COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+def commit_of(
+    name: str, revision: str | None = None, kind: Literal["model", "dataset"] = "model"
+) -> str:
+    """The commit that a name and a revision (a commit, tag or branch; `main`) stand for: as the
+    local cache has it, else as the hub says. Raises DataError when neither knows."""
+    if revision is not None and COMMIT.fullmatch(revision):
+        return revision
+    try:
+        from huggingface_hub import HfApi, constants
+        from huggingface_hub.errors import HFValidationError
+        from huggingface_hub.utils import validate_repo_id
+    except ImportError as error:
+        raise DataError(
+            f"{name} is on the hub, which is read with huggingface_hub: "
+            "pip install 'rmplug[hf]', or give a path"
+        ) from error
+    try:
+        validate_repo_id(name)
+    except HFValidationError as error:
+        raise DataError(f"{name!r} is no name on the hub; for a folder write path") from error
+    folder = Path(constants.HF_HUB_CACHE) / f"{kind}s--{name.replace('/', '--')}"
+    known = folder / "refs" / (revision or "main")
+    if known.is_file():
+        return known.read_text(encoding="utf-8").strip()
+    try:
+        return str(HfApi().repo_info(name, revision=revision, repo_type=kind).sha)
+    except Exception as error:  # offline, no such name, no access, a broken connection
+        raise DataError(unreachable(name, revision, kind, error)) from error
+
+
+def fetched(name: str, revision: str | None, files: Sequence[str]) -> Path:
+    """The folder in the local cache with a model's files at the commit of a revision: those that
+    match the patterns ``files`` are downloaded if they are not there."""
+    commit = commit_of(name, revision)
+    try:
+        from huggingface_hub import snapshot_download
+
+        return Path(snapshot_download(name, revision=commit, allow_patterns=list(files)))
+    except Exception as error:  # offline, no access, a broken connection
+        raise DataError(unreachable(name, commit, "model", error)) from error
+
+
+def unreachable(name: str, revision: str | None, kind: str, error: Exception) -> str:
+    """What to say of a name that neither the cache nor the hub has."""
+    from huggingface_hub.constants import HF_HUB_OFFLINE
+
+    what = "data set" if kind == "dataset" else kind
+    why = "HF_HUB_OFFLINE is set" if HF_HUB_OFFLINE else type(error).__name__
+    return (
+        f"the hub {what} {name} ({revision or 'main'}) is not in the local cache and cannot be "
+        f"fetched ({why}); check the name, go online, or give a path"
+    )

@@ -1,0 +1,280 @@
+"""A reward model to call from Python or a shell: score, rank, compare."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from rmplug._kinds.registry import Registry, discover
+from rmplug._store.serialize import FILES
+from rmplug._store.store import MANIFEST
+from rmplug.artifacts import Responses, RewardModel
+from rmplug.errors import DataError, RmplugError, some
+from rmplug.families import ModelLoader, Trainer
+
+from .reopen import load_model
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Messages: TypeAlias = Sequence[Mapping[str, str]]
+Prompt: TypeAlias = "str | Messages"
+Reward: TypeAlias = "float | dict[str, float]"
+
+MAIN = "reward"
+"""The output that stands for the whole, where a model gives several."""
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A response with its reward; rank 1 is the best, equal rewards share a rank."""
+
+    response: str
+    reward: float
+    rank: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two responses to one prompt: rewards, margin (a minus b), Bradley–Terry probability of a."""
+
+    a: float
+    b: float
+    margin: float
+    probability: float
+
+
+class Scorer:
+    """A loaded reward model."""
+
+    def __init__(self, model: RewardModel) -> None:
+        self.model = model.open()
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the rewards that the model gives."""
+        return self.model.outputs
+
+    def score(self, prompt: Prompt, response: str) -> Reward:
+        """The reward of a response to a prompt, which is a text or chat messages.
+
+        A model with several outputs gives a mapping of names to rewards.
+        """
+        return self.score_batch([prompt], [response])[0]
+
+    def score_batch(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> list[Reward]:
+        """The rewards of many responses, each to its prompt."""
+        rows = self._matrix(prompts, responses).tolist()
+        if len(self.outputs) == 1:
+            return [row[0] for row in rows]
+        return [dict(zip(self.outputs, row, strict=True)) for row in rows]
+
+    def rank(self, prompt: Prompt, responses: Sequence[str]) -> list[Ranked]:
+        """The responses to a prompt, best first."""
+        rewards = self._scalars([prompt] * len(responses), responses)
+        order = sorted(range(len(responses)), key=lambda place: -rewards[place])
+        return [
+            Ranked(responses[place], rewards[place], 1 + sum(r > rewards[place] for r in rewards))
+            for place in order
+        ]
+
+    def compare(self, prompt: Prompt, a: str, b: str) -> Comparison:
+        """Which of two responses the model prefers, and how surely."""
+        first, second = self._scalars([prompt, prompt], [a, b])
+        margin = first - second
+        return Comparison(first, second, margin, 1 / (1 + math.exp(-max(min(margin, 700), -700))))
+
+    def _scalars(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> list[float]:
+        if len(self.outputs) > 1 and MAIN not in self.outputs:
+            raise DataError(
+                f"the model gives {len(self.outputs)} rewards ({some(self.outputs)}), which cannot "
+                "be ranked; use score"
+            )
+        column = self.outputs.index(MAIN) if MAIN in self.outputs else 0
+        return [float(row[column]) for row in self._matrix(prompts, responses)]
+
+    def _matrix(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> np.ndarray:
+        """Rewards of shape (rows, outputs); one that is no number is refused."""
+        import numpy as np
+
+        from rmplug.data.rows import one_batch
+
+        if len(prompts) != len(responses):
+            raise DataError(f"{len(prompts)} prompts for {len(responses)} responses")
+        if not len(responses):
+            return np.zeros((0, len(self.outputs)))
+        scores = self.model.score(one_batch(as_responses(prompts, responses).table))
+        matrix = np.asarray(scores, dtype=np.float64).reshape(len(responses), len(self.outputs))
+        wrong = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
+        if len(wrong):
+            raise DataError(
+                f"the model gave no finite reward for {len(wrong)} of {len(responses)} responses "
+                f"(numbers {some(str(place + 1) for place in wrong)})"
+            )
+        return matrix
+
+
+def as_responses(prompts: Sequence[Prompt], responses: Sequence[str]) -> Responses:
+    """Prompts (texts or chat messages) and responses as a table."""
+    import pyarrow as pa
+
+    from rmplug.data.messages import message_type
+
+    turns = [_turns(prompt) for prompt in prompts]
+    columns = {
+        "id": pa.array([str(place + 1) for place in range(len(responses))]),
+        "prompt": pa.array(turns, type=message_type()),
+        "response": pa.array([_text(each, "a response") for each in responses], type=pa.string()),
+    }
+    return Responses(pa.table(columns))
+
+
+def _text(value: Any, what: str) -> str:
+    """A text that can be written as UTF-8."""
+    if not isinstance(value, str):
+        raise DataError(f"{what} is a text, not {value!r:.60}")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"{what} has half of a surrogate pair at {error.start}") from error
+    return value
+
+
+def _turns(prompt: Prompt) -> list[dict[str, str]]:
+    if isinstance(prompt, str):
+        return [{"role": "user", "content": _text(prompt, "a prompt")}]
+    try:
+        turns = [(turn["role"], turn["content"]) for turn in prompt]
+    except (KeyError, TypeError) as error:
+        raise DataError("a prompt is a text or a list of {role, content}") from error
+    return [
+        {"role": _text(role, "a role"), "content": _text(content, "the content of a turn")}
+        for role, content in turns
+    ]
+
+
+def load(source: str | Path, kind: str | None = None, **params: Any) -> Scorer:
+    """A scorer from a folder or a name: a checkpoint of a run (its folder in the store, or
+    ``SPEC-NAME:STEP`` of the store's latest run), or anything that an installed model loader
+    recognises. ``kind`` names the loader, ``params`` its parameters.
+    """
+    registry = discover()
+    if kind is not None:
+        return _by_kind(registry, str(source), kind, params)
+    folder = _checkpoint_folder(source)
+    if folder is not None:
+        kind = _kind_of(folder)
+        maker = registry.find(kind).cls
+        if not issubclass(maker, Trainer):
+            raise RmplugError(f"{source} was made by {kind}, which trains no model")
+        return Scorer(maker.open(folder / FILES))
+    return _recognised(registry, str(source), params)
+
+
+def _checkpoint_folder(source: str | Path) -> Path | None:
+    """The folder of a stored checkpoint, if the source is one."""
+    path = Path(source)
+    for folder in (path, path.parent):
+        if (folder / MANIFEST).is_file():
+            return folder.absolute()
+    return _step_folder(str(source)) if ":" in str(source) and not path.exists() else None
+
+
+def _kind_of(folder: Path) -> str:
+    """The kind of the step that made a stored result, wherever its folder is now."""
+    try:
+        return str(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["kind"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RmplugError(f"{folder / MANIFEST} cannot be read: {error}") from error
+
+
+def _step_folder(name: str) -> Path | None:
+    from rmplug._run.run import open_store
+    from rmplug._store.run_records import find_record
+
+    run, _, step = name.rpartition(":")
+    store = open_store(None)
+    if not store.runs.is_dir():
+        return None
+    told = find_record(store, run).steps.get(step)
+    return store.find(told.artifact) if told else None
+
+
+def _by_kind(registry: Registry, source: str, kind: str, params: Mapping[str, Any]) -> Scorer:
+    cls = registry.find(kind).cls
+    if not issubclass(cls, ModelLoader):
+        raise RmplugError(f"{kind!r} is a {cls.family}, not a model loader")
+    found = cls.accepts(source)
+    return _loaded(cls, {**(found or {}), **params})
+
+
+def _recognised(registry: Registry, source: str, params: Mapping[str, Any]) -> Scorer:
+    loaders = [p.cls for p in registry.all() if issubclass(p.cls, ModelLoader)]
+    found = [(cls, taken) for cls in loaders if (taken := cls.accepts(source)) is not None]
+    if len(found) == 1:
+        return _loaded(found[0][0], {**found[0][1], **params})
+    if found:
+        kinds = some(cls.kind for cls, _ in found)
+        raise RmplugError(f"{source} can be loaded by {kinds}; name one with kind")
+    raise RmplugError(
+        f"{source} is no checkpoint of a run and no model that an installed kind recognises "
+        f"({some(cls.kind for cls in loaders)})"
+    )
+
+
+def _loaded(cls: type[ModelLoader], params: Mapping[str, Any]) -> Scorer:
+    return Scorer(load_model(cls, params))
+
+
+def read_rows(file: str | None) -> Iterator[dict[str, Any]]:
+    """Rows of JSON Lines from a file, or from standard input; a bad line is named."""
+    if file and not Path(file).is_file():
+        raise DataError(f"no such file: {file}")
+    with Path(file).open(encoding="utf-8") if file else nullcontext(sys.stdin) as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise DataError(f"{file or 'standard input'}:{number}: no JSON: {error}") from error
+            if not isinstance(row, dict):
+                raise DataError(f"{file or 'standard input'}:{number}: a row is a JSON object")
+            yield row
+
+
+def score_rows(scorer: Scorer, rows: Iterable[Mapping[str, Any]]) -> Iterable[dict[str, Any]]:
+    """Rows with ``prompt`` and ``response``, each with its ``reward``."""
+    batch = list(rows)
+    prompts = [_field(row, "prompt") for row in batch]
+    rewards = scorer.score_batch(prompts, [_field(row, "response") for row in batch])
+    return [{**row, "reward": reward} for row, reward in zip(batch, rewards, strict=True)]
+
+
+def rank_rows(scorer: Scorer, rows: Iterable[Mapping[str, Any]]) -> Iterable[dict[str, Any]]:
+    """Rows with ``prompt`` and ``responses``, each with its ``ranking``, best first."""
+    for row in rows:
+        responses = _field(row, "responses")
+        if not isinstance(responses, list):
+            raise DataError(f"'responses' is a list of texts, not {responses!r:.60}")
+        ranking = scorer.rank(_field(row, "prompt"), responses)
+        yield {**row, "ranking": [vars(entry) for entry in ranking]}
+
+
+def compare_rows(scorer: Scorer, rows: Iterable[Mapping[str, Any]]) -> Iterable[dict[str, Any]]:
+    """Rows with ``prompt``, ``a`` and ``b``, each with margin and probability that a is better."""
+    for row in rows:
+        found = scorer.compare(_field(row, "prompt"), _field(row, "a"), _field(row, "b"))
+        yield {**row, "margin": found.margin, "probability": found.probability}
+
+
+def _field(row: Mapping[str, Any], name: str) -> Any:
+    if name not in row:
+        raise DataError(f"a row needs {name!r}; it has {some(row)}")
+    return row[name]

@@ -1,0 +1,79 @@
+"""What a run tells of itself: one record for the run, one for each of its steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Status = Literal["waiting", "running", "reused", "done", "rebuilt", "failed", "interrupted"]
+
+
+@dataclass
+class StepRecord:
+    """One step of a run."""
+
+    id: str
+    """The step's id in the spec."""
+    kind: str
+    """``plugin:kind``."""
+    family: str
+    """What kind of work it is."""
+    version: str
+    """The version of the plugin; for one being edited, with a hash of its source."""
+    status: Status = "waiting"
+    """``reused``: the result was there; ``rebuilt``: it was there, but damaged."""
+    reason: str = ""
+    """Why the step ran although an earlier run had done it."""
+    artifact: str = ""
+    """The name of the result in the store."""
+    inputs: dict[str, list[str]] = field(default_factory=dict)
+    """For each input, the artifacts it was given."""
+    rows: int | None = None
+    """Rows of the result, where it is a table."""
+    computed: int = 0
+    """Rows computed in this run; those of shards that an earlier run left are not."""
+    seconds: float = 0.0
+    """Wall time of the step in this run."""
+    rows_per_second: float | None = None
+    """Rows computed per second of wall time."""
+    peak_memory_mb: float = 0.0
+    """The most memory that a process that worked on the step has used so far, in MiB."""
+    notices: list[dict[str, Any]] = field(default_factory=list)
+    """Odd rows: what, whether kept or dropped, how many, and the first of their ids."""
+    results: dict[str, str] = field(default_factory=dict)
+    """For a loop: the artifact of each of its results."""
+    items: list[dict[str, Any]] = field(default_factory=list)
+    """For a loop: each item with its status, seconds, the artifacts it led to, and a message."""
+    message: str = ""
+    """Why the step failed, or what was wrong with the result that was rebuilt."""
+
+
+@dataclass
+class RunRecord:
+    """One run of a spec."""
+
+    id: str
+    """The name of the run's folder."""
+    name: str
+    """The name in the spec."""
+    spec: dict[str, Any]
+    """The spec as it ran, with ``--set`` applied."""
+    spec_file: str
+    seed: int
+    status: Literal["running", "finished", "failed", "interrupted"] = "running"
+    started: str = ""
+    """UTC, ISO 8601."""
+    seconds: float = 0.0
+    environment: dict[str, Any] = field(default_factory=dict)
+    """Python, operating system, processor, device, and versions of libraries."""
+    steps: dict[str, StepRecord] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    """What went wrong beside the steps, such as an observer that failed."""
+
+    def artifacts(self) -> set[str]:
+        """Every artifact that this run made or used."""
+        own = {step.artifact for step in self.steps.values()}
+        inner = {key for s in self.steps.values() for item in s.items for key in item["artifacts"]}
+        taken = {key for s in self.steps.values() for keys in s.inputs.values() for key in keys}
+        results = {key for s in self.steps.values() for key in s.results.values()}
+        return own | inner | taken | results

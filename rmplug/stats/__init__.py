@@ -1,0 +1,1 @@
+"""Statistics with intervals that respect groups of rows."""

@@ -1,0 +1,199 @@
+"""The conformance suite: what rmplug promises of each step, checked."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from rmplug._kinds.field_docs import field_docs
+from rmplug._kinds.registry import Provider, missing_libraries
+from rmplug._kinds.signatures import Input, check_class, signature_of
+from rmplug._store.files import checksum
+from rmplug.artifacts import (
+    Artifact,
+    Features,
+    Folder,
+    Pairs,
+    Responses,
+    RewardModel,
+    Tabular,
+)
+from rmplug.errors import RmplugError
+from rmplug.families import DatasetLoader, Engine, ModelLoader, Observer, Step
+
+if TYPE_CHECKING:
+    pass
+
+from .single_step import run_step
+from .small_data import LengthModel, small_features, small_pairs, small_responses
+
+HEAVY = [
+    "torch",
+    "transformers",
+    "trl",
+    "peft",
+    "datasets",
+    "sklearn",
+    "lightgbm",
+    "sentence_transformers",
+    "wandb",
+    "ray",
+    "matplotlib",
+    "pandas",
+    "numpy",
+    "pyarrow",
+    "scipy",
+    "rich",
+]
+
+
+def check_step(
+    cls: type[Step],
+    params: Mapping[str, Any] | None = None,
+    inputs: Mapping[str, Artifact | Sequence[Artifact]] | None = None,
+    tolerance: float = 0.0,
+) -> None:
+    """Assert all that rmplug promises of a step: documentation, JSON round trip, declared
+    requirements, light import, the promised output, ids and order kept, the same result for any
+    shard size and number of workers, the same result for the same seed, and that a table of one row
+    or none is either handled or refused with a message.
+
+    Inputs are made from small data unless given by name. ``tolerance`` is how far numbers may
+    differ between shard sizes: 0 unless a library in between rounds differently for batches of
+    different sizes, as matrix products do. With the same shard size they must be the same.
+    """
+    check_class(
+        cls,
+        next(base for base in cls.__mro__ if base.__bases__ == (Step,) or Step in base.__bases__),
+    )
+    check_documentation(cls)
+    step = cls.model_validate(dict(params or {}))
+    assert cls.model_validate(step.model_dump(mode="json")) == step, "does not survive JSON"
+    assert not missing_libraries(Provider(cls.kind, "", "", "", cls)), "a requirement is missing"
+    check_light_import(cls.__module__)
+    if issubclass(cls, Engine | Observer):
+        return
+    given = small_inputs(cls, inputs or {})
+    with TemporaryDirectory() as folder:
+        _check_results(step, given, Path(folder), tolerance)
+
+
+def check_documentation(cls: type[Step]) -> None:
+    """Every class and every parameter says what it is."""
+    summary = (cls.__doc__ or "").strip().partition("\n")[0]
+    assert summary, f"{cls.__name__} has no docstring"
+    docs = field_docs(cls)
+    for name in cls.model_fields:
+        assert docs.get(name), f"{cls.__name__}.{name} has no docstring below it"
+
+
+def check_light_import(module: str) -> None:
+    """Importing the menu loads no heavy library."""
+    code = (
+        f"import sys; sys.path[:0] = {sys.path!r}; import {module}; "
+        f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout.strip() == "[]", f"importing {module} loads {done.stdout.strip()}"
+
+
+def small_inputs(
+    cls: type[Step], given: Mapping[str, Artifact | Sequence[Artifact]]
+) -> dict[str, Artifact | Sequence[Artifact]]:
+    """What is given, and small inputs for every other input of a step that is not optional."""
+    pairs = small_pairs()
+    found = dict(given)
+    for entry in signature_of(cls).inputs:
+        if entry.optional or entry.name in given:
+            continue
+        made = _small(entry, pairs)
+        found[entry.name] = [made] if entry.many else made
+    return found
+
+
+def _small(entry: Input, pairs: Pairs) -> Artifact:
+    if entry.takes(Pairs):
+        return pairs
+    if entry.takes(Responses):
+        return small_responses()
+    if RewardModel in entry.types:
+        return LengthModel()
+    if Features in entry.types:
+        features = small_features(pairs, entry.name)
+        return features if entry.many else Features(features.select("margin").table, entry.name)
+    raise AssertionError(f"give an input {entry.name}: {entry}; none can be made up")
+
+
+def _check_results(
+    step: Step,
+    given: dict[str, Artifact | Sequence[Artifact]],
+    folder: Path,
+    tolerance: float,
+) -> None:
+    if isinstance(step, ModelLoader):
+        return
+    first = run_step(step, given, folder / "first", seed=1)
+    again = run_step(step, given, folder / "again", seed=1, workers=2, shard_rows=2)
+    assert isinstance(first, signature_of(type(step)).gives), "gives what it did not promise"
+    assert_same(first, again, tolerance)
+    if tolerance:
+        alone = run_step(step, given, folder / "alone", seed=1, workers=1, shard_rows=2)
+        assert_same(again, alone)
+    data = next((a for a in given.values() if isinstance(a, Pairs | Responses)), None)
+    if data is not None and isinstance(first, Features):
+        assert first["id"].equals(data["id"]), "ids or their order changed"
+    if isinstance(step, DatasetLoader):
+        return
+    for rows in (1, 0):
+        cut = {name: _cut(value, rows) for name, value in given.items()}
+        try:
+            run_step(step, cut, folder / f"rows-{rows}", seed=1)
+        except RmplugError as error:
+            assert str(error), "refuses few rows without saying why"
+
+
+def assert_same(first: Artifact, second: Artifact, tolerance: float = 0.0) -> None:
+    """Two artifacts hold the same: equal tables (numbers up to ``tolerance``), or files with equal
+    bytes."""
+    if isinstance(first, Tabular):
+        assert isinstance(second, Tabular)
+        assert _close(first, second, tolerance), "differs by shard size, workers or run"
+    elif isinstance(first, Folder):
+        assert isinstance(second, Folder)
+        assert _sums(first) == _sums(second), "files differ between two runs with the same seed"
+
+
+def _close(first: Tabular, second: Tabular, tolerance: float) -> bool:
+    """Whether columns of floating-point numbers and vectors are close, and all others equal."""
+    import numpy as np
+    import pyarrow as pa
+
+    if not first.table.schema.equals(second.table.schema):
+        return False
+    for one, two in zip(first.table.columns, second.table.columns, strict=True):
+        if pa.types.is_fixed_size_list(one.type):
+            one, two = (pa.concat_arrays(c.chunks).flatten() for c in (one, two))
+        if not pa.types.is_floating(one.type):
+            if not one.equals(two):
+                return False
+        elif not np.allclose(one, two, rtol=0, atol=tolerance, equal_nan=True):
+            return False
+    return True
+
+
+def _sums(artifact: Folder) -> dict[str, str]:
+    root = artifact.directory
+    files = (path for path in sorted(root.rglob("*")) if path.is_file())
+    return {str(path.relative_to(root)): checksum(path) for path in files}
+
+
+def _cut(value: Artifact | Sequence[Artifact], rows: int) -> Artifact | Sequence[Artifact]:
+    if isinstance(value, Tabular):
+        return type(value)(value.table.slice(0, rows), value.name)
+    return value if isinstance(value, Artifact) else [_cut(entry, rows) for entry in value]  # type: ignore[misc]
