@@ -7,22 +7,20 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from rmplug.errors import Problem, SpecError
-
-if TYPE_CHECKING:
-    from yaml.scanner import Scanner
-else:  # importing PyYAML takes 20 ms, which `import rmplug` need not pay: see _events
-    Scanner = object
 
 MAX_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 64
 MAX_VALUES = 100_000
 MAX_WORDS = 1_000_000
-"""Words and signs that are read: what bounds the time for one text, whatever its shape."""
+"""Words and signs that PyYAML's own parser reads: what bounds its time, whatever the text.
+
+libyaml scans MAX_BYTES in a fraction of a second, and MAX_VALUES bounds the events it gives.
+"""
 MAX_DIGITS = 250
 """A longer number is read as text: as a float or in decimal, Python might not hold it."""
 MAX_PROBLEMS = 100
@@ -31,7 +29,9 @@ MAX_PROBLEMS = 100
 TOO_LARGE = "larger than 4 MiB: keep data in files of its own and give their paths"
 
 _INVISIBLE = re.compile("[\\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
-_BLANK = re.compile(r"(?: *+(?:#[^\n\0]*+)?\n)*+ *+(?:#[^\n\0]*+)?")
+_COLON = re.compile(r"\s*:")
+_READ_OTHERWISE = re.compile(r"[\t?]|(?:^|[-:,\[{]|[&*][-\w]+) *!|^%|[|>][-+0-9]*#", re.M)
+"""What libyaml reads otherwise than PyYAML: tabs, "?" in brackets, tags, directives and "|#"."""
 _INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _WORDS: dict[str, bool | float | None] = {
@@ -175,7 +175,17 @@ class Reader:
 
     @property
     def _span(self) -> Span:
-        return self.text, self._event.start_mark, self._event.end_mark
+        event = self._event
+        return self.text, self.start + event.start_mark.index, self.start + event.end_mark.index
+
+    def _value_span(self, path: KeyPath) -> Span:
+        """Where a scalar stands: an empty one behind its colon.
+
+        In brackets, libyaml marks it at the sign that follows instead.
+        """
+        text, start, end = self._span
+        colon = _COLON.match(text.text, self.keys[path][2], start) if path in self.keys else None
+        return (text, colon.end(), colon.end()) if colon and start == end else (text, start, end)
 
     def _refuse(self, message: str) -> NoReturn:
         text, start, end = self._span
@@ -198,13 +208,13 @@ class Reader:
             self._key(top)
         else:
             path = self._next()
-            self._admit(path, self._span)
+            self._admit(path, self._value_span(path))
             self._attach(self._value(path), path, self._event.anchor)
 
     def _key(self, mapping: _Open) -> None:
         event, value = self._event, self._value(mapping.path)
         name = value if isinstance(value, str) else event.value
-        if event.style is None and name in ("", "<<"):
+        if not event.style and name in ("", "<<"):
             self._refuse(
                 "merge keys are not read: write the fields out" if name else "a key is missing"
             )
@@ -300,7 +310,7 @@ class Reader:
         text = self._whole(event.value, path) if event.style == '"' else event.value
         if event.tag in ("!", f"{_TAG}str"):
             return text
-        value = _core(text) if event.tag or event.style is None else text
+        value = _core(text) if event.tag or not event.style else text
         if event.tag in _TYPES and type(value) not in _TYPES[event.tag]:
             self._problem(f"!!{event.tag.removeprefix(_TAG)} cannot be {text!r}", path)
         elif event.tag and event.tag not in _TYPES:
@@ -332,22 +342,68 @@ def _core(text: str) -> object:
 
 
 def _events(text: Text, start: int) -> Iterator[Any]:
-    """PyYAML's events from ``start`` on; their marks are offsets in the text."""
-    from yaml.error import MarkedYAMLError
-    from yaml.parser import Parser
-    from yaml.scanner import Scanner
+    """PyYAML's events from ``start`` on; their marks count from there.
 
-    loader: Any = type("Loader", (_Characters, Scanner, Parser), {})(text, start)
-    Parser.__init__(loader)
+    libyaml is ten times as fast, but puts other words and positions into its errors. So what it
+    refuses is read again by PyYAML's own parser, which then decides.
+    """
+    import yaml  # takes 20 ms, which `import rmplug` need not pay
+
+    count, written = 0, text.text[start:]
+    if yaml.__with_libyaml__ and not _READ_OTHERWISE.search(written):
+        parser = yaml.CBaseLoader(written)
+        try:
+            while parser.check_event():
+                yield parser.get_event()
+                count += 1
+            return
+        except yaml.YAMLError:
+            pass
+    yield from islice(_python_events(text, start), count, None)
+
+
+def _python_events(text: Text, start: int) -> Iterator[Any]:
+    """The events of PyYAML's own parser; raises SpecError where it stops."""
+    from yaml.error import MarkedYAMLError
+
+    parser = _python_parser(text, start)
     try:
-        while loader.check_event():
-            yield loader.get_event()
+        while parser.check_event():
+            yield parser.get_event()
         return
     except MarkedYAMLError as error:
-        advice, place = _advice(error)
+        advice, offset = _advice(error)
     except (ValueError, OverflowError):  # chr() of a \U escape beyond the last character
-        advice, place = "no such character: the last one is \\U0010FFFF", loader.index
-    text.refuse(advice, place)
+        advice, offset = "no such character: the last one is \\U0010FFFF", parser.index
+    text.refuse(advice, start + offset)
+
+
+def _python_parser(text: Text, start: int) -> Any:
+    from yaml.parser import Parser
+    from yaml.reader import Reader as Characters
+    from yaml.scanner import Scanner
+
+    class Bounded(Characters, Scanner, Parser):
+        """PyYAML's own parser, which stops at too many words and at a directive."""
+
+        words = 0
+
+        def forward(self, length: int = 1) -> None:
+            """Go on by some characters: whatever PyYAML's scanner reads, it reads through this."""
+            self.words += 1
+            if self.words > MAX_WORDS:
+                advice = "too many words: keep long texts in files of their own"
+                text.refuse(advice, start + self.index)
+            super().forward(length)
+
+        def fetch_directive(self) -> None:
+            """Refuse a '%' that begins a line, where the scanner would read a directive."""
+            text.refuse("a spec takes no directives: delete this line", start + self.index)
+
+    parser = Bounded(text.text[start:])
+    Scanner.__init__(parser)
+    Parser.__init__(parser)
+    return parser
 
 
 def _advice(error: Any) -> tuple[str, int]:
@@ -355,58 +411,5 @@ def _advice(error: Any) -> tuple[str, int]:
     said = f"{error.context}: {error.problem}"
     for pattern, advice, from_context in _ADVICE:
         if re.search(pattern, said):
-            return advice, error.context_mark if from_context else error.problem_mark
-    return error.problem, error.problem_mark
-
-
-class _Characters(Scanner):
-    """What PyYAML's scanner reads from, and its hot spots, twice as fast on a text in memory."""
-
-    encoding = None
-
-    def __init__(self, source: Text, start: int) -> None:
-        self.source = source
-        self.buffer = source.text + "\0\0\0\0"
-        self.index = start
-        self.line = self.column = self.words = 0
-        super().__init__()
-
-    def peek(self, index: int = 0) -> str:
-        return self.buffer[self.index + index]
-
-    def prefix(self, length: int = 1) -> str:
-        return self.buffer[self.index : self.index + length]
-
-    def forward(self, length: int = 1) -> None:
-        self.words += 1
-        if self.words > MAX_WORDS:
-            self.source.refuse("too many words: keep long texts in files of their own", self.index)
-        if length == 1 and self.buffer[self.index] == "\n":
-            self.line += 1
-            self.column = 0
-        else:
-            self.column += length
-        self.index += length
-
-    def get_mark(self) -> int:
-        return self.index
-
-    def need_more_tokens(self) -> bool:
-        if self.tokens and not self.possible_simple_keys:
-            return False
-        return bool(super().need_more_tokens())
-
-    def scan_to_next_token(self) -> None:
-        start = self.index
-        blank = _BLANK.match(self.buffer, start)
-        self.index = blank.end() if blank else start
-        newlines = self.buffer.count("\n", start, self.index)
-        if newlines:
-            self.line += newlines
-            self.column = self.index - self.buffer.rfind("\n", start, self.index) - 1
-            self.allow_simple_key = self.allow_simple_key or not self.flow_level
-        else:
-            self.column += self.index - start
-
-    def fetch_directive(self) -> None:
-        self.source.refuse("a spec takes no directives: delete this line", self.index)
+            return advice, (error.context_mark if from_context else error.problem_mark).index
+    return error.problem, error.problem_mark.index
