@@ -29,6 +29,10 @@ MAX_PROBLEMS = 100
 TOO_LARGE = "larger than 4 MiB: keep data in files of its own and give their paths"
 
 _INVISIBLE = re.compile("[\\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
+_SPACES = re.compile(
+    r"""(?<!\w)(?:"(?:[^"\\]|\\[\s\S])*+"?|'[^']*+'?)|(?<!\S)\#.*|([\u00a0\u202f])"""
+)
+"""A no-break space as group 1; what is quoted or a comment is passed over."""
 _COLON = re.compile(r"\s*:")
 _READ_OTHERWISE = re.compile(r"[\t?]|(?:^|[-:,\[{]|[&*][-\w]+) *!|^%|[|>][-+0-9]*#", re.M)
 """What libyaml reads otherwise than PyYAML: tabs, "?" in brackets, tags, directives and "|#"."""
@@ -125,6 +129,17 @@ class Text:
             advice = f"delete it, or write \\u{code} inside double quotes"
             self.refuse(f"invisible character U+{code}: {advice}", found.start())
 
+    def line_end(self, offset: int) -> int:
+        return self.text.find("\n", offset) % (len(self.text) + 1)
+
+    def refuse_no_break(self, start: int, end: int) -> None:
+        """Refuse the first no-break space outside quotes: it looks like a space and is none."""
+        for found in _SPACES.finditer(self.text, start, end):
+            if found[1]:
+                advice = "use a normal space, or put quotes around the text"
+                fault = f"no-break space U+{ord(found[1]):04X}: {advice}"
+                self.refuse(fault, found.start(), found.end())
+
 
 Span = tuple[Text, int, int]
 
@@ -203,6 +218,9 @@ class Reader:
             self._refuse("a second document begins here: a spec is a single one")
 
     def _scalar(self) -> None:
+        if not self._event.style:
+            text, start, end = self._span
+            text.refuse_no_break(start, end)
         top = self._stack[-1] if self._stack else None
         if top and top.key is None and isinstance(top.data, dict):
             self._key(top)
@@ -366,15 +384,18 @@ def _python_events(text: Text, start: int) -> Iterator[Any]:
     """The events of PyYAML's own parser; raises SpecError where it stops."""
     from yaml.error import MarkedYAMLError
 
-    parser = _python_parser(text, start)
+    parser, end = _python_parser(text, start), start
     try:
         while parser.check_event():
-            yield parser.get_event()
+            event = parser.get_event()
+            end = start + event.end_mark.index
+            yield event
         return
     except MarkedYAMLError as error:
         advice, offset = _advice(error)
     except (ValueError, OverflowError):  # chr() of a \U escape beyond the last character
         advice, offset = "no such character: the last one is \\U0010FFFF", parser.index
+    text.refuse_no_break(end, text.line_end(start + offset))  # what may have led to the error
     text.refuse(advice, start + offset)
 
 

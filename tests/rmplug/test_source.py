@@ -483,6 +483,35 @@ def test_a_character_that_nobody_can_see_is_refused(character: str, code: str) -
     assert (problem.line, problem.column, problem.text) == (2, 5, "b: x\ufffdy")
 
 
+@pytest.mark.parametrize(
+    ("text", "line", "column", "code"),
+    [
+        ("a:\u00a01", 1, 3, "00A0"),
+        ("a: 1\nb:\u00a02\nc: 3", 2, 3, "00A0"),
+        ("a:\n\u00a0\u00a0b: 1", 2, 1, "00A0"),
+        ("a: [1,\u00a02]", 1, 7, "00A0"),
+        ("a: 'b'\u00a0# c", 1, 7, "00A0"),
+        ("'a\u00a0b': it's 5\u202f%", 1, 14, "202F"),
+        ("a: |\u00a0\n  b", 1, 5, "00A0"),
+        ("a: &x\u00a0b", 1, 6, "00A0"),
+        ("a: !!str\u00a0b", 1, 9, "00A0"),
+    ],
+)
+def test_a_no_break_space_outside_quotes_is_named(
+    text: str, line: int, column: int, code: str
+) -> None:
+    problem = refusal(text)
+    advice = "use a normal space, or put quotes around the text"
+    assert problem.message == f"no-break space U+{code}: {advice}"
+    assert (problem.line, problem.column, problem.width) == (line, column, 1)
+
+
+def test_a_no_break_space_in_quotes_blocks_and_comments_is_text() -> None:
+    text = "'a\u00a0': \"b\u00a0\" #\u00a0\nc: |\n  d\u00a0\n"
+    assert parse_source(text).data == {"a\u00a0": "b\u00a0", "c": "d\u00a0\n"}
+    assert refusal(text + "e: 'f\u00a0' g #\u00a0").message == STRAY
+
+
 def nested(depth: int) -> str:
     return "a: " + "[" * (depth - 1) + "]" * (depth - 1)
 
@@ -735,6 +764,12 @@ def test_nothing_is_left_of_the_value_that_was_set_anew() -> None:
             7,
             "invisible character U+001B: delete it, or write \\u001B inside double quotes",
         ),
+        (
+            "name=a\u00a0b",
+            "",
+            7,
+            "no-break space U+00A0: use a normal space, or put quotes around the text",
+        ),
         (".".join("a" * 65) + "=1", ".".join("a" * 64), 129, "too many names in the path"),
         (".".join("a" * 64) + "=[]", "", 129, "nested more than 64 deep"),
     ],
@@ -760,7 +795,19 @@ STRUCTURE = st.lists(
     st.sampled_from(
         [
             *" \n\t:-?,[]{}#&*!|>'\"%@~<\\",
-            *("\n  ", "\n- ", ": ", "a", "1", "é", "\u2028", "\r\n", "\\ud83d", "\\UFFFFFFFF"),
+            *(
+                "\n  ",
+                "\n- ",
+                ": ",
+                "a",
+                "1",
+                "é",
+                "\u00a0",
+                "\u2028",
+                "\r\n",
+                "\\ud83d",
+                "\\UFFFFFFFF",
+            ),
             *("&a ", "*a ", "!!str ", "<<: ", "|2+\n", "---\n", "...\n"),
         ]
     ),
