@@ -113,9 +113,9 @@ class Filter(Sampler):
     joins (`and`, `or`, `not`, parentheses) and computes (`+ - * / %`) columns, numbers, texts in
     quotes, `true`, `false`, and functions: `len(c)` and `words(c)` (characters and words of a text
     or of messages), `lower(c)`, `contains(c, "x")`, `startswith(c, "x")`. Columns are written
-    plainly (`meta.source`), or between backquotes where they hold other signs
-    (`` `rm-1.margin` ``). A missing value (null, or NaN) makes a comparison unknown, and a row for
-    which the whole is unknown is dropped.
+    plainly (`meta.source`), or as `col("rm-1.margin")` where they hold other signs. Comparisons
+    can be chained (`0 < n <= 3`). A missing value (null, or NaN) makes a comparison unknown, and a
+    row for which the whole is unknown is dropped.
     """
 
     kind = "filter"
@@ -127,7 +127,7 @@ class Filter(Sampler):
     @field_validator("where")
     @classmethod
     def _readable(cls, where: str | None) -> str | None:
-        from ._expression import parse
+        from ._expression_syntax import parse
 
         try:
             if where is not None:

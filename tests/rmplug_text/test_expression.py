@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from rmplug import DataError
 from rmplug.data.messages import as_messages
-from rmplug_text._expression import COMPARISONS, FUNCTIONS, WORDS, mask
+from rmplug_text._expression import COMPARISONS, mask
+from rmplug_text._expression_syntax import CONSTANTS, FUNCTIONS, TOO_DEEP, WORDS, parse
 
 TABLE = pa.table(
     {
@@ -69,7 +70,18 @@ TABLE = pa.table(
         ("meta.model == 'm1'", "a"),
         ("meta.k > 1", "bd"),
         ("ratings.help >= 3", "cd"),
-        ("`rm-1.margin` > 0", "ad"),
+        ('col("rm-1.margin") > 0', "ad"),
+        ("col('meta.k') > 1", "bd"),
+        ("col('n') == 2", "b"),
+        ("1 < n < 3", "b"),
+        ("0 < n <= 2 != x", "ab"),
+        ("not 1 < n < 3", "ad"),
+        ("1 < null < 3 or good", "ad"),
+        ("  n\n  >= 2\tand\u00a0good", "d"),
+        ("subset == 'co\\x64e'", "b"),
+        ("n < 99999999999999999999999999", "abd"),
+        ("n < " + "9" * 400, "abd"),
+        ("x < 1e999", "acd"),
         (r"subset == 'it\'s'", "d"),
         ("true", "abcd"),
         ("1 > 2", ""),
@@ -97,7 +109,8 @@ def test_an_expression_keeps_the_rows_it_is_true_for(where, kept):
         ("subset == 'math", "11: the ' is not closed"),
         ("(n > 1", "7: ')' is expected, not the end"),
         ("n > 1)", "6: and, or, or the end is expected, not ')'"),
-        ("1 < n < 3", "7: one comparison at a time (join two with and) is expected, not '<'"),
+        ("1 < n in [2]", "1: in and is stand alone; join two comparisons with and"),
+        ("n is null is null", "1: in and is stand alone; join two comparisons with and"),
         ("subset in 'math'", "11: '[' is expected, not \"'math'\""),
         ("subset in [n]", "12: a list holds numbers, texts, true or false"),
         ("n in [-'a']", "7: '-' needs a number"),
@@ -122,12 +135,116 @@ def test_an_expression_keeps_the_rows_it_is_true_for(where, kept):
         ("not " * 30 + "good", "101: nested more than 25 deep; write it simpler"),
         ("n == 1\ud800", "7: '\\ud800' has no meaning here"),
         ("id == '\ud800'", "7: the text holds half of a surrogate pair, which is no character"),
+        (r"id == '\ud800'", "7: the text holds half of a surrogate pair, which is no character"),
+        ("  é > 'ä' zz", "11: and, or, or the end is expected, not 'zz'"),
+        ("n > 1 AND good", "7: and, or, or the end is expected, not 'AND'; write and"),
+        ("n in [1, 2", "11: ']' is expected, not the end"),
+        ("(n]", "3: ')' is expected, not ']'"),
+        ("n in [1 2]", "7: two values stand side by side; write and, or, a sign or a comma"),
+        ("n in []", "6: '[]' has no meaning here; a list stands after in, and is not empty"),
+        ("n in (1, 2)", "6: '[' is expected, not '(1, 2)'"),
+        ("n in [null]", "7: a list holds numbers, texts, true or false"),
+        (
+            "`rm-1.margin` > 0",
+            '1: names are not written between backquotes any more; write col("rm-1.margin")',
+        ),
+        ("`subset` == 'a'", "1: names are not written between backquotes any more; write subset"),
+        (
+            "rm-1.margin > 0",
+            "5: this is no number; a column with such a name is written as in col(",
+        ),
+        (
+            "class == 1",
+            "1: 'class' is no plain name to Python; write col(\"class\") for the column",
+        ),
+        ("meta.0 == 1", "1: 'meta.0' is no plain name to Python; write col(\"meta.0\") for the"),
+        ("ﬁ == 1", "1: 'ﬁ' is no plain name to Python; write col(\"ﬁ\") for the column"),
+        ("n == None", "6: 'None' is no plain name to Python; write null"),
+        ("True", "1: 'True' is no plain name to Python; write true"),
+        (
+            "rm > 1",
+            "1: no column 'rm'; there are id, n, x, subset, good, chosen, meta, ratings.help, "
+            'col("rm-1.margin"), empty, list',
+        ),
+        ("col(n) > 1", '1: col takes the name of a column in quotes, such as col("a b")'),
+        ("n.__class__.__mro__ == 1", "1: no column 'n.__class__.__mro__'; there are id"),
+        ("col('nn') > 1", "1: no column 'nn'"),
+        (
+            "meta['k'] > 1",
+            "1: \"meta['k']\" has no meaning here; write a field of a column as meta",
+        ),
+        ("subset == 'a' 'b'", "11: \"'a' 'b'\" has no meaning here; write one number such as 0.5"),
+        (
+            r"subset == '\d'",
+            "11: a backslash in this text means nothing; write \\\\ for a backslash",
+        ),
+        ("subset == 'a\nb'", r"11: the text holds a line break; write it as \n"),
+        ("n > 1 # good", "7: '#' has no meaning here"),
+        ("n > 1 & good", "7: '&' has no meaning here; write and"),
+        ("n <> 1", "3: '<>' has no meaning here; write !="),
+        ("+n > 1", "1: '+n' has no meaning here"),
+        ("n ** 2 > 1", "3: '**' has no meaning here"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_position(where, message):
     with pytest.raises(DataError) as error:
         mask(where, TABLE)
     assert str(error.value).startswith(f"where, at position {message}")
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ("__import__('os').system('true')", "17: '.' has no meaning here; write a column as meta"),
+        ("__import__('os')", "1: no function '__import__'; there are len, words"),
+        ("eval('1')", "1: no function 'eval'; there are len, words"),
+        ("id.upper() == 'A'", "1: no function 'id.upper'; there are len, words"),
+        ("lambda: n", "1: 'lambda' is no plain name to Python"),
+        ("(n := 3)", "4: ':' has no meaning here"),
+        ("[n for n in x]", "4: 'for' is no plain name to Python"),
+        ("good if n else good", "6: 'if' is no plain name to Python"),
+        ("(yield)", "2: 'yield' is no plain name to Python"),
+        ("{1: 2}", "1: '{' has no meaning here"),
+        ("f'{n}' == 'a'", "1: \"f'{n}'\" has no meaning here; write one number"),
+        ("b'a' == 'a'", "1: \"b'a'\" has no meaning here; write one number"),
+        ("1j > n", "1: '1j' has no meaning here; write one number"),
+        ("0x10 > n", "1: '0x10' has no meaning here; write one number"),
+        ("... == n", "1: '.' has no meaning here"),
+        ("len(*n) > 1", "5: '*n' has no meaning here"),
+        ("len(**n) > 1", "5: '**' has no meaning here"),
+        ("len(c=n) > 1", "6: '=' has no meaning here"),
+        ("n, good", "1: 'n, good' has no meaning here"),
+        ("n << 2 > 1", "3: '<<' has no meaning here"),
+        ("n == 1\x00", "7: '\\x00' has no meaning here"),
+        ("(" * 100_000, "26: nested more than 25 deep"),
+        ("[" * 100_000, "26: nested more than 25 deep"),
+        ("len(" * 25_000, "104: nested more than 25 deep"),
+        ("-" * 50_000, "26: nested more than 25 deep"),
+        ("not " * 25_000, "101: nested more than 25 deep"),
+        ("not " * 50_000, "100000: more than 100000 characters; write it shorter, or as several"),
+        ("not (" * 13 + "good" + ")" * 13, "65: nested more than 25 deep"),
+        ("n" + "+n" * 40_000 + " > 1", "1: too long or nested too deep; write it simpler"),
+        ("n" + ".a" * 40_000 + " > 1", "1: too long or nested too deep; write it simpler"),
+        ("n" + "[0]" * 30_000, "1: too long or nested too deep; write it simpler"),
+        ("9" * 99_000 + " > n", "99005: a number is too large; write one such as 1e300"),
+        ("'" * 99_999, "99997: the " + "'" * 3 + " is not closed"),
+    ],
+)
+def test_what_python_would_run_or_choke_on_is_refused_in_one_sentence(where, message):
+    with pytest.raises(DataError) as error:
+        parse(where)
+    assert str(error.value).startswith(f"where, at position {message}")
+
+
+def test_a_sum_of_any_length_is_computed_or_refused():
+    for length in (100, *range(420, 500, 4), 5000):
+        try:
+            kept = mask("n" + " + n" * length + " > 1000", TABLE).to_pylist()
+        except DataError as error:
+            assert str(error) == f"where, at position 1: {TOO_DEEP}"
+            assert length > 200
+        else:
+            assert kept == [(n or 0) * (length + 1) > 1000 for n in TABLE["n"].to_pylist()]
 
 
 def test_no_rows_give_an_empty_mask():
@@ -142,8 +259,8 @@ def test_a_thousand_alternatives_are_fine():
 
 atoms = st.sampled_from(
     [
-        *(*TABLE.column_names, *COMPARISONS, *FUNCTIONS, *WORDS, *"()[],+-*/%`'\".="),
-        *("1", "2.5", "1e999", "'a'", "meta.k", "`rm-1.margin`", "len(chosen)", "[1, 2]", "é"),
+        *(*TABLE.column_names, *COMPARISONS, *FUNCTIONS, *WORDS, *CONSTANTS, *"()[],+-*/%`'\".="),
+        *("1", "2.5", "1e999", "'a'", "meta.k", "col('rm-1.margin')", "len(chosen)", "[1, 2]", "é"),
     ]
 )
 
