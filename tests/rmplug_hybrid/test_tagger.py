@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 from collections import Counter
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import pytest
+from chat_server import endpoint, said, serving
 from pydantic import ValidationError
 
 import rmplug
@@ -19,7 +17,7 @@ from rmplug import DataError, Pairs
 from rmplug.notices import collect_notices
 from rmplug.testing import LengthModel, check_step, run_step, small_pairs
 from rmplug_hybrid.features._tagger import Writes, answers, parsed, question
-from rmplug_hybrid.features.tags import TEMPLATE, Endpoint, Tagger
+from rmplug_hybrid.features.tags import TEMPLATE, Tagger
 from rmplug_hybrid.features.vocabulary import DIMENSIONS
 
 TOPIC = {
@@ -30,54 +28,6 @@ LAW, PHYSICS = (
     f"analyzer_closed_set::feature_name=topic|constraints={v}" for v in ("Law", "Physics")
 )
 SAFE, HIGH = (f"analyzer_scalar::feature_name=harm|value={v}" for v in ("safe", "high"))
-
-
-class Handler(BaseHTTPRequestHandler):
-    """Answers as a chat server would, with what ``server.answer`` makes of the request."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self):
-        server = self.server
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        with server.lock:
-            server.requests.append((self.path, self.headers.get("Authorization"), body))
-            status, answer = server.answer(body, len(server.requests))
-        data = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-        self.send_response(status)
-        if 300 <= status < 400:
-            self.send_header("Location", "/elsewhere")
-        if status == 429:
-            self.send_header("Retry-After", "0")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *_):
-        """Nothing is printed."""
-
-
-def said(text):
-    return 200, {"choices": [{"message": {"role": "assistant", "content": text}}]}
-
-
-@contextmanager
-def serving(answer):
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.lock, server.requests, server.answer = threading.Lock(), [], answer
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-def endpoint(server, **params):
-    given = {"url": f"http://127.0.0.1:{server.server_port}/v1", "model": "m", "wait": 0, **params}
-    return Endpoint(**given)
 
 
 def truth(body, _):
@@ -187,86 +137,6 @@ def test_a_model_that_cannot_write_is_refused():
         _ = Tagger().query(LengthModel(), small_pairs()).table
 
 
-def test_the_key_comes_from_the_environment_and_goes_into_no_record(monkeypatch):
-    with serving(truth) as server:
-        step = endpoint(server, key_variable="TAGGER_TEST_KEY")
-        monkeypatch.delenv("TAGGER_TEST_KEY", raising=False)
-        with pytest.raises(
-            DataError, match="the environment variable TAGGER_TEST_KEY, which key_v"
-        ):
-            step.load()
-        monkeypatch.setenv("TAGGER_TEST_KEY", "open-sesame")
-        assert step.load().generate(["hello"]) == ['{"harm": "safe"}']
-    assert server.requests[0][1] == "Bearer open-sesame"
-    assert "open-sesame" not in step.model_dump_json()
-
-
-def test_a_busy_or_broken_server_is_asked_again():
-    def answer(body, number):
-        return {1: (503, b"busy"), 2: (429, b"slow down")}.get(number) or said("done")
-
-    with serving(answer) as server:
-        assert endpoint(server).load().generate(["x"]) == ["done"]
-    assert len(server.requests) == 3
-
-
-def test_a_server_that_stays_broken_ends_the_step_with_its_words():
-    with serving(lambda *_: (500, b"out of\n memory")) as server:
-        sentence = r"gave no answer after 3 tries \(500 Internal Server Error: out of memory\)"
-        with pytest.raises(DataError, match=sentence):
-            endpoint(server, retries=2).load().generate(["x"])
-    assert len(server.requests) == 3
-
-
-def test_a_refusal_is_not_asked_again():
-    with serving(lambda *_: (401, b'{"error": "bad key"}')) as server:
-        sentence = r'gave no answer \(401 Unauthorized: {"error": "bad key"}\); check url, model'
-        with pytest.raises(DataError, match=sentence):
-            endpoint(server).load().generate(["x"])
-    assert len(server.requests) == 1
-
-
-def test_a_redirect_is_not_followed_so_that_the_key_stays_where_it_belongs():
-    with (
-        serving(lambda *_: (307, b"")) as server,
-        pytest.raises(DataError, match=r"gave no answer \(307 Temporary Redirect"),
-    ):
-        endpoint(server).load().generate(["x"])
-    assert [path for path, _, _ in server.requests] == ["/v1/chat/completions"]
-
-
-def test_an_address_without_a_server_is_told():
-    with serving(truth) as server:
-        nobody = endpoint(server, retries=1)
-    with pytest.raises(DataError, match=r"gave no answer after 2 tries \(.*refused"):
-        nobody.load().generate(["x"])
-
-
-def test_another_kind_of_server_is_told_by_what_it_answers():
-    with (
-        serving(lambda *_: (200, b"<html>hello</html>")) as server,
-        pytest.raises(DataError, match="answered otherwise than an OpenAI-compatible server"),
-    ):
-        endpoint(server).load().generate(["x"])
-
-
-def test_answers_come_in_the_order_of_the_prompts():
-    with serving(lambda body, _: said(body["messages"][0]["content"].upper())) as server:
-        model = endpoint(server, concurrency=8).load()
-        prompts = [f"prompt {number}" for number in range(30)]
-        assert model.generate(prompts) == [prompt.upper() for prompt in prompts]
-        talk = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yes?"}]
-        assert model.generate([talk]) == ["HI"]
-
-
-def test_an_endpoint_scores_nothing():
-    with (
-        serving(truth) as server,
-        pytest.raises(DataError, match="endpoint model m generates text and scores no respon"),
-    ):
-        endpoint(server).load().score(None)
-
-
 def test_a_finished_shard_is_not_asked_for_again(tmp_path):
     data = pairs("ask law", "ask physics", "ask law and ask physics", "a bomb")
     failing = True
@@ -355,9 +225,3 @@ class Scripted(LengthModel):
 
 def test_the_tagger_keeps_every_promise_of_a_step():
     check_step(Tagger, {"dimensions": TOPIC}, {"model": Scripted()})
-
-
-def test_the_endpoint_keeps_every_promise_of_a_step():
-    check_step(Endpoint, {"url": "http://localhost:8000/v1", "model": "m"})
-    with pytest.raises(ValidationError, match="should match pattern"):
-        Endpoint(url="ftp://x", model="m")

@@ -1,0 +1,67 @@
+"""A server on this machine that answers chat requests, well or badly, as a test says."""
+
+from __future__ import annotations
+
+import json
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from rmplug_hybrid.features.tags import Endpoint
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers with what ``server.answer`` makes of a request and of how many there have been.
+
+    That is a status, a body and perhaps headers; or a function that writes to the socket itself.
+    """
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        server = self.server
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        with server.lock:
+            server.requests.append((self.path, self.headers.get("Authorization"), body))
+            answer = server.answer(body, len(server.requests))
+        if callable(answer):
+            self.close_connection = True
+            answer(self)
+        else:
+            self.send(*answer)
+
+    def send(self, status, answer, headers=None, reason=None):
+        data = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+        self.send_response(status, reason)
+        for name, value in {"Content-Length": str(len(data)), **(headers or {})}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_):
+        """Nothing is printed."""
+
+
+def said(text):
+    return 200, {"choices": [{"message": {"role": "assistant", "content": text}}]}
+
+
+@contextmanager
+def serving(answer):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.lock, server.requests, server.answer = threading.Lock(), [], answer
+    server.over = threading.Event()
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.over.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def endpoint(server, **params):
+    given = {"url": f"http://127.0.0.1:{server.server_port}/v1", "model": "m", "wait": 0, **params}
+    return Endpoint(**given)
