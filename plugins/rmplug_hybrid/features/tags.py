@@ -158,15 +158,22 @@ class Endpoint(ModelLoader):
     """Ask a language model behind an OpenAI-compatible address; it generates text, and scores none.
 
     Prompts go to `<url>/chat/completions`, several at a time. Too many requests (429), errors of
-    the server (5xx) and broken connections are tried again, each time after twice the wait, or as
-    long as the server asks for; any other refusal ends the step with the server's words. The key
-    is read from an environment variable when the model is used: it is in no spec, record or store.
+    the server (5xx), broken connections and answers that take too long are tried again, each time
+    after twice the wait, or as long as the server asks for (Retry-After), a minute at most; any
+    other refusal ends the step with the server's words. The key is read from an environment
+    variable when the model is used: it is in no spec, record, store or message.
+
+    Redirects are not followed. Proxies are those of the environment (`HTTPS_PROXY`, `HTTP_PROXY`,
+    `ALL_PROXY`, except for the hosts in `NO_PROXY`): a proxy can read the key and the prompts of
+    an `http` address, not those of an `https` one. Certificates are checked against the system's.
 
     What a service answers can change from day to day: its name stands for whatever it is when the
     step runs.
     """
 
     kind = "endpoint"
+    requires = ("httpx", "tenacity")
+    extra = "endpoint"
     neutral = frozenset({"key_variable", "timeout", "retries", "wait", "concurrency"})
 
     url: str = Field(pattern=r"^https?://[^\s?#]+$", examples=["http://localhost:8000/v1"])
@@ -175,8 +182,8 @@ class Endpoint(ModelLoader):
     """The model's name there."""
     key_variable: str | None = None
     """Name of the environment variable that holds the key; no key is sent unless given."""
-    timeout: float = Field(default=60.0, gt=0)
-    """Seconds to wait for an answer."""
+    timeout: float = Field(default=60.0, gt=0, le=86_400)
+    """Seconds to wait for a whole answer."""
     retries: int = Field(default=4, ge=0)
     """How often a request is tried again."""
     wait: float = Field(default=1.0, ge=0)
@@ -185,9 +192,17 @@ class Endpoint(ModelLoader):
     """Requests at a time."""
 
     def load(self) -> RewardModel:
-        from ._endpoint import EndpointModel
+        from ._endpoint import EndpointModel, read_key
 
-        return EndpointModel(self)
+        return EndpointModel(
+            address=f"{self.url.rstrip('/')}/chat/completions",
+            model=self.model,
+            key=read_key(self.key_variable),
+            timeout=self.timeout,
+            retries=self.retries,
+            wait=self.wait,
+            concurrency=self.concurrency,
+        )
 
 
 def _chosen(
