@@ -430,6 +430,21 @@ def test_a_proxy_that_cannot_be_used_is_told_without_its_password(monkeypatch):
     assert "hunter2" not in "".join(traceback.format_exception(caught.value))
 
 
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("https://me:secret@host/v1", "url holds a user name or a password, which would be rec"),
+        ("http:///v1", "url needs a host, such as http://localhost:8000/v1"),
+        ("http://host:99999/v1", "url is no address: port out of range 0-65535"),
+        ("http://[::1/v1", "url is no address: invalid ipv6 url"),
+        ("ftp://x", "should match pattern"),
+    ],
+)
+def test_an_address_that_cannot_be_used_is_refused_before_running(url, problem):
+    with pytest.raises(ValidationError, match=problem):
+        Endpoint(url=url, model="m")
+
+
 def test_without_its_libraries_the_kind_is_refused_with_the_line_that_installs_them(monkeypatch):
     there = Distribution.from_name
 
@@ -451,5 +466,3 @@ def test_without_its_libraries_the_kind_is_refused_with_the_line_that_installs_t
 
 def test_the_endpoint_keeps_every_promise_of_a_step():
     check_step(Endpoint, {"url": "http://localhost:8000/v1", "model": "m"})
-    with pytest.raises(ValidationError, match="should match pattern"):
-        Endpoint(url="ftp://x", model="m")

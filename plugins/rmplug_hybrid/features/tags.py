@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from rmplug import (
     Artifact,
@@ -190,6 +191,23 @@ class Endpoint(ModelLoader):
     """Seconds before the first new try."""
     concurrency: int = Field(default=4, ge=1, le=256)
     """Requests at a time."""
+
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, url: str) -> str:
+        try:
+            parts = urlsplit(url)
+            host, _ = parts.hostname, parts.port
+        except ValueError as error:
+            raise ValueError(f"url is no address: {str(error).lower()}") from error
+        if not host:
+            raise ValueError("url needs a host, such as http://localhost:8000/v1")
+        if "@" in parts.netloc:
+            raise ValueError(
+                "url holds a user name or a password, which would be recorded; name the "
+                "environment variable of the key in key_variable instead"
+            )
+        return url
 
     def load(self) -> RewardModel:
         from ._endpoint import EndpointModel, read_key
