@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rmplug import DataError, text_of
-from rmplug.errors import did_you_mean, some
 from rmplug.data.messages import message_type
+from rmplug.errors import did_you_mean, some
 
 from ._expression_syntax import TOO_DEEP, Call, Column, Literal, Node, as_written, mistake, parse
 from ._lexical import measure_texts
