@@ -76,8 +76,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
-def some(names: Iterable[str], limit: int = 5) -> str:
+def some(names: Iterable[str], limit: int = 5, between: str = ", ") -> str:
     """Up to ``limit`` names and how many more there are: ``a, b, c and 7 more``."""
     listed = list(names)
-    shown = ", ".join(listed[:limit])
+    shown = between.join(listed[:limit])
     return shown + (f" and {len(listed) - limit} more" if len(listed) > limit else "")

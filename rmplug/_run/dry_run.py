@@ -11,7 +11,7 @@ from rmplug._spec.graph import Graph, Node
 from rmplug.artifacts import Artifact
 from rmplug.families import Composite, ModelLoader, family_of
 
-from .loop import items_of
+from .loop_items import items_of
 from .loop_results import Part, collected_key, errors_key, loop_handle
 from .plan_view import outline
 from .scope import Handle, Scope
@@ -47,7 +47,7 @@ def _planned(session: Session, node: Node, scope: Scope) -> Planned:
     scope.handles[node.id] = Handle(prepared.key, node.gives.types[0])
     if isinstance(prepared.step, ModelLoader):
         return Planned(node.id, kind, family, "load", "where it is used")
-    why = session.lacking(prepared)
+    why = session.reuse.reason_to_run(prepared)
     return Planned(node.id, kind, family, "run" if why else "reuse", why)
 
 
@@ -98,11 +98,11 @@ def _for_each_ends(session: Session, node: Node, step: ForEach, scope: Scope) ->
     """Each item; None where the table that has them is not there yet."""
     if step.values is None and "items" not in node.lists:
         key = scope.at(node.inputs["items"][0]).key
-        if not session.has(key):
+        if not session.results.has(key):
             return None
     return [
         _end(session, node, scope, item.name, step.collect, item.handles)
-        for item in items_of(session, node, step, scope, store=False)
+        for item in items_of(session.results, node, step, scope, store=False)
     ]
 
 

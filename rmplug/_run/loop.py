@@ -4,38 +4,48 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from rmplug._kinds.loops import ITEM, ForEach, Repeat
-from rmplug._spec.graph import Graph, Node, Ref
-from rmplug._spec.loop_check import item_name
-from rmplug._store.fingerprint import key_of
-from rmplug.artifacts import Tabular, Value
+from rmplug._spec.graph import Graph, Node
 from rmplug.errors import RmplugError, StepError, StoreError, some
+from rmplug.families import Composite, Engine, ModelLoader
 from rmplug.notices import Notice, merged
 from rmplug.records import StepRecord
 
-from .loop_results import collected, errors_table, loop_handle
+from .loop_items import Item, items_of
+from .loop_results import collect, loop_handle, make_errors_table
+from .results import Results
+from .run_log import RunLog
 from .scope import Handle, Scope
 
-if TYPE_CHECKING:
-    from .session import Session
 
+class Runs(Protocol):
+    """What runs the steps inside a loop: the session that runs the loop itself."""
 
-@dataclass(frozen=True)
-class Item:
-    """One item or round: its place, its name, and what the names inside the loop stand for."""
+    engine: Engine
 
-    index: int
-    name: str
-    handles: Mapping[str, Handle]
+    def for_items(self, engine: Engine | None = None) -> Runs:
+        """The same for items, without a record and observers; picklable."""
+        ...
+
+    def run(
+        self,
+        graph: Graph,
+        scope: Scope,
+        selected: Collection[str],
+        passing: Collection[str],
+        note: Callable[[StepRecord], None] = ...,
+    ) -> None:
+        """Run the selected steps of a graph, adding what they give to the scope."""
+        ...
 
 
 @dataclass
 class Outcome:
-    """What one item came to."""
+    """How one item ended, and what it gave."""
 
     item: str
     status: str = "reused"
@@ -46,20 +56,21 @@ class Outcome:
     notices: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     peak_memory_mb: float = 0.0
 
-    def note(self, told: StepRecord) -> None:
-        """One step of the item has ended."""
-        if told.status != "reused" and told.family != "model loader":
+    def note(self, record: StepRecord) -> None:
+        """Add a step of the item that has ended."""
+        if record.status != "reused" and record.family != ModelLoader.family:
             self.status = "done"
-        self.peak_memory_mb = max(self.peak_memory_mb, told.peak_memory_mb)
-        if told.status == "rebuilt":
-            self.message = f"{told.id}: {told.message}"
-        self.artifacts.extend(filter(None, [told.artifact]))
-        self.artifacts.extend(told.results.values())
-        for inner in told.items:
+        self.peak_memory_mb = max(self.peak_memory_mb, record.peak_memory_mb)
+        if record.status == "rebuilt":
+            self.message = f"{record.id}: {record.message}"
+        self.artifacts.extend(filter(None, [record.artifact]))
+        self.artifacts.extend(record.results.values())
+        for inner in record.items:
             self.artifacts.extend(inner["artifacts"])
-        self.notices[told.artifact or f"{self.item}/{told.id}"] = told.notices
+        self.notices[record.artifact or f"{self.item}/{record.id}"] = record.notices
 
-    def told(self) -> dict[str, Any]:
+    def as_entry(self) -> dict[str, Any]:
+        """The entry under ``items`` in the record of the loop."""
         return {
             "item": self.item,
             "status": self.status,
@@ -73,7 +84,7 @@ class Outcome:
 class ItemWork:
     """Runs the steps of a loop for one item; sent to workers."""
 
-    session: Session
+    runs: Runs
     body: Graph
     scope: Scope
     wanted: tuple[str, ...]
@@ -86,7 +97,7 @@ class ItemWork:
         passing = {name for own in item.handles for name in self.body.dependents(own)}
         try:
             needed = self.body.needed(self.wanted)
-            self.session.run(self.body, scope, needed, passing, outcome.note)
+            self.runs.run(self.body, scope, needed, passing, outcome.note)
             outcome.results = {name: scope.handles[name].at("") for name in self.wanted}
         except Exception as error:
             self._failed(outcome, error)
@@ -106,135 +117,97 @@ class ItemWork:
         outcome.message = str(error) if known else "".join(traceback.format_exception(error))
 
 
-def run_loop(session: Session, node: Node, scope: Scope, told: StepRecord) -> Handle:
-    """Run a loop; gives a handle with its results."""
-    step = node.step
-    if isinstance(step, ForEach):
-        results = _run_for_each(session, node, step, scope, told)
-    else:
-        assert isinstance(step, Repeat)
-        results = _run_repeat(session, node, step, scope, told)
-    told.status = "reused" if all(e["status"] == "reused" for e in told.items) else "done"
-    told.results = {name: handle.key for name, handle in results.items()}
-    return loop_handle(node, results)
+@dataclass(frozen=True)
+class LoopRun:
+    """One loop at work: what it takes, its record, and who runs the steps inside."""
 
+    node: Node
+    step: Composite
+    scope: Scope
+    record: StepRecord
+    results: Results
+    log: RunLog
+    runs: Runs
 
-def _run_for_each(
-    session: Session, node: Node, step: ForEach, scope: Scope, told: StepRecord
-) -> dict[str, Handle]:
-    assert node.body is not None
-    items = items_of(session, node, step, scope)
-    inner = scope.inner(node.body.outer, {})
-    going = step.on_error != "stop"
-    work = ItemWork(session.for_worker(), node.body, inner, step.collect, going)
-    outcomes: dict[int, Outcome] = {}
-    session.tell("step_progress", told, 0, len(items))
-    try:
-        for item, outcome in session.engine.map(work, items):
-            outcomes[item.index] = outcome
-            session.tell("step_progress", told, len(outcomes), len(items))
-    finally:
-        ordered = [outcomes[index] for index in sorted(outcomes)]
-        _tell(told, ordered)
-    return _for_each_results(session, step, ordered, told)
+    def run(self) -> Handle:
+        """Run every item or round; gives a handle with the results of the loop."""
+        if isinstance(self.step, ForEach):
+            results = self._run_items(self.step)
+        else:
+            assert isinstance(self.step, Repeat)
+            results = self._run_rounds(self.step)
+        reused = all(entry["status"] == "reused" for entry in self.record.items)
+        self.record.status = "reused" if reused else "done"
+        self.record.results = {name: handle.key for name, handle in results.items()}
+        return loop_handle(self.node, results)
 
+    def _run_items(self, step: ForEach) -> dict[str, Handle]:
+        items = items_of(self.results, self.node, step, self.scope)
+        work = self._work(self.runs.for_items(), step.collect, step.on_error != "stop")
+        outcomes: dict[int, Outcome] = {}
+        self.log.tell("step_progress", self.record, 0, len(items))
+        try:
+            for item, outcome in self.runs.engine.map(work, items):
+                outcomes[item.index] = outcome
+                self.log.tell("step_progress", self.record, len(outcomes), len(items))
+        finally:
+            ordered = [outcomes[index] for index in sorted(outcomes)]
+            self._note(ordered)
+        return self._collect_items(step, ordered)
 
-def _tell(told: StepRecord, outcomes: Sequence[Outcome]) -> None:
-    """What the steps inside noticed, once for each result, and how each item went."""
-    told.items = [outcome.told() for outcome in outcomes]
-    found = {key: listed for outcome in outcomes for key, listed in outcome.notices.items()}
-    notices = (Notice(**entry) for listed in found.values() for entry in listed)
-    told.notices = [asdict(notice) for notice in merged(notices)]
-    told.peak_memory_mb = max((o.peak_memory_mb for o in outcomes), default=0.0)
-    anew = [f"item {o.item}: {o.message}" for o in outcomes if o.message and o.status == "done"]
-    told.message = "; ".join(anew[:3]) + (f" and {len(anew) - 3} more" if len(anew) > 3 else "")
+    def _work(self, runs: Runs, wanted: tuple[str, ...], keep_going: bool) -> ItemWork:
+        body = self.node.body
+        assert body is not None
+        return ItemWork(runs, body, self.scope.inner(body.outer, {}), wanted, keep_going)
 
+    def _note(self, outcomes: Sequence[Outcome]) -> None:
+        """Add how each item went to the record, and what the steps inside noticed, once for each
+        result."""
+        record = self.record
+        record.items = [outcome.as_entry() for outcome in outcomes]
+        by_result = {key: listed for o in outcomes for key, listed in o.notices.items()}
+        notices = (Notice(**entry) for listed in by_result.values() for entry in listed)
+        record.notices = [asdict(notice) for notice in merged(notices)]
+        record.peak_memory_mb = max((o.peak_memory_mb for o in outcomes), default=0.0)
+        anew = [f"item {o.item}: {o.message}" for o in outcomes if o.message and o.status == "done"]
+        record.message = some(anew, 3, "; ")
 
-def _for_each_results(
-    session: Session, step: ForEach, outcomes: Sequence[Outcome], told: StepRecord
-) -> dict[str, Handle]:
-    failed = [outcome for outcome in outcomes if outcome.status == "failed"]
-    good = [outcome for outcome in outcomes if outcome.status != "failed"]
-    if not good:
-        first = failed[0].message.strip().splitlines()[-1]
-        raise StepError(f"all {len(failed)} items failed; the first: {first}")
-    results = {
-        name: collected(session, name, ITEM, [(o.item, o.results[name]) for o in good])
-        for name in step.collect
-    }
-    if failed:
-        names = [outcome.item for outcome in failed]
-        told.message = f"{len(failed)} of {len(outcomes)} items failed: {some(names)}"
-        told.notices.append(asdict(Notice("item failed", "dropped", len(names), names, "items")))
-    if step.on_error == "collect-error":
-        results["errors"] = errors_table(session, [(o.item, o.message) for o in failed])
-    return results
+    def _collect_items(self, step: ForEach, outcomes: Sequence[Outcome]) -> dict[str, Handle]:
+        failed = [outcome for outcome in outcomes if outcome.status == "failed"]
+        good = [outcome for outcome in outcomes if outcome.status != "failed"]
+        if not good:
+            first = failed[0].message.strip().splitlines()[-1]
+            raise StepError(f"all {len(failed)} items failed; the first: {first}")
+        results = self._collect(step.collect, ITEM, good)
+        if failed:
+            names = [outcome.item for outcome in failed]
+            self.record.message = f"{len(failed)} of {len(outcomes)} items failed: {some(names)}"
+            notice = Notice("item failed", "dropped", len(names), names, "items")
+            self.record.notices.append(asdict(notice))
+        if step.on_error == "collect-error":
+            rows = [(o.item, o.message) for o in failed]
+            results["errors"] = make_errors_table(self.results, rows)
+        return results
 
+    def _run_rounds(self, step: Repeat) -> dict[str, Handle]:
+        wanted = tuple(dict.fromkeys([*step.collect, *step.carry.values()]))
+        work = self._work(self.runs.for_items(self.runs.engine), wanted, False)
+        carried = {name: self.scope.at(refs[0]) for name, refs in self.node.inputs.items()}
+        outcomes: list[Outcome] = []
+        self.log.tell("step_progress", self.record, 0, step.rounds)
+        try:
+            for index in range(step.rounds):
+                outcomes.append(work(Item(index, str(index + 1), carried)))
+                carried = {name: outcomes[-1].results[given] for name, given in step.carry.items()}
+                self.log.tell("step_progress", self.record, index + 1, step.rounds)
+        finally:
+            self._note(outcomes)
+        return {**self._collect(step.collect, "round", outcomes), **carried}
 
-def _run_repeat(
-    session: Session, node: Node, step: Repeat, scope: Scope, told: StepRecord
-) -> dict[str, Handle]:
-    assert node.body is not None
-    wanted = tuple(dict.fromkeys([*step.collect, *step.carry.values()]))
-    worker = session.for_worker(session.engine)
-    work = ItemWork(worker, node.body, scope.inner(node.body.outer, {}), wanted, False)
-    carried = {name: scope.at(refs[0]) for name, refs in node.inputs.items()}
-    outcomes: list[Outcome] = []
-    session.tell("step_progress", told, 0, step.rounds)
-    try:
-        for index in range(step.rounds):
-            outcomes.append(work(Item(index, str(index + 1), carried)))
-            carried = {name: outcomes[-1].results[given] for name, given in step.carry.items()}
-            session.tell("step_progress", told, index + 1, step.rounds)
-    finally:
-        _tell(told, outcomes)
-    results = {
-        name: collected(session, name, "round", [(o.item, o.results[name]) for o in outcomes])
-        for name in step.collect
-    }
-    return {**results, **carried}
-
-
-def items_of(
-    session: Session, node: Node, step: ForEach, scope: Scope, store: bool = True
-) -> list[Item]:
-    """The items of a loop; without ``store``, nothing is written."""
-    named = [
-        *(_values(step.values) if step.values is not None else _given(session, node, scope, store))
-    ]
-    return [Item(index, name, {ITEM: handle}) for index, (name, handle) in enumerate(named)]
-
-
-def _values(values: Sequence[Any]) -> Iterator[tuple[str, Handle]]:
-    for value in values:
-        key = key_of("value", {"value": value})
-        yield item_name(value), Handle(key, Value, Value(value, ITEM))
-
-
-def _given(session: Session, node: Node, scope: Scope, store: bool) -> Iterator[tuple[str, Handle]]:
-    refs = node.inputs["items"]
-    if "items" in node.lists:
-        yield from ((str(ref), scope.at(ref)) for ref in refs)
-    else:
-        yield from _parts_of(session, refs[0], scope.at(refs[0]), store)
-
-
-def _parts_of(
-    session: Session, ref: Ref, handle: Handle, store: bool
-) -> Iterator[tuple[str, Handle]]:
-    """The parts of a table with the same ``item``, each an artifact of its own."""
-    import pyarrow.compute as pc
-
-    whole = session.load(handle, ref)
-    if not isinstance(whole, Tabular) or ITEM not in whole.columns:
-        raise StepError(f"{ref} has no column 'item' to make items of")
-    labels = whole.table[ITEM]
-    if labels.null_count or not len(labels):
-        lack = f"{labels.null_count} rows without an item" if len(labels) else "no rows"
-        raise StepError(f"{ref} has {lack}; every row must name the item it belongs to")
-    for value in pc.unique(labels).to_pylist():
-        key = key_of("item", {"of": handle.name, "item": value})
-        if store:
-            part = whole.table.filter(pc.equal(labels, value)).drop_columns([ITEM])
-            session.keep(key, type(whole), "item", part)
-        yield str(value), Handle(key, type(whole))
+    def _collect(
+        self, names: Sequence[str], column: str, outcomes: Sequence[Outcome]
+    ) -> dict[str, Handle]:
+        return {
+            name: collect(self.results, name, column, [(o.item, o.results[name]) for o in outcomes])
+            for name in names
+        }

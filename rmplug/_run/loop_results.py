@@ -12,21 +12,20 @@ from rmplug.artifacts import Artifact, Identified, Tabular
 from rmplug.data.rows import Stream
 from rmplug.errors import DataError
 
+from .results import Results
 from .scope import Handle
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from .session import Session
-
 Part = tuple[str, Handle]
 
 
 def loop_handle(node: Node, results: Mapping[str, Handle]) -> Handle:
-    """What the id of a loop stands for."""
+    """A handle of all results of a loop: what its id stands for."""
     key = key_of(node.provider.kind, {name: handle.name for name, handle in results.items()})
-    kind = next(iter(results.values())).type if len(results) == 1 else Artifact
-    return Handle(key, kind, results=results)
+    type = next(iter(results.values())).type if len(results) == 1 else Artifact
+    return Handle(key, type, results=results)
 
 
 def collected_key(name: str, column: str, parts: Sequence[Part]) -> str:
@@ -38,24 +37,24 @@ def errors_key(failed: Sequence[tuple[str, str]]) -> str:
     return key_of("errors", {"failed": [list(entry) for entry in failed]})
 
 
-def collected(session: Session, name: str, column: str, parts: Sequence[Part]) -> Handle:
+def collect(results: Results, name: str, column: str, parts: Sequence[Part]) -> Handle:
     """The tables of all items under each other, with a column that says which item."""
-    key, kind = collected_key(name, column, parts), parts[0][1].type
-    if session.has(key):
-        session.store.touch(key)
-        return Handle(key, kind)
-    tables = [(item, session.load(handle, Ref(name))) for item, handle in parts]
+    key, type = collected_key(name, column, parts), parts[0][1].type
+    if results.has(key):
+        results.store.touch(key)
+        return Handle(key, type)
+    tables = [(item, results.load(handle, Ref(name))) for item, handle in parts]
     listed = [(item, table) for item, table in tables if isinstance(table, Tabular)]
-    return session.keep(key, kind, "collected", Stream(_under_each_other(listed, column)))
+    return results.keep(key, type, "collected", Stream(_under_each_other(listed, column)))
 
 
-def errors_table(session: Session, failed: Sequence[tuple[str, str]]) -> Handle:
+def make_errors_table(results: Results, failed: Sequence[tuple[str, str]]) -> Handle:
     """The items that failed, and why."""
     import pyarrow as pa
 
     columns = {ITEM: [item for item, _ in failed], "error": [error for _, error in failed]}
     table = pa.table(columns, schema=pa.schema([(ITEM, pa.string()), ("error", pa.string())]))
-    return session.keep(errors_key(failed), Tabular, "errors", table)
+    return results.keep(errors_key(failed), Tabular, "errors", table)
 
 
 def _under_each_other(tables: Sequence[tuple[str, Tabular]], column: str) -> Iterator[pa.Table]:

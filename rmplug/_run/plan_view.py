@@ -14,7 +14,7 @@ from rmplug.records import StepRecord
 from .scope import Scope
 
 
-def outline(node: Node, told: StepRecord | None = None) -> PlanStep:
+def outline(node: Node, record: StepRecord | None = None) -> PlanStep:
     """One step; rows and notices are known once it is done."""
     cls = node.provider.cls
     return PlanStep(
@@ -25,8 +25,8 @@ def outline(node: Node, told: StepRecord | None = None) -> PlanStep:
         inputs={name: [str(ref) for ref in refs] for name, refs in node.inputs.items()},
         params=_readable(node.params),
         gives=node.gives.types[0].__name__,
-        rows=told.rows if told else None,
-        notices=[Notice(**entry) for entry in told.notices] if told else [],
+        rows=record.rows if record else None,
+        notices=[Notice(**entry) for entry in record.notices] if record else [],
     )
 
 

@@ -22,6 +22,9 @@ from rmplug.families import Observer
 from rmplug.records import RunRecord
 
 from .dry_run import Planned, plan_graph
+from .results import Results
+from .reuse import Reuse
+from .run_log import RunLog
 from .scope import Scope
 from .session import Session
 
@@ -31,8 +34,8 @@ DEFAULT_STORE = ".rmplug"
 class Run(Mapping[str, Artifact]):
     """A finished run: the result of each step by its id, and the record of what was done."""
 
-    def __init__(self, session: Session, scope: Scope, record: RunRecord) -> None:
-        self._session = session
+    def __init__(self, results: Results, scope: Scope, record: RunRecord) -> None:
+        self._results = results
         self._scope = scope
         self.record = record
 
@@ -44,7 +47,7 @@ class Run(Mapping[str, Artifact]):
         results = self._scope.handles[ref.step].results
         if len(results) > 1 and ref.column.partition(".")[0] not in results:
             raise KeyError(f"name one of the results of {ref.step!r}: {', '.join(results)}")
-        return self._session.load(self._scope.at(ref), ref)
+        return self._results.load(self._scope.at(ref), ref)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._scope.handles)
@@ -54,17 +57,17 @@ class Run(Mapping[str, Artifact]):
 
     def path(self, name: str) -> Path:
         """The folder of a step's result in the store."""
-        return self._session.store.artifacts / self._scope.at(Ref.parse(name)).key
+        return self._results.store.artifacts / self._scope.at(Ref.parse(name)).key
 
     @property
     def record_path(self) -> Path:
         """Where the record of the run is."""
-        return self._session.store.runs / self.record.id / "record.json"
+        return self._results.store.runs / self.record.id / "record.json"
 
     @property
     def reports(self) -> list[Path]:
         """The pages that were made, ready to open."""
-        return report_pages(self._session.store, self.record)
+        return report_pages(self._results.store, self.record)
 
     def __repr__(self) -> str:
         steps = ", ".join(f"{s.id}: {s.status}" for s in self.record.steps.values())
@@ -142,15 +145,17 @@ def run(
     registry = registry or discover()
     checked = open_spec(spec, assign, registry)
     selected, asked = choose(checked, only, start)
-    place = open_store(store)
-    place.prepare()
-    session, record = _session(checked, place, registry, (*observers, *checked.observers))
-    scope = Scope()
-    with live(place, record) as session.since:
-        if force:
-            session.forced = forced_steps(checked, asked)
+    opened = open_store(store)
+    opened.prepare()
+    record = _new_record(checked)
+    log = RunLog(opened, record, (*observers, *checked.observers))
+    with live(opened, record) as since:
+        forced = forced_steps(checked, asked) if force else frozenset()
+        reuse = Reuse(opened, previous_steps(opened, checked.name), forced, since)
+        session = Session(checked.name, checked.seed, registry, checked.engine, log, reuse)
+        scope = Scope()
         _go(session, record, checked.graph, scope, selected)
-    return Run(session, scope, record)
+    return Run(session.results, scope, record)
 
 
 def _refuse_in_worker() -> None:
@@ -165,7 +170,7 @@ def _go(
     session: Session, record: RunRecord, graph: Graph, scope: Scope, selected: set[str]
 ) -> None:
     started = time.monotonic()
-    session.tell("run_started", record)
+    session.log.tell("run_started", record)
     try:
         session.run(graph, scope, selected, passing=graph.nodes)
         record.status = "finished"
@@ -175,9 +180,9 @@ def _go(
     finally:
         record.seconds = round(time.monotonic() - started, 3)
         session.engine.close()
-        session.tell("run_finished", record)
+        session.log.tell("run_finished", record)
         with nullcontext() if record.status == "finished" else suppress(StoreError):
-            write_record(session.store, record)
+            write_record(session.log.store, record)
 
 
 def forced_steps(spec: Spec, asked: Iterable[str]) -> frozenset[str]:
@@ -201,17 +206,12 @@ def plan(
     forced: Iterable[str] = (),
 ) -> list[Planned]:
     """What a run would do, step by step; nothing is done and nothing heavy is loaded."""
-    session, _ = _session(spec, store, registry)
-    session.forced, session.since = frozenset(forced), math.inf
+    reuse = Reuse(store, previous_steps(store, spec.name), frozenset(forced), math.inf)
+    session = Session(spec.name, spec.seed, registry, spec.engine, RunLog(store), reuse)
     return plan_graph(session, spec.graph, Scope(), selected)
 
 
-def _session(
-    spec: Spec, store: Store, registry: Registry, observers: Sequence[Observer] = ()
-) -> tuple[Session, RunRecord]:
+def _new_record(spec: Spec) -> RunRecord:
     data = spec.source.data
     assert isinstance(data, dict)
-    record = new_record(spec.name, data, spec.source.file, spec.seed)
-    session = Session(registry, store, spec.engine, spec.name, spec.seed, record, observers)
-    session.previous = previous_steps(store, spec.name)
-    return session, record
+    return new_record(spec.name, data, spec.source.file, spec.seed)

@@ -103,8 +103,8 @@ def _do(packed: bytes, task: Any) -> Any:
     except Exception as error:
         if _survives(error):
             raise
-        told = "".join(traceback.format_exception(error))
-        raise RuntimeError(f"a worker failed:\n{told}") from None
+        text = "".join(traceback.format_exception(error))
+        raise RuntimeError(f"a worker failed:\n{text}") from None
 
 
 def _survives(error: Exception) -> bool:
@@ -118,7 +118,7 @@ def _survives(error: Exception) -> bool:
 @contextmanager
 def _interrupts_kept_off() -> Iterator[None]:
     """Processes that start here never see Ctrl-C, not even before they could say so themselves; in
-    this process it waits until they have been told all they need to start."""
+    this process Ctrl-C waits until they have got all they need to start."""
     came: list[int] = []
     here = threading.current_thread() is threading.main_thread()
     handler = signal.signal(signal.SIGINT, lambda number, _: came.append(number)) if here else None

@@ -10,6 +10,8 @@ from rmplug._kinds.registry import Provider, Registry
 from rmplug._kinds.signatures import signature_of
 from rmplug._run import core_kinds
 from rmplug._run.local_engine import Local
+from rmplug._run.reuse import Reuse
+from rmplug._run.run_log import RunLog
 from rmplug._run.scope import Handle, Scope
 from rmplug._run.session import Session
 from rmplug._spec.graph import Gives, Node, Ref
@@ -48,7 +50,7 @@ def run_step(
     store = Store(folder)
     store.prepare()
     engine = Local(workers=workers, shard_rows=shard_rows)
-    session = Session(registry, store, engine, "test", seed)
+    session = Session("test", seed, registry, engine, RunLog(store), Reuse(store))
     scope = Scope()
     refs: dict[str, tuple[Ref, ...]] = {}
     lists = frozenset(name for name, given in inputs.items() if not isinstance(given, Artifact))
@@ -63,14 +65,14 @@ def run_step(
         session.run_node(node, scope)
     finally:
         engine.close()
-    return session.load(scope.handles["tested"], Ref("tested"))
+    return session.results.load(scope.handles["tested"], Ref("tested"))
 
 
 def _put(session: Session, scope: Scope, artifact: Artifact, name: str) -> Ref:
     name = artifact.name or name
     if isinstance(artifact, Tabular):
         key = f"given-{name}"
-        scope.handles[name] = session.keep(key, type(artifact), "given", artifact.table)
+        scope.handles[name] = session.results.keep(key, type(artifact), "given", artifact.table)
     else:
         scope.handles[name] = Handle(f"given-{name}", type(artifact), artifact)
     return Ref(name)

@@ -1,0 +1,73 @@
+"""What happens in a run: written into its record, and told to observers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from rmplug._kinds.registry import Provider
+from rmplug._store.fingerprint import plugin_version
+from rmplug._store.run_records import write_record
+from rmplug._store.store import Store
+from rmplug.artifacts import Artifact
+from rmplug.errors import StoreError
+from rmplug.families import Observer, family_of
+from rmplug.records import RunRecord, StepRecord
+
+
+@dataclass(frozen=True)
+class RunLog:
+    """The record of a run and its observers; worker processes have neither."""
+
+    store: Store
+    record: RunRecord | None = None
+    observers: tuple[Observer, ...] = ()
+
+    def begin(self, step: str, provider: Provider) -> StepRecord:
+        """The record of a step that begins now."""
+        family, version = family_of(provider.cls).family, plugin_version(provider)
+        record = StepRecord(step, provider.name, family, version, "running")
+        if self.record is not None:
+            self.record.steps[step] = record
+        self.tell("step_started", record)
+        return record
+
+    def note_waiting(self, record: StepRecord) -> None:
+        """Another run is making the step's result: this one waits for it."""
+        record.status = "waiting"
+        record.message = "waited for another run that was making the same result"
+        self.write()
+        self.tell("step_progress", record, 0, None)
+
+    def note_problem(self, problem: str) -> None:
+        """Add what went wrong beside the steps, once."""
+        if self.record is not None and problem not in self.record.problems:
+            self.record.problems.append(problem)
+
+    def tell(self, event: str, *arguments: Any) -> None:
+        """Tell the observers; one that fails is noted and cannot harm the run."""
+        for observer in self.observers:
+            self._attempt(observer, event, lambda: arguments)
+
+    def show_result(self, record: StepRecord, load: Callable[[], Artifact]) -> None:
+        """Give a result of a step to the observers that look at results; only they load it."""
+        for observer in self.observers:
+            if type(observer).step_result is not Observer.step_result:
+                self._attempt(observer, "step_result", lambda: (record, load()))
+
+    def _attempt(
+        self, observer: Observer, event: str, arguments: Callable[[], Sequence[Any]]
+    ) -> None:
+        try:
+            getattr(observer, event)(*arguments())
+        except Exception as error:
+            self.note_problem(f"{observer.kind}: {event}: {type(error).__name__}: {error}")
+
+    def write(self) -> None:
+        """Write the record as far as the run is. One that cannot be written (a full disk) is no
+        reason to stop: what the steps write will tell, and the last record must be written."""
+        if self.record is not None:
+            with suppress(StoreError):
+                write_record(self.store, self.record)
