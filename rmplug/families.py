@@ -12,7 +12,7 @@ in), ``plan`` (what led to the inputs). A step that does not take ``seed`` is de
 # without `from __future__ import annotations`: pydantic would read the annotations of a base class,
 # as texts, once more for every step class that is defined
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
@@ -25,7 +25,7 @@ from .errors import did_you_mean, some
 from .notices import Notice
 
 if TYPE_CHECKING:
-    from .records import RunRecord, StepRecord
+    from .records import RunRecord, SeenRows, StepRecord
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -262,6 +262,8 @@ class PlanStep:
     gives: str
     rows: int | None
     notices: Sequence[Notice]
+    seen: "Mapping[str, SeenRows]" = field(default_factory=dict)
+    """For an evaluator: the rows that the model behind each reward was trained on."""
 
 
 @dataclass(frozen=True)

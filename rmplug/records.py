@@ -8,6 +8,24 @@ from typing import Any, Literal
 Status = Literal["waiting", "running", "reused", "done", "rebuilt", "failed", "interrupted"]
 
 
+@dataclass(frozen=True)
+class SeenRows:
+    """How many of the rows that an evaluator measured a model was trained on."""
+
+    rows: int
+    """Rows that were measured."""
+    seen: int
+    """Rows whose id or group (the same prompt) is in what the model, or a fit on the way to the
+    reward, was trained on. Figures on such rows are in-sample."""
+    known: bool = True
+    """False if a model was made elsewhere: what it was trained on is not known."""
+
+    @property
+    def share(self) -> float:
+        """The share of rows that are in-sample, from 0 to 1."""
+        return self.seen / self.rows if self.rows else 0.0
+
+
 @dataclass
 class StepRecord:
     """One step of a run."""
@@ -40,6 +58,9 @@ class StepRecord:
     """The most memory that a process that worked on the step has used so far, in MiB."""
     notices: list[dict[str, Any]] = field(default_factory=list)
     """Odd rows: what, whether kept or dropped, how many, and the first of their ids."""
+    seen: dict[str, SeenRows] = field(default_factory=dict)
+    """For an evaluator: for each reward or prediction that a model stands behind, the rows that
+    its model was trained on."""
     results: dict[str, str] = field(default_factory=dict)
     """For a loop: the artifact of each of its results."""
     items: list[dict[str, Any]] = field(default_factory=list)

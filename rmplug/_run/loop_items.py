@@ -70,5 +70,5 @@ def _parts_of(
         key = key_of("item", {"of": handle.name, "item": value})
         if store:
             part = whole.table.filter(pc.equal(labels, value)).drop_columns([ITEM])
-            results.keep(key, type(whole), "item", part)
-        yield str(value), Handle(key, type(whole))
+            results.keep(key, type(whole), "item", part, handle.trainings)
+        yield str(value), Handle(key, type(whole), trainings=handle.trainings)

@@ -12,6 +12,7 @@ from rmplug.artifacts import Artifact, Identified, Tabular
 from rmplug.data.rows import Stream
 from rmplug.errors import DataError
 
+from .lineage import trainings_of_parts
 from .results import Results
 from .scope import Handle
 
@@ -40,12 +41,14 @@ def errors_key(failed: Sequence[tuple[str, str]]) -> str:
 def collect(results: Results, name: str, column: str, parts: Sequence[Part]) -> Handle:
     """The tables of all items under each other, with a column that says which item."""
     key, type = collected_key(name, column, parts), parts[0][1].type
+    trainings = trainings_of_parts(parts)
     if results.has(key):
         results.store.touch(key)
-        return Handle(key, type)
+        return Handle(key, type, trainings=trainings)
     tables = [(item, results.load(handle, Ref(name))) for item, handle in parts]
     listed = [(item, table) for item, table in tables if isinstance(table, Tabular)]
-    return results.keep(key, type, "collected", Stream(_under_each_other(listed, column)))
+    rows = Stream(_under_each_other(listed, column))
+    return results.keep(key, type, "collected", rows, trainings)
 
 
 def make_errors_table(results: Results, failed: Sequence[tuple[str, str]]) -> Handle:

@@ -27,6 +27,7 @@ def outline(node: Node, record: StepRecord | None = None) -> PlanStep:
         gives=node.gives.types[0].__name__,
         rows=record.rows if record else None,
         notices=[Notice(**entry) for entry in record.notices] if record else [],
+        seen=record.seen if record else {},
     )
 
 

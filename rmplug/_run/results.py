@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import astuple, dataclass
+from typing import TYPE_CHECKING, Any
 
 from rmplug import artifacts
 from rmplug._kinds.registry import Registry
@@ -15,7 +15,7 @@ from rmplug._store.store import Store
 from rmplug.artifacts import Artifact, Checkpoint, Fit, Opens, Tabular
 from rmplug.errors import DataError
 
-from .scope import Handle
+from .scope import Handle, Training
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -43,7 +43,11 @@ class Results:
 
     def handle_of(self, key: str) -> Handle:
         """A handle of a complete artifact."""
-        return Handle(key, getattr(artifacts, self.store.manifest(key)["type"]))
+        manifest = self.store.manifest(key)
+        trainings = tuple(
+            Training(tuple(tables), *more) for tables, *more in manifest.get("trainings", ())
+        )
+        return Handle(key, getattr(artifacts, manifest["type"]), trainings=trainings)
 
     def load(self, handle: Handle, ref: Ref) -> Artifact:
         """The artifact behind a handle, named as the spec names it."""
@@ -60,19 +64,28 @@ class Results:
         artifact = read_artifact(folder, manifest, name, opener)
         return column_of(artifact, handle.column) if handle.column else artifact
 
-    def keep(self, key: str, type: type[Artifact], what: str, table: pa.Table | Rows) -> Handle:
+    def keep(
+        self,
+        key: str,
+        type: type[Artifact],
+        what: str,
+        table: pa.Table | Rows,
+        trainings: tuple[Training, ...] = (),
+    ) -> Handle:
         """Put a table that no step gave (an item, the results of a loop) into the store."""
         if not self.has(key):
             with self.store.lock(key), guarded(f"make {key}"):
                 if not self.has(key):
-                    self._write(key, type, what, table)
+                    facts = {"kind": what, "type": type.__name__, "trainings": trainings}
+                    self._write(key, facts, table)
         self.store.touch(key)
-        return Handle(key, type)
+        return Handle(key, type, trainings=trainings)
 
-    def _write(self, key: str, type: type[Artifact], what: str, table: pa.Table | Rows) -> None:
+    def _write(self, key: str, facts: dict[str, Any], table: pa.Table | Rows) -> None:
         damage = self.store.damage(key)
         if damage:
             self.note_problem(f"{key} was damaged ({damage}) and is made anew")
         parts = list(write_table(Tabular(table), self.store.begin(key), self.shard_rows))
-        facts = {"kind": what, "type": type.__name__, "parts": parts}
-        self.store.commit(key, {**facts, "rows": sum(parts), "notices": [], "ingredients": {}})
+        facts["trainings"] = [astuple(training) for training in facts["trainings"]]
+        more = {"parts": parts, "rows": sum(parts), "notices": [], "ingredients": {}}
+        self.store.commit(key, {**facts, **more})

@@ -12,6 +12,18 @@ from rmplug.families import PlanStep
 
 
 @dataclass(frozen=True)
+class Training:
+    """Tables that a model was trained on; it concerns the rows of one table, or all rows."""
+
+    tables: tuple[str, ...]
+    """Keys of the tables; none of a model that was made elsewhere, of which nothing is known."""
+    rows_of: str = ""
+    """The key of the table whose rows the model has scored; of all rows if empty."""
+    prefix: str = ""
+    """What may stand before the ids of those rows: results of a loop whose ids clash have it."""
+
+
+@dataclass(frozen=True)
 class Handle:
     """Something that steps can take: a stored artifact, a live one, or the results of a loop."""
 
@@ -20,6 +32,8 @@ class Handle:
     live: Artifact | None = None
     results: Mapping[str, Handle] = field(default_factory=dict)
     column: str = ""
+    trainings: tuple[Training, ...] = ()
+    """How the models and fits behind the artifact were trained."""
 
     def at(self, column: str) -> Handle:
         """What ``name.column`` stands for."""

@@ -15,7 +15,7 @@ from rmplug._store.run_records import peak_memory_mb
 from rmplug.artifacts import Value
 from rmplug.errors import DataError, RmplugError, StepError, StoreError
 from rmplug.families import Composite, Engine, ModelLoader
-from rmplug.records import StepRecord
+from rmplug.records import SeenRows, StepRecord
 
 from .local_engine import Local
 from .loop import LoopRun
@@ -167,6 +167,7 @@ class Session:
         store.touch(prepared.key)
         record.status, record.rows = "reused", manifest.get("rows")
         record.notices = manifest["notices"]
+        record.seen = {name: SeenRows(**seen) for name, seen in manifest.get("seen", {}).items()}
         return self.results.handle_of(prepared.key)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from functools import partial
 from typing import Any
 
@@ -18,13 +18,14 @@ from rmplug.artifacts import Artifact, Checkpoint, Folder, RewardModel, Tabular
 from rmplug.data.odd_rows import OddRowsFilter
 from rmplug.data.rows import Mapped, Stream
 from rmplug.errors import PluginError
-from rmplug.families import DatasetLoader, Engine, PlanView, Step
+from rmplug.families import DatasetLoader, Engine, Evaluator, PlanView, Step
 from rmplug.notices import collect_notices, merged
 from rmplug.records import StepRecord
 
+from .lineage import SeenCounter, trainings_of
 from .results import Results
 from .run_log import RunLog
-from .scope import Handle, ModelHandle
+from .scope import Handle, ModelHandle, Training
 from .shards import compute_shards, shard_rows
 
 
@@ -40,13 +41,18 @@ class Prepared:
     key: str
     plan: PlanView | None
 
+    @property
+    def trainings(self) -> tuple[Training, ...]:
+        """How the models and fits behind the result were trained."""
+        return trainings_of(self.step, self.inputs)
+
 
 def load_model(results: Results, prepared: Prepared) -> Handle:
     """A reward model that will be loaded where it is used."""
     method = getattr(prepared.step, prepared.step.method)
     load = partial(method, **_arguments(results, prepared))
     model = ModelHandle(prepared.key, load, prepared.node.id)
-    return Handle(prepared.key, RewardModel, model)
+    return Handle(prepared.key, RewardModel, model, trainings=prepared.trainings)
 
 
 def _arguments(results: Results, prepared: Prepared) -> dict[str, Any]:
@@ -88,7 +94,10 @@ class StepRun:
         with guarded_plugin(f"make {prepared.key}"), collect_notices() as noticed:
             result = method(**_arguments(self.results, prepared), **supplied)
             facts = self._write(result)
-        notices = merged([*noticed.values(), *facts.pop("notices", [])])
+            counter = SeenCounter(self.results)
+            if isinstance(prepared.step, Evaluator):
+                record.seen = counter.count(prepared.inputs, prepared.node.inputs)
+        notices = merged([*noticed.values(), *facts.pop("notices", []), *counter.notices])
         record.notices = [asdict(notice) for notice in notices]
         record.peak_memory_mb = max(record.peak_memory_mb, peak_memory_mb())
         manifest = {
@@ -96,6 +105,8 @@ class StepRun:
             "fingerprint": prepared.key.rpartition("-")[2],
             "ingredients": prepared.ingredients,
             "notices": record.notices,
+            "trainings": [astuple(training) for training in prepared.trainings],
+            "seen": {name: asdict(seen) for name, seen in record.seen.items()},
             **facts,
         }
         self.results.store.commit(prepared.key, manifest)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from rmplug.errors import StoreError, did_you_mean
-from rmplug.records import RunRecord, StepRecord
+from rmplug.records import RunRecord, SeenRows, StepRecord
 
 from .files import guarded, held, is_held, to_json, write_file
 from .store import Store
@@ -111,12 +111,17 @@ def _live_lock(store: Store, record: RunRecord) -> Path:
 def read_record(path: Path) -> RunRecord:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        steps = {name: StepRecord(**step) for name, step in data.pop("steps").items()}
+        steps = {name: _step_of(step) for name, step in data.pop("steps").items()}
         return RunRecord(**data, steps=steps)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise StoreError(
             f"{path} is no record of a run ({error}); remove the folder {path.parent.name}"
         ) from error
+
+
+def _step_of(data: dict[str, Any]) -> StepRecord:
+    seen = {name: SeenRows(**entry) for name, entry in data.pop("seen", {}).items()}
+    return StepRecord(**data, seen=seen)
 
 
 def _records(store: Store, name: str = "*") -> list[Path]:

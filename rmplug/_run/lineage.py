@@ -1,0 +1,141 @@
+"""What the models behind an artifact were trained on, and which of its rows they have seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from rmplug._spec.graph import Ref
+from rmplug.artifacts import Features, Identified, Pairs, Responses
+from rmplug.families import Estimator, ModelLoader, Step, Trainer
+from rmplug.notices import MOST_IDS, Notice
+from rmplug.records import SeenRows
+
+from .results import Results
+from .scope import Handle, Training
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+UNKNOWN = Training(())
+"""Of a model that was made elsewhere, nothing is known."""
+
+
+def trainings_of(step: Step, inputs: Mapping[str, Sequence[Handle]]) -> tuple[Training, ...]:
+    """How the models and fits behind a step's result were trained, from what is known of its
+    inputs. What a trainer or an estimator makes has seen all of its tables."""
+    handles = [handle for given in inputs.values() for handle in given]
+    inherited = tuple(dict.fromkeys(t for handle in handles for t in handle.trainings))
+    if isinstance(step, ModelLoader):
+        return inherited or (UNKNOWN,)
+    if not isinstance(step, Trainer | Estimator):
+        return inherited
+    tables = {handle.key for handle in handles if issubclass(handle.type, Identified)}
+    tables.update(table for training in inherited for table in training.tables)
+    return (Training(tuple(sorted(tables))),) if tables else ()
+
+
+def trainings_of_parts(parts: Iterable[tuple[str, Handle]]) -> tuple[Training, ...]:
+    """The same for the results of a loop: each part only by what its own models have seen."""
+    return tuple(
+        Training(training.tables, training.rows_of or handle.key, training.prefix or f"{item}/")
+        for item, handle in parts
+        for training in handle.trainings
+    )
+
+
+@dataclass
+class SeenCounter:
+    """Counts rows that models have seen; keeps the ids and groups of tables it has read."""
+
+    results: Results
+    notices: list[Notice] = field(default_factory=list)
+    """One for each reward with rows that are in-sample."""
+    _keys: dict[str, pa.Table] = field(default_factory=dict)
+
+    def count(
+        self, inputs: Mapping[str, Sequence[Handle]], refs: Mapping[str, Sequence[Ref]]
+    ) -> dict[str, SeenRows]:
+        """For each features input of an evaluator that a model stands behind: how many of the
+        rows that are evaluated its models were trained on, by id or by group (same prompt)."""
+        handles = [
+            (handle, ref)
+            for name, given in inputs.items()
+            for handle, ref in zip(given, refs[name], strict=True)
+        ]
+        evaluated = [handle for handle, _ in handles if issubclass(handle.type, Pairs | Responses)]
+        return {
+            name: self._seen(name, handle, evaluated)
+            for name, handle in ((_name_of(handle, ref), handle) for handle, ref in handles)
+            if issubclass(handle.type, Features) and handle.trainings
+        }
+
+    def _seen(self, name: str, handle: Handle, evaluated: Sequence[Handle]) -> SeenRows:
+        rows = self._evaluated_rows(self._read(handle.key), evaluated)
+        known = UNKNOWN not in handle.trainings
+        ids = _whole(rows, "id").filter(self._mask(rows, handle.trainings))
+        if len(ids):
+            notice = Notice(f"{name} is in-sample: its model was trained on the row or its prompt")
+            notice.add(len(ids), ids[:MOST_IDS].to_pylist())
+            self.notices.append(notice)
+        return SeenRows(rows.num_rows, len(ids), known)
+
+    def _evaluated_rows(self, rows: pa.Table, evaluated: Sequence[Handle]) -> pa.Table:
+        """The rows of features that are rows of the data as well, if any are."""
+        import pyarrow.compute as pc
+
+        for handle in evaluated:
+            ids = _whole(self._read(handle.key), "id")
+            chosen = rows.filter(pc.is_in(_whole(rows, "id"), value_set=ids))
+            if chosen.num_rows:
+                return chosen
+        return rows
+
+    def _mask(self, rows: pa.Table, trainings: Sequence[Training]) -> pa.Array:
+        """Which rows a model was trained on."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        mask = pa.repeat(pa.scalar(False), rows.num_rows)
+        for training in trainings:
+            found = self._among(rows, [self._read(table) for table in training.tables])
+            if training.rows_of:
+                ids = _whole(self._read(training.rows_of), "id")
+                own = pc.is_in(_whole(rows, "id"), value_set=ids)
+                named = pc.binary_join_element_wise(training.prefix, ids, "")
+                own = pc.or_(own, pc.is_in(_whole(rows, "id"), value_set=named))
+                found = pc.and_(found, own)
+            mask = pc.or_(mask, found)
+        return mask
+
+    def _among(self, rows: pa.Table, tables: Sequence[pa.Table]) -> pa.Array:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        mask = pa.repeat(pa.scalar(False), rows.num_rows)
+        for table in tables:
+            for column in sorted({*rows.column_names} & {*table.column_names}):
+                found = pc.is_in(_whole(rows, column), value_set=_whole(table, column))
+                mask = pc.or_(mask, found)
+        return mask
+
+    def _read(self, key: str) -> pa.Table:
+        """Ids, and groups where there are any, of a table in the store."""
+        import pyarrow as pa
+
+        if key not in self._keys:
+            artifact = self.results.load(self.results.handle_of(key), Ref(key))
+            assert isinstance(artifact, Identified)
+            names = [name for name in ("id", "group") if name in artifact.columns]
+            self._keys[key] = pa.table({name: artifact.column(name) for name in names})
+        return self._keys[key]
+
+
+def _name_of(handle: Handle, ref: Ref) -> str:
+    """What an evaluator calls the features that a reference names."""
+    return ref.step if not ref.column or handle.column else str(ref)
+
+
+def _whole(table: pa.Table, column: str) -> pa.Array:
+    return table[column].combine_chunks()
