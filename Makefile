@@ -25,7 +25,7 @@ tests: $(VENV)/.dev
 generated: $(VENV)/.dev
 	$(BIN)/rmplug schema run --built-in > schemas/run.schema.json
 	$(BIN)/rmplug schema record > schemas/record.schema.json
-	$(BIN)/cog -P -r README.md
+	$(BIN)/cog -P -r README.md rmplug/README.md
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
