@@ -1,9 +1,24 @@
-"""What a run tells of itself: one record for the run, one for each of its steps."""
+"""Records of runs: one for the run, one for each of its steps."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+FORMAT = 1
+"""The format of ``record.json`` that this version writes. It grows when an older rmplug would
+misread what a newer one writes; a new field alone does not need that."""
+
+
+def newer_version(what: str, format: int, known: int) -> str:
+    """Say that a file cannot be wholly understood because it is newer than this rmplug."""
+    return f"written by a newer rmplug ({what} format {format}, this one knows {known})"
+
+
+Unknown = Annotated[dict[str, Any], Field(exclude=True)]
+"""Entries of a record that only a newer rmplug knows, or with values that only it understands."""
 
 Status = Literal["waiting", "running", "reused", "done", "rebuilt", "failed", "interrupted"]
 
@@ -67,6 +82,8 @@ class StepRecord:
     """For a loop: each item with its status, seconds, the artifacts it led to, and a message."""
     message: str = ""
     """Why the step failed, or what was wrong with the result that was rebuilt."""
+    unknown: Unknown = field(default_factory=dict)
+    """What a newer rmplug wrote of the step and this one does not understand."""
 
 
 @dataclass
@@ -90,6 +107,24 @@ class RunRecord:
     steps: dict[str, StepRecord] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     """What went wrong beside the steps, such as an observer that failed."""
+    format: int = FORMAT
+    """The format of the record."""
+    unknown: Unknown = field(default_factory=dict)
+    """What a newer rmplug wrote of the run and this one does not understand."""
+
+    @property
+    def is_understood(self) -> bool:
+        """Whether every entry of the record is known and of a known format."""
+        aside = [self.unknown, *(step.unknown for step in self.steps.values())]
+        return self.format <= FORMAT and not any(aside)
+
+    @property
+    def note(self) -> str:
+        """What to say to a person who reads a record of a newer version; else empty."""
+        if self.format <= FORMAT:
+            return ""
+        newer = newer_version("record", self.format, FORMAT)
+        return f"{newer}; shown as far as it is understood"
 
     def artifacts(self) -> set[str]:
         """Every artifact that this run made or used."""

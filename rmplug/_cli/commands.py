@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from rmplug.errors import RmplugError, SpecError
 
@@ -29,10 +29,7 @@ from .options import (
     spec_options,
     store_options,
 )
-from .tables import Row, kind_page, show_rows, shown_path, step_row
-
-if TYPE_CHECKING:
-    from rmplug.records import RunRecord
+from .tables import Row, kind_page, run_row, show_rows, shown_path, status_of, step_row
 
 
 def console() -> NoReturn:
@@ -224,31 +221,25 @@ def runs(options: argparse.Namespace) -> int:
     from rmplug._run.run import open_store
     from rmplug._store.run_records import all_records
 
-    rows: list[Row] = [
-        {
-            "run": r.id,
-            "status": r.status,
-            "started": r.started,
-            "seconds": r.seconds,
-            "steps": f"{_ended(r)} of {_count(r.spec)}",
-        }
-        for r in all_records(open_store(options.store))
-    ]
-    show_rows(rows, options.json)
+    records = all_records(open_store(options.store))
+    show_rows([run_row(record) for record in records], options.json)
     return 0
 
 
 def show_run(options: argparse.Namespace) -> int:
     """Show what a run did: by its id, the beginning of it, its spec's name, or ``last``."""
     from rmplug._run.run import open_store, report_pages
+    from rmplug._store.record_files import record_data
     from rmplug._store.run_records import find_record
 
     store = open_store(options.store)
     record = find_record(store, options.run)
     if options.json:
-        print(json.dumps(asdict(record), indent=1, ensure_ascii=False, default=str))
+        print(json.dumps(record_data(record), indent=1, ensure_ascii=False, default=str))
         return 0
-    print(f"{record.id}: {record.status}, {record.seconds:.1f} s, seed {record.seed}")
+    print(f"{record.id}: {status_of(record)}, {record.seconds:.1f} s, seed {record.seed}")
+    if record.note:
+        print(record.note)
     show_rows([step_row(step) for step in record.steps.values()], False)
     for step in record.steps.values():
         for notice in step.notices:
@@ -285,6 +276,8 @@ def gc(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(asdict(found), indent=1))
         return 0
+    for note in found.notes:
+        print(f"kept: {note}")
     verb = "would remove" if options.dry_run else "removed"
     print(f"{verb} {len(found.names)} results, {found.bytes / 1e6:.1f} MB; {found.kept} runs kept")
     return 0
@@ -339,15 +332,6 @@ def _registry(options: argparse.Namespace) -> Any:
 
 def _first(cls: type) -> str:
     return (cls.__doc__ or "").strip().splitlines()[0]
-
-
-def _ended(record: RunRecord) -> int:
-    return sum(s.status in ("done", "reused", "rebuilt") for s in record.steps.values())
-
-
-def _count(spec: dict[str, Any]) -> int:
-    steps = spec.get("steps")
-    return len(steps) if isinstance(steps, dict) else 0
 
 
 Command = tuple[str, Callable[[argparse.Namespace], int], Callable[[argparse.ArgumentParser], None]]

@@ -81,7 +81,7 @@ def _write_schema(folder: Path) -> Path:
     from rmplug._store.files import to_json
 
     target = folder / SCHEMA
-    target.write_text(to_json(run_schema(discover())), encoding="utf-8")
+    target.write_bytes(to_json(run_schema(discover())))
     return target
 
 

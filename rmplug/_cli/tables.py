@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from rmplug.records import RunRecord, StepRecord
+
+if TYPE_CHECKING:
+    from rmplug._store.run_records import UnreadableRecord
 
 Row = dict[str, Any]
 
 
 def show_rows(rows: Sequence[Row], as_json: bool) -> None:
-    """Rows as a table for a person, or as JSON."""
+    """Print rows as a table for a person, without columns that are empty, or as JSON."""
     if as_json:
         print(json.dumps(list(rows), indent=1, ensure_ascii=False, default=str))
         return
@@ -23,17 +28,22 @@ def show_rows(rows: Sequence[Row], as_json: bool) -> None:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name, value in rows[0].items():
-        numeric = isinstance(value, int | float)
+    columns = [name for name in rows[0] if any(row[name] not in ("", None) for row in rows)]
+    for name in columns:
+        numeric = isinstance(rows[0][name], int | float)
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(
-            *(Text(f"{v:,}" if isinstance(v, int | float) else str(v)) for v in row.values())
-        )
+        table.add_row(*(Text(_cell(row[name])) for name in columns))
     console = Console()
     if not console.is_terminal:
         console.width = 200
     console.print(table)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, int | float):
+        return f"{value:,}"
+    return "" if value is None else str(value)
 
 
 def kind_page(told: dict[str, Any]) -> str:
@@ -62,12 +72,34 @@ def kind_page(told: dict[str, Any]) -> str:
     return "\n".join([*lines, "", "example", *(f"  {x}" for x in told["example"].splitlines())])
 
 
-def step_row(step: Any) -> Row:
+def status_of(record: RunRecord | StepRecord) -> str:
+    """How far a run or step is, even in a word that only a newer version knows."""
+    return str(record.unknown.get("status", record.status))
+
+
+def run_row(record: RunRecord | UnreadableRecord) -> Row:
+    """A run as a row; one whose record cannot be read says why."""
+    if not isinstance(record, RunRecord):
+        row = dict.fromkeys(("started", "seconds", "steps"))
+        return {"run": record.id, "status": "unreadable", **row, "note": record.problem}
+    ended = sum(step.status in ("done", "reused", "rebuilt") for step in record.steps.values())
+    steps = record.spec.get("steps")
+    return {
+        "run": record.id,
+        "status": status_of(record),
+        "started": record.started,
+        "seconds": record.seconds,
+        "steps": f"{ended} of {len(steps) if isinstance(steps, dict) else 0}",
+        "note": record.note,
+    }
+
+
+def step_row(step: StepRecord) -> Row:
     rate = f"{step.rows_per_second:,.0f}" if step.rows_per_second else ""
     return {
         "step": step.id,
         "kind": step.kind,
-        "status": step.status,
+        "status": status_of(step),
         "rows": "" if step.rows is None else f"{step.rows:,}",
         "seconds": step.seconds,
         "rows/s": rate,

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from rmplug._store.fingerprint import difference
+from rmplug._store.run_records import PreviousSteps
 from rmplug._store.store import Store
 from rmplug.errors import StoreError
 from rmplug.records import StepRecord
@@ -19,7 +20,7 @@ class Reuse:
     """What decides whether a stored result is used: damage, absence, and what was forced."""
 
     store: Store
-    previous: Mapping[str, StepRecord] = field(default_factory=dict)
+    previous: PreviousSteps | Mapping[str, StepRecord] = field(default_factory=dict)
     """The latest record of each step of this spec, by step id: tells what has changed since."""
     forced: frozenset[str] = frozenset()
     """Ids of steps to run even if their results are there."""

@@ -13,9 +13,9 @@ from typing import Any
 from rmplug._kinds.registry import Registry, discover
 from rmplug._spec.check import Spec, open_spec
 from rmplug._spec.graph import Graph, Ref
-from rmplug._store.run_records import live, new_record, previous_steps, write_record
+from rmplug._store.run_records import PreviousSteps, live, new_record, write_record
 from rmplug._store.serialize import FILES
-from rmplug._store.store import Store
+from rmplug._store.store import NewerFormatError, Store
 from rmplug.artifacts import Artifact
 from rmplug.errors import Problem, RmplugError, SpecError, StoreError, did_you_mean, some
 from rmplug.families import Observer
@@ -95,8 +95,9 @@ def report_pages(store: Store, record: RunRecord) -> list[Path]:
     pages = []
     for step in record.steps.values():
         if step.family == "reporter" and store.find(step.artifact) is not None:
-            entry = store.manifest(step.artifact)["entry"]
-            pages.append(store.artifacts / step.artifact / FILES / entry)
+            with suppress(NewerFormatError):
+                entry = store.manifest(step.artifact)["entry"]
+                pages.append(store.artifacts / step.artifact / FILES / entry)
     return pages
 
 
@@ -151,7 +152,7 @@ def run(
     log = RunLog(opened, record, (*observers, *checked.observers))
     with live(opened, record) as since:
         forced = forced_steps(checked, asked) if force else frozenset()
-        reuse = Reuse(opened, previous_steps(opened, checked.name), forced, since)
+        reuse = Reuse(opened, PreviousSteps(opened, checked.name), forced, since)
         session = Session(checked.name, checked.seed, registry, checked.engine, log, reuse)
         scope = Scope()
         _go(session, record, checked.graph, scope, selected)
@@ -206,7 +207,7 @@ def plan(
     forced: Iterable[str] = (),
 ) -> list[Planned]:
     """What a run would do, step by step; nothing is done and nothing heavy is loaded."""
-    reuse = Reuse(store, previous_steps(store, spec.name), frozenset(forced), math.inf)
+    reuse = Reuse(store, PreviousSteps(store, spec.name), frozenset(forced), math.inf)
     session = Session(spec.name, spec.seed, registry, spec.engine, RunLog(store), reuse)
     return plan_graph(session, spec.graph, Scope(), selected)
 

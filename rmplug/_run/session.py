@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -53,7 +54,8 @@ class Session:
         has no record, tells nobody and, unless it is given an engine, starts no processes."""
         engine = engine or Local(workers=1, shard_rows=self.engine.shard_rows)
         log, registry = RunLog(self.log.store), self.results.registry
-        return Session(self.name, self.seed, registry, engine, log, self.reuse, self.fingerprints)
+        reuse = replace(self.reuse, previous={})  # records tell only of steps outside loops
+        return Session(self.name, self.seed, registry, engine, log, reuse, self.fingerprints)
 
     def run(
         self,

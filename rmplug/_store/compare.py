@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rmplug.artifacts import Metrics
+from rmplug.errors import StoreError
 from rmplug.records import RunRecord, StepRecord
 
 from .serialize import NUMBERS, read_artifact
@@ -76,7 +77,10 @@ def _rows_of(store: Store, key: str) -> list[Row]:
     folder = store.find(key) if key else None
     if folder is None:
         return []
-    manifest = store.manifest(key)
+    try:
+        manifest = store.manifest(key)
+    except StoreError:
+        return []  # of a newer version, or damaged: its numbers cannot be told
     if manifest["type"] == "Metrics":
         artifact = read_artifact(folder, manifest, key, None)
         assert isinstance(artifact, Metrics)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from pydantic_core import to_json as _to_json
 
 from rmplug.errors import StoreError
 
@@ -76,14 +77,13 @@ def flush_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def to_json(content: Any, *, in_order: bool = False) -> str:
-    """Indented, and sorted unless the order counts; numbers of numpy become plain ones, anything
-    else its text."""
-    text = json.dumps(content, indent=1, sort_keys=not in_order, ensure_ascii=False, default=_plain)
-    return text + "\n"
+def to_json(content: Any) -> bytes:
+    """JSON with one entry a line; numbers of numpy become plain ones, anything else its text."""
+    return _to_json(content, indent=1, fallback=plain, inf_nan_mode="constants") + b"\n"
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """What JSON has for a value that it does not know."""
     return value.item() if getattr(value, "ndim", None) == 0 else str(value)
 
 

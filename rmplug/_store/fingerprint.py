@@ -12,9 +12,13 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import from_json
+
 from rmplug._kinds.registry import Provider, installed_version
 from rmplug.errors import DataError
 from rmplug.families import Step, reads_files
+
+from .files import to_json
 
 Ingredients = dict[str, Any]
 
@@ -131,7 +135,7 @@ def _short_hash(content: bytes) -> str:
 
 def difference(old: Ingredients, new: Ingredients) -> str:
     """Why two fingerprints differ, in a few words."""
-    new = json.loads(json.dumps(new, default=str))
+    new = from_json(to_json(new))  # as a manifest would give it back
     for part in {**old, **new}:
         if old.get(part) != new.get(part):
             name, before, after = _first_change("", old.get(part), new.get(part))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import re
@@ -11,17 +10,21 @@ import secrets
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from rmplug.errors import StoreError, did_you_mean
-from rmplug.records import RunRecord, SeenRows, StepRecord
+from rmplug.records import RunRecord, StepRecord
 
-from .files import guarded, held, is_held, to_json, write_file
+from .files import guarded, held, is_held, write_file
+from .record_files import RECORD, read_record, record_bytes
 from .store import Store
+
+MOST_READ = 50
+"""Records that are read at most to say why a step runs though it was done before."""
 
 
 def new_record(name: str, spec: Mapping[str, Any], spec_file: str, seed: int) -> RunRecord:
@@ -79,11 +82,12 @@ def peak_memory_mb() -> float:
 
 
 def write_record(store: Store, record: RunRecord) -> Path:
+    """Write the record of a run; gives its path."""
     folder = store.runs / record.id
     with guarded(f"write {folder}"):
         folder.mkdir(parents=True, exist_ok=True)
-        write_file(folder / "record.json", to_json(asdict(record), in_order=True).encode())
-    return folder / "record.json"
+        write_file(folder / RECORD, record_bytes(record))
+    return folder / RECORD
 
 
 @contextmanager
@@ -94,73 +98,90 @@ def live(store: Store, record: RunRecord) -> Iterator[float]:
         (store.runs / record.id).mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         with store.lock("gc"):
-            stack.enter_context(held(_live_lock(store, record)))
+            stack.enter_context(held(_live_lock(store, record.id)))
             path = write_record(store, record)
         yield path.stat().st_mtime
 
 
-def is_live(store: Store, record: RunRecord) -> bool:
-    """Whether a run goes on in some process."""
-    return is_held(_live_lock(store, record))
+def is_live(store: Store, run: str) -> bool:
+    """Whether the run with this id goes on in some process."""
+    return is_held(_live_lock(store, run))
 
 
-def _live_lock(store: Store, record: RunRecord) -> Path:
-    return store.runs / record.id / "live.lock"
+def _live_lock(store: Store, run: str) -> Path:
+    return store.runs / run / "live.lock"
 
 
-def read_record(path: Path) -> RunRecord:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        steps = {name: _step_of(step) for name, step in data.pop("steps").items()}
-        return RunRecord(**data, steps=steps)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise StoreError(
-            f"{path} is no record of a run ({error}); remove the folder {path.parent.name}"
-        ) from error
+@dataclass(frozen=True)
+class UnreadableRecord:
+    """A run whose record cannot be read."""
+
+    id: str
+    """The name of the run's folder."""
+    problem: str
+    """Why, in one sentence."""
 
 
-def _step_of(data: dict[str, Any]) -> StepRecord:
-    seen = {name: SeenRows(**entry) for name, entry in data.pop("seen", {}).items()}
-    return StepRecord(**data, seen=seen)
+AnyRecord = RunRecord | UnreadableRecord
 
 
-def _records(store: Store, name: str = "*") -> list[Path]:
+def record_paths(store: Store, name: str = "*") -> list[Path]:
     """Paths of records, oldest first: the name of a run begins with when it started."""
-    return sorted(store.runs.glob(f"{name}/record.json"))
+    return sorted(store.runs.glob(f"{name}/{RECORD}"))
 
 
 def _read(store: Store, path: Path) -> RunRecord:
-    """A record; one of a run that was killed says that it was interrupted."""
+    """Read a record; one of a run that was killed says that it was interrupted."""
     record = read_record(path)
-    if record.status == "running" and not is_live(store, record):
+    if record.status == "running" and not is_live(store, path.parent.name):
         record.status = "interrupted"
     return record
 
 
-def all_records(store: Store) -> list[RunRecord]:
+def all_records(store: Store) -> list[AnyRecord]:
     """Every run that the store knows, oldest first."""
-    return [_read(store, path) for path in _records(store)]
+    return [_read_or_say(store, path) for path in record_paths(store)]
+
+
+def _read_or_say(store: Store, path: Path) -> AnyRecord:
+    try:
+        return _read(store, path)
+    except StoreError as error:
+        return UnreadableRecord(path.parent.name, str(error))
 
 
 def find_record(store: Store, name: str) -> RunRecord:
-    """A run by its id, by the beginning of it, by its spec's name (the latest), or ``last``."""
-    paths = _records(store)
+    """Find a run by its id, by the beginning of it, by its spec's name (the latest), or ``last``.
+
+    Raises ``StoreError`` if there is none, or if the record of the one that is meant cannot be
+    read."""
+    paths = record_paths(store)
     for path in reversed(paths):
         if name == "last" or path.parent.name.startswith(name):
             return _read(store, path)
     for path in reversed(paths):
-        if read_record(path).name == name:
-            return _read(store, path)
+        with suppress(StoreError):
+            record = _read(store, path)
+            if record.name == name:
+                return record
     ids = [path.parent.name for path in paths]
     raise StoreError(f"no run {name!r} in {store.root}{did_you_mean(name, ids)}; see rmplug runs")
 
 
-def previous_steps(store: Store, name: str) -> dict[str, StepRecord]:
-    """What each step of the runs with this name last came to; unreadable records tell nothing."""
-    found: dict[str, StepRecord] = {}
-    for path in _records(store, f"*-{_safe(name)}-*"):
-        with suppress(StoreError):
-            record = read_record(path)
-            if record.name == name:
-                found.update({k: s for k, s in record.steps.items() if s.artifact})
-    return found
+class PreviousSteps:
+    """What each step of the runs with a name last came to, read only as far back as needed."""
+
+    def __init__(self, store: Store, name: str) -> None:
+        self._name = name
+        self._unread = record_paths(store, f"*-{_safe(name)}-*")[-MOST_READ:]
+        self._steps: dict[str, StepRecord] = {}
+
+    def get(self, step: str) -> StepRecord | None:
+        """The latest record of a step that had a result; None if the last runs had none."""
+        while step not in self._steps and self._unread:
+            with suppress(StoreError):
+                record = read_record(self._unread.pop())
+                if record.name == self._name:
+                    done = {key: each for key, each in record.steps.items() if each.artifact}
+                    self._steps = {**done, **self._steps}
+        return self._steps.get(step)

@@ -134,7 +134,7 @@ def write_folder(artifact: Folder, folder: Path) -> dict[str, Any]:
 
     extra: dict[str, Any] = {}
     if isinstance(artifact, Fit | Checkpoint):
-        write_file(folder / NUMBERS, to_json(artifact.numbers).encode())
+        write_file(folder / NUMBERS, to_json(artifact.numbers))
     if isinstance(artifact, Fit):
         (folder / "tables").mkdir(exist_ok=True)
         for name, table in artifact.tables.items():

@@ -19,7 +19,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import from_json
+
 from rmplug.errors import StoreError
+from rmplug.records import newer_version
 
 from .files import (
     checksum,
@@ -33,7 +36,16 @@ from .files import (
 )
 
 FORMAT = 1
+"""The format of manifests that this version writes, and the newest that it reads."""
 MANIFEST = "manifest.json"
+SEAL = b',\n "sha256": "'
+
+
+Mark = tuple[int, int, int]
+
+
+class NewerFormatError(StoreError):
+    """An artifact that a newer version wrote: whole, but not to be read or replaced by this one."""
 
 
 class Store:
@@ -46,6 +58,7 @@ class Store:
         self.locks = self.root / "locks"
         self.runs = self.root / "runs"
         self._verified: set[str] = set()
+        self._manifests: dict[str, tuple[Mark, dict[str, Any]]] = {}
 
     def prepare(self) -> None:
         """Make the folders, or say in one line why that cannot be done."""
@@ -61,20 +74,23 @@ class Store:
         return folder if (folder / MANIFEST).is_file() else None
 
     def manifest(self, key: str) -> dict[str, Any]:
-        """What is known of a complete artifact."""
+        """Read what the store holds of a complete artifact.
+
+        Raises ``NewerFormatError`` for one that a newer version wrote, ``StoreError`` for one that
+        is damaged.
+        """
         path = self.artifacts / key / MANIFEST
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            seal = content.pop("sha256")
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            mark = _mark(path)
+            if self._manifests.get(key, (None,))[0] != mark:
+                self._manifests[key] = (mark, _unsealed(path.read_bytes(), path))
+        except (OSError, ValueError, TypeError, KeyError) as error:
             raise StoreError(f"{path} is unreadable; run again to make it anew") from error
-        if seal != _seal(content):
-            raise StoreError(f"the checksum of {path} differs; run again to make it anew")
-        return dict(content)
+        return dict(self._manifests[key][1])
 
     def damage(self, key: str) -> str:
-        """What is wrong with an artifact: ``""`` if it is not there or every checksum holds.
-        Checked once."""
+        """Say what is wrong with an artifact: ``""`` if it is not there or every checksum holds.
+        Checked once. Raises ``NewerFormatError`` for one that a newer version wrote."""
         folder = self.artifacts / key
         if key in self._verified or not folder.exists():
             return ""
@@ -82,6 +98,8 @@ class Store:
             return f"{MANIFEST} is missing"
         try:
             files = self.manifest(key)["files"]
+        except NewerFormatError:
+            raise
         except StoreError:
             return f"{MANIFEST} is damaged"
         for name, entry in files.items():
@@ -120,7 +138,7 @@ class Store:
                 shutil.rmtree(folder)
             folder.mkdir(parents=True)
             if cut is not None:
-                write_file(note, to_json(cut).encode())
+                write_file(note, to_json(cut))
         return folder
 
     def commit(self, key: str, manifest: Mapping[str, Any]) -> Path:
@@ -130,8 +148,7 @@ class Store:
         with guarded(f"write {folder}"):
             remove_temporaries(folder)
             content = {"format": FORMAT, **manifest, "files": _sealed_files(folder)}
-            content = json.loads(to_json(content))
-            write_file(folder / MANIFEST, to_json({**content, "sha256": _seal(content)}).encode())
+            write_file(folder / MANIFEST, sealed(to_json(content)))
             for inner in [*(path for path in folder.rglob("*") if path.is_dir()), folder]:
                 flush_folder(inner)
             remove(target, then=lambda: folder.rename(target))
@@ -154,6 +171,12 @@ class Store:
         return sorted(name for name in found if not name.startswith("."))
 
 
+def _mark(path: Path) -> Mark:
+    """What changes when a file is replaced."""
+    stat = path.stat()
+    return stat.st_ino, stat.st_mtime_ns, stat.st_size
+
+
 def _sealed_files(folder: Path) -> dict[str, dict[str, Any]]:
     """Every file of an artifact but its manifest, flushed to the disk, with its checksum."""
     return {
@@ -166,8 +189,28 @@ def _sealed_files(folder: Path) -> dict[str, dict[str, Any]]:
     }
 
 
-def _seal(content: Any) -> str:
-    return hashlib.sha256(to_json(content).encode()).hexdigest()
+def sealed(text: bytes) -> bytes:
+    """The text of a JSON mapping with the checksum of all before it as the last entry."""
+    body = text.rstrip().removesuffix(b"}").rstrip()
+    return body + _seal(body)
+
+
+def _seal(body: bytes) -> bytes:
+    return SEAL + hashlib.sha256(body).hexdigest().encode() + b'"\n}\n'
+
+
+def _unsealed(text: bytes, path: Path) -> dict[str, Any]:
+    """A manifest from its text, if it is whole and of a format that this version knows."""
+    content = from_json(text)
+    number = content["format"]
+    if isinstance(number, int) and number > FORMAT:
+        newer = newer_version("manifest", number, FORMAT)
+        raise NewerFormatError(f"{path} was {newer}; use that version, or another store")
+    body = text.rpartition(SEAL)[0]
+    if text != body + _seal(body):
+        raise StoreError(f"the checksum of {path} differs; run again to make it anew")
+    del content["sha256"]
+    return dict(content)
 
 
 def _reads(note: Path, content: Mapping[str, Any]) -> bool:

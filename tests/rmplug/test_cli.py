@@ -86,6 +86,25 @@ def test_a_run_can_be_listed_shown_compared_and_cleaned_up(
     assert [name.partition("-")[0] for name in removed["names"]] == ["random"]
 
 
+def test_records_that_this_version_does_not_know_stop_no_command(
+    spec: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(3):
+        printed(capsys, "run", "small.yaml")
+    torn, newer, _ = sorted(Path(".rmplug/runs").glob("*/record.json"))
+    torn.write_text("{")
+    newer.write_text(json.dumps({**json.loads(newer.read_text()), "format": 2, "status": "odd"}))
+    rows = json.loads(printed(capsys, "runs", "--json"))
+    assert [row["status"] for row in rows] == ["unreadable", "odd", "finished"]
+    assert "is no record of a run that can be read" in rows[0]["note"]
+    assert rows[1]["note"].startswith("written by a newer rmplug (record format 2, this one knows")
+    assert rows[2]["note"] == "" and rows[2]["steps"] == "3 of 3"
+    assert "unreadable" in printed(capsys, "runs")
+    assert "written by a newer rmplug" in printed(capsys, "show", newer.parent.name)
+    assert json.loads(printed(capsys, "show", newer.parent.name, "--json"))["status"] == "odd"
+    assert printed(capsys, "gc").splitlines()[-1] == "removed 0 results, 0.0 MB; 3 runs kept"
+
+
 def test_dry_run_says_what_would_be_done_and_why(
     spec: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

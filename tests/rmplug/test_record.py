@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 
 import pytest
 from run_tools import go, spec_of
 
+from rmplug._store.record_files import read_record, record_data
 from rmplug._store.run_records import (
+    PreviousSteps,
+    UnreadableRecord,
     all_records,
     find_record,
     is_live,
     live,
     new_record,
     peak_memory_mb,
-    previous_steps,
-    read_record,
     write_record,
 )
 from rmplug._store.store import Store
@@ -81,18 +83,70 @@ def test_a_record_that_cannot_be_read_is_named_and_does_not_stop_a_run(tmp_path:
     spec = spec_of({"pairs": {"kind": "made-pairs"}})
     finished = go(spec, tmp_path)
     path = tmp_path / "runs" / finished.record.id / "record.json"
-    for text in ("", "{", "[]", "{}", '{"steps": {"a": {"no": 1}}}', '{"steps": 3}'):
-        path.write_text(text)
-        with pytest.raises(StoreError, match="record.json is no record of a run .*remove the fold"):
-            all_records(Store(tmp_path))
+    for text in ("", "{", "[]", "{}", '{"steps": {"a": {"no": 1}}}', '{"steps": 3}', "\udcff"):
+        path.write_bytes(text.encode(errors="surrogateescape"))
+        [listed] = all_records(Store(tmp_path))
+        assert isinstance(listed, UnreadableRecord) and listed.id == finished.record.id
+        assert listed.problem.startswith(f"{path} is no record of a run that can be read (")
+        assert listed.problem.endswith(
+            f"); remove the folder {finished.record.id} if nothing is lost with it"
+        )
+        with pytest.raises(StoreError, match="is no record of a run that can be read"):
+            find_record(Store(tmp_path), "last")
     assert go(spec, tmp_path).record.steps["pairs"].status == "reused"
+
+
+def newer(path: Path, **changes: object) -> dict[str, object]:
+    """Turn a record into one that a newer rmplug might have written."""
+    data = json.loads(path.read_text())
+    data |= {"format": 2, "queue": {"name": "night"}, **changes}
+    for step in data["steps"].values():
+        step |= {"gpu_memory_mb": 7, "status": "paused", "seconds": {"wall": 3}}
+    path.write_text(json.dumps(data))
+    return data
+
+
+def test_a_record_of_a_newer_version_is_read_as_far_as_it_is_understood(store: Store) -> None:
+    path = write_record(store, record(store, "first", "1-a", one="k-1"))
+    data = newer(path, status="asleep")
+    found = read_record(path)
+    assert (found.id, found.name, found.format) == ("1-a", "first", 2)
+    assert found.note == (
+        "written by a newer rmplug (record format 2, this one knows 1); "
+        "shown as far as it is understood"
+    )
+    assert found.unknown == {"queue": {"name": "night"}, "status": "asleep"}
+    assert found.steps["one"].artifact == "k-1"
+    aside = {"gpu_memory_mb": 7, "status": "paused", "seconds": {"wall": 3}}
+    assert found.steps["one"].unknown == aside
+    assert record_data(found) == data
+
+
+def test_a_new_entry_in_a_record_of_this_format_is_kept_aside(store: Store) -> None:
+    path = write_record(store, record(store, "first", "1-a", one="k-1"))
+    data = json.loads(path.read_text())
+    data["steps"]["one"]["gpu_memory_mb"] = 7
+    path.write_text(json.dumps(data))
+    found = read_record(path)
+    assert found.steps["one"].unknown == {"gpu_memory_mb": 7} and found.note == ""
+    assert not found.is_understood and record_data(found) == data
+
+
+def test_a_newer_record_that_cannot_be_read_at_all_says_so(store: Store) -> None:
+    path = write_record(store, record(store, "first", "1-a", one="k-1"))
+    newer(path, name=["first"])
+    with pytest.raises(StoreError) as caught:
+        read_record(path)
+    assert str(caught.value).endswith(
+        "(name: Field required): written by a newer rmplug (record format 2, this one knows 1)"
+    )
 
 
 def test_a_run_that_was_killed_is_told_from_one_that_goes_on(store: Store) -> None:
     made = new_record("first", {}, "spec.yaml", 1)
     with live(store, made):
-        assert is_live(store, made) and find_record(store, "last").status == "running"
-    assert not is_live(store, made) and find_record(store, "last").status == "interrupted"
+        assert is_live(store, made.id) and find_record(store, "last").status == "running"
+    assert not is_live(store, made.id) and find_record(store, "last").status == "interrupted"
 
 
 def test_the_previous_result_of_each_step_is_that_of_the_last_run_that_had_one(
@@ -101,8 +155,30 @@ def test_the_previous_result_of_each_step_is_that_of_the_last_run_that_had_one(
     record(store, "first", "20260101-000000-000-first-aa", one="k-1", two="k-2")
     record(store, "other", "20260102-000000-000-other-aa", one="k-9")
     record(store, "first", "20260103-000000-000-first-aa", one="k-3", two="")
-    found = previous_steps(store, "first")
-    assert {name: step.artifact for name, step in found.items()} == {"one": "k-3", "two": "k-2"}
+    previous = PreviousSteps(store, "first")
+    found = {name: previous.get(name) for name in ("two", "one", "three")}
+    assert {name: step and step.artifact for name, step in found.items()} == {
+        "one": "k-3",
+        "two": "k-2",
+        "three": None,
+    }
+
+
+def test_of_many_records_only_the_newest_are_read_and_only_when_a_step_asks(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(200):
+        record(store, "first", f"20260101-000000-{number:03d}-first-aa", one=f"k-{number}")
+    read: list[Path] = []
+    monkeypatch.setattr(
+        "rmplug._store.run_records.read_record", lambda path: read.append(path) or read_record(path)
+    )
+    previous = PreviousSteps(store, "first")
+    assert read == []
+    step = previous.get("one")
+    assert step is not None and step.artifact == "k-199" and len(read) == 1
+    assert previous.get("new") is None and len(read) == 50
+    assert pickle.loads(pickle.dumps(previous)).get("one") == step
 
 
 def test_a_record_is_there_while_the_run_goes_on(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from run_tools import all_files, assert_valid, go, lines, spec_of, statuses
 
+from rmplug._run.run import report_pages
 from rmplug._store.files import checksum, guarded_plugin, is_held, write_file
 from rmplug._store.gc import collect_garbage
 from rmplug._store.run_records import all_records, live, new_record, write_record
@@ -222,6 +223,49 @@ def test_gc_keeps_the_shards_of_a_run_that_was_interrupted(store: Store) -> None
     path.write_text(json.dumps({**data, "steps": {"a": step}}))
     store.begin("made-1", {"rows": 1})
     assert collect_garbage(store).names == []
+
+
+def test_gc_keeps_what_a_record_names_that_it_cannot_read(store: Store) -> None:
+    for key in ("made-1", "made-2", "made-3", "made-4"):
+        make(store, key)
+    texts = {
+        "20260101-a": '{"format": 2, "made": ["made-1.column"], "steps": 3}',
+        "20260102-b": '{"steps": {"a": {"artifact": "made-2", "in',
+    }
+    for run, text in texts.items():
+        (store.runs / run).mkdir()
+        (store.runs / run / "record.json").write_text(text)
+    path = write_record(store, new_record("tested", {}, "spec.yaml", 0))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "cache": {"made-3": 1}}))
+    found = collect_garbage(store, keep=1)
+    assert (found.names, found.runs, found.kept) == (["made-4"], [], 3)
+    assert [note.partition(" ")[0] for note in found.notes] == [
+        str(store.runs / run / "record.json") for run in texts
+    ]
+    (path.parent / "record.json").unlink()
+    (path.parent / "record.json").mkdir()
+    assert collect_garbage(store).names == []
+
+
+def newer_manifest(store: Store, key: str) -> None:
+    """Turn an artifact into one that a newer rmplug might have written."""
+    path = store.artifacts / key / "manifest.json"
+    content = {**json.loads(path.read_text()), "format": 2, "seal": "of another sort"}
+    path.write_text(json.dumps(content))
+
+
+def test_an_artifact_of_a_newer_version_is_neither_read_nor_replaced(tmp_path: Path) -> None:
+    finished = go(spec_of(EVERYTHING), tmp_path)
+    newer_manifest(Store(tmp_path), finished.path("page").name)
+    before = all_files(tmp_path)
+    with pytest.raises(StoreError) as caught:
+        go(spec_of(EVERYTHING), tmp_path)
+    assert str(caught.value) == (
+        f"steps.page (page): {finished.path('page') / 'manifest.json'} was written by a newer "
+        "rmplug (manifest format 2, this one knows 1); use that version, or another store"
+    )
+    assert all_files(tmp_path) == before and collect_garbage(Store(tmp_path)).names == []
+    assert report_pages(Store(tmp_path), finished.record) == []
 
 
 def test_gc_of_a_store_that_is_not_there_makes_none(tmp_path: Path) -> None:

@@ -1,0 +1,108 @@
+"""``record.json``: a record as a file, and back as far as it is understood."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json
+
+from rmplug.errors import StoreError
+from rmplug.records import FORMAT, RunRecord, StepRecord, newer_version
+
+from .files import plain
+
+RECORD = "record.json"
+
+
+@cache
+def _records() -> TypeAdapter[RunRecord]:
+    return TypeAdapter(RunRecord)  # builds a validator: only commands that need records pay for it
+
+
+def record_bytes(record: RunRecord) -> bytes:
+    """The content of ``record.json``."""
+    return _records().dump_json(record, indent=1, fallback=plain, warnings=False) + b"\n"
+
+
+def record_data(record: RunRecord) -> dict[str, Any]:
+    """A record as plain data, with the entries that only a newer version knows."""
+    data = _records().dump_python(record, mode="json", fallback=plain, warnings=False)
+    for name, step in record.steps.items():
+        data["steps"][name] |= step.unknown
+    return {**data, **record.unknown}
+
+
+def read_record(path: Path) -> RunRecord:
+    """Read a record as far as it is understood; one that cannot be read raises ``StoreError``."""
+    try:
+        data = from_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{_no_record(path, error)}; {_advice(path)}") from error
+    try:
+        return _parsed(data)
+    except ValueError as error:
+        if _is_newer(data):
+            newer = newer_version("record", data["format"], FORMAT)
+            raise StoreError(f"{_no_record(path, error)}: {newer}") from error
+        raise StoreError(f"{_no_record(path, error)}; {_advice(path)}") from error
+
+
+def _no_record(path: Path, error: OSError | ValueError) -> str:
+    return f"{path} is no record of a run that can be read ({_reason(error)})"
+
+
+def _advice(path: Path) -> str:
+    return f"remove the folder {path.parent.name} if nothing is lost with it"
+
+
+def _reason(error: OSError | ValueError) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_input=False)[0]
+        return ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _parsed(data: Any) -> RunRecord:
+    """A record from plain data. Entries that are not known are kept aside; in a record of a newer
+    version, so are those whose values are not understood."""
+    aside: dict[str, Any] = {}
+    try:
+        record = _records().validate_python(data)
+    except ValidationError as error:
+        if not _is_newer(data):
+            raise
+        aside = _not_understood(data, error)
+        record = _records().validate_python(data)
+    record.unknown = {**_unknown(RunRecord, data), **aside}
+    for name, step in record.steps.items():
+        step.unknown |= _unknown(StepRecord, data["steps"][name])
+    return record
+
+
+def _is_newer(data: Any) -> bool:
+    number = data.get("format") if isinstance(data, dict) else None
+    return isinstance(number, int) and number > FORMAT
+
+
+def _not_understood(data: dict[str, Any], error: ValidationError) -> dict[str, Any]:
+    """Take the entries that an error names out of the data; gives those of the run. Those of a
+    step go to its own ``unknown``."""
+    aside: dict[str, Any] = {}
+    for each in error.errors(include_url=False, include_input=False):
+        match each["loc"]:
+            case ("steps", str(step), str(name), *_):
+                entries = data["steps"][step]
+                if name in entries:
+                    entries.setdefault("unknown", {})[name] = entries.pop(name)
+            case (str(name), *_) if name in data:
+                aside[name] = data.pop(name)
+    return aside
+
+
+def _unknown(cls: type[RunRecord | StepRecord], data: dict[str, Any]) -> dict[str, Any]:
+    known = {entry.name for entry in fields(cls)}
+    return {name: value for name, value in data.items() if name not in known}
