@@ -52,7 +52,7 @@ class StepRecord:
     family: str
     """What kind of work it is."""
     version: str
-    """The version of the plugin; for one being edited, with a hash of its source."""
+    """The version of the plugin, with a hash of its files."""
     status: Status = "waiting"
     """``reused``: the result was there; ``rebuilt``: it was there, but damaged."""
     reason: str = ""

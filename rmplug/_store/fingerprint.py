@@ -80,14 +80,33 @@ def _files(folder: Path) -> Iterator[Path]:
 
 @cache
 def plugin_version(provider: Provider) -> str:
-    """The version of a plugin; for one that is being edited, a hash of its source as well."""
+    """The version of a plugin, with a hash of its files: the same version may be installed again
+    with other code. For one that is being edited it is a hash of the source as it is now, for an
+    installed one of what the installer recorded: file names and checksums, so that none is read."""
     try:
         found = distribution(provider.distribution)
     except PackageNotFoundError:
         return f"source {source_hash(provider.cls)}"
-    if not _is_editable(found):
-        return found.version
+    recorded = "" if _is_editable(found) else _hash_of_record(found, _top(provider.cls))
+    if recorded:
+        return f"{found.version} files {recorded}"
     return f"{found.version} source {source_hash(provider.cls)}"
+
+
+def _top(cls: type[Step]) -> str:
+    return cls.__module__.partition(".")[0]
+
+
+def _hash_of_record(found: Distribution, top: str) -> str:
+    """A hash of the lines of ``RECORD`` that are about a package or module; empty if there are
+    none, as where a system's packager left the file out. Bytecode is recorded without a checksum,
+    if at all, and does not count."""
+    own = [
+        line
+        for line in (found.read_text("RECORD") or "").splitlines()
+        if line.startswith((f"{top}/", f"{top}.py,")) and "/__pycache__/" not in line
+    ]
+    return _short_hash("\n".join(sorted(own)).encode()) if own else ""
 
 
 def _is_editable(found: Distribution) -> bool:
@@ -100,7 +119,7 @@ def _is_editable(found: Distribution) -> bool:
 
 def source_hash(cls: type[Step]) -> str:
     """A hash of the package or module that a class stands in; of the class if it was typed in."""
-    top = import_module(cls.__module__.partition(".")[0])
+    top = import_module(_top(cls))
     file = getattr(top, "__file__", None)
     return _hash_of_source(Path(file)) if file else _short_hash(_typed(cls).encode())
 
@@ -113,9 +132,9 @@ def _typed(cls: type[Step]) -> str:
 
 
 @cache
-def _hash_of_source(place: Path) -> str:
-    sources = _sources(place.parent) if place.name == "__init__.py" else [place]
-    texts = [[str(path.relative_to(place.parent)), path.read_bytes().hex()] for path in sources]
+def _hash_of_source(module: Path) -> str:
+    sources = _sources(module.parent) if module.name == "__init__.py" else [module]
+    texts = [[str(path.relative_to(module.parent)), path.read_bytes().hex()] for path in sources]
     return _short_hash(json.dumps(texts).encode())
 
 

@@ -161,9 +161,46 @@ def test_the_source_of_a_plugin_that_is_edited_is_part_of_its_version(site: Path
     assert plugin_version(edited) != before
 
 
-def test_the_version_of_a_plugin_that_is_installed_is_enough(site: Path):
+def record(site: Path, *lines: str) -> None:
+    """What an installer notes of the files of the package ``finished``."""
+    (site / "finished-1.5.dist-info" / "RECORD").write_text("\n".join(lines) + "\n")
+
+
+def test_a_plugin_that_is_installed_again_with_changed_code_has_another_version(site: Path):
     finished = provider("finished", install(site, "finished", {"url": "https://x"}))
-    assert plugin_version(finished) == "1.5"
+    code, data = "finished/__init__.py,sha256=aa,9", "finished/words.txt,sha256=bb,7"
+    versions = {}
+    for name, lines in {
+        "first": [code, data, "finished/__pycache__/__init__.cpython-311.pyc,,"],
+        "moved": [data, code, "finished-1.5.dist-info/INSTALLER,sha256=cc,3", "other/x.py,,"],
+        "code": [code.replace("aa", "ab"), data],
+        "data": [code, data.replace("bb", "bc")],
+        "fewer": [code],
+    }.items():
+        record(site, *lines)
+        forget()
+        versions[name] = plugin_version(finished)
+    assert versions["first"].startswith("1.5 files ")
+    assert versions["moved"] == versions["first"]
+    assert len(set(versions.values())) == 4
+
+
+def test_a_plugin_whose_installer_noted_nothing_is_known_by_its_source(site: Path):
+    finished = provider("finished", install(site, "finished", {"url": "https://x"}))
+    version = plugin_version(finished)
+    assert version.startswith("1.5 source ")
+    (site / "finished" / "words.txt").write_text("one\n", encoding="utf-8")
+    forget()
+    assert plugin_version(finished) != version
+
+
+def test_a_module_by_itself_is_known_by_its_own_line(site: Path):
+    cls = install(site, "finished", {})
+    record(site, "finished.py,sha256=aa,9", "finished_too.py,sha256=bb,9")
+    before = plugin_version(provider("finished", cls))
+    record(site, "finished.py,sha256=aa,9", "finished_too.py,sha256=cc,9")
+    forget()
+    assert plugin_version(provider("finished", cls)) == before
 
 
 def test_a_class_that_was_typed_in_has_a_source_too():
