@@ -5,11 +5,11 @@ from __future__ import annotations
 from rmplug import DatasetLoader, Evaluator, hookimpl
 
 from .comparison.comparisons import Agreement, BestOfN, Compare
-from .layouts.layouts import LAYOUTS
+from .layouts.published import BENCHMARKS
 from .rules.benchmarks import Benchmark
 from .statistics.pairwise import Pairwise
 
-__all__ = ["LAYOUTS", "Agreement", "Benchmark", "BestOfN", "Compare", "Pairwise"]
+__all__ = ["BENCHMARKS", "Agreement", "Benchmark", "BestOfN", "Compare", "Pairwise"]
 
 
 @hookimpl
@@ -19,4 +19,4 @@ def rmplug_evaluators() -> list[type[Evaluator]]:
 
 @hookimpl
 def rmplug_dataset_loaders() -> list[type[DatasetLoader]]:
-    return list(LAYOUTS)
+    return list(BENCHMARKS)

@@ -8,10 +8,7 @@ from typing import Any, TypeAlias
 
 from rmplug import notice
 from rmplug.data.raw_texts import MISSING, BadRow, Text, shown, split_pair, text_from
-
-from ._fields import flatten, identifier, need, number
-from ._reading import Entry, Layout
-from ._rows import Row
+from rmplug.data.row_files import Entry, Row, flatten, identifier, need, number
 
 OPTIONAL = ("id", "group", "margin", "weight", "subset")
 NUMBERS = ("margin", "weight")
@@ -21,8 +18,8 @@ Sides: TypeAlias = tuple[Text, Text, Text]
 """Prompt, first and second response."""
 
 
-class Located:
-    """Where the fields of a row stand: as the spec names them, else under their own name."""
+class FieldPaths:
+    """The paths of the fields of a row: as the spec names them, else their own names."""
 
     def __init__(
         self, fields: Mapping[str, str | None], form: str, keep: Sequence[str] = ()
@@ -33,34 +30,34 @@ class Located:
         self.taken = frozenset(taken) | (frozenset(fields) - frozenset(self.named))
 
     def get(self, row: Row, name: str) -> Any:
-        """A field's value; ``MISSING`` where the spec does not name it and the row has none."""
+        """Return a field's value; ``MISSING`` where neither the spec names it nor a row has it."""
         if name in self.named:
             return need(row.value, self.named[name])
         return row.value.get(name, MISSING)
 
     def text(self, row: Row, name: str) -> Text:
-        """A field as text or messages; a row without it is bad."""
+        """Return a field as text or messages; a row without it is bad."""
         return text_from(need(row.value, self.named.get(name, name)), name, self.form)
 
     def prompt(self, row: Row) -> Text | None:
-        """The prompt, where the row has one of its own."""
+        """Return the prompt, where the row has one of its own."""
         value = self.get(row, "prompt")
         return None if value is MISSING else text_from(value, "prompt", self.form)
 
     def id(self, row: Row) -> str:
-        """The row's id, or one made of the file's name and the row's number."""
+        """Return the row's id, or one made of the file's name and the row's number."""
         value = self.get(row, "id")
-        return f"{row.file}:{row.number}" if value is MISSING else identifier(value, "id")
+        return row.default_id if value is MISSING else identifier(value, "id")
 
     def further(self, row: Row, core: Iterable[str], whole: Iterable[str] = ()) -> dict[str, Any]:
-        """All values but those taken, flat; one that bears a core column's name becomes
+        """Return all values but those taken, flat; one that bears a core column's name becomes
         ``file.<name>``."""
         flat = flatten(row.value, whole)
         kept = {n: v for n, v in flat.items() if n not in self.taken and not self._inside(n)}
         return {f"file.{name}" if name in core else name: kept[name] for name in kept}
 
     def _inside(self, name: str) -> bool:
-        """Whether a flat name is a part of a taken mapping, such as ``chosen.content``."""
+        """Tell whether a flat name is a part of a taken mapping, such as ``chosen.content``."""
         head = name.rpartition(".")[0]
         while head:
             if head in self.taken:
@@ -69,7 +66,7 @@ class Located:
         return False
 
     def optional(self, row: Row, names: Iterable[str]) -> dict[str, Any]:
-        """The optional columns that the row has."""
+        """Return the optional columns that the row has."""
         found: dict[str, Any] = {}
         for name in names:
             value = self.get(row, name)
@@ -83,23 +80,23 @@ class Located:
         return found
 
 
-class PairRows(Layout):
-    """One row of a file gives one pair."""
+class PairRows:
+    """Converts rows of which each is one pair."""
 
     def __init__(self, fields: Mapping[str, str | None], form: str) -> None:
-        self.located = Located(fields, form)
+        self.paths = FieldPaths(fields, form)
 
     def __call__(self, row: Row) -> Sequence[Entry]:
-        located = self.located
-        chosen, rejected = located.text(row, "chosen"), located.text(row, "rejected")
-        prompt, chosen, rejected = split_pair(located.prompt(row), chosen, rejected)
-        core = {"id": located.id(row), "prompt": prompt, "chosen": chosen, "rejected": rejected}
-        further = located.optional(row, OPTIONAL[1:])
-        return [(core, further | located.further(row, (*TEXTS, *OPTIONAL)))]
+        paths = self.paths
+        chosen, rejected = paths.text(row, "chosen"), paths.text(row, "rejected")
+        prompt, chosen, rejected = split_pair(paths.prompt(row), chosen, rejected)
+        core = {"id": paths.id(row), "prompt": prompt, "chosen": chosen, "rejected": rejected}
+        further = paths.optional(row, OPTIONAL[1:])
+        return [(core, further | paths.further(row, (*TEXTS, *OPTIONAL)))]
 
 
-class ABRows(Layout):
-    """One row of a file compares A and B: it gives one pair, or for a tie none or two."""
+class ABRows:
+    """Converts comparisons of A and B: one pair of each, of a tie none or two."""
 
     def __init__(
         self,
@@ -108,27 +105,26 @@ class ABRows(Layout):
         labels: Mapping[str, Sequence[Any]],
         ties: str,
     ) -> None:
-        self.located = Located(fields, form, keep=("label",))
+        self.paths = FieldPaths(fields, form, keep=("label",))
         self.labels = {written(value): name for name in labels for value in labels[name]}
         self.ties = ties
 
     def __call__(self, row: Row) -> Sequence[Entry]:
-        located = self.located
-        first, second = located.text(row, "response_a"), located.text(row, "response_b")
-        sides = split_pair(located.prompt(row), first, second)
+        paths = self.paths
+        first, second = paths.text(row, "response_a"), paths.text(row, "response_b")
+        sides = split_pair(paths.prompt(row), first, second)
         label = self._label(row)
-        name = located.id(row)
-        further = located.optional(row, OPTIONAL[1:]) | {"label": label}
+        name = paths.id(row)
+        further = paths.optional(row, OPTIONAL[1:]) | {"label": label}
         core = (*TEXTS, *OPTIONAL, "label", "position")
-        further |= located.further(row, core)
+        further |= paths.further(row, core)
         if label in ("A", "B"):
             return [self._pair(name, sides, label, further)]
         return self._tie(name, sides, label, further)
 
     def _tie(self, name: str, sides: Sides, label: str, further: dict[str, Any]) -> Sequence[Entry]:
         if label == "none" or self.ties == "drop":
-            if self.first_pass:
-                notice("tie" if label == "tie" else "no label", [name], "dropped")
+            notice("tie" if label == "tie" else "no label", [name], "dropped")
             return []
         return [self._pair(f"{name}/{side.lower()}", sides, side, further) for side in ("A", "B")]
 
@@ -143,7 +139,7 @@ class ABRows(Layout):
         return core, values
 
     def _label(self, row: Row) -> str:
-        value = self.located.get(row, "label")
+        value = self.paths.get(row, "label")
         if value is MISSING:
             raise BadRow("no 'label'", missing="label")
         known = self.labels.get(written(value))
@@ -156,7 +152,7 @@ class ABRows(Layout):
 
 
 def written(value: Any) -> str:
-    """A label as it would be written: so that 1 in a spec is ``1`` in a CSV file."""
+    """Return a label as it would be written: so that 1 in a spec is ``1`` in a CSV file."""
     if value is None:
         return ""
     if isinstance(value, float) and value.is_integer():

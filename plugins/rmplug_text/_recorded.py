@@ -12,13 +12,11 @@ import pyarrow as pa
 
 from rmplug import DataError, RewardModel, notice, text_of
 from rmplug.data.raw_texts import MISSING, BadRow, Text, find, shown, split_response, text_from
+from rmplug.data.row_files import Row, RowFiles, identifier, need, number
 from rmplug.errors import did_you_mean, some
 
-from ._fields import identifier, need, number
 from ._pairs import written
-from ._reading import Complaints, Source
 from ._recorded_layouts import LAYOUTS, Found, layout_of
-from ._rows import Row, Unreadable
 
 MOST_MODELS = 20
 OWN_FIELDS = ("id", "side", "chosen", "rejected", "prompt", "response")
@@ -176,7 +174,7 @@ class Reader:
         self.taken += 1
         layout = layout_of(row.value) if self.layout == "auto" else self.layout
         if layout != "scores" and not any(self.fields[name] for name in OWN_FIELDS):
-            self._take_found(LAYOUTS[layout](row.value), row.place)
+            self._take_found(LAYOUTS[layout](row.value), row.location)
             return
         if self.fields["chosen"] or self.fields["rejected"]:
             name = self._id(row)
@@ -274,7 +272,7 @@ class Reader:
 
 
 def load_scores(
-    source: Source,
+    source: RowFiles,
     lookup: Lookup,
     fields: Mapping[str, Any],
     sides: Mapping[str, Sequence[Any]],
@@ -284,19 +282,7 @@ def load_scores(
 ) -> RewardModel:
     """The scores of a file as a reward model."""
     reader = Reader(lookup, fields, sides, wanted, form, layout)
-    complaints = Complaints(source.bad_rows, "say where it stands with fields: {score: NAME, ...}")
-    for record in source.records():
-        if isinstance(record, Unreadable):
-            complaints.unreadable(record)
-        else:
-            complaints.parsed_row(record, _fault(reader, record))
-    complaints.finish(source.files)
+    hint = "say where it stands with fields: {score: NAME, ...}"
+    for _ in source.convert(reader.take, hint):
+        pass
     return reader.finish()
-
-
-def _fault(reader: Reader, row: Row) -> BadRow | None:
-    try:
-        reader.take(row)
-    except BadRow as fault:
-        return fault
-    return None

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rmplug.data.raw_texts import BadRow, Text, split_pair, text_from
-
-from ._fields import identifier, need, number
+from rmplug.data.row_files import identifier, need, number
 
 MIRRORED = 1e-9
 

@@ -9,11 +9,19 @@ import pyarrow as pa
 
 from rmplug import notice
 from rmplug.data.raw_texts import MISSING, BadRow, Text, find, split_response, text_from
+from rmplug.data.row_files import (
+    BATCH_ROWS,
+    Entry,
+    FurtherColumns,
+    Row,
+    RowFiles,
+    flatten,
+    need,
+    number,
+    table_of,
+)
 
-from ._fields import Columns, flatten, need, number
-from ._pairs import Located
-from ._reading import AS_TEXT, BATCH_ROWS, Complaints, Entry, Layout, Source, build
-from ._rows import Row, Unreadable
+from ._pairs import FieldPaths
 
 OPTIONAL = ("group", "label", "model", "subset")
 TEXTS = ("prompt", "response")
@@ -61,24 +69,24 @@ def _scores(value: Any, path: str) -> Mapping[str, Any]:
     return value
 
 
-class ResponseRows(Layout):
+class ResponseRows:
     """One row of a file gives one response."""
 
     def __init__(self, fields: Mapping[str, str | None], form: str, ratings: Ratings) -> None:
-        self.located = Located(fields, form)
+        self.paths = FieldPaths(fields, form)
         self.ratings = ratings
-        self.located.taken |= ratings.taken()
+        self.paths.taken |= ratings.taken()
 
     def __call__(self, row: Row) -> Sequence[Entry]:
-        located = self.located
-        response = located.text(row, "response")
-        prompt, response = split_response(located.prompt(row), response)
-        core = {"id": located.id(row), "prompt": prompt, "response": response}
-        further = located.optional(row, OPTIONAL) | self.ratings.of(row)
-        return [(core, further | located.further(row, CORE))]
+        paths = self.paths
+        response = paths.text(row, "response")
+        prompt, response = split_response(paths.prompt(row), response)
+        core = {"id": paths.id(row), "prompt": prompt, "response": response}
+        further = paths.optional(row, OPTIONAL) | self.ratings.of(row)
+        return [(core, further | paths.further(row, CORE))]
 
 
-class CandidateRows(Layout):
+class CandidateRows:
     """One row of a file has several responses to one prompt; each gives a row ``<id>/<place>``."""
 
     def __init__(
@@ -88,19 +96,19 @@ class CandidateRows(Layout):
         responses: Sequence[str],
         details: Mapping[str, str | None],
     ) -> None:
-        self.located = Located(fields, form)
-        self.located.taken |= frozenset(responses)
+        self.paths = FieldPaths(fields, form)
+        self.paths.taken |= frozenset(responses)
         self.responses = responses
         self.details = {name: path for name, path in details.items() if path}
         self.text = self.details.pop("text", None)
         self.best = self.details.pop("best", None)
 
     def __call__(self, row: Row) -> Sequence[Entry]:
-        located = self.located
+        paths = self.paths
         items = list(self._items(row))
-        prompt = located.prompt(row)
-        shared = located.optional(row, OPTIONAL) | located.further(row, (*CORE, "rank", "score"))
-        name = located.id(row)
+        prompt = paths.prompt(row)
+        shared = paths.optional(row, OPTIONAL) | paths.further(row, (*CORE, "rank", "score"))
+        name = paths.id(row)
         details = self._details(row, [item for _, item in items])
         entries = []
         for place, (rank, item) in enumerate(items):
@@ -120,7 +128,7 @@ class CandidateRows(Layout):
     def _text(self, item: Any) -> Text:
         if self.text is not None and isinstance(item, dict):
             item = need(item, self.text)
-        return text_from(item, "response", self.located.form)
+        return text_from(item, "response", self.paths.form)
 
     def _rest(self, item: Any) -> dict[str, Any]:
         """What else a candidate that is a mapping has, as ``response.<name>``."""
@@ -182,7 +190,7 @@ class LongRatings:
         self, fields: Mapping[str, str | None], form: str, attribute: str, rating: str
     ) -> None:
         self.rows = ResponseRows(fields, form, Ratings(None))
-        self.rows.located.taken |= {attribute, rating}
+        self.rows.paths.taken |= {attribute, rating}
         self.by_id = bool(fields.get("id"))
         self.attribute, self.rating = attribute, rating
         self.entries: dict[str, Entry] = {}
@@ -211,7 +219,7 @@ class LongRatings:
         entries = [
             (core, further | self._means(key)) for key, (core, further) in self.entries.items()
         ]
-        columns = Columns(AS_TEXT)
+        columns = FurtherColumns(("group", "subset", "model"))
         for _, further in entries:
             columns.learn(further, self.typed)
         repeated = [
@@ -221,7 +229,7 @@ class LongRatings:
         ]
         notice("several ratings of one attribute, averaged", repeated, "changed")
         for start in range(0, max(1, len(entries)), BATCH_ROWS):
-            yield build(entries[start : start + BATCH_ROWS], TEXTS, columns)
+            yield table_of(entries[start : start + BATCH_ROWS], TEXTS, columns)
 
     def _means(self, key: str) -> dict[str, float | None]:
         return {
@@ -230,23 +238,8 @@ class LongRatings:
         }
 
 
-def long_tables(source: Source, ratings: LongRatings, hint: str) -> Iterator[pa.Table]:
-    """The responses of a file with one row per rating."""
-    complaints = Complaints(source.bad_rows, hint)
-    for record in source.records():
-        if isinstance(record, Unreadable):
-            complaints.unreadable(record)
-            continue
-        complaints.parsed_row(record, _fault(ratings, record))
-        if complaints.usable == source.limit:
-            break
-    complaints.finish(source.files)
+def long_tables(source: RowFiles, ratings: LongRatings, hint: str) -> Iterator[pa.Table]:
+    """Yield the responses of files with one row per rating."""
+    for _ in source.convert(ratings.take, hint):
+        pass
     yield from ratings.tables()
-
-
-def _fault(ratings: LongRatings, row: Row) -> BadRow | None:
-    try:
-        ratings.take(row)
-    except BadRow as fault:
-        return fault
-    return None

@@ -150,7 +150,7 @@ class FileLoader(DatasetLoader):
 
 
 class PairsFile(FileLoader):
-    """Loads preference pairs from files of any column names.
+    """Load preference pairs from files of any column names.
 
     Gives ``id``, ``group``, ``prompt``, ``chosen``, ``rejected`` and every further column: nested
     mappings become dotted columns (``meta.group``), lists and mixed values JSON text. ``chosen``
@@ -163,17 +163,18 @@ class PairsFile(FileLoader):
     """Where the parts of a pair stand, by the names of columns."""
 
     def load(self) -> Pairs:
-        from ._pairs import TEXTS, PairRows
-        from ._reading import Source, tables
+        from rmplug.data.row_files import RowFiles, read_tables
 
-        source = Source(self.path, self.format, self.bad_rows, self.limit)
-        layout = PairRows(self.fields.model_dump(), self.form)
+        from ._pairs import TEXTS, PairRows
+
+        source = RowFiles(self.path, self.format, self.bad_rows, self.limit)
+        convert = PairRows(self.fields.model_dump(), self.form)
         hint = "say where it stands with fields: {chosen: NAME, ...}"
-        return Pairs.stream(tables(source, layout, TEXTS, hint))
+        return Pairs.stream(read_tables(source, convert, TEXTS, hint))
 
 
 class ResponsesFile(FileLoader):
-    """Loads responses, with labels, ratings or ranks, from files of any column names.
+    """Load responses, with labels, ratings or ranks, from files of any column names.
 
     Gives ``id``, ``group``, ``prompt``, ``response``, where known ``label``, ``model``, ``subset``,
     ``ratings.<attribute>`` (numbers, missing allowed), ``rank`` (smaller is better), ``score``, and
@@ -196,10 +197,11 @@ class ResponsesFile(FileLoader):
     """For files with several responses in a row: where they stand."""
 
     def load(self) -> Responses:
-        from . import _responses as kitchen
-        from ._reading import Source, tables
+        from rmplug.data.row_files import RowFiles, read_tables
 
-        source = Source(self.path, self.format, self.bad_rows, self.limit)
+        from . import _responses as kitchen
+
+        source = RowFiles(self.path, self.format, self.bad_rows, self.limit)
         fields = self.fields.model_dump()
         hint = "say where it stands with fields: {response: NAME, ...}"
         if self.long is not None:
@@ -210,13 +212,13 @@ class ResponsesFile(FileLoader):
             names = self.candidates.responses
             several = kitchen.CandidateRows(fields, self.form, names, details)
             hint = "say where it stands with candidates: {responses: NAME, ...}"
-            return Responses.stream(tables(source, several, kitchen.TEXTS, hint))
+            return Responses.stream(read_tables(source, several, kitchen.TEXTS, hint))
         single = kitchen.ResponseRows(fields, self.form, kitchen.Ratings(self.ratings))
-        return Responses.stream(tables(source, single, kitchen.TEXTS, hint))
+        return Responses.stream(read_tables(source, single, kitchen.TEXTS, hint))
 
 
 class ABFile(FileLoader):
-    """Loads comparisons of two responses, A and B, with ties, as preference pairs.
+    """Load comparisons of two responses, A and B, with ties, as preference pairs.
 
     Gives pairs with every further column, ``label`` (``A``, ``B`` or ``tie``: the verdict) and
     ``position`` (``A`` or ``B``: which response is the chosen one here). Columns such as
@@ -237,17 +239,18 @@ class ABFile(FileLoader):
     1, or the one they bring. Pairs made of one tie contradict each other, and are counted so."""
 
     def load(self) -> Pairs:
-        from ._pairs import TEXTS, ABRows
-        from ._reading import Source, tables
+        from rmplug.data.row_files import RowFiles, read_tables
 
-        source = Source(self.path, self.format, self.bad_rows, self.limit)
-        layout = ABRows(self.fields.model_dump(), self.form, self.labels.model_dump(), self.ties)
+        from ._pairs import TEXTS, ABRows
+
+        source = RowFiles(self.path, self.format, self.bad_rows, self.limit)
+        convert = ABRows(self.fields.model_dump(), self.form, self.labels.model_dump(), self.ties)
         hint = "say where it stands with fields: {response_a: NAME, label: NAME, ...}"
-        return Pairs.stream(tables(source, layout, TEXTS, hint))
+        return Pairs.stream(read_tables(source, convert, TEXTS, hint))
 
 
 class Synthetic(DatasetLoader):
-    """Makes preference pairs whose cause is known, in any number.
+    """Make preference pairs whose cause is known, in any number.
 
     Each response has a number of words w (of its sentences; about 8 to 250), is written as a
     bulleted list (m = 1, four in ten) or as a paragraph (m = 0), and opens with flattery (f = 1,
@@ -325,7 +328,7 @@ class Sides(BaseModel):
 
 
 class Recorded(ModelLoader):
-    """Serves scores that were recorded in a file as if the reward model itself were asked.
+    """Serve scores that were recorded in a file as if the reward model itself were asked.
 
     A response is looked up by its id, or by the texts of its prompt and response (equal to the
     letter). Each asked response must have exactly one score, unless ``missing`` or ``duplicates``
@@ -367,7 +370,8 @@ class Recorded(ModelLoader):
     """What to do with rows of the file that cannot be read."""
 
     def load(self) -> RewardModel:
-        from ._reading import Source
+        from rmplug.data.row_files import RowFiles
+
         from ._recorded import Lookup, load_scores
 
         wanted = dict(self.where)
@@ -375,5 +379,5 @@ class Recorded(ModelLoader):
             wanted[self.fields.model or "model"] = (self.model,)
         lookup = Lookup(self.by, self.missing, self.duplicates)
         fields, sides = self.fields.model_dump(), self.sides.model_dump()
-        source = Source(self.path, self.format, self.bad_rows)
+        source = RowFiles(self.path, self.format, self.bad_rows)
         return load_scores(source, lookup, fields, sides, wanted, self.form, self.layout)

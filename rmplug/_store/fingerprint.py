@@ -63,6 +63,11 @@ class Fingerprints:
         if path.is_dir():
             inner = [[str(p.relative_to(path)), self.of_path(p)] for p in _files(path)]
             return hashlib.sha256(json.dumps(inner).encode()).hexdigest()
+        if path.exists() and not path.is_file():
+            raise DataError(
+                f"{path} is neither a file nor a folder; save what it gives as a file, "
+                "and name that"
+            )
         try:
             stat = path.stat()
             mark = (str(path), stat.st_mtime_ns, stat.st_size)

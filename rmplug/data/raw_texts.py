@@ -15,6 +15,7 @@ MISSING: Any = object()
 """What ``find`` gives where a row has nothing."""
 _TURN = re.compile(r"(?:\A|\n\n|(?<=\n\n))(Human|Assistant|System):")
 _ROLES = {"human": "user", "gpt": "assistant", "bot": "assistant", "chatbot": "assistant"}
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class BadRow(ValueError):
@@ -26,6 +27,12 @@ class BadRow(ValueError):
     def __init__(self, reason: str, detail: str = "", missing: str = "") -> None:
         self.reason, self.detail, self.missing = reason, detail, missing
         super().__init__(f"{reason} ({detail})" if detail else reason)
+
+
+def without_surrogates(text: str) -> str:
+    """Return the text with each half of a surrogate pair, which no file can hold, replaced by
+    U+FFFD."""
+    return _SURROGATE.sub("\ufffd", text)
 
 
 def find(value: Any, path: str) -> Any:
@@ -58,15 +65,19 @@ def text_from(value: Any, name: str, form: str) -> Text:
     """
     if isinstance(value, str):
         return _from_string(value, name, form)
+    if form in ("text", "transcript") and isinstance(value, dict | list):
+        raise BadRow(f"{name} is not text", "but a list; set form: messages, or auto")
+    return _messages(value, name)
+
+
+def _messages(value: Any, name: str) -> list[Message]:
     if isinstance(value, dict):
         value = [value]
     if not isinstance(value, list):
         raise BadRow(f"{name} is not text", f"but {shown(value)}")
-    if form in ("text", "transcript"):
-        raise BadRow(f"{name} is not text", "but a list; set form: messages, or auto")
     if not value:
         raise BadRow(f"{name} has no messages")
-    return [_message(item, name, place) for place, item in enumerate(value, 1)]
+    return [_message(item, name, number) for number, item in enumerate(value, 1)]
 
 
 def _from_string(text: str, name: str, form: str) -> Text:
@@ -77,7 +88,10 @@ def _from_string(text: str, name: str, form: str) -> Text:
             value = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise BadRow(f"{name} is not valid JSON", str(error)) from error
-        return text_from(value, name, form)
+        return [
+            {key: without_surrogates(part) for key, part in turn.items()}
+            for turn in _messages(value, name)
+        ]
     return text
 
 

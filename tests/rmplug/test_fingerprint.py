@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from spec_tools import KINDS, load
 
+from rmplug import DataError
 from rmplug._kinds import registry
 from rmplug._kinds.registry import Provider
 from rmplug._run.run import run
@@ -287,3 +289,13 @@ def test_the_seed_of_a_loop_s_item_is_part_of_the_fingerprint(tmp_path: Path):
     finished = run(dict(spec.source.data), store=tmp_path / "store", registry=KINDS)
     items = finished.record.steps["loop"].items
     assert not set(items[0]["artifacts"]) & set(items[1]["artifacts"])
+
+
+def test_a_named_pipe_is_refused_before_it_is_opened(tmp_path):
+    pipe = tmp_path / "pairs.jsonl"
+    os.mkfifo(pipe)
+    with pytest.raises(DataError) as error:
+        Fingerprints().of_path(pipe)
+    assert str(error.value) == (
+        f"{pipe} is neither a file nor a folder; save what it gives as a file, and name that"
+    )

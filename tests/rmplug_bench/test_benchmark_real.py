@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pytest
 
 from rmplug import Features, Pairs, Responses, text_of
-from rmplug_bench.layouts.layouts import RMB, JudgeBench, LLMBar, RewardBench, RMBench
+from rmplug_bench.layouts.published import RMB, JudgeBench, LLMBar, RewardBench, RMBench
 from rmplug_bench.rules.benchmarks import Benchmark
 
 ROOT = Path(__file__).resolve().parents[2]

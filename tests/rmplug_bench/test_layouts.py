@@ -17,8 +17,8 @@ from rmplug import DataError, Pairs, Responses, RmplugError
 from rmplug.notices import collect_notices
 from rmplug.testing import check_step, run_step
 from rmplug_bench import rmplug_dataset_loaders
-from rmplug_bench.layouts.layouts import (
-    LAYOUTS,
+from rmplug_bench.layouts.published import (
+    BENCHMARKS,
     PPE,
     RMB,
     JudgeBench,
@@ -106,7 +106,7 @@ def text(turns):
     return "".join(turn["content"] for turn in turns)
 
 
-@pytest.mark.parametrize("step", LAYOUTS, ids=lambda step: step.kind)
+@pytest.mark.parametrize("step", BENCHMARKS, ids=lambda step: step.kind)
 def test_each_layout_passes_the_checks_of_every_step(step, tmp_path):
     assert step in rmplug_dataset_loaders()
     file = written(tmp_path, [ROWS[step.kind]])
@@ -242,11 +242,20 @@ def test_the_same_rows_may_be_an_array_lines_columns_gzip_or_parquet(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "told"),
     [
-        ([{"prompt": "a", "chosen": "b"}], "rows.jsonl:1: no subset; set bad_rows: drop"),
+        (
+            [{"prompt": "a", "chosen": "b"}],
+            "no row has 'subset'; found: prompt, chosen; give rows in the layout of rewardbench, "
+            "as they were published",
+        ),
+        (
+            [{"prompt": "a", "chosen": "b"}, {**PAIR, "subset": "x"}],
+            "1 row cannot be used: rows.jsonl:1: no subset; set bad_rows: drop to leave such rows "
+            "out",
+        ),
         ([{**PAIR, "subset": "x", "chosen": 3}], "rows.jsonl:1: chosen is not text (but 3)"),
         (
             [{**PAIR, "subset": "x", "rejected": None}],
-            "the row has: prompt, chosen, rejected, subset",
+            "1 row cannot be used: rows.jsonl:1: rejected is null; set bad_rows: drop",
         ),
         ([["a"]], "rows.jsonl:1: not a JSON object"),
     ],
@@ -267,17 +276,20 @@ def test_rows_of_another_layout_may_be_dropped_and_are_counted(tmp_path):
         ["rows.jsonl:2"],
     )
     file.write_text(json.dumps({"pair_id": 1, "label": "A=B"}))
-    with pytest.raises(DataError, match="there is no row that can be used"):
+    with pytest.raises(DataError, match="none of the 1 rows can be used: rows.jsonl:1: label is"):
         assert JudgeBench(path=file, bad_rows="drop").load().table
 
 
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"prompt,chosen\n", "is neither JSON nor Parquet"),
+        (b"prompt,chosen\n", "rows.jsonl:1: not valid JSON"),
         (json.dumps(ROWS["rewardbench"]).encode() + b'\n{"a": \n', "rows.jsonl:2: not valid JSON"),
-        (b'{"a": "\xff"}', "is not UTF-8 (byte 8)"),
-        (gzip.compress(b"{}" * 99, mtime=0)[:-9], "is not whole gzip data"),
+        (b'{"a": "\xff"}', "rows.jsonl:1: not valid UTF-8 (at byte 8)"),
+        (
+            gzip.compress(b"{}" * 99, mtime=0)[:-9],
+            "is cut off in the middle of its gzip data; fetch it again",
+        ),
         (b"PAR1nothing", "is not valid Parquet"),
     ],
 )
@@ -339,7 +351,7 @@ files = {"test.jsonl": "".join(json.dumps(row) + "\\n" for row in rows).encode()
 with SmallHub("org/bench", files) as hub:
     os.environ["HF_ENDPOINT"] = hub.address
     os.environ["HF_HUB_OFFLINE"] = "0"
-    from rmplug_bench.layouts import RewardBench
+    from rmplug_bench.layouts.published import RewardBench
     step = RewardBench(name="org/bench", split="test")
     print(json.dumps([step.identity()["commit"] == COMMIT, step.load()["id"].to_pylist()]))
 """
@@ -357,7 +369,7 @@ def test_a_benchmark_is_read_from_the_hub_by_name(tmp_path):
 def test_a_name_that_cannot_be_fetched_is_refused_in_one_sentence(tmp_path):
     pytest.importorskip("datasets")
     code = (
-        "from rmplug_bench.layouts import RewardBench; from rmplug import DataError\n"
+        "from rmplug_bench.layouts.published import RewardBench; from rmplug import DataError\n"
         "try: RewardBench(name='org/none').identity()\n"
         "except DataError as error: print(error)"
     )

@@ -50,12 +50,12 @@ def test_labels_become_the_published_records(tmp_path):
         file = write(tmp_path / "pairs.jsonl", row_of(entry["label"]))
         if isinstance(entry["out"], str):
             with pytest.raises(
-                DataError, match=r"pref_human is c-is-better in 1 rows \(q\); label"
+                DataError, match=r'pairs.jsonl:1: pref_human is "c-is-better" \(labels are a-is'
             ):
-                HybridFile(path=file).load()
+                assert HybridFile(path=file).load().table
             continue
         with collect_notices() as found:
-            pairs = HybridFile(path=file).load()
+            pairs = Pairs(HybridFile(path=file).load().table)
         if entry["out"] is None:
             assert (len(pairs), [(n.what, n.ids) for n in found.values()]) == (
                 0,
@@ -105,24 +105,32 @@ def test_columns_of_other_names_are_told_by_parameters(tmp_path):
     assert pairs["id"].to_pylist() == ["7"]
     assert pairs["chosen"].to_pylist()[0][0]["content"] == "B"
     with pytest.raises(
-        DataError, match="has no column 'completion_a'; say what it is called there"
+        DataError, match="no row has 'completion_a'; found: .*; say what it is called there"
     ):
-        HybridFile(path=file, **names).load()
+        assert HybridFile(path=file, **names).load().table
 
 
 def test_a_missing_label_is_refused_by_id(tmp_path):
     file = write(tmp_path / "pairs.jsonl", row_of("a-is-better"), row_of(None, "q2"))
-    with pytest.raises(
-        DataError, match=r"pref_human is None in 1 rows \(q2\); labels are a-is-sli"
-    ):
-        HybridFile(path=file).load()
+    with pytest.raises(DataError, match=r"pairs.jsonl:2: pref_human is null \(labels are a-is-sli"):
+        assert HybridFile(path=file).load().table
+    dropped = HybridFile(path=file, bad_rows="drop").load()
+    assert dropped["id"].to_pylist() == ["q"]
 
 
 def test_a_file_that_is_no_json_is_refused(tmp_path):
     file = tmp_path / "pairs.jsonl"
-    file.write_text('{"id": 1}\nnot json\n')
-    with pytest.raises(DataError, match="pairs.jsonl cannot be read as JSON Lines: "):
-        HybridFile(path=file).load()
+    file.write_text(json.dumps(row_of("tie")) + "\nnot json\n")
+    with pytest.raises(DataError, match="pairs.jsonl:2: not valid JSON"):
+        assert HybridFile(path=file).load().table
+
+
+def test_further_columns_never_hide_those_of_pairs(tmp_path):
+    row = {**row_of("b-is-better"), "chosen": "x", "tags": {"topic": "law"}}
+    pairs = HybridFile(path=write(tmp_path / "pairs.jsonl", row)).load()
+    assert pairs["file.chosen"].to_pylist() == ["x"]
+    assert pairs["tags"].to_pylist() == ['{"topic": "law"}']
+    assert (pairs["chosen_model"][0].as_py(), pairs["pref_gpt4"][0].as_py()) == ("mb", "tie")
 
 
 def test_plain_training_files_hold_all_columns_and_can_be_read_as_pairs(tmp_path):

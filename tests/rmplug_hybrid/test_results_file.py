@@ -70,9 +70,12 @@ def test_candidates_must_have_names_of_their_own(tmp_path):
     with pytest.raises(DataError, match=r"candidates that are there twice \(a\); keep one row"):
         ResultsFile(path=path).compute()
     path.write_text("uuid,x\na,1\n,2\n")
-    with pytest.raises(DataError, match="has 1 rows without a name of the candidate; name them"):
+    with pytest.raises(
+        DataError,
+        match=r"1 row cannot be used: runs.csv:3: uuid is neither text nor a whole number",
+    ):
         ResultsFile(path=path).compute()
-    with pytest.raises(DataError, match=r"has no column 'uid'; did you mean 'uuid'\?"):
+    with pytest.raises(DataError, match=r"no row has 'uid'; did you mean 'uuid'\?"):
         ResultsFile(path=path, key="uid").compute()
 
 
@@ -88,8 +91,16 @@ def test_a_column_that_is_always_empty_is_named_where_no_row_is_whole(tmp_path):
 def test_a_file_that_is_no_table_is_refused(tmp_path):
     path = tmp_path / "runs.csv"
     path.write_text("uuid,x\na,1\nb,2,3\n")
-    with pytest.raises(DataError, match="runs.csv cannot be read as CSV in UTF-8: "):
+    with pytest.raises(DataError, match=r"runs.csv:3: wrong number of fields \(3 instead of 2\)"):
         ResultsFile(path=path).compute()
+    assert ResultsFile(path=path, bad_rows="drop").compute()["id"].to_pylist() == ["a"]
+
+
+def test_missing_and_infinite_numbers_are_known_however_they_are_written(tmp_path):
+    path = tmp_path / "runs.csv"
+    path.write_text("uuid,x\na,1\nb,N/A\nc,-inf\nd,NULL\n")
+    kept = ResultsFile(path=path, missing="keep").compute()
+    assert str(kept["x"].to_pylist()) == "[1.0, nan, -inf, nan]"
 
 
 def test_results_files_conform(file, tmp_path):

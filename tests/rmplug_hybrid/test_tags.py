@@ -126,7 +126,7 @@ def test_a_column_that_is_not_there_is_told_with_what_there_is():
         made(pairs(tags=[{"subject": "Law"}]), column="tags")
     with pytest.raises(DataError, match="the tags in topic are int64; they must be texts, or lis"):
         made(pairs(topic=[1]))
-    with pytest.raises(DataError, match="tags of p0 is no JSON"):
+    with pytest.raises(DataError, match="tags of p0 is not valid JSON"):
         made(pairs(tags=["{"]), column="tags")
 
 

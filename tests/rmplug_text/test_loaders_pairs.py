@@ -306,7 +306,7 @@ def test_a_row_that_cannot_be_used_is_named_with_its_line_and_reason(tmp_path, l
     )
     with collect_notices() as notices:
         assert load(path, bad_rows="drop")["id"].to_pylist() == ["x.jsonl:1", "x.jsonl:3"]
-    what = f"unreadable row: {reason.split(' (')[0]}"
+    what = f"unusable row: {reason.split(' (')[0]}"
     assert {key: entry.ids for key, entry in notices.items()} == {(what, "dropped"): ["x.jsonl:2"]}
 
 
@@ -499,9 +499,9 @@ def test_the_broken_korean_file_is_told_line_by_line():
         table = load(path, bad_rows="drop")
     assert table.num_rows == 3
     assert {what: entry.count for (what, _), entry in notices.items()} == {
-        "unreadable row: not valid JSON": 296,
-        "unreadable row: no 'rejected'": 68,
-        "unreadable row: chosen and rejected begin differently": 1,
+        "unusable row: not valid JSON": 296,
+        "unusable row: no 'rejected'": 68,
+        "unusable row: chosen and rejected begin differently": 1,
     }
 
 

@@ -1,1 +1,1 @@
-"""Published benchmark files."""
+"""Loaders of published benchmarks, and the layouts of their rows."""

@@ -4,87 +4,90 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.json as pa_json
 
-from rmplug import DataError, Pairs, notice, text_of
-from rmplug.errors import did_you_mean, some
+from rmplug import Pairs, notice, text_of
+from rmplug.data.raw_texts import BadRow, Text, shown, text_from
+from rmplug.data.row_files import (
+    Entry,
+    FurtherColumns,
+    Policy,
+    Row,
+    RowFiles,
+    identifier,
+    need,
+    read_tables,
+)
 
 VERDICTS = tuple(
     f"{side}-is-{much}" for side in "ab" for much in ("slightly-better", "clearly-better", "better")
 )
 TIE = "tie"
-BLOCK = 1 << 26
-"""Bytes read at once: the longest line that can be read."""
+MODELS = ("model_a", "model_b")
+GIVEN = ("id", "prompt", "chosen", "rejected", "chosen_model", "rejected_model")
+HINT = "say what it is called there with a_column, b_column, prompt_column, id_column or label"
 
 
-def read_pairs(path: Path, label: str | None, fields: Mapping[str, str]) -> Pairs:
-    """Pairs as one of the labels has them, ties dropped and counted; without a label all pairs as
-    they stand."""
-    table = _read(path)
-    _check_columns(table, path, [*fields.values(), *([label] if label else [])])
-    ids = pc.cast(table[fields["id"]], pa.string())
-    if label is None:
-        return Pairs(_as_pairs(table, pa.scalar(True), fields))
-    verdicts = pc.utf8_lower(pc.cast(table[label], pa.string()))
-    _check_verdicts(ids, verdicts, path, label)
-    ties = pc.equal(verdicts, TIE)
-    notice(f"{label} is a tie", ids.filter(ties).to_pylist(), "dropped")
-    table = table.filter(pc.invert(ties))
-    first = pc.starts_with(verdicts.filter(pc.invert(ties)), "a")
-    return Pairs(_as_pairs(table, first, fields))
+def read_pairs(path: Path, label: str | None, fields: Mapping[str, str], bad_rows: Policy) -> Pairs:
+    """Return pairs as one of the labels has them, ties dropped and counted; without a label all
+    pairs as they stand."""
+    columns = FurtherColumns(("group", "subset"), lists=True)
+    source = RowFiles([path], bad_rows=bad_rows)
+    texts = ("prompt", "chosen", "rejected")
+    return Pairs.stream(read_tables(source, Labelled(label, fields), texts, HINT, columns))
 
 
-def _read(path: Path) -> pa.Table:
-    try:
-        return pa_json.read_json(path, read_options=pa_json.ReadOptions(block_size=BLOCK))
-    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read as JSON Lines: {error}") from None
+@dataclass(frozen=True)
+class Labelled:
+    """Converts a row with responses A and B to the pair that its label says; ties give none."""
+
+    label: str | None
+    fields: Mapping[str, str]
+
+    def __call__(self, row: Row) -> Sequence[Entry]:
+        value, names = row.value, self.fields
+        name = identifier(need(value, names["id"]), names["id"])
+        prompt, first, second = (_text(value, names[part]) for part in ("prompt", "a", "b"))
+        verdict = "a" if self.label is None else _verdict(value, self.label)
+        if verdict == TIE:
+            notice(f"{self.label} is a tie", [name], "dropped")
+            return []
+        order = 1 if verdict.startswith("a") else -1
+        chosen, rejected = (first, second)[::order]
+        core = {"id": name, "prompt": prompt, "chosen": chosen, "rejected": rejected}
+        return [(core, self._further(value, order))]
+
+    def _further(self, value: Mapping[str, Any], order: int) -> dict[str, Any]:
+        """Return all other columns; one that bears the name of a column of pairs becomes
+        ``file.<name>``."""
+        known = {*self.fields.values()}
+        models: dict[str, Any] = {}
+        if all(name in value for name in MODELS):
+            known |= {*MODELS}
+            written = [value[name] for name in MODELS][::order]
+            models = dict(zip(("chosen_model", "rejected_model"), written, strict=True))
+        further = {name: item for name, item in value.items() if name not in known}
+        return models | {
+            f"file.{name}" if name in GIVEN else name: item for name, item in further.items()
+        }
 
 
-def _check_columns(table: pa.Table, path: Path, names: Sequence[str]) -> None:
-    for name in names:
-        if name not in table.column_names:
-            raise DataError(
-                f"{path} has no column {name!r}{did_you_mean(name, table.column_names)}; say what "
-                "it is called there with a_column, b_column, prompt_column, id_column or label"
-            )
+def _text(value: Mapping[str, Any], name: str) -> Text:
+    found = need(value, name)
+    return found if isinstance(found, str) else text_from(found, name, "messages")
 
 
-def _check_verdicts(
-    ids: pa.ChunkedArray, verdicts: pa.ChunkedArray, path: Path, label: str
-) -> None:
-    known = pc.is_in(verdicts, value_set=pa.array([*VERDICTS, TIE]))
-    if pc.all(known).as_py() is not False:
-        return
-    odd = pc.invert(known)
-    values = [str(value) for value in verdicts.filter(odd).unique().to_pylist()]
-    raise DataError(
-        f"{path}: {label} is {some(values)} in {pc.sum(odd)} rows "
-        f"({some(ids.filter(odd).to_pylist())}); labels are {', '.join(VERDICTS)} and {TIE}"
-    )
-
-
-def _as_pairs(
-    table: pa.Table, first: pa.ChunkedArray | pa.Scalar, fields: Mapping[str, str]
-) -> pa.Table:
-    """``first`` says where the first response is the chosen one."""
-    columns = {"id": table[fields["id"]], "prompt": table[fields["prompt"]]}
-    responses = table[fields["a"]], table[fields["b"]]
-    columns["chosen"] = pc.if_else(first, *responses)
-    columns["rejected"] = pc.if_else(first, *reversed(responses))
-    if {"model_a", "model_b"} <= set(table.column_names):
-        models = table["model_a"], table["model_b"]
-        columns["chosen_model"] = pc.if_else(first, *models)
-        columns["rejected_model"] = pc.if_else(first, *reversed(models))
-    used = {*fields.values(), *columns, "model_a", "model_b"}
-    further = {name: table[name] for name in table.column_names if name not in used}
-    return pa.table({**columns, **further})
+def _verdict(value: Mapping[str, Any], label: str) -> str:
+    found = need(value, label)
+    verdict = found.lower() if isinstance(found, str) else ""
+    if verdict not in (*VERDICTS, TIE):
+        raise BadRow(f"{label} is {shown(found)}", f"labels are {', '.join(VERDICTS)} and {TIE}")
+    return verdict
 
 
 def write_records(data: Pairs, layout: str, file: Path) -> None:

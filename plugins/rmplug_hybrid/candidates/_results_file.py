@@ -2,89 +2,108 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as pc_csv
 
 from rmplug import DataError, Features, notice
-from rmplug.errors import did_you_mean, some
+from rmplug.data.raw_texts import BadRow
+from rmplug.data.row_files import (
+    Policy,
+    Row,
+    RowFiles,
+    identifier,
+    need,
+    number,
+    unnamed_column,
+)
+from rmplug.errors import some
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+MISSING = frozenset(pc_csv.ConvertOptions().null_values)
+"""How tables write that a number is missing: as Arrow, and so pandas, has it."""
+WORDS = {"true": 1.0, "false": 0.0, "inf": np.inf, "-inf": -np.inf}
 
 
-def read_results(path: Path, key: str, patterns: Sequence[str], missing: str) -> Features:
-    """The columns of numbers of a CSV file, one row for each candidate."""
-    table = _read(path)
-    if key not in table.column_names:
-        raise DataError(
-            f"{path} has no column {key!r}{did_you_mean(key, table.column_names)}; say which one "
-            "names the candidates: params: {key: …}"
-        )
-    ids = pc.cast(table[key], pa.string())
+def read_results(
+    path: Path, key: str, patterns: Sequence[str], missing: str, bad_rows: Policy
+) -> Features:
+    """Return the columns of numbers of a table, one row for each candidate."""
+    hint = "say which one names the candidates: params: {key: …}"
+    source = RowFiles([path], bad_rows=bad_rows)
+    rows = [row for row, _ in source.convert(lambda row: _candidate(row, key), hint)]
+    ids = [_candidate(row, key) for row in rows]
     _check_ids(ids, path)
-    numbers = {name: _numbers(table[name]) for name in _wanted(table, key, patterns, path)}
+    numbers = _numbers(rows, _wanted(rows, key, patterns, path))
     holes = np.zeros(len(ids), dtype=bool)
     for values in numbers.values():
         holes |= ~np.isfinite(values)
-    listed = ids.filter(pa.array(holes)).to_pylist()
-    if listed and missing == "error":
+    lacking = [ids[row] for row in np.flatnonzero(holes)]
+    if lacking and missing == "error":
         raise DataError(
-            f"{path} lacks a number in {len(listed)} rows ({some(listed)}); fill it in, or set "
+            f"{path} lacks a number in {len(lacking)} rows ({some(lacking)}); fill it in, or set "
             "missing: drop"
         )
-    notice("a number is missing", listed, "dropped" if missing == "drop" else "kept")
-    rows = np.flatnonzero(~holes) if missing == "drop" else np.arange(len(ids))
-    _check_columns(numbers, rows, path)
-    kept = {name: values[rows] for name, values in numbers.items()}
-    return Features({"id": ids.take(pa.array(rows)), **kept})
+    notice("a number is missing", lacking, "dropped" if missing == "drop" else "kept")
+    kept = np.flatnonzero(~holes) if missing == "drop" else np.arange(len(ids))
+    _check_columns(numbers, kept, path)
+    columns = {name: values[kept] for name, values in numbers.items()}
+    return Features({"id": pa.array([ids[row] for row in kept], pa.string()), **columns})
 
 
-def _read(path: Path) -> pa.Table:
-    try:
-        return pc_csv.read_csv(path)
-    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read as CSV in UTF-8: {error}") from None
+def _candidate(row: Row, key: str) -> str:
+    return identifier(need(row.value, key), key)
 
 
-def _wanted(table: pa.Table, key: str, patterns: Sequence[str], path: Path) -> list[str]:
-    """The columns that match, hold numbers, and have a name."""
+def _wanted(rows: Sequence[Row], key: str, patterns: Sequence[str], path: Path) -> list[str]:
+    """Return the columns that match and have a name, in the order of the file."""
+    names = list(dict.fromkeys(name for row in rows for name in row.value))
     for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in table.column_names):
-            known = some(table.column_names, 12)
-            raise DataError(f"no column of {path} matches {pattern!r}; there are {known}")
-    named = [name for name in table.column_names if name and name != key]
-    chosen = [name for name in named if any(fnmatchcase(name, p) for p in patterns)]
-    texts = [name for name in chosen if not _numeric(table.schema.field(name).type)]
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise DataError(f"no column of {path} matches {pattern!r}; there are {some(names, 12)}")
+    unnamed = {unnamed_column(position) for position in range(1, len(names) + 1)}
+    named = [name for name in names if name != key and name not in unnamed]
+    return [name for name in named if any(fnmatchcase(name, pattern) for pattern in patterns)]
+
+
+def _numbers(rows: Sequence[Row], names: Sequence[str]) -> dict[str, Array]:
+    """Return the columns that hold numbers, NaN where one is missing; notice the others."""
+    columns: dict[str, Array] = {}
+    texts = []
+    for name in names:
+        try:
+            columns[name] = np.array([_number(row.value, name) for row in rows], dtype=np.float64)
+        except BadRow:
+            texts.append(name)
     notice("columns that hold no numbers", texts, "dropped", "columns")
-    return [name for name in chosen if name not in set(texts)]
+    return columns
 
 
-def _numeric(kind: pa.DataType) -> bool:
-    known = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_null)
-    return any(is_kind(kind) for is_kind in known)
+def _number(values: Mapping[str, Any], name: str) -> float:
+    value = values.get(name)
+    if isinstance(value, bool):
+        return float(value)
+    if isinstance(value, str) and value.strip() in MISSING:
+        return np.nan
+    if isinstance(value, str) and value.strip().lower() in WORDS:
+        return WORDS[value.strip().lower()]
+    found = number(value, name)
+    return np.nan if found is None else found
 
 
-def _numbers(column: pa.ChunkedArray) -> np.ndarray:
-    if pa.types.is_boolean(column.type):
-        column = column.cast(pa.int8())
-    filled = pc.fill_null(column.cast(pa.float64()), np.nan)
-    return np.asarray(filled.to_numpy(), dtype=np.float64)
-
-
-def _check_ids(ids: pa.ChunkedArray, path: Path) -> None:
-    lacking = pc.sum(pc.fill_null(pc.equal(ids, ""), True)).as_py()
-    if lacking:
-        raise DataError(f"{path} has {lacking} rows without a name of the candidate; name them")
-    counts = pc.value_counts(ids)
-    twice = [entry["values"] for entry in counts.to_pylist() if entry["counts"] > 1]
+def _check_ids(ids: Sequence[str], path: Path) -> None:
+    seen: set[str] = set()
+    twice = [name for name in ids if name in seen or seen.add(name)]  # type: ignore[func-returns-value]
     if twice:
         raise DataError(f"{path} has candidates that are there twice ({some(twice)}); keep one row")
 
 
-def _check_columns(numbers: dict[str, np.ndarray], rows: np.ndarray, path: Path) -> None:
+def _check_columns(numbers: Mapping[str, Array], rows: Array, path: Path) -> None:
     empty = [name for name, values in numbers.items() if len(values) and np.isnan(values).all()]
     if empty and not len(rows):
         raise DataError(

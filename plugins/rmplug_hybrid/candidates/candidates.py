@@ -34,7 +34,7 @@ def _check_budgets(budgets: tuple[float, ...]) -> tuple[float, ...]:
 
 
 class Candidates(Sampler):
-    """Makes sets of pairs that have human labels, to learn from what their reward models reach.
+    """Make sets of pairs that have human labels, to learn from what their reward models reach.
 
     ``membership`` has the 0/1 features of the pairs. ``human`` and ``ai`` are two sources of labels
     with the same ids; an id that only one of them has is a tie in the other. A budget counts labels
@@ -103,7 +103,7 @@ class Candidates(Sampler):
 
 
 class Swap(Sampler):
-    """Gives a training set in which the chosen pairs have the human's label and others the AI's.
+    """Give a training set in which the chosen pairs have the human's label and others the AI's.
 
     ``human`` and ``ai`` are two sources of labels with the same ids; a pair whose label in force is
     a tie (an id that the source lacks) is dropped and counted. ``chosen`` is one row of
@@ -135,7 +135,7 @@ class Swap(Sampler):
 
 
 class Relabel(Sampler):
-    """Labels pairs by a reward: the response with the higher one becomes the chosen one.
+    """Label pairs by a reward: the response with the higher one becomes the chosen one.
 
     Gives the same pairs in their order, ``lead`` (by how much the reward prefers chosen: 0 or more,
     in its units) and ``relabelled`` (whether chosen and rejected changed places). A ``margin`` of
@@ -167,7 +167,7 @@ class Relabel(Sampler):
 
 
 class ResultsFile(FeatureComputer):
-    """Reads what reward models of candidates reached elsewhere, with the counts of their features.
+    """Read what reward models of candidates reached elsewhere, with the counts of their features.
 
     A CSV file with a row for each candidate: a column that names it, columns of results, and
     columns of counts named by features, such as the table of results that the hybrid preference
@@ -179,7 +179,7 @@ class ResultsFile(FeatureComputer):
     kind = "results-file"
 
     path: InputPath
-    """The file: CSV with a header, UTF-8, gzip or not."""
+    """The file: CSV with a header, UTF-8, gzip or not, or anything that `pairs-file` reads."""
     key: str = "uuid"
     """The column that names the candidate."""
     columns_to_read: Annotated[tuple[str, ...], Field(min_length=1)] = ("*",)
@@ -187,27 +187,31 @@ class ResultsFile(FeatureComputer):
     missing: Literal["drop", "keep", "error"] = "drop"
     """What to do with rows that lack a number: leave them out and count them, keep and count them,
     or stop."""
+    bad_rows: Literal["error", "drop"] = "error"
+    """What to do with rows that cannot be read or have no name: stop and name them, or leave them
+    out and count them."""
 
     def compute(self) -> Features:
         from ._results_file import read_results
 
-        return read_results(self.path, self.key, self.columns_to_read, self.missing)
+        return read_results(self.path, self.key, self.columns_to_read, self.missing, self.bad_rows)
 
 
 class HybridFile(DatasetLoader):
-    """Loads pairs with two labels, as the hybrid preference router publishes them, by one label.
+    """Load pairs with two labels, as the hybrid preference router publishes them, by one label.
 
     JSON Lines with a prompt, responses A and B, and a column for each source of labels, whose
     values are ``a-is-better``, ``a-is-clearly-better``, ``a-is-slightly-better``, the same for
     ``b``, or ``tie``, in any case. Load the file once for each source. Ties are dropped and
-    counted; another label is an error. ``model_a`` and ``model_b`` become ``chosen_model`` and
-    ``rejected_model``; further columns, such as scores and tags, are kept.
+    counted. ``model_a`` and ``model_b`` become ``chosen_model`` and
+    ``rejected_model``; further columns, such as scores and tags, are kept: lists of
+    texts as lists, other lists and mappings as JSON text.
     """
 
     kind = "hybrid-file"
 
     path: InputPath
-    """The file, gzip or not."""
+    """The file: JSON Lines, gzip or not, or anything that `pairs-file` reads."""
     label: str | None = "pref_human"
     """The column of labels. With null no label is read: all pairs, ties too, with the first
     response as the chosen one, to compute features of."""
@@ -219,6 +223,9 @@ class HybridFile(DatasetLoader):
     """The column of the first response."""
     b_column: str = "completion_b"
     """The column of the second response."""
+    bad_rows: Literal["error", "drop"] = "error"
+    """What to do with rows that cannot be read or have another label: stop and name them, or leave
+    them out and count them."""
 
     def load(self) -> Pairs:
         from ._records import read_pairs
@@ -229,11 +236,11 @@ class HybridFile(DatasetLoader):
             "a": self.a_column,
             "b": self.b_column,
         }
-        return read_pairs(self.path, self.label, fields)
+        return read_pairs(self.path, self.label, fields, self.bad_rows)
 
 
 class TrainingFile(Reporter):
-    """Writes pairs as JSON Lines, ready for a trainer elsewhere.
+    """Write pairs as JSON Lines, ready for a trainer elsewhere.
 
     Gives one file, ``training.jsonl``, in the order of the pairs.
     """

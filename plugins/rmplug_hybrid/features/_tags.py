@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from rmplug import DataError, Features, Pairs, Responses, notice
+from rmplug.data.raw_texts import BadRow, shown
+from rmplug.data.row_files import (
+    Row,
+    UnreadableRow,
+    data_files,
+    identifier,
+    json_object,
+    read_rows,
+)
 from rmplug.errors import did_you_mean, some
 
 from ._feature_names import tag_names
-from .tags import Tags
-from .vocabulary import Dimension
+
+if TYPE_CHECKING:
+    from .tags import Tags
+    from .vocabulary import Dimension
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Read: TypeAlias = Callable[[pa.RecordBatch, str], pa.ListArray]
@@ -175,7 +185,7 @@ def tell_unknown(name: str, unknown: Mapping[str, Sequence[str]], most: int = 20
 def _reader(data: Pairs | Responses, step: Tags) -> Read:
     """How the lists of a dimension are read for a batch of the data."""
     if step.path is not None:
-        return FileTags(read_lines(step.path, step.id_field), step)
+        return FileTags(read_tag_rows(step.path, step.id_field), step)
     wanted = _sources(step)
     columns = [step.column] if step.column is not None else list(wanted.values())
     lacking = [name for name in columns if name not in data.columns]
@@ -213,12 +223,11 @@ def _inside(batch: pa.RecordBatch, holder: str, name: str) -> pa.ListArray:
 
 def _of_json(text: str | None, row: str, holder: str) -> Mapping[str, Any]:
     try:
-        found = json.loads(text) if text else {}
-    except ValueError as error:
-        raise DataError(f"{holder} of {row} is no JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise DataError(f"{holder} of {row} is {found!r}; it must be {{dimension: value}}")
-    return found
+        return json_object(text) if text else {}
+    except BadRow as error:
+        raise DataError(
+            f"{holder} of {row} is {error}; it must be {{dimension: value}} in JSON"
+        ) from error
 
 
 def from_values(values: Sequence[Any], ids: Sequence[str], name: str) -> pa.ListArray:
@@ -237,25 +246,28 @@ def is_tag(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(entry, str) for entry in value)
 
 
-def read_lines(path: Path, id_field: str) -> dict[str, Mapping[str, Any]]:
-    """The rows of a JSON Lines file by id."""
+def read_tag_rows(path: Path, id_field: str) -> dict[str, Mapping[str, Any]]:
+    """Return the rows of a file by id."""
     found: dict[str, Mapping[str, Any]] = {}
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-                name = str(row[id_field])
-            except (ValueError, KeyError, TypeError) as error:
-                raise DataError(
-                    f"{path}:{number} is no JSON object with the field {id_field!r}; mend the "
-                    "line, or name the field that holds the id: id_field"
-                ) from error
-            if name in found:
-                raise DataError(f"{path}:{number} has the id {name} a second time; keep one line")
-            found[name] = row
+    for row in read_rows(data_files([path])):
+        name = _id_of(row, id_field)
+        if name is None:
+            raise DataError(
+                f"{path}:{row.line} is no JSON object with the field {id_field!r}; mend the "
+                "line, or name the field that holds the id: id_field"
+            )
+        if name in found:
+            raise DataError(f"{path}:{row.line} has the id {name} a second time; keep one line")
+        found[name] = row.value if isinstance(row, Row) else {}
     return found
+
+
+def _id_of(row: Row | UnreadableRow, id_field: str) -> str | None:
+    """Return the id of a row; None where there is none."""
+    try:
+        return identifier(row.value[id_field], id_field) if isinstance(row, Row) else None
+    except (KeyError, BadRow):
+        return None
 
 
 class FileTags:
@@ -276,4 +288,8 @@ class FileTags:
         inside = found.get(self.step.column)
         if isinstance(inside, str):
             return _of_json(inside, row, self.step.column)
+        if inside is not None and not isinstance(inside, dict):
+            raise DataError(
+                f"{self.step.column} of {row} is {shown(inside)}; it must be {{dimension: value}}"
+            )
         return inside or {}

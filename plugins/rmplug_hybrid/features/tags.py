@@ -39,8 +39,8 @@ class Tags(FeatureComputer):
 
     Each dimension is a column of its own name (a text, or a list of texts), or an entry of one
     `column` that holds all of them: `{safety_concern: low, languages: [English]}`, as a structure
-    or as JSON. With `path` they are read from a JSON Lines file and found by `id`; files and
-    columns have the same shapes.
+    or as JSON. With `path` they are read from a file and found by `id`; files and columns have the
+    same shapes.
 
     Gives one column of booleans per value:
     `analyzer_closed_set::feature_name=languages|constraints=English`,
@@ -66,7 +66,7 @@ class Tags(FeatureComputer):
     """The column (or field) of a dimension that has not its name: `{languages: prompt_language}`.
     """
     path: InputPath | None = None
-    """JSON Lines file with tags, instead of columns of the data."""
+    """File with tags, written as for `pairs-file`, instead of columns of the data."""
     id_field: str = "id"
     """The field of the file that holds a row's id."""
     match: Literal["normalised", "exact"] = "normalised"

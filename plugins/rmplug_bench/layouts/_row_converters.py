@@ -1,15 +1,21 @@
-"""What a row of each published layout gives."""
+"""Conversion of rows, one function for each published layout."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
 
 from rmplug.data.raw_texts import BadRow, Text, text_from
+from rmplug.data.row_files import Row, identifier, number
 
-from ._files import At
-from ._tables import Entry, Made
+Entry: TypeAlias = dict[str, Any]
+"""One row to give: its texts and columns and, where a row gives several, the ``suffix`` of its
+id."""
+Converted: TypeAlias = tuple[str, Sequence[Entry]]
+"""What a row is called, and the rows that it gives."""
+PublishedRowConverter: TypeAlias = Callable[[Row], Converted]
 
 STYLES = ("concise", "plain", "markdown")
 DOMAINS = {
@@ -20,13 +26,14 @@ DOMAINS = {
 }
 """What the sources of JudgeBench begin with, and the domain that each stands for."""
 LLMBAR_PARTS = ("LLMBar", "CaseStudy", "Processed")
-NUMBERED = re.compile(r"response_(\d+)")
+NUMBERED = re.compile(r"response_([1-9][0-9]{0,8})")
 
 
-def rewardbench(row: dict[str, Any], at: At) -> Made:
+def rewardbench(source: Row) -> Converted:
     """A pair with a subset; ids are numbers that repeat from subset to subset."""
+    row = source.value
     subset = _subset(row, "subset")
-    return _name(row, at, ("id",), subset), [
+    return _name(source, ("id",), subset), [
         {
             **_pair(row),
             "subset": subset,
@@ -36,22 +43,24 @@ def rewardbench(row: dict[str, Any], at: At) -> Made:
     ]
 
 
-def m_rewardbench(row: dict[str, Any], at: At) -> Made:
+def m_rewardbench(source: Row) -> Converted:
     """A pair with a subset and a language; the same pair in all languages is one group."""
-    name, [pair] = rewardbench(row, at)
-    language = row.get("language") or at.source.parent.name
+    row = source.value
+    name, [pair] = rewardbench(source)
+    language = row.get("language") or source.file.path.parent.name
     return f"{language}:{name}", [{**pair, "language": str(language), "group": name}]
 
 
-def rewardbench_2(row: dict[str, Any], at: At) -> Made:
+def rewardbench_2(source: Row) -> Converted:
     """A choice: right responses, then wrong ones. Ids ``ref:<n>`` and ``tied:<n>`` belong together
     and are one group."""
+    row = source.value
     chosen, rejected = _texts(row, "chosen"), _texts(row, "rejected")
-    name, subset = _name(row, at, ("id",)), _subset(row, "subset")
-    kind, _, number = name.partition(":")
+    name, subset = _name(source, ("id",)), _subset(row, "subset")
+    kind, _, ties = name.partition(":")
     asked = {"subset": subset, "kind": None, "group": None}
-    if kind in ("ref", "tied") and number:
-        asked |= {"kind": kind, "group": f"ties:{number}"}
+    if kind in ("ref", "tied") and ties:
+        asked |= {"kind": kind, "group": f"ties:{ties}"}
     models = _listed(row.get("models"), len(chosen) + len(rejected))
     return name, [
         {**entry, **asked, "model": model}
@@ -59,8 +68,9 @@ def rewardbench_2(row: dict[str, Any], at: At) -> Made:
     ]
 
 
-def rm_bench(row: dict[str, Any], at: At) -> Made:
+def rm_bench(source: Row) -> Converted:
     """Right and wrong responses, three styles of each."""
+    row = source.value
     subset = _subset(row, "domain")
     prompt = text_from(_need(row, "prompt"), "prompt", "auto")
     entries = [
@@ -75,50 +85,53 @@ def rm_bench(row: dict[str, Any], at: At) -> Made:
         for side, label in (("chosen", 1.0), ("rejected", 0.0))
         for style, text in zip(STYLES, _texts(row, side, len(STYLES)), strict=True)
     ]
-    return _name(row, at, ("id",), subset), entries
+    return _name(source, ("id",), subset), entries
 
 
-def judgebench(row: dict[str, Any], at: At) -> Made:
+def judgebench(source: Row) -> Converted:
     """A pair given as A and B with the verdict ``A>B`` or ``B>A``, or as chosen and rejected."""
-    meta = row.get("meta") or {}
+    row = source.value
+    meta = _meta(row)
     label = str(row.get("label") or meta.get("label"))
     if label not in ("A>B", "B>A"):
         raise BadRow("label is neither 'A>B' nor 'B>A'", f"but {label!r}")
     place = int(label == "B>A")
-    source = str(meta.get("source_task") or row.get("source") or "")
+    task = str(meta.get("source_task") or row.get("source") or "")
     pair = _pair(row) if "chosen" in row else _labelled(row, "question", "response_", "AB", place)
-    found = [domain for head, domain in DOMAINS.items() if source.startswith(head)]
+    found = [domain for head, domain in DOMAINS.items() if task.startswith(head)]
     writer = row.get("response_model") or meta.get("response_model")
-    told = {"subset": (found or [source])[0], "source": source, "response_model": writer}
-    return _name(row, at, ("pair_id", "id")), [{**pair, "place": place, **told}]
+    further = {"subset": (found or [task])[0], "source": task, "response_model": writer}
+    return _name(source, ("pair_id", "id")), [{**pair, "place": place, **further}]
 
 
-def llmbar(row: dict[str, Any], at: At) -> Made:
+def llmbar(source: Row) -> Converted:
     """A pair given as two outputs with the label 1 or 2, or as chosen and rejected; the subset is
     the folder of the file."""
-    label = (row.get("meta") or {}).get("label", row.get("label"))
+    row = source.value
+    label = _meta(row).get("label", row.get("label"))
     if str(label) not in ("1", "2"):
         raise BadRow("label is neither 1 nor 2", f"but {label!r}")
     place = int(str(label) == "2")
     if "chosen" in row:
         subset = _subset(row, "subset")
-        return _name(row, at, ("id",)), [{**_pair(row), "place": place, "subset": subset}]
-    subset = _llmbar_subset(at)
+        return _name(source, ("id",)), [{**_pair(row), "place": place, "subset": subset}]
+    subset = _llmbar_subset(source.file.path)
     pair = _labelled(row, "input", "output_", "12", place)
-    return f"{subset}:{at.number}", [{**pair, "place": place, "subset": subset}]
+    return f"{subset}:{source.number}", [{**pair, "place": place, "subset": subset}]
 
 
-def _llmbar_subset(at: At) -> str:
+def _llmbar_subset(path: Path) -> str:
     """``LLMBar/Adversarial/Neighbor`` of a file in such a folder."""
-    parts = at.source.parts[:-1]
+    parts = path.parts[:-1]
     starts = [place for place, part in enumerate(parts) if part in LLMBAR_PARTS]
     return "/".join(parts[starts[-1] :] if starts else parts[-1:])
 
 
-def rmb_pairs(row: dict[str, Any], at: At) -> Made:
+def rmb_pairs(source: Row) -> Converted:
     """A pair with the path of its category."""
+    row = source.value
     rejected = row.get("reject", row.get("rejected"))
-    meta, subset = row.get("meta") or {}, _category(row)
+    meta, subset = _meta(row), _category(row)
     pair = {
         "prompt": text_from(_rmb_prompt(row), "prompt", "auto"),
         "chosen": text_from(_answer(row.get("chosen")), "chosen", "auto"),
@@ -127,21 +140,22 @@ def rmb_pairs(row: dict[str, Any], at: At) -> Made:
         "rejected_model": _writer(rejected) or meta.get("model_rejected"),
         "subset": subset,
     }
-    return _name(row, at, ("pair_uid", "id"), subset), [pair]
+    return _name(source, ("pair_uid", "id"), subset), [pair]
 
 
-def rmb_choices(row: dict[str, Any], at: At) -> Made:
+def rmb_choices(source: Row) -> Converted:
     """A choice: the best response, then the others."""
+    row = source.value
     best, losers = row.get("bon_best", row.get("chosen")), row.get("loser_list")
     losers = row.get("rejected") if losers is None else losers
     if not isinstance(losers, list) or not losers:
         raise BadRow("no list of losing responses", missing="loser_list")
     texts = [text_from(_answer(one), "answer", "auto") for one in (best, *losers)]
-    meta = row.get("meta") or {}
+    meta = _meta(row)
     known = [meta.get("model_chosen"), *_listed(meta.get("models_rejected"), len(losers))]
     asked = {**row, "prompt": _rmb_prompt(row)}
     subset = _category(row)
-    return _name(row, at, ("bon_uid", "id"), f"bon:{subset}"), [
+    return _name(source, ("bon_uid", "id"), f"bon:{subset}"), [
         {**entry, "subset": subset, "model": _writer(one) or model}
         for entry, one, model in zip(
             _choice(asked, "prompt", texts[:1], texts[1:]), (best, *losers), known, strict=True
@@ -149,15 +163,16 @@ def rmb_choices(row: dict[str, Any], at: At) -> Made:
     ]
 
 
-def rewardmath(row: dict[str, Any], at: At) -> Made:
+def rewardmath(source: Row) -> Converted:
     """One solution per row, of a problem with one right solution; or chosen and rejected lists."""
-    subset = row.get("subject") or (row.get("meta") or {}).get("subject")
+    row = source.value
+    subset = row.get("subject") or _meta(row).get("subject")
     if isinstance(row.get("rejected"), list):
         chosen = row.get("chosen")
         right = _texts(row, "chosen") if isinstance(chosen, list) else [_steps(chosen)]
         asked = "problem" if "problem" in row else "prompt"
         entries = _choice(row, asked, right, _texts(row, "rejected"))
-        return _name(row, at, ("problem_id", "id")), [{**e, "subset": subset} for e in entries]
+        return _name(source, ("problem_id", "id")), [{**e, "subset": subset} for e in entries]
     kind = row.get("solution_type")
     if kind not in ("chosen", "rejected"):
         raise BadRow("solution_type is neither 'chosen' nor 'rejected'", f"but {kind!r}")
@@ -170,51 +185,70 @@ def rewardmath(row: dict[str, Any], at: At) -> Made:
         "subset": subset,
         "model": row.get("solution_reference"),
     }
-    return f"{case}/{row.get('id', at.number)}", [solution]
+    return f"{case}/{row.get('id', source.number)}", [solution]
 
 
-def ppe(row: dict[str, Any], at: At) -> Made:
+def ppe(source: Row) -> Converted:
     """A question with K sampled responses, ``response_1`` and on, and the list of their scores."""
+    row = source.value
     numbers = sorted(int(m[1]) for m in map(NUMBERED.fullmatch, row) if m)
     scores = row.get("scores")
     if not isinstance(scores, list) or len(scores) != len(numbers) or not numbers:
         raise BadRow("scores and the columns response_1, response_2, ... differ in number")
-    subset = str(row.get("subset") or _ppe_subset(at))
+    subset = str(row.get("subset") or _ppe_subset(source.file.path))
     prompt = text_from(_need(row, "prompt"), "prompt", "auto")
     entries = [
         {
             "suffix": str(place),
             "prompt": prompt,
             "response": text_from(row[f"response_{number}"], f"response_{number}", "auto"),
-            "label": float(scores[place]),
+            "label": _label(scores[place]),
             "place": place,
             "subset": subset,
             "model": row.get("model_name") or row.get("model"),
         }
         for place, number in enumerate(numbers)
     ]
-    return _name(row, at, ("question_id", "id"), subset), entries
+    return _name(source, ("question_id", "id"), subset), entries
 
 
-def _ppe_subset(at: At) -> str:
+def _ppe_subset(path: Path) -> str:
     """``MMLU-Pro`` of the data set ``PPE-MMLU-Pro-Best-of-K``, or what the file is called."""
-    parts = [part for part in at.source.parts if part.startswith("PPE-")]
-    named = parts[-1] if parts else at.source.name.partition(".")[0]
+    parts = [part for part in path.parts if part.startswith("PPE-")]
+    named = parts[-1] if parts else path.name.partition(".")[0]
     return named.removeprefix("PPE-").removesuffix("-Best-of-K")
 
 
 def _need(row: Mapping[str, Any], name: str) -> Any:
-    if row.get(name) is None:
+    if name not in row:
         raise BadRow(f"no {name}", missing=name)
+    if row[name] is None:
+        raise BadRow(f"{name} is null")
     return row[name]
 
 
-def _name(row: Mapping[str, Any], at: At, keys: Sequence[str], scope: str = "") -> str:
-    """What the row is called: its id, one that is a number with what it counts in before it."""
-    value = next((row[key] for key in keys if row.get(key) is not None), None)
-    if value is None:
-        return str(at)
-    return f"{scope}:{value}" if scope and str(value).isdigit() else str(value)
+def _name(source: Row, keys: Sequence[str], scope: str = "") -> str:
+    """Return what the row is called: its id, one that is a number after what it counts in."""
+    key = next((key for key in keys if source.value.get(key) is not None), None)
+    if key is None:
+        return source.default_id
+    value = source.value[key]
+    whole = isinstance(value, float) and value.is_integer()
+    name = identifier(int(value) if whole else value, key)
+    return f"{scope}:{name}" if scope and name.isdigit() else name
+
+
+def _meta(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the mapping that some sets keep further fields in; an empty one without it."""
+    found = row.get("meta")
+    return found if isinstance(found, dict) else {}
+
+
+def _label(value: Any) -> float:
+    label = float(value) if isinstance(value, bool) else number(value, "a score")
+    if label is None:
+        raise BadRow("a score is missing")
+    return label
 
 
 def _subset(row: Mapping[str, Any], name: str) -> str:

@@ -7,15 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import IO
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+from rmplug.errors import DataError
 
-from rmplug import DataError
-
-from ._delimited import delimited
-from ._files import DataFile, open_bytes, reading
-from ._json_rows import BOM, json_lines, json_rows
-from ._rows import Row, Unreadable
+from .delimited import delimited
+from .files import DataFile, open_bytes, reading
+from .json_rows import BOM, json_lines, json_rows
+from .row import Row, UnreadableRow
 
 _PARQUET = b"PAR1"
 _CHUNK = 1 << 16
@@ -30,7 +27,7 @@ _SUFFIXES = {
 }
 
 
-def read_rows(files: Sequence[DataFile], format: str = "auto") -> Iterator[Row | Unreadable]:
+def read_rows(files: Sequence[DataFile], format: str = "auto") -> Iterator[Row | UnreadableRow]:
     """All rows of the files in order; memory holds one of them at a time (of a JSON object of
     columns, all)."""
     for file in files:
@@ -54,7 +51,10 @@ def _format_of(file: DataFile, declared: str) -> str:
     )
 
 
-def _parquet(file: DataFile) -> Iterator[Row | Unreadable]:
+def _parquet(file: DataFile) -> Iterator[Row | UnreadableRow]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     number = 0
     try:
         with open_bytes(file.path) as stream, pq.ParquetFile(_seekable(stream)) as table:
@@ -62,7 +62,7 @@ def _parquet(file: DataFile) -> Iterator[Row | Unreadable]:
                 size = batch.nbytes // max(1, batch.num_rows)
                 for value in batch.to_pylist():
                     number += 1
-                    yield Row(file.name, number, number, value, size)
+                    yield Row(file, number, number, value, size)
     except (pa.ArrowException, UnicodeDecodeError, ValueError) as error:
         raise DataError(
             f"{file.path} is not valid Parquet: {str(error).splitlines()[0]}"
@@ -74,7 +74,7 @@ def _seekable(stream: IO[bytes]) -> IO[bytes]:
     return stream if isinstance(stream, io.BufferedReader) else io.BytesIO(stream.read())
 
 
-_READERS: dict[str, Callable[[DataFile], Iterator[Row | Unreadable]]] = {
+_READERS: dict[str, Callable[[DataFile], Iterator[Row | UnreadableRow]]] = {
     "json": json_rows,
     "jsonl": json_lines,
     "csv": partial(delimited, delimiter=","),

@@ -1,9 +1,10 @@
-"""Files as bytes: which ones are meant, what they are called, gunzipped where they need it."""
+"""Files as bytes: which ones a path means, their names in messages, gunzipped where needed."""
 
 from __future__ import annotations
 
 import gzip
 import os
+import stat
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
-from rmplug import DataError
+from rmplug.errors import DataError
 
 _GZIP = b"\x1f\x8b"
 _REFUSED = {
@@ -71,8 +72,20 @@ def _check(path: Path) -> None:
         raise DataError(f"{path} is a folder; name the files in it, such as {path / '*.jsonl'}")
     if not path.exists():
         raise DataError(f"there is no file {path}")
-    if path.is_file() and not path.stat().st_size:
+    if not path.is_file():
+        raise DataError(
+            f"{path} is {_special(path.stat().st_mode)}, which can be read only once if at all; "
+            "save what it gives as a file, and name that"
+        )
+    if not path.stat().st_size:
         raise DataError(f"{path} is empty; give a file with at least one row")
+
+
+def _special(mode: int) -> str:
+    """Name what is neither a file nor a folder; opening it could wait for ever."""
+    if stat.S_ISFIFO(mode):
+        return "a named pipe (FIFO)"
+    return "a socket" if stat.S_ISSOCK(mode) else "a device"
 
 
 def open_bytes(path: Path) -> IO[bytes]:

@@ -8,10 +8,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
-from rmplug import DataError
+from rmplug.data.raw_texts import BadRow, without_surrogates
+from rmplug.errors import DataError
 
-from ._files import DataFile, open_bytes
-from ._rows import Damage, Row, Unreadable, without_surrogates
+from .files import DataFile, open_bytes
+from .row import Row, UnreadableRow
 
 BOM = b"\xef\xbb\xbf"
 DEEPEST = 100
@@ -22,7 +23,7 @@ _MESSAGE_KEYS = (("role", "content"), ("from", "value"))
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
-def json_lines(file: DataFile) -> Iterator[Row | Unreadable]:
+def json_lines(file: DataFile) -> Iterator[Row | UnreadableRow]:
     """The objects of a file with one on each line."""
     number = 0
     with open_bytes(file.path) as stream:
@@ -33,20 +34,27 @@ def json_lines(file: DataFile) -> Iterator[Row | Unreadable]:
             number += 1
             try:
                 value, repaired = _json_object(text)
-            except Damage as damage:
-                yield Unreadable(file.name, line, damage.reason, damage.detail)
+            except BadRow as damage:
+                yield UnreadableRow(file, line, damage.reason, damage.detail)
             else:
-                yield Row(file.name, line, number, value, len(text), repaired=repaired)
+                yield Row(file, line, number, value, len(text), repaired=repaired)
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """Return the mapping that a text writes as JSON, halves of surrogate pairs replaced by U+FFFD;
+    raise ``BadRow`` for anything else."""
+    return _json_object(text.encode(errors="surrogatepass"))[0]
 
 
 def _json_object(line: bytes) -> tuple[dict[str, Any], bool]:
+    """Return the object on a line, and whether halves of surrogate pairs were replaced in it."""
     try:
         text = line.decode()
     except UnicodeDecodeError as error:
-        raise Damage("not valid UTF-8", f"at byte {error.start + 1}") from error
+        raise BadRow("not valid UTF-8", f"at byte {error.start + 1}") from error
     value = _parsed(text.strip(" \t\r\n"))
     if not isinstance(value, dict):
-        raise Damage("not a JSON object", f"but {_named(value)}")
+        raise BadRow("not a JSON object", f"but {_named(value)}")
     return _checked(value, text)
 
 
@@ -54,11 +62,11 @@ def _parsed(text: str) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise Damage("not valid JSON", f"{error.msg} at column {error.colno}") from error
+        raise BadRow("not valid JSON", f"{error.msg} at column {error.colno}") from error
     except RecursionError as error:
-        raise Damage("not valid JSON", f"nested more than {DEEPEST} deep") from error
+        raise BadRow("not valid JSON", f"nested more than {DEEPEST} deep") from error
     except ValueError as error:
-        raise Damage("not valid JSON", "a number with too many digits") from error
+        raise BadRow("not valid JSON", "a number with too many digits") from error
 
 
 def _named(value: Any) -> str:
@@ -70,7 +78,7 @@ def _named(value: Any) -> str:
 def _checked(value: Any, text: str) -> tuple[Any, bool]:
     """The value with halves of surrogate pairs replaced by U+FFFD, and whether there were any."""
     if text.count("[") + text.count("{") > DEEPEST and _depth(value) > DEEPEST:
-        raise Damage("not valid JSON", f"nested more than {DEEPEST} deep")
+        raise BadRow("not valid JSON", f"nested more than {DEEPEST} deep")
     if not _SURROGATE.search(text):
         return value, False
     if isinstance(value, dict):
@@ -101,7 +109,7 @@ def _repaired(value: Any) -> Any:
     return value
 
 
-def json_rows(file: DataFile) -> Iterator[Row | Unreadable]:
+def json_rows(file: DataFile) -> Iterator[Row | UnreadableRow]:
     """An array of rows, an object of columns, one object, or JSON Lines under another name."""
     with open_bytes(file.path) as stream:
         first = next((line for line in stream if line.removeprefix(BOM).strip()), b"")
@@ -116,17 +124,17 @@ def json_rows(file: DataFile) -> Iterator[Row | Unreadable]:
         raise DataError(f"{file.path} is not JSON: it must begin with [ or {{")
 
 
-def _json_array(file: DataFile) -> Iterator[Row | Unreadable]:
+def _json_array(file: DataFile) -> Iterator[Row | UnreadableRow]:
     with open_bytes(file.path) as stream:
         scanner = Scanner(io.TextIOWrapper(stream, encoding="utf-8-sig", newline=""))
         try:
             for number, (line, value, text) in enumerate(scanner.elements(), 1):
                 if not isinstance(value, dict):
-                    yield Unreadable(file.name, line, "not a JSON object", f"but {_named(value)}")
+                    yield UnreadableRow(file, line, "not a JSON object", f"but {_named(value)}")
                     continue
                 row, repaired = _checked(value, text)
-                yield Row(file.name, line, number, row, len(text), repaired=repaired)
-        except Damage as damage:
+                yield Row(file, line, number, row, len(text), repaired=repaired)
+        except BadRow as damage:
             raise DataError(
                 f"{file.name}:{scanner.line}: {damage.reason} ({damage.detail}); an array of rows "
                 "cannot be read past that, so mend it or write one object per line (.jsonl)"
@@ -159,7 +167,7 @@ class Scanner:
                 self._peek()
                 yield self._value()
         if self._peek():
-            raise Damage("not valid JSON", "text after the closing bracket")
+            raise BadRow("not valid JSON", "text after the closing bracket")
 
     def _more(self) -> None:
         text = self.stream.read(max(_CHUNK, len(self.buffer) - self.position))
@@ -186,9 +194,9 @@ class Scanner:
     def _take(self, expected: str) -> str:
         found = self._peek()
         if not found:
-            raise Damage("not valid JSON", "the array is not closed")
+            raise BadRow("not valid JSON", "the array is not closed")
         if found not in expected:
-            raise Damage("not valid JSON", f"expected {' or '.join(expected)}")
+            raise BadRow("not valid JSON", f"expected {' or '.join(expected)}")
         self.position += 1
         return found
 
@@ -198,11 +206,11 @@ class Scanner:
                 value, end = _DECODER.raw_decode(self.buffer, self.position)
             except json.JSONDecodeError as error:
                 if self.ended or not self._may_be_cut(error):
-                    raise Damage("not valid JSON", error.msg) from error
+                    raise BadRow("not valid JSON", error.msg) from error
             except RecursionError as error:
-                raise Damage("not valid JSON", f"nested more than {DEEPEST} deep") from error
+                raise BadRow("not valid JSON", f"nested more than {DEEPEST} deep") from error
             except ValueError as error:
-                raise Damage("not valid JSON", "a number with too many digits") from error
+                raise BadRow("not valid JSON", "a number with too many digits") from error
             else:
                 if end < len(self.buffer) or self.ended:
                     line, text = self.line, self.buffer[self.position : end]
@@ -215,12 +223,12 @@ class Scanner:
         return error.msg.startswith("Unterminated") or error.pos > len(self.buffer) - 16
 
 
-def _json_objects(file: DataFile, first: bytes) -> Iterator[Row | Unreadable]:
+def _json_objects(file: DataFile, first: bytes) -> Iterator[Row | UnreadableRow]:
     """Decides between JSON Lines and one object that fills the file."""
     try:
         value, _ = _json_object(first)
         one_line = True
-    except Damage:
+    except BadRow:
         one_line = False
     with open_bytes(file.path) as stream:
         lines = sum(1 for line in stream if line.strip()) if one_line else 0
@@ -231,7 +239,7 @@ def _json_objects(file: DataFile, first: bytes) -> Iterator[Row | Unreadable]:
         data = stream.read()
     try:
         value, repaired = _json_object(data.removeprefix(BOM))
-    except Damage:
+    except BadRow:
         yield from json_lines(file)
         return
     yield from _columns(file, value, repaired, len(data))
@@ -239,9 +247,9 @@ def _json_objects(file: DataFile, first: bytes) -> Iterator[Row | Unreadable]:
 
 def _columns(
     file: DataFile, value: dict[str, Any], repaired: bool, size: int
-) -> Iterator[Row | Unreadable]:
+) -> Iterator[Row | UnreadableRow]:
     if not _is_columns(value):
-        yield Row(file.name, 1, 1, value, size, repaired=repaired)
+        yield Row(file, 1, 1, value, size, repaired=repaired)
         return
     columns = {
         name: list(items.values()) if isinstance(items, dict) else items
@@ -253,7 +261,7 @@ def _columns(
         raise DataError(f"{file.path}: the columns differ in length: {told}")
     for number, items in enumerate(zip(*columns.values(), strict=True), 1):
         row = dict(zip(columns, items, strict=True))
-        yield Row(file.name, number, number, row, size // len(items), repaired=repaired)
+        yield Row(file, number, number, row, size // len(items), repaired=repaired)
 
 
 def _is_columns(value: Mapping[str, Any]) -> bool:

@@ -6,21 +6,25 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from rmplug import DataError
+import pyarrow as pa
 
-from ._files import At, Placed
+from rmplug import DataError
+from rmplug.data.row_files import DataFile, Row
 
 
 def hub_rows(
     name: str, commit: str, configs: Sequence[str], splits: Sequence[str]
-) -> Iterator[Placed]:
-    """Every row of the splits of each configuration (without one, of the data set); a row's source
-    is the data set's name, the configuration and the split."""
+) -> Iterator[Row]:
+    """Yield every row of the splits of each configuration (without one, of the data set); the path
+    of a row's file is the data set's name, the configuration and the split."""
     for config in configs or (None,):
         for split in splits:
-            source = Path(name, config or "", split)
-            for number, row in enumerate(_loaded(name, commit, config, split), 1):
-                yield At(source, number), dict(row)
+            file = DataFile(Path(name, config or "", split), split)
+            try:
+                for number, row in enumerate(_loaded(name, commit, config, split), 1):
+                    yield Row(file, number, number, dict(row))
+            except (UnicodeDecodeError, pa.ArrowException) as error:
+                raise DataError(f"{name} ({split}) cannot be read: {error}") from error
 
 
 def _loaded(name: str, commit: str, config: str | None, split: str) -> Any:

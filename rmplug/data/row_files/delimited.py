@@ -8,13 +8,14 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from rmplug import DataError
+from rmplug.data.raw_texts import BadRow, without_surrogates
+from rmplug.errors import DataError
 
-from ._files import DataFile, open_bytes
-from ._rows import Damage, Row, Unreadable, without_surrogates
+from .files import DataFile, open_bytes
+from .row import Row, UnreadableRow
 
 
-def delimited(file: DataFile, delimiter: str) -> Iterator[Row | Unreadable]:
+def delimited(file: DataFile, delimiter: str) -> Iterator[Row | UnreadableRow]:
     """The rows below the header; every value is text."""
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
     with open_bytes(file.path) as stream:
@@ -28,13 +29,18 @@ def delimited(file: DataFile, delimiter: str) -> Iterator[Row | Unreadable]:
                 return
             if damage:
                 number += 1
-                yield Unreadable(file.name, line, damage.reason, damage.detail)
+                yield UnreadableRow(file, line, damage.reason, damage.detail)
             elif fields:
                 number += 1
                 value = dict(zip(names, fields, strict=True))
                 size = sum(map(len, fields))
-                yield Row(file.name, line, number, value, size, typed=False)
+                yield Row(file, line, number, value, size, typed=False)
             line = reader.line_num + 1
+
+
+def unnamed_column(number: int) -> str:
+    """Return the name given to a column without one, by its number from 1."""
+    return f"column-{number}"
 
 
 def _header(file: DataFile, reader: Any) -> list[str]:
@@ -44,7 +50,7 @@ def _header(file: DataFile, reader: Any) -> list[str]:
         raise DataError(f"{file.name}:1: the header cannot be read: {error}") from error
     if not names:
         raise DataError(f"{file.path} is empty; give a file with a header and at least one row")
-    names = [name.strip() or f"column-{place}" for place, name in enumerate(names, 1)]
+    names = [name.strip() or unnamed_column(n) for n, name in enumerate(names, 1)]
     twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise DataError(f"{file.path} has two columns named {twice[0]!r}; rename one")
@@ -53,18 +59,18 @@ def _header(file: DataFile, reader: Any) -> list[str]:
     return names
 
 
-def _next_fields(reader: Any, names: list[str]) -> tuple[list[str] | None, Damage | None]:
+def _next_fields(reader: Any, names: list[str]) -> tuple[list[str] | None, BadRow | None]:
     """The next row's fields, none at the end, and what is wrong with them."""
     try:
         fields: list[str] | None = next(reader, None)
     except csv.Error as error:
-        return [], Damage("not valid CSV", str(error))
+        return [], BadRow("not valid CSV", str(error))
     if not fields:
         return fields, None
     if len(fields) != len(names):
-        return fields, Damage("wrong number of fields", f"{len(fields)} instead of {len(names)}")
+        return fields, BadRow("wrong number of fields", f"{len(fields)} instead of {len(names)}")
     try:
         "".join(fields).encode()
     except UnicodeEncodeError:
-        return fields, Damage("not valid UTF-8")
+        return fields, BadRow("not valid UTF-8")
     return fields, None

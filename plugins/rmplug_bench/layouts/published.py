@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from rmplug import Artifact, DatasetLoader, InputPaths, Pairs, Responses
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def _as_tuple(value: Any) -> Any:
@@ -22,10 +25,10 @@ CHOICE = ("id", "group", "prompt", "response", "case", "label", "subset")
 
 
 class Published(DatasetLoader):
-    """What the loaders of published benchmarks share."""
+    """Rows of a published benchmark, from files or from the hub."""
 
     path: InputPaths | None = None
-    """The published file, files or pattern: JSON, JSON Lines or Parquet, gzip or not."""
+    """The published file, files or pattern: JSON, JSON Lines, CSV, TSV or Parquet, gzip or not."""
     name: str | None = Field(default=None, examples=["allenai/reward-bench"])
     """The name on the hub, instead of files; needs the extra `hf`. Its commit is part of the
     fingerprint."""
@@ -36,8 +39,8 @@ class Published(DatasetLoader):
     split: Names | None = None
     """The split of ``name``, or several; when not given, the one that holds the benchmark."""
     bad_rows: Literal["error", "drop"] = "error"
-    """What to do with rows that do not have the layout: stop and name the first, or leave them out
-    and count them."""
+    """What to do with rows that cannot be read or do not have the layout: stop and name them, or
+    leave them out and count them."""
 
     usual: ClassVar[tuple[str, ...]] = ("train",)
     gives: ClassVar[tuple[str, ...]] = ()
@@ -52,9 +55,17 @@ class Published(DatasetLoader):
             raise ValueError(f"{self.name!r} is no name on the hub; for files write path")
         return self
 
-    def splits(self) -> tuple[str, ...]:
-        """The splits to read of a data set on the hub."""
-        return self.split or self.usual
+    def batches(self, layout: str) -> Iterator[pa.Table]:
+        """Yield the rows as tables of pairs or responses."""
+        from ._batches import file_batches, hub_batches
+
+        if self.path is not None:
+            return file_batches(self.path, layout, self.bad_rows)
+        assert self.name is not None
+        splits = self.split or self.usual
+        return hub_batches(
+            self.name, self.revision, self.config or (), splits, layout, self.bad_rows
+        )
 
     def columns(self, inputs: Mapping[str, type[Artifact]]) -> Sequence[str]:
         return self.gives
@@ -69,25 +80,21 @@ class Published(DatasetLoader):
 
 
 class PublishedPairs(Published):
-    """What the loaders of benchmarks of pairs share."""
+    """Pairs of a published benchmark."""
 
     def load(self) -> Pairs:
-        from ._published import batches
-
-        return Pairs.stream(batches(self, self.kind))
+        return Pairs.stream(self.batches(self.kind))
 
 
 class PublishedResponses(Published):
-    """What the loaders of benchmarks of several responses to a prompt share."""
+    """Responses of a published benchmark: several to a prompt."""
 
     def load(self) -> Responses:
-        from ._published import batches
-
-        return Responses.stream(batches(self, self.kind))
+        return Responses.stream(self.batches(self.kind))
 
 
 class RewardBench(PublishedPairs):
-    """Loads RewardBench, its prior sets, or anything in its layout, as pairs.
+    """Load RewardBench, its prior sets, or anything in its layout, as pairs.
 
     Rows have ``prompt``, ``chosen``, ``rejected``, ``subset`` and, where known, ``id``,
     ``chosen_model`` and ``rejected_model``. Ids that are numbers become ``<subset>:<id>``.
@@ -101,7 +108,7 @@ class RewardBench(PublishedPairs):
 
 
 class MRewardBench(PublishedPairs):
-    """Loads M-RewardBench, the pairs of RewardBench in 23 languages.
+    """Load M-RewardBench, the pairs of RewardBench in 23 languages.
 
     Rows are those of ``rewardbench`` with ``language``; without one, the folder of the file says
     it. The same pair in several languages is one ``group``: they are resampled together. On the
@@ -115,7 +122,7 @@ class MRewardBench(PublishedPairs):
 
 
 class RewardBench2(PublishedResponses):
-    """Loads RewardBench 2: one right response of four, and ties, as responses.
+    """Load RewardBench 2: one right response of four, and ties, as responses.
 
     Rows have ``prompt``, ``chosen`` and ``rejected`` (lists), ``subset``, ``id`` and, where known,
     ``models``. Gives a row per response with ``label`` 1 (right) or 0, ``case`` (the id of the
@@ -130,7 +137,7 @@ class RewardBench2(PublishedResponses):
 
 
 class RMBench(PublishedResponses):
-    """Loads RM-Bench: right and wrong responses in three styles each, as responses.
+    """Load RM-Bench: right and wrong responses in three styles each, as responses.
 
     Rows have ``prompt``, ``chosen`` and ``rejected`` (lists of three: concise, detailed plain,
     detailed with markdown) and ``domain``. Gives six rows for each with ``label`` 1 or 0,
@@ -143,7 +150,7 @@ class RMBench(PublishedResponses):
 
 
 class JudgeBench(PublishedPairs):
-    """Loads JudgeBench: pairs of which one response is objectively right.
+    """Load JudgeBench: pairs of which one response is objectively right.
 
     Rows have ``pair_id``, ``question``, ``response_A``, ``response_B``, ``label`` (``A>B`` or
     ``B>A``) and ``source``; recorded outputs of judges have the same. Gives ``place`` (0 where the
@@ -158,7 +165,7 @@ class JudgeBench(PublishedPairs):
 
 
 class LLMBar(PublishedPairs):
-    """Loads LLMBar: pairs of which one output follows the instruction.
+    """Load LLMBar: pairs of which one output follows the instruction.
 
     Rows have ``input``, ``output_1``, ``output_2`` and ``label`` (1 or 2). The ``subset`` is the
     folder of the file (``LLMBar/Natural``, ``LLMBar/Adversarial/Neighbor``), and ``place`` is 0
@@ -171,7 +178,7 @@ class LLMBar(PublishedPairs):
 
 
 class RMB(Published):
-    """Loads RMB, its pairs or its best-of-N lists.
+    """Load RMB, its pairs or its best-of-N lists.
 
     Pairs have ``conversation_input``, ``chosen`` and ``reject`` (with ``answer`` and ``llm_name``);
     lists have ``bon_best`` and ``loser_list``. The ``subset`` is ``category_path`` without its
@@ -191,14 +198,12 @@ class RMB(Published):
         return (*CHOICE, "model")
 
     def load(self) -> Pairs | Responses:
-        from ._published import batches
-
         kind = Pairs if self.rows == "pairs" else Responses
-        return kind.stream(batches(self, f"rmb/{self.rows}"))
+        return kind.stream(self.batches(f"rmb/{self.rows}"))
 
 
 class RewardMath(PublishedResponses):
-    """Loads RewardMATH: one right and nine wrong solutions of a problem, as responses.
+    """Load RewardMATH: one right and nine wrong solutions of a problem, as responses.
 
     Rows have one solution each: ``problem``, ``eval_solution`` (a list of steps, joined by line
     ends), ``solution_type`` (``chosen`` or ``rejected``), ``problem_id``, ``subject``. Rows with
@@ -211,7 +216,7 @@ class RewardMath(PublishedResponses):
 
 
 class PPE(PublishedResponses):
-    """Loads the correctness sets of PPE: many sampled responses to each question.
+    """Load the correctness sets of PPE: many sampled responses to each question.
 
     Rows have ``prompt``, ``response_1`` and on, ``scores`` (whether each is right) and
     ``question_id``. Gives a row per response with ``case``, ``label`` 1 or 0 and ``place`` (from
@@ -223,7 +228,7 @@ class PPE(PublishedResponses):
     gives = (*CHOICE, "place", "model")
 
 
-LAYOUTS: tuple[type[DatasetLoader], ...] = (
+BENCHMARKS: tuple[type[DatasetLoader], ...] = (
     RewardBench,
     RewardBench2,
     RMBench,
