@@ -164,7 +164,7 @@ class StepRun:
         """Write a table part by part; odd rows of a loader are handled on the way."""
         folder = self.results.store.begin(self.prepared.key)
         if isinstance(self.prepared.step, DatasetLoader):
-            keep = OddRowsFilter(self.prepared.step.odd_rows)
+            keep = OddRowsFilter(self.prepared.step.odd_rows, type(result).required[1:])
             source = result.rows
             batches = source.tables() if isinstance(source, Stream) else iter([result.table])
             result = type(result)(Stream(keep(batch) for batch in batches), result.name)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from rmplug.errors import DataError, some
+
+from .seen_texts import SeenHashes, UniqueIds, combine_hashes, hash_texts, seen_earlier
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,27 +70,24 @@ _PATTERNS = {
     "replacement_character": "\ufffd",
     "invisible_characters": "[\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]",
 }
-IN_MEMORY = 1 << 16
-"""Hashes that are kept in memory at a time: half a megabyte."""
-_SIDES = ("prompt", "chosen", "rejected", "response")
 
 
-def find_oddities(batch: pa.RecordBatch) -> dict[str, np.ndarray]:
-    """A boolean mask over the rows for each oddity that a row of pairs or of responses can have by
-    itself (all of ``OddRows`` but ``duplicate`` and ``contradiction``)."""
+def find_oddities(batch: pa.RecordBatch, texts: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return a boolean mask over the rows for each oddity that a row of pairs or of responses can
+    have by itself (all of ``OddRows`` but ``duplicate`` and ``contradiction``). ``texts`` are the
+    columns of text, ``prompt`` first: further columns may bear any name."""
     import pyarrow as pa
 
     from .messages import text_of
 
-    sides = [name for name in _SIDES if name in batch.schema.names]
-    texts = {name: text_of(batch.column(name)).cast(pa.large_string()) for name in sides}
-    found = _unusual_characters(list(texts.values()))
-    found |= _prompt_shape(batch.column("prompt"), texts["prompt"])
-    answers = [_trimmed(texts[name]) for name in sides[1:]]
+    plain = {name: text_of(batch.column(name)).cast(pa.large_string()) for name in texts}
+    found = _unusual_characters(list(plain.values()))
+    found |= _prompt_shape(batch.column("prompt"), plain["prompt"])
+    answers = [_trimmed(plain[name]) for name in texts[1:]]
     blank = [_equal(answer, "") for answer in answers]
     found["empty_response"] = blank[0] | blank[-1]
     if len(answers) == 2:
-        found["identical"] = _equal(texts["chosen"], texts["rejected"])
+        found["identical"] = _equal(*(plain[name] for name in texts[1:]))
         found["differs_by_space"] = _equal(*answers) & ~found["identical"]
     return found
 
@@ -156,66 +153,9 @@ def _equal(first: pa.Array, second: pa.Array | str) -> np.ndarray:
     return _mask(pc.equal(first, second))
 
 
-class Seen:
-    """The 8-byte hashes met so far, in a few sorted arrays of growing size; large ones lie in
-    temporary files, so that memory does not grow with the rows."""
-
-    def __init__(self) -> None:
-        self.levels: list[np.ndarray] = []
-
-    def known(self, hashes: np.ndarray) -> np.ndarray:
-        """Which of the hashes were added before."""
-        import numpy as np
-
-        mask = np.zeros(len(hashes), dtype=bool)
-        for level in self.levels:
-            places = np.minimum(np.searchsorted(level, hashes), len(level) - 1)
-            mask |= level[places] == hashes
-        return mask
-
-    def add(self, hashes: np.ndarray) -> None:
-        """Remember the hashes; arrays of like size are merged into one."""
-        import numpy as np
-
-        parts = [np.unique(hashes)]
-        while self.levels and len(self.levels[-1]) <= 2 * sum(map(len, parts)):
-            parts.append(self.levels.pop())
-        if len(parts) > 1:
-            parts = [_merged(parts)]
-        if len(parts[0]):
-            self.levels.append(parts[0])
-
-
-def _merged(parts: Sequence[np.ndarray]) -> np.ndarray:
-    """The numbers of all parts in order; of more than ``IN_MEMORY``, in a temporary file, which
-    goes when nothing holds the array."""
-    import numpy as np
-
-    if sum(map(len, parts)) <= IN_MEMORY:
-        return np.sort(np.concatenate(parts))
-    with tempfile.TemporaryFile() as file:
-        for part in parts:
-            file.write(part.data)
-        file.flush()
-        merged = np.memmap(file, dtype=np.uint64, mode="r+")
-    merged.sort()
-    return merged
-
-
-def earlier(hashes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """For each of ``hashes``, whether ``others`` has it at an earlier place."""
-    import numpy as np
-
-    if not len(others):
-        return np.zeros(len(hashes), dtype=bool)
-    values, first = np.unique(others, return_index=True)
-    places = np.minimum(np.searchsorted(values, hashes), len(values) - 1)
-    found: np.ndarray = (values[places] == hashes) & (first[places] < np.arange(len(hashes)))
-    return found
-
-
 class OddRowsFilter:
-    """Applies a policy to the batches of one data set, in order.
+    """Applies a policy to the batches of one data set, in order; ``texts`` are its columns of text,
+    ``prompt`` first.
 
     Every odd row is counted with ``notice``; rows whose policy is ``drop`` are left out; a row
     whose policy is ``error``, or an id that was there before, raises ``DataError``. Of the rows
@@ -223,10 +163,11 @@ class OddRowsFilter:
     also of one that was itself dropped.
     """
 
-    def __init__(self, policy: OddRows) -> None:
+    def __init__(self, policy: OddRows, texts: Sequence[str]) -> None:
         self.policy = policy
-        self._ids = Seen()
-        self._rows = Seen()
+        self.texts = tuple(texts)
+        self._ids = UniqueIds("name another column as id, or none to number the rows")
+        self._rows = SeenHashes()
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """The rows of the batch that stay."""
@@ -237,46 +178,25 @@ class OddRowsFilter:
         if not table.num_rows:
             return table
         batch = one_batch(table)
-        self._check_ids(batch.column("id"))
-        found = find_oddities(batch) | self._repetitions(batch)
+        self._ids.check(batch.column("id"))
+        found = find_oddities(batch, self.texts) | self._repetitions(batch)
         dropped = np.zeros(batch.num_rows, dtype=bool)
         for name in WORDS:
             if name in found and found[name].any():
                 dropped |= self._handle(name, found[name], batch.column("id"))
         return table.filter(~dropped) if dropped.any() else table
 
-    def _check_ids(self, ids: pa.Array) -> None:
-        missing = int(ids.null_count)
-        if missing:
-            raise DataError(f"{missing} rows have no id; every row needs its own")
-        hashes = _hashes(ids.to_pylist())
-        twice = self._ids.known(hashes) | earlier(hashes, hashes)
-        if twice.any():
-            names = ids.filter(twice).to_pylist()
-            raise DataError(
-                f"ids must be unique, but {len(names)} occur again: {some(names)}; "
-                "name another column as id, or none to number the rows"
-            )
-        self._ids.add(hashes)
-
     def _repetitions(self, batch: pa.RecordBatch) -> dict[str, np.ndarray]:
-        """Rows that an earlier row repeats or, for pairs, reverses."""
-        prompts = _conversations(batch.column("prompt"))
-        if "chosen" not in batch.schema.names:
-            model = batch.column("model").to_pylist() if "model" in batch.schema.names else None
-            responses = _conversations(batch.column("response"))
-            same = _hashes(_rows_of(prompts, responses, model or [""] * len(prompts)))
-            found = {"duplicate": self._rows.known(same) | earlier(same, same)}
-            self._rows.add(same)
-            return found
-        chosen, rejected = (_conversations(batch.column(n)) for n in ("chosen", "rejected"))
-        same = _hashes(_rows_of(prompts, chosen, rejected))
-        reverse = _hashes(_rows_of(prompts, rejected, chosen))
-        reversed_before = self._rows.known(reverse) | earlier(reverse, same)
-        found = {
-            "duplicate": self._rows.known(same) | earlier(same, same),
-            "contradiction": reversed_before & (same != reverse),
-        }
+        """Find rows that an earlier row repeats or, for pairs, reverses."""
+        prompt, *answers = (hash_conversations(batch.column(name)) for name in self.texts)
+        if len(answers) == 1 and "model" in batch.schema.names:
+            answers.append(hash_texts(batch.column("model")))
+        same = combine_hashes(prompt, *answers)
+        found = {"duplicate": self._rows.known(same) | seen_earlier(same, same)}
+        if "rejected" in self.texts:
+            reverse = combine_hashes(prompt, *reversed(answers))
+            before = self._rows.known(reverse) | seen_earlier(reverse, same)
+            found["contradiction"] = before & (same != reverse)
         self._rows.add(same)
         return found
 
@@ -297,8 +217,8 @@ class OddRowsFilter:
         return mask if policy == "drop" else np.zeros(len(mask), dtype=bool)
 
 
-def _conversations(column: pa.Array) -> list[str]:
-    """Each conversation as one string, its roles included."""
+def hash_conversations(column: pa.Array) -> np.ndarray:
+    """Return an 8-byte hash of each conversation, its roles included."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -310,21 +230,8 @@ def _conversations(column: pa.Array) -> list[str]:
     )
     lines = pc.binary_join_element_wise(roles, contents, pa.scalar("\x1f", pa.large_string()))
     lengths = np.asarray(pc.fill_null(pc.list_value_length(column), 0))
+    if len(lines) == len(column) and (lengths == 1).all():
+        return hash_texts(lines)
     offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
-    joined = pc.binary_join(
-        pa.LargeListArray.from_arrays(offsets, lines), pa.scalar("\x1e", pa.large_string())
-    )
-    texts: list[str] = joined.to_pylist()
-    return texts
-
-
-def _rows_of(*columns: Sequence[str | None]) -> Iterator[str]:
-    return ("\x1d".join(text or "" for text in row) for row in zip(*columns, strict=True))
-
-
-def _hashes(texts: Iterable[str]) -> np.ndarray:
-    """An 8-byte hash of each text."""
-    import numpy as np
-
-    digests = [hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts]
-    return np.frombuffer(b"".join(digests), dtype=np.uint64)
+    between = pa.scalar("\x1e", pa.large_string())
+    return hash_texts(pc.binary_join(pa.LargeListArray.from_arrays(offsets, lines), between))

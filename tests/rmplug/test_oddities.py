@@ -14,9 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rmplug import DataError, Pairs, Responses
-from rmplug.data.odd_rows import WORDS, OddRows, OddRowsFilter, Seen, find_oddities
+from rmplug.data.odd_rows import WORDS, OddRows, OddRowsFilter, find_oddities
+from rmplug.data.seen_texts import SeenHashes
 from rmplug.notices import collect_notices
 
+PAIRS, RESPONSES = Pairs.required[1:], Responses.required[1:]
 SHARED = Path(
     os.environ.get("RMPLUG_SHARED_DATA", Path(__file__).resolve().parents[2] / "../shared/data")
 )
@@ -38,7 +40,8 @@ def pairs(*rows):
 
 def noticed(table, policy=None, size=100):
     """Ids by oddity, and the rows that stay, for batches of ``size``."""
-    keep = OddRowsFilter(policy or OddRows())
+    texts = RESPONSES if "response" in table.column_names else PAIRS
+    keep = OddRowsFilter(policy or OddRows(), texts)
     with collect_notices() as notices:
         parts = [keep(table.slice(start, size)) for start in range(0, len(table), size)]
     return {what: entry.ids for (what, _), entry in notices.items()}, pa.concat_tables(parts)
@@ -118,7 +121,7 @@ def test_turns_are_not_confused_with_blank_lines_when_rows_are_compared():
 
 def test_dropping_leaves_out_just_the_odd_rows_and_counts_them():
     table = pairs(("q", "a", "a"), ("q", "", "b"), ("q", "c", "d"))
-    keep = OddRowsFilter(OddRows(identical="drop"))
+    keep = OddRowsFilter(OddRows(identical="drop"), PAIRS)
     with collect_notices() as notices:
         kept = keep(table)
     assert kept["id"].to_pylist() == ["r1", "r2"]
@@ -131,7 +134,7 @@ def test_dropping_leaves_out_just_the_odd_rows_and_counts_them():
 def test_an_error_names_the_rows_and_the_policy_that_goes_on():
     table = pairs(*(("q", str(n), str(n)) for n in range(7)))
     with pytest.raises(DataError) as error:
-        OddRowsFilter(OddRows(identical="error"))(table)
+        OddRowsFilter(OddRows(identical="error"), PAIRS)(table)
     assert str(error.value) == (
         "chosen and rejected identical: 7 rows (r0, r1, r2, r3, r4 and 2 more); "
         "set odd_rows: {identical: drop} to leave such rows out"
@@ -154,22 +157,29 @@ def test_responses_of_different_models_are_no_duplicates():
     assert found == {WORDS["duplicate"]: ["b", "c"]}
 
 
+def test_further_columns_may_bear_any_name():
+    columns = {"id": ["a", "b"], "prompt": ["q", "q"], "response": ["x", "x"], "model": [1, 1]}
+    for name in ("chosen", "rejected"):
+        found, _ = noticed(Responses({**columns, name: [3, 4]}).table)
+        assert found == {WORDS["duplicate"]: ["b"]}
+
+
 def test_every_policy_field_has_a_name_in_messages_and_is_looked_for():
     assert set(WORDS) == set(OddRows.model_fields)
-    masks = find_oddities(pairs(("q", "a", "b")).to_batches()[0])
+    masks = find_oddities(pairs(("q", "a", "b")).to_batches()[0], PAIRS)
     assert set(masks) == set(WORDS) - {"duplicate", "contradiction"}
     assert all(mask.dtype == bool and mask.shape == (1,) for mask in masks.values())
 
 
 def test_no_rows_pass_through():
     table = pairs(("q", "a", "b")).slice(0, 0)
-    assert OddRowsFilter(OddRows())(table).num_rows == 0
+    assert OddRowsFilter(OddRows(), PAIRS)(table).num_rows == 0
 
 
 @given(st.lists(st.lists(st.integers(0, 30), max_size=8), max_size=12))
 @settings(max_examples=60, deadline=None)
 def test_seen_hashes_know_exactly_what_was_added(batches):
-    seen, expected = Seen(), set()
+    seen, expected = SeenHashes(), set()
     for batch in batches:
         hashes = np.array(batch, dtype=np.uint64)
         assert seen.known(hashes).tolist() == [number in expected for number in batch]
@@ -228,7 +238,7 @@ def published(name):
 )
 def test_published_sets_have_the_known_numbers_of_odd_rows(name, expected):
     _, table = published(f"{name}/pairs.jsonl.gz")
-    keep = OddRowsFilter(OddRows())
+    keep = OddRowsFilter(OddRows(), PAIRS)
     with collect_notices() as notices:
         for start in range(0, len(table), 1000):
             keep(table.slice(start, 1000))

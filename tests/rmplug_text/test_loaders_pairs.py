@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from rmplug import DataError
+from rmplug import DataError, Pairs
 from rmplug.data.odd_rows import OddRows, OddRowsFilter
 from rmplug.notices import collect_notices
 from rmplug.testing import check_step
@@ -488,7 +488,7 @@ def test_every_row_of_published_sets_is_read_as_it_stands(name, rows):
             texts = [turn["content"] for turn in found[side]]
             given = row[side]
             assert texts == ([given] if isinstance(given, str) else [t["content"] for t in given])
-    assert OddRowsFilter(OddRows())(table).num_rows == rows
+    assert OddRowsFilter(OddRows(), Pairs.required[1:])(table).num_rows == rows
 
 
 def test_the_broken_korean_file_is_told_line_by_line():

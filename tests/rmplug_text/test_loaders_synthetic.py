@@ -10,7 +10,7 @@ from collections import Counter
 import pytest
 from pydantic import ValidationError
 
-from rmplug import text_of
+from rmplug import Pairs, text_of
 from rmplug.data.odd_rows import OddRows, OddRowsFilter
 from rmplug.testing import check_step
 from rmplug_text._synthetic import OPENINGS
@@ -85,7 +85,7 @@ def test_effects_change_the_preferences_but_not_the_texts():
 def test_pairs_are_odd_in_no_way_and_prompts_repeat_with_their_group():
     table = made(size=5000)
     strict = dict.fromkeys(OddRows.model_fields, "error")
-    assert OddRowsFilter(OddRows(**strict))(table).num_rows == 5000
+    assert OddRowsFilter(OddRows(**strict), Pairs.required[1:])(table).num_rows == 5000
     prompts = {}
     for group, prompt in zip(
         table["group"].to_pylist(), text_of(table["prompt"]).to_pylist(), strict=True

@@ -1,0 +1,117 @@
+"""Texts that were met before, known by 8-byte hashes in bounded memory."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rmplug.errors import DataError, some
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+IN_MEMORY = 1 << 16
+"""Hashes that are kept in memory at a time: half a megabyte."""
+
+
+class SeenHashes:
+    """The 8-byte hashes met so far, in a few sorted arrays of growing size; large ones lie in
+    temporary files, so that memory does not grow with the rows."""
+
+    def __init__(self) -> None:
+        self.levels: list[np.ndarray] = []
+
+    def known(self, hashes: np.ndarray) -> np.ndarray:
+        """Tell which of the hashes were added before."""
+        import numpy as np
+
+        mask = np.zeros(len(hashes), dtype=bool)
+        for level in self.levels:
+            positions = np.minimum(np.searchsorted(level, hashes), len(level) - 1)
+            mask |= level[positions] == hashes
+        return mask
+
+    def add(self, hashes: np.ndarray) -> None:
+        """Remember the hashes; arrays of like size are merged into one."""
+        import numpy as np
+
+        parts = [np.unique(hashes)]
+        while self.levels and len(self.levels[-1]) <= 2 * sum(map(len, parts)):
+            parts.append(self.levels.pop())
+        if len(parts) > 1:
+            parts = [_merged(parts)]
+        if len(parts[0]):
+            self.levels.append(parts[0])
+
+
+def _merged(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Sort the numbers of all parts; more than ``IN_MEMORY`` go to a temporary file, which is
+    removed when nothing holds the array."""
+    import numpy as np
+
+    if sum(map(len, parts)) <= IN_MEMORY:
+        return np.sort(np.concatenate(parts))
+    with tempfile.TemporaryFile() as file:
+        for part in parts:
+            file.write(part.data)
+        file.flush()
+        merged = np.memmap(file, dtype=np.uint64, mode="r+")
+    merged.sort()
+    return merged
+
+
+def hash_texts(texts: pa.Array) -> np.ndarray:
+    """Return an 8-byte hash of each text, a null as an empty text; other ones in each process."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    # Python's keyed hash of bytes: nothing is decoded, so that texts need not be valid UTF-8
+    filled = pc.fill_null(texts.cast(pa.large_string()), "").cast(pa.large_binary())
+    return np.fromiter(map(hash, filled.to_pylist()), np.int64, len(filled)).view(np.uint64)
+
+
+def combine_hashes(first: np.ndarray, *others: np.ndarray) -> np.ndarray:
+    """Return a hash of each row of hashes, which depends on their order."""
+    import numpy as np
+
+    for other in others:
+        first = (first ^ (first >> np.uint64(29))) * np.uint64(0x9E3779B97F4A7C15) + other
+    return first
+
+
+def seen_earlier(hashes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Tell for each of ``hashes`` whether ``others`` has it at an earlier position."""
+    import numpy as np
+
+    if not len(others):
+        return np.zeros(len(hashes), dtype=bool)
+    values, first = np.unique(others, return_index=True)
+    positions = np.minimum(np.searchsorted(values, hashes), len(values) - 1)
+    known: np.ndarray = values[positions] == hashes
+    return known & (first[positions] < np.arange(len(hashes)))
+
+
+class UniqueIds:
+    """Checks the ids of a table, a batch at a time: each must be there, and only once. ``advice``
+    says what to do about ids that occur again."""
+
+    def __init__(self, advice: str) -> None:
+        self.advice = advice
+        self._seen = SeenHashes()
+
+    def check(self, ids: pa.Array) -> None:
+        """Raise ``DataError`` if an id is null, or was there before."""
+        missing = int(ids.null_count)
+        if missing:
+            raise DataError(f"{missing} rows have no id; every row needs its own")
+        hashes = hash_texts(ids)
+        again = self._seen.known(hashes) | seen_earlier(hashes, hashes)
+        if again.any():
+            names = ids.filter(again).to_pylist()
+            raise DataError(
+                f"ids must be unique, but {len(names)} occur again: {some(names)}; {self.advice}"
+            )
+        self._seen.add(hashes)
