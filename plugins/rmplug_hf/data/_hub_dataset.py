@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import datasets
 import pyarrow as pa
@@ -17,8 +17,10 @@ from rmplug import DataError
 from rmplug.errors import some
 from rmplug.models import hub
 
-from ._hub_rows import Layout, conformed
-from .hub import HubDataset
+from ._hub_rows import HubRowConverter, conformed
+
+if TYPE_CHECKING:
+    from .hub import HubDataset
 
 BATCH_ROWS = 1000
 FILE_KINDS = {"json", "csv", "parquet", "arrow"}
@@ -26,15 +28,15 @@ FILE_KINDS = {"json", "csv", "parquet", "arrow"}
 
 def tables(step: HubDataset) -> Iterator[pa.Table]:
     """Batches of pairs or responses, all with the same columns."""
-    layout = Layout(step)
+    converter = HubRowConverter(step)
     schema: pa.Schema | None = None
     for split in step.split:
-        for table in (layout.table(batch, split) for batch in _batches(step, split)):
+        for table in (converter.table(batch, split) for batch in _batches(step, split)):
             schema = schema or table.schema
-            yield conformed(table, schema, layout.named)
-            if layout.full:
+            yield conformed(table, schema, converter.named)
+            if converter.full:
                 return
-    layout.finish()
+    converter.finish()
 
 
 def _batches(step: HubDataset, split: str) -> Iterator[pa.Table]:

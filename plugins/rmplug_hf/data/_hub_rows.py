@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,7 +25,8 @@ from rmplug.data.raw_texts import (
 )
 from rmplug.errors import did_you_mean, some
 
-from .hub import HubDataset
+if TYPE_CHECKING:
+    from .hub import HubDataset
 
 OPTIONAL = ("id", "group", "subset", "margin", "weight", "label", "model")
 TEXTS = {"pairs": ("prompt", "chosen", "rejected"), "responses": ("prompt", "response")}
@@ -35,8 +36,9 @@ AS_IS = {"pairs": (), "responses": ("label",)}
 
 
 @dataclass
-class Layout:
-    """Where the parts of a row stand, and what to do with one that has none."""
+class HubRowConverter:
+    """Makes pairs or responses of the rows of a data set, by the fields that a step names; counts
+    rows that cannot be used."""
 
     step: HubDataset
     used: int = 0
@@ -49,9 +51,9 @@ class Layout:
         return self.step.limit is not None and self.used >= self.step.limit
 
     def table(self, batch: pa.Table, split: str) -> pa.Table:
-        """The usable rows of a batch."""
+        """Return the usable rows of a batch."""
         self._check_columns(batch)
-        rows = batch.select(sorted(self._heads(batch.column_names))).to_pylist()
+        rows = _plain_rows(batch, sorted(self._heads(batch.column_names)))
         kept: list[int] = []
         found: list[dict[str, Any]] = []
         for place, row in enumerate(rows):
@@ -60,6 +62,8 @@ class Layout:
             self.seen[split] += 1
             named = f"{split}:{self.seen[split]}"
             try:
+                if row is None:
+                    raise BadRow("not valid UTF-8")
                 found.append(self._row(row, named))
             except BadRow as fault:
                 self._complain(named, fault)
@@ -188,6 +192,23 @@ class Layout:
             for name in plain
             if _is_value(kept[name])
         }
+
+
+def _plain_rows(batch: pa.Table, names: Sequence[str]) -> list[dict[str, Any] | None]:
+    """Return the values of some columns of each row; None for a row with text that is not valid
+    UTF-8 in any column, which the readers of files that ``datasets`` uses let pass."""
+    if _is_valid(batch):
+        return list(batch.select(names).to_pylist())
+    rows = (batch.slice(number, 1) for number in range(batch.num_rows))
+    return [row.select(names).to_pylist()[0] if _is_valid(row) else None for row in rows]
+
+
+def _is_valid(table: pa.Table) -> bool:
+    try:
+        table.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _column_of(path: str, columns: Sequence[str]) -> str:

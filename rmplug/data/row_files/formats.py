@@ -63,10 +63,10 @@ def _parquet(file: DataFile) -> Iterator[Row | UnreadableRow]:
                 for value in batch.to_pylist():
                     number += 1
                     yield Row(file, number, number, value, size)
-    except (pa.ArrowException, UnicodeDecodeError, ValueError) as error:
-        raise DataError(
-            f"{file.path} is not valid Parquet: {str(error).splitlines()[0]}"
-        ) from error
+    except (pa.ArrowException, OSError, ValueError) as error:
+        # pyarrow reports damage as any of these, on several lines
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(f"{file.path} is not valid Parquet: {reason}") from error
 
 
 def _seekable(stream: IO[bytes]) -> IO[bytes]:
