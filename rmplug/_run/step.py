@@ -14,9 +14,10 @@ from rmplug._store.files import guarded_plugin
 from rmplug._store.fingerprint import Ingredients
 from rmplug._store.run_records import peak_memory_mb
 from rmplug._store.serialize import FILES, write_folder, write_table
-from rmplug.artifacts import Artifact, Checkpoint, Folder, RewardModel, Tabular
+from rmplug.artifacts import Artifact, Checkpoint, Folder, Identified, RewardModel, Tabular
 from rmplug.data.odd_rows import OddRowsFilter
 from rmplug.data.rows import Mapped, Stream
+from rmplug.data.seen_texts import with_unique_ids
 from rmplug.errors import PluginError
 from rmplug.families import DatasetLoader, Engine, Evaluator, PlanView, Step
 from rmplug.notices import collect_notices, merged
@@ -168,6 +169,8 @@ class StepRun:
             source = result.rows
             batches = source.tables() if isinstance(source, Stream) else iter([result.table])
             result = type(result)(Stream(keep(batch) for batch in batches), result.name)
+        elif isinstance(result, Identified):
+            result = type(result)(with_unique_ids(result.rows), result.name)
         parts = []
         for count in write_table(result, folder, self.engine.shard_rows):
             parts.append(count)

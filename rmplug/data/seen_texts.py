@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rmplug.errors import DataError, some
+
+from .rows import Rows, Stream
 
 if TYPE_CHECKING:
     import numpy as np
@@ -115,3 +117,29 @@ class UniqueIds:
                 f"ids must be unique, but {len(names)} occur again: {some(names)}; {self.advice}"
             )
         self._seen.add(hashes)
+
+
+def with_unique_ids(rows: Rows) -> Stream:
+    """Return the rows as a stream that raises ``DataError`` where an id is null or occurs again:
+    tables join by it, and results are found by it."""
+    unique = UniqueIds("give each row an id of its own")
+
+    def checked() -> Iterator[pa.Table]:
+        for table in _tables(rows):
+            for ids in table["id"].chunks:
+                unique.check(ids)
+            yield table
+
+    return Stream(checked())
+
+
+def _tables(rows: Rows) -> Iterator[pa.Table]:
+    """Yield all rows, at least one table."""
+    import pyarrow as pa
+
+    if isinstance(rows, Stream):
+        yield from rows.tables()
+        return
+    yield rows.schema.empty_table()
+    for batch in rows.batches():
+        yield pa.Table.from_batches([batch])
