@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -25,7 +25,6 @@ from ._given_states import PAIR, encoded, prove, spread
 from ._mixture import Mixture
 from ._model import AssembledModel, Encodes, Parts, encoder_of, save
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 MODEL = "assembled"
 
 

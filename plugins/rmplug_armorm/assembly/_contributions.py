@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from rmplug import DataError, Features, Pairs, Responses, RewardModel
+from rmplug.arrays import Array
 from rmplug.data.rows import Joined, one_batch
 from rmplug.errors import some
 from rmplug.stats.metric_rows import mean_of, measured, wins
@@ -20,7 +21,6 @@ from ._given_states import prove, spread
 from ._mixture import Explanation
 from ._model import AssembledModel, side_of
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 CHOSEN, REJECTED, WEIGHT = "chosen.attribute.", "rejected.attribute.", "weight."
 SEED = 0
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
 from rmplug import DataError
+from rmplug.arrays import Array
 from rmplug.notices import collect_notices
 
 from ._model import AssembledModel, side_of
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 PAIR, RESPONSE = ("prompt", "chosen", "rejected"), ("prompt", "response")
 CHECKED = 4
 NEAR = 5e-2

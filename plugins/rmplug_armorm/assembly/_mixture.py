@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from rmplug import DataError, text_of
+from rmplug.arrays import Array
 from rmplug.errors import some
 from rmplug_armorm.debias._transform_file import Transform, read_transform, write_transform
 from rmplug_armorm.gate._gate import Gate, read_gate, write_gate
 from rmplug_armorm.heads._heads_file import Heads, read_heads, write_heads
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 CHARACTERS = ".characters"
 """How the name of a measured length of the response ends."""
 

@@ -6,16 +6,16 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 import pyarrow as pa
 
 from rmplug import DataError, Origin, RewardModel, reopen
+from rmplug.arrays import Array
 
 from ._mixture import Explanation, Mixture, measured, read_mixture
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 CONFIG, FORMAT, KIND = "config.json", 1, "assemble"
 REWARD = "reward"
 FIELDS = ("id", "prompt", "response")

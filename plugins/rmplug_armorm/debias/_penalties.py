@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rmplug import DataError, Features, Predictor, join, notice
+from rmplug.arrays import Array
 from rmplug.errors import some
 from rmplug.stats.metric_rows import (
     Statistic,
@@ -26,7 +27,6 @@ from rmplug_armorm.heads.attributes import Debias
 
 from ._transform_file import Transform, read_about, read_transform, write_transform
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 PUBLISHED = (
     *(0.0, 0.01, 0.025, 0.05, 0.075, 0.1, 0.125, 0.15),
     *(round(0.05 * step, 2) for step in range(4, 20)),

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from rmplug import DataError, Features, Pairs, Responses, notice
+from rmplug.arrays import Array
 from rmplug.errors import some
 from rmplug_armorm.heads._states import matrix_of
 
@@ -21,7 +22,6 @@ from ._safetensors_rows import Tensor, tensors_in, write_tensors
 from .embeddings import WriteEmbeddings
 from .released import PUBLISHED
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 SHARD = re.compile(r"(?P<name>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})")
 ROWS = 4096
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 
 from rmplug import DataError, Origin, reopen
+from rmplug.arrays import Array
 from rmplug.errors import some
 from rmplug_armorm.assembly._mixture import Mixture
 from rmplug_armorm.assembly._model import AssembledModel, encoder_of
@@ -21,7 +22,6 @@ from rmplug_armorm.heads._heads_file import Heads
 
 from .released import ArmoRM
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 HEADS, TRANSFORM, GATING = "regression_layer.weight", "reward_transform_matrix", "gating."
 PUBLISHED_TEMPERATURE = 10.0
 

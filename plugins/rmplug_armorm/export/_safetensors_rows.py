@@ -6,13 +6,13 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
 from rmplug import DataError
+from rmplug.arrays import Array
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 STORED = {"BF16": "<u2", "F16": "<f2", "F32": "<f4", "F64": "<f8"}
 MOST_HEADER = 100_000_000
 

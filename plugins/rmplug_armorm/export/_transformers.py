@@ -6,7 +6,7 @@ import html
 import itertools
 import shutil
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +20,6 @@ from rmplug_armorm.gate._gate import Constant, Network
 
 from . import _modeling_interpretable_reward as modeling
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 CODE = "modeling_interpretable_reward"
 NEAR = 1e-4
 TALKS = (

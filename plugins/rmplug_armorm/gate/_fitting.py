@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
 from rmplug import DataError, Features, Fit, Pairs, RewardModel
+from rmplug.arrays import Array
 from rmplug_armorm.assembly._mixture import ordered
 from rmplug_armorm.debias._transform_file import Transform, read_transform
 from rmplug_armorm.heads._heads_file import Heads, read_heads
@@ -18,8 +19,6 @@ from ._numbers import numbers_of, told
 from ._pairs import Examples, examples_of, grouped_parts, original_parts
 from ._prompts import KEPT, few_prompts
 from .gates import Gate
-
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 
 def train(

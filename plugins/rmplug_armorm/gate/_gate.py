@@ -9,15 +9,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from rmplug import DataError
+from rmplug.arrays import Array
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 JSON, TENSORS, FORMAT = "gate.json", "gate.safetensors", 1
 BLOCK = 1024
 

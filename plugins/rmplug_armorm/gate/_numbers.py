@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
+from rmplug.arrays import Array
 from rmplug.stats.metric_rows import Statistic, mean_of, measured, number, wins
 
 from ._constant import fit_scale, fit_weights
 from ._gate import Gate, Linear
 from ._pairs import Examples
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 GATE, EQUAL, CONSTANT, LONGEST = "gate", "equal-weights", "constant-weights", "longest-response"
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from rmplug import DataError, Features, Pairs, notice
+from rmplug.arrays import Array
 from rmplug.errors import some
 from rmplug.stats.row_weights import weights_and_margins
 from rmplug_armorm.assembly._mixture import measured
@@ -17,7 +17,6 @@ from rmplug_armorm.debias._transform_file import Transform
 from rmplug_armorm.heads._heads_file import Heads
 from rmplug_armorm.heads._states import matrix_of
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 SIDES = ("prompt", "chosen", "rejected")
 SAME = "chosen and rejected have the same attribute rewards"
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from rmplug import Checkpoint, DataError, Pairs
+from rmplug.arrays import Array
 from rmplug.data.messages import message_type
 from rmplug.notices import collect_notices
 from rmplug_armorm.assembly._given_states import NEAR, spread
@@ -16,7 +17,6 @@ from rmplug_armorm.assembly._model import PARTS, Encodes
 
 from ._gate import read_about
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 KEPT = "prompts"
 DIMENSIONS = 256
 

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise, product
-from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from torch.nn import functional
 
 from rmplug import DataError
+from rmplug.arrays import Array
 from rmplug.models.devices import device_of
 
 from ._constant import fit_scale, fit_weights
@@ -21,7 +21,6 @@ from ._gate import Constant, Network
 from ._pairs import Examples
 from .gates import Gate
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 FLOOR = -40.0
 """Logits this far below the greatest: e^-40 is no weight, and no denormal number."""
 OFF = -1e4

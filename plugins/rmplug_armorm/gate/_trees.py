@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from rmplug import DataError
+from rmplug.arrays import Array
 
 from ._gate import TENSORS, Gate
 from ._pairs import Examples
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from .gates import Gate as GateStep
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 MODEL, RULES = "trees.txt", "rules.txt"
 
 

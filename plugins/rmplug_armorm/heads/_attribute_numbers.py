@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
+from rmplug.arrays import Array
 from rmplug.stats.metric_rows import (
     Statistic,
     mean_of,
@@ -22,7 +23,6 @@ from rmplug.stats.metric_rows import (
 from ._labels import Labels
 from ._splits import Split
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 RESAMPLES = 500
 
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import Any, TypeAlias
 
 import numpy as np
 from scipy.linalg import lapack
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+from rmplug.arrays import Array
+
 CHUNK_ROWS = 2048
 """Rows in float64 at a time."""
 MOST_BYTES = 2**29

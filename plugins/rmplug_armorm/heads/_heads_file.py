@@ -6,15 +6,15 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from rmplug import DataError
+from rmplug.arrays import Array
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 JSON, TENSORS, FORMAT = "heads.json", "heads.safetensors", 1
 SHAPES = {"weight": 2, "bias": 1, "low": 1, "high": 1}
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from rmplug import DataError, Features, Responses, notice, text_of
+from rmplug.arrays import Array
 from rmplug.errors import some
 
 from .attributes import Attribute
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Labelled: TypeAlias = Responses | Features
 
 

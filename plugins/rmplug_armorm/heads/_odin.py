@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from rmplug import DataError, Features, Origin, Pairs, RewardModel, reopen
+from rmplug.arrays import Array
 from rmplug.stats.metric_rows import Statistic, mean_of, measured
 
 from ._pair_differences import (
@@ -31,7 +32,6 @@ from ._pair_differences import (
 from ._splits import grouped_split
 from .pair_heads import OdinHead
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 CONFIG, HEADS, FORMAT = "config.json", "heads.safetensors", 1
 SMALL = 1e-12
 

@@ -13,12 +13,12 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from rmplug import DataError, Features, Pairs, text_of
+from rmplug.arrays import Array
 from rmplug.errors import some
 from rmplug.stats.metric_rows import number
 
 from ._states import matrix_of
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Loss: TypeAlias = Callable[[Array], tuple[float, Array]]
 
 

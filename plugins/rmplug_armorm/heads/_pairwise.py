@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from rmplug import DataError, Features, Pairs, notice
+from rmplug.arrays import Array
 from rmplug.errors import some
 from rmplug.stats.metric_rows import mean_of, measured
 
@@ -27,8 +28,6 @@ from ._pair_differences import (
 )
 from ._splits import grouped_split
 from .pair_heads import PairwiseHeads
-
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 
 def fit(

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
 
-import numpy as np
 import pyarrow as pa
 
 from rmplug import DataError, Predictor
+from rmplug.arrays import Array
 from rmplug.errors import some
 
 from ._heads_file import Heads, read_about, read_heads
 from ._states import matrix_of
-
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 
 class HeadsPredictor(Predictor):

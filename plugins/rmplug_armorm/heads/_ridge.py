@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from rmplug import DataError, Features, Responses, notice
+from rmplug.arrays import Array
 from rmplug.errors import some
 
 from ._attribute_numbers import HeldOut, numbers_of
@@ -22,7 +23,6 @@ from ._splits import Split, grouped_split, original_split
 from ._states import Source, state_column
 from .attributes import MultiObjectiveRidge
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 ORIGINAL_GRID = tuple(10.0**power for power in range(-4, 5))
 GRID = (1e-6, 1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 10.0)
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
 
 import numpy as np
 
+from rmplug.arrays import Array
 from rmplug.stats.folds import deal_folds
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 HELD_SHARE = 0.2
 
 

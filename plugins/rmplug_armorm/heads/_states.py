@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
 from rmplug import DataError, Features
+from rmplug.arrays import Array
 from rmplug.errors import some
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 LEAST_ROWS, MOST_ROWS, BATCH_NUMBERS = 8192, 32_768, 2**24
 """Rows at a time: as many as have so many numbers, since cells of few rows are slow to add."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,10 +12,10 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
 from rmplug import DataError, Features, Pairs, notice
+from rmplug.arrays import Array
 
 from .augmentation import OffTopic, PseudoLabel
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 SIDES = ("chosen", "rejected")
 
 
