@@ -27,14 +27,15 @@ import itertools
 from planted_gates import ENTROPY, debias_fit, heads_fit, planted, trained, value
 
 from rmplug_armorm import Gate
-from rmplug_armorm.gate._pairs import Examples
+from rmplug_armorm.gate._examples import GateExamples
+from rmplug_armorm.gate._settings import GateSettings
 from rmplug_armorm.gate._training import train_network
 
 ROWS, WIDTH, ATTRIBUTES, STEPS = 20_000, 2048, 19, 20
 GOAL, RATIO = 0.79, 0.6
 
 
-def examples(rng: np.random.Generator) -> tuple[Examples, np.ndarray, np.ndarray]:
+def examples(rng: np.random.Generator) -> tuple[GateExamples, np.ndarray, np.ndarray]:
     """Random states, and what `gate` keeps of them."""
     weight = rng.normal(size=(ATTRIBUTES, WIDTH)).astype(np.float32) / 45
     sides = rng.normal(size=(ROWS, 2, WIDTH)).astype(np.float32)
@@ -43,21 +44,23 @@ def examples(rng: np.random.Generator) -> tuple[Examples, np.ndarray, np.ndarray
     zeros, ones, at = np.zeros(ROWS), np.ones(ROWS), np.arange(ROWS)
     prompts = rng.normal(size=(ROWS, WIDTH)).astype(np.float32)
     ids = at.astype(object)
-    kept = Examples(names, prompts, rewards[:, 0], rewards[:, 1], zeros, ones, at, ids, ids, zeros)
+    kept = GateExamples(
+        names, prompts, rewards[:, 0], rewards[:, 1], zeros, ones, at, ids, ids, zeros
+    )
     return kept, sides, weight
 
 
-def with_rmplug(kept: Examples) -> float:
+def with_rmplug(kept: GateExamples) -> float:
     step = Gate(
         hidden=1024, layers=3, dropout=0.2, temperature=(10.0,), steps=STEPS, check_every=STEPS,
         precision="float32", device="cpu",
     )  # fmt: skip
     start = time.process_time()
-    train_network(step, kept, kept.at(np.arange(1)), 0)
+    train_network(GateSettings(**step.model_dump()), kept, kept.at(np.arange(1)), 0)
     return (time.process_time() - start) / STEPS
 
 
-def with_torch(kept: Examples, sides: np.ndarray, weight: np.ndarray, both: bool) -> float:
+def with_torch(kept: GateExamples, sides: np.ndarray, weight: np.ndarray, both: bool) -> float:
     """A plain loop: states on the device, a gate, AdamW."""
     torch.manual_seed(0)
     sizes = [WIDTH, 1024, 1024, 1024]

@@ -16,11 +16,13 @@ from rmplug import (
     hookimpl,
 )
 
+from .assembly.assembling import Assemble
 from .assembly.explanations import Attributes, Contributions
+from .debias.debiasing import Debias
 from .export.embeddings import EmbeddingsFile, WriteEmbeddings
 from .export.released import ArmoRM, ExportTransformers
-from .gate.gates import Assemble, Gate
-from .heads.attributes import Attribute, Debias, MultiObjectiveRidge
+from .gate.gates import Gate
+from .heads.attributes import Attribute, MultiObjectiveRidge
 from .heads.pair_heads import OdinHead, PairwiseHeads
 from .pairs.augmentation import OffTopic, PseudoLabel
 

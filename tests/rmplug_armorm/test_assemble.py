@@ -17,7 +17,7 @@ from rmplug.testing import LengthModel, check_step
 from rmplug.testing.tiny_models import tiny_model
 from rmplug_armorm import Assemble, Gate
 from rmplug_armorm.assembly._model import side_of
-from rmplug_armorm.gate._gate import read_gate
+from rmplug_armorm.gate._gate_file import read_gate
 from rmplug_hf import Encoder, HiddenState, RewardHead
 
 

@@ -15,7 +15,7 @@ from rmplug import DataError, Features, Fit, Known, join
 from rmplug.notices import collect_notices
 from rmplug.testing import check_step
 from rmplug_armorm import Debias
-from rmplug_armorm.debias._penalties import PUBLISHED, published_penalty
+from rmplug_armorm.debias._penalties import PUBLISHED, find_published_penalty
 from rmplug_armorm.debias._transform_file import read_transform
 
 
@@ -51,7 +51,7 @@ def test_the_published_rule_gives_the_published_penalties(place: int) -> None:
     rewards, confound = np.array(found["rewards"]), found["verbosity_dim"]
     case = found["cases"][place]
     for k in set(range(6)) - {confound}:
-        penalty, reached = published_penalty(rewards[:, k], rewards[:, confound], case["thr"])
+        penalty, reached = find_published_penalty(rewards[:, k], rewards[:, confound], case["thr"])
         assert penalty == case["penalty"][k]
         assert reached == pytest.approx(case["corr"][k], abs=1e-12)
 
@@ -81,7 +81,7 @@ def test_the_published_rule_has_24_penalties_and_leaves_negative_correlations() 
     rng = np.random.default_rng(0)
     confound = rng.standard_normal(300)
     reward = rng.standard_normal(300) - confound
-    penalty, reached = published_penalty(reward, confound, 0.03)
+    penalty, reached = find_published_penalty(reward, confound, 0.03)
     assert penalty == 0
     assert reached < -0.5
 

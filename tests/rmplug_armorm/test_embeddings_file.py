@@ -14,7 +14,7 @@ from rmplug import DataError, Features
 from rmplug.notices import collect_notices
 from rmplug.testing import check_step, run_step, small_pairs, small_responses
 from rmplug_armorm import EmbeddingsFile, WriteEmbeddings
-from rmplug_armorm.export._embeddings_file import PUBLISHED
+from rmplug_armorm.export._published_attributes import PUBLISHED
 from rmplug_armorm.export._safetensors_rows import tensors_in, write_tensors
 
 

@@ -18,8 +18,9 @@ from rmplug import DataError, Features, Pairs
 from rmplug.testing import check_step
 from rmplug_armorm import Gate
 from rmplug_armorm.gate._constant import fit_weights
-from rmplug_armorm.gate._gate import Network, read_gate
-from rmplug_armorm.gate._pairs import grouped_parts
+from rmplug_armorm.gate._examples import grouped_parts
+from rmplug_armorm.gate._gate import NetworkGate
+from rmplug_armorm.gate._gate_file import read_gate
 from rmplug_armorm.gate._training import kept_units, no_denormals
 
 QUICK = {"batch": 64, "hidden": 8, "layers": 1, "steps": 60, "check_every": 10, "temperature": [1]}
@@ -92,7 +93,7 @@ def test_the_repaired_script_is_met_in_accuracy(case, tmp_path, name):
 def test_a_saved_gate_gives_the_published_weights(case):
     folder = reference_case("stage2_equal_prompts")
     tensors = torch.load(folder / "bothfix_gating_network.pt", weights_only=True)
-    gate = Network.of_tensors({name: t.numpy() for name, t in tensors.items()}, 10.0)
+    gate = NetworkGate.of_tensors({name: t.numpy() for name, t in tensors.items()}, 10.0)
     prompts = load_file(folder / "pref-train.safetensors")["prompt_embeddings"].float().numpy()
     held = np.random.RandomState(0).permutation(1500)[:256]
     expected = torch.load(folder / "bothfix.pt", weights_only=True)["gate_val"].numpy()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from planted_gates import ENTROPY, VERBOSITY, K, debias_fit, heads_fit, planted, trained, value
 
-from rmplug_armorm.gate._gate import read_gate
+from rmplug_armorm.gate._gate_file import read_gate
 
 QUICK = {"batch": 256, "hidden": 32, "layers": 2, "steps": 400, "temperature": [1.0]}
 

@@ -166,9 +166,8 @@ def test_one_fold_holds_out_a_fifth_of_the_groups_once() -> None:
 def test_a_pass_in_batches_gathers_what_one_pass_over_all_rows_does() -> None:
     from attribute_cases import features
 
-    from rmplug_armorm.heads._labels import read_labels
+    from rmplug_armorm.heads._labels import LabelColumn, read_labels
     from rmplug_armorm.heads._states import Source
-    from rmplug_armorm.heads.attributes import Attribute
 
     states, labels, _ = planted(rows=9000, width=6, attributes=1)
     table = features({"response": states.astype(np.float32), "a": labels[:, 0]}, "all")
@@ -176,7 +175,7 @@ def test_a_pass_in_batches_gathers_what_one_pass_over_all_rows_does() -> None:
         type(table)(table.table.slice(start, 4500), name) for start, name in ((0, "x"), (4500, "y"))
     ]
     for sources in ([table], halves):
-        found = read_labels({"a": Attribute(column="a")}, sources, sources)
+        found = read_labels({"a": LabelColumn("a")}, sources, sources)
         cells = cells_of(found.known, np.zeros(9000, int), 6)
         [sums] = gather(Source(tuple(sources), "response"), found, cells, [0]).values()
         exact = gram_of(states.astype(np.float32).astype(np.float64))

@@ -12,7 +12,7 @@ from scipy.optimize import approx_fprime
 from rmplug import DataError, Features, Pairs, open_folder, text_of
 from rmplug.testing import check_step, small_pairs
 from rmplug_armorm.heads._heads_file import read_heads
-from rmplug_armorm.heads._odin import loss_of
+from rmplug_armorm.heads._odin import OdinSettings, loss_of
 from rmplug_armorm.heads.pair_heads import OdinHead, PairwiseHeads
 from rmplug_hf import Encoder, HiddenState
 
@@ -110,7 +110,9 @@ def test_states_of_other_rows_are_refused(tmp_path: Path) -> None:
 
 def test_the_slope_of_the_loss_is_that_of_its_differences() -> None:
     rng = np.random.default_rng(3)
-    loss = loss_of(OdinHead(), rng.normal(size=(30, 4)), rng.normal(size=30), 0.1)
+    loss = loss_of(
+        OdinSettings(**OdinHead().model_dump()), rng.normal(size=(30, 4)), rng.normal(size=30), 0.1
+    )
     at = rng.normal(size=8)
     numeric = approx_fprime(at, lambda weights: loss(weights)[0], 1e-7)
     assert loss(at)[1] == pytest.approx(numeric, abs=2e-5)

@@ -22,7 +22,7 @@ from rmplug.testing import check_step
 from rmplug.testing.tiny_models import tiny_model
 from rmplug_armorm import ArmoRM, Contributions
 from rmplug_armorm.assembly._model import side_of
-from rmplug_armorm.export.released import PUBLISHED
+from rmplug_armorm.export._published_attributes import PUBLISHED
 from rmplug_hf import Encoder, HiddenState
 
 REMOTE = 'raise SystemExit("remote code was run")\n'

@@ -13,17 +13,19 @@ from rmplug import Checkpoint, DataError, Features, Fit, Pairs, RewardModel
 from rmplug.data.rows import one_batch
 from rmplug.stats.metric_rows import mean_of, measured, number, wins
 from rmplug_armorm.debias._transform_file import Transform
-from rmplug_armorm.gate import _gate
 from rmplug_armorm.gate._constant import fit_scale
+from rmplug_armorm.gate._examples import GateExamples, examples_of
 from rmplug_armorm.gate._fitting import transform_of
-from rmplug_armorm.gate._pairs import Examples, examples_of
-from rmplug_armorm.gate._prompts import prompt_end_of
+from rmplug_armorm.gate._gate import AttributeGate, ConstantGate
+from rmplug_armorm.gate._gate_file import digest_of, read_about, read_gate
+from rmplug_armorm.gate._prompts import spread_rows
 from rmplug_armorm.heads._heads_file import Heads, read_heads
 from rmplug_armorm.heads._states import matrix_of
 
-from ._given_states import PAIR, encoded, prove, spread
+from ._given_states import PAIR, encoded, prove
 from ._mixture import Mixture
-from ._model import AssembledModel, Encodes, Parts, encoder_of, save
+from ._model import AssembledModel, AssemblyFacts, Encodes, encoder_of, save
+from ._prompt_end import prompt_end_of
 
 MODEL = "assembled"
 
@@ -55,26 +57,26 @@ def assemble(
     final = Mixture(found, transform, mixture.gate, temperature)
     origin = model.encoder.origin()
     assert origin is not None
-    save(directory, final, Parts(origin, end, temperature, numbers))
+    save(directory, final, AssemblyFacts(origin, end, temperature, numbers))
     return numbers
 
 
-def _gate_of(gate: Checkpoint | None, heads: Heads, transform: Transform) -> _gate.Gate:
+def _gate_of(gate: Checkpoint | None, heads: Heads, transform: Transform) -> AttributeGate:
     """The gate, if it was trained on these heads and this transform; else equal weights."""
     if gate is None:
         alive = np.abs(transform.matrix).sum(axis=0) > 0
-        return _gate.Constant(alive / alive.sum())
-    about = _gate.read_about(gate.directory).get("about", {})
-    if about.get("heads") != _gate.digest_of(heads.weight, heads.bias):
+        return ConstantGate(alive / alive.sum())
+    about = read_about(gate.directory).get("about", {})
+    if about.get("heads") != digest_of(heads.weight, heads.bias):
         raise DataError(
             f"the gate {gate.name} was trained on other heads; give the ones it was trained on"
         )
-    if about.get("transform") != _gate.digest_of(transform.matrix):
+    if about.get("transform") != digest_of(transform.matrix):
         raise DataError(
             f"the gate {gate.name} was trained with another debiasing (or none); give the debias "
             "step that it was trained with, or train the gate again"
         )
-    return _gate.read_gate(gate.directory)
+    return read_gate(gate.directory)
 
 
 def _check_width(encoder: Encodes, heads: Heads) -> None:
@@ -96,7 +98,7 @@ def _states(model: AssembledModel, data: Pairs, states: Features | None) -> Feat
         rows = one_batch(data.table)
         return Features({"id": data["id"], **encoded(model, rows, PAIR)}, data.name)
     places = pc.index_in(data["id"], value_set=states["id"].combine_chunks())
-    few = places.take(pa.array(spread(len(data))))
+    few = places.take(pa.array(spread_rows(len(data))))
     if places.null_count == 0:
         given = states.table.take(few)
         found = {
@@ -104,12 +106,14 @@ def _states(model: AssembledModel, data: Pairs, states: Features | None) -> Feat
             for side in PAIR
             if side in given.column_names
         }
-        prove(model, one_batch(data.table.take(pa.array(spread(len(data))))), found, states.name)
+        prove(
+            model, one_batch(data.table.take(pa.array(spread_rows(len(data))))), found, states.name
+        )
     return states
 
 
 def calibrated(
-    mixture: Mixture, examples: Examples, seed: int
+    mixture: Mixture, examples: GateExamples, seed: int
 ) -> tuple[float, list[dict[str, Any]]]:
     """The temperature with the least loss, and how well scores do before and after."""
     lead = mixture.gate.margins(examples.chosen, examples.rejected, examples.prompts)

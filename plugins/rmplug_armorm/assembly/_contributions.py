@@ -14,10 +14,11 @@ from rmplug.arrays import Array
 from rmplug.data.rows import Joined, one_batch
 from rmplug.errors import some
 from rmplug.stats.metric_rows import mean_of, measured, wins
-from rmplug_armorm.gate._pairs import subsets_of
+from rmplug_armorm.gate._examples import subsets_of
+from rmplug_armorm.gate._prompts import spread_rows
 from rmplug_armorm.heads._states import matrix_of
 
-from ._given_states import prove, spread
+from ._given_states import prove
 from ._mixture import Explanation
 from ._model import AssembledModel, side_of
 
@@ -69,7 +70,7 @@ class Explain:
                 )
             given[side] = matrix_of(states.column(side), kind.list_size, f"{self.states}.{side}")
         if rows.num_rows:
-            few = spread(rows.num_rows)
+            few = spread_rows(rows.num_rows)
             some_given = {side: values[few] for side, values in given.items()}
             prove(model, rows.take(pa.array(few)), some_given, str(self.states))
         states = np.concatenate([given[side] for side in self.sides])

@@ -14,14 +14,8 @@ from rmplug.notices import collect_notices
 from ._model import AssembledModel, side_of
 
 PAIR, RESPONSE = ("prompt", "chosen", "rejected"), ("prompt", "response")
-CHECKED = 4
 NEAR = 5e-2
 """How far apart, relative to their length, the same states may be: they may be in bfloat16."""
-
-
-def spread(rows: int) -> Array:
-    """A few of so many rows, from the first to the last."""
-    return np.unique(np.linspace(0, rows - 1, min(CHECKED, rows)).astype(np.int64))
 
 
 def encoded(model: AssembledModel, rows: pa.RecordBatch, sides: Sequence[str]) -> dict[str, Array]:

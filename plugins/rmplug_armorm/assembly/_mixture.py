@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from rmplug import DataError, text_of
 from rmplug.arrays import Array
-from rmplug.errors import some
+from rmplug_armorm.debias._measures import order_transform
 from rmplug_armorm.debias._transform_file import Transform, read_transform, write_transform
-from rmplug_armorm.gate._gate import Gate, read_gate, write_gate
+from rmplug_armorm.gate._gate import AttributeGate
+from rmplug_armorm.gate._gate_file import read_gate, write_gate
 from rmplug_armorm.heads._heads_file import Heads, read_heads, write_heads
-
-CHARACTERS = ".characters"
-"""How the name of a measured length of the response ends."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +33,7 @@ class Mixture:
     heads: Heads
     debiasing: Transform
     """Of the heads' rewards, and of what is measured on the text of a response beside them."""
-    gate: Gate
+    gate: AttributeGate
     temperature: float = 1.0
     """What scores are divided by: the calibration."""
 
@@ -82,28 +76,5 @@ class Mixture:
 def read_mixture(directory: Path, temperature: float) -> Mixture:
     """What ``save`` wrote."""
     heads = read_heads(directory)
-    debiasing = ordered(read_transform(directory), heads.names)
+    debiasing = order_transform(read_transform(directory), heads.names)
     return Mixture(heads, debiasing, read_gate(directory), temperature)
-
-
-def ordered(transform: Transform, names: tuple[str, ...]) -> Transform:
-    """The transform for attributes in the order of ``names``, then its measures."""
-    missing = [name for name in names if name not in transform.names]
-    measures = tuple(name for name in transform.names if name not in names)
-    unknown = [name for name in measures if not name.endswith(CHARACTERS)]
-    if missing or unknown:
-        raise DataError(
-            f"the debiasing is of {some(transform.names)}, the heads are of {some(names)}; debias "
-            "the rewards of the same heads, against attributes or the length of the response "
-            "(…characters): no other measure can be taken of a text that is scored"
-        )
-    order = [*names, *measures]
-    at = [transform.names.index(name) for name in order]
-    return Transform(tuple(order), np.asarray(transform.matrix[np.ix_(at, at)]))
-
-
-def measured(texts: pa.Array | pa.ChunkedArray, measures: Sequence[str]) -> Array:
-    """The measures (n, C) of responses, chat messages or texts: their length in characters."""
-    lengths = pc.fill_null(pc.utf8_length(text_of(texts)), 0)
-    values = np.asarray(lengths).astype(np.float64)
-    return np.repeat(values[:, None], len(measures), axis=1)

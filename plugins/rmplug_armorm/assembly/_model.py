@@ -13,8 +13,9 @@ import pyarrow as pa
 
 from rmplug import DataError, Origin, RewardModel, reopen
 from rmplug.arrays import Array
+from rmplug_armorm.debias._measures import measure_texts
 
-from ._mixture import Explanation, Mixture, measured, read_mixture
+from ._mixture import Explanation, Mixture, read_mixture
 
 CONFIG, FORMAT, KIND = "config.json", 1, "assemble"
 REWARD = "reward"
@@ -48,7 +49,7 @@ def encoder_of(model: RewardModel) -> Encodes:
 
 
 @dataclass(frozen=True)
-class Parts:
+class AssemblyFacts:
     """What a folder holds beside the numbers of heads, transform and gate."""
 
     origin: Origin
@@ -91,7 +92,7 @@ class AssembledModel(RewardModel):
 
     def measured(self, responses: pa.RecordBatch) -> Array:
         """What is measured on the texts of responses, (n, measures)."""
-        return measured(responses.column("response"), self.mixture.measures)
+        return measure_texts(responses.column("response"), self.mixture.measures)
 
     def states(self, responses: pa.RecordBatch) -> Array:
         """States of prompts with responses."""
@@ -120,7 +121,7 @@ def side_of(rows: pa.RecordBatch, side: str) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, names=list(FIELDS))
 
 
-def save(directory: Path, mixture: Mixture, parts: Parts) -> None:
+def save(directory: Path, mixture: Mixture, parts: AssemblyFacts) -> None:
     """Writes the whole model but its encoder."""
     mixture.save(directory)
     origin = parts.origin

@@ -18,9 +18,8 @@ from rmplug.arrays import Array
 from rmplug.errors import some
 from rmplug_armorm.heads._states import matrix_of
 
+from ._published_attributes import PUBLISHED
 from ._safetensors_rows import Tensor, tensors_in, write_tensors
-from .embeddings import WriteEmbeddings
-from .released import PUBLISHED
 
 SHARD = re.compile(r"(?P<name>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})")
 ROWS = 4096
@@ -175,8 +174,18 @@ def _keys(
     return rows
 
 
+@dataclass(frozen=True)
+class ShardSettings:
+    """The parameters of ``write-embeddings``."""
+
+    name: str
+    attributes: Mapping[str, str] | None
+    dtype: str
+    rows_per_file: int
+
+
 def write(
-    step: WriteEmbeddings, states: Features, labels: Responses | Features | None, directory: Path
+    settings: ShardSettings, states: Features, labels: Responses | Features | None, directory: Path
 ) -> None:
     """Writes the shards and a page that lists them."""
     vectors = [f.name for f in states.rows.schema if pa.types.is_fixed_size_list(f.type)]
@@ -186,18 +195,18 @@ def write(
             f"{states.name} has no vectors chosen and rejected, and none called response; it has "
             f"{some(vectors or states.columns, 12)}"
         )
-    ratings = None if labels is None else _label_matrix(step, states, labels)
-    total = max(1, -(-len(states) // step.rows_per_file))
+    ratings = None if labels is None else _label_matrix(settings, states, labels)
+    total = max(1, -(-len(states) // settings.rows_per_file))
     listed = []
     for shard in range(total):
-        start = shard * step.rows_per_file
-        part = _Shard(states, start, min(start + step.rows_per_file, len(states)), vectors)
-        file = directory / f"{step.name}-{shard + 1:05d}-of-{total:05d}.safetensors"
-        _write_shard(step, part, None if ratings is None else ratings[start : part.stop], file)
+        start = shard * settings.rows_per_file
+        part = _Shard(states, start, min(start + settings.rows_per_file, len(states)), vectors)
+        file = directory / f"{settings.name}-{shard + 1:05d}-of-{total:05d}.safetensors"
+        _write_shard(settings, part, None if ratings is None else ratings[start : part.stop], file)
         listed.append((file.name, part.stop - start))
     rows = "".join(f"<tr><td>{escape(name)}</td><td>{count}</td></tr>" for name, count in listed)
     (directory / "index.html").write_text(
-        f'<!doctype html><meta charset="utf-8"><title>{escape(step.name)}</title>'
+        f'<!doctype html><meta charset="utf-8"><title>{escape(settings.name)}</title>'
         f"<table><tr><th>file</th><th>rows</th></tr>{rows}</table>\n",
         encoding="utf-8",
     )
@@ -225,8 +234,8 @@ class _Shard:
             yield found[0] if len(names) == 1 else np.stack(found, axis=1)
 
 
-def _write_shard(step: WriteEmbeddings, part: _Shard, ratings: Array | None, file: Path) -> None:
-    dtype = {"bfloat16": "BF16", "float32": "F32"}[step.dtype]
+def _write_shard(settings: ShardSettings, part: _Shard, ratings: Array | None, file: Path) -> None:
+    dtype = {"bfloat16": "BF16", "float32": "F32"}[settings.dtype]
     rows = part.stop - part.start
     tensors: dict[str, tuple[str, Sequence[int]]] = {}
     values: dict[str, Any] = {}
@@ -245,9 +254,9 @@ def _write_shard(step: WriteEmbeddings, part: _Shard, ratings: Array | None, fil
     write_tensors(file, tensors, values)
 
 
-def _label_matrix(step: WriteEmbeddings, states: Features, labels: Responses | Features) -> Array:
+def _label_matrix(settings: ShardSettings, states: Features, labels: Responses | Features) -> Array:
     """Labels (n, K) in the order of the states' rows; NaN is missing."""
-    columns = step.attributes or {}
+    columns = settings.attributes or {}
     missing = [column for column in columns.values() if column not in labels.columns]
     if missing or not columns:
         said = f"no column {missing[0]!r}" if missing else "no attributes named"

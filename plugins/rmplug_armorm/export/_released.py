@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,32 +17,40 @@ from rmplug.errors import some
 from rmplug_armorm.assembly._mixture import Mixture
 from rmplug_armorm.assembly._model import AssembledModel, encoder_of
 from rmplug_armorm.debias._transform_file import Transform
-from rmplug_armorm.gate._gate import Network
+from rmplug_armorm.gate._gate import NetworkGate
 from rmplug_armorm.heads._heads_file import Heads
-
-from .released import ArmoRM
 
 HEADS, TRANSFORM, GATING = "regression_layer.weight", "reward_transform_matrix", "gating."
 PUBLISHED_TEMPERATURE = 10.0
 
 
-def load_released(step: ArmoRM) -> AssembledModel:
-    """The reward model of a step."""
-    files = step.weights or tuple(weight_files(step.path))
+def load_released(
+    folder: Path,
+    weights: Sequence[Path] | None,
+    attributes: tuple[str, ...],
+    temperature: float | None,
+    encoder: Mapping[str, Any],
+) -> AssembledModel:
+    """The reward model of a folder; ``encoder`` has more parameters of the kind ``encoder``."""
+    files = weights or weight_files(folder)
     tensors: dict[str, Array] = {}
     for file in files:
         tensors |= read_tensors(file)
-    mixture = mixture_of(tensors, step, some(str(file) for file in files))
-    return AssembledModel(encoder_of(_backbone(step)), mixture, "turn")
+    gate_temperature = temperature or _read_temperature(folder)
+    where = some(str(file) for file in files)
+    mixture = mixture_of(tensors, attributes, gate_temperature, where)
+    return AssembledModel(encoder_of(_backbone(folder, encoder)), mixture, "turn")
 
 
-def _backbone(step: ArmoRM) -> Any:
+def _backbone(folder: Path, encoder: Mapping[str, Any]) -> Any:
     reading = {"template": "chat", "pooling": "last", "unused_weights": "ignore"}
-    params = {**reading, **step.encoder, "path": str(step.path)}
+    params = {**reading, **encoder, "path": str(folder)}
     return reopen(Origin("encoder", params))
 
 
-def mixture_of(tensors: Mapping[str, Array], step: ArmoRM, where: str) -> Mixture:
+def mixture_of(
+    tensors: Mapping[str, Array], attributes: tuple[str, ...], temperature: float, where: str
+) -> Mixture:
     """Heads, transform and gate; what is missing or does not fit is named."""
     if HEADS not in tensors or not any(name.startswith(GATING) for name in tensors):
         raise DataError(
@@ -51,14 +59,14 @@ def mixture_of(tensors: Mapping[str, Array], step: ArmoRM, where: str) -> Mixtur
         )
     weight = tensors[HEADS].astype(np.float64)
     count = len(weight)
-    if len(step.attributes) != count:
+    if len(attributes) != count:
         raise DataError(
-            f"{where} have {count} attributes, {len(step.attributes)} are named; name them in "
+            f"{where} have {count} attributes, {len(attributes)} are named; name them in "
             "order: attributes"
         )
     transform = np.asarray(tensors.get(TRANSFORM, np.eye(count)), np.float64)
     named = {k.removeprefix(GATING): v for k, v in tensors.items() if k.startswith(GATING)}
-    gate = Network.of_tensors(named, _temperature(step))
+    gate = NetworkGate.of_tensors(named, temperature)
     width = gate.layers[0][0].shape[1]
     if transform.shape != (count, count) or width != weight.shape[1]:
         raise DataError(
@@ -66,17 +74,17 @@ def mixture_of(tensors: Mapping[str, Array], step: ArmoRM, where: str) -> Mixtur
             f"gate of states of {width}"
         )
     zeros = np.asarray(tensors.get("regression_layer.bias", np.zeros(count)), np.float64)
-    heads = Heads(step.attributes, weight, zeros, np.zeros(count), np.ones(count))
-    return Mixture(heads, Transform(step.attributes, transform), gate)
+    heads = Heads(attributes, weight, zeros, np.zeros(count), np.ones(count))
+    return Mixture(heads, Transform(attributes, transform), gate)
 
 
-def _temperature(step: ArmoRM) -> float:
+def _read_temperature(folder: Path) -> float:
+    """What the logits of the gate are divided by, as ``config.json`` says."""
     try:
-        config = json.loads((step.path / "config.json").read_text(encoding="utf-8"))
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError(f"{step.path / 'config.json'} cannot be read: {error}") from error
-    found = config.get("gating_temperature", PUBLISHED_TEMPERATURE)
-    return float(step.temperature or found)
+        raise DataError(f"{folder / 'config.json'} cannot be read: {error}") from error
+    return float(config.get("gating_temperature", PUBLISHED_TEMPERATURE))
 
 
 def weight_files(folder: Path) -> list[Path]:

@@ -16,7 +16,7 @@ from transformers.utils import logging
 from rmplug import DataError, RewardModel
 from rmplug.errors import some
 from rmplug_armorm.assembly._model import AssembledModel
-from rmplug_armorm.gate._gate import Constant, Network
+from rmplug_armorm.gate._gate import ConstantGate, NetworkGate
 
 from . import _modeling_interpretable_reward as modeling
 
@@ -81,7 +81,7 @@ def check_exportable(model: AssembledModel) -> None:
             "export-transformers needs an encoder with template: chat, pooling: last, layer: -1 "
             f"and no more; this one has {some(other) or 'no model of transformers'}"
         )
-    if not isinstance(model.mixture.gate, Constant | Network):
+    if not isinstance(model.mixture.gate, ConstantGate | NetworkGate):
         raise DataError(
             f"a gate of {model.mixture.gate.kind} cannot be exported; train one of mlp, linear or "
             "constant"
@@ -94,14 +94,14 @@ def build(model: AssembledModel, loaded: Any) -> modeling.InterpretableRewardMod
     heads = mixture.heads
     pattern, offset = response_start(loaded.tokenizing, model.part)
     widths: list[int] = []
-    if isinstance(gate, Network):
+    if isinstance(gate, NetworkGate):
         widths = [heads.weight.shape[1], *(len(bias) for _, bias in gate.layers)]
     body = loaded.model.base_model
     config = modeling.InterpretableRewardConfig(
         backbone=body.config.to_dict(),
         attributes=list(heads.names),
         gating_widths=widths,
-        gating_temperature=gate.temperature if isinstance(gate, Network) else 1.0,
+        gating_temperature=gate.temperature if isinstance(gate, NetworkGate) else 1.0,
         score_temperature=mixture.temperature,
         response_start_ids=pattern,
         prompt_offset=offset,
@@ -114,7 +114,7 @@ def build(model: AssembledModel, loaded: Any) -> modeling.InterpretableRewardMod
     built = modeling.InterpretableRewardModel(config)
     built.model = body
     built.to("cpu")
-    tensors = gate.tensors() if isinstance(gate, Network) else {"weights": gate.values}  # type: ignore[attr-defined]
+    tensors = gate.tensors() if isinstance(gate, NetworkGate) else {"weights": gate.values}  # type: ignore[attr-defined]
     named = {
         "regression_layer.weight": heads.weight,
         "regression_layer.bias": heads.bias,

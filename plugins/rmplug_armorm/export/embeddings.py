@@ -75,7 +75,8 @@ class WriteEmbeddings(Reporter):
     def report(
         self, states: Features, labels: Responses | Features | None = None, *, directory: Path
     ) -> Report:
-        from ._embeddings_file import write
+        from ._embeddings_file import ShardSettings, write
 
-        write(self, states, labels, directory)
+        settings = ShardSettings(self.name, self.attributes, self.dtype, self.rows_per_file)
+        write(settings, states, labels, directory)
         return Report(directory, "index.html")

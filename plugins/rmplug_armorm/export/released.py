@@ -10,27 +10,7 @@ from pydantic import Field
 
 from rmplug import InputPath, InputPaths, ModelLoader, Report, Reporter, RewardModel
 
-PUBLISHED = (
-    "helpsteer-helpfulness",
-    "helpsteer-correctness",
-    "helpsteer-coherence",
-    "helpsteer-complexity",
-    "helpsteer-verbosity",
-    "ultrafeedback-overall_score",
-    "ultrafeedback-instruction_following",
-    "ultrafeedback-truthfulness",
-    "ultrafeedback-honesty",
-    "ultrafeedback-helpfulness",
-    "beavertails-is_safe",
-    "prometheus-score",
-    "argilla-overall_quality",
-    "argilla-judge_lm",
-    "code-complexity",
-    "code-style",
-    "code-explanation",
-    "code-instruction-following",
-    "code-readability",
-)
+from ._published_attributes import PUBLISHED
 
 
 class ArmoRM(ModelLoader):
@@ -74,7 +54,9 @@ class ArmoRM(ModelLoader):
     def load(self) -> RewardModel:
         from ._released import load_released
 
-        return load_released(self)
+        return load_released(
+            self.path, self.weights, self.attributes, self.temperature, self.encoder
+        )
 
 
 class ExportTransformers(Reporter):

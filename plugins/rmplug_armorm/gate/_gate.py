@@ -1,28 +1,25 @@
-"""Gates in use: what each attribute counts for a prompt, and the files that hold it."""
+"""Gates in use: how much each attribute counts for a prompt."""
 
 from __future__ import annotations
 
 import itertools
-import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from rmplug import DataError
 from rmplug.arrays import Array
 
-JSON, TENSORS, FORMAT = "gate.json", "gate.safetensors", 1
+TENSORS = "gate.safetensors"
 BLOCK = 1024
 
 
-class Gate(ABC):
+class AttributeGate(ABC):
     """Turns debiased attribute rewards into a score that is a sum of contributions."""
 
     kind = ""
@@ -46,7 +43,7 @@ class Gate(ABC):
         """Writes the numbers; what is given is kept in ``gate.json``."""
 
 
-class Linear(Gate):
+class LinearGate(AttributeGate):
     """A gate whose score is a sum of weights times debiased rewards."""
 
     @abstractmethod
@@ -64,7 +61,7 @@ class Linear(Gate):
 
 
 @dataclass(frozen=True)
-class Constant(Linear):
+class ConstantGate(LinearGate):
     """The same weights (K,) for every prompt."""
 
     values: Array
@@ -79,7 +76,7 @@ class Constant(Linear):
 
 
 @dataclass(frozen=True)
-class Network(Linear):
+class NetworkGate(LinearGate):
     """``scale * softmax(layers(prompt) / temperature)``; ReLU between layers."""
 
     layers: tuple[tuple[Array, Array], ...]
@@ -110,7 +107,7 @@ class Network(Linear):
         return {**named, "logit_scale": np.array([self.scale], np.float32)}
 
     @classmethod
-    def of_tensors(cls, tensors: Mapping[str, Array], temperature: float) -> Network:
+    def of_tensors(cls, tensors: Mapping[str, Array], temperature: float) -> NetworkGate:
         """From the published layout; names that do not fit are refused."""
         count = sum(name.endswith(".weight") for name in tensors)
         try:
@@ -132,54 +129,3 @@ class Network(Linear):
     def save(self, directory: Path) -> Mapping[str, Any]:
         save_file(self.tensors(), directory / TENSORS)
         return {"temperature": self.temperature}
-
-
-def digest_of(*arrays: Array) -> str:
-    """SHA-256 of float64 numbers and their shapes: which heads a gate was trained on."""
-    found = sha256()
-    for array in arrays:
-        values = np.ascontiguousarray(array, dtype=np.float64)
-        found.update(str(values.shape).encode() + values.tobytes())
-    return found.hexdigest()
-
-
-def write_gate(
-    directory: Path, gate: Gate, names: Sequence[str], about: Mapping[str, Any] | None = None
-) -> None:
-    """Writes the gate's numbers and ``gate.json``; ``about`` is kept beside the names."""
-    said = {
-        "format": FORMAT,
-        "kind": gate.kind,
-        "names": list(names),
-        **gate.save(directory),
-        "about": dict(about or {}),
-    }
-    text = json.dumps(said, indent=2, ensure_ascii=False)
-    (directory / JSON).write_text(text + "\n", encoding="utf-8")
-
-
-def read_about(directory: Path) -> dict[str, Any]:
-    """All that ``gate.json`` says."""
-    try:
-        found = json.loads((directory / JSON).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot read the gate {directory / JSON}: {error}") from None
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
-        raise DataError(f"{directory / JSON} is not the file of a gate, format {FORMAT}")
-    return found
-
-
-def read_gate(directory: Path) -> Gate:
-    """The gate that ``write_gate`` wrote; anything else is refused."""
-    said = read_about(directory)
-    if said.get("kind") == "trees":
-        from ._trees import read_trees
-
-        return read_trees(directory, said["names"])
-    try:
-        tensors = load_file(directory / TENSORS)
-    except (OSError, SafetensorError) as error:
-        raise DataError(f"cannot read the gate {directory / TENSORS}: {error}") from None
-    if said.get("kind") == "constant" and "weights" in tensors:
-        return Constant(tensors["weights"])
-    return Network.of_tensors(tensors, float(said.get("temperature", 1.0)))

@@ -11,14 +11,14 @@ from rmplug.arrays import Array
 from rmplug.stats.metric_rows import Statistic, mean_of, measured, number, wins
 
 from ._constant import fit_scale, fit_weights
-from ._gate import Gate, Linear
-from ._pairs import Examples
+from ._examples import GateExamples
+from ._gate import AttributeGate, LinearGate
 
 GATE, EQUAL, CONSTANT, LONGEST = "gate", "equal-weights", "constant-weights", "longest-response"
 
 
 def numbers_of(
-    gate: Gate, learnt: Examples, held: Examples, l2: float, seed: int
+    gate: AttributeGate, learnt: GateExamples, held: GateExamples, l2: float, seed: int
 ) -> list[dict[str, Any]]:
     """Accuracy, loss and entropy on ``held``; baselines are fitted to ``learnt``."""
     leads = {
@@ -26,7 +26,7 @@ def numbers_of(
         **baselines(learnt, held, l2),
         LONGEST: held.longer,
     }
-    shares = gate.shares(held.prompts) if isinstance(gate, Linear) else None
+    shares = gate.shares(held.prompts) if isinstance(gate, LinearGate) else None
     rows = np.arange(len(held))
     parts = {"all": rows} | {
         name: rows[held.subsets == name] for name in sorted(set(held.subsets.tolist()) - {""})
@@ -38,7 +38,7 @@ def numbers_of(
     return found
 
 
-def baselines(learnt: Examples, held: Examples, l2: float) -> dict[str, Array]:
+def baselines(learnt: GateExamples, held: GateExamples, l2: float) -> dict[str, Array]:
     """Margins by equal weights, times the factor with the least loss, and by the best weights."""
     margins, weights = learnt.margins, learnt.weights
     factor = fit_scale(learnt.lead.mean(axis=1), margins, weights)
@@ -47,7 +47,7 @@ def baselines(learnt: Examples, held: Examples, l2: float) -> dict[str, Array]:
 
 
 def _of_part(
-    leads: Mapping[str, Array], held: Examples, shares: Array | None, subset: str, seed: int
+    leads: Mapping[str, Array], held: GateExamples, shares: Array | None, subset: str, seed: int
 ) -> list[dict[str, Any]]:
     found = []
     own = wins(leads[GATE])

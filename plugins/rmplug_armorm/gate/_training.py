@@ -17,9 +17,9 @@ from rmplug.arrays import Array
 from rmplug.models.devices import device_of
 
 from ._constant import fit_scale, fit_weights
-from ._gate import Constant, Network
-from ._pairs import Examples
-from .gates import Gate
+from ._examples import GateExamples
+from ._gate import ConstantGate, NetworkGate
+from ._settings import GateSettings
 
 FLOOR = -40.0
 """Logits this far below the greatest: e^-40 is no weight, and no denormal number."""
@@ -28,7 +28,7 @@ WIDE = 512
 
 
 @dataclass(frozen=True)
-class Setting:
+class GridPoint:
     """One combination of the grid, and where training starts."""
 
     temperature: float
@@ -42,8 +42,8 @@ class Setting:
 class Trained:
     """A gate, how it was chosen, and how far training went."""
 
-    gate: Network
-    setting: Setting
+    gate: NetworkGate
+    point: GridPoint
     loss: float
     step: int
 
@@ -51,17 +51,19 @@ class Trained:
 class GateNetwork(torch.nn.Module):  # type: ignore[misc]
     """Prompt states (n, d) to logarithms of the shares of attributes (n, K)."""
 
-    def __init__(self, width: int, step: Gate, setting: Setting, dead: torch.Tensor) -> None:
+    def __init__(
+        self, width: int, settings: GateSettings, point: GridPoint, dead: torch.Tensor
+    ) -> None:
         super().__init__()
-        layers = step.layers if step.gate == "mlp" else 0
-        sizes = [width, *[step.hidden] * layers, len(dead)]
+        layers = settings.layers if settings.gate == "mlp" else 0
+        sizes = [width, *[settings.hidden] * layers, len(dead)]
         self.layers = torch.nn.ModuleList(torch.nn.Linear(a, b) for a, b in pairwise(sizes))
-        self.dropout = step.dropout if layers else 0.0
-        self.temperature = setting.temperature
-        self.log_scale = torch.nn.Parameter(torch.tensor(math.log(setting.scale)))
+        self.dropout = settings.dropout if layers else 0.0
+        self.temperature = point.temperature
+        self.log_scale = torch.nn.Parameter(torch.tensor(math.log(point.scale)))
         self.register_buffer("dead", dead)
-        if setting.start is not None:
-            self._begin_at(setting.start)
+        if point.start is not None:
+            self._begin_at(point.start)
 
     def _begin_at(self, weights: Array) -> None:
         """Constant shares: what a prompt adds is learnt from there."""
@@ -121,10 +123,12 @@ class Tensors:
         return Tensors(self.prompts[rows], self.lead[rows], self.margins[rows], self.weights[rows])
 
 
-def train_network(step: Gate, learnt: Examples, chosen_by: Examples, seed: int) -> Trained:
-    """The best of the grid by held-out loss; without rows to choose by, the one setting's last."""
-    device = device_of(step.device)
-    centre, spread = _standard(learnt.prompts, step.standardise and step.compat is None)
+def train_network(
+    settings: GateSettings, learnt: GateExamples, chosen_by: GateExamples, seed: int
+) -> Trained:
+    """The best of the grid by held-out loss; without rows to choose by, the one point's last."""
+    device = device_of(settings.device)
+    centre, spread = _standard(learnt.prompts, settings.standardise and settings.compat is None)
     dead = np.asarray(~learnt.lead.any(axis=0))
     if dead.all():
         raise DataError("chosen and rejected have the same rewards in all pairs: nothing to learn")
@@ -132,40 +136,40 @@ def train_network(step: Gate, learnt: Examples, chosen_by: Examples, seed: int) 
     found: list[Trained] = []
     devices = [device] if device.type == "cuda" else []
     with no_denormals(), torch.random.fork_rng(devices=devices):
-        for setting in settings_of(step, learnt, dead):
+        for point in settings_of(settings, learnt, dead):
             torch.manual_seed(seed)
             width = rows.prompts.shape[1]
-            network = GateNetwork(width, step, setting, torch.from_numpy(dead)).to(device)
-            loss, at = _fit(step, network, setting, rows, few)
-            found.append(Trained(_folded(network, centre, spread), setting, loss, at))
+            network = GateNetwork(width, settings, point, torch.from_numpy(dead)).to(device)
+            loss, at = _fit(settings, network, point, rows, few)
+            found.append(Trained(_folded(network, centre, spread), point, loss, at))
     return min(found, key=lambda trained: trained.loss)
 
 
-def train_original(step: Gate, learnt: Examples, seed: int) -> Constant:
+def train_original(settings: GateSettings, learnt: GateExamples, seed: int) -> ConstantGate:
     """What the published script learns: one factor, and half of it as the weight of each."""
-    device = device_of(step.device)
+    device = device_of(settings.device)
     rows = _tensors(learnt, *_standard(learnt.prompts, False), device)
     network = PairAxis(learnt.lead.shape[1]).to(device)
     with no_denormals(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        _fit(step, network, Setting(1.0, 0.0, None, 1.0), rows, rows.at(torch.arange(0)))
+        _fit(settings, network, GridPoint(1.0, 0.0, None, 1.0), rows, rows.at(torch.arange(0)))
     half = float(network.log_scale.detach().exp()) / 2
-    return Constant(np.full(learnt.lead.shape[1], half))
+    return ConstantGate(np.full(learnt.lead.shape[1], half))
 
 
-def settings_of(step: Gate, learnt: Examples, dead: Array) -> Iterator[Setting]:
+def settings_of(settings: GateSettings, learnt: GateExamples, dead: Array) -> Iterator[GridPoint]:
     """The grid; each starts at the best constant weights, or as the published script does."""
-    if step.compat is not None:
-        yield Setting(step.temperature[0], step.entropy[0], None, step.scale or 1.0)
+    if settings.compat is not None:
+        yield GridPoint(settings.temperature[0], settings.entropy[0], None, settings.scale or 1.0)
         return
-    weights = fit_weights(learnt.lead, learnt.margins, learnt.weights, step.l2)
+    weights = fit_weights(learnt.lead, learnt.margins, learnt.weights, settings.l2)
     weights = np.where(dead, 0, weights)
-    scale = step.scale or float(np.maximum(weights, 0).sum())
+    scale = settings.scale or float(np.maximum(weights, 0).sum())
     if scale <= 0:
         mean = learnt.lead[:, ~dead].mean(axis=1)
         scale = abs(fit_scale(mean, learnt.margins, learnt.weights)) or 1.0
-    for temperature, entropy in product(step.temperature, step.entropy):
-        yield Setting(temperature, entropy, weights, scale)
+    for temperature, entropy in product(settings.temperature, settings.entropy):
+        yield GridPoint(temperature, entropy, weights, scale)
 
 
 def _standard(prompts: Array, wanted: bool) -> tuple[Array, Array]:
@@ -176,7 +180,7 @@ def _standard(prompts: Array, wanted: bool) -> tuple[Array, Array]:
     return prompts.mean(axis=0, dtype=np.float64), np.maximum(spread, floor)
 
 
-def _tensors(part: Examples, centre: Array, spread: Array, device: torch.device) -> Tensors:
+def _tensors(part: GateExamples, centre: Array, spread: Array, device: torch.device) -> Tensors:
     prompts = (part.prompts - centre.astype(np.float32)) / spread.astype(np.float32)
     arrays = (prompts, part.lead, part.margins, part.weights)
     found = (torch.from_numpy(np.asarray(values, np.float32)).to(device) for values in arrays)
@@ -184,38 +188,45 @@ def _tensors(part: Examples, centre: Array, spread: Array, device: torch.device)
 
 
 def _fit(
-    step: Gate, network: GateNetwork | PairAxis, setting: Setting, rows: Tensors, few: Tensors
+    settings: GateSettings,
+    network: GateNetwork | PairAxis,
+    point: GridPoint,
+    rows: Tensors,
+    few: Tensors,
 ) -> tuple[float, int]:
     """Trains in place, back to the best weights by held-out loss; gives that loss and its step."""
     optimiser = torch.optim.AdamW(
-        network.parameters(), lr=step.learning_rate, weight_decay=step.weight_decay, fused=True
+        network.parameters(),
+        lr=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        fused=True,
     )
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, step.steps)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, settings.steps)
     draws = torch.Generator().manual_seed(torch.initial_seed())
     count, watched = len(rows.margins), len(few.margins) > 0
     best, kept, at, worse = _loss_of(network, few) if watched else math.inf, _state(network), 0, 0
     autocast = torch.autocast(
-        rows.prompts.device.type, torch.bfloat16, enabled=in_bfloat16(step, rows.prompts.device)
+        rows.prompts.device.type, torch.bfloat16, enabled=in_bfloat16(settings, rows.prompts.device)
     )
-    for number in range(1, step.steps + 1):
-        drawn = torch.randint(count, (min(step.batch, count),), generator=draws)
+    for number in range(1, settings.steps + 1):
+        drawn = torch.randint(count, (min(settings.batch, count),), generator=draws)
         batch = rows.at(drawn.to(rows.prompts.device))
         with autocast:
             logs = network(batch.prompts)
-        loss = _objective(network, logs, batch, setting.entropy)
+        loss = _objective(network, logs, batch, point.entropy)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
         schedule.step()
-        if watched and number % step.check_every == 0:
+        if watched and number % settings.check_every == 0:
             now = _loss_of(network, few)
             worse += 1
             if now < best:
                 best, kept, at, worse = now, _state(network), number, 0
-            if worse >= step.patience:
+            if worse >= settings.patience:
                 break
     if not watched:
-        return float(loss.detach()), step.steps
+        return float(loss.detach()), settings.steps
     network.load_state_dict(kept)
     return best, at
 
@@ -241,7 +252,7 @@ def _state(network: GateNetwork | PairAxis) -> Mapping[str, torch.Tensor]:
     return {name: values.clone() for name, values in network.state_dict().items()}
 
 
-def _folded(network: GateNetwork, centre: Array, spread: Array) -> Network:
+def _folded(network: GateNetwork, centre: Array, spread: Array) -> NetworkGate:
     """For states as they are: centring and scaling go into the first layer, attributes that say
     nothing are switched off by the last bias."""
     layers = [
@@ -253,15 +264,15 @@ def _folded(network: GateNetwork, centre: Array, spread: Array) -> Network:
     off = np.asarray(network.dead.cpu().numpy())
     layers[-1] = (layers[-1][0], np.where(off, OFF * network.temperature, layers[-1][1]))
     whole = tuple((weight.astype(np.float32), bias.astype(np.float32)) for weight, bias in layers)
-    return Network(whole, float(network.log_scale.detach().exp()), network.temperature)
+    return NetworkGate(whole, float(network.log_scale.detach().exp()), network.temperature)
 
 
-def in_bfloat16(step: Gate, device: torch.device) -> bool:
+def in_bfloat16(settings: GateSettings, device: torch.device) -> bool:
     """Whether products are in bfloat16: as wished, or where the machine multiplies it faster and
     layers are wide enough to gain."""
-    if step.precision != "auto":
-        return step.precision == "bfloat16"
-    if step.gate != "mlp" or step.hidden < WIDE:
+    if settings.precision != "auto":
+        return settings.precision == "bfloat16"
+    if settings.gate != "mlp" or settings.hidden < WIDE:
         return False
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())

@@ -13,19 +13,18 @@ from safetensors.numpy import load_file, save_file
 from rmplug import DataError
 from rmplug.arrays import Array
 
-from ._gate import TENSORS, Gate
-from ._pairs import Examples
+from ._examples import GateExamples
+from ._gate import TENSORS, AttributeGate
+from ._settings import GateSettings
 
 if TYPE_CHECKING:
     import lightgbm
-
-    from .gates import Gate as GateStep
 
 MODEL, RULES = "trees.txt", "rules.txt"
 
 
 @dataclass(frozen=True)
-class Trees(Gate):
+class TreesGate(AttributeGate):
     """Half of what the trees say of a difference, minus half of what they say of its negative.
 
     A score is the margin against a typical response, whose debiased rewards are ``reference``.
@@ -60,7 +59,7 @@ class Trees(Gate):
         return {}
 
 
-def read_trees(directory: Path, names: Sequence[str]) -> Trees:
+def read_trees(directory: Path, names: Sequence[str]) -> TreesGate:
     """The gate that ``save`` wrote."""
     lightgbm = library()
     try:
@@ -68,17 +67,19 @@ def read_trees(directory: Path, names: Sequence[str]) -> Trees:
         reference = load_file(directory / TENSORS)["reference"]
     except Exception as error:  # whatever a damaged text makes the library raise
         raise DataError(f"cannot read the trees {directory / MODEL}: {error}") from error
-    return Trees(booster, reference, tuple(names))
+    return TreesGate(booster, reference, tuple(names))
 
 
-def train_trees(step: GateStep, learnt: Examples, chosen_by: Examples, seed: int) -> Trees:
+def train_trees(
+    settings: GateSettings, learnt: GateExamples, chosen_by: GateExamples, seed: int
+) -> TreesGate:
     """Both orders of each pair; as many trees as lower the loss of the rows to choose by."""
     lightgbm = library()
     params = {
         "objective": "binary",
-        "max_depth": step.depth,
-        "num_leaves": 2**step.depth,
-        "learning_rate": step.tree_rate,
+        "max_depth": settings.depth,
+        "num_leaves": 2**settings.depth,
+        "learning_rate": settings.tree_rate,
         "min_data_in_leaf": max(2, min(40, len(learnt) // 10)),
         "seed": seed,
         "num_threads": 1,
@@ -89,14 +90,14 @@ def train_trees(step: GateStep, learnt: Examples, chosen_by: Examples, seed: int
     }
     data = lightgbm.Dataset(**_both_orders(learnt), params=params, free_raw_data=False)
     watched = lightgbm.Dataset(**_both_orders(chosen_by), reference=data, free_raw_data=False)
-    stop = lightgbm.early_stopping(max(5, step.patience), verbose=False)
-    booster = lightgbm.train(params, data, step.trees, valid_sets=[watched], callbacks=[stop])
+    stop = lightgbm.early_stopping(max(5, settings.patience), verbose=False)
+    booster = lightgbm.train(params, data, settings.trees, valid_sets=[watched], callbacks=[stop])
     text = booster.model_to_string(num_iteration=booster.best_iteration)
     reference = (learnt.chosen.mean(axis=0) + learnt.rejected.mean(axis=0)) / 2
-    return Trees(lightgbm.Booster(model_str=text), reference, learnt.names)
+    return TreesGate(lightgbm.Booster(model_str=text), reference, learnt.names)
 
 
-def _both_orders(examples: Examples) -> dict[str, Any]:
+def _both_orders(examples: GateExamples) -> dict[str, Any]:
     lead = examples.lead
     return {
         "data": np.concatenate([lead, -lead]),
@@ -106,7 +107,7 @@ def _both_orders(examples: Examples) -> dict[str, Any]:
     }
 
 
-def rules_of(trees: Trees) -> list[str]:
+def rules_of(trees: TreesGate) -> list[str]:
     """Each tree as sentences: what it takes to come to a leaf, and what the leaf adds."""
     lines = ["Adds to the log-odds that chosen is better, for chosen minus rejected:"]
     for tree in trees.booster.dump_model()["tree_info"]:

@@ -1,9 +1,9 @@
-"""A gate over attribute rewards, and the one artifact that holds all parts."""
+"""A gate over attribute rewards."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -123,8 +123,10 @@ class Gate(Trainer):
         directory: Path,
     ) -> Checkpoint:
         from ._fitting import train
+        from ._settings import GateSettings
 
-        numbers = train(self, heads, states, data, debias, seed, directory)
+        settings = GateSettings(**self.model_dump())
+        numbers = train(settings, heads, states, data, debias, seed, directory)
         return Checkpoint(directory, type(self), numbers)
 
     @classmethod
@@ -132,52 +134,3 @@ class Gate(Trainer):
         from ._fitting import BareGate
 
         return BareGate(directory)
-
-
-class Assemble(Trainer):
-    """Put encoder, attribute heads, debiasing and gate together into one reward model in a folder.
-
-    The folder has safetensors and JSON only; `config.json` names the encoder, its settings and the
-    digests of its files: opened with another, it is refused. `reward-head` loads it, `rmplug score`
-    and `rank` use it, `contributions` explains its scores, `export-transformers` makes a model of
-    `transformers` of it. Outputs: ``reward``, and one per attribute: its raw reward, 0 at the least
-    label and 1 at the greatest.
-
-    Where the gate reads the state of a prompt (`prompt_end` of `hidden-state`) is found by asking
-    the encoder for a few prompts that the gate was trained on; one whose states are others is
-    refused. Without a gate all debiased attributes count the same. With pairs that nothing was
-    trained on (`data`, and their `states` to save encoding), scores are divided by the temperature
-    that makes the Bradley-Terry loss least; the gate's trees, too.
-
-    Numbers: those of the gate, and with pairs ``accuracy``, ``log-loss-before`` and
-    ``log-loss-after`` the calibration, with 95 % intervals of a bootstrap over groups, of `model`
-    ``assembled``, and ``temperature-of-scores``.
-    """
-
-    kind = "assemble"
-    requires = ("safetensors", "scipy")
-    extra = "all"
-
-    def train(
-        self,
-        encoder: RewardModel,
-        heads: Fit,
-        gate: Checkpoint | None = None,
-        debias: Fit | None = None,
-        data: Pairs | None = None,
-        states: Features | None = None,
-        *,
-        seed: int,
-        directory: Path,
-    ) -> Checkpoint:
-        from rmplug_armorm.assembly._assembling import assemble
-
-        numbers = assemble(encoder, heads, gate, debias, data, states, seed, directory)
-        return Checkpoint(directory, type(self), numbers)
-
-    @classmethod
-    def open(cls, directory: Path, **changed: Any) -> RewardModel:
-        """``changed`` says where the encoder is now (`path`), or how it runs (`device`)."""
-        from rmplug_armorm.assembly._model import open_assembled
-
-        return open_assembled(directory, changed)

@@ -15,9 +15,18 @@ from rmplug import DataError, Features, Responses, notice, text_of
 from rmplug.arrays import Array
 from rmplug.errors import some
 
-from .attributes import Attribute
-
 Labelled: TypeAlias = Responses | Features
+
+
+@dataclass(frozen=True)
+class LabelColumn:
+    """Where the labels of an attribute are, and between which values they lie."""
+
+    column: str
+    low: float = 0.0
+    high: float = 1.0
+    step: str | None = None
+    """The data set whose labels are meant; all that have the column, if it is None."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +55,7 @@ class Labels:
 
 
 def read_labels(
-    attributes: Mapping[str, Attribute], states: Sequence[Features], data: Sequence[Labelled]
+    attributes: Mapping[str, LabelColumn], states: Sequence[Features], data: Sequence[Labelled]
 ) -> Labels:
     """The labels of the rows of ``states``, from the data set in the same place of the list."""
     if len(states) != len(data):
@@ -75,15 +84,15 @@ def read_labels(
     return labels
 
 
-def _check_names(attributes: Mapping[str, Attribute], data: Sequence[Labelled]) -> None:
+def _check_names(attributes: Mapping[str, LabelColumn], data: Sequence[Labelled]) -> None:
     sets = {labels.name: labels.columns for labels in data}
     for name, attribute in attributes.items():
-        if attribute.of is not None and attribute.of not in sets:
+        if attribute.step is not None and attribute.step not in sets:
             raise DataError(
-                f"attribute {name} is of {attribute.of!r}, which is not among the data: "
+                f"attribute {name} is of {attribute.step!r}, which is not among the data: "
                 f"{some(list(sets), 12)}"
             )
-        searched = [sets[attribute.of]] if attribute.of else list(sets.values())
+        searched = [sets[attribute.step]] if attribute.step else list(sets.values())
         if not any(attribute.column in columns for columns in searched):
             rated = [c for columns in searched for c in columns if c.startswith("ratings.")]
             raise DataError(
@@ -116,7 +125,7 @@ class _Part:
     characters: Array
 
 
-def _of_one_set(attributes: Mapping[str, Attribute], states: Features, data: Labelled) -> _Part:
+def _of_one_set(attributes: Mapping[str, LabelColumn], states: Features, data: Labelled) -> _Part:
     ids = _one(states.column("id"))
     table = _small_table(attributes, data)
     places = pc.index_in(ids, value_set=_one(table["id"]))
@@ -134,17 +143,19 @@ def _of_one_set(attributes: Mapping[str, Attribute], states: Features, data: Lab
     return _Part(np.column_stack(values), ids, groups, _numbers(found, "characters"))
 
 
-def _small_table(attributes: Mapping[str, Attribute], data: Labelled) -> pa.Table:
+def _small_table(attributes: Mapping[str, LabelColumn], data: Labelled) -> pa.Table:
     """``id, group``, the labels by attribute, and the length of the response, without the texts."""
     return pa.Table.from_batches(list(_small_batches(attributes, data)))
 
 
-def _small_batches(attributes: Mapping[str, Attribute], data: Labelled) -> Iterator[pa.RecordBatch]:
+def _small_batches(
+    attributes: Mapping[str, LabelColumn], data: Labelled
+) -> Iterator[pa.RecordBatch]:
     for batch in data.batches() if len(data) else [_empty(data)]:
         columns = {"id": batch.column("id")}
         columns["group"] = _column(batch, "group", pa.string())
         for name, attribute in attributes.items():
-            here = attribute.of in (None, data.name)
+            here = attribute.step in (None, data.name)
             columns[f"label of {name}"] = _column(
                 batch, attribute.column if here else "", pa.float64()
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -30,10 +30,21 @@ from ._pair_differences import (
     state_differences,
 )
 from ._splits import grouped_split
-from .pair_heads import OdinHead
 
-CONFIG, HEADS, FORMAT = "config.json", "heads.safetensors", 1
+CONFIG, HEADS, FORMAT, KIND = "config.json", "heads.safetensors", 1, "odin-head"
 SMALL = 1e-12
+
+
+@dataclass(frozen=True)
+class OdinSettings:
+    """The parameters of ``odin-head``."""
+
+    measure: str
+    length_strength: float
+    quality_strength: float
+    orthogonality: float
+    l2: tuple[float, ...]
+    folds: int
 
 
 @runtime_checkable
@@ -59,7 +70,7 @@ class OdinReward(RewardModel):
 
 
 def train(
-    step: OdinHead,
+    settings: OdinSettings,
     model: RewardModel,
     data: Pairs,
     states: Features | None,
@@ -75,16 +86,16 @@ def train(
         )
     groups = group_codes(data, "odin-head")
     differences = encoded(model, data) if states is None else state_differences(states, data)
-    longer = length_differences(data, step.measure)
+    longer = length_differences(data, settings.measure)
     sizes = root_mean_squares(differences)
     scaled = differences / sizes
 
     def learn(rows: Array, l2: float) -> Array:
-        return two_heads(step, scaled[rows], longer[rows], l2)
+        return two_heads(settings, scaled[rows], longer[rows], l2)
 
-    split = grouped_split(groups, np.ones((len(groups), 1), bool), step.folds, seed)
-    found = search(learn, lambda w, rows: scaled[rows] @ w.T, _sum, split.part, step.l2)
-    weight = learn(np.arange(len(scaled)), step.l2[found.best]) / sizes
+    split = grouped_split(groups, np.ones((len(groups), 1), bool), settings.folds, seed)
+    found = search(learn, lambda w, rows: scaled[rows] @ w.T, _sum, split.part, settings.l2)
+    weight = learn(np.arange(len(scaled)), settings.l2[found.best]) / sizes
     save(directory, origin, weight)
     return numbers_of(found, longer, groups, seed)
 
@@ -110,13 +121,13 @@ def encoded(model: Encodes, data: Pairs) -> Array:
     return np.concatenate(found)
 
 
-def two_heads(step: OdinHead, differences: Array, longer: Array, l2: float) -> Array:
+def two_heads(settings: OdinSettings, differences: Array, longer: Array, l2: float) -> Array:
     """Weights of the quality head and the length head, shape (2, width)."""
-    found = minimised(loss_of(step, differences, longer, l2), _start(differences, longer))
+    found = minimised(loss_of(settings, differences, longer, l2), _start(differences, longer))
     return found.reshape(2, differences.shape[1])
 
 
-def loss_of(step: OdinHead, differences: Array, longer: Array, l2: float) -> Loss:
+def loss_of(settings: OdinSettings, differences: Array, longer: Array, l2: float) -> Loss:
     """The loss of both heads and its slope, of their weights one after the other."""
     width = differences.shape[1]
 
@@ -127,15 +138,15 @@ def loss_of(step: OdinHead, differences: Array, longer: Array, l2: float) -> Los
         follows, follows_slope = cosine(margins[:, 1], longer)
         keeps, keeps_slope = cosine(margins[:, 0], longer)
         alike, quality_slope, length_slope = cosines(weight[0], weight[1])
-        value += step.length_strength * (1 - follows) + step.quality_strength * keeps**2
-        value += step.orthogonality * alike**2 + l2 / 2 * float(both @ both)
+        value += settings.length_strength * (1 - follows) + settings.quality_strength * keeps**2
+        value += settings.orthogonality * alike**2 + l2 / 2 * float(both @ both)
         by_margin = np.stack(
             [
-                slope + 2 * step.quality_strength * keeps * keeps_slope,
-                slope - step.length_strength * follows_slope,
+                slope + 2 * settings.quality_strength * keeps * keeps_slope,
+                slope - settings.length_strength * follows_slope,
             ]
         )
-        apart = 2 * step.orthogonality * alike * np.stack([quality_slope, length_slope])
+        apart = 2 * settings.orthogonality * alike * np.stack([quality_slope, length_slope])
         return value, (by_margin @ differences + apart).ravel() + l2 * both
 
     return loss
@@ -207,7 +218,7 @@ def ratio(part: str, whole: str) -> Statistic:
 
 
 def save(directory: Path, origin: Origin, weight: Array) -> None:
-    config = {"format": FORMAT, "kind": OdinHead.kind, "encoder": asdict(origin)}
+    config = {"format": FORMAT, "kind": KIND, "encoder": asdict(origin)}
     text = json.dumps(config, indent=1, sort_keys=True, ensure_ascii=False)
     (directory / CONFIG).write_text(text + "\n", encoding="utf-8")
     save_file({"weight": np.ascontiguousarray(weight)}, directory / HEADS)

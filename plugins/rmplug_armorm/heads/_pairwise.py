@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,20 +28,29 @@ from ._pair_differences import (
     state_differences,
 )
 from ._splits import grouped_split
-from .pair_heads import PairwiseHeads
+
+
+@dataclass(frozen=True)
+class PairwiseSettings:
+    """The parameters of ``pairwise-heads``."""
+
+    by: str
+    attributes: tuple[str, ...] | None
+    l2: tuple[float, ...]
+    folds: int
 
 
 def fit(
-    step: PairwiseHeads, states: Features, data: Pairs, seed: int, directory: Path
+    settings: PairwiseSettings, states: Features, data: Pairs, seed: int, directory: Path
 ) -> list[dict[str, Any]]:
     """Fits all heads, writes them to ``directory``, gives the held-out numbers."""
     differences = state_differences(states, data)
     longer = length_differences(data, "characters")
     weights, numbers = [], []
-    rows_of = attribute_rows(step, data)
+    rows_of = attribute_rows(settings, data)
     for attribute, rows in rows_of.items():
         groups = group_codes(data.take(pa.array(rows)), f"attribute {attribute!r}")
-        weight, found = fit_one(step, attribute, differences[rows], longer[rows], groups, seed)
+        weight, found = fit_one(settings, attribute, differences[rows], longer[rows], groups, seed)
         weights.append(weight)
         numbers += found
     count = len(weights)
@@ -51,30 +61,38 @@ def fit(
     return numbers
 
 
-def attribute_rows(step: PairwiseHeads, data: Pairs) -> Mapping[str, Array]:
+def attribute_rows(settings: PairwiseSettings, data: Pairs) -> Mapping[str, Array]:
     """The rows of the pairs that were judged for each attribute."""
-    if step.by not in data.columns or not pa.types.is_string(data.table.schema.field(step.by).type):
+    if settings.by not in data.columns or not pa.types.is_string(
+        data.table.schema.field(settings.by).type
+    ):
         texts = [f.name for f in data.table.schema if pa.types.is_string(f.type)]
         raise DataError(
-            f"{data.name or 'the pairs'} has no text column {step.by!r} that names attributes; "
+            f"{data.name or 'the pairs'} has no text column {settings.by!r} that names attributes; "
             f"write by: and one of {some(texts, 12)}"
         )
-    column = data[step.by]
+    column = data[settings.by]
     unnamed = pc.is_null(column)
-    notice(f"{step.by} is missing", data["id"].filter(unnamed).to_pylist(), "dropped")
+    notice(f"{settings.by} is missing", data["id"].filter(unnamed).to_pylist(), "dropped")
     known = sorted(filter(None, column.unique().to_pylist()))
-    wanted = step.attributes or tuple(known)
+    wanted = settings.attributes or tuple(known)
     missing = [name for name in wanted if name not in known]
     if missing or not wanted:
         raise DataError(
-            f"no pair has {step.by} {missing[0] if missing else ''!r}; there are {some(known, 12)}"
+            f"no pair has {settings.by} {missing[0] if missing else ''!r}; there are "
+            f"{some(known, 12)}"
         )
     named = {name: pc.fill_null(pc.equal(column, name), False) for name in wanted}
     return {name: np.flatnonzero(mask.to_numpy()) for name, mask in named.items()}
 
 
 def fit_one(
-    step: PairwiseHeads, attribute: str, differences: Array, longer: Array, groups: Array, seed: int
+    settings: PairwiseSettings,
+    attribute: str,
+    differences: Array,
+    longer: Array,
+    groups: Array,
+    seed: int,
 ) -> tuple[Array, list[dict[str, Any]]]:
     """The weights of one head, and its numbers."""
     sizes = root_mean_squares(differences)
@@ -83,9 +101,9 @@ def fit_one(
     def learn(rows: Array, l2: float) -> Array:
         return bradley_terry(scaled[rows], l2)
 
-    split = grouped_split(groups, np.ones((len(groups), 1), bool), step.folds, seed)
+    split = grouped_split(groups, np.ones((len(groups), 1), bool), settings.folds, seed)
     found = search(
-        learn, lambda weight, rows: scaled[rows] @ weight, lambda m: m, split.part, step.l2
+        learn, lambda weight, rows: scaled[rows] @ weight, lambda m: m, split.part, settings.l2
     )
     margins = found.held_out()
     columns = {
@@ -99,7 +117,7 @@ def fit_one(
         "accuracy-of-longer": mean_of("right by length"),
     }
     numbers = measured(columns, statistics, groups, seed, attribute)
-    weight = learn(np.arange(len(scaled)), step.l2[found.best]) / sizes
+    weight = learn(np.arange(len(scaled)), settings.l2[found.best]) / sizes
     return weight, [*numbers, *found.numbers(attribute, groups)]
 
 

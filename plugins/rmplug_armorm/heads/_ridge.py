@@ -17,14 +17,26 @@ from rmplug.errors import some
 from ._attribute_numbers import HeldOut, numbers_of
 from ._gram import CHUNK_ROWS, Cells, Sums, cells_of, rank_update, square
 from ._heads_file import Heads, write_heads
-from ._labels import Labels, read_labels
+from ._labels import LabelColumn, Labels, read_labels
 from ._ridge_path import ridge_path
 from ._splits import Split, grouped_split, original_split
 from ._states import Source, state_column
-from .attributes import MultiObjectiveRidge
 
+KIND = "multi-objective-ridge"
 ORIGINAL_GRID = tuple(10.0**power for power in range(-4, 5))
 GRID = (1e-6, 1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 10.0)
+
+
+@dataclass(frozen=True)
+class RidgeSettings:
+    """The parameters of ``multi-objective-ridge``."""
+
+    attributes: Mapping[str, LabelColumn]
+    state: str | None
+    alphas: tuple[float, ...] | None
+    intercept: bool
+    folds: int
+    compat: str | None
 
 
 @dataclass(frozen=True)
@@ -48,25 +60,25 @@ class Learnt:
 
 
 def fit(
-    step: MultiObjectiveRidge,
+    settings: RidgeSettings,
     states: Sequence[Features],
     data: Sequence[Responses | Features],
     seed: int,
     directory: Path,
 ) -> tuple[list[dict[str, Any]], dict[str, pa.Table]]:
     """Writes the heads to ``directory``; gives the numbers and tables about them."""
-    original = step.compat is not None
+    original = settings.compat is not None
     how = Ridge(
-        tuple(sorted(step.alphas or (ORIGINAL_GRID if original else GRID))),
-        step.intercept and not original,
+        tuple(sorted(settings.alphas or (ORIGINAL_GRID if original else GRID))),
+        settings.intercept and not original,
         not original,
     )
-    labels = read_labels(step.attributes, states, data)
-    source = Source(tuple(states), state_column(states, step.state))
+    labels = read_labels(settings.attributes, states, data)
+    source = Source(tuple(states), state_column(states, settings.state))
     split = (
         original_split(len(labels.values))
         if original
-        else grouped_split(labels.groups, labels.known, step.folds, seed)
+        else grouped_split(labels.groups, labels.known, settings.folds, seed)
     )
     cells = cells_of(labels.known, split.part, source.width)
     learnt = split.rest(0) if original else list(split.parts)
@@ -78,7 +90,7 @@ def fit(
     _check_measured(labels, held)
     best = held.best()
     final = paths[0] if original else refit(how, labels, cells, sums, best)
-    _save(step, directory, labels, source.column, how, best, final)
+    _save(settings, directory, labels, source.column, how, best, final)
     _tell_edges(labels, how, best)
     return numbers_of(labels, held, how.alphas, seed), {"losses": _losses(labels, held, how)}
 
@@ -238,7 +250,7 @@ def _check_measured(labels: Labels, held: HeldOut) -> None:
 
 
 def _save(
-    step: MultiObjectiveRidge,
+    settings: RidgeSettings,
     directory: Path,
     labels: Labels,
     column: str,
@@ -250,11 +262,11 @@ def _save(
     weight = np.stack([final.weights[best[k], :, k] for k in every])
     bias = np.array([final.offsets[best[k], k] for k in every])
     about = {
-        "kind": step.kind,
+        "kind": KIND,
         "state": column,
-        "columns": {name: attribute.column for name, attribute in step.attributes.items()},
+        "columns": {name: attribute.column for name, attribute in settings.attributes.items()},
         "alphas": [how.alphas[place] for place in best.tolist()],
-        "compat": step.compat,
+        "compat": settings.compat,
     }
     write_heads(directory, Heads(labels.names, weight, bias, labels.low, labels.high), about)
 

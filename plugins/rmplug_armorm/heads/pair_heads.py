@@ -46,9 +46,10 @@ class PairwiseHeads(Estimator):
     """Folds of whole groups, at most one per group."""
 
     def fit(self, states: Features, data: Pairs, *, seed: int, directory: Path) -> Fit:
-        from ._pairwise import fit
+        from ._pairwise import PairwiseSettings, fit
 
-        return Fit(directory, type(self), fit(self, states, data, seed, directory))
+        settings = PairwiseSettings(self.by, self.attributes, self.l2, self.folds)
+        return Fit(directory, type(self), fit(settings, states, data, seed, directory))
 
     @classmethod
     def open(cls, directory: Path) -> Predictor:
@@ -108,11 +109,18 @@ class OdinHead(Trainer):
         seed: int,
         directory: Path,
     ) -> Checkpoint:
-        from ._odin import train
+        from ._odin import OdinSettings, train
 
-        return Checkpoint(
-            directory, type(self), train(self, model.open(), data, states, seed, directory)
+        settings = OdinSettings(
+            self.measure,
+            self.length_strength,
+            self.quality_strength,
+            self.orthogonality,
+            self.l2,
+            self.folds,
         )
+        numbers = train(settings, model.open(), data, states, seed, directory)
+        return Checkpoint(directory, type(self), numbers)
 
     @classmethod
     def open(cls, directory: Path, **changed: Any) -> RewardModel:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from itertools import product
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -14,17 +15,17 @@ from scipy.special import expit
 from rmplug import DataError, Features, Pairs, notice
 from rmplug.arrays import Array
 
-from .augmentation import OffTopic, PseudoLabel
-
 SIDES = ("chosen", "rejected")
 
 
 def pseudo_labelled(
-    step: PseudoLabel,
     data: Pairs,
     reward: Features,
     labelled: Pairs | None,
     labelled_reward: Features | None,
+    *,
+    threshold: float,
+    weigh: bool,
 ) -> Pairs:
     """The pairs that the model is sure of, with its label."""
     if (labelled is None) != (labelled_reward is None):
@@ -36,14 +37,14 @@ def pseudo_labelled(
     chance = expit(margins / temperature)
     confidence = np.maximum(chance, 1 - chance)
     unknown = ~np.isfinite(margins)
-    unsure = ~unknown & ~(confidence >= step.threshold)
+    unsure = ~unknown & ~(confidence >= threshold)
     _tell("the margin is not a finite number", data, unknown)
-    _tell(f"probability of the label below {step.threshold:g}", data, unsure)
+    _tell(f"probability of the label below {threshold:g}", data, unsure)
     kept = np.flatnonzero(~unknown & ~unsure)
     exchanged = margins[kept] < 0
     table = exchange(data.table.take(pa.array(kept)), exchanged)
     columns = {"confidence": confidence[kept], "relabelled": exchanged}
-    if step.weigh:
+    if weigh:
         columns["weight"] = 2 * confidence[kept] - 1
     for name, values in columns.items():
         table = with_column(table, name, pa.array(values))
@@ -101,28 +102,33 @@ def _tell(what: str, data: Pairs, rows: Array) -> None:
         notice(what, data["id"].filter(pa.array(rows)).to_pylist(), "dropped")
 
 
-def with_off_topic(step: OffTopic, data: Pairs, seed: int) -> Pairs:
+def with_off_topic(data: Pairs, *, partners: int, ties: bool, weight: float, seed: int) -> Pairs:
     """The pairs, each with those that are made of it and its partners."""
     table = labelled_as(data.table, "original", None)
     if not len(data):
         return Pairs(table, data.name)
-    partners = other_groups(group_codes(data), step.partners, np.random.default_rng(seed))
-    number, parts = 0, [table]
-    for foreign in partners:
-        for own in SIDES:
-            for other in SIDES:
-                number += 1
-                parts.append(
-                    added(step, data, (own, None), (other, foreign), "off-topic", number, 1.0)
-                )
-        if step.ties:
-            for first, second in (SIDES, SIDES[::-1]):
-                number += 1
-                both = (first, foreign), (second, foreign)
-                parts.append(added(step, data, *both, "neutral", number, 0.5))
+    partner_rows = other_groups(group_codes(data), partners, np.random.default_rng(seed))
+    added = [pair for rows in partner_rows for pair in _pairs_with(rows, ties)]
+    parts = [table]
+    for number, (chosen, rejected, origin, share) in enumerate(added, start=1):
+        made = _replace_sides(data, chosen, rejected, f"/off-topic-{number}")
+        parts.append(labelled_as(made, origin, weight * share))
     whole = pa.concat_tables(parts)
     order = np.arange(len(whole)).reshape(len(parts), len(data)).T.ravel()
     return Pairs(whole.take(pa.array(order)), data.name)
+
+
+Side: TypeAlias = "tuple[str, Array | None]"
+"""A side of a pair, and the rows that it is taken from; None for the pair's own."""
+
+
+def _pairs_with(rows: Array, ties: bool) -> Iterator[tuple[Side, Side, str, float]]:
+    """Chosen, rejected, origin and share of the weight of each pair that partners give."""
+    for own, other in product(SIDES, SIDES):
+        yield (own, None), (other, rows), "off-topic", 1.0
+    if ties:
+        for first, second in (SIDES, SIDES[::-1]):
+            yield (first, rows), (second, rows), "neutral", 0.5
 
 
 def group_codes(data: Pairs) -> Array:
@@ -148,27 +154,17 @@ def other_groups(groups: Array, partners: int, rng: np.random.Generator) -> list
     return found
 
 
-def added(
-    step: OffTopic,
-    data: Pairs,
-    chosen: tuple[str, Array | None],
-    rejected: tuple[str, Array | None],
-    origin: str,
-    number: int,
-    share: float,
-) -> pa.Table:
-    """One added pair for each pair, of a side of its own or of its partner."""
+def _replace_sides(data: Pairs, chosen: Side, rejected: Side, ending: str) -> pa.Table:
+    """The pairs with other sides, ids of their own, and no margin: that was of the pair itself."""
     table = data.table
-    sides = {"chosen": chosen, "rejected": rejected}
-    for name, (side, rows) in sides.items():
+    for name, (side, rows) in {"chosen": chosen, "rejected": rejected}.items():
         column = data[side] if rows is None else data[side].take(pa.array(rows))
         table = table.set_column(table.schema.get_field_index(name), name, column)
-    ids = pc.binary_join_element_wise(data["id"], f"/off-topic-{number}", "")
+    ids = pc.binary_join_element_wise(data["id"], ending, "")
     table = table.set_column(table.schema.get_field_index("id"), "id", ids)
     if "margin" in table.column_names:
-        nothing = pa.nulls(len(table), table["margin"].type)
-        table = with_column(table, "margin", nothing)
-    return labelled_as(table, origin, step.weight * share)
+        table = with_column(table, "margin", pa.nulls(len(table), table["margin"].type))
+    return table
 
 
 def labelled_as(table: pa.Table, origin: str, weight: float | None) -> pa.Table:

@@ -42,7 +42,14 @@ class PseudoLabel(Sampler):
     ) -> Pairs:
         from ._augmentation import pseudo_labelled
 
-        return pseudo_labelled(self, data, reward, labelled, labelled_reward)
+        return pseudo_labelled(
+            data,
+            reward,
+            labelled,
+            labelled_reward,
+            threshold=self.threshold,
+            weigh=self.weigh,
+        )
 
 
 class OffTopic(Sampler):
@@ -72,4 +79,6 @@ class OffTopic(Sampler):
     def sample(self, data: Pairs, *, seed: int) -> Pairs:
         from ._augmentation import with_off_topic
 
-        return with_off_topic(self, data, seed)
+        return with_off_topic(
+            data, partners=self.partners, ties=self.ties, weight=self.weight, seed=seed
+        )

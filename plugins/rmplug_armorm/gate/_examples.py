@@ -12,7 +12,7 @@ from rmplug import DataError, Features, Pairs, notice
 from rmplug.arrays import Array
 from rmplug.errors import some
 from rmplug.stats.row_weights import weights_and_margins
-from rmplug_armorm.assembly._mixture import measured
+from rmplug_armorm.debias._measures import count_characters, measure_texts
 from rmplug_armorm.debias._transform_file import Transform
 from rmplug_armorm.heads._heads_file import Heads
 from rmplug_armorm.heads._states import matrix_of
@@ -22,7 +22,7 @@ SAME = "chosen and rejected have the same attribute rewards"
 
 
 @dataclass(frozen=True)
-class Examples:
+class GateExamples:
     """What a gate learns from, a row per pair; ``lead`` is chosen minus rejected."""
 
     names: tuple[str, ...]
@@ -48,22 +48,22 @@ class Examples:
     def __len__(self) -> int:
         return len(self.groups)
 
-    def at(self, rows: Array) -> Examples:
+    def at(self, rows: Array) -> GateExamples:
         """Some of the rows."""
         names = [name for name in self.__dataclass_fields__ if name != "names"]
-        return Examples(self.names, *(getattr(self, name)[rows] for name in names))
+        return GateExamples(self.names, *(getattr(self, name)[rows] for name in names))
 
 
-def examples_of(heads: Heads, transform: Transform, states: Features, data: Pairs) -> Examples:
+def examples_of(heads: Heads, transform: Transform, states: Features, data: Pairs) -> GateExamples:
     """The rows of ``data``, with the attribute rewards of their states."""
     prompts, *rewards = rewards_of(heads, states, data)
     table, extra = data.table, transform.names[len(heads.names) :]
     chosen, rejected = (
-        transform(np.column_stack([values, measured(table[side], extra)]))
+        transform(np.column_stack([values, measure_texts(table[side], extra)]))
         for side, values in zip(SIDES[1:], rewards, strict=True)
     )
     weights, margins = weights_and_margins(table)
-    found = Examples(
+    found = GateExamples(
         names=transform.names,
         prompts=prompts,
         chosen=chosen,
@@ -73,7 +73,7 @@ def examples_of(heads: Heads, transform: Transform, states: Features, data: Pair
         groups=np.asarray(table["group"].combine_chunks().dictionary_encode().indices),
         ids=np.asarray(table["id"].to_pylist(), dtype=object),
         subsets=subsets_of(table),
-        longer=(measured(table["chosen"], [""]) - measured(table["rejected"], [""]))[:, 0],
+        longer=count_characters(table["chosen"]) - count_characters(table["rejected"]),
     )
     notice(SAME, found.ids[~found.lead.any(axis=1)].tolist())
     return found
@@ -143,7 +143,7 @@ def subsets_of(table: pa.Table) -> Array:
 
 
 @dataclass(frozen=True)
-class Parts:
+class GateSplit:
     """Rows to learn from, rows to choose by, and rows to measure on."""
 
     learnt: Array
@@ -151,7 +151,7 @@ class Parts:
     held: Array
 
 
-def grouped_parts(groups: Array, held: float, validation: float, seed: int) -> Parts:
+def grouped_parts(groups: Array, held: float, validation: float, seed: int) -> GateSplit:
     """Whole groups, drawn at random until a part has its share of the rows."""
     count = int(groups.max()) + 1
     if count < 3:
@@ -168,12 +168,14 @@ def grouped_parts(groups: Array, held: float, validation: float, seed: int) -> P
     part = np.empty(count, np.int64)
     part[order] = (np.arange(count) >= first).astype(int) + (np.arange(count) >= second)
     rows = part[groups]
-    return Parts(np.flatnonzero(rows == 2), np.flatnonzero(rows == 1), np.flatnonzero(rows == 0))
+    return GateSplit(
+        np.flatnonzero(rows == 2), np.flatnonzero(rows == 1), np.flatnonzero(rows == 0)
+    )
 
 
-def original_parts(rows: int) -> Parts:
+def original_parts(rows: int) -> GateSplit:
     """The published script's: the first fifth, rounded up, of a permutation of all rows is measured
     on; nothing is chosen by."""
     order = np.random.RandomState(0).permutation(rows)
     count = int(np.ceil(0.2 * rows))
-    return Parts(order[count:], np.zeros(0, np.int64), order[:count])
+    return GateSplit(order[count:], np.zeros(0, np.int64), order[:count])

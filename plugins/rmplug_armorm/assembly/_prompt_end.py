@@ -1,0 +1,49 @@
+"""Where prompts end whose states a gate reads: found by asking its encoder for a few anew."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from rmplug import Checkpoint, DataError
+from rmplug.data.messages import message_type
+from rmplug.notices import collect_notices
+from rmplug_armorm.gate._gate_file import read_about
+from rmplug_armorm.gate._prompts import KEPT, spread_dimensions
+
+from ._given_states import NEAR
+from ._model import PARTS, Encodes
+
+
+def prompt_end_of(encoder: Encodes, gate: Checkpoint) -> str:
+    """Where prompts end whose states the gate was trained on: the nearer of what the encoder gives
+    at the ends of their turns, and before responses."""
+    kept = read_about(gate.directory).get("about", {}).get(KEPT)
+    if not kept:
+        raise DataError(
+            f"the gate {gate.name} does not say which states of prompts it reads; train it again"
+        )
+    far = {end: _distance(encoder, kept, part) for end, part in PARTS.items()}
+    nearest = min(far, key=far.__getitem__)
+    if not far[nearest] <= NEAR:
+        raise DataError(
+            f"the gate {gate.name} was trained on other states of prompts than this encoder gives, "
+            "at the ends of turns or before responses; ask this encoder with hidden-state, part: "
+            "both, and train the gate on that"
+        )
+    return nearest
+
+
+def _distance(encoder: Encodes, kept: Sequence[Mapping[str, Any]], part: str) -> float:
+    """The greatest, relative to the length of a state."""
+    talks = pa.array([entry["prompt"] for entry in kept], message_type())
+    ids = pa.array([f"prompt {place}" for place in range(len(kept))])
+    rows = pa.RecordBatch.from_arrays([ids, talks], names=["id", "prompt"])
+    with collect_notices():  # told already, by the step that asked for the states
+        found = np.asarray(encoder.vectors(rows, part), np.float64)
+    states = np.array([entry["state"] for entry in kept])
+    apart = found[:, spread_dimensions(found.shape[1])] - states
+    return float((np.linalg.norm(apart, axis=1) / np.linalg.norm(states, axis=1)).max())

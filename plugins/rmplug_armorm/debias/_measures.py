@@ -1,0 +1,45 @@
+"""What is measured on the text of a response beside its attribute rewards: its length."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rmplug import DataError, text_of
+from rmplug.arrays import Array
+from rmplug.errors import some
+
+from ._transform_file import Transform
+
+CHARACTERS = ".characters"
+"""How the name of a measured length of the response ends."""
+
+
+def count_characters(texts: pa.Array | pa.ChunkedArray) -> Array:
+    """The lengths (n,), float64, of responses, chat messages or texts; 0 where one is missing."""
+    return np.asarray(pc.fill_null(pc.utf8_length(text_of(texts)), 0)).astype(np.float64)
+
+
+def measure_texts(texts: pa.Array | pa.ChunkedArray, measures: Sequence[str]) -> Array:
+    """The measures (n, C) of responses: each is the length in characters."""
+    return np.repeat(count_characters(texts)[:, None], len(measures), axis=1)
+
+
+def order_transform(transform: Transform, names: tuple[str, ...]) -> Transform:
+    """The transform for attributes in the order of ``names``, then its measures. Raises DataError
+    where it lacks an attribute, or has a measure that cannot be taken of a text."""
+    missing = [name for name in names if name not in transform.names]
+    measures = tuple(name for name in transform.names if name not in names)
+    unknown = [name for name in measures if not name.endswith(CHARACTERS)]
+    if missing or unknown:
+        raise DataError(
+            f"the debiasing is of {some(transform.names)}, the heads are of {some(names)}; debias "
+            "the rewards of the same heads, against attributes or the length of the response "
+            "(…characters): no other measure can be taken of a text that is scored"
+        )
+    order = [*names, *measures]
+    at = [transform.names.index(name) for name in order]
+    return Transform(tuple(order), np.asarray(transform.matrix[np.ix_(at, at)]))
