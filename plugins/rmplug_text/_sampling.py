@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rmplug import DataError, Features, Pairs, Responses, Selection, notice, text_of
-from rmplug.data.messages import prompt_groups
+from rmplug.data.choices import choice_of_each
 
 from ._expression import mask
 from ._lexical import measure_texts
@@ -222,7 +222,7 @@ def paired(data: Responses, scores: Array, every: bool, gap: float) -> tuple[Arr
     known = np.flatnonzero(~np.isnan(scores))
     unknown = ids.filter(pa.array(np.isnan(scores))).to_pylist()
     notice("no score to compare by", unknown, "dropped")
-    prompts = codes_of(_prompt_keys(data))[known]
+    prompts = choice_of_each(data.table)[known]
     order = np.lexsort((-scores[known], prompts))
     sizes = np.bincount(prompts)
     sizes = sizes[sizes > 0] if len(sizes) else sizes
@@ -234,12 +234,6 @@ def paired(data: Responses, scores: Array, every: bool, gap: float) -> tuple[Arr
     _count_ties(ids, better, worse, differ, gap)
     kept = (differ > 0) & (differ >= gap)
     return better[kept], worse[kept]
-
-
-def _prompt_keys(data: Responses) -> pa.ChunkedArray:
-    """Group and prompt: a group may hold several prompts, but only answers to one are compared."""
-    groups = pc.fill_null(data.table["group"], "")
-    return pc.binary_join_element_wise(groups, prompt_groups(data.table["prompt"]), "\n")
 
 
 def _ends(starts: Array, sizes: Array) -> tuple[Array, Array]:

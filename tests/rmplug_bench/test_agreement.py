@@ -71,6 +71,18 @@ def test_a_model_agrees_with_itself_and_coins_agree_by_chance():
     assert found["margin-spearman", "one", "twin", "all"]["value"] == pytest.approx(1.0)
 
 
+def test_models_agree_within_prompts_where_the_group_is_a_topic():
+    ids = [f"r{i}" for i in range(60)]
+    columns = {"prompt": [f"q{i // 3}" for i in range(60)], "label": [1, 0, 0] * 20}
+    data = Responses({"id": ids, "response": ["x"] * 60, "group": ["one topic", "other"] * 30,
+                      **columns, "case": [i // 3 for i in range(60)]})  # fmt: skip
+    shift = np.repeat(RNG.normal(0, 9, 20), 3)
+    scores = np.tile([2.0, 0, 1], 20)
+    found = measured(data, rewards_of(data, "reward", a=scores, b=scores + shift))
+    both = [found[metric, "a", "b", "all"] for metric in ("same-choice", "kendall")]
+    assert [(row["value"], row["n"]) for row in both] == [(1.0, 20), (pytest.approx(1.0), 20)]
+
+
 def test_rulers_stand_beside_models_and_subsets_have_their_own_cells():
     data = pairs_of(6, subset=["s", "s", "s", "t", "t", "t"])
     margins = rewards_of(data, "margin", one=[1, 1, 1, -1, -1, -1])

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pytest
 
 from rmplug import Features, Pairs, Responses, text_of
+from rmplug_bench import BestOfN, Compare
 from rmplug_bench.layouts.published import RMB, JudgeBench, LLMBar, RewardBench, RMBench
 from rmplug_bench.rules.benchmarks import Benchmark
 
@@ -224,6 +225,27 @@ def test_the_longest_response_is_as_often_the_best_of_rmb_as_known():
     assert round(sum(r["value"] * r["n"] for r in strict) / 2266, 4) == 0.4422
     assert round(sum(r["value"] * r["n"] for r in shared_ties) / 2266, 4) == 0.4427
     assert round(sum(r["chance"] * r["n"] for r in shared_ties) / 2266, 4) == 0.3102
+
+
+def test_every_list_of_rmb_is_a_choice_though_lists_share_prompts():
+    responses = RMB(path=shared("rmb/bon.jsonl.gz"), rows="best-of-n").load()
+    length = pc.utf8_length(text_of(responses["response"]))
+    reward = Features({"id": responses["id"], "reward": length}, "length")
+    step = BestOfN(sizes=(1, 2, 3), resamples=100, rulers=())
+    table = step.evaluate(responses, [reward], None, seed=1).table.to_pylist()
+    points = [
+        r for r in table
+        if (r["metric"], r["model"], r["subset"]) == ("best-of-n-accuracy", "length", "all")
+    ]  # fmt: skip
+    assert {r["n"] for r in points} == {2266}
+    assert [round(r["value"], 4) for r in points] == [0.3102, 0.3799, 0.4295]
+    step = Compare(resamples=100, rulers=("longer",))
+    table = step.evaluate(responses, [reward], seed=1).table.to_pylist()
+    (row,) = (
+        r for r in table
+        if (r["metric"], r["model"], r["subset"]) == ("accuracy", "length", "all")
+    )  # fmt: skip
+    assert (round(row["value"], 4), row["n"]) == (0.4427, 2266)
 
 
 def test_recorded_scores_of_rmb_pairs_have_their_accuracy():

@@ -233,7 +233,7 @@ def test_what_is_flagged_depends_on_chance():
 
 def test_of_several_outputs_the_reward_counts_or_each_is_a_model():
     ids = ["a", "b"]
-    columns = {"id": ids, "prompt": ids, "response": ids, "label": [1, 0], "group": ["g", "g"]}
+    columns = {"id": ids, "prompt": ["q", "q"], "response": ids, "label": [1, 0]}
     data = Responses(columns, "data")
     several = Features({"id": ids, "reward.safe": [1.0, 0.0], "reward.kind": [0.0, 1.0]}, "m")
     rows = measured(data, [several], benchmark="rewardmath")

@@ -117,7 +117,7 @@ def test_a_score_with_wild_errors_is_found_to_be_over_optimised_and_said_so():
     assert fall["low"] > 0
     assert peak["sentence"].startswith(f"Choosing by proxy beyond N = {peak['value']:.0f} (95 %: ")
     assert "makes choices worse: at N = 64 the gold score is" in peak["sentence"]
-    assert peak["sentence"].endswith("lower, while proxy rises (300 prompts).")
+    assert peak["sentence"].endswith("lower, while proxy rises (300 choices).")
 
 
 def test_a_score_that_turns_right_and_wrong_round_is_said_to_do_harm_from_the_first():
@@ -126,7 +126,7 @@ def test_a_score_that_turns_right_and_wrong_round_is_said_to_do_harm_from_the_fi
     (peak,) = (row for row in rows if row["metric"] == "best-n")
     assert peak["sentence"] == (
         "Choosing by proxy beyond N = 1 makes choices worse: at N = 4 the share of right choices "
-        "is 50.0 ± 0.0 points lower, while proxy rises (20 prompts)."
+        "is 50.0 ± 0.0 points lower, while proxy rises (20 choices)."
     )
 
 
@@ -146,7 +146,7 @@ def test_an_honest_score_is_not_said_to_fall():
     rows = measured(data, [score(data, gold + RNG.normal(size=gold.shape))], score(data, gold, "j"))
     (peak,) = (row for row in rows if row["metric"] == "best-n")
     assert peak["sentence"] == (
-        "Choosing by proxy, the gold score is not seen to fall up to N = 8 (60 prompts)."
+        "Choosing by proxy, the gold score is not seen to fall up to N = 8 (60 choices)."
     )
 
 
@@ -158,8 +158,8 @@ def test_prompts_with_few_responses_or_a_missing_score_are_left_out_and_named():
         rows = measured(data, [score(data, values)], rulers=())
     assert {row["n"] for row in rows} == {3}
     said = {notice.what: notice.ids for notice in notices.values()}
-    assert said["prompts with a response that has no score, left out"] == ["q1/0"]
-    assert said["prompts with fewer than 4 responses, left out"] == ["q4/0"]
+    assert said["choices with a response that has no score, left out"] == ["q1/0"]
+    assert said["choices with fewer than 4 responses, left out"] == ["q4/0"]
 
 
 def test_sizes_are_those_asked_for_and_one():
@@ -202,3 +202,49 @@ def test_the_evaluator_passes_the_checks_of_every_step():
     check_step(BestOfN, {"resamples": 200}, {"data": data, "rewards": [one]})
     gold = Features(small_features(data, "two").select("margin").table, "two")
     check_step(BestOfN, {"resamples": 200}, {"data": data, "rewards": [one], "gold": gold})
+
+
+def topics(subset=("s", "t", "u")):
+    """150 prompts of ten topics with four responses each: the right one is best within its prompt,
+    and prompts have scores of their own."""
+    prompts = 150
+    numbers = np.repeat(np.arange(prompts), 4)
+    right = np.tile([1, 0, 0, 0], prompts)
+    columns = {
+        "group": [f"topic {i % 10}" for i in numbers],
+        "subset": [subset[i % len(subset)] for i in numbers],
+    }
+    data = choices(prompts, 4, label=right, **columns)
+    own = np.repeat(np.random.default_rng(1).normal(0, 3, prompts), 4)
+    return data, score(data, 2 * right + own + np.tile([0, 0.3, 0.2, 0.1], prompts))
+
+
+def test_the_best_is_chosen_within_a_prompt_where_the_group_is_a_topic():
+    data, reward = topics()
+    rows = measured(data, [reward])
+    assert curve(rows, "best-of-n-accuracy")[4.0] == pytest.approx(1.0)
+    assert curve(rows, "best-of-n-accuracy", key="n")[4.0] == 150
+    (sentence,) = {row["sentence"] for row in rows if row["sentence"]}
+    assert sentence == (
+        "Choosing by proxy, the share of right choices is not seen to fall up to N = 4 "
+        "(150 choices)."
+    )
+
+
+def test_ratings_are_compared_within_a_prompt_where_the_group_is_a_topic():
+    data, reward = topics()
+    rated = Responses(data.table.append_column("ratings.help", reward["reward"]))
+    (row,) = (
+        r for r in measured(rated, [reward])
+        if (r["metric"], r["model"], r["subset"]) == ("kendall-help", "proxy", "all")
+    )  # fmt: skip
+    assert (row["value"], row["n"]) == (1.0, 150)
+
+
+def test_responses_to_one_prompt_in_several_subsets_are_named():
+    data = choices(2, 2, label=[1, 0, 1, 0], subset=["s", "t", "s", "s"])
+    with collect_notices() as notices:
+        rows = measured(data, [score(data, [1.0, 0, 1, 0])])
+    said = {notice.what: notice.ids for notice in notices.values()}
+    assert said == {"responses to one prompt in several subsets: counted in the first": ["q0/0"]}
+    assert curve(rows, "best-of-n-accuracy", key="n", subset="s")[2.0] == 2

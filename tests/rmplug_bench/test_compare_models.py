@@ -157,7 +157,7 @@ def test_models_too_close_are_said_not_to_be_told_apart_and_what_would_be_found(
     assert row["sentence"].startswith(
         "one and two cannot be told apart here: 66.7 against 58.3 % right, difference 8.3 ± "
     )
-    assert f"(60 pairs of 30 prompts; p = {row['p']:.2f})" in row["sentence"]
+    assert f"(60 pairs in 30 groups; p = {row['p']:.2f})" in row["sentence"]
     assert row["sentence"].endswith(
         f"A difference of {100 * seen:.1f} points would be found four times in five."
     )
@@ -208,7 +208,20 @@ def test_responses_are_compared_by_their_best_and_ties_share():
     row = row_of(rows, "difference", model="knows", other="flat")
     assert row["value"] == pytest.approx(2 / 3)
     assert row["p"] == pytest.approx(2 * 0.5**10)
-    assert "(10 prompts;" in row["sentence"]
+    assert "(10 choices;" in row["sentence"]
+
+
+def test_models_are_compared_within_prompts_where_the_group_is_a_topic():
+    ids = [f"r{i}" for i in range(60)]
+    columns = {"prompt": [f"q{i // 3}" for i in range(60)], "label": [1, 0, 0] * 20}
+    groups = {"group": [f"topic {i // 3 % 2}" for i in range(60)]}
+    data = Responses({"id": ids, "response": ["x"] * 60, **columns, **groups})
+    level = np.repeat(np.arange(20.0), 3)
+    rewards = [Features({"id": ids, "reward": level + np.tile(one, 20)}, name)
+               for name, one in (("good", [0.2, 0, 0.1]), ("bad", [0, 0.1, 0.2]))]  # fmt: skip
+    row = row_of(compared(data, rewards), "difference", model="good", other="bad")
+    assert (row["value"], row["n"]) == (1.0, 20)
+    assert "(20 choices in 2 groups;" in row["sentence"]
 
 
 def test_prompts_without_a_wrong_or_a_right_response_decide_nothing_and_are_named():
@@ -221,7 +234,7 @@ def test_prompts_without_a_wrong_or_a_right_response_decide_nothing_and_are_name
     assert row_of(rows, "accuracy", model="one")["n"] == 1
     (noticed,) = notices.values()
     assert (noticed.what, noticed.ids) == (
-        "prompts that not every model decides, left out",
+        "choices that not every model decides, left out",
         ["a"],
     )
 

@@ -27,7 +27,7 @@ from rmplug_bench.statistics._rank_statistics import Ranked, measured, spearman
 from rmplug_bench.statistics._scored import codes
 
 from ._best_of_n import first_places, kendall, order_of
-from ._judged import choice_of_each, parts_of, subset_names
+from ._judged import choices_of, parts_of, subset_names
 
 COLUMNS = ("metric", "subset", "value", "low", "high", "n", "row", "column")
 LABEL = "label"
@@ -55,9 +55,8 @@ def agreement(
     if any(judge.name == LABEL for judge in judges):
         raise DataError("a reward is called 'label', the name of the label; rename its step")
     known = np.isfinite(np.stack([judge.scores for judge in judges])).all(axis=0)
-    if isinstance(data, Responses):
-        choice = choice_of_each(data)
-        known = (np.bincount(choice, ~known) == 0)[choice]
+    choice = choices_of(data) if isinstance(data, Responses) else np.arange(len(data))
+    known = (np.bincount(choice, ~known) == 0)[choice]
     left_out = data["id"].filter(pa.array(~known)).to_pylist()
     notice("rows that not every model scores, left out", left_out, "dropped")
     kept = data.take(np.flatnonzero(known))
@@ -66,7 +65,7 @@ def agreement(
     if isinstance(kept, Pairs):
         rows += _of_pairs(kept, judges, draws)
     else:
-        rows += _of_choices(kept, judges, draws)
+        rows += _of_choices(kept, choice[known], judges, draws)
         if repeats:
             rows.append(_of_repeats(kept, judges, repeats, draws))
     return metrics_of(rows, COLUMNS)
@@ -125,9 +124,10 @@ def _over_chance(same: Floats, by_chance: Floats) -> Floats:
         return np.asarray(np.where(by_chance < 1, (same - by_chance) / (1 - by_chance), np.nan))
 
 
-def _of_choices(data: Responses, judges: Sequence[Model], draws: Draws) -> Iterator[Row]:
-    choice = np.unique(choice_of_each(data), return_inverse=True)[1]
-    firsts = np.unique(choice, return_index=True)[1]
+def _of_choices(
+    data: Responses, choice: Ints, judges: Sequence[Model], draws: Draws
+) -> Iterator[Row]:
+    _, firsts, choice = np.unique(choice, return_index=True, return_inverse=True)
     groups = codes(data["group"])[firsts]
     orders = {judge.name: order_of(choice, judge.scores) for judge in judges}
     columns = {"chance": 1 / np.bincount(choice)}

@@ -161,7 +161,7 @@ class Curves:
         if self.subset != "all" or far[0] is None or far[1] is None or where[0] is None:
             return None
         what = "the share of right choices" if truth.share else "the gold score"
-        last, over = self.sizes[-1], f"{len(self.groups):,} prompts"
+        last, over = self.sizes[-1], f"{len(self.groups):,} choices"
         if far[0] > 0:
             half = (far[1] - far[0]) / 2
             less = f"{fall:.3g} ± {half:.2g}"

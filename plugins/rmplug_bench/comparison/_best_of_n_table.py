@@ -16,7 +16,7 @@ from rmplug_bench.statistics._scored import codes
 
 from ._best_of_n import kendall, ndcg, order_of, top
 from ._best_of_n_curves import Curves, Truth
-from ._judged import choice_of_each, labels_of, parts_of, subset_names
+from ._judged import choices_of, labels_of, parts_of, subset_names
 
 COLUMNS = (
     *("metric", "subset", "value", "low", "high", "n", "model", "kind"),
@@ -43,12 +43,13 @@ def measure(
             "'ratings.<name>', or the input 'gold', a table with a score of each response"
         )
     rows: list[Row] = []
+    choice = choices_of(data)
     if truths:
-        rows += _curves(data, judges, truths, sizes, resamples, seed)
+        rows += _curves(data, choice, judges, truths, sizes, resamples, seed)
     for number, (name, values) in enumerate(ratings.items()):
         drawn = [seed, 1_000_000 + number]
         for judge in judges:
-            rows += _rated(data, judge, name, values, resamples, drawn)
+            rows += _rated(data, choice, judge, name, values, resamples, drawn)
     return metrics_of(rows, COLUMNS)
 
 
@@ -74,6 +75,7 @@ def _ratings(data: Responses, gold: Floats | None) -> dict[str, Floats]:
 
 def _curves(
     data: Responses,
+    choice: Ints,
     judges: Sequence[Model],
     truths: Sequence[Truth],
     sizes: Sequence[int] | None,
@@ -82,15 +84,14 @@ def _curves(
 ) -> Iterator[Row]:
     """Curves over the choices in which nothing is missing and that have as many responses as the
     largest N, so that every N is measured on the same prompts."""
-    choice = choice_of_each(data)
     firsts = np.unique(choice, return_index=True)[1]
     needed = np.stack([*(judge.scores for judge in judges), *(truth.values for truth in truths)])
     lacks = np.bincount(choice, ~np.isfinite(needed).all(axis=0)) > 0
     count = np.bincount(choice)
     chosen = _sizes(count[~lacks], sizes)
     few = ~lacks & (count < chosen[-1])
-    _left_out(data, firsts[lacks], "prompts with a response that has no score, left out")
-    _left_out(data, firsts[few], f"prompts with fewer than {chosen[-1]} responses, left out")
+    _left_out(data, firsts[lacks], "choices with a response that has no score, left out")
+    _left_out(data, firsts[few], f"choices with fewer than {chosen[-1]} responses, left out")
     kept = firsts[~lacks & ~few]
     groups = codes(data["group"])
     for place, (subset, mask) in enumerate(parts_of(subset_names(data, kept))):
@@ -116,6 +117,7 @@ def _sizes(count: Ints, sizes: Sequence[int] | None) -> tuple[int, ...]:
 
 def _rated(
     data: Responses,
+    choice: Ints,
     judge: Model,
     name: str,
     ratings: Floats,
@@ -124,7 +126,7 @@ def _rated(
 ) -> Iterator[Row]:
     """How one judge orders the rated responses of each choice, where they are not all rated the
     same."""
-    choice, groups = choice_of_each(data), codes(data["group"])
+    groups = codes(data["group"])
     rows = np.flatnonzero(np.isfinite(ratings) & np.isfinite(judge.scores))
     order = order_of(np.unique(choice[rows], return_inverse=True)[1], ratings[rows])
     rows = rows[~order.all_tied()]

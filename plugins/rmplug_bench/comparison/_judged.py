@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rmplug import DataError, Features, Pairs, Responses, notice
+from rmplug.data.choices import choice_of_each
 from rmplug_bench.rules._models import Model, models, rulers
 from rmplug_bench.rules._rules import half_for_ties
 from rmplug_bench.statistics._bootstrap import Floats, Ints
@@ -52,8 +53,10 @@ def judged(
         firsts, unit = np.arange(len(data)), "pairs"
         columns = [half_for_ties(judge.scores) for judge in judges]
     else:
-        firsts, unit = np.unique(choice_of_each(data), return_index=True)[1], "prompts"
-        columns = [_chosen_right(data, judge.scores) for judge in judges]
+        choice, unit = choices_of(data), "choices"
+        firsts = np.unique(choice, return_index=True)[1]
+        label = labels_of(data)
+        columns = [_chosen_right(choice, label, judge.scores) for judge in judges]
     right = np.stack(columns, axis=1) if columns else np.empty((len(firsts), 0))
     known = np.isfinite(right).all(axis=1)
     left_out = data["id"].take(pa.array(firsts[~known])).to_pylist()
@@ -73,18 +76,17 @@ def subset_names(data: Pairs | Responses, rows: Ints) -> tuple[str | None, ...]:
     return names
 
 
-def choice_of_each(data: Responses) -> Ints:
-    """The choice that each response belongs to: a prompt group within a subset, as a number in
-    order of appearance."""
-    group = codes(data["group"])
-    subset = np.zeros_like(group)
+def choices_of(data: Responses) -> Ints:
+    """The choice of each response, as ``choice_of_each``; those of several subsets are named, as
+    they count in the subset of their first response."""
+    choice = choice_of_each(data.table)
     if "subset" in data.columns:
+        firsts = np.unique(choice, return_index=True)[1]
         subset = codes(pc.fill_null(pc.cast(data["subset"], pa.string()), ""))
-    cells = group * (subset.max(initial=0) + 1) + subset
-    _, first, number = np.unique(cells, return_index=True, return_inverse=True)
-    order = np.empty(len(first), dtype=np.int64)
-    order[np.argsort(first)] = np.arange(len(first))
-    return order[number]
+        mixed = np.bincount(choice, subset != subset[firsts][choice]) > 0
+        ids = data["id"].take(pa.array(firsts[mixed])).to_pylist()
+        notice("responses to one prompt in several subsets: counted in the first", ids)
+    return choice
 
 
 def labels_of(data: Responses) -> Floats:
@@ -95,10 +97,9 @@ def labels_of(data: Responses) -> Floats:
     return np.where(np.isnan(label), np.nan, label > 0)
 
 
-def _chosen_right(data: Responses, scores: Floats) -> Floats:
+def _chosen_right(choice: Ints, label: Floats, scores: Floats) -> Floats:
     """Per choice: the share of right ones among the best-scored responses; NaN where a score or a
     label is missing, or where all responses are right or all wrong."""
-    choice, label = choice_of_each(data), labels_of(data)
     count = np.bincount(choice)
     right = np.bincount(choice, np.nan_to_num(label))
     best = np.full(len(count), -np.inf)

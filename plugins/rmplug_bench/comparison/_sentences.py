@@ -29,9 +29,9 @@ class Decisions:
     groups: int
 
     def __str__(self) -> str:
-        if self.unit == "prompts" or self.groups == self.number:
+        if self.groups == self.number:
             return f"{self.number:,} {self.unit}"
-        return f"{self.number:,} {self.unit} of {self.groups:,} prompts"
+        return f"{self.number:,} {self.unit} in {self.groups:,} groups"
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,15 @@ from rmplug_bench.baselines.rulers import RULERS, Ruler
 
 
 class Compare(Evaluator):
-    """Which of several reward models is better, and whether the data can tell.
+    """Test which of several reward models is better, and whether the data can tell.
 
     Takes pairs with margins, or responses with scores and a ``label`` (above 0 is right), and
-    measures accuracy: of pairs, a tie counting one half; of a prompt's responses, whether the
-    best-scored one is right, m equally best ones counting one m-th each. Decisions that a model has
-    no score for are left out for all and named. Gives ``metric, subset, value, low, high, n, model,
+    measures accuracy: of pairs, a tie counting one half; of choices (the responses of a ``case``
+    or, without that column, to one prompt), whether the best-scored response is right, m equally
+    best ones counting one m-th each. Decisions that a model has no score for are left out for all
+    and named. Gives ``metric, subset, value, low, high, n, model,
     kind, other, p, p_holm, p_mcnemar, sentence``; ``subset`` is ``all`` for the whole, ``n`` counts
-    decisions (pairs or prompts), intervals are 95 %, by bootstrap over prompt groups.
+    decisions (pairs or choices), intervals are 95 %, by bootstrap over prompt groups.
 
     - ``accuracy`` of each model, and of each ruler (``kind`` is ``baseline``).
     - ``difference``: accuracy of ``model`` minus that of ``other``, resampled together, for every
@@ -59,21 +60,22 @@ class Compare(Evaluator):
 
 
 class BestOfN(Evaluator):
-    """What choosing the best-scored of N responses is worth, and how well scores order responses.
+    """Measure what the best-scored of N responses is worth, and how well scores order responses.
 
-    Takes responses of which several share a prompt, one or more scores on them, and what they are
+    Takes responses of which several are one choice (the same ``case`` or, without that column, the
+    same prompt), one or more scores on them, and what they are
     worth: a column ``label`` (above 0 is right), columns ``ratings.<name>`` (missing allowed), or
     ``gold``, a table with a score of each response, such as a larger model's. Gives ``metric,
-    subset, value, low, high, n, model, kind, at, axis, kl, sentence``; ``n`` counts prompts,
+    subset, value, low, high, n, model, kind, at, axis, kl, sentence``; ``n`` counts choices,
     intervals are 95 %, by bootstrap over prompt groups. With a label or gold, at each N (``at``):
 
     - ``best-of-n-accuracy``: how often the best-scored of N responses is right;
       ``best-of-n-gold``: its expected gold score; ``best-of-n-proxy``: its expected score by the
-      model itself. Each is the mean over all subsets of N of a prompt's responses, in closed form
+      model itself. Each is the mean over all subsets of N of a choice's responses, in closed form
       and therefore unbiased, equal scores sharing. Beside the models: rulers (``random`` is flat)
       and ``oracle``, which chooses by the truth itself.
     - ``proxy-gain``, ``gold-gain``: the same over their value at N = 1, in standard deviations
-      within prompts (of gold, or of the label without gold); ``proxy-gold-divergence``: their
+      within choices (of gold, or of the label without gold); ``proxy-gold-divergence``: their
       difference, which grows where the score is optimised more than what it stands for (Gao,
       Schulman and Hilton 2023).
     - ``best-n``: the N at which gold (or the label) is highest; its interval holds the middle 95 %
@@ -81,8 +83,8 @@ class BestOfN(Evaluator):
       least 0; only an interval above 0 says that it falls.
     - ``kl``: log N - (N - 1) / N in nats, how far the best of N is from one draw.
 
-    Prompts with fewer responses than the largest N, or with one that lacks a score, are left out of
-    the curves and named. For each rating, and for gold, over the prompts whose responses are not
+    Choices with fewer responses than the largest N, or with one that lacks a score, are left out of
+    the curves and named. For each rating, and for gold, over the choices whose responses are not
     all rated the same: ``kendall-<name>`` (tau-b), ``ndcg-<name>`` (gains are ratings, counted
     from the lowest where some are below 0, discounts 1 / log2(1 + rank)), ``top-1-<name>`` (how
     often the best-scored response is best-rated); equal scores share their places.
@@ -91,7 +93,7 @@ class BestOfN(Evaluator):
     kind = "best-of-n"
 
     sizes: tuple[Annotated[int, Field(ge=1)], ...] | None = None
-    """The N; by default powers of two up to the number of responses that half of the prompts have,
+    """The N; by default powers of two up to the number of responses that half of the choices have,
     and that number. 1 is always among them."""
     resamples: int = Field(default=10_000, ge=100)
     """Bootstrap resamples of prompt groups behind each interval."""
@@ -116,7 +118,7 @@ class BestOfN(Evaluator):
 
 
 class Agreement(Evaluator):
-    """How far models decide alike: with each other, with simple rules, and with the label.
+    """Measure how far models decide alike: with each other, with baselines, and with the label.
 
     Takes pairs with margins, or responses with scores. What a model lacks a score for is left out
     for all and named. Gives ``metric, subset, value, low, high, n, row, column``: each number about
@@ -131,9 +133,10 @@ class Agreement(Evaluator):
     - ``margin-spearman``: rank correlation of margins, chosen minus rejected.
     - ``all-right``, ``all-wrong``: share of pairs that every model decides so.
 
-    Of responses, over prompts: ``same-choice``, the chance that both choose the same response of a
-    prompt, equal scores sharing; ``kappa``, over one in so many responses; ``kendall``, the mean of
-    tau-b within prompts, with ``label`` too; and ``krippendorff-alpha`` of ``repeats``.
+    Of responses, over choices (the same ``case``, or else the same prompt): ``same-choice``, the
+    chance that both choose the same response, equal scores sharing; ``kappa``, over one in so many
+    responses; ``kendall``, the mean of tau-b within choices, with ``label`` too; and
+    ``krippendorff-alpha`` of ``repeats``.
     """
 
     kind = "agreement"

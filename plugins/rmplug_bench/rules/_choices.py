@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rmplug import DataError, notice
+from rmplug.data.choices import choice_of_each
 from rmplug_bench.statistics._scored import codes
 
 from ._definitions import Definition
@@ -17,12 +18,13 @@ from ._rules import Figure, Floats, Ints, Mask, Outcomes, Rule, right_responses
 
 
 class ChoiceRule(Rule):
-    """Responses with the same ``case`` (or else ``group``) are an item: the best is chosen."""
+    """Responses with the same ``case`` (or else to the same prompt) are an item: the best is
+    chosen."""
 
     def __init__(self, data: pa.Table, definition: Definition) -> None:
         super().__init__(data, definition)
         right = right_responses(data, definition)
-        case = codes(data["case" if "case" in data.column_names else "group"])
+        case = choice_of_each(data)
         self.order = np.argsort(case, kind="stable")
         self.starts = np.flatnonzero(np.r_[True, np.diff(case[self.order]) != 0])
         self.sizes = np.diff(np.r_[self.starts, len(case)])

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rmplug import DataError
+from rmplug.data.choices import choice_of_each
 from rmplug.errors import some
-from rmplug_bench.statistics._scored import codes
 
 from ._definitions import Definition
 from ._rules import Figure, Floats, Ints, Mask, Outcomes, Rule, half_for_ties, right_responses
@@ -26,7 +26,7 @@ class StyleMatrix(Rule):
                 f"{definition.name} needs the column 'style' ({some(definition.styles)}), which "
                 "the loader rm-bench gives"
             )
-        case = codes(data["case" if "case" in data.column_names else "group"])
+        case = choice_of_each(data)
         self.items = np.unique(case, return_index=True)[1]
         self.chance = np.full(len(self.items), 0.5)
         self.places = self._places(data, case, right_responses(data, definition))
