@@ -67,7 +67,7 @@ def ours_1(subsets: list[str], scores: np.ndarray) -> Figures:
     ids = [f"p{place}" for place in range(len(subsets))]
     data = Pairs({"id": ids, "prompt": ids, "chosen": ids, "rejected": ids, "subset": subsets}, "d")
     reward = Features({"id": ids, "margin": scores[:, 0] - scores[:, 1]}, "model")
-    return published(Benchmark(benchmark="rewardbench", resamples=100, rulers=()), data, reward)
+    return published(Benchmark(benchmark="rewardbench", resamples=100, baselines=()), data, reward)
 
 
 def choices_of_version_2(rng: np.random.Generator) -> Iterator[Choice]:
@@ -119,7 +119,9 @@ def ours_2(choices: list[Choice]) -> Figures:
     texts = {"prompt": columns["case"], "response": columns["id"]}
     data = Responses({**columns, **texts, "label": labels, "kind": kinds}, "d")
     reward = Features({"id": columns["id"], "reward": np.asarray(scores, dtype=float)}, "model")
-    return published(Benchmark(benchmark="rewardbench-2", resamples=100, rulers=()), data, reward)
+    return published(
+        Benchmark(benchmark="rewardbench-2", resamples=100, baselines=()), data, reward
+    )
 
 
 def published(step: Benchmark, data: Pairs | Responses, reward: Features) -> Figures:

@@ -23,12 +23,13 @@ class Html(Reporter):
     eight rewards are shown side by side.
 
     Metrics with further columns are drawn by them, whatever step they come from: ``level``
-    (subsets, sections and the whole of a benchmark, with its rulers), ``other`` (paired differences
-    with p-values), the metric ``rank``, ``at`` and ``axis`` (curves with bands), ``row`` and
-    ``column`` (heat maps), ``sentence`` (printed as it is); numbers called ``<name>-before`` and
-    ``<name>-after`` as changes, numbers that a fit tells of several subsets part by part, and
-    ``<name>-of-mean``, ``-of-length``, ``-of-majority`` as marks beside ``<name>``. Metrics are
-    called by plain words where they are known, and by their own name where they are not.
+    (subsets, sections and the whole of a benchmark, with its baselines), ``other`` (paired
+    differences with p-values), the metric ``rank``, ``at`` and ``axis`` (curves with bands),
+    ``row`` and ``column`` (heat maps), ``sentence`` (printed as it is); numbers called
+    ``<name>-before`` and ``<name>-after`` as changes, numbers that a fit tells of several subsets
+    part by part, and ``<name>-of-mean``, ``-of-length``, ``-of-majority`` as marks beside
+    ``<name>``. Metrics are called by plain words where they are known, and by their own name where
+    they are not.
     Features with ``chosen.contribution.<attribute>``, ``rejected.contribution.<attribute>`` and
     ``weight.<attribute>`` show each pair's contributions, and the mean weights by subset.
 

@@ -1,4 +1,4 @@
-"""Agreement: between models, with rulers and labels, and among repeated ratings."""
+"""Agreement: between models, with baselines and labels, and among repeated ratings."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def rewards_of(data, column, **values):
 
 
 def measured(data, rewards, **params):
-    params = {"resamples": 300, "rank_resamples": 200, "rulers": (), **params}
+    params = {"resamples": 300, "rank_resamples": 200, "baselines": (), **params}
     rows = Agreement(**params).evaluate(data, rewards, seed=1).table.to_pylist()
     return {(r["metric"], r["row"], r["column"], r["subset"]): r for r in rows}
 
@@ -83,10 +83,10 @@ def test_models_agree_within_prompts_where_the_group_is_a_topic():
     assert [(row["value"], row["n"]) for row in both] == [(1.0, 20), (pytest.approx(1.0), 20)]
 
 
-def test_rulers_stand_beside_models_and_subsets_have_their_own_cells():
+def test_baselines_stand_beside_models_and_subsets_have_their_own_cells():
     data = pairs_of(6, subset=["s", "s", "s", "t", "t", "t"])
     margins = rewards_of(data, "margin", one=[1, 1, 1, -1, -1, -1])
-    found = measured(data, margins, rulers=("longer", "random"))
+    found = measured(data, margins, baselines=("longer", "random"))
     same = {s: found["same-decision", "one", "longer", s]["value"] for s in ("all", "s", "t")}
     assert same == {"all": 0.5, "s": 1.0, "t": 0.0}
     assert found["same-decision", "one", "random", "all"]["value"] == 0.0

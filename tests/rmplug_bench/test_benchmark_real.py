@@ -56,7 +56,7 @@ def part(pairs, reward):
 
 
 def measured(data, rewards, resamples=100, **params):
-    step = Benchmark(resamples=resamples, **{"rulers": (), **params})
+    step = Benchmark(resamples=resamples, **{"baselines": (), **params})
     return step.evaluate(data, rewards, seed=1).table.to_pylist()
 
 
@@ -231,7 +231,7 @@ def test_every_list_of_rmb_is_a_choice_though_lists_share_prompts():
     responses = RMB(path=shared("rmb/bon.jsonl.gz"), rows="best-of-n").load()
     length = pc.utf8_length(text_of(responses["response"]))
     reward = Features({"id": responses["id"], "reward": length}, "length")
-    step = BestOfN(sizes=(1, 2, 3), resamples=100, rulers=())
+    step = BestOfN(sizes=(1, 2, 3), resamples=100, baselines=())
     table = step.evaluate(responses, [reward], None, seed=1).table.to_pylist()
     points = [
         r for r in table
@@ -239,7 +239,7 @@ def test_every_list_of_rmb_is_a_choice_though_lists_share_prompts():
     ]  # fmt: skip
     assert {r["n"] for r in points} == {2266}
     assert [round(r["value"], 4) for r in points] == [0.3102, 0.3799, 0.4295]
-    step = Compare(resamples=100, rulers=("longer",))
+    step = Compare(resamples=100, baselines=("longer",))
     table = step.evaluate(responses, [reward], seed=1).table.to_pylist()
     (row,) = (
         r for r in table

@@ -33,7 +33,7 @@ def choice(case, labels, scores, **more):
 
 
 def measured(data, rewards, **params):
-    step = Benchmark(**{"rulers": (), "resamples": 100, **params})
+    step = Benchmark(**{"baselines": (), "resamples": 100, **params})
     return step.evaluate(data, rewards, seed=3).table.to_pylist()
 
 
@@ -203,7 +203,7 @@ def test_pairs_of_one_prompt_are_drawn_together_and_one_prompt_has_no_interval()
     assert ("subset 'hep-go' has one prompt group: no interval", "kept") in notices
 
 
-def test_a_subset_that_a_ruler_solves_is_flagged_beside_every_model():
+def test_a_subset_that_a_baseline_solves_is_flagged_beside_every_model():
     ids = [f"p{i}" for i in range(60)]
     subsets = ["refusals-dangerous"] * 30 + ["hep-go"] * 30
     chosen = ["No."] * 30 + ["a long one" if i % 2 else "one" for i in range(30)]
@@ -212,17 +212,17 @@ def test_a_subset_that_a_ruler_solves_is_flagged_beside_every_model():
     data = Pairs({**columns, "subset": subsets}, "data")
     reward = Features({"id": ids, "margin": np.ones(60)}, "model")
     named = ("shorter", "longer", "random", "first-position")
-    rows = measured(data, [reward], benchmark="rewardbench", rulers=named)
+    rows = measured(data, [reward], benchmark="rewardbench", baselines=named)
     assert value(rows, "accuracy", "refusals-dangerous", "shorter", kind="baseline") == 1.0
     assert value(rows, "score", "Safety", "random") == 0.5
     assert "first-position" not in {row["model"] for row in rows}, "nothing to go by"
     flagged = [row for row in rows if row["sentence"]]
     assert [(row["subset"], row["model"]) for row in flagged] == [("refusals-dangerous", "shorter")]
-    assert (
-        "the rule 'shorter', which does not read what responses say, is right in 100.0 % of 30"
-        in (flagged[0]["sentence"])
+    assert flagged[0]["sentence"] == (
+        "On refusals-dangerous the shorter baseline has accuracy 100.0 % (95 % CI 88–100; n = 30), "
+        "where chance is 50.0 %."
     )
-    beside = {row["subset"]: row["ruler"] for row in rows if row["metric"] == "accuracy"}
+    beside = {row["subset"]: row["baseline"] for row in rows if row["metric"] == "accuracy"}
     assert beside == {"refusals-dangerous": "shorter", "hep-go": None}
 
 

@@ -97,7 +97,7 @@ def margins(data, values, name="model"):
 
 
 def measured(data, rewards, **params):
-    step = Benchmark(**{"rulers": (), "resamples": 200, **params})
+    step = Benchmark(**{"baselines": (), "resamples": 200, **params})
     return step.evaluate(data, rewards, seed=3).table.to_pylist()
 
 

@@ -33,7 +33,7 @@ def score(data, values, name="proxy"):
 
 
 def measured(data, rewards, gold=None, seed=1, **params):
-    params = {"resamples": 400, "rulers": ("random",), **params}
+    params = {"resamples": 400, "baselines": ("random",), **params}
     return BestOfN(**params).evaluate(data, rewards, gold, seed=seed).table.to_pylist()
 
 
@@ -115,9 +115,11 @@ def test_a_score_with_wild_errors_is_found_to_be_over_optimised_and_said_so():
     assert peak["low"] <= peak["value"] == max(worth, key=worth.get) <= peak["high"] < 64
     assert fall["value"] == pytest.approx(max(worth.values()) - worth[64.0])
     assert fall["low"] > 0
-    assert peak["sentence"].startswith(f"Choosing by proxy beyond N = {peak['value']:.0f} (95 %: ")
-    assert "makes choices worse: at N = 64 the gold score is" in peak["sentence"]
-    assert peak["sentence"].endswith("lower, while proxy rises (300 choices).")
+    assert peak["sentence"].startswith(
+        f"Choosing by proxy beyond N = {peak['value']:.0f} (95 % CI "
+    )
+    assert "lowers the gold score: at N = 64 it is" in peak["sentence"]
+    assert peak["sentence"].endswith("), while proxy rises (300 choices).")
 
 
 def test_a_score_that_turns_right_and_wrong_round_is_said_to_do_harm_from_the_first():
@@ -125,8 +127,8 @@ def test_a_score_that_turns_right_and_wrong_round_is_said_to_do_harm_from_the_fi
     rows = measured(data, [score(data, [0, 1, 2, 3] * 20)])
     (peak,) = (row for row in rows if row["metric"] == "best-n")
     assert peak["sentence"] == (
-        "Choosing by proxy beyond N = 1 makes choices worse: at N = 4 the share of right choices "
-        "is 50.0 ± 0.0 points lower, while proxy rises (20 choices)."
+        "Choosing by proxy beyond N = 1 lowers the accuracy of the choice: at N = 4 it is 50.0 "
+        "points lower (95 % CI 50.0–50.0), while proxy rises (20 choices)."
     )
 
 
@@ -146,7 +148,7 @@ def test_an_honest_score_is_not_said_to_fall():
     rows = measured(data, [score(data, gold + RNG.normal(size=gold.shape))], score(data, gold, "j"))
     (peak,) = (row for row in rows if row["metric"] == "best-n")
     assert peak["sentence"] == (
-        "Choosing by proxy, the gold score is not seen to fall up to N = 8 (60 choices)."
+        "Choosing by proxy, the gold score does not fall significantly up to N = 8 (60 choices)."
     )
 
 
@@ -155,7 +157,7 @@ def test_prompts_with_few_responses_or_a_missing_score_are_left_out_and_named():
     values = RNG.normal(size=18)
     values[5] = np.nan
     with collect_notices() as notices:
-        rows = measured(data, [score(data, values)], rulers=())
+        rows = measured(data, [score(data, values)], baselines=())
     assert {row["n"] for row in rows} == {3}
     said = {notice.what: notice.ids for notice in notices.values()}
     assert said["choices with a response that has no score, left out"] == ["q1/0"]
@@ -179,7 +181,7 @@ def test_subsets_have_their_own_curves():
 def test_ratings_leave_out_unrated_responses_and_prompts_rated_alike():
     ratings = [3, 1, 2, 4, 4, 4, None, 2, 5]
     data = choices(3, 3, **{"ratings.help": np.array(ratings, dtype=float)})
-    rows = measured(data, [score(data, [3, 1, 2, 0, 1, 2, 9, 2, 1])], rulers=())
+    rows = measured(data, [score(data, [3, 1, 2, 0, 1, 2, 9, 2, 1])], baselines=())
     found = {row["metric"]: row for row in rows}
     assert found["kendall-help"]["value"] == pytest.approx((1 - 1) / 2)
     assert found["top-1-help"]["value"] == 0.5
@@ -226,7 +228,7 @@ def test_the_best_is_chosen_within_a_prompt_where_the_group_is_a_topic():
     assert curve(rows, "best-of-n-accuracy", key="n")[4.0] == 150
     (sentence,) = {row["sentence"] for row in rows if row["sentence"]}
     assert sentence == (
-        "Choosing by proxy, the share of right choices is not seen to fall up to N = 4 "
+        "Choosing by proxy, the accuracy of the choice does not fall significantly up to N = 4 "
         "(150 choices)."
     )
 

@@ -45,7 +45,7 @@ def rewards_of(data, **margins):
 
 
 def compared(data, rewards, seed=1, **params):
-    params = {"resamples": 400, "rulers": ("longer", "random"), **params}
+    params = {"resamples": 400, "baselines": ("longer", "random"), **params}
     return Compare(**params).evaluate(data, rewards, seed=seed).table.to_pylist()
 
 
@@ -131,21 +131,21 @@ def test_a_better_model_is_said_to_be_better_with_numbers_and_unit():
     assert row["p"] == row["p_holm"] == row["p_mcnemar"] == pytest.approx(
         2 * 0.5**79, rel=1e-3
     ) or (row["p"] < 1e-10)
-    half = 100 * (row["high"] - row["low"]) / 2
+    low, high = (f"{100 * row[end]:.0f}" for end in ("low", "high"))
     assert row["sentence"] == (
-        "good is better than bad: 90.0 against 50.0 % right, "
-        f"difference 40.0 ± {half:.1f} points (200 pairs; p < 0.001)."
+        "good is better than bad: accuracy 90.0 % and 50.0 %, paired difference 40 points "
+        f"(95 % CI {low}–{high}; 200 pairs; p < 0.001)."
     )
     assert row_of(rows, "rank", model="good")["value"] == 1
     assert (row_of(rows, "rank", model="bad")["low"], len(rows)) == (2, len(rows))
     alone = [row["sentence"] for row in rows if row["metric"] == "not-told-apart"]
     assert alone == [
-        "good is told apart from every other model here (200 pairs).",
-        "bad is told apart from every other model here (200 pairs).",
+        "good differs significantly from every other model (200 pairs).",
+        "bad differs significantly from every other model (200 pairs).",
     ]
 
 
-def test_models_too_close_are_said_not_to_be_told_apart_and_what_would_be_found():
+def test_models_too_close_do_not_differ_significantly_and_the_detectable_difference_is_told():
     data = pairs_of(60, group=[f"g{i // 2}" for i in range(60)])
     one = np.where(np.arange(60) < 40, 1, -1)
     two = np.where((np.arange(60) > 7) & (np.arange(60) < 43), 1, -1)
@@ -155,21 +155,22 @@ def test_models_too_close_are_said_not_to_be_told_apart_and_what_would_be_found(
     assert row["p"] == row["p_holm"] == pytest.approx(sign_flip_p(np.array([2, 2, 2, 2, -2, -1.0])))
     assert row["p_mcnemar"] == pytest.approx(stats.binomtest(8, 11).pvalue)
     assert row["sentence"].startswith(
-        "one and two cannot be told apart here: 66.7 against 58.3 % right, difference 8.3 ± "
+        "one and two do not differ significantly: accuracy 66.7 % and 58.3 %, paired difference 8 "
+        "points (95 % CI −"
     )
-    assert f"(60 pairs in 30 groups; p = {row['p']:.2f})" in row["sentence"]
+    assert f"60 pairs in 30 groups; p = {row['p']:.2f})" in row["sentence"]
     assert row["sentence"].endswith(
-        f"A difference of {100 * seen:.1f} points would be found four times in five."
+        f"Minimum detectable difference at 80 % power: {100 * seen:.1f} points."
     )
 
 
-def test_each_model_is_compared_with_the_ruler_that_is_best_there():
+def test_each_model_is_compared_with_the_baseline_that_is_best_there():
     data = pairs_of(40)
     rows = compared(data, rewards_of(data, shy=np.zeros(40)))
     row = row_of(rows, "difference", model="shy", other="longer")
     assert row["value"] == pytest.approx(0.5 - 0.75)
     assert row["sentence"].startswith(
-        "shy is worse than choosing the longer response: 50.0 against"
+        "shy is worse than the longer baseline: accuracy 50.0 % and 75.0 %, paired difference −25 "
     )
     assert row_of(rows, "accuracy", model="random")["low"] is None
 
@@ -208,7 +209,7 @@ def test_responses_are_compared_by_their_best_and_ties_share():
     row = row_of(rows, "difference", model="knows", other="flat")
     assert row["value"] == pytest.approx(2 / 3)
     assert row["p"] == pytest.approx(2 * 0.5**10)
-    assert "(10 choices;" in row["sentence"]
+    assert "; 10 choices;" in row["sentence"]
 
 
 def test_models_are_compared_within_prompts_where_the_group_is_a_topic():
@@ -221,7 +222,7 @@ def test_models_are_compared_within_prompts_where_the_group_is_a_topic():
                for name, one in (("good", [0.2, 0, 0.1]), ("bad", [0, 0.1, 0.2]))]  # fmt: skip
     row = row_of(compared(data, rewards), "difference", model="good", other="bad")
     assert (row["value"], row["n"]) == (1.0, 20)
-    assert "(20 choices in 2 groups;" in row["sentence"]
+    assert "; 20 choices in 2 groups;" in row["sentence"]
 
 
 def test_prompts_without_a_wrong_or_a_right_response_decide_nothing_and_are_named():
@@ -246,8 +247,8 @@ def test_responses_without_labels_and_a_subset_called_all_are_refused():
     pairs = pairs_of(2, subset=["all", "s"])
     with pytest.raises(DataError, match="a subset is called 'all', the name of the whole"):
         compared(pairs, rewards_of(pairs, one=[1, 1]))
-    with pytest.raises(DataError, match="comparing needs a ruler that applies to the data"):
-        compared(pairs_of(2), rewards_of(pairs_of(2), one=[1, 1]), rulers=("last-position",))
+    with pytest.raises(DataError, match="comparing needs a baseline that applies to the data"):
+        compared(pairs_of(2), rewards_of(pairs_of(2), one=[1, 1]), baselines=("last-position",))
 
 
 def test_the_evaluator_passes_the_checks_of_every_step_on_pairs_and_on_responses():
@@ -295,7 +296,7 @@ def test_the_recorded_models_of_judgebench_cannot_be_told_apart(judged):
     ours = [r for r in judged if r["metric"] == "difference" and r["subset"] == "all"]
     models = [row for row in ours if row["other"] not in ("longer", "random")]
     assert len(models) == 10
-    assert all("cannot be told apart here" in row["sentence"] for row in models)
+    assert all("do not differ significantly" in row["sentence"] for row in models)
     first = row_of(
         judged,
         "difference",

@@ -297,8 +297,8 @@ def test_it_gives_the_metrics_that_it_says_and_no_others():
     margins = rng.normal(0.3, 1, 300)
     margins[:3] = 0
     reward = reward_of(pairs, margins, chosen=margins, rejected=np.zeros(300))
-    rulers = ("longer", "shorter", "random", "most-markdown", "first-character", "n-gram")
-    step = Pairwise(baselines=rulers)
+    baselines = ("longer", "shorter", "random", "most-markdown", "first-character", "n-gram")
+    step = Pairwise(baselines=baselines)
     given = set(step.evaluate(pairs, [reward], seed=0).table["metric"].to_pylist())
     assert given - set(step.metrics()) == set()
     assert set(step.metrics()) - given <= {"missing"}

@@ -30,7 +30,7 @@ def row(metric, value, half=0.05, subset="all", n=350, **more):
 
 
 def benchmark(models=MODELS, subsets=SUBSETS, name="judgebench"):
-    """Subsets, two sections and the whole, with a ruler, a published number and a warning."""
+    """Subsets, two sections and the whole, with a baseline, a published number and a warning."""
     rng = np.random.default_rng(3)
     rows = []
     for model, kind in ((*((m, "model") for m in models), ("longer", "baseline"),

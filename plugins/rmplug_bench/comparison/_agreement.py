@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from rmplug import DataError, Features, Metrics, Pairs, Responses, notice
 from rmplug.errors import some
-from rmplug_bench.rules._models import Model, models, rulers
+from rmplug_bench.rules._models import Model, baselines, models
 from rmplug_bench.statistics._bootstrap import (
     NO_BOUND,
     Bounds,
@@ -46,12 +46,12 @@ class Draws:
 def agreement(
     data: Pairs | Responses,
     rewards: Sequence[Features],
-    ruler_names: Sequence[str],
+    baseline_names: Sequence[str],
     repeats: Sequence[str],
     draws: Draws,
 ) -> Metrics:
-    """Every two models, and models with rulers and the label; whole and subsets."""
-    judges = [*models(data, rewards), *rulers(data, ruler_names, draws.seed)]
+    """Every two models, and models with baselines and the label; whole and subsets."""
+    judges = [*models(data, rewards), *baselines(data, baseline_names, draws.seed)]
     if any(judge.name == LABEL for judge in judges):
         raise DataError("a reward is called 'label', the name of the label; rename its step")
     known = np.isfinite(np.stack([judge.scores for judge in judges])).all(axis=0)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from rmplug.stats.bootstrap import bounds, resampled_sums, share_bounds
+from rmplug.stats.interval_texts import decimals, interval_text, number_text
 from rmplug_bench.rules._models import Model
 from rmplug_bench.statistics._bootstrap import NO_BOUND, Bounds, Floats, Ints
 from rmplug_bench.statistics._metric_rows import Row, metric_row
@@ -160,18 +161,17 @@ class Curves:
     ) -> str | None:
         if self.subset != "all" or far[0] is None or far[1] is None or where[0] is None:
             return None
-        what = "the share of right choices" if truth.share else "the gold score"
-        last, over = self.sizes[-1], f"{len(self.groups):,} choices"
-        if far[0] > 0:
-            half = (far[1] - far[0]) / 2
-            less = f"{fall:.3g} ± {half:.2g}"
-            if truth.share:
-                less = f"{100 * fall:.1f} ± {100 * half:.1f} points"
-            peak = f"Choosing by {name} beyond N = {self.sizes[best]}"
-            if best:
-                peak += f" (95 %: {where[0]:g} to {where[1]:g})"
+        what = "the accuracy of the choice" if truth.share else "the gold score"
+        peak, last, over = self.sizes[best], self.sizes[-1], f"{len(self.groups):,} choices"
+        if far[0] <= 0:
             return (
-                f"{peak} makes choices worse: at N = {last} {what} is "
-                f"{less} lower, while {name} rises ({over})."
+                f"Choosing by {name}, {what} does not fall significantly up to N = {last} ({over})."
             )
-        return f"Choosing by {name}, {what} is not seen to fall up to N = {last} ({over})."
+        scale, unit = (100, " points") if truth.share else (1, "")
+        less = number_text(scale * fall, decimals(scale * far[0], scale * far[1])) + unit
+        known = f" (95 % CI {where[0]:g}–{where[1]:g})" if best else ""
+        return (
+            f"Choosing by {name} beyond N = {peak}{known} lowers {what}: at N = {last} it is "
+            f"{less} lower (95 % CI {interval_text(far[0], far[1], scale)}), while {name} rises "
+            f"({over})."
+        )

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rmplug import DataError, Features, Metrics, Responses, notice
-from rmplug_bench.rules._models import Model, models, rulers
+from rmplug_bench.rules._models import Model, baselines, models
 from rmplug_bench.statistics._bootstrap import NO_BOUND, Floats, Ints, Sums, intervals
 from rmplug_bench.statistics._metric_rows import Row, metric_row, metrics_of
 from rmplug_bench.statistics._scored import codes
@@ -29,12 +29,12 @@ def measure(
     rewards: Sequence[Features],
     gold: Features | None,
     sizes: Sequence[int] | None,
-    ruler_names: Sequence[str],
+    baseline_names: Sequence[str],
     resamples: int,
     seed: int,
 ) -> Metrics:
     """Curves against N where there is a label or a gold score, and agreement with ratings."""
-    judges = [*models(data, rewards), *rulers(data, ruler_names, seed)]
+    judges = [*models(data, rewards), *baselines(data, baseline_names, seed)]
     worth = None if gold is None else models(data, [gold])[0].scores
     truths, ratings = _truths(data, worth), _ratings(data, worth)
     if not truths and not ratings:

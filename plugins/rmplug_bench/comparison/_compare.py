@@ -62,12 +62,12 @@ class Comparison:
 def compare(
     data: Pairs | Responses,
     rewards: Sequence[Features],
-    rulers: Sequence[str],
+    baselines: Sequence[str],
     resamples: int,
     seed: int,
 ) -> Metrics:
     """All comparisons of the whole, then of each subset."""
-    found = judged(data, rewards, rulers, seed)
+    found = judged(data, rewards, baselines, seed)
     parts = [
         _part(found, subset, mask, resamples, [seed, place])
         for place, (subset, mask) in enumerate(parts_of(found.subsets))
@@ -77,7 +77,7 @@ def compare(
     rows: list[Row] = []
     for members in ([whole], parts[1:]):
         pairs = _corrected([_test(p, i, j) for p in members for i, j in combinations(order, 2)])
-        ruled = _corrected([_test(p, i, _best_ruler(p)) for p in members for i in order])
+        ruled = _corrected([_test(p, i, _best_baseline(p)) for p in members for i in order])
         for part in members:
             rows += _accuracies(part)
             rows += _ranks(part, order)
@@ -101,11 +101,11 @@ def _part(found: Judged, subset: str, mask: Mask, resamples: int, seed: list[int
     return Part(found, subset, mask, accuracy, drawn, decisions)
 
 
-def _best_ruler(part: Part) -> int:
-    """The ruler with the highest accuracy in this part."""
+def _best_baseline(part: Part) -> int:
+    """The baseline with the highest accuracy in this part."""
     places = part.judged.places("baseline")
     if not places:
-        raise DataError("comparing needs a ruler that applies to the data; add 'longer'")
+        raise DataError("comparing needs a baseline that applies to the data; add 'longer'")
     return places[int(np.argmax(part.accuracy[places]))]
 
 
@@ -167,13 +167,12 @@ def _compared(one: Comparison) -> Iterator[Row]:
 
 
 def _sentence(one: Comparison, bound: Bounds, seen: float) -> str | None:
-    part, (low, high) = one.part, bound
+    part = one.part
     if not part.decisions.number:
         return None
-    half = None if low is None or high is None else (high - low) / 2
-    names = (part.judged.judges[one.one].name, part.judged.judges[one.two].name)
+    names = (str(part.judged.judges[one.one]), str(part.judged.judges[one.two]))
     accuracies = (float(part.accuracy[one.one]), float(part.accuracy[one.two]))
-    said = Compared(names, accuracies, half, one.p, one.p_holm, one.family, seen)
+    said = Compared(names, accuracies, bound, one.p, one.p_holm, one.family, seen)
     return comparison(said, part.decisions)
 
 

@@ -1,4 +1,4 @@
-"""Which decisions each model and each ruler gets right: pairs, or choices among a prompt's
+"""Which decisions each model and each baseline gets right: pairs, or choices among a prompt's
 responses."""
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from rmplug import DataError, Features, Pairs, Responses, notice
 from rmplug.data.choices import choice_of_each
-from rmplug_bench.rules._models import Model, models, rulers
+from rmplug_bench.rules._models import Model, baselines, models
 from rmplug_bench.rules._rules import half_for_ties
 from rmplug_bench.statistics._bootstrap import Floats, Ints
 from rmplug_bench.statistics._scored import codes
@@ -45,10 +45,10 @@ def parts_of(subsets: Sequence[str | None]) -> Iterator[tuple[str, Mask]]:
 
 
 def judged(
-    data: Pairs | Responses, rewards: Sequence[Features], ruler_names: Sequence[str], seed: int
+    data: Pairs | Responses, rewards: Sequence[Features], baseline_names: Sequence[str], seed: int
 ) -> Judged:
-    """The decisions of rewards and rulers; one that a judge cannot make is left out for all."""
-    judges = (*models(data, rewards), *rulers(data, ruler_names, seed))
+    """The decisions of rewards and baselines; one that a judge cannot make is left out for all."""
+    judges = (*models(data, rewards), *baselines(data, baseline_names, seed))
     if isinstance(data, Pairs):
         firsts, unit = np.arange(len(data)), "pairs"
         columns = [half_for_ties(judge.scores) for judge in judges]

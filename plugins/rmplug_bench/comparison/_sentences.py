@@ -5,19 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-LEVEL = 0.05
+from rmplug.stats.interval_texts import decimals, interval_text, number_text
+from rmplug_bench.statistics._bootstrap import Bounds
 
-RULES = {
-    "longer": "choosing the longer response",
-    "shorter": "choosing the shorter response",
-    "most-markdown": "choosing the response with most markdown",
-    "least-markdown": "choosing the response with least markdown",
-    "first-position": "choosing the response published first",
-    "last-position": "choosing the response published last",
-    "first-character": "judging by the first character",
-    "n-gram": "judging by words and pairs of words",
-    "random": "choosing at random",
-}
+LEVEL = 0.05
 
 
 @dataclass(frozen=True)
@@ -36,11 +27,12 @@ class Decisions:
 
 @dataclass(frozen=True)
 class Compared:
-    """One comparison: names, accuracies, half the interval, p, corrected p and for how many."""
+    """One comparison: names, accuracies and the interval of their difference (from 0 to 1), p, p
+    after Holm's correction, for how many comparisons, and the minimum detectable difference."""
 
     names: tuple[str, str]
     accuracies: tuple[float, float]
-    half: float | None
+    bound: Bounds
     p: float
     p_holm: float
     comparisons: int
@@ -48,31 +40,31 @@ class Compared:
 
 
 def comparison(one: Compared, decisions: Decisions) -> str:
-    """Whether one model is better than another, by how much, and how sure that is."""
-    first, second = (100 * accuracy for accuracy in one.accuracies)
-    name, other = one.names[0], RULES.get(one.names[1], one.names[1])
-    swapped = first < second
-    if one.p_holm < LEVEL:
-        head = f"{name} is {'worse' if swapped else 'better'} than {other}"
-    else:
-        head = f"{name} and {other} cannot be told apart here"
-    spread = "" if one.half is None else f" ± {100 * one.half:.1f}"
+    """Say whether one model is better than another by the corrected p, and by how much."""
+    (name, other), (first, second) = one.names, one.accuracies
+    significant = one.p_holm < LEVEL
+    head = f"{name} and {other} do not differ significantly"
+    if significant:
+        head = f"{name} is {'better' if first > second else 'worse'} than {other}"
+    found = f"{decisions}; {_tested(one)}"
+    places = 1
+    if one.bound[0] is not None and one.bound[1] is not None:
+        found = f"95 % CI {interval_text(*one.bound, scale=100)}; {found}"
+        places = decimals(100 * one.bound[0], 100 * one.bound[1])
     said = (
-        f"{head}: {first:.1f} against {second:.1f} % right, "
-        f"difference {abs(first - second):.1f}{spread} points ({decisions}; {_chance(one)})"
+        f"{head}: accuracy {100 * first:.1f} % and {100 * second:.1f} %, paired difference "
+        f"{number_text(100 * (first - second), places)} points ({found})."
     )
-    if one.p_holm < LEVEL or not one.detectable < 1:
-        return f"{said}."
-    return (
-        f"{said}. A difference of {100 * one.detectable:.1f} points would be found "
-        "four times in five."
-    )
+    if significant or not one.detectable < 1:
+        return said
+    power = f"{100 * one.detectable:.1f} points"
+    return f"{said} Minimum detectable difference at 80 % power: {power}."
 
 
-def _chance(one: Compared) -> str:
+def _tested(one: Compared) -> str:
     if one.comparisons == 1:
         return _p(one.p)
-    return f"{_p(one.p)}, corrected for {one.comparisons} comparisons {_p(one.p_holm)}"
+    return f"{_p(one.p)}, Holm-corrected for {one.comparisons} comparisons {_p(one.p_holm)}"
 
 
 def _p(p: float) -> str:
@@ -82,8 +74,8 @@ def _p(p: float) -> str:
 
 
 def cluster(names: Sequence[str], decisions: Decisions) -> str:
-    """Which models are not told apart from each other."""
+    """Say which models do not differ significantly from each other."""
     if len(names) == 1:
-        return f"{names[0]} is told apart from every other model here ({decisions})."
+        return f"{names[0]} differs significantly from every other model ({decisions})."
     listed = f"{', '.join(names[:-1])} and {names[-1]}"
-    return f"{listed} cannot be told apart from each other here ({decisions})."
+    return f"{listed} do not differ significantly from each other ({decisions})."

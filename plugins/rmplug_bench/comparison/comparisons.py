@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from rmplug import Artifact, Evaluator, Features, Metrics, Pairs, Responses
-from rmplug_bench.baselines.rulers import RULERS, Ruler
+from rmplug_bench.baselines.names import BASELINES, Baseline
 
 
 class Compare(Evaluator):
@@ -22,19 +22,20 @@ class Compare(Evaluator):
     kind, other, p, p_holm, p_mcnemar, sentence``; ``subset`` is ``all`` for the whole, ``n`` counts
     decisions (pairs or choices), intervals are 95 %, by bootstrap over prompt groups.
 
-    - ``accuracy`` of each model, and of each ruler (``kind`` is ``baseline``).
+    - ``accuracy`` of each model, and of each baseline (``kind`` is ``baseline``).
     - ``difference``: accuracy of ``model`` minus that of ``other``, resampled together, for every
-      two models (the better one of the whole first) and for each model against the ruler that is
-      best there. ``p``: two-sided, exact, from flipping the sign of each prompt group's difference,
-      so that pairs of one prompt count together; ``p_mcnemar``: McNemar's exact test of the
-      decisions, which is the same number where every prompt has one decision and no half is won;
+      two models (the better one of the whole first) and for each model against the baseline that
+      is best there. ``p``: two-sided, exact, from flipping the sign of each prompt group's
+      difference, so that pairs of one prompt count together; ``p_mcnemar``: McNemar's exact test of
+      the decisions, the same number where every prompt has one decision and no half is won;
       ``p_holm``: ``p`` by Holm's correction over all comparisons of its family: models on the
-      whole, models on subsets, models against rulers on the whole, the same on subsets. The best
-      ruler is chosen on the same data, which favours the ruler.
+      whole, models on subsets, models against baselines on the whole, the same on subsets. The best
+      baseline is chosen on the same data, which favours the baseline.
     - ``minimum-detectable-difference``: the difference in accuracy that is found with 80 % power
       at a level of 5 %, with so many prompts and models that disagree as these two do.
     - ``rank`` of each model, 1 the best, with the middle 95 % of its ranks in the resamples.
-    - ``not-told-apart``, for the whole: how many models, from this one down, cannot be told apart.
+    - ``not-told-apart``, for the whole: how many models, from this one down, do not differ
+      significantly from each other.
 
     ``sentence`` says it in words, for the whole; one is better where ``p_holm`` is below 0.05.
     """
@@ -43,9 +44,9 @@ class Compare(Evaluator):
 
     resamples: int = Field(default=10_000, ge=100)
     """Bootstrap resamples of prompt groups behind each interval."""
-    rulers: tuple[Ruler, ...] = Field(default=RULERS, min_length=1)
-    """Simple rules, beside the models; those that have nothing to go by in the data (a position
-    that was not recorded) are left out."""
+    baselines: tuple[Baseline, ...] = Field(default=BASELINES, min_length=1)
+    """Baselines beside the models; those that have nothing to go by in the data (a position that
+    was not recorded) are left out."""
 
     def columns(self, inputs: Mapping[str, type[Artifact]]) -> Sequence[str]:
         measured = ("metric", "subset", "value", "low", "high", "n", "model", "kind")
@@ -56,7 +57,7 @@ class Compare(Evaluator):
     ) -> Metrics:
         from ._compare import compare
 
-        return compare(data, rewards, self.rulers, self.resamples, seed)
+        return compare(data, rewards, self.baselines, self.resamples, seed)
 
 
 class BestOfN(Evaluator):
@@ -72,8 +73,8 @@ class BestOfN(Evaluator):
     - ``best-of-n-accuracy``: how often the best-scored of N responses is right;
       ``best-of-n-gold``: its expected gold score; ``best-of-n-proxy``: its expected score by the
       model itself. Each is the mean over all subsets of N of a choice's responses, in closed form
-      and therefore unbiased, equal scores sharing. Beside the models: rulers (``random`` is flat)
-      and ``oracle``, which chooses by the truth itself.
+      and therefore unbiased, equal scores sharing. Beside the models: baselines (``random`` is
+      flat) and ``oracle``, which chooses by the truth itself.
     - ``proxy-gain``, ``gold-gain``: the same over their value at N = 1, in standard deviations
       within choices (of gold, or of the label without gold); ``proxy-gold-divergence``: their
       difference, which grows where the score is optimised more than what it stands for (Gao,
@@ -97,8 +98,8 @@ class BestOfN(Evaluator):
     and that number. 1 is always among them."""
     resamples: int = Field(default=10_000, ge=100)
     """Bootstrap resamples of prompt groups behind each interval."""
-    rulers: tuple[Ruler, ...] = ("longer", "shorter", "most-markdown", "random")
-    """Simple rules, beside the models."""
+    baselines: tuple[Baseline, ...] = ("longer", "shorter", "most-markdown", "random")
+    """Baselines beside the models."""
 
     def columns(self, inputs: Mapping[str, type[Artifact]]) -> Sequence[str]:
         measured = ("metric", "subset", "value", "low", "high", "n", "model", "kind")
@@ -114,7 +115,7 @@ class BestOfN(Evaluator):
     ) -> Metrics:
         from ._best_of_n_table import measure
 
-        return measure(data, rewards, gold, self.sizes, self.rulers, self.resamples, seed)
+        return measure(data, rewards, gold, self.sizes, self.baselines, self.resamples, seed)
 
 
 class Agreement(Evaluator):
@@ -145,8 +146,8 @@ class Agreement(Evaluator):
     """Bootstrap resamples of prompt groups behind each interval."""
     rank_resamples: int = Field(default=1_000, ge=100)
     """Resamples behind the intervals of rank correlations, which cost more each."""
-    rulers: tuple[Ruler, ...] = ("longer", "most-markdown", "n-gram")
-    """Simple rules, beside the models."""
+    baselines: tuple[Baseline, ...] = ("longer", "most-markdown", "n-gram")
+    """Baselines beside the models."""
     repeats: tuple[str, ...] = ()
     """Ratings of responses that repeat each other on one scale: names of rewards, or of columns
     ``ratings.<name>`` (missing allowed). Their reliability is Krippendorff's alpha for numbers
@@ -161,4 +162,4 @@ class Agreement(Evaluator):
         from ._agreement import Draws, agreement
 
         draws = Draws(self.resamples, self.rank_resamples, seed)
-        return agreement(data, rewards, self.rulers, self.repeats, draws)
+        return agreement(data, rewards, self.baselines, self.repeats, draws)

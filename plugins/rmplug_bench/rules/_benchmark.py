@@ -12,12 +12,14 @@ import pyarrow.compute as pc
 
 from rmplug import DataError, Features, Metrics, Pairs, Responses, notice
 from rmplug.stats.bootstrap import bounds, share_bounds
+from rmplug.stats.interval_texts import interval_text
+from rmplug_bench.baselines.names import LEARNT
 from rmplug_bench.statistics._bootstrap import Bounds
 from rmplug_bench.statistics._scored import codes
 
 from ._choices import ChoiceRule, TiesRule
 from ._definitions import Definition
-from ._models import Model, models, rulers
+from ._models import Model, baselines, models
 from ._rules import Figure, Floats, Ints, Outcomes, PairRule, Rule
 from ._style_matrix import StyleMatrix
 from ._sums import Cells, Levels, Sums, Weights, as_they_are, drawn, levels
@@ -29,7 +31,7 @@ SCHEMA = pa.schema(
     + [(name, pa.float64()) for name in ("value", "low", "high")]
     + [("n", pa.int64())]
     + [(name, pa.string()) for name in ("model", "kind", "level", "row", "column")]
-    + [("chance", pa.float64()), ("ruler", pa.string()), ("sentence", pa.string())]
+    + [("chance", pa.float64()), ("baseline", pa.string()), ("sentence", pa.string())]
 )
 RULES: dict[str, type[Rule]] = {
     "pairs": PairRule,
@@ -45,8 +47,8 @@ NO_SUBSET = "(none)"
 class Asked:
     """What the step was asked for."""
 
-    rulers: Sequence[str]
-    ruler_accuracy: float
+    baselines: Sequence[str]
+    baseline_accuracy: float
     resamples: int
     seed: int
 
@@ -54,7 +56,7 @@ class Asked:
 def measure(
     data: Pairs | Responses, rewards: Sequence[Features], definition: Definition, asked: Asked
 ) -> Metrics:
-    """All figures of all models, then those of the rulers."""
+    """All figures of all models, then those of the baselines."""
     _check_kind(data, definition)
     rule = RULES[definition.rule](data.table, definition)
     cells = _cells(data, definition, rule)
@@ -63,9 +65,9 @@ def measure(
     weights = Weights.of(definition, cells.subsets)
     chance = _chance(rule, cells)
     rows: list[Row] = []
-    for one in (*models(data, rewards), *rulers(data, asked.rulers, asked.seed)):
+    for one in (*models(data, rewards), *baselines(data, asked.baselines, asked.seed)):
         rows += _rows_of(one, rule, cells, weights, asked)
-    _flag(rows, chance, asked.ruler_accuracy)
+    _flag(rows, chance, asked.baseline_accuracy)
     return Metrics(pa.Table.from_pylist(rows, schema=SCHEMA))
 
 
@@ -268,8 +270,8 @@ def flagged_at(accuracy: float, chance: float) -> float:
 
 
 def _flag(rows: list[Row], chance: dict[str, float], accuracy: float) -> None:
-    """Say on which subsets a ruler is right too often, and above chance beyond doubt: in the row of
-    the strongest, and by its name in those beside it."""
+    """Say on which subsets a baseline is right too often, and its interval above chance: in the row
+    of the strongest, and by its name in those beside it."""
     found: dict[str, Row] = {}
     measured = [r for r in rows if r["metric"] == "accuracy" and r["level"] == "subset"]
     for row in measured:
@@ -283,20 +285,13 @@ def _flag(rows: list[Row], chance: dict[str, float], accuracy: float) -> None:
         row["sentence"] = _sentence(row, chance[row["subset"]])
     for row in measured:
         if row["subset"] in found:
-            row["ruler"] = found[row["subset"]]["model"]
-
-
-BLIND = "which does not read what responses say"
-LEARNT = {
-    "n-gram": "which only knows the words of right responses to other prompts",
-    "first-character": "which only knows the first characters of right responses to other prompts",
-}
+            row["baseline"] = found[row["subset"]]["model"]
 
 
 def _sentence(row: Row, chance: float) -> str:
+    learnt = ", learnt from the labels of other prompts," if row["model"] in LEARNT else ""
     return (
-        f"On {row['subset']} the rule '{row['model']}', {LEARNT.get(row['model'], BLIND)}, is "
-        f"right in {100 * row['value']:.1f} % of {row['n']:,} (95 % interval "
-        f"{100 * row['low']:.1f} to {100 * row['high']:.1f}); by chance it would be "
-        f"{100 * chance:.1f} %."
+        f"On {row['subset']} the {row['model']} baseline{learnt} has accuracy "
+        f"{100 * row['value']:.1f} % (95 % CI {interval_text(row['low'], row['high'], 100)}; "
+        f"n = {row['n']:,}), where chance is {100 * chance:.1f} %."
     )

@@ -1,4 +1,4 @@
-"""What a benchmark measures: one score per row of each reward, and of each simple rule."""
+"""What a benchmark measures: one score per row of each reward, and of each baseline."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from rmplug import DataError, Features, Pairs, Responses, notice
 from rmplug.errors import some
-from rmplug_bench.baselines._rulers import ruler_scores
+from rmplug_bench.baselines._scores import baseline_scores
 from rmplug_bench.statistics._scored import scored
 
 from ._rules import Floats
@@ -19,11 +19,15 @@ from ._rules import Floats
 
 @dataclass(frozen=True)
 class Model:
-    """A reward or a ruler; ``scores`` are margins of pairs, or scores of responses."""
+    """A reward or a baseline; ``scores`` are margins of pairs, or scores of responses."""
 
     name: str
     kind: str
     scores: Floats
+
+    def __str__(self) -> str:
+        """What it is called in a sentence."""
+        return f"the {self.name} baseline" if self.kind == "baseline" else self.name
 
 
 def models(data: Pairs | Responses, rewards: Sequence[Features]) -> list[Model]:
@@ -76,11 +80,11 @@ def _aligned(data: Responses, reward: Features) -> pa.Table:
     return table.take(places)
 
 
-def rulers(data: Pairs | Responses, names: Sequence[str], seed: int) -> list[Model]:
-    """The rulers that have something to go by in these data."""
+def baselines(data: Pairs | Responses, names: Sequence[str], seed: int) -> list[Model]:
+    """The baselines that have something to go by in these data."""
     found = []
     for name in names:
-        scores = ruler_scores(name, data.table, seed)
+        scores = baseline_scores(name, data.table, seed)
         if isinstance(data, Pairs):
             scores = scores[:, 0] - scores[:, 1]
         if np.isfinite(scores).any():

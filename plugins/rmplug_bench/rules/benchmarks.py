@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from rmplug import Artifact, Evaluator, Features, InputPath, Metrics, Pairs, Responses
-from rmplug_bench.baselines.rulers import RULERS, Ruler
+from rmplug_bench.baselines.names import BASELINES, Baseline
 
 BUILT_IN = Literal[
     "rewardbench",
@@ -25,16 +25,16 @@ BUILT_IN = Literal[
 
 
 class Benchmark(Evaluator):
-    """Scores rewards on a benchmark by its own rule, subsets, sections and weights.
+    """Score rewards on a benchmark by its own rule, subsets, sections and weights.
 
     Takes the benchmark's data (from the loader of its layout, or your own) and one or more rewards
     on them: margins of pairs, scores of responses. Of a reward with several outputs the one called
     ``reward`` counts, or else each is a model, ``<step>.<output>``.
 
-    Gives ``metric, subset, value, low, high, n, model, kind, level, row, column, chance, ruler,
-    sentence``; ``kind`` is ``model``, or ``baseline`` for the rulers. ``low`` and ``high`` bound a
-    95 % interval (percentile bootstrap over prompt groups, drawn among groups of the same subsets,
-    with the weights of sections). ``n`` counts items: pairs, or choices.
+    Gives ``metric, subset, value, low, high, n, model, kind, level, row, column, chance, baseline,
+    sentence``; ``kind`` is ``model`` or ``baseline``. ``low`` and ``high`` bound a 95 % interval
+    (bootstrap over prompt groups, drawn among groups of the same subsets, with the weights of
+    sections). ``n`` counts items: pairs, or choices.
 
     - ``accuracy`` (level ``subset``): the share of items that are right. A tie counts one half, of
       m best-scored responses one of m; an item with a missing score is left out, and counted by
@@ -50,9 +50,9 @@ class Benchmark(Evaluator):
     - ``mrr``, ``pair-accuracy``: mean reciprocal rank of the best right response; the share of
       right responses above wrong ones to the same prompt.
 
-    Rulers are scored by the same rule. A subset on which one reaches ``ruler_accuracy``, and its
-    interval lies above chance, is flagged: the row of the strongest has a ``sentence``, and the
-    rows of that subset name it as ``ruler``.
+    Baselines are scored by the same rule. A subset on which one reaches ``baseline_accuracy``, and
+    its interval lies above chance, is flagged: the row of the strongest has a ``sentence``, and the
+    rows of that subset name it as ``baseline``.
     """
 
     kind = "benchmark"
@@ -62,11 +62,11 @@ class Benchmark(Evaluator):
     definition: InputPath | None = None
     """A benchmark of your own: a page of YAML with ``name``, ``rule``, ``sections``, ``overall``,
     ``by``, ``published``, ``also`` and ``styles``; all but the first two may be left out."""
-    rulers: tuple[Ruler, ...] = RULERS
-    """Simple rules (length, markup, first letter, pairs of words), scored beside the rewards."""
-    ruler_accuracy: float = Field(default=0.7, gt=0.5, lt=1)
-    """A ruler's accuracy on pairs from which a subset is flagged. Where chance is not one half, the
-    accuracy with the same odds against chance: 0.44 of four, 0.21 of ten."""
+    baselines: tuple[Baseline, ...] = BASELINES
+    """Baselines (length, markup, first character, pairs of words), scored beside the rewards."""
+    baseline_accuracy: float = Field(default=0.7, gt=0.5, lt=1)
+    """A baseline's accuracy on pairs from which a subset is flagged. Where chance is not one half,
+    the accuracy with the same odds against chance: 0.44 of four, 0.21 of ten."""
     resamples: int = Field(default=10_000, ge=100)
     """Bootstrap resamples of prompt groups behind each interval."""
 
@@ -81,8 +81,8 @@ class Benchmark(Evaluator):
         return self
 
     def columns(self, inputs: Mapping[str, type[Artifact]]) -> Sequence[str]:
-        told = ("metric", "subset", "value", "low", "high", "n", "model", "kind", "level")
-        return (*told, "row", "column", "chance", "ruler", "sentence")
+        measured = ("metric", "subset", "value", "low", "high", "n", "model", "kind", "level")
+        return (*measured, "row", "column", "chance", "baseline", "sentence")
 
     def evaluate(
         self, data: Pairs | Responses, rewards: Sequence[Features], *, seed: int
@@ -94,5 +94,5 @@ class Benchmark(Evaluator):
             definition = read_definition(self.definition)
         else:
             definition = built_in(str(self.benchmark))
-        asked = Asked(self.rulers, self.ruler_accuracy, self.resamples, seed)
+        asked = Asked(self.baselines, self.baseline_accuracy, self.resamples, seed)
         return measure(data, rewards, definition, asked)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rmplug import DataError, Features, Metrics, Pairs, notice
-from rmplug_bench.baselines._rulers import ruler_scores
+from rmplug_bench.baselines._scores import baseline_scores
 
 from ._bootstrap import NO_BOUND, Bounds, Floats, Ints, Sums, intervals
 from ._calibration import calibration_bounds, calibration_error, reliability, right, share_interval
@@ -79,7 +79,7 @@ def measure(
 
 def _rules(data: Pairs, baselines: Sequence[str], seed: int) -> dict[str, Floats]:
     """Where each rule prefers the chosen response; rules with nothing to go by are left out."""
-    scores = {name: ruler_scores(name, data.table, seed) for name in baselines}
+    scores = {name: baseline_scores(name, data.table, seed) for name in baselines}
     blind = [name for name, found in scores.items() if not np.isfinite(found).all()]
     notice("these rules have nothing to go by here, left out", blind, "dropped", of="rules")
     kept = {name: found for name, found in scores.items() if name not in blind}

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pydantic import Field
 
 from rmplug import Artifact, Evaluator, Features, Metrics, Pairs
-from rmplug_bench.baselines.rulers import Ruler
+from rmplug_bench.baselines.names import Baseline
 
 
 class Pairwise(Evaluator):
@@ -57,7 +57,7 @@ class Pairwise(Evaluator):
     """Bootstrap resamples of prompt groups behind each interval."""
     rank_resamples: int = Field(default=1_000, ge=100)
     """Resamples behind the intervals of medians and rank correlations, which cost more each."""
-    baselines: tuple[Ruler, ...] = (
+    baselines: tuple[Baseline, ...] = (
         "longer",
         "shorter",
         "random",

@@ -88,7 +88,7 @@ def accuracy(inputs: Inputs, measured: Measured) -> Drawing:
 
 
 def _learnt(names: Sequence[str]) -> str:
-    """Which rulers learn from texts, and so may know more than the look of a response."""
+    """Which baselines learn from texts, and so may know more than the look of a response."""
     known = [one for one in ("first-character", "n-gram") if one in names]
     return f"; {listed(known)} learnt from the other prompts" if known else ""
 

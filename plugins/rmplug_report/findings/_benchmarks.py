@@ -30,7 +30,7 @@ class Finding:
 
 
 def overall(inputs: Inputs) -> dict[str, list[Row]]:
-    """By step, each model's and each ruler's number on the whole of a benchmark, best first."""
+    """By step, each model's and each baseline's number on the whole of a benchmark, best first."""
     rows = [row for row in valued(inputs.metrics, is_level) if row["level"] == "overall"]
     found: dict[str, list[Row]] = {}
     for (step,), inside in by(rows, "step").items():
@@ -41,7 +41,7 @@ def overall(inputs: Inputs) -> dict[str, list[Row]]:
 
 
 def benchmark_headline(inputs: Inputs) -> str:
-    """The best of the first benchmark, and what the strongest ruler would score."""
+    """The best of the first benchmark, and what the strongest baseline would score."""
     for rows in overall(inputs).values():
         models, rules = _apart(rows)
         if models:
@@ -50,11 +50,11 @@ def benchmark_headline(inputs: Inputs) -> str:
             who += "" if len(models) == 1 else name(best["model"], 40)
             most = " scores" if len(models) == 1 else " scores highest,"
             said = f"{who}{most} {strong(amount(best['value'], share))}"
-            return f"{said}{_ruler(rules, share)}."
+            return f"{said}{_baseline(rules, share)}."
     return ""
 
 
-def _ruler(rules: Sequence[Row], share: bool) -> str:
+def _baseline(rules: Sequence[Row], share: bool) -> str:
     if not rules:
         return ""
     best = strong(amount(rules[0]["value"], share))
@@ -90,7 +90,7 @@ def _best(step: str, models: Sequence[Row], rules: Sequence[Row]) -> str:
     )
     items = f" on {number(best['n'])} items" if best.get("n") is not None else ""
     text = f"{name(best['model'])} has {said}{items} of {name(step or 'the benchmark')}"
-    return f"{text}{_ruler(rules, share)}."
+    return f"{text}{_baseline(rules, share)}."
 
 
 def _flagged(inputs: Inputs) -> list[Finding]:

@@ -62,7 +62,7 @@ def _benchmark(inputs: Inputs, step: str, rows: Sequence[Row], tag: int) -> Sect
     drawings += model_by_subset(f"parts-{tag}", [row for row in parts if not _is_rule(row)])
     if not drawings:
         drawings = [_forest.parts(inputs, f"levels-{tag}", "Part by part", _ruled(parts))]
-    tables = [_table(rows, main), _rulers_table(main), _other_table(rows, main)]
+    tables = [_table(rows, main), _baselines_table(main), _other_table(rows, main)]
     models = distinct([row for row in main if not _is_rule(row)], "model")
     legend = [(name(one), reward_colour(inputs.number(one))) for one in models]
     return Section(f"benchmark-{tag}", name(step or "benchmark"), drawings=drawings,
@@ -134,7 +134,7 @@ def _value(row: Row | None, published: dict[tuple[str, str, str], Row]) -> str:
     return said
 
 
-def _rulers_table(main: Sequence[Row]) -> Table | None:
+def _baselines_table(main: Sequence[Row]) -> Table | None:
     rules = [row for row in main if _is_rule(row)]
     names = distinct(rules, "model")
     if not names:

@@ -1,4 +1,4 @@
-"""Rulers: what each prefers, and that the ones that learn never see their own group."""
+"""Baselines: what each prefers, and that the ones that learn never see their own group."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rmplug import DataError, Pairs, Responses
-from rmplug_bench.baselines._rulers import LEARNT, RULERS, ruler_scores
+from rmplug_bench.baselines._scores import BASELINES, LEARNT, baseline_scores
 
 
 def pairs_of(rows, **columns):
@@ -21,7 +21,7 @@ def choices_of(prompts, responses, **columns):
 
 
 def margins(name, table):
-    scores = ruler_scores(name, table, 0)
+    scores = baseline_scores(name, table, 0)
     return scores[:, 0] - scores[:, 1]
 
 
@@ -31,11 +31,11 @@ def right(name, table):
 
 def test_length_and_markdown_are_counted_and_their_opposites_are_negative():
     table = pairs_of([("aé", "b"), ("- x\n- **y**", "plain words here")])
-    assert ruler_scores("longer", table, 0).tolist() == [[2, 1], [11, 16]]
-    assert ruler_scores("most-markdown", table, 0).tolist() == [[0, 0], [3, 0]]
+    assert baseline_scores("longer", table, 0).tolist() == [[2, 1], [11, 16]]
+    assert baseline_scores("most-markdown", table, 0).tolist() == [[0, 0], [3, 0]]
     for name, opposite in (("longer", "shorter"), ("most-markdown", "least-markdown")):
-        assert np.array_equal(ruler_scores(opposite, table, 0), -ruler_scores(name, table, 0))
-    assert not ruler_scores("random", table, 0).any()
+        assert np.array_equal(baseline_scores(opposite, table, 0), -baseline_scores(name, table, 0))
+    assert not baseline_scores("random", table, 0).any()
 
 
 def test_the_place_of_publication_counts_only_where_it_was_recorded():
@@ -43,23 +43,23 @@ def test_the_place_of_publication_counts_only_where_it_was_recorded():
     placed = pairs_of(rows, place=[0, 1])
     assert margins("first-position", placed).tolist() == [1, -1]
     assert margins("last-position", placed).tolist() == [-1, 1]
-    assert np.isnan(ruler_scores("first-position", pairs_of(rows), 0)).all()
+    assert np.isnan(baseline_scores("first-position", pairs_of(rows), 0)).all()
     assert margins("first-position", pairs_of(rows, position=["B", "A"])).tolist() == [-1, 1]
     listed = choices_of(["q", "q", "q"], ["a", "b", "c"], place=[2, 0, 1])
-    assert ruler_scores("first-position", listed, 0).tolist() == [-2, 0, -1]
+    assert baseline_scores("first-position", listed, 0).tolist() == [-2, 0, -1]
 
 
 def test_the_first_character_is_judged_by_the_other_groups_only():
     table = pairs_of([("Yes", "No"), ("Yes!", "Not so"), ("You", "Naïve")])
-    scores = ruler_scores("first-character", table, 0)
+    scores = baseline_scores("first-character", table, 0)
     assert scores[0] == pytest.approx([(2 + 1) / (2 + 2), (0 + 1) / (2 + 2)])
     lonely = pairs_of([("Yes", "No"), ("Aye", "Boo")])
-    assert ruler_scores("first-character", lonely, 0) == pytest.approx(np.full((2, 2), 0.5))
+    assert baseline_scores("first-character", lonely, 0) == pytest.approx(np.full((2, 2), 0.5))
 
 
 def test_words_are_judged_by_the_other_groups_only_and_once_a_response():
     table = pairs_of([("good good", "bad"), ("good", "bad"), ("good", "fine")])
-    scores = ruler_scores("n-gram", table, 0)
+    scores = baseline_scores("n-gram", table, 0)
     assert scores[0, 0] == pytest.approx(np.log(3 / 1))
     assert scores[0, 1] == pytest.approx(np.log(1 / 2))
     assert scores[2, 1] == 0.0
@@ -71,7 +71,7 @@ def test_pairs_of_words_tell_order():
 
 
 @pytest.mark.parametrize("name", sorted(LEARNT))
-def test_a_learnt_ruler_is_at_chance_where_labels_are_coins(name):
+def test_a_learnt_baseline_is_at_chance_where_labels_are_coins(name):
     rng = np.random.default_rng(3)
     words = np.array(["alpha", "beta", "Gamma", "delta", "Eps"])
     texts = [" ".join(rng.choice(words, 6)) for _ in range(4000)]
@@ -86,9 +86,9 @@ def test_turning_a_groups_labels_round_leaves_its_own_scores(name):
     texts = [" ".join(rng.choice(words, 4)) for _ in range(80)]
     rows = list(zip(texts[:40], texts[40:], strict=True))
     groups = [f"g{i // 4}" for i in range(40)]
-    before = ruler_scores(name, pairs_of(rows, group=groups), 0)
+    before = baseline_scores(name, pairs_of(rows, group=groups), 0)
     turned = [(b, a) for a, b in rows[:4]] + rows[4:]
-    after = ruler_scores(name, pairs_of(turned, group=groups), 0)
+    after = baseline_scores(name, pairs_of(turned, group=groups), 0)
     assert after[:4, ::-1] == pytest.approx(before[:4])
     assert not np.allclose(after[4:], before[4:])
 
@@ -97,21 +97,23 @@ def test_responses_without_a_label_teach_nothing_and_are_scored_all_the_same():
     prompts = ["a", "a", "b", "b", "c", "c"]
     texts = ["Yes", "No", "Yes", "No", "Yes", "No"]
     table = choices_of(prompts, texts, label=[1, 0, 1, 0, None, None])
-    scores = ruler_scores("first-character", table, 0)
+    scores = baseline_scores("first-character", table, 0)
     assert scores[4:] == pytest.approx([3 / 4, 1 / 4])
     assert scores[:2] == pytest.approx([2 / 3, 1 / 3])
     bare = choices_of(prompts, texts)
-    assert np.isnan(ruler_scores("n-gram", bare, 0)).all()
+    assert np.isnan(baseline_scores("n-gram", bare, 0)).all()
 
 
-@pytest.mark.parametrize("name", RULERS)
-def test_every_ruler_takes_empty_tables_and_odd_texts(name):
+@pytest.mark.parametrize("name", BASELINES)
+def test_every_baseline_takes_empty_tables_and_odd_texts(name):
     table = pairs_of([("", "  "), ("🙂", "…"), ("a", "b")], place=[0, 1, 0])
-    assert ruler_scores(name, table, 0).shape == (3, 2)
-    assert np.isfinite(ruler_scores(name, table, 0)).all()
-    assert ruler_scores(name, table.slice(0, 0), 0).shape == (0, 2)
+    assert baseline_scores(name, table, 0).shape == (3, 2)
+    assert np.isfinite(baseline_scores(name, table, 0)).all()
+    assert baseline_scores(name, table.slice(0, 0), 0).shape == (0, 2)
 
 
-def test_an_unknown_ruler_is_refused_with_those_there_are():
-    with pytest.raises(DataError, match="there is no ruler 'prettier'; there are longer, shorter"):
-        ruler_scores("prettier", pairs_of([("a", "b")]), 0)
+def test_an_unknown_baseline_is_refused_with_those_there_are():
+    with pytest.raises(
+        DataError, match="there is no baseline 'prettier'; there are longer, shorter"
+    ):
+        baseline_scores("prettier", pairs_of([("a", "b")]), 0)

@@ -1,4 +1,4 @@
-"""Rulers: scores of responses by simple rules."""
+"""Baselines: scores of responses by simple rules."""
 
 from __future__ import annotations
 
@@ -10,16 +10,13 @@ import pyarrow.compute as pc
 from rmplug import DataError, text_of
 from rmplug_bench.statistics._scored import characters, codes, markdown_marks
 
-from ._learnt_rulers import first_characters, n_grams
-from .rulers import RULERS
+from ._learnt import first_characters, n_grams
+from .names import BASELINES, LEARNT
 
 Floats = npt.NDArray[np.float64]
 
-LEARNT = frozenset({"first-character", "n-gram"})
-"""Rulers that learn from the labels of other groups; the others learn nothing."""
 
-
-def ruler_scores(name: str, data: pa.Table, seed: int) -> Floats:
+def baseline_scores(name: str, data: pa.Table, seed: int) -> Floats:
     """Float64 scores, higher is better: (rows, 2) for chosen and rejected of a table of ``Pairs``,
     (rows,) for a table of ``Responses``; all NaN where there is nothing to go by.
 
@@ -35,17 +32,17 @@ def ruler_scores(name: str, data: pa.Table, seed: int) -> Floats:
     - ``random``: 0 everywhere, so that each comparison is a tie and has its expected value.
 
     The chosen response of a pair is right; a response is right where ``label`` is above 0. A row
-    without a label teaches nothing. ``seed`` is for rulers that draw; none of these does.
+    without a label teaches nothing. ``seed`` is for baselines that draw; none of these does.
     """
-    if name not in RULERS:
-        raise DataError(f"there is no ruler {name!r}; there are {', '.join(RULERS)}")
+    if name not in BASELINES:
+        raise DataError(f"there is no baseline {name!r}; there are {', '.join(BASELINES)}")
     sides = ("chosen", "rejected") if "chosen" in data.column_names else ("response",)
     scores = _learnt(name, data, sides) if name in LEARNT else _fixed(name, data, sides)
     return scores if len(sides) == 2 else scores[:, 0]
 
 
 def _fixed(name: str, data: pa.Table, sides: tuple[str, ...]) -> Floats:
-    """Scores of a ruler that learns nothing, of shape (rows, sides)."""
+    """Scores of a baseline that learns nothing, of shape (rows, sides)."""
     if name == "random":
         return np.zeros((len(data), len(sides)))
     if name.endswith("-position"):
@@ -68,7 +65,7 @@ def _places(data: pa.Table, sides: int) -> Floats:
 
 
 def _learnt(name: str, data: pa.Table, sides: tuple[str, ...]) -> Floats:
-    """Scores of a ruler that learns from other groups, of shape (rows, sides)."""
+    """Scores of a baseline that learns from other groups, of shape (rows, sides)."""
     right = _right(data, len(sides))
     if not np.isfinite(right).any():
         return np.full(right.shape, np.nan)

@@ -1,0 +1,35 @@
+"""How an interval is written: two significant digits of its width, one sort of minus sign."""
+
+from __future__ import annotations
+
+from math import floor, log10
+
+MINUS = "\N{MINUS SIGN}"
+MOST_DECIMALS = 6
+ROUNDING = 1e-9
+"""Ends that differ by less, relative to their size, are the same number."""
+
+
+def decimals(low: float, high: float) -> int:
+    """Decimal places at which the width of an interval has two significant digits, 0 to 6; 1 where
+    it has no width."""
+    width = abs(high - low)
+    if not ROUNDING * max(abs(low), abs(high)) < width < float("inf"):
+        return 1
+    return min(MOST_DECIMALS, max(0, 1 - floor(log10(float(f"{width:.1e}")))))
+
+
+def number_text(value: float, places: int, *, signed: bool = False) -> str:
+    """A number with so many decimal places; zero has no sign, unless ``signed``."""
+    text = f"{value:+.{places}f}" if signed else f"{value:.{places}f}"
+    if not signed and float(text) == 0:
+        text = text.removeprefix("-")
+    return text.replace("-", MINUS)
+
+
+def interval_text(low: float, high: float, scale: float = 1.0) -> str:
+    """``77.5–85.9``; ``−0.3 to 1.2`` where an end is below 0. ``scale`` 100 writes shares as per
+    cent or points."""
+    ends = (scale * low, scale * high)
+    first, last = (number_text(end, decimals(*ends)) for end in ends)
+    return f"{first} to {last}" if MINUS in first + last else f"{first}–{last}"
