@@ -14,7 +14,8 @@ from rmplug import Artifact, DataError, PlanView
 from rmplug.errors import some
 
 from .inputs._inputs import Inputs, Row, gather
-from .inputs._metric_levels import (
+from .inputs._metric_names import PUBLISHED, metric_title, span_of, titled, value_of
+from .inputs._row_forms import (
     LEVELS,
     by,
     distinct,
@@ -23,7 +24,6 @@ from .inputs._metric_levels import (
     is_plain,
     sentences,
 )
-from .inputs._metric_names import PUBLISHED, metric_title, span_of, titled, value_of
 from .inputs._wording import count, name
 
 MAIN = ("score", "accuracy")

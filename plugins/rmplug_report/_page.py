@@ -20,9 +20,9 @@ from .findings._benchmarks import Finding
 from .findings._findings import findings, headline
 from .inputs import _wording
 from .inputs._inputs import Inputs, gather
-from .inputs._measured import Measured
+from .inputs._metric_lookup import MetricLookup
 from .sections._browser import Packed, pack
-from .sections._makers import sections
+from .sections._page_order import sections
 from .sections._rewards import scoreboard
 from .sections._section import Section
 
@@ -41,21 +41,21 @@ def write(
 ) -> None:
     """Everything into ``directory``: ``index.html``, ``figures/``, ``metrics.json``."""
     inputs = gather(items, plan)
-    measured = Measured(inputs.metrics)
-    found, parts = findings(inputs, measured), sections(inputs, measured)
+    lookup = MetricLookup(inputs.metrics)
+    found, parts = findings(inputs, lookup), sections(inputs, lookup)
     figures = directory / "figures"
     figures.mkdir(parents=True)
     shown = {d.name: render(d, figures) for part in _all(parts) for d in part.drawings}
-    numbers = _numbers(inputs, headline(inputs, measured), found)
+    numbers = _numbers(inputs, headline(inputs, lookup), found)
     (directory / "metrics.json").write_text(numbers, encoding="utf-8")
     page = environment().get_template("index.html.j2")
     text = page.render(
         title=_wording.name(title or plan.name or "Report", 120),
-        headline=headline(inputs, measured),
+        headline=headline(inputs, lookup),
         findings=found,
         about=_about(inputs),
-        scoreboard=scoreboard(measured),
-        colours={m: reward_colour(inputs.number(m)) for m in measured.models},
+        scoreboard=scoreboard(lookup),
+        colours={m: reward_colour(inputs.number(m)) for m in lookup.models},
         sections=parts,
         shown=shown,
         pairs=pack(inputs, rows, text_limit, megabytes),
@@ -70,7 +70,7 @@ def write(
 def write_figures(items: Sequence[Artifact], plan: PlanView, directory: Path) -> str:
     """Every figure of the page; the name of the first file."""
     inputs = gather(items, plan)
-    parts = _all(sections(inputs, Measured(inputs.metrics)))
+    parts = _all(sections(inputs, MetricLookup(inputs.metrics)))
     drawings = [drawing for part in parts for drawing in part.drawings]
     if not drawings:
         raise DataError("figures has nothing to draw; give it pairs, rewards, metrics, or a fit")

@@ -25,10 +25,10 @@ from report_inputs import ACCURACY, metrics_of, pairs_of, report
 
 from rmplug import PlanView
 from rmplug_report.figures._curves import is_logarithmic
-from rmplug_report.figures._forest import is_clear
-from rmplug_report.figures._heat import DEEPEST, Matrix, middle_of
+from rmplug_report.figures._heat_maps import DEEPEST, Matrix, middle_of
 from rmplug_report.figures._palette import COLOURS
 from rmplug_report.inputs._contributions import contributions
+from rmplug_report.inputs._paired import is_significant
 
 NOTHING = PlanView("compare-models", 13, [])
 
@@ -150,11 +150,15 @@ def told_headline(directory):
     return told(directory)["headline"].replace("\N{NO-BREAK SPACE}", " ")
 
 
-def test_a_difference_is_clear_by_holm_first_and_by_its_interval_otherwise():
-    assert is_clear({"p_holm": 0.012, "low": -0.1, "high": 0.2})
-    assert not is_clear({"p_holm": 0.41, "low": 0.01, "high": 0.2})
-    assert is_clear({"low": 0.01, "high": 0.2}) and is_clear({"low": -0.2, "high": -0.01})
-    assert not is_clear({"low": -0.01, "high": 0.2}) and not is_clear({"low": None, "high": None})
+def test_a_difference_is_significant_by_holm_first_and_by_its_interval_otherwise():
+    assert is_significant({"p_holm": 0.012, "low": -0.1, "high": 0.2})
+    assert not is_significant({"p_holm": 0.41, "low": 0.01, "high": 0.2})
+    assert is_significant({"low": 0.01, "high": 0.2}) and is_significant(
+        {"low": -0.2, "high": -0.01}
+    )
+    assert not is_significant({"low": -0.01, "high": 0.2}) and not is_significant(
+        {"low": None, "high": None}
+    )
 
 
 def test_the_table_of_differences_has_p_and_holms_p(shown):

@@ -14,7 +14,7 @@ from report_inputs import ACCURACY, PLAN, Lines, fit_of, metrics_of, pairs_of, r
 from rmplug import Features, Fit, PlanView
 from rmplug.notices import Notice
 from rmplug_report import ModelCard
-from rmplug_report.figures._plan import FITTING, plan
+from rmplug_report.figures._plan_graph import FITTING, plan
 from rmplug_report.inputs._metric_names import metric_title, titled, value_of
 
 NOTHING = PlanView("words", 13, [])

@@ -11,14 +11,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from rmplug_report.inputs._inputs import Inputs, Row
-from rmplug_report.inputs._metric_levels import by, distinct
 from rmplug_report.inputs._metric_names import in_percent, metric_title, titled
+from rmplug_report.inputs._row_forms import by, distinct
 from rmplug_report.inputs._wording import amount, name, number, span
 
-from ._distributions import colour_of
+from ._interval_dots import PERCENT
+from ._palette import colour_of
 from ._panels import MUTED, one_panel, ticks
 from ._render import HALF, Drawing, Numbers
-from ._whiskers import PERCENT
 
 DASHES = ((0, (1, 1.6)), (0, (5, 2)), (0, (5, 2, 1, 2)), (0, (9, 3)))
 """How the lines of baselines are told apart."""

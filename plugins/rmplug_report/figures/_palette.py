@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from rmplug_report.inputs._inputs import Inputs
+
 COLOURS: dict[str, tuple[str, str]] = {
     "paper": ("#f6f7f9", "#0e1014"),
     "card": ("#ffffff", "#15181d"),
@@ -43,6 +45,11 @@ FAMILIES = {
 def reward_colour(number: int) -> str:
     """The name of the colour of the reward at this place."""
     return f"m{number % 8 + 1}"
+
+
+def colour_of(inputs: Inputs, reward: str) -> str:
+    """The colour of a reward in figures, the same on the whole page."""
+    return LIGHT[reward_colour(inputs.number(reward))]
 
 
 def themed(svg: str) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rmplug_report.inputs._inputs import Inputs, Row
-from rmplug_report.inputs._metric_levels import (
+from rmplug_report.inputs._metric_names import in_percent
+from rmplug_report.inputs._row_forms import (
     by,
     distinct,
     is_comparison,
@@ -14,7 +15,6 @@ from rmplug_report.inputs._metric_levels import (
     sentences,
     valued,
 )
-from rmplug_report.inputs._metric_names import in_percent
 from rmplug_report.inputs._wording import amount, count, name, number, span, strong
 
 WHOLE = ("", "all")

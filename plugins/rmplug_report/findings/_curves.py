@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rmplug_report.figures._forest import is_clear
 from rmplug_report.inputs._inputs import Inputs, Row
-from rmplug_report.inputs._metric_levels import by, is_comparison, is_point, sentences, valued
 from rmplug_report.inputs._metric_names import in_percent, metric_title
+from rmplug_report.inputs._paired import is_significant
+from rmplug_report.inputs._row_forms import by, is_comparison, is_point, sentences, valued
 from rmplug_report.inputs._wording import amount, count, name, number, strong
 
 from ._benchmarks import Finding
@@ -58,7 +58,7 @@ def _apart(inputs: Inputs, point: Row) -> str:
     if len(others) != 1:
         return ""
     ((other,), inside) = next(iter(others.items()))
-    clear = [row for row in inside if is_clear(row)]
+    clear = [row for row in inside if is_significant(row)]
     if not clear:
         return f"; nowhere in between told apart from {name(other, 30)}"
     return f"; {_sides(clear, len(inside))} {name(other, 30)}"

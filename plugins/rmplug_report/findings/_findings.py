@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rmplug.notices import Notice
 from rmplug_report.inputs._inputs import Inputs, Row
-from rmplug_report.inputs._measured import Measured
+from rmplug_report.inputs._metric_lookup import MetricLookup
 from rmplug_report.inputs._metric_names import rule_words
 from rmplug_report.inputs._wording import between, count, listed, name, percent, plain, strong
 
@@ -19,11 +19,11 @@ ENOUGH = 20
 """Pairs that a subset or a bin must have before a sentence is said about it."""
 
 
-def findings(inputs: Inputs, measured: Measured) -> list[Finding]:
+def findings(inputs: Inputs, lookup: MetricLookup) -> list[Finding]:
     """The headline first."""
-    found = [_accuracy(inputs, measured)]
-    for best in measured.ranked()[:1]:
-        found += [_length(measured, best), _weakest(measured, best), _calibration(measured, best)]
+    found = [_accuracy(inputs, lookup)]
+    for best in lookup.ranked()[:1]:
+        found += [_length(lookup, best), _weakest(lookup, best), _calibration(lookup, best)]
     found += benchmark_findings(inputs)
     found += curve_findings(inputs)
     told = [explained(inputs, fit) for fit in inputs.fits[:MOST_FITS]]
@@ -33,23 +33,23 @@ def findings(inputs: Inputs, measured: Measured) -> list[Finding]:
     return [one for one in found if one is not None]
 
 
-def headline(inputs: Inputs, measured: Measured) -> str:
+def headline(inputs: Inputs, lookup: MetricLookup) -> str:
     """The page's largest words: short, and true."""
-    ranked = measured.ranked()
+    ranked = lookup.ranked()
     if not ranked:
         return benchmark_headline(inputs) or curve_headline(inputs) or plain(_what(inputs))
-    best = measured.row(ranked[0], "accuracy")
+    best = lookup.row(ranked[0], "accuracy")
     assert best is not None
     subject = (
         "The reward" if len(ranked) == 1 else f"Of {len(ranked)} rewards {name(ranked[0], 40)}"
     )
     most = "" if len(ranked) == 1 else " most often,"
     share = f"{subject} is right{most} on {strong(percent(best['value']))} of pairs"
-    rule = best_rule(measured)
+    rule = best_rule(lookup)
     if rule is None:
         return f"{share}."
     choosing, its = rule_words(rule["model"]), strong(percent(rule["value"]))
-    verdict = _verdict(measured, ranked[0], rule)
+    verdict = _verdict(lookup, ranked[0], rule)
     if verdict == "above":
         return f"{share}; {choosing} would be right on {its}."
     if verdict == "below":
@@ -59,21 +59,21 @@ def headline(inputs: Inputs, measured: Measured) -> str:
     return f"{share}; {choosing}, on {its}."
 
 
-def called(measured: Measured, model: str, first: bool = False) -> str:
+def called(lookup: MetricLookup, model: str, first: bool = False) -> str:
     """A model in a sentence: by name where there are several."""
     the = "The" if first else "the"
-    return f"{the} reward" if len(measured.models) == 1 else name(model)
+    return f"{the} reward" if len(lookup.models) == 1 else name(model)
 
 
-def best_rule(measured: Measured) -> Row | None:
+def best_rule(lookup: MetricLookup) -> Row | None:
     """The simple rule that is right most often."""
-    rows = [measured.row(rule, "accuracy") for rule in measured.baselines]
+    rows = [lookup.row(rule, "accuracy") for rule in lookup.baselines]
     return max((row for row in rows if row), key=lambda row: float(row["value"]), default=None)
 
 
-def _verdict(measured: Measured, model: str, rule: Row) -> str:
+def _verdict(lookup: MetricLookup, model: str, rule: Row) -> str:
     """Above, below or open by the interval of the paired difference; nothing without one."""
-    over = measured.row(model, f"accuracy-over-{rule['model']}")
+    over = lookup.row(model, f"accuracy-over-{rule['model']}")
     if over is None or over["low"] is None:
         return ""
     return "above" if over["low"] > 0 else "below" if over["high"] < 0 else "open"
@@ -87,38 +87,38 @@ def _what(inputs: Inputs) -> str:
     return f"{count(rows, 'response')}." if rows else f"What {inputs.plan.name or 'this run'} gave."
 
 
-def _accuracy(inputs: Inputs, measured: Measured) -> Finding | None:
-    ranked = measured.ranked()
+def _accuracy(inputs: Inputs, lookup: MetricLookup) -> Finding | None:
+    ranked = lookup.ranked()
     if not ranked:
         return None
-    best = measured.row(ranked[0], "accuracy")
+    best = lookup.row(ranked[0], "accuracy")
     assert best is not None
     said = f"{strong(percent(best['value']))} of {count(best['n'], 'pair')}"
     if best["low"] is not None:
         said += f" (95 % interval {between(best['low'], best['high'])})"
-    text = f"{called(measured, ranked[0], True)} is right on {said}."
-    text += _over(measured, ranked[0])
-    return Finding("Accuracy", text + _others(measured, ranked, best))
+    text = f"{called(lookup, ranked[0], True)} is right on {said}."
+    text += _over(lookup, ranked[0])
+    return Finding("Accuracy", text + _others(lookup, ranked, best))
 
 
-def _over(measured: Measured, model: str) -> str:
+def _over(lookup: MetricLookup, model: str) -> str:
     """How far the model stands above the best rule, resampled together."""
-    rule = best_rule(measured)
-    over = rule and measured.row(model, f"accuracy-over-{rule['model']}")
+    rule = best_rule(lookup)
+    over = rule and lookup.row(model, f"accuracy-over-{rule['model']}")
     if not rule or not over or over["low"] is None:
         return ""
     points = f"{100 * over['value']:+.1f} points".replace("-", "−")
     interval = between(over["low"], over["high"])
-    rules = " the best simple rule," if len(measured.baselines) > 1 else ""
+    rules = " the best simple rule," if len(lookup.baselines) > 1 else ""
     said = f" Against {rule_words(rule['model'])},{rules} that is"
     return f"{said} {strong(points)} ({interval})."
 
 
-def _others(measured: Measured, ranked: list[str], best: Row) -> str:
+def _others(lookup: MetricLookup, ranked: list[str], best: Row) -> str:
     """Whether the data can tell the best reward from the others."""
     if len(ranked) < 2 or best["low"] is None:
         return ""
-    rows = [measured.row(model, "accuracy") for model in ranked[1:]]
+    rows = [lookup.row(model, "accuracy") for model in ranked[1:]]
     near = [row for row in rows if row and row["high"] is not None and row["high"] >= best["low"]]
     if len(rows) == 1:
         if near:
@@ -134,20 +134,20 @@ def _others(measured: Measured, ranked: list[str], best: Row) -> str:
     return f" The intervals of {len(near)} of {len(rows)} others overlap its own."
 
 
-def _length(measured: Measured, model: str) -> Finding | None:
-    row = measured.row(model, "margin-length-pearson")
+def _length(lookup: MetricLookup, model: str) -> Finding | None:
+    row = lookup.row(model, "margin-length-pearson")
     if row is None or row["low"] is None:
         return None
     equals = "\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}"
     r = f"r{equals}{row['value']:.2f}".replace("-", "−")
     r += f", {between(row['low'], row['high'], 1, 2)}"
-    sides = [measured.value(model, f"accuracy-{side}-chosen") for side in ("longer", "shorter")]
+    sides = [lookup.value(model, f"accuracy-{side}-chosen") for side in ("longer", "shorter")]
     if row["low"] <= 0 <= row["high"]:
-        text = f"Within pairs, {called(measured, model)} leans to neither length clearly ({r})."
+        text = f"Within pairs, {called(lookup, model)} leans to neither length clearly ({r})."
     else:
         towards = "longer" if row["value"] > 0 else "shorter"
         leans = f"leans to the {strong(f'{towards} response')}"
-        text = f"Within pairs, {called(measured, model)} {leans} ({r})."
+        text = f"Within pairs, {called(lookup, model)} {leans} ({r})."
     if None not in sides:
         text += (
             f" It is right on {strong(percent(sides[0], 0))} of pairs where the longer response "
@@ -156,10 +156,10 @@ def _length(measured: Measured, model: str) -> Finding | None:
     return Finding("Length", text)
 
 
-def _weakest(measured: Measured, model: str) -> Finding | None:
+def _weakest(lookup: MetricLookup, model: str) -> Finding | None:
     """The worst subset, only if its interval lies below the accuracy over all."""
-    whole = measured.value(model, "accuracy")
-    rows = [measured.row(model, "accuracy", subset) for subset in measured.subsets]
+    whole = lookup.value(model, "accuracy")
+    rows = [lookup.row(model, "accuracy", subset) for subset in lookup.subsets]
     known = [r for r in rows if r and r["high"] is not None and r["n"] >= ENOUGH]
     if len(known) < 2 or whole is None:
         return None
@@ -167,11 +167,11 @@ def _weakest(measured: Measured, model: str) -> Finding | None:
     if worst["high"] >= whole:
         return Finding("Subsets", "No subset’s interval lies below the accuracy over all pairs.")
     text = (
-        f"{called(measured, model, True)} is weakest on {strong(name(worst['subset']))}: right on "
+        f"{called(lookup, model, True)} is weakest on {strong(name(worst['subset']))}: right on "
         f"{strong(percent(worst['value']))} "
         f"of {count(worst['n'], 'pair')} ({between(worst['low'], worst['high'])})"
     )
-    rule = measured.value("longer", "accuracy", worst["subset"])
+    rule = lookup.value("longer", "accuracy", worst["subset"])
     below = rule is not None and rule > worst["value"]
     return Finding(
         "Subsets",
@@ -179,15 +179,15 @@ def _weakest(measured: Measured, model: str) -> Finding | None:
     )
 
 
-def _calibration(measured: Measured, model: str) -> Finding | None:
+def _calibration(lookup: MetricLookup, model: str) -> Finding | None:
     """The surest bin with enough pairs, and whether its accuracy lives up to it."""
-    bins = [p for p in measured.reliability(model) if p["n"] >= ENOUGH and p["high"] is not None]
-    error = measured.value(model, "ece")
+    bins = [p for p in lookup.reliability(model) if p["n"] >= ENOUGH and p["high"] is not None]
+    error = lookup.value(model, "ece")
     if not bins or error is None:
         return None
     top = bins[-1]
     sure, right = percent(top["confidence"], 0), percent(top["value"], 0)
-    text = f"Where {called(measured, model)} is {sure} sure on average, it is right on "
+    text = f"Where {called(lookup, model)} is {sure} sure on average, it is right on "
     text += f"{strong(right)} of {count(top['n'], 'pair')}"
     if top["high"] < top["confidence"]:
         text += ": over-confident."

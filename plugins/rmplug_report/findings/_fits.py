@@ -7,7 +7,7 @@ from typing import Any
 
 from rmplug import Fit
 from rmplug_report.inputs._inputs import Inputs, Row
-from rmplug_report.inputs._metric_levels import by, is_plain, valued
+from rmplug_report.inputs._row_forms import by, is_plain, valued
 from rmplug_report.inputs._wording import between, count, listed, name, percent, strong
 
 WHOLE = ("", "all")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rmplug_report.figures import _curves, _forest
-from rmplug_report.figures._heat import Matrix, colours_of, heat, middle_of
+from rmplug_report.figures import _curves, _parts
+from rmplug_report.figures._heat_maps import Matrix, colours_of, heat, middle_of
 from rmplug_report.figures._palette import reward_colour
 from rmplug_report.figures._render import Drawing, Numbers
 from rmplug_report.inputs._inputs import Inputs, Row
-from rmplug_report.inputs._measured import Measured
-from rmplug_report.inputs._metric_levels import (
+from rmplug_report.inputs._metric_lookup import MetricLookup
+from rmplug_report.inputs._metric_names import PUBLISHED, in_percent, span_of, titled, value_of
+from rmplug_report.inputs._row_forms import (
     LEVELS,
     by,
     distinct,
@@ -20,7 +21,6 @@ from rmplug_report.inputs._metric_levels import (
     sentences,
     valued,
 )
-from rmplug_report.inputs._metric_names import PUBLISHED, in_percent, span_of, titled, value_of
 from rmplug_report.inputs._wording import amount, name
 
 from ._section import Section, Table
@@ -31,7 +31,7 @@ DIFFERENT = 5e-5
 MOST_MATRICES = 8
 
 
-def benchmarks(inputs: Inputs, _: Measured) -> Section | None:
+def benchmarks(inputs: Inputs, _: MetricLookup) -> Section | None:
     """One part for each step whose numbers have levels."""
     found = by(valued(inputs.metrics, is_level), "step")
     parts = [
@@ -58,10 +58,10 @@ def _benchmark(inputs: Inputs, step: str, rows: Sequence[Row], tag: int) -> Sect
     parts = [row for row in main if row["level"] == "subset"]
     drawings = []
     if whole:
-        drawings = [_forest.parts(inputs, f"levels-{tag}", "The whole and sections", _ruled(whole))]
+        drawings = [_parts.parts(inputs, f"levels-{tag}", "The whole and sections", _ruled(whole))]
     drawings += model_by_subset(f"parts-{tag}", [row for row in parts if not _is_rule(row)])
     if not drawings:
-        drawings = [_forest.parts(inputs, f"levels-{tag}", "Part by part", _ruled(parts))]
+        drawings = [_parts.parts(inputs, f"levels-{tag}", "Part by part", _ruled(parts))]
     tables = [_table(rows, main), _baselines_table(main), _other_table(rows, main)]
     models = distinct([row for row in main if not _is_rule(row)], "model")
     legend = [(name(one), reward_colour(inputs.number(one))) for one in models]
@@ -171,7 +171,7 @@ def model_by_subset(file: str, rows: Sequence[Row]) -> list[Drawing]:
     return [heat(file, "Every model on every subset", colours_of(matrix), matrix)]
 
 
-def matrices(inputs: Inputs, _: Measured) -> Section | None:
+def matrices(inputs: Inputs, _: MetricLookup) -> Section | None:
     """Rows with a row and a column: one heat map for each model, metric and subset."""
     cells = [
         _whole_matrix(row)
@@ -221,7 +221,7 @@ def _matrix(file: str, key: tuple[str, ...], rows: Sequence[Row], parted: bool) 
     return heat(file, said, note, drawn)
 
 
-def curves(inputs: Inputs, _: Measured) -> Section | None:
+def curves(inputs: Inputs, _: MetricLookup) -> Section | None:
     """Points of metrics, and of the numbers of fits, as curves."""
     points = valued([*inputs.metrics, *inputs.numbers], is_point)
     drawings, left = [], 0

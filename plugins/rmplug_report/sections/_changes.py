@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rmplug_report.figures import _forest
+from rmplug_report.figures import _differences, _parts
 from rmplug_report.figures._render import Drawing
-from rmplug_report.figures._training import clock
+from rmplug_report.figures._training_curves import clock
 from rmplug_report.findings._fits import explained_parts
 from rmplug_report.inputs._inputs import Inputs, Row
-from rmplug_report.inputs._measured import Measured
-from rmplug_report.inputs._metric_levels import by, is_change, is_plain, sentences, valued
+from rmplug_report.inputs._metric_lookup import MetricLookup
 from rmplug_report.inputs._metric_names import FLOORS, split_floor, titled
+from rmplug_report.inputs._row_forms import by, is_change, is_plain, sentences, valued
 from rmplug_report.inputs._wording import count, name, plain
 
 from ._section import Section
@@ -20,7 +20,7 @@ MOST = 6
 WHOLE = ("", "all")
 
 
-def changed(inputs: Inputs, _: Measured) -> Section | None:
+def changed(inputs: Inputs, _: MetricLookup) -> Section | None:
     """Numbers with ``-before`` and ``-after``, whatever gave them."""
     rows = valued([*inputs.metrics, *inputs.numbers], is_change)
     drawings: list[Drawing] = []
@@ -29,7 +29,7 @@ def changed(inputs: Inputs, _: Measured) -> Section | None:
             pairs = _pairs([row for row in inside if _stem(row) == metric])
             if pairs:
                 title = f"{titled(metric)}, before and after {name(step)}".rstrip()
-                drawings.append(_forest.changes(f"change-{len(drawings) + 1}", title, pairs))
+                drawings.append(_differences.changes(f"change-{len(drawings) + 1}", title, pairs))
     if not drawings:
         return None
     lead = [f"The first {MOST} of {len(drawings)} figures."] if len(drawings) > MOST else []
@@ -53,7 +53,7 @@ def _pairs(rows: Sequence[Row]) -> list[tuple[str, Row, Row]]:
     return found
 
 
-def attributes(inputs: Inputs, _: Measured) -> Section | None:
+def attributes(inputs: Inputs, _: MetricLookup) -> Section | None:
     """Numbers of fits and checkpoints that are told for each of several parts, with intervals."""
     rows = [row for row in valued(inputs.numbers, is_plain) if clock(row) is None]
     drawings: list[Drawing] = []
@@ -63,7 +63,7 @@ def attributes(inputs: Inputs, _: Measured) -> Section | None:
         if len({row["subset"] for row in parts}) < 2 or all(r.get("low") is None for r in parts):
             continue
         title = f"{titled(metric)}: {name(step)}"
-        drawings.append(_forest.parts(inputs, f"attribute-{len(drawings) + 1}", title, parts))
+        drawings.append(_parts.parts(inputs, f"attribute-{len(drawings) + 1}", title, parts))
         told += inside
     if not drawings:
         return None

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rmplug_report.figures import _forest
+from rmplug_report.figures import _differences
 from rmplug_report.figures._render import Numbers
 from rmplug_report.inputs._inputs import Inputs, Row
-from rmplug_report.inputs._measured import Measured
-from rmplug_report.inputs._metric_levels import by, is_comparison, is_rank, sentences, valued
+from rmplug_report.inputs._metric_lookup import MetricLookup
 from rmplug_report.inputs._metric_names import in_percent, metric_title, titled, value_of
+from rmplug_report.inputs._row_forms import by, is_comparison, is_rank, sentences, valued
 from rmplug_report.inputs._wording import name
 
 from ._section import Section, Table
@@ -42,19 +42,19 @@ def _on(title: str, subset: str) -> str:
     return title if subset in WHOLE else f"{title} on {name(subset)}"
 
 
-def compared(inputs: Inputs, _: Measured) -> Section | None:
+def compared(inputs: Inputs, _: MetricLookup) -> Section | None:
     """Paired differences and ranks; what else is told of two models is a table."""
     pairs, places = valued(inputs.metrics, is_comparison), valued(inputs.metrics, is_rank)
     if not pairs and not places:
         return None
     found = forests(inputs, [row for row in pairs if row.get("low") is not None])
     drawings = [
-        _forest.differences(f"differences-{n + 1}", one.title, one.metric, one.rows, one.share)
+        _differences.differences(f"differences-{n + 1}", one.title, one.metric, one.rows, one.share)
         for n, one in enumerate(found[:MOST_FORESTS])
     ]
     ranked = sorted(by(places, "step", "subset").items(), key=lambda one: one[0][1] not in WHOLE)
     drawings += [
-        _forest.ranks(inputs, f"ranks-{n + 1}", _on("Rank", subset), rows)
+        _differences.ranks(inputs, f"ranks-{n + 1}", _on("Rank", subset), rows)
         for n, ((_step, subset), rows) in enumerate(ranked[:MOST_FORESTS])
     ]
     left = max(len(found), len(ranked)) - MOST_FORESTS

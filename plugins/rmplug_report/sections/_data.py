@@ -12,16 +12,16 @@ import pyarrow.compute as pc
 from rmplug import text_of
 from rmplug_report.figures import _distributions
 from rmplug_report.figures._palette import FAMILIES
-from rmplug_report.figures._plan import plan
+from rmplug_report.figures._plan_graph import plan
 from rmplug_report.figures._render import Numbers
 from rmplug_report.inputs._inputs import Inputs
-from rmplug_report.inputs._measured import Measured
+from rmplug_report.inputs._metric_lookup import MetricLookup
 from rmplug_report.inputs._wording import count, percent, strong
 
 from ._section import Fact, Section, Table
 
 
-def ran(inputs: Inputs, _: Measured) -> Section | None:
+def ran(inputs: Inputs, _: MetricLookup) -> Section | None:
     steps = inputs.plan.steps
     if not steps:
         return None
@@ -53,7 +53,7 @@ def _plain(params: Any) -> Any:
     return json.loads(json.dumps(params, default=str))
 
 
-def data(inputs: Inputs, _: Measured) -> Section | None:
+def data(inputs: Inputs, _: MetricLookup) -> Section | None:
     if not inputs.data:
         return None
     facts, drawings, tables = [], [], []

@@ -8,14 +8,14 @@ from typing import Any
 import pyarrow.compute as pc
 
 from rmplug import Checkpoint, Fit
-from rmplug_report.figures import _whiskers
+from rmplug_report.figures import _feature_effects
 from rmplug_report.figures._render import Drawing, Numbers
-from rmplug_report.figures._training import clock, training
+from rmplug_report.figures._training_curves import clock, training
 from rmplug_report.findings._fits import explained, target_of
 from rmplug_report.inputs._inputs import Inputs, Row
-from rmplug_report.inputs._measured import Measured
-from rmplug_report.inputs._metric_levels import sentences
+from rmplug_report.inputs._metric_lookup import MetricLookup
 from rmplug_report.inputs._metric_names import titled
+from rmplug_report.inputs._row_forms import sentences
 from rmplug_report.inputs._wording import between, name, number
 
 from ._section import Fact, Section, Table
@@ -23,7 +23,7 @@ from ._section import Fact, Section, Table
 MOST_PANELS = 9
 
 
-def why(inputs: Inputs, _: Measured) -> Section | None:
+def why(inputs: Inputs, _: MetricLookup) -> Section | None:
     explaining = [fit for fit in inputs.fits if _explains(fit)]
     parts = [_fit(inputs, fit, place) for place, fit in enumerate(explaining)]
     if not parts:
@@ -45,7 +45,7 @@ def _fit(inputs: Inputs, fit: Fit, place: int) -> Section:
     title, tag = name(fit.name or "fit"), f"{place + 1}"
     drawings = [*_weights(fit, title, tag)]
     if curves := _curves(fit):
-        drawings.append(_whiskers.dependence(title, f"dependence-{tag}", curves))
+        drawings.append(_feature_effects.dependence(title, f"dependence-{tag}", curves))
     lead = [sentence] if (sentence := explained(inputs, fit)) else []
     facts = list(_fit_facts(fit))
     return Section(f"fit-{tag}", title, lead, facts, drawings, [_fit_numbers(fit)])
@@ -67,7 +67,7 @@ def _weights(fit: Fit, title: str, tag: str) -> Iterator[Drawing]:
             note = "How much worse held-out predictions get when the feature is shuffled."
         if rows:
             heading = f"{table.capitalize()} in {title}"
-            yield _whiskers.features(heading, f"{table}-{tag}", rows, value, note)
+            yield _feature_effects.features(heading, f"{table}-{tag}", rows, value, note)
 
 
 HELD_OUT = (
@@ -127,7 +127,7 @@ def _curves(fit: Fit) -> list[tuple[str, Any, Any]]:
     return curves
 
 
-def trained(inputs: Inputs, _: Measured) -> Section | None:
+def trained(inputs: Inputs, _: MetricLookup) -> Section | None:
     """Curves of training, and the numbers of checkpoints and of fits that explain nothing."""
     made: list[Fit | Checkpoint] = [fit for fit in inputs.fits if not _explains(fit)]
     made += inputs.checkpoints

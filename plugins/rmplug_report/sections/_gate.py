@@ -8,17 +8,17 @@ import numpy as np
 import numpy.typing as npt
 
 from rmplug.stats.bootstrap import bounds, resampled_sums
-from rmplug_report.figures._heat import Matrix, heat
+from rmplug_report.figures._heat_maps import Matrix, heat
 from rmplug_report.inputs._contributions import Contributions
 from rmplug_report.inputs._inputs import Inputs, Row
-from rmplug_report.inputs._measured import Measured
+from rmplug_report.inputs._metric_lookup import MetricLookup
 
 from ._section import Section
 
 RESAMPLES = 1000
 
 
-def gate(inputs: Inputs, _: Measured) -> Section | None:
+def gate(inputs: Inputs, _: MetricLookup) -> Section | None:
     """Mean weights of each attribute on the prompts of each subset."""
     found = inputs.contributions
     if found is None or not found.weights or inputs.pairs is None:

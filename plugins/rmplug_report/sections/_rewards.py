@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from rmplug_report.figures import _distributions, _whiskers
+from rmplug_report.figures import _accuracy, _distributions, _length_plots, _reliability
 from rmplug_report.figures._palette import reward_colour
 from rmplug_report.figures._render import Numbers
 from rmplug_report.inputs._inputs import Inputs
-from rmplug_report.inputs._measured import Measured
-from rmplug_report.inputs._metric_levels import is_plain, sentences
+from rmplug_report.inputs._metric_lookup import MetricLookup
 from rmplug_report.inputs._metric_names import titled
+from rmplug_report.inputs._row_forms import is_plain, sentences
 from rmplug_report.inputs._wording import between, name, percent
 
 from ._benchmarks import model_by_subset
 from ._section import Section, Table
 
 
-def distributions(inputs: Inputs, _: Measured) -> Section | None:
+def distributions(inputs: Inputs, _: MetricLookup) -> Section | None:
     drawings = []
     if inputs.rewards:
         drawings.append(_distributions.margins(inputs))
@@ -30,39 +30,41 @@ def distributions(inputs: Inputs, _: Measured) -> Section | None:
     return Section("rewards", "Rewards and margins", lead, drawings=drawings) if drawings else None
 
 
-def accuracy(inputs: Inputs, measured: Measured) -> Section | None:
-    if not measured.accuracies("all"):
+def accuracy(inputs: Inputs, lookup: MetricLookup) -> Section | None:
+    if not lookup.accuracies("all"):
         return None
-    drawings = [_whiskers.accuracy(inputs, measured)]
-    if len(measured.subsets) > 1:
-        drawings.append(_whiskers.accuracy_by_subset(inputs, measured))
-    rows = [row for subset in measured.subsets for row in measured.accuracies(subset)]
+    drawings = [_accuracy.accuracy(inputs, lookup)]
+    if len(lookup.subsets) > 1:
+        drawings.append(_accuracy.accuracy_by_subset(inputs, lookup))
+    rows = [row for subset in lookup.subsets for row in lookup.accuracies(subset)]
     drawings += model_by_subset("accuracy-matrix", [r for r in rows if r["kind"] == "model"])
-    models = measured.models if len(measured.models) > 1 else []
+    models = lookup.models if len(lookup.models) > 1 else []
     legend = [(name(one), reward_colour(inputs.number(one))) for one in models]
     title = "Accuracy, beside simple rules"
     return Section("accuracy", title, drawings=drawings, legend=legend)
 
 
-def length(inputs: Inputs, _: Measured) -> Section | None:
+def length(inputs: Inputs, _: MetricLookup) -> Section | None:
     if inputs.pairs is None or not inputs.rewards or not len(inputs.pairs):
         return None
-    drawings = [_distributions.margin_by_gap(inputs)]
+    drawings = [_length_plots.margin_by_gap(inputs)]
     if any(one.chosen is not None and one.rejected is not None for one in inputs.rewards):
-        drawings.append(_distributions.reward_by_length(inputs))
+        drawings.append(_length_plots.reward_by_length(inputs))
     return Section("length", "Reward against length", drawings=drawings)
 
 
-def calibrated(inputs: Inputs, measured: Measured) -> Section | None:
-    if not any(measured.reliability(model) for model in measured.models):
+def calibrated(inputs: Inputs, lookup: MetricLookup) -> Section | None:
+    if not any(lookup.reliability(model) for model in lookup.models):
         return None
-    return Section("calibration", "Calibration", drawings=[_whiskers.calibration(inputs, measured)])
+    return Section(
+        "calibration", "Calibration", drawings=[_reliability.calibration(inputs, lookup)]
+    )
 
 
 PAGE = {"accuracy", "reliability", "confidence"}
 
 
-def more(inputs: Inputs, _: Measured) -> Section | None:
+def more(inputs: Inputs, _: MetricLookup) -> Section | None:
     """Numbers of evaluators that no other section shows."""
     plain = [row for row in inputs.metrics if is_plain(row)]
     rows = [
@@ -80,18 +82,18 @@ def more(inputs: Inputs, _: Measured) -> Section | None:
     return Section("numbers", "All the numbers", lead, tables=tables, notes=said)
 
 
-def scoreboard(measured: Measured) -> Table | None:
+def scoreboard(lookup: MetricLookup) -> Table | None:
     """Each reward in one line."""
     rows = []
-    for model in measured.ranked():
-        value = measured.row(model, "accuracy")
+    for model in lookup.ranked():
+        value = lookup.row(model, "accuracy")
         assert value is not None
-        over = measured.row(model, "accuracy-over-longer")
+        over = lookup.row(model, "accuracy-over-longer")
         points = "–" if over is None else f"{100 * over['value']:+.1f}".replace("-", "−")
         rows.append((
             model, percent(value["value"]), between(value["low"], value["high"]), points,
-            measured.value(model, "log-loss"), measured.value(model, "ece"),
-            measured.value(model, "margin-length-pearson"), measured.value(model, "missing"),
+            lookup.value(model, "log-loss"), lookup.value(model, "ece"),
+            lookup.value(model, "margin-length-pearson"), lookup.value(model, "missing"),
             value["n"],
         ))  # fmt: skip
     if not rows:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rmplug_report.inputs._inputs import Inputs
-from rmplug_report.inputs._measured import Measured
+from rmplug_report.inputs._metric_lookup import MetricLookup
 
 from ._benchmarks import benchmarks, curves, matrices
 from ._changes import attributes, changed
@@ -16,7 +16,7 @@ from ._gate import gate
 from ._rewards import accuracy, calibrated, distributions, length, more
 from ._section import Section
 
-MAKERS: tuple[Callable[[Inputs, Measured], Section | None], ...] = (
+MAKERS: tuple[Callable[[Inputs, MetricLookup], Section | None], ...] = (
     ran,
     data,
     distributions,
@@ -36,7 +36,7 @@ MAKERS: tuple[Callable[[Inputs, Measured], Section | None], ...] = (
 )
 
 
-def sections(inputs: Inputs, measured: Measured) -> list[Section]:
+def sections(inputs: Inputs, lookup: MetricLookup) -> list[Section]:
     """Every section that the inputs allow."""
-    found = [make(inputs, measured) for make in MAKERS]
+    found = [make(inputs, lookup) for make in MAKERS]
     return [one for one in found if one is not None]

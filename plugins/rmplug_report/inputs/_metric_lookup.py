@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from ._inputs import Row
-from ._metric_levels import is_plain
+from ._row_forms import is_plain
 
 
-class Measured:
+class MetricLookup:
     """Plain rows of metrics with a model, looked up by what they measure.
 
     Cells, points of curves, comparisons and levels of a benchmark are told elsewhere.

@@ -1,44 +1,29 @@
-"""Figures of differences, ranks, changes, and errors: a dot with its interval on each line."""
+"""Figures of paired differences, ranks, and changes: a dot with its interval on each line."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rmplug_report.inputs._inputs import Inputs, Row
-from rmplug_report.inputs._metric_levels import distinct
-from rmplug_report.inputs._metric_names import in_percent, metric_title
-from rmplug_report.inputs._wording import amount, name, number, signed, span
+from rmplug_report.inputs._metric_names import metric_title
+from rmplug_report.inputs._paired import is_significant, p_text
+from rmplug_report.inputs._row_forms import distinct
+from rmplug_report.inputs._wording import name, number, signed, span
 
-from ._distributions import colour_of
+from ._interval_dots import Dot, dots, lines_of_text, room, row_dot
 from ._palette import LIGHT
 from ._panels import CARD, INK, LINE, MUTED, one_panel, ticks, zero_line
 from ._render import HALF, Drawing, Numbers
-from ._whiskers import PERCENT, Dot, dots, lines_of_text, room
 
 MOST_LINES = 30
 LINE_HEIGHT = 46
-MARKS: Sequence[tuple[Any, str]] = (
-    ("solid", "solid"),
-    ((0, (1, 1)), "dotted"),
-    ((0, (3, 1)), "dashed"),
-)
-"""How the marks of baselines are told apart, and the word for it."""
-CHANCE = 0.05
 DIFFERENCES = (
     "Each line is the first minus the second, with its 95 % interval. Filled: told apart (p after "
     "Holm’s correction below 0.05; without a p, an interval without 0). Hollow: not told apart."
 )
-
-
-def is_clear(row: Row) -> bool:
-    """Whether a difference can be told from none: by Holm's p, else by its interval."""
-    if row.get("p_holm") is not None:
-        return bool(row["p_holm"] < CHANCE)
-    return row.get("low") is not None and (row["low"] > 0 or row["high"] < 0)
 
 
 def differences(file: str, title: str, metric: str, rows: Sequence[Row], share: bool) -> Drawing:
@@ -92,16 +77,16 @@ def _difference_texts(ax: Axes, y: float, row: Row, two: str, share: bool, size:
     behind = {"facecolor": CARD, "edgecolor": "none", "pad": 1.5}
     ax.text(0, y + 0.3, two, transform=across, va="center", color=INK, fontsize=size,
             bbox=behind, zorder=5)  # fmt: skip
-    weight = "bold" if is_clear(row) else "normal"
+    weight = "bold" if is_significant(row) else "normal"
     ax.text(1.02, y - 0.14, signed(row["value"], share), transform=across, va="center",
             color=INK, weight=weight)  # fmt: skip
     if row.get("p_holm") is not None:
-        ax.text(1.02, y + 0.3, f"p {chance(row['p_holm'])}", transform=across, va="center",
+        ax.text(1.02, y + 0.3, f"p {p_text(row['p_holm'])}", transform=across, va="center",
                 color=MUTED, fontsize=size - 0.5)  # fmt: skip
 
 
 def _difference(row: Row) -> Dot:
-    clear = is_clear(row)
+    clear = is_significant(row)
     colour = MUTED if not clear else LIGHT["m1"] if row["value"] > 0 else LIGHT["m2"]
     return Dot(row["value"], row.get("low"), row.get("high"), colour, hollow=not clear)
 
@@ -114,20 +99,13 @@ def _difference_numbers(rows: Sequence[Row], share: bool, parted: bool) -> Numbe
     body = [
         (*(str(row["subset"]) for _ in range(parted)), str(row["model"]), str(row["other"]),
          signed(row["value"], share), span(row.get("low"), row.get("high"), share),
-         *(chance(row.get(key)) for key in tests), row.get("n"))
+         *(p_text(row.get(key)) for key in tests), row.get("n"))
         for row in rows
     ]  # fmt: skip
     told = "difference, points" if share else "difference"
     columns = (*("part",) * parted, "model", "minus", told, "95 % interval",
                *(heads[key] for key in tests), "n")  # fmt: skip
     return Numbers(columns, body)
-
-
-def chance(p: Any) -> str:
-    """A p-value."""
-    if p is None:
-        return "–"
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def ranks(inputs: Inputs, file: str, title: str, rows: Sequence[Row]) -> Drawing:
@@ -139,7 +117,7 @@ def ranks(inputs: Inputs, file: str, title: str, rows: Sequence[Row]) -> Drawing
     def draw(width: int) -> Figure:
         left, letters = room(names, width)
         figure, ax = one_panel(width, 56 + 30 * len(shown), left, right=22, top=8, bottom=40)
-        dots(ax, at, [_dot(inputs, row) for row in shown])
+        dots(ax, at, [row_dot(inputs, row) for row in shown])
         lines_of_text(ax, at, names, letters)
         last = max(len(shown), *(row.get("high") or row["value"] for row in shown))
         ax.set_xlim(0.6, last + 0.4)
@@ -156,12 +134,6 @@ def ranks(inputs: Inputs, file: str, title: str, rows: Sequence[Row]) -> Drawing
     return Drawing(file, title, "The 95 % of places each one takes when prompts are resampled.",
                    f"{title}: {told}", draw, Numbers(("model", "rank", "95 % interval"), body),
                    wide=760 if len(shown) > 3 else HALF)  # fmt: skip
-
-
-def _dot(inputs: Inputs, row: Row) -> Dot:
-    rule = row.get("kind") == "baseline"
-    colour = MUTED if rule else colour_of(inputs, str(row.get("model") or ""))
-    return Dot(row["value"], row.get("low"), row.get("high"), colour, hollow=rule)
 
 
 def changes(file: str, title: str, pairs: Sequence[tuple[str, Row, Row]]) -> Drawing:
@@ -209,63 +181,3 @@ def _end(row: Row, after: bool) -> Dot:
 
 def _span(row: Row) -> str:
     return span(row.get("low"), row.get("high"), False)
-
-
-def parts(inputs: Inputs, file: str, title: str, rows: Sequence[Row]) -> Drawing:
-    """One number of many parts, such as the error of each attribute; baselines as marks."""
-    ruled = distinct([row for row in rows if row.get("kind") == "baseline"], "model")
-    share = in_percent(str(rows[0]["metric"]), rows)
-    subsets = distinct(rows, "subset")[: MOST_LINES + 10]
-    several = max(sum(row["subset"] == subset for row in rows) for subset in subsets)
-    height = max(27, 12 * several + 12)
-    shown = ["the whole" if subset == "all" else subset for subset in subsets]
-
-    def draw(width: int) -> Figure:
-        left, letters = room(shown, width)
-        figure, ax = one_panel(width, 46 + height * len(subsets), left, right=20, top=8, bottom=28)
-        for place, subset in enumerate(subsets):
-            inside = [row for row in rows if row["subset"] == subset]
-            _part(ax, inputs, -float(place), inside, ruled)
-        lines_of_text(ax, [-float(i) for i in range(len(subsets))], shown, letters)
-        ax.set_ylim(0.5 - len(subsets), 0.5)
-        ax.xaxis.set_major_locator(ticks(5))
-        if share:
-            ax.xaxis.set_major_formatter(PERCENT)
-        elif any(row["value"] < 0 or (row.get("low") or 0) < 0 for row in rows):
-            zero_line(ax)
-        return figure
-
-    body = [
-        (str(row["subset"]), str(row.get("model") or ""), amount(row["value"], share),
-         span(row.get("low"), row.get("high"), share), row.get("n"))
-        for row in rows
-    ]  # fmt: skip
-    return Drawing(
-        file,
-        title,
-        "Bars are 95 % intervals." + _baseline_note(ruled),
-        f"{title}: " + "; ".join(f"{r['subset']} {amount(r['value'], share)}" for r in rows[:8]),
-        draw,
-        Numbers(("part", "of", "value", "95 % interval", "n"), body),
-        wide=760,
-    )
-
-
-def _part(ax: Axes, inputs: Inputs, y: float, rows: Sequence[Row], ruled: Sequence[str]) -> None:
-    """A dot for each model, an upright mark for each baseline."""
-    models = [row for row in rows if row.get("kind") != "baseline"]
-    offsets = [y + 0.5 - (i + 1) / (len(models) + 1) for i in range(len(models))]
-    dots(ax, offsets, [_dot(inputs, row) for row in models])
-    for row in rows:
-        if row.get("kind") == "baseline":
-            place = ruled.index(str(row["model"])) if row.get("model") in ruled else 0
-            ax.plot([row["value"]] * 2, [y - 0.32, y + 0.32], color=MUTED, linewidth=2.2,
-                    linestyle=MARKS[place % len(MARKS)][0], solid_capstyle="butt",
-                    dash_capstyle="butt", zorder=2)  # fmt: skip
-
-
-def _baseline_note(ruled: Sequence[str]) -> str:
-    if len(ruled) < 2:
-        return "".join(f" Upright marks: {name(one)}." for one in ruled)
-    told = [f"{name(one)} ({MARKS[i % len(MARKS)][1]})" for i, one in enumerate(ruled)]
-    return f" Upright marks: {', '.join(told)}."
