@@ -40,7 +40,6 @@ from .families import (
     FeatureComputer,
     InputPath,
     InputPaths,
-    Known,
     ModelLoader,
     Observer,
     PlanStep,
@@ -51,6 +50,7 @@ from .families import (
     Trainer,
 )
 from .hookspecs import hookimpl
+from .known import Known
 from .notices import Notice, notice
 
 if TYPE_CHECKING:

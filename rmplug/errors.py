@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 MAX_NAME = 100
 MAX_KNOWN = 2000
@@ -81,3 +82,15 @@ def some(names: Iterable[str], limit: int = 5, between: str = ", ") -> str:
     listed = list(names)
     shown = between.join(listed[:limit])
     return shown + (f" and {len(listed) - limit} more" if len(listed) > limit else "")
+
+
+def shown(value: Any) -> str:
+    """A wrong value, in a few words."""
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list | tuple):
+        return "a list" if value else "an empty list"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    text = repr(value)
+    return text if len(text) <= 60 else text[:59] + "…"

@@ -7,6 +7,9 @@ sequence (``Sequence[Features]``, a list of steps), or one of these with the def
 (optional). Its return annotation is what the step gives. Keyword-only parameters are supplied by
 the core when the method names them: ``seed`` (int), ``directory`` (an empty folder to write files
 in), ``plan`` (what led to the inputs). A step that does not take ``seed`` is deterministic.
+
+Before anything runs, a step can say what it will give (``foresee``) and what is wrong with what it
+is asked for (``mistakes``); both get what is known of each input. Neither is needed.
 """
 
 # without `from __future__ import annotations`: pydantic would read the annotations of a base class,
@@ -21,7 +24,7 @@ from pydantic.fields import FieldInfo
 
 from .artifacts import Artifact, Opens
 from .data.odd_rows import OddRows
-from .errors import did_you_mean, some
+from .known import Known
 from .notices import Notice
 
 if TYPE_CHECKING:
@@ -54,33 +57,6 @@ def reads_files(info: FieldInfo) -> bool:
     return any(isinstance(mark, Reads) for mark in marks)
 
 
-@dataclass(frozen=True)
-class Known:
-    """What is known, before anything runs, of one thing that a step takes."""
-
-    step: str
-    """The id of the step that gives it."""
-    kind: type[Artifact]
-    columns: tuple[str, ...] | None = None
-    """Its columns; None where only running tells."""
-    metrics: tuple[str, ...] | None = None
-    """Every metric that it may give; None where only running tells."""
-
-    def lacks_metric(self, metric: str) -> str | None:
-        """What to say of a metric that it is known never to give; None where it may."""
-        if self.metrics is None or metric in self.metrics:
-            return None
-        hint = did_you_mean(metric, self.metrics)
-        return f"{self.step} gives no metric {metric!r}{hint} (it gives {some(self.metrics, 8)})"
-
-    def lacks(self, column: str) -> str | None:
-        """What to say of a column that it is known not to have; None where it may have it."""
-        if self.columns is None or column in self.columns:
-            return None
-        hint = did_you_mean(column, self.columns)
-        return f"{self.step} gives no column {column!r}{hint} (it gives {some(self.columns, 8)})"
-
-
 class Step(BaseModel):
     """What every step is."""
 
@@ -99,13 +75,15 @@ class Step(BaseModel):
     neutral: ClassVar[frozenset[str]] = frozenset()
     """Parameters that cannot change the result (a batch size, a device)."""
 
-    def columns(self, inputs: Mapping[str, type[Artifact]]) -> Sequence[str] | None:
-        """The columns this step gives for inputs of these types, if known before running."""
-        return None
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
+        """What this step gives for inputs like these, as far as that is known before running, such
+        as ``Known(columns=["first", "last"])``; the core adds the type and the step's id."""
+        return Known()
 
     def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
-        """What is wrong with the parameters for inputs like these, as far as it is known before
-        running: the parameter, and a sentence, which is told where the parameter is written."""
+        """What is wrong with the parameters for inputs like these, or with the inputs, as far as it
+        is known before running: the parameter or input, and a sentence, told where it is written.
+        """
         return ()
 
     def identity(self) -> Mapping[str, Any]:
@@ -178,10 +156,6 @@ class Evaluator(Step):
 
     family = "evaluator"
     method = "evaluate"
-
-    def metrics(self) -> Sequence[str] | None:
-        """Every metric that it may give, if known before running."""
-        return None
 
 
 class Reporter(Step):

@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from rmplug import (
-    Artifact,
     DataError,
     FeatureComputer,
     Features,
     InputPath,
+    Known,
     Pairs,
     Responses,
     hookimpl,
@@ -96,11 +96,13 @@ class SentenceEmbedding(FeatureComputer):
             )
         return data.map(Embed(columns), open=Opening(self))
 
-    def columns(self, inputs: Mapping[str, type[Artifact]]) -> Sequence[str] | None:
-        given = inputs.get("data", Artifact)
-        if not issubclass(given, Pairs | Responses):
-            return None
-        return [column for column, _ in self._columns(issubclass(given, Pairs))]
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
+        data = inputs["data"][0]
+        if not data.is_a(Pairs, Responses):
+            return Known()
+        sides = ("prompt", "chosen", "rejected", "response")
+        names = [column for column, _ in self._columns(data.is_a(Pairs))]
+        return Known(columns={name: "vector" if name in sides else "number" for name in names})
 
     def _columns(self, pairs: bool) -> Iterator[tuple[str, tuple[str, ...]]]:
         """Each column's name, and the one text or the two texts that it is about."""
@@ -145,8 +147,8 @@ class Neighbours(FeatureComputer):
 
         return neighbours(vectors, self.k, self.duplicate, self.device)
 
-    def columns(self, inputs: Mapping[str, type[Artifact]]) -> Sequence[str] | None:
-        return ["nearest.similarity", "density", "duplicates", "duplicate"]
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
+        return Known(columns=["nearest.similarity", "density", "duplicates", "duplicate"])
 
 
 @hookimpl

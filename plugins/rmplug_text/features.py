@@ -7,7 +7,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from rmplug import Artifact, FeatureComputer, Features, Known, Pairs, Responses
+from rmplug import FeatureComputer, Features, Known, Pairs, Responses
 
 LexicalMeasure = Literal[
     "characters",
@@ -102,11 +102,11 @@ class Lexical(FeatureComputer):
         responses = ("chosen", "rejected") if isinstance(data, Pairs) else ("response",)
         return data.map(Measure(responses, self.measures, columns))
 
-    def columns(self, inputs: Mapping[str, type[Artifact]]) -> Sequence[str] | None:
-        given = inputs.get("data", Artifact)
-        if not issubclass(given, Pairs | Responses):
-            return None
-        return [column for column, _, _ in self._columns(issubclass(given, Pairs))]
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
+        data = inputs["data"][0]
+        if not data.is_a(Pairs, Responses):
+            return Known()
+        return Known(columns=[column for column, _, _ in self._columns(data.is_a(Pairs))])
 
     def _columns(self, pairs: bool) -> Iterator[tuple[str, str, str]]:
         """Each column's name, and the side and measure that it shows."""
@@ -159,16 +159,17 @@ class Rouge(FeatureComputer):
         pairs = tuple(self._pairs(isinstance(data, Pairs)))
         return data.map(Compare(pairs, self.measures, self.scores, self.tokens))
 
-    def columns(self, inputs: Mapping[str, type[Artifact]]) -> Sequence[str] | None:
-        given = inputs.get("data", Artifact)
-        if not issubclass(given, Pairs | Responses):
-            return None
-        return [
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
+        data = inputs["data"][0]
+        if not data.is_a(Pairs, Responses):
+            return Known()
+        columns = [
             f"{name}.{measure}" + ("" if score == "f" else f"_{score}")
-            for name, _, _ in self._pairs(issubclass(given, Pairs))
+            for name, _, _ in self._pairs(data.is_a(Pairs))
             for measure in dict.fromkeys(self.measures)
             for score in dict.fromkeys(self.scores)
         ]
+        return Known(columns=columns)
 
     def _pairs(self, pairs: bool) -> Iterator[tuple[str, str, str]]:
         """What each comparison is called, and the two columns that it compares."""

@@ -7,7 +7,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from rmplug import Artifact, DatasetLoader, InputPaths, ModelLoader, Pairs, Responses, RewardModel
+from rmplug import (
+    DatasetLoader,
+    InputPaths,
+    Known,
+    ModelLoader,
+    Pairs,
+    Responses,
+    RewardModel,
+)
 
 Format = Literal["auto", "json", "jsonl", "csv", "tsv", "parquet"]
 Form = Literal["auto", "text", "messages", "transcript"]
@@ -282,8 +290,18 @@ class Synthetic(DatasetLoader):
     noise: float = Field(default=0.1, ge=0, le=1)
     """Share of pairs that a fair coin decides."""
 
-    def columns(self, inputs: Mapping[str, type[Artifact]]) -> Sequence[str]:
-        return ["id", "group", "prompt", "chosen", "rejected", "subset", "probability"]
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
+        return Known(
+            columns={
+                "id": "text",
+                "group": "text",
+                "prompt": "messages",
+                "chosen": "messages",
+                "rejected": "messages",
+                "subset": "text",
+                "probability": "number",
+            }
+        )
 
     def load(self, *, seed: int) -> Pairs:
         from ._synthetic import Effects, pairs

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from rmplug._spec.graph import Ref
 from rmplug.artifacts import Features, Identified, Pairs, Responses
 from rmplug.families import Estimator, ModelLoader, Step, Trainer
+from rmplug.known import Ref
 from rmplug.notices import MOST_IDS, Notice
 from rmplug.records import SeenRows
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from rmplug._kinds.loops import ITEM, ForEach
-from rmplug._spec.graph import Node, Ref
+from rmplug._spec.graph import Node
 from rmplug._spec.loop_check import item_name
 from rmplug._store.fingerprint import key_of
 from rmplug.artifacts import Tabular, Value
 from rmplug.errors import StepError
+from rmplug.known import Ref
 
 from .results import Results
 from .scope import Handle, Scope

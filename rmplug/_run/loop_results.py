@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rmplug._kinds.loops import ITEM
-from rmplug._spec.graph import Node, Ref
+from rmplug._spec.graph import Node
 from rmplug._store.fingerprint import key_of
 from rmplug.artifacts import Artifact, Identified, Tabular
 from rmplug.data.rows import Stream
 from rmplug.errors import DataError
+from rmplug.known import Ref
 
 from .lineage import trainings_of_parts
 from .results import Results

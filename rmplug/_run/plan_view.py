@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rmplug._spec.graph import Node, Ref
+from rmplug._spec.graph import Node
 from rmplug.families import PlanStep, PlanView, family_of
+from rmplug.known import Ref
 from rmplug.notices import Notice
 from rmplug.records import StepRecord
 

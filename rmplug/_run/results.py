@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from rmplug import artifacts
 from rmplug._kinds.registry import Registry
-from rmplug._spec.graph import Ref
 from rmplug._store.files import guarded
-from rmplug._store.serialize import column_of, read_artifact, write_table
+from rmplug._store.serialize import read_artifact, write_table
 from rmplug._store.store import Store
 from rmplug.artifacts import Artifact, Checkpoint, Fit, Opens, Tabular
 from rmplug.errors import DataError
+from rmplug.known import Ref, column_of
 
 from .scope import Handle, Training
 

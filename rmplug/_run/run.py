@@ -12,13 +12,14 @@ from typing import Any
 
 from rmplug._kinds.registry import Registry, discover
 from rmplug._spec.check import Spec, open_spec
-from rmplug._spec.graph import Graph, Ref
+from rmplug._spec.graph import Graph
 from rmplug._store.run_records import PreviousSteps, live, new_record, write_record
 from rmplug._store.serialize import FILES
 from rmplug._store.store import NewerFormatError, Store
 from rmplug.artifacts import Artifact
 from rmplug.errors import Problem, RmplugError, SpecError, StoreError, did_you_mean, some
 from rmplug.families import Observer
+from rmplug.known import Ref, UnknownName
 from rmplug.records import RunRecord
 
 from .dry_run import Planned, plan_graph
@@ -41,13 +42,11 @@ class Run(Mapping[str, Artifact]):
 
     def __getitem__(self, name: str) -> Artifact:
         ref = Ref.parse(name)
-        if ref.step not in self._scope.handles:
-            known = list(self._scope.handles)
-            raise KeyError(f"no step {ref.step!r}{did_you_mean(ref.step, known)}")
-        results = self._scope.handles[ref.step].results
-        if len(results) > 1 and ref.column.partition(".")[0] not in results:
-            raise KeyError(f"name one of the results of {ref.step!r}: {', '.join(results)}")
-        return self._results.load(self._scope.at(ref), ref)
+        try:
+            handle = self._scope.at(ref)
+        except UnknownName as error:
+            raise KeyError(str(error)) from None
+        return self._results.load(handle, ref)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._scope.handles)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
-from rmplug._spec.graph import Ref
 from rmplug.artifacts import Artifact, RewardModel, Value
 from rmplug.families import PlanStep
+from rmplug.known import Named, Ref
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Handle:
+class Handle(Named):
     """Something that steps can take: a stored artifact, a live one, or the results of a loop."""
 
     key: str
@@ -35,17 +35,10 @@ class Handle:
     trainings: tuple[Training, ...] = ()
     """How the models and fits behind the artifact were trained."""
 
-    def at(self, column: str) -> Handle:
-        """What ``name.column`` stands for."""
-        if self.results:
-            name, _, rest = column.partition(".")
-            if name in self.results:
-                return self.results[name].at(rest)
-            return next(iter(self.results.values())).at(column)
-        if column and isinstance(self.live, Value):
-            inner = self.live.value[column]
-            return Handle(f"{self.key}.{column}", Value, Value(inner))
-        return replace(self, column=column) if column else self
+    def part(self, name: str) -> Handle:
+        if isinstance(self.live, Value):
+            return Handle(f"{self.key}.{name}", Value, Value(self.live.value[name]))
+        return replace(self, column=name)
 
     @property
     def name(self) -> str:
@@ -94,7 +87,7 @@ class Scope:
 
     def at(self, ref: Ref) -> Handle:
         """What a reference stands for."""
-        return self.handles[ref.step].at(ref.column)
+        return ref.resolve(self.handles)
 
     def named(self, names: Iterable[str]) -> list[Handle]:
         """What those of the names stand for that are known."""

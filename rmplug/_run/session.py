@@ -10,12 +10,13 @@ from typing import Any
 
 from rmplug._kinds.registry import Registry
 from rmplug._kinds.signatures import signature_of
-from rmplug._spec.graph import Graph, Node, Ref
+from rmplug._spec.graph import Graph, Node
 from rmplug._store.fingerprint import Fingerprints, key_of
 from rmplug._store.run_records import peak_memory_mb
 from rmplug.artifacts import Value
 from rmplug.errors import DataError, RmplugError, StepError, StoreError
 from rmplug.families import Composite, Engine, ModelLoader
+from rmplug.known import Ref
 from rmplug.records import SeenRows, StepRecord
 
 from .local_engine import Local

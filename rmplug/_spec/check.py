@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rmplug._kinds.registry import Registry
 from rmplug._kinds.signatures import signature_of
-from rmplug.errors import Problem, SpecError
-from rmplug.families import Composite, Engine, Evaluator, Observer, Step, family_of
+from rmplug.errors import Problem, SpecError, shown
+from rmplug.families import Composite, Engine, Observer, Step, family_of
+from rmplug.known import Known
 
-from .graph import Gives, Graph, Node, order
-from .inputs import Edges, Names, connect, known, needs
-from .location import Enough, Place, shown
+from .graph import Graph, Node, order
+from .inputs import Edges, Names, connect
+from .location import Enough, Place
 from .params import check_values, configured, find_files
 from .source import Source, parse_source, read_source
-from .step_draft import Draft, input_place, read_draft, read_mapping, read_provider
+from .step_draft import (
+    Draft,
+    DraftedSteps,
+    input_place,
+    read_mapping,
+    read_provider,
+    read_steps,
+)
 
 TOP_KEYS = ("name", "seed", "engine", "track", "steps")
 
@@ -75,7 +82,6 @@ class Check:
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
         self.problems: list[Problem] = []
-        self._files: list[str] = []
 
     def run(self, source: Source) -> Spec | None:
         self.problems.extend(source.problems)
@@ -91,45 +97,25 @@ class Check:
         if "steps" not in top.value:
             top.at("steps").wrong("missing; name at least one step")
             return None
-        graph = self.graph(top.at("steps"), {})
+        steps = read_steps(top.at("steps"), self.registry)
+        graph = self.graph(steps, {}) if steps else None
         return Spec(name, seed, engine, observers, graph, source) if engine and graph else None
 
-    def graph(self, place: Place, scope: Names) -> Graph | None:
-        """The steps written at a place; names of ``scope`` can be used as well."""
-        steps = place.value
-        if not isinstance(steps, dict) or not steps:
-            place.wrong("must be a mapping of step ids to steps, with at least one step")
-            return None
-        with self._inside(place) as again:
-            if again:
-                place.wrong("this file is inside itself: the loop would never end", key=True)
-                return None
-            found = {name: read_draft(place.at(name), name, self.registry) for name in steps}
-            drafts = {name: draft for name, draft in found.items() if draft is not None}
-            return self._connect(place, drafts, {**scope, **dict.fromkeys(steps)})
-
-    @contextmanager
-    def _inside(self, place: Place) -> Iterator[bool]:
-        """Whether the steps of this file are being checked already, further out."""
-        file = os.path.realpath(place.source.file) if len(place.path) == 1 else ""
-        again = bool(file) and file in self._files
-        self._files.append(file)
-        yield again
-        self._files.pop()
-
-    def _connect(
-        self, place: Place, drafts: Mapping[str, Draft], names: dict[str, Gives | None]
-    ) -> Graph | None:
-        ordered, cycles = order({name: list(needs(draft)) for name, draft in drafts.items()})
+    def graph(self, steps: DraftedSteps, scope: Names) -> Graph | None:
+        """Connect steps; they can name each other and what is in ``scope``."""
+        names: dict[str, Known | None] = {**scope, **dict.fromkeys(steps.place.value)}
+        needs = {name: list(draft.needs()) for name, draft in steps.drafts.items()}
+        ordered, cycles = order(needs)
         for cycle in cycles:
-            place.at(cycle[0]).wrong(f"steps need each other: {' → '.join(cycle)}", key=True)
+            message = f"steps need each other: {' → '.join(cycle)}"
+            steps.place.at(cycle[0]).wrong(message, key=True)
         nodes: dict[str, Node] = {}
         for name in ordered:
-            node = self._node(drafts[name], names)
+            node = self._node(steps.drafts[name], names)
             if node is not None:
                 nodes[name] = node
                 names[name] = node.gives
-        if len(nodes) < len(place.value):
+        if len(nodes) < len(steps.place.value):
             return None
         outer = {r for node in nodes.values() for r in node.refs() if r.step not in nodes}
         return Graph(nodes, tuple(sorted(outer, key=str)))
@@ -138,7 +124,7 @@ class Check:
         if issubclass(draft.cls, Composite):
             from .loop_check import composite_node
 
-            return composite_node(self, draft, names)
+            return composite_node(draft, names, self.graph)
         before = len(self.problems)
         edges = connect(draft, names)
         place = draft.place.at("params")
@@ -146,8 +132,8 @@ class Check:
         step = _configured(draft, place, params, edges)
         if len(self.problems) > before or not edges.complete:
             return None
-        for param, mistake in step.mistakes(known(draft, names)) if step else ():
-            place.at(param).wrong(mistake)
+        for name, mistake in step.mistakes(edges.inputs) if step else ():
+            _written_at(draft, name).wrong(mistake)
         inputs = {name: refs for name, refs in draft.inputs.items() if name not in edges.bound}
         return Node(
             draft.id,
@@ -157,7 +143,7 @@ class Check:
             inputs,
             draft.lists,
             edges.bound,
-            _gives(draft.cls, step, edges.given),
+            _foreseen(draft, step, edges.inputs),
             folder=draft.place.folder,
         )
 
@@ -212,13 +198,17 @@ def _configured(draft: Draft, place: Place, params: Mapping[str, Any], edges: Ed
     return None
 
 
-def _gives(cls: type[Step], step: Step | None, given: Mapping[str, Gives]) -> Gives:
-    types = {name: gives.types for name, gives in given.items()}
-    output = signature_of(cls).output(types)
-    columns = step.columns({name: kinds[0] for name, kinds in types.items()}) if step else None
-    metrics = step.metrics() if isinstance(step, Evaluator) else None
-    return Gives(
-        output,
-        None if columns is None else tuple(columns),
-        metrics=None if metrics is None else tuple(metrics),
-    )
+def _written_at(draft: Draft, name: str) -> Place:
+    """Where a parameter or an input is written."""
+    if any(entry.name == name for entry in signature_of(draft.cls).inputs):
+        return input_place(draft.place.at("inputs"), name)
+    return draft.place.at("params", name)
+
+
+def _foreseen(draft: Draft, step: Step | None, inputs: Mapping[str, list[Known]]) -> Known:
+    """What a step gives, as far as its signature and the step itself tell."""
+    signature = signature_of(draft.cls)
+    known = step.foresee(inputs) if step else Known()
+    output = signature.output({name: given[0].types for name, given in inputs.items()})
+    types = known.types if known.is_a(*signature.gives) else output
+    return replace(known, types=types, step=draft.id, values=None, results={})

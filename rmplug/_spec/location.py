@@ -79,15 +79,3 @@ def _has(value: Any, part: str | int) -> bool:
 def suggestion(name: str, known: Iterable[str]) -> str:
     """What to write instead of a name that is not known."""
     return did_you_mean(name, known) or f"; known: {', '.join(known)}"
-
-
-def shown(value: Any) -> str:
-    """A wrong value, in a few words."""
-    if isinstance(value, dict):
-        return "a mapping"
-    if isinstance(value, list | tuple):
-        return "a list" if value else "an empty list"
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    text = repr(value)
-    return text if len(text) <= 60 else text[:59] + "…"

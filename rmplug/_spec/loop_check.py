@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from rmplug._kinds.loops import ITEM, ForEach, Repeat
 from rmplug._kinds.signatures import Input
 from rmplug._store.fingerprint import key_of
 from rmplug.artifacts import Artifact, Tabular, Value
-from rmplug.errors import SpecError, some
+from rmplug.errors import some
+from rmplug.known import Known
 
-from .graph import Gives, Graph, Node
-from .inputs import resolve
+from .graph import Graph, Node
+from .inputs import Names, resolve
 from .location import Place
 from .params import configured
-from .source import read_source
-from .step_draft import Draft, input_place
-
-if TYPE_CHECKING:
-    from .check import Check
+from .step_draft import Draft, DraftedSteps, input_place
 
 
 def item_name(value: Any) -> str:
@@ -32,35 +29,34 @@ def item_name(value: Any) -> str:
     return text if len(text) <= 60 else key_of("item", {"value": value})[:21]
 
 
-def composite_node(check: Check, draft: Draft, scope: Mapping[str, Gives | None]) -> Node | None:
-    """Check a loop and the steps inside it, which are positioned like all others."""
-    before = len(check.problems)
+def composite_node(
+    draft: Draft, scope: Names, graph_of: Callable[[DraftedSteps, Names], Graph | None]
+) -> Node | None:
+    """Check a loop and the steps inside it, which ``graph_of`` connects."""
+    problems = draft.place.problems
+    before = len(problems)
     step = configured(draft.cls, draft.place.at("params"), draft.params)
-    given = {
-        name: [resolve(draft, name, ref, scope) for ref in refs]
-        for name, refs in draft.inputs.items()
-    }
-    known = {name: [g for g in found if g is not None] for name, found in given.items()}
-    complete = step is not None and all(None not in found for found in given.values())
+    inputs = {name: resolve(draft, name, scope) for name in draft.inputs}
+    known = {name: [one for one in each if one is not None] for name, each in inputs.items()}
+    complete = step is not None and all(None not in each for each in inputs.values())
     inner = _inner_scope(draft, step, known) if complete else None
-    place = _body_place(draft)
-    if place is None:
+    if draft.body is None:
         return None
-    body = check.graph(place, {**scope, draft.id: None, **(inner or _unknown_scope(draft))})
-    if inner is None or body is None or len(check.problems) > before:
+    body = graph_of(draft.body, {**scope, draft.id: None, **(inner or _unknown_scope(draft))})
+    if inner is None or body is None or len(problems) > before:
         return None
     results = _results(draft, step, body, inner)
     if results is None:
         return None
     types = next(iter(results.values())).types if len(results) == 1 else (Artifact,)
-    gives = Gives(types, results=results)
+    gives = Known(types, step=draft.id, results=results)
     body = Graph(body.nodes, tuple(ref for ref in body.outer if ref.step not in inner))
     return Node(
         draft.id, draft.provider, draft.params, step, draft.inputs, draft.lists, {}, gives, body
     )
 
 
-def _inner_scope(draft: Draft, step: Any, given: dict[str, list[Gives]]) -> dict[str, Gives] | None:
+def _inner_scope(draft: Draft, step: Any, given: dict[str, list[Known]]) -> dict[str, Known] | None:
     """The names that exist only inside the loop."""
     inputs = draft.place.at("inputs")
     if isinstance(step, Repeat):
@@ -82,19 +78,19 @@ def _inner_scope(draft: Draft, step: Any, given: dict[str, list[Gives]]) -> dict
     if twice is not None:
         draft.place.at("params", "values").wrong(f"{twice} is there {names[twice]} times")
         return None
-    return {ITEM: Gives((Value,), values=step.values)}
+    return {ITEM: Known((Value,), values=step.values)}
 
 
-def _items_scope(draft: Draft, found: list[Gives]) -> dict[str, Gives] | None:
+def _items_scope(draft: Draft, found: list[Known]) -> dict[str, Known] | None:
     if "items" in draft.lists:
         types = tuple(dict.fromkeys(kind for gives in found for kind in gives.types))
         same = all(gives.columns == found[0].columns for gives in found)
-        return {ITEM: Gives(types, found[0].columns if same else None)}
+        return {ITEM: Known(types, found[0].columns if same else None)}
     if not all(issubclass(kind, Tabular) for kind in found[0].types):
         message = "one step must give a table with a column 'item'; else list steps"
         input_place(draft.place.at("inputs"), "items").wrong(message)
         return None
-    return {ITEM: Gives(found[0].types)}
+    return {ITEM: Known(found[0].types)}
 
 
 def _unknown_scope(draft: Draft) -> dict[str, None]:
@@ -103,25 +99,9 @@ def _unknown_scope(draft: Draft) -> dict[str, None]:
     return dict.fromkeys([ITEM, *draft.inputs, *(carry if isinstance(carry, dict) else ())])
 
 
-def _body_place(draft: Draft) -> Place | None:
-    """Where the steps of a loop are written: here, or in a file of their own."""
-    place = draft.place.at("params", "steps")
-    if isinstance(place.value, dict):
-        return place
-    if not isinstance(place.value, str):
-        return None
-    try:
-        source = read_source(place.folder / place.value)
-    except SpecError as error:
-        place.problems.extend(error.problems)
-        return None
-    place.problems.extend(source.problems)
-    return Place(source, ("steps",), place.problems)
-
-
 def _results(
-    draft: Draft, step: Any, body: Graph, inner: Mapping[str, Gives]
-) -> dict[str, Gives] | None:
+    draft: Draft, step: Any, body: Graph, inner: Mapping[str, Known]
+) -> dict[str, Known] | None:
     """What the loop gives, by name."""
     params = draft.place.at("params")
     carry = step.carry if isinstance(step, Repeat) else {}
@@ -142,17 +122,17 @@ def _results(
     results = {name: body.nodes[name].gives.collected for name in step.collect}
     results |= {taken: body.nodes[name].gives for taken, name in carry.items()}
     if isinstance(step, ForEach) and step.on_error == "collect-error":
-        results["errors"] = Gives((Tabular,))
+        results["errors"] = Known((Tabular,))
     return results
 
 
-def _check_collected(place: Place, name: str, gives: Gives) -> None:
+def _check_collected(place: Place, name: str, gives: Known) -> None:
     kinds = [kind for kind in gives.types if not issubclass(kind, Tabular)]
     if kinds:
         place.wrong(f"{name!r} gives {kinds[0].__name__}; only tables can be collected")
 
 
-def _check_carried(place: Place, name: str, later: Gives, first: Gives) -> None:
+def _check_carried(place: Place, name: str, later: Known, first: Known) -> None:
     taken = Input(name, first.types)
     wrong = [kind for kind in later.types if not taken.takes(kind)]
     if wrong:

@@ -10,10 +10,10 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from rmplug.errors import RmplugError, did_you_mean
+from rmplug.errors import RmplugError, did_you_mean, shown
 from rmplug.families import Step, reads_files
 
-from .location import Place, shown, suggestion
+from .location import Place, suggestion
 
 
 def absolute_files(cls: type[Step], params: Mapping[str, Any], folder: Path) -> dict[str, Any]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from rmplug._kinds.registry import Provider, Registry, missing_libraries
 from rmplug._kinds.signatures import signature_of
-from rmplug.errors import PluginError
+from rmplug.errors import PluginError, SpecError, shown
 from rmplug.families import Composite, Engine, Observer, Step, family_of
+from rmplug.known import Ref
 
-from .graph import Ref
-from .location import Parts, Place, shown
+from .location import Place
+from .source import read_source
 
 STEP_KEYS = ("kind", "inputs", "params")
 STEP_ID = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
@@ -30,18 +33,54 @@ class Draft:
     lists: frozenset[str]
     """The inputs that were written as lists."""
     params: dict[str, Any]
-
-    @property
-    def path(self) -> Parts:
-        return self.place.path
+    body: DraftedSteps | None = None
+    """The steps inside a loop."""
 
     @property
     def cls(self) -> type[Step]:
         return self.provider.cls
 
+    def needs(self) -> Iterator[str]:
+        """Name every step that this one needs: in its inputs, or in those of steps inside it."""
+        for refs in self.inputs.values():
+            yield from (ref.step for ref in refs)
+        if self.body is not None:
+            carry = self.params.get("carry")
+            inside = {*self.body.place.value, "item", *(carry if isinstance(carry, dict) else ())}
+            for draft in self.body.drafts.values():
+                yield from (name for name in draft.needs() if name not in inside)
 
-def read_draft(place: Place, name: str, registry: Registry) -> Draft | None:
-    """The step written at a place, if it has a kind that can be used."""
+
+@dataclass(frozen=True)
+class DraftedSteps:
+    """The steps that are written at a place; those that cannot be read are left out."""
+
+    place: Place
+    drafts: Mapping[str, Draft]
+
+
+def read_steps(
+    place: Place, registry: Registry, files: tuple[str, ...] = ()
+) -> DraftedSteps | None:
+    """Read the steps written at a place, with those inside loops. ``files`` are the real paths of
+    the spec files that are being read already, further out."""
+    if not isinstance(place.value, dict) or not place.value:
+        place.wrong("must be a mapping of step ids to steps, with at least one step")
+        return None
+    if len(place.path) == 1:  # the steps of a file, not those written inside a loop
+        file = os.path.realpath(place.source.file)
+        if file in files:
+            place.wrong("this file is inside itself: the loop would never end", key=True)
+            return None
+        files = (*files, file)
+    drafts = {name: read_draft(place.at(name), name, registry, files) for name in place.value}
+    return DraftedSteps(place, {name: draft for name, draft in drafts.items() if draft is not None})
+
+
+def read_draft(
+    place: Place, name: str, registry: Registry, files: tuple[str, ...] = ()
+) -> Draft | None:
+    """Read the step written at a place, if it has a kind that can be used."""
     if not STEP_ID.fullmatch(name):
         message = f"step id {shown(name)}: use a letter, then letters, digits, '-' and '_'"
         place.wrong(message, key=True)
@@ -54,7 +93,26 @@ def read_draft(place: Place, name: str, registry: Registry) -> Draft | None:
     if provider is None or params is None:
         return None
     inputs, lists = read_inputs(place.at("inputs"), provider)
-    return Draft(name, place, provider, inputs, lists, params)
+    where = (
+        _body_place(place.at("params", "steps")) if issubclass(provider.cls, Composite) else None
+    )
+    body = None if where is None else read_steps(where, registry, files)
+    return Draft(name, place, provider, inputs, lists, params, body)
+
+
+def _body_place(place: Place) -> Place | None:
+    """Find where the steps of a loop are written: here, or in a file of their own."""
+    if isinstance(place.value, dict):
+        return place
+    if not isinstance(place.value, str):
+        return None
+    try:
+        source = read_source(place.folder / place.value)
+    except SpecError as error:
+        place.problems.extend(error.problems)
+        return None
+    place.problems.extend(source.problems)
+    return Place(source, ("steps",), place.problems)
 
 
 def read_mapping(place: Place) -> dict[str, Any] | None:

@@ -168,20 +168,3 @@ def read_artifact(
         for table in manifest["tables"]
     }
     return Fit(folder / FILES, made_by, numbers, tables, name)
-
-
-def column_of(artifact: Artifact, column: str) -> Features:
-    """``step.column``: one column of a table, or of a fit's rows, as features."""
-    if isinstance(artifact, Fit):
-        table = artifact.tables.get("rows")
-        if table is None:
-            raise DataError(f"{artifact.name} keeps no predictions of its own rows")
-        artifact = Features(
-            table.select(["id", "group"]).append_column(column, table[column])
-            if column in table.column_names
-            else table,
-            artifact.name,
-        )
-    if not isinstance(artifact, artifacts.Identified):
-        raise DataError(f"{artifact.name} has no columns")
-    return artifact.select(column)

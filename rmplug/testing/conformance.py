@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rmplug._kinds.field_docs import field_docs
 from rmplug._kinds.registry import Provider, missing_libraries
@@ -15,8 +15,10 @@ from rmplug._kinds.signatures import Input, check_class, signature_of
 from rmplug._store.files import checksum
 from rmplug.artifacts import (
     Artifact,
+    Checkpoint,
     Features,
     Folder,
+    Metrics,
     Pairs,
     Responses,
     RewardModel,
@@ -24,9 +26,7 @@ from rmplug.artifacts import (
 )
 from rmplug.errors import RmplugError
 from rmplug.families import DatasetLoader, Engine, ModelLoader, Observer, Step
-
-if TYPE_CHECKING:
-    pass
+from rmplug.known import known_of
 
 from .single_step import run_step
 from .small_data import LengthModel, small_features, small_pairs, small_responses
@@ -58,9 +58,9 @@ def check_step(
     tolerance: float = 0.0,
 ) -> None:
     """Assert all that rmplug promises of a step: documentation, JSON round trip, declared
-    requirements, light import, the promised output, ids and order kept, the same result for any
-    shard size and number of workers, the same result for the same seed, and that a table of one row
-    or none is either handled or refused with a message.
+    requirements, light import, the promised output, nothing but what it foresees, ids and order
+    kept, the same result for any shard size and number of workers, the same result for the same
+    seed, and that a table of one row or none is either handled or refused with a message.
 
     Inputs are made from small data unless given by name. ``tolerance`` is how far numbers may
     differ between shard sizes: 0 unless a library in between rounds differently for batches of
@@ -141,6 +141,7 @@ def _check_results(
     first = run_step(step, given, folder / "first", seed=1)
     again = run_step(step, given, folder / "again", seed=1, workers=2, shard_rows=2)
     assert isinstance(first, signature_of(type(step)).gives), "gives what it did not promise"
+    check_foreseen(step, given, first)
     assert_same(first, again, tolerance)
     if tolerance:
         alone = run_step(step, given, folder / "alone", seed=1, workers=1, shard_rows=2)
@@ -156,6 +157,27 @@ def _check_results(
             run_step(step, cut, folder / f"rows-{rows}", seed=1)
         except RmplugError as error:
             assert str(error), "refuses few rows without saying why"
+
+
+def check_foreseen(
+    step: Step, given: Mapping[str, Artifact | Sequence[Artifact]], result: Artifact
+) -> None:
+    """What a step foresees for inputs like these is what it gave: columns, metrics, outputs."""
+    listed = {n: [a] if isinstance(a, Artifact) else a for n, a in given.items()}
+    foreseen = step.foresee({n: [known_of(a, n) for a in each] for n, each in listed.items()})
+    real = known_of(result.open() if isinstance(result, Checkpoint) else result)
+    if foreseen.types != (Artifact,):
+        assert isinstance(result, foreseen.types), "gives another type than it foresees"
+    if foreseen.columns is not None:
+        assert set(foreseen.columns) == set(real.columns or ()), "has other columns than foreseen"
+        for name in foreseen.columns:
+            foretold = foreseen.type_of(name)
+            assert foretold in (None, real.type_of(name)), f"column {name} is {real.type_of(name)}"
+    if foreseen.metrics is not None and isinstance(result, Metrics):
+        unforeseen = set(result["metric"].to_pylist()) - set(foreseen.metrics)
+        assert not unforeseen, f"gives metrics that it does not foresee: {unforeseen}"
+    if foreseen.outputs is not None:
+        assert list(foreseen.outputs) == list(real.outputs or ()), "has other outputs than foreseen"
 
 
 def assert_same(first: Artifact, second: Artifact, tolerance: float = 0.0) -> None:

@@ -14,7 +14,7 @@ from rmplug._run.reuse import Reuse
 from rmplug._run.run_log import RunLog
 from rmplug._run.scope import Handle, Scope
 from rmplug._run.session import Session
-from rmplug._spec.graph import Gives, Node, Ref
+from rmplug._spec.graph import Node
 from rmplug._store.store import Store
 from rmplug.artifacts import (
     Artifact,
@@ -22,6 +22,7 @@ from rmplug.artifacts import (
 )
 from rmplug.errors import RmplugError
 from rmplug.families import Step
+from rmplug.known import Known, Ref
 
 
 def registry_of(*modules: ModuleType | object) -> Registry:
@@ -59,7 +60,7 @@ def run_step(
             _put(session, scope, artifact, f"{name}{index or ''}")
             for index, artifact in enumerate([given] if isinstance(given, Artifact) else given)
         )
-    gives = Gives(signature_of(type(step)).gives)
+    gives = Known(signature_of(type(step)).gives)
     node = Node("tested", provider, step.model_dump(), step, refs, lists, {}, gives)
     try:
         session.run_node(node, scope)

@@ -124,8 +124,8 @@ class Count(FeatureComputer):
             raise ValueError("AUC is undefined for a scale of 13; use 12 or 14")
         return scale
 
-    def columns(self, inputs: Mapping[str, type[Artifact]]) -> Sequence[str]:
-        return ["first", "last", "margin"]
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
+        return Known(columns=("first", "last", "margin"))
 
     def compute(self, data: Pairs | Responses) -> Features:
         return small_features(data)

@@ -19,6 +19,7 @@ from rmplug import (
     FeatureComputer,
     Features,
     Fit,
+    Known,
     Metrics,
     ModelLoader,
     Observer,
@@ -102,8 +103,8 @@ class Lengths(FeatureComputer):
     log: Path | None = None
     """A file that gets a line per batch."""
 
-    def columns(self, inputs: Mapping[str, type[Artifact]]) -> Sequence[str]:
-        return ("chosen", "rejected")
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
+        return Known(columns=("chosen", "rejected"))
 
     def compute(self, data: Pairs) -> Features:
         return data.map(self._measure)

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import re
+
+import numpy as np
 import pytest
 from spec_tools import load
 
@@ -15,7 +18,9 @@ from rmplug import (
     Value,
 )
 from rmplug._kinds.signatures import Input
-from rmplug._spec.graph import Gives, Ref, order
+from rmplug._spec.graph import order
+from rmplug.known import Known, Ref, UnknownName, known_of
+from rmplug.testing import LengthModel, small_pairs
 
 CHAIN = """\
 steps:
@@ -88,38 +93,65 @@ def test_a_step_takes_parameters_from_values():
     assert load(CHAIN).graph.nodes["words"].configured({}).scale == 1.0
 
 
-class TestGives:
+class TestKnown:
     def test_a_column_of_a_table_is_a_feature(self):
-        gives = Gives((Features,), ("first", "last"))
-        assert gives.at("") is gives
-        assert gives.at("last") == Gives((Features,), ("last",))
-        assert gives.at("lats") == "no column 'lats'; did you mean 'last'? (it gives first, last)"
+        known = Known((Features,), ("first", "last"))
+        assert known.at("") is known
+        assert known.at("last") == Known((Features,), ("last",))
+        with pytest.raises(
+            UnknownName,
+            match=re.escape("no column 'lats'; did you mean 'last'? (it gives first, last)"),
+        ):
+            known.at("lats")
 
     def test_columns_that_are_not_known_may_be_there(self):
-        assert Gives((Pairs,)).at("margin") == Gives((Features,), ("margin",))
-        assert Gives((Fit,)).at("rows") == Gives((Features,), ("rows",))
+        assert Known((Pairs,)).at("margin") == Known((Features,), ("margin",))
+        assert Known((Fit,)).at("rows") == Known((Features,), ("rows",))
+
+    def test_a_column_of_text_is_no_feature(self):
+        known = Known((Pairs,), {"subset": "text", "weight": "number"})
+        assert known.at("weight") == Known((Features,), {"weight": "number"})
+        with pytest.raises(UnknownName, match="column 'subset' holds text; as features, columns"):
+            known.at("subset")
+
+    def test_what_is_known_of_an_artifact_are_its_columns_and_their_types(self):
+        known = known_of(small_pairs(), "pairs")
+        assert (known.types, known.step) == ((Pairs,), "pairs")
+        assert [known.type_of(name) for name in ("id", "chosen", "subset")] == [
+            "text",
+            "messages",
+            "text",
+        ]
+        features = Features({"id": ["a"], "x": [1.0], "yes": [True], "v": np.zeros((1, 2))})
+        assert known_of(features).columns == {"x": "number", "yes": "boolean", "v": "vector"}
+        assert known_of(LengthModel()).outputs == ("reward",)
 
     @pytest.mark.parametrize("kind", [Metrics, Checkpoint, RewardModel])
     def test_what_is_no_table_of_rows_has_no_columns(self, kind: type[Artifact]):
-        assert Gives((kind,)).at("x") == f"{kind.__name__} has no columns"
+        with pytest.raises(UnknownName, match=re.escape(f"{kind.__name__} has no columns")):
+            Known((kind,)).at("x")
 
     def test_an_entry_of_every_item_is_a_value(self):
-        gives = Gives((Value,), values=({"a": 1}, {"a": 2, "b": 3}))
-        assert gives.at("a") == Gives((Value,), values=(1, 2))
-        assert gives.at("b") == "an item has no entry 'b'"
-        assert Gives((Value,), values=(1,)).at("a") == "the item 1 has no entries"
+        known = Known((Value,), values=({"a": 1}, {"a": 2, "b": 3}))
+        assert known.at("a") == Known((Value,), values=(1, 2))
+        with pytest.raises(UnknownName, match=re.escape("an item has no entry 'b'")):
+            known.at("b")
+        with pytest.raises(UnknownName, match=re.escape("the item 1 has no entries")):
+            Known((Value,), values=(1,)).at("a")
 
     def test_the_only_result_of_a_loop_need_not_be_named(self):
-        words = Gives((Features,), ("first",))
-        assert Gives((Artifact,), results={"words": words}).at("") is words
-        assert Gives((Artifact,), results={"words": words}).at("words.first") == words
-        assert Gives((Artifact,), results={"words": words}).at("first") == words
+        words = Known((Features,), ("first",))
+        assert Known((Artifact,), results={"words": words}).at("") is words
+        assert Known((Artifact,), results={"words": words}).at("words.first") == words
+        assert Known((Artifact,), results={"words": words}).at("first") == words
 
     def test_one_of_several_results_is_named(self):
-        gives = Gives((Artifact,), results={"a": Gives((Pairs,)), "b": Gives((Metrics,))})
-        assert gives.at("") == "name one of its results: a, b"
-        assert gives.at("b") == Gives((Metrics,))
-        assert gives.at("b.x") == "Metrics has no columns"
+        known = Known((Artifact,), results={"a": Known((Pairs,)), "b": Known((Metrics,))})
+        with pytest.raises(UnknownName, match=re.escape("name one of its results: a, b")):
+            known.at("")
+        assert known.at("b") == Known((Metrics,))
+        with pytest.raises(UnknownName, match=re.escape("Metrics has no columns")):
+            known.at("b.x")
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,7 @@ def test_what_one_round_gives_is_what_the_next_one_takes(tmp_path: Path) -> None
     assert planned(spec_of(steps), tmp_path / "store")["loop"] == "run: 1 of 5 rounds"
     go(spec_of(steps), tmp_path / "store")
     assert lines(log)[4:] == ["sample 8"]
-    with pytest.raises(KeyError, match="name one of the results of 'loop': words, left"):
+    with pytest.raises(KeyError, match="loop: name one of its results: words, left"):
         finished["loop"]
 
 

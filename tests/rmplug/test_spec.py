@@ -7,7 +7,8 @@ from spec_tools import KINDS, load, refusal, told
 
 from rmplug import Features, Pairs, SpecError
 from rmplug._spec.check import load_spec, open_spec
-from rmplug._spec.graph import Ref
+from rmplug._spec.source import read_source
+from rmplug.known import Ref
 
 PAIRS = "  pairs: {kind: some-pairs}\n"
 
@@ -654,6 +655,20 @@ class TestLoops:
 
 
 class TestSubSpecs:
+    def test_a_file_of_steps_is_read_once(self, tmp_path, monkeypatch):
+        (tmp_path / "inner").mkdir()
+        body = "steps: {words: {kind: count, inputs: {data: pairs, scale: item}}}"
+        (tmp_path / "inner" / "body.yaml").write_text(body)
+        files = []
+
+        def counted(path):
+            files.append(path.name)
+            return read_source(path)
+
+        monkeypatch.setattr("rmplug._spec.step_draft.read_source", counted)
+        load(self.LOOP, folder=tmp_path)
+        assert files == ["body.yaml"]
+
     LOOP = (
         "steps:\n  pairs: {kind: some-pairs}\n  loop: {kind: for-each, "
         "params: {values: [1, 2], collect: [words], steps: inner/body.yaml}}\n"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 
-from rmplug import FeatureComputer, Features, Pairs, Responses, text_of
+from rmplug import FeatureComputer, Features, Known, Pairs, Responses, text_of
 from rmplug.errors import RmplugError
 from rmplug.testing import check_step, registry_of, small_features, small_pairs, small_responses
 
@@ -70,8 +71,37 @@ class Unrepeatable(Lengths):
         return {"n": [random.random() for _ in range(batch.num_rows)]}
 
 
+class Misforeseen(Lengths):
+    """Foresees a column that it does not give."""
+
+    kind = "misforeseen"
+
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
+        return Known(columns=("m",))
+
+
+class Mistyped(Lengths):
+    """Foresees numbers as vectors."""
+
+    kind = "mistyped"
+
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
+        return Known(columns={"n": "vector"})
+
+
+class Foreseen(Lengths):
+    """Foresees what it gives, for what it takes."""
+
+    kind = "foreseen"
+
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
+        assert inputs["data"][0].type_of("chosen") == "messages"
+        return Known((Features,), {"n": "number"})
+
+
 def test_a_good_step_passes() -> None:
     check_step(Lengths)
+    check_step(Foreseen)
 
 
 @pytest.mark.parametrize(
@@ -81,6 +111,8 @@ def test_a_good_step_passes() -> None:
         (Shuffled, "ids or their order changed"),
         (ByBatch, "differs by shard size, workers or run"),
         (Unrepeatable, "differs by shard size, workers or run"),
+        (Misforeseen, "has other columns than foreseen"),
+        (Mistyped, "column n is number"),
     ],
 )
 def test_a_faulty_step_is_told_what_is_wrong(cls: type[Lengths], complaint: str) -> None:

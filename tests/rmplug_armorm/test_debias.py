@@ -181,7 +181,7 @@ def test_the_kind_keeps_all_promises_of_a_step() -> None:
 
 def test_a_measure_that_is_known_not_to_be_there_is_told_before_running() -> None:
     step = Debias(against=("words.response.charcters", "style"))
-    known = {"measures": [Known("words", Features, ("response.characters",))]}
+    known = {"measures": [Known((Features,), ("response.characters",), step="words")]}
     [(param, told)] = step.mistakes(known)
     assert param == "against"
     assert told.startswith("words gives no column 'response.charcters'; did you mean 'response.ch")

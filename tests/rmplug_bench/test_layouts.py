@@ -112,7 +112,7 @@ def test_each_layout_passes_the_checks_of_every_step(step, tmp_path):
     file = written(tmp_path, [ROWS[step.kind]])
     check_step(step, {"path": str(file)})
     data = step(path=file).load()
-    assert set(step(path=file).columns({})) == set(data.columns)
+    assert set(step(path=file).foresee({}).columns) == set(data.columns)
 
 
 def test_ids_of_rewardbench_that_are_numbers_carry_their_subset(tmp_path):

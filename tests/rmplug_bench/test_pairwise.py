@@ -300,8 +300,8 @@ def test_it_gives_the_metrics_that_it_says_and_no_others():
     baselines = ("longer", "shorter", "random", "most-markdown", "first-character", "n-gram")
     step = Pairwise(baselines=baselines)
     given = set(step.evaluate(pairs, [reward], seed=0).table["metric"].to_pylist())
-    assert given - set(step.metrics()) == set()
-    assert set(step.metrics()) - given <= {"missing"}
+    assert given - set(step.foresee({}).metrics) == set()
+    assert set(step.foresee({}).metrics) - given <= {"missing"}
     none = Pairwise(baselines=("random",))
     given = set(none.evaluate(pairs, [reward], seed=0).table["metric"].to_pylist())
-    assert given <= set(none.metrics())
+    assert given <= set(none.foresee({}).metrics)

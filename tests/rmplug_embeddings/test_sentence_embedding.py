@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 from sentence_transformers import SentenceTransformer
 
-from rmplug import DataError, Pairs, text_of
+from rmplug import DataError, Known, Pairs, text_of
 from rmplug.notices import collect_notices
 from rmplug.testing import check_step, small_pairs, small_responses
 from rmplug_embeddings import SentenceEmbedding, _encoders
@@ -28,8 +28,11 @@ def test_it_says_its_columns_before_running(tiny_encoder):
     for params in ({}, {"vectors": False}, {"sides": ["response"]}):
         step = SentenceEmbedding(path=tiny_encoder, **params)
         for data in (pairs,) if "sides" in params else (pairs, responses):
-            assert step.columns({"data": type(data)}) == step.compute(data).values
-    assert SentenceEmbedding().columns({"data": Pairs}) == [
+            assert (
+                list(step.foresee({"data": [Known((type(data),))]}).columns)
+                == step.compute(data).values
+            )
+    assert list(SentenceEmbedding().foresee({"data": [Known((Pairs,))]}).columns) == [
         "prompt", "chosen", "rejected",
         "cosine.prompt-chosen", "cosine.prompt-rejected", "cosine.chosen-rejected",
     ]  # fmt: skip

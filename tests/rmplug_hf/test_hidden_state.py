@@ -8,7 +8,7 @@ import torch
 from direct import Unopened, chat_text, direct_model
 from pydantic import ValidationError
 
-from rmplug import DataError, Pairs, Responses
+from rmplug import DataError, Known, Pairs, Responses
 from rmplug.testing import LengthModel, check_step, small_pairs
 from rmplug_hf import Encoder, HiddenState, SequenceClassifier
 
@@ -112,10 +112,14 @@ def test_an_encoder_answers_with_its_own_layer_and_pooling(tiny):
 
 
 def test_columns_are_known_before_running():
-    names = {part: HiddenState(part=part).columns for part in ("response", "prompt", "both")}
-    assert names["response"]({"data": Pairs}) == ("chosen", "rejected")
-    assert names["prompt"]({"data": Pairs}) == ("prompt",)
-    assert names["both"]({"data": Responses}) == ("prompt", "response")
+    def columns(part, data):
+        foreseen = HiddenState(part=part).foresee({"data": [Known((data,))]})
+        assert {foreseen.type_of(name) for name in foreseen.columns} == {"vector"}
+        return tuple(foreseen.columns)
+
+    assert columns("response", Pairs) == ("chosen", "rejected")
+    assert columns("prompt", Pairs) == ("prompt",)
+    assert columns("both", Responses) == ("prompt", "response")
 
 
 def test_a_model_without_states_is_refused(talks):

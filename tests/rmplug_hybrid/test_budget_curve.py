@@ -89,7 +89,7 @@ def test_a_curve_goes_from_all_ai_over_the_budgets_to_all_human():
         assert {row["kind"] for row in own} == {kind}
         assert own[0]["subset"] == "all AI" and own[-1]["subset"] == "all human"
         assert {row["axis"] for row in own} == {"share of human labels"}
-    assert found.columns == list(BudgetCurve().columns({}))
+    assert found.columns == list(BudgetCurve().foresee({}).columns)
 
 
 def test_a_point_is_the_mean_over_seeds_with_a_t_interval():

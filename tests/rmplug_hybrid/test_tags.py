@@ -137,13 +137,13 @@ def test_a_dimension_can_have_a_column_of_another_name():
 
 
 def test_only_dimensions_that_there_are_can_be_asked_for():
-    assert len(Tags(only=("safety_concern",)).columns({})) == 4
+    assert len(Tags(only=("safety_concern",)).foresee({}).columns) == 4
     with pytest.raises(ValidationError, match="only names 'safety'; the dimensions are subject"):
         Tags(only=("safety",))
 
 
 def test_the_built_in_dimensions_are_the_tags_of_the_ninety_features():
-    assert Tags().columns({}) == all_features()[27:]
+    assert Tags().foresee({}).columns == all_features()[27:]
 
 
 def test_reference_rows_have_the_tags_that_they_had_at_routing_time():
@@ -156,7 +156,7 @@ def test_reference_rows_have_the_tags_that_they_had_at_routing_time():
     data = pairs(**{name: [row[name] for row in rows] for name in list(rows[0])[13:]})
     table = Tags(match="exact", missing="none").compute(data).table
     wanted = csv.read_csv(folder / "routing_time_binary.csv")
-    for name in Tags().columns({}):
+    for name in Tags().foresee({}).columns:
         assert np.array_equal(table[name], wanted[name]), name
 
 

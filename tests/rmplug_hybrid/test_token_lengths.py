@@ -23,7 +23,7 @@ def folder(tmp_path_factory):
 
 
 def rows(step, data):
-    table = step.compute(data).table.select(list(step.columns({})))
+    table = step.compute(data).table.select(list(step.foresee({}).columns))
     return [tuple(row.values()) for row in table.to_pylist()]
 
 

@@ -42,7 +42,12 @@ def test_only_the_named_columns_are_cut():
 
 
 def test_a_column_that_is_known_not_to_be_there_is_told_before_running():
-    known = {"features": [Known("words", Features, ("first", "last")), Known("other", Features)]}
+    known = {
+        "features": [
+            Known((Features,), ("first", "last"), step="words"),
+            Known((Features,), step="other"),
+        ]
+    }
     told = list(Bins(only=("first", "lst"), count=2).mistakes(known))
     assert told == [
         ("only", "words gives no column 'lst'; did you mean 'last'? (it gives first, last)")

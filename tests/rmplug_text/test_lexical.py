@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from plain_lexical import compression, measures, overlap
 from pydantic import ValidationError
 
-from rmplug import Pairs, Responses
+from rmplug import Known, Pairs, Responses
 from rmplug_text._lexical import measure_sides, measure_texts
 from rmplug_text._phrases import OPENING, PHRASES
 from rmplug_text.features import CHEAP, Lexical
@@ -214,7 +214,7 @@ def test_a_conversation_is_read_as_one_text():
 @pytest.mark.parametrize("data", [pairs(), pairs().take(np.zeros(0, int))])
 def test_the_columns_promised_are_the_columns_given(sides, data):
     step = Lexical(sides=sides)
-    promised = step.columns({"data": Pairs})
+    promised = step.foresee({"data": [Known((Pairs,))]}).columns
     assert step.compute(data).values == promised
     assert len(promised) == len(set(promised))
 

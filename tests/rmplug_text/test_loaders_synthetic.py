@@ -96,7 +96,9 @@ def test_pairs_are_odd_in_no_way_and_prompts_repeat_with_their_group():
 
 
 def test_columns_are_known_before_any_row_is_made():
-    assert Synthetic(size=0).load(seed=1).table.column_names == Synthetic().columns({})
+    assert Synthetic(size=0).load(seed=1).table.column_names == list(
+        Synthetic().foresee({}).columns
+    )
     assert made(size=0).num_rows == 0
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rmplug import Pairs, Responses
+from rmplug import Known, Pairs, Responses
 from rmplug_text._rouge import longest_common, rouge_l, rouge_n, tokenize
 from rmplug_text.features import Rouge
 
@@ -96,4 +96,4 @@ def test_precision_is_of_the_response_and_recall_of_the_prompt():
 @pytest.mark.parametrize("between", [("responses",), ("prompt",), ("responses", "prompt")])
 def test_the_columns_promised_are_the_columns_given(between):
     step = Rouge(between=between, scores=("f", "recall"))
-    assert step.compute(pairs()).values == step.columns({"data": Pairs})
+    assert step.compute(pairs()).values == step.foresee({"data": [Known((Pairs,))]}).columns

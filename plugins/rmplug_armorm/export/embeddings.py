@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
 from rmplug import (
-    Artifact,
     FeatureComputer,
     Features,
     InputPaths,
@@ -46,9 +44,6 @@ class EmbeddingsFile(FeatureComputer):
         from ._embeddings_file import read
 
         return Features.stream(read(self.path, self.attributes, data))
-
-    def columns(self, inputs: Mapping[str, type[Artifact]]) -> Sequence[str] | None:
-        return None
 
 
 class WriteEmbeddings(Reporter):

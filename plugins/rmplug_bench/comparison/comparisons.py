@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from rmplug import Artifact, Evaluator, Features, Metrics, Pairs, Responses
+from rmplug import Evaluator, Features, Known, Metrics, Pairs, Responses
 from rmplug_bench.baselines.names import BASELINES, Baseline
 
 
@@ -48,9 +48,9 @@ class Compare(Evaluator):
     """Baselines beside the models; those that have nothing to go by in the data (a position that
     was not recorded) are left out."""
 
-    def columns(self, inputs: Mapping[str, type[Artifact]]) -> Sequence[str]:
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
         measured = ("metric", "subset", "value", "low", "high", "n", "model", "kind")
-        return (*measured, "other", "p", "p_holm", "p_mcnemar", "sentence")
+        return Known(columns=(*measured, "other", "p", "p_holm", "p_mcnemar", "sentence"))
 
     def evaluate(
         self, data: Pairs | Responses, rewards: Sequence[Features], *, seed: int
@@ -101,9 +101,9 @@ class BestOfN(Evaluator):
     baselines: tuple[Baseline, ...] = ("longer", "shorter", "most-markdown", "random")
     """Baselines beside the models."""
 
-    def columns(self, inputs: Mapping[str, type[Artifact]]) -> Sequence[str]:
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
         measured = ("metric", "subset", "value", "low", "high", "n", "model", "kind")
-        return (*measured, "at", "axis", "kl", "sentence")
+        return Known(columns=(*measured, "at", "axis", "kl", "sentence"))
 
     def evaluate(
         self,
@@ -153,8 +153,9 @@ class Agreement(Evaluator):
     ``ratings.<name>`` (missing allowed). Their reliability is Krippendorff's alpha for numbers
     (squared differences): 1 when they agree, 0 when no better than values dealt at random."""
 
-    def columns(self, inputs: Mapping[str, type[Artifact]]) -> Sequence[str]:
-        return ("metric", "subset", "value", "low", "high", "n", "row", "column")
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
+        columns = ("metric", "subset", "value", "low", "high", "n", "row", "column")
+        return Known(columns=columns)
 
     def evaluate(
         self, data: Pairs | Responses, rewards: Sequence[Features], *, seed: int

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from rmplug import Artifact, DatasetLoader, InputPaths, Pairs, Responses
+from rmplug import DatasetLoader, InputPaths, Known, Pairs, Responses
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -67,8 +67,8 @@ class Published(DatasetLoader):
             self.name, self.revision, self.config or (), splits, layout, self.bad_rows
         )
 
-    def columns(self, inputs: Mapping[str, type[Artifact]]) -> Sequence[str]:
-        return self.gives
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
+        return Known(columns=self.gives)
 
     def identity(self) -> Mapping[str, Any]:
         """The commit that a name on the hub stands for."""
@@ -192,10 +192,10 @@ class RMB(Published):
     rows: Literal["pairs", "best-of-n"] = "pairs"
     """Which of the two sets the files are."""
 
-    def columns(self, inputs: Mapping[str, type[Artifact]]) -> Sequence[str]:
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
         if self.rows == "pairs":
-            return (*PAIR, "chosen_model", "rejected_model")
-        return (*CHOICE, "model")
+            return Known((Pairs,), (*PAIR, "chosen_model", "rejected_model"))
+        return Known((Responses,), (*CHOICE, "model"))
 
     def load(self) -> Pairs | Responses:
         kind = Pairs if self.rows == "pairs" else Responses

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from rmplug import Artifact, Evaluator, Features, InputPath, Metrics, Pairs, Responses
+from rmplug import Evaluator, Features, InputPath, Known, Metrics, Pairs, Responses
 from rmplug_bench.baselines.names import BASELINES, Baseline
 
 BUILT_IN = Literal[
@@ -80,9 +80,9 @@ class Benchmark(Evaluator):
             read_definition(self.definition)
         return self
 
-    def columns(self, inputs: Mapping[str, type[Artifact]]) -> Sequence[str]:
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
         measured = ("metric", "subset", "value", "low", "high", "n", "model", "kind", "level")
-        return (*measured, "row", "column", "chance", "baseline", "sentence")
+        return Known(columns=(*measured, "row", "column", "chance", "baseline", "sentence"))
 
     def evaluate(
         self, data: Pairs | Responses, rewards: Sequence[Features], *, seed: int

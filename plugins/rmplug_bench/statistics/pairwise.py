@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import Field
 
-from rmplug import Artifact, Evaluator, Features, Metrics, Pairs
+from rmplug import Evaluator, Features, Known, Metrics, Pairs
 from rmplug_bench.baselines.names import Baseline
 
 
@@ -71,10 +71,11 @@ class Pairwise(Evaluator):
     (log-odds), or either at random (its expectation, 0.5). The two that learn never see the group
     they are measured on."""
 
-    def columns(self, inputs: Mapping[str, type[Artifact]]) -> Sequence[str]:
-        return ("metric", "subset", "value", "low", "high", "n", "model", "kind", "at", "axis")
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
+        columns = ("metric", "subset", "value", "low", "high", "n", "model", "kind", "at", "axis")
+        return Known(columns=columns, metrics=self._metrics())
 
-    def metrics(self) -> Sequence[str]:
+    def _metrics(self) -> Sequence[str]:
         return (
             *("accuracy", "ties", "log-loss", "ece", "margin-mean", "margin-median", "margin-sd"),
             *("prefers-longer", "accuracy-longer-chosen", "accuracy-shorter-chosen"),

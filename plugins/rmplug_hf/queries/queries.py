@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import model_validator
 
-from rmplug import Artifact, Features, Pairs, QueryStrategy, Responses, RewardModel
+from rmplug import Features, Known, Pairs, QueryStrategy, Responses, RewardModel
 
 
 class HiddenState(QueryStrategy):
@@ -57,11 +57,11 @@ class HiddenState(QueryStrategy):
         ask = Ask(sides, self.layer, self.pooling, self.position, self.prompt_end)
         return data.map(ask, open=model.open)
 
-    def columns(self, inputs: Mapping[str, type[Artifact]]) -> Sequence[str] | None:
-        given = inputs.get("data", Artifact)
-        return (
-            self._sides(issubclass(given, Pairs)) if issubclass(given, Pairs | Responses) else None
-        )
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
+        data = inputs["data"][0]
+        if not data.is_a(Pairs, Responses):
+            return Known()
+        return Known(columns=dict.fromkeys(self._sides(data.is_a(Pairs)), "vector"))
 
     def _sides(self, pairs: bool) -> tuple[str, ...]:
         responses = ("chosen", "rejected") if pairs else ("response",)

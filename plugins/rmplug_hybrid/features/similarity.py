@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from rmplug import Artifact, FeatureComputer, Features, InputPath, Pairs
+from rmplug import FeatureComputer, Features, InputPath, Known, Pairs
 from rmplug.models.devices import Device
 from rmplug.models.installed_encoders import MINILM
 
@@ -93,8 +93,8 @@ class BertScore(FeatureComputer):
         weights = token_weights(data, self) if self.idf else None
         return data.map(Compare(self.scores, self.words), open=Opening(self, weights))
 
-    def columns(self, inputs: Mapping[str, type[Artifact]]) -> Sequence[str] | None:
-        return list(dict.fromkeys(self.scores))
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
+        return Known(columns=list(dict.fromkeys(self.scores)))
 
 
 class Entities(FeatureComputer):
@@ -188,8 +188,8 @@ class Entities(FeatureComputer):
         check_given(data, self.given)
         return data.map(CompareGiven(self.given, self.compat))
 
-    def columns(self, inputs: Mapping[str, type[Artifact]]) -> Sequence[str] | None:
-        return ["entity_sim"]
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
+        return Known(columns=["entity_sim"])
 
 
 class TokenLengths(FeatureComputer):
@@ -232,5 +232,5 @@ class TokenLengths(FeatureComputer):
 
         return data.map(Count(), open=Opening(self))
 
-    def columns(self, inputs: Mapping[str, type[Artifact]]) -> Sequence[str] | None:
-        return list(LENGTHS)
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
+        return Known(columns=LENGTHS)

@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from rmplug import (
-    Artifact,
     FeatureComputer,
     Features,
     InputPath,
+    Known,
     ModelLoader,
     Pairs,
     QueryStrategy,
@@ -94,8 +94,9 @@ class Tags(FeatureComputer):
 
         return tags(data, self)
 
-    def columns(self, inputs: Mapping[str, type[Artifact]]) -> Sequence[str] | None:
-        return [name for tag, known in self.vocabulary().items() for name in tag_names(tag, known)]
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
+        vocabulary = self.vocabulary().items()
+        return Known(columns=[name for tag, known in vocabulary for name in tag_names(tag, known)])
 
 
 class Tagger(QueryStrategy):
@@ -149,10 +150,10 @@ class Tagger(QueryStrategy):
 
         return data.map(Ask(self), open=model.open)
 
-    def columns(self, inputs: Mapping[str, type[Artifact]]) -> Sequence[str] | None:
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
         known = self.vocabulary().items()
         names = [name for tag, dimension in known for name in tag_names(tag, dimension)]
-        return [*names, *(f"missing.{tag}" for tag, _ in known)]
+        return Known(columns=[*names, *(f"missing.{tag}" for tag, _ in known)])
 
 
 class Endpoint(ModelLoader):

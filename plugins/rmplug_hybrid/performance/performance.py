@@ -92,7 +92,7 @@ class PerformanceModel(Estimator):
             lacking = one.lacks_metric(self.metric)
             yield from [("metric", lacking)] if lacking else []
         for one in inputs.get("results") or inputs["candidates"]:
-            if self.column is not None and not issubclass(one.kind, Metrics):
+            if self.column is not None and not one.is_a(Metrics):
                 lacking = one.lacks(self.column)
                 yield from [("column", lacking)] if lacking else []
 

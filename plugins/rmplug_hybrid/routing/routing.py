@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from rmplug import Artifact, Evaluator, Features, Fit, Known, Metrics, Pairs, Sampler, Selection
+from rmplug import Evaluator, Features, Fit, Known, Metrics, Pairs, Sampler, Selection
 
 Strategy = Literal[
     "top-k", "exact", "greedy", "diverse", "simulated", "cost-aware", "positive-gain"
@@ -140,10 +140,10 @@ class BudgetCurve(Evaluator):
     result_of: str | None = None
     """The model that was measured, where results have several."""
 
-    def columns(self, inputs: Mapping[str, type[Artifact]]) -> Sequence[str]:
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
         table = ("metric", "subset", "value", "low", "high", "n", "model", "kind")
         curve = ("at", "axis", "row", "column", "other", "p", "p_holm", "sentence")
-        return (*table, *curve)
+        return Known(columns=(*table, *curve))
 
     def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
         for one in inputs.get("results", ()):

@@ -1,0 +1,192 @@
+"""What is known of a result before anything runs, and what a reference such as ``step.column``
+stands for: in a check, in a run, and in what a run gave."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+
+from .artifacts import Artifact, Features, Fit, Identified, Value
+from .errors import DataError, RmplugError, did_you_mean, shown, some
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ColumnType = Literal["number", "boolean", "text", "vector", "messages", "other"]
+"""What a column holds: a vector is a list of numbers of one length, messages are a list of
+``{role, content}``."""
+Columns: TypeAlias = Mapping[str, ColumnType] | Sequence[str]
+"""Columns by name, with their types where these are known too."""
+
+AnyNamed = TypeVar("AnyNamed", bound="Named")
+
+
+class UnknownName(RmplugError):
+    """A reference that names nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """What an input names: a step, or one of its columns or results (``step.column``)."""
+
+    step: str
+    column: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Ref:
+        step, _, column = text.partition(".")
+        return cls(step, column)
+
+    def resolve(self, names: Mapping[str, AnyNamed]) -> AnyNamed:
+        """Find what this stands for among the names that can be used; raises ``UnknownName``."""
+        if self.step not in names:
+            hint = did_you_mean(self.step, names)
+            raise UnknownName(f"no step {shown(self.step)}{hint} (steps: {some(names, 8)})")
+        try:
+            return names[self.step].at(self.column)
+        except UnknownName as error:
+            raise UnknownName(f"{self}: {error}") from None
+
+    def __str__(self) -> str:
+        return f"{self.step}.{self.column}" if self.column else self.step
+
+
+class Named:
+    """Something that a step's id stands for; ``results`` are those of a loop, by name."""
+
+    results: Mapping[str, Any]
+
+    def at(self: AnyNamed, path: str) -> AnyNamed:
+        """Find what ``<id>.<path>`` stands for; the only result of a loop need not be named."""
+        if not self.results:
+            return self.part(path) if path else self
+        name, _, rest = path.partition(".")
+        results: Mapping[str, AnyNamed] = self.results
+        if name in results:
+            return results[name].at(rest)
+        if len(results) > 1:
+            raise UnknownName(f"name one of its results: {', '.join(results)}")
+        return next(iter(results.values())).at(path)
+
+    def part(self: AnyNamed, name: str) -> AnyNamed:
+        """Take one column of a table or of a fit's rows, or one entry of an item."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Known(Named):
+    """What is known, before anything runs, of what a step gives: None where only running tells."""
+
+    types: tuple[type[Artifact], ...] = (Artifact,)
+    """What the result may be; ``Artifact`` where that is not known."""
+    columns: Columns | None = None
+    """The columns of a table, without ``id`` and ``group`` for features."""
+    metrics: Sequence[str] | None = None
+    """Every metric that it may have."""
+    outputs: Sequence[str] | None = None
+    """The scores of a reward model; none for a model that gives no scores."""
+    step: str = ""
+    """The id of the step in the spec."""
+    values: tuple[Any, ...] | None = None
+    """The items of a loop, if they are plain values."""
+    results: Mapping[str, Known] = field(default_factory=dict)
+
+    def is_a(self, *types: type[Artifact]) -> bool:
+        """Whether the result is known to be of one of these types."""
+        return all(issubclass(given, types) for given in self.types)
+
+    def type_of(self, column: str) -> ColumnType | None:
+        """The type of a column; None where it is not known."""
+        return self.columns.get(column) if isinstance(self.columns, Mapping) else None
+
+    def lacks(self, column: str) -> str | None:
+        """What to say of a column that it is known not to have; None where it may have it."""
+        if self.columns is None or column in self.columns:
+            return None
+        return f"{self.step} gives {no_column(column, self.columns)}"
+
+    def lacks_metric(self, metric: str) -> str | None:
+        """What to say of a metric that it is known never to give; None where it may."""
+        if self.metrics is None or metric in self.metrics:
+            return None
+        hint = did_you_mean(metric, self.metrics)
+        return f"{self.step} gives no metric {metric!r}{hint} (it gives {some(self.metrics, 8)})"
+
+    def part(self, name: str) -> Known:
+        if all(issubclass(each, Value) for each in self.types):
+            return _entries(self.values or (), name)
+        if not all(issubclass(each, Identified | Fit) for each in self.types):
+            raise UnknownName(f"{' | '.join(each.__name__ for each in self.types)} has no columns")
+        if self.columns is not None and name not in self.columns:
+            raise UnknownName(no_column(name, self.columns))
+        one = self.type_of(name)
+        if one in ("text", "messages"):
+            raise UnknownName(f"column {name!r} holds {one}; as features, columns are numbers")
+        return Known((Features,), (name,) if one is None else {name: one}, step=self.step)
+
+    @property
+    def collected(self) -> Known:
+        """What a loop gives that puts such results together over its items."""
+        if len(self.results) > 1:
+            return Known(self.types)
+        whole = self.at("")
+        return Known(
+            self.types, whole.columns if whole.is_a(Features) else None, metrics=whole.metrics
+        )
+
+
+def no_column(column: str, columns: Sequence[str] | Mapping[str, Any]) -> str:
+    """Say that a column is not there, which one may have been meant, and which there are."""
+    return f"no column {column!r}{did_you_mean(column, columns)} (it gives {some(columns, 8)})"
+
+
+def _entries(values: Sequence[Any], name: str) -> Known:
+    """One entry of each item of a loop."""
+    for value in values:
+        if not isinstance(value, Mapping):
+            raise UnknownName(f"the item {value!r} has no entries")
+        if name not in value:
+            raise UnknownName(f"an item has no entry {name!r}{did_you_mean(name, value)}")
+    return Known((Value,), values=tuple(value[name] for value in values))
+
+
+def column_of(artifact: Artifact, column: str) -> Features:
+    """Take one column of a table, or of a fit's rows, as features of the same rows."""
+    if isinstance(artifact, Fit):
+        table = artifact.tables.get("rows")
+        if table is None:
+            raise DataError(f"{artifact.name} keeps no predictions of its own rows")
+        kept = ["id", "group", *([column] if column in table.column_names else [])]
+        artifact = Features(table.select(kept), artifact.name)
+    if not isinstance(artifact, Identified):
+        raise DataError(f"{artifact.name} has no columns")
+    return artifact.select(column)
+
+
+def known_of(artifact: Artifact, step: str = "") -> Known:
+    """What is known of an artifact that is there."""
+    from .artifacts import RewardModel, Tabular
+
+    known = Known((type(artifact),), step=step or artifact.name)
+    if isinstance(artifact, Tabular):
+        names = artifact.values if isinstance(artifact, Features) else artifact.columns
+        types = {name: column_type(artifact.rows.schema.field(name).type) for name in names}
+        return replace(known, columns=types)
+    if isinstance(artifact, RewardModel):
+        return replace(known, outputs=artifact.outputs)
+    return known
+
+
+def column_type(arrow: pa.DataType) -> ColumnType:
+    """The type of a column from its Arrow type."""
+    import pyarrow as pa
+
+    tests: dict[ColumnType, Any] = {
+        "boolean": pa.types.is_boolean,
+        "text": lambda t: pa.types.is_string(t) or pa.types.is_large_string(t),
+        "number": lambda t: pa.types.is_floating(t) or pa.types.is_integer(t),
+        "vector": pa.types.is_fixed_size_list,
+        "messages": lambda t: pa.types.is_list(t) and pa.types.is_struct(t.value_type),
+    }
+    return next((name for name, fits in tests.items() if fits(arrow)), "other")
