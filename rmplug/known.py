@@ -91,6 +91,24 @@ class Known(Named):
     values: tuple[Any, ...] | None = None
     """The items of a loop, if they are plain values."""
     results: Mapping[str, Known] = field(default_factory=dict)
+    uncollected: frozenset[str] = frozenset()
+    """The steps inside a loop that are not among its results."""
+    doubts: list[str] = field(default_factory=list, compare=False, repr=False)
+    """What was asked for and only running tells, such as ``column 'x' of words``: gathered here,
+    also by copies, so that a check can say what it did not check."""
+
+    def at(self, path: str) -> Known:
+        name = path.partition(".")[0]
+        if name in self.uncollected and not self._is_column(path):
+            raise UnknownName(
+                f"the step {name!r} inside the loop is not collected: add it to collect"
+            )
+        return super().at(path)
+
+    def _is_column(self, path: str) -> bool:
+        """Whether a loop's only result is known to have a column of this name."""
+        results = list(self.results.values())
+        return len(results) == 1 and path in (results[0].columns or ())
 
     def is_a(self, *types: type[Artifact]) -> bool:
         """Whether the result is known to be of one of these types."""
@@ -102,13 +120,19 @@ class Known(Named):
 
     def lacks(self, column: str) -> str | None:
         """What to say of a column that it is known not to have; None where it may have it."""
-        if self.columns is None or column in self.columns:
+        if self.columns is None:
+            self.doubts.append(f"column {column!r} of {self.step}")
+            return None
+        if column in self.columns:
             return None
         return f"{self.step} gives {no_column(column, self.columns)}"
 
     def lacks_metric(self, metric: str) -> str | None:
         """What to say of a metric that it is known never to give; None where it may."""
-        if self.metrics is None or metric in self.metrics:
+        if self.metrics is None:
+            self.doubts.append(f"metric {metric!r} of {self.step}")
+            return None
+        if metric in self.metrics:
             return None
         hint = did_you_mean(metric, self.metrics)
         return f"{self.step} gives no metric {metric!r}{hint} (it gives {some(self.metrics, 8)})"
@@ -118,7 +142,9 @@ class Known(Named):
             return _entries(self.values or (), name)
         if not all(issubclass(each, Identified | Fit) for each in self.types):
             raise UnknownName(f"{' | '.join(each.__name__ for each in self.types)} has no columns")
-        if self.columns is not None and name not in self.columns:
+        if self.columns is None:
+            self.doubts.append(f"column {name!r} of {self.step}")
+        elif name not in self.columns:
             raise UnknownName(no_column(name, self.columns))
         one = self.type_of(name)
         if one in ("text", "messages"):
@@ -139,6 +165,13 @@ class Known(Named):
 def no_column(column: str, columns: Sequence[str] | Mapping[str, Any]) -> str:
     """Say that a column is not there, which one may have been meant, and which there are."""
     return f"no column {column!r}{did_you_mean(column, columns)} (it gives {some(columns, 8)})"
+
+
+def joined_twice(features: Sequence[Known]) -> str | None:
+    """What to say of tables that are to be joined where a step is among them twice."""
+    steps = [known.step for known in features]
+    twice = next((step for step in steps if steps.count(step) > 1), None)
+    return None if twice is None else f"{twice} is named twice; name each step once, as a whole"
 
 
 def _entries(values: Sequence[Any], name: str) -> Known:

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
-from rmplug.errors import RmplugError, SpecError
+from rmplug.errors import RmplugError, SpecError, some
 
 from .options import (
     compare_options,
@@ -111,6 +111,8 @@ def check(options: argparse.Namespace) -> int:
     spec = open_spec(options.spec, options.set, _registry(options))
     count = len(spec.graph.nodes)
     print(f"{options.spec}: {count} step{'s' * (count != 1)}, no problems")
+    if spec.doubts:
+        print(f"not checked, as only running tells: {some(spec.doubts, 12)}")
     return 0
 
 

@@ -19,6 +19,8 @@ from .loops import ForEach, Repeat
 
 KIND = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 SUPPLIED = frozenset({"seed", "directory", "plan"})
+SEQUENCES = (Sequence, list)
+"""Annotations of an input that takes a list of steps."""
 
 
 @dataclass(frozen=True)
@@ -111,10 +113,11 @@ def _read_input(cls: type[Step], parameter: inspect.Parameter, hint: Any) -> Inp
     if parameter.name in cls.model_fields:
         raise PluginError(f"{where}: {parameter.name} is also a parameter; name one of them anew")
     members = [member for member in _union(hint) if member is not type(None)]
-    many = any(typing.get_origin(member) is Sequence for member in members)
+    many = any(typing.get_origin(member) in SEQUENCES for member in members)
     kinds: list[type[Artifact]] = []
     for member in members:
-        inner = typing.get_args(member)[0] if typing.get_origin(member) else member
+        sequence = typing.get_origin(member) in SEQUENCES
+        inner = typing.get_args(member)[0] if sequence else member
         kinds.extend(_artifacts(cls, parameter.name, inner))
     optional = parameter.default is not inspect.Parameter.empty
     return Input(parameter.name, tuple(kinds), many, optional)
@@ -163,3 +166,9 @@ def check_class(cls: Any, family: type[Step]) -> None:
     if issubclass(cls, Composite) and not issubclass(cls, ForEach | Repeat):
         raise PluginError(f"{cls.__name__} must be a subclass of ForEach or Repeat")
     signature_of(cls)
+    missing = sorted(cls.__abstractmethods__)
+    if issubclass(cls, Engine) and cls.map is Engine.map:
+        missing.append("map")
+    if missing:
+        needs = f"which a step of the family {family_of(cls).family!r} needs"
+        raise PluginError(f"{cls.__name__} has no method {missing[0]!r}, {needs}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,6 +42,8 @@ class Spec:
     observers: tuple[Observer, ...]
     graph: Graph
     source: Source
+    doubts: tuple[str, ...] = ()
+    """What could not be checked, since only running tells: ``column 'x' of words``."""
 
 
 def load_spec(source: Source | Path | str, registry: Registry) -> Spec:
@@ -99,7 +101,11 @@ class Check:
             return None
         steps = read_steps(top.at("steps"), self.registry)
         graph = self.graph(steps, {}) if steps else None
-        return Spec(name, seed, engine, observers, graph, source) if engine and graph else None
+        if engine is None or graph is None:
+            return None
+        return Spec(
+            name, seed, engine, observers, graph, source, tuple(dict.fromkeys(doubts(graph)))
+        )
 
     def graph(self, steps: DraftedSteps, scope: Names) -> Graph | None:
         """Connect steps; they can name each other and what is in ``scope``."""
@@ -175,7 +181,10 @@ class Check:
             other = family_of(provider.cls).family
             place.wrong(f"{kind!r} is of the family {other!r}, not {family.family!r}", key=True)
             return None
-        return configured(provider.cls, params, find_files(provider.cls, params, given))
+        step = configured(provider.cls, params, find_files(provider.cls, params, given))
+        for name, mistake in step.mistakes({}) if step else ():
+            params.at(name).wrong(mistake)
+        return step
 
 
 def _plain(place: Place, kind: type[Any], default: Any) -> Any:
@@ -196,6 +205,13 @@ def _configured(draft: Draft, place: Place, params: Mapping[str, Any], edges: Ed
     elsewhere = {name: input_place(draft.place.at("inputs"), name) for name in fields}
     check_values(draft.cls, place, params, fields, elsewhere)
     return None
+
+
+def doubts(graph: Graph) -> Iterator[str]:
+    """List what was asked of the steps of a graph and only running tells."""
+    for node in graph.nodes.values():
+        yield from node.gives.doubts
+        yield from doubts(node.body) if node.body is not None else ()
 
 
 def _written_at(draft: Draft, name: str) -> Place:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from rmplug._kinds.signatures import Input, signature_of
-from rmplug.artifacts import Value
+from rmplug.artifacts import Features, Value
 from rmplug.errors import did_you_mean, shown
 from rmplug.known import Known, Ref, UnknownName
 
@@ -72,11 +72,21 @@ def _check_edge(draft: Draft, entry: Input, gives: Sequence[Known | None]) -> No
     inputs = draft.place.at("inputs")
     if not entry.many and entry.name in draft.lists:
         input_place(inputs, entry.name).wrong(f"{entry.name} takes one {entry}, not a list")
+    if entry.many and Features in entry.types:
+        _check_repeated(inputs, entry.name, draft.inputs[entry.name])
     for ref, known in zip(draft.inputs[entry.name], gives, strict=True):
         wrong = [kind for kind in known.types if not entry.takes(kind)] if known else []
         if wrong:
             message = f"{entry.name} takes {entry}, but {ref} gives {wrong[0].__name__}"
             input_place(inputs, entry.name, ref).wrong(message)
+
+
+def _check_repeated(inputs: Place, name: str, refs: Sequence[Ref]) -> None:
+    """A table of features stands in a list once."""
+    for index, ref in enumerate(refs):
+        if ref in refs[:index]:
+            place = inputs.at(name) if isinstance(inputs.value, dict) else inputs
+            place.at(index).wrong(f"{ref} is named twice; name each step once")
 
 
 def _can_bind(draft: Draft, name: str, gives: Sequence[Known | None]) -> bool:

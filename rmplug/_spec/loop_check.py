@@ -49,7 +49,8 @@ def composite_node(
     if results is None:
         return None
     types = next(iter(results.values())).types if len(results) == 1 else (Artifact,)
-    gives = Known(types, step=draft.id, results=results)
+    uncollected = frozenset(body.nodes) - set(results)
+    gives = Known(types, step=draft.id, results=results, uncollected=uncollected)
     body = Graph(body.nodes, tuple(ref for ref in body.outer if ref.step not in inner))
     return Node(
         draft.id, draft.provider, draft.params, step, draft.inputs, draft.lists, {}, gives, body

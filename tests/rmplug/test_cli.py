@@ -47,6 +47,22 @@ def test_check_says_how_many_steps_will_run(spec: Path, capsys: pytest.CaptureFi
     assert printed(capsys, "check", "small.yaml") == "small.yaml: 3 steps, no problems\n"
 
 
+def test_check_says_what_only_running_tells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = '{"prompt": "a", "chosen": "b", "rejected": "c", "n": 1}\n'
+    Path("rows.jsonl").write_text(rows, encoding="utf-8")
+    steps = {
+        "pairs": {"kind": "pairs-file", "params": {"path": "rows.jsonl"}},
+        "page": {"kind": "html", "inputs": ["pairs.n"]},
+    }
+    Path("spec.yaml").write_text(json.dumps({"steps": steps}), encoding="utf-8")
+    assert printed(capsys, "check", "spec.yaml") == (
+        "spec.yaml: 2 steps, no problems\nnot checked, as only running tells: column 'n' of pairs\n"
+    )
+
+
 def test_a_mistake_is_shown_with_its_place_and_exit_code_2(
     spec: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

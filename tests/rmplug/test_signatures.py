@@ -8,6 +8,8 @@ import pytest
 
 from rmplug import (
     Artifact,
+    Checkpoint,
+    Engine,
     FeatureComputer,
     Features,
     Metrics,
@@ -38,6 +40,58 @@ Bound = TypeVar("Bound", bound=Features)
 )
 def test_a_signature_is_read_from_annotations(cls: type, shown: str):
     assert str(signature_of(cls)) == shown
+
+
+def test_a_list_of_features_is_a_sequence_of_them():
+    class Many(FeatureComputer):
+        """Takes a list."""
+
+        kind = "many"
+
+        def compute(self, features: list[Features]) -> Features:
+            return features[0]
+
+    assert str(signature_of(Many)) == "features: list of Features → Features"
+
+
+def test_another_container_of_features_is_refused():
+    class Odd(FeatureComputer):
+        """Takes a set."""
+
+        kind = "odd"
+
+        def compute(self, features: set[Features]) -> Features:
+            raise NotImplementedError
+
+    with pytest.raises(PluginError, match=r"Odd.compute: features is annotated set\["):
+        signature_of(Odd)
+
+
+def test_a_class_without_a_method_that_it_needs_is_refused_by_name():
+    class Shut(Trainer):
+        """Trains what cannot be opened."""
+
+        kind = "shut"
+
+        def train(self, data: Pairs) -> Checkpoint:
+            raise NotImplementedError
+
+    class Idle(Engine):
+        """Runs nothing."""
+
+        kind = "idle"
+
+    class Undone(Trainer):
+        """Does not train."""
+
+        kind = "undone"
+
+    with pytest.raises(PluginError, match="Shut has no method 'open', which a step of the family"):
+        check_class(Shut, Trainer)
+    with pytest.raises(PluginError, match="Idle has no method 'map', which a step of the family"):
+        check_class(Idle, Engine)
+    with pytest.raises(PluginError, match="Undone has no method 'train', the work of a trainer"):
+        check_class(Undone, Trainer)
 
 
 def test_what_the_core_supplies_is_no_input():

@@ -277,6 +277,14 @@ def test_an_edge_that_fits_is_taken(last: str):
             "(steps: pairs, model, words, asked, trained, fit, picked, mixed and 1 more)",
         ),
         (
+            "{kind: mean, inputs: [words, asked, words]}",
+            "11:45: steps.last.inputs.2: words is named twice; name each step once",
+        ),
+        (
+            "{kind: mean, inputs: {features: [asked.x, asked.x]}}",
+            "11:51: steps.last.inputs.features.1: asked.x is named twice; name each step once",
+        ),
+        (
             "{kind: mean}",
             "11:3: steps.last.inputs.features: missing; it takes list of Features",
         ),
@@ -289,6 +297,30 @@ def test_an_edge_that_fits_is_taken(last: str):
 )
 def test_an_edge_that_does_not_fit_is_refused_where_it_is_written(last: str, problem: str):
     assert told(EDGES.format(last=last)) == [problem]
+
+
+@pytest.mark.parametrize(
+    ("last", "doubts"),
+    [
+        ("{kind: mean, inputs: [words.first], params: {of: words.first}}", ()),
+        (
+            "{kind: mean, inputs: [asked.x, fit.rows]}",
+            ("column 'x' of asked", "column 'rows' of fit"),
+        ),
+        ("{kind: mean, inputs: [asked], params: {of: asked.y}}", ("column 'y' of asked",)),
+    ],
+)
+def test_what_only_running_tells_is_listed_as_not_checked(last: str, doubts: tuple[str, ...]):
+    assert set(load(EDGES.format(last=last)).doubts) == set(doubts)
+
+
+def test_what_is_asked_of_steps_inside_a_loop_and_only_running_tells_is_listed_too():
+    spec = load(
+        "steps:\n" + PAIRS + "  model: {kind: length-model}\n"
+        "  loop: {kind: for-each, params: {values: [1], collect: [m], steps: {"
+        "a: {kind: ask, inputs: {model: model, data: pairs}}, m: {kind: mean, inputs: [a.x]}}}}\n"
+    )
+    assert spec.doubts == ("column 'x' of a",)
 
 
 def test_a_sampler_gives_what_it_is_given():
@@ -613,6 +645,27 @@ class TestLoops:
             "  m: {kind: mean, inputs: [loop]}\n"
         )
         assert found == "4:28: steps.m.inputs.0: loop: name one of its results: a, b"
+
+    @pytest.mark.parametrize("collect", ["[a]", "[a, b]"])
+    def test_a_step_inside_that_is_not_collected_cannot_be_named(self, collect: str):
+        (found,) = told(
+            "steps:\n" + PAIRS + "  loop: {kind: for-each, params: {values: [1], collect: "
+            f"{collect}, steps: {{a: {{kind: count, inputs: pairs}}, "
+            "b: {kind: count, inputs: a2}, a2: {kind: shuffle, inputs: pairs}}}}\n"
+            "  m: {kind: mean, inputs: [loop.a2]}\n"
+        )
+        assert found == (
+            "4:28: steps.m.inputs.0: loop.a2: the step 'a2' inside the loop is not collected: "
+            "add it to collect"
+        )
+
+    def test_a_column_may_have_the_name_of_a_step_inside(self):
+        text = (
+            "steps:\n" + PAIRS + "  loop: {kind: for-each, params: {values: [1], collect: [a], "
+            "steps: {a: {kind: count, inputs: first}, first: {kind: shuffle, inputs: pairs}}}}\n"
+            "  m: {kind: mean, inputs: [loop.first]}\n"
+        )
+        assert told(text) == []
 
     def test_loops_stand_in_loops(self):
         text = """\
