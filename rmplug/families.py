@@ -82,8 +82,8 @@ class Step(BaseModel):
 
     def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
         """What is wrong with the parameters for inputs like these, or with the inputs, as far as it
-        is known before running: the parameter or input, and a sentence, told where it is written.
-        """
+        is known before running: the parameter or input (``fields.chosen`` or ``rewards.1`` for a
+        part of it), and a sentence, which is told where that is written."""
         return ()
 
     def identity(self) -> Mapping[str, Any]:

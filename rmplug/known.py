@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 ColumnType = Literal["number", "boolean", "text", "vector", "messages", "other"]
 """What a column holds: a vector is a list of numbers of one length, messages are a list of
 ``{role, content}``."""
-Columns: TypeAlias = Mapping[str, ColumnType] | Sequence[str]
+Columns: TypeAlias = Mapping[str, ColumnType | None] | Sequence[str]
 """Columns by name, with their types where these are known too."""
 
 AnyNamed = TypeVar("AnyNamed", bound="Named")
@@ -85,9 +85,13 @@ class Known(Named):
     metrics: Sequence[str] | None = None
     """Every metric that it may have."""
     outputs: Sequence[str] | None = None
-    """The scores of a reward model; none for a model that gives no scores."""
+    """The scores of a reward model (none for a model without), or what a fit predicts."""
     step: str = ""
-    """The id of the step in the spec."""
+    """What it is called where it is taken: the id of its step, or ``<loop>.<result>``."""
+    column: str = field(default="", compare=False)
+    """The one column that is meant, if only one is."""
+    made_by: Any = None
+    """The step itself with its parameters; None for a loop, and where an item sets parameters."""
     values: tuple[Any, ...] | None = None
     """The items of a loop, if they are plain values."""
     results: Mapping[str, Known] = field(default_factory=dict)
@@ -149,7 +153,8 @@ class Known(Named):
         one = self.type_of(name)
         if one in ("text", "messages"):
             raise UnknownName(f"column {name!r} holds {one}; as features, columns are numbers")
-        return Known((Features,), (name,) if one is None else {name: one}, step=self.step)
+        columns: Columns = (name,) if one is None else {name: one}
+        return Known((Features,), columns, step=self.step, column=name)
 
     @property
     def collected(self) -> Known:

@@ -215,10 +215,12 @@ def doubts(graph: Graph) -> Iterator[str]:
 
 
 def _written_at(draft: Draft, name: str) -> Place:
-    """Where a parameter or an input is written."""
-    if any(entry.name == name for entry in signature_of(draft.cls).inputs):
-        return input_place(draft.place.at("inputs"), name)
-    return draft.place.at("params", name)
+    """Where a parameter or an input is written, or a part of it (``fields.chosen``)."""
+    head, *rest = name.split(".")
+    if all(entry.name != head for entry in signature_of(draft.cls).inputs):
+        return draft.place.at("params", head, *rest)
+    place = input_place(draft.place.at("inputs"), head)
+    return place.at(*map(int, rest)) if isinstance(place.value, list) else place
 
 
 def _foreseen(draft: Draft, step: Step | None, inputs: Mapping[str, list[Known]]) -> Known:
@@ -227,4 +229,12 @@ def _foreseen(draft: Draft, step: Step | None, inputs: Mapping[str, list[Known]]
     known = step.foresee(inputs) if step else Known()
     output = signature.output({name: given[0].types for name, given in inputs.items()})
     types = known.types if known.is_a(*signature.gives) else output
-    return replace(known, types=types, step=draft.id, values=None, results={})
+    return replace(
+        known,
+        types=types,
+        step=draft.id,
+        made_by=step,
+        values=None,
+        results={},
+        uncollected=frozenset(),
+    )

@@ -65,7 +65,7 @@ def _resolve(draft: Draft, name: str, ref: Ref, names: Names) -> Known | None:
     except UnknownName as error:
         input_place(draft.place.at("inputs"), name, ref).wrong(str(error))
         return None
-    return replace(known, step=ref.step)
+    return replace(known, step=ref.step if known.column or not ref.column else str(ref))
 
 
 def _check_edge(draft: Draft, entry: Input, gives: Sequence[Known | None]) -> None:
