@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,6 +14,7 @@ from rmplug import (
     FeatureComputer,
     Features,
     Fit,
+    Known,
     Pairs,
     Predictor,
     RewardModel,
@@ -21,7 +22,8 @@ from rmplug import (
     hookimpl,
     join,
 )
-from rmplug.errors import did_you_mean
+from rmplug.errors import did_you_mean, some
+from rmplug.known import joined_twice
 
 NgramRange = Annotated[tuple[int, int], Field(description="shortest and longest")]
 Positive = Annotated[float, Field(gt=0)]
@@ -55,6 +57,14 @@ class TabularEstimator(Estimator):
             "dependence": self.dependence,
             **more,
         }
+
+    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
+        twice, target = joined_twice(inputs["features"]), inputs["target"][0]
+        if twice:
+            yield "features", twice
+        if target.columns is not None and len(target.columns) > 1:
+            names = some((f"{target.step}.{name}" for name in target.columns), 8)
+            yield "target", f"{target.step} gives several columns; name one: {names}"
 
     @classmethod
     def open(cls, directory: Path) -> Predictor:
@@ -108,6 +118,12 @@ class Sklearn(TabularEstimator):
             hint = did_you_mean(name, public_names())
             raise ValueError(f"scikit-learn has no estimator {name!r}{hint}")
         return name
+
+    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
+        from ._sklearn_names import wrong_args
+
+        yield from super().mistakes(inputs)
+        yield from (("args", message) for message in wrong_args(self.name, self.args))
 
     def fit(
         self, features: Sequence[Features], target: Features, *, seed: int, directory: Path
@@ -167,6 +183,20 @@ class LightGBM(TabularEstimator):
     threads: int = Field(default=1, ge=1)
     """Threads of training."""
 
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
+        several = self.objective in ("binary", "multiclass")
+        return Known() if several else Known(outputs=("prediction",))
+
+    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
+        yield from super().mistakes(inputs)
+        if self.args:
+            from ._lightgbm_names import canonical_names, wrong_args
+
+            known = canonical_names()
+            yield from (
+                ("args", message) for message in (wrong_args(self.args, known) if known else ())
+            )
+
     def fit(
         self, features: Sequence[Features], target: Features, *, seed: int, directory: Path
     ) -> Fit:
@@ -192,6 +222,13 @@ class Predict(FeatureComputer):
     """
 
     kind = "predict"
+
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
+        return Known(columns=inputs["fit"][0].outputs)
+
+    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
+        twice = joined_twice(inputs["features"])
+        return [("features", twice)] if twice else []
 
     def compute(self, fit: Fit, features: Sequence[Features]) -> Features:
         from ._predictions import predict_batch
@@ -235,6 +272,9 @@ class NgramHead(Trainer):
     """Grid of strengths of regularisation."""
     folds: int = Field(default=5, ge=2)
     """Folds of cross-validation, at most one per group; pairs of a prompt stay together."""
+
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
+        return Known(outputs=("reward",))
 
     def train(self, data: Pairs, *, seed: int, directory: Path) -> Checkpoint:
         from ._ngram_head import Recipe, train

@@ -10,24 +10,14 @@ import lightgbm
 import numpy as np
 
 from rmplug import DataError
-from rmplug.errors import did_you_mean
 from rmplug.stats.folds import deal_folds
 
 from ._learners import Learned, Learner, SelfExplaining, Task
+from ._lightgbm_names import wrong_args
 
 MODEL_FILE = "model.txt"
 CLASSES = {"binary", "multiclass"}
 EARLY_STOPPING_FOLDS = 5
-RESERVED = {
-    "objective": "objective", "num_iterations": "rounds", "num_threads": "threads",
-    "early_stopping_round": "early_stopping", "num_class": "the target",
-    "seed": "the run's seed",
-}  # fmt: skip
-FILES_AND_NETWORK = {
-    "config", "convert_model", "data", "forcedbins_filename", "forcedsplits_filename",
-    "input_model", "machine_list_filename", "machines", "num_machines", "output_model",
-    "output_result", "task", "valid",
-}  # fmt: skip
 
 
 class LightGBMLearner(Learner):
@@ -128,14 +118,6 @@ def _checked(args: Mapping[str, Any]) -> Mapping[str, Any]:
     """The args, each a parameter of LightGBM that is not set elsewhere."""
     aliases = lightgbm.basic._ConfigAliases._get_all_param_aliases()
     canonical = {alias: name for name, names in aliases.items() for alias in (name, *names)}
-    for key in args:
-        if key not in canonical:
-            raise DataError(
-                f"LightGBM has no parameter {key!r}{did_you_mean(key, canonical)}; "
-                "its documentation lists them"
-            )
-        if canonical[key] in RESERVED:
-            raise DataError(f"{key} is set by {RESERVED[canonical[key]]}; leave it out of args")
-        if canonical[key] in FILES_AND_NETWORK:
-            raise DataError(f"{key} names files or machines; leave it out of args")
+    for message in wrong_args(args, canonical):
+        raise DataError(message)
     return args

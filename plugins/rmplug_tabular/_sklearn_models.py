@@ -17,6 +17,7 @@ from rmplug import DataError
 from rmplug.errors import did_you_mean
 
 from ._learners import Learned, Learner, Task
+from ._sklearn_names import unknown_args
 from ._skops_files import read_estimator, write_estimator
 
 SCALE_FREE = ("tree", "ensemble", "naive_bayes", "dummy", "isotonic")
@@ -184,22 +185,9 @@ def _with_estimators(value: Any, seed: int) -> Any:
 
 
 def _check_args(name: str, parameters: Mapping[str, Any], given: Mapping[str, Any]) -> None:
-    unknown = [key for key in given if key not in parameters]
-    if unknown:
-        raise DataError(
-            f"{name} has no parameter {unknown[0]!r}{did_you_mean(unknown[0], parameters)}; "
-            f"it has {', '.join(parameters)}"
-        )
-    needed = [
-        key
-        for key, parameter in parameters.items()
-        if parameter.default is parameter.empty and key not in given
-    ]
-    if needed:
-        raise DataError(
-            f"{name} needs {', '.join(needed)} in args; an estimator is written "
-            "{name: Ridge, args: {alpha: 1.0}}"
-        )
+    optional = {key: one.default is not one.empty for key, one in parameters.items()}
+    for message in unknown_args(name, optional, given):
+        raise DataError(message)
 
 
 def _first_line(error: Exception) -> str:

@@ -1,11 +1,18 @@
-"""The public class names of the installed scikit-learn, read without importing it."""
+"""The public classes of the installed scikit-learn and their parameters, read from its source
+without importing it."""
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+from rmplug.errors import did_you_mean
 
 
 @cache
@@ -17,3 +24,79 @@ def public_names() -> frozenset[str]:
         path.read_text("utf-8") for place in places for path in Path(place).glob("*/__init__.py")
     ]
     return frozenset(name for text in texts for name in re.findall(r'"([A-Z][A-Za-z0-9]+)"', text))
+
+
+@cache
+def parameters_of(name: str) -> Mapping[str, bool] | None:
+    """The parameters of an estimator by its public class name, and whether each has a default;
+    None where that cannot be read from its source (importing scikit-learn takes a second)."""
+    module = _module_of(name)
+    if module is None:
+        return None
+    source = module.read_text("utf-8")
+    begins = re.search(rf"^class {name}\b.*?(?=^class |\Z)", source, re.MULTILINE | re.DOTALL)
+    found = (
+        re.search(r"^    def __init__\(.*?\):\n", begins.group(), re.M | re.S) if begins else None
+    )
+    if found is None:
+        return None
+    try:
+        function = ast.parse(dedent(found.group()) + "    pass").body[0]
+    except SyntaxError:
+        return None
+    assert isinstance(function, ast.FunctionDef)
+    arguments = function.args
+    if arguments.vararg or arguments.kwarg:
+        return None
+    plain = arguments.args[1:]
+    needed = len(plain) - len(arguments.defaults)
+    named = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+    return {
+        **{each.arg: place >= needed for place, each in enumerate(plain)},
+        **{each.arg: default is not None for each, default in named},
+    }
+
+
+def _module_of(name: str) -> Path | None:
+    """The file that a public class is written in: its package imports it from there."""
+    found = find_spec("sklearn")
+    places = (found.submodule_search_locations or ()) if found else ()
+    for package in [path for place in places for path in Path(place).glob("*/__init__.py")]:
+        text = package.read_text("utf-8")
+        if f'"{name}"' not in text:
+            continue
+        start = rf"from (?:\.|sklearn\.{package.parent.name}\.)"
+        for line in re.finditer(start + r"([\w.]+) import (\([^)]*\)|.*)", text):
+            if re.search(rf"\b{name}\b", line.group(2)):
+                inner = package.parent.joinpath(*line.group(1).split("."))
+                files = (inner.with_suffix(".py"), inner / "__init__.py")
+                return next((file for file in files if file.is_file()), None)
+    modules = [path for place in places for path in Path(place).glob("*.py")]
+    return next((path for path in modules if f"\nclass {name}(" in path.read_text("utf-8")), None)
+
+
+def wrong_args(name: str, args: Mapping[str, Any]) -> Iterator[str]:
+    """What to say of args that an estimator, or one inside them, does not have or lacks."""
+    parameters = parameters_of(name)
+    if parameters is not None:
+        yield from unknown_args(name, parameters, args)
+    for value in args.values():
+        for inner in value if isinstance(value, list) else [value]:
+            if isinstance(inner, Mapping) and "name" in inner and set(inner) <= {"name", "args"}:
+                yield from wrong_args(str(inner["name"]), inner.get("args", {}))
+
+
+def unknown_args(
+    name: str, parameters: Mapping[str, bool], given: Mapping[str, Any]
+) -> Iterator[str]:
+    """What to say of args that are not among an estimator's parameters, or are lacking."""
+    for key in given:
+        if key not in parameters:
+            hint = did_you_mean(key, parameters)
+            yield f"{name} has no parameter {key!r}{hint}; it has {', '.join(parameters)}"
+    needed = [key for key, optional in parameters.items() if not optional and key not in given]
+    if needed:
+        yield (
+            f"{name} needs {', '.join(needed)} in args; an estimator is written "
+            "{name: Ridge, args: {alpha: 1.0}}"
+        )
