@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from rmplug import DataError, Features
 from rmplug.errors import some
 
-SIDES = ("chosen", "rejected")
+from ._response_names import SIDES, own_names
 
 
 def per_response(features: Features) -> Iterator[pa.Table]:
@@ -25,19 +25,6 @@ def per_response(features: Features) -> Iterator[pa.Table]:
     yield _sides(pa.Table.from_batches([], features.rows.schema), names)
     for batch in features.batches():
         yield _sides(pa.Table.from_batches([batch]), names)
-
-
-def own_names(columns: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """For each column of responses, the columns of pairs that it is of chosen and of rejected."""
-    names: dict[str, tuple[str, str]] = {}
-    for name in columns:
-        side, dot, rest = name.partition(".")
-        sides = tuple(f"{one}{dot}{rest}" for one in SIDES)
-        if side in SIDES and all(one in columns for one in sides):
-            names[f"response{dot}{rest}"] = (sides[0], sides[1])
-        else:
-            names[name] = (name, name)
-    return names
 
 
 def _sides(pairs: pa.Table, names: dict[str, tuple[str, str]]) -> pa.Table:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field, model_validator
 
 from rmplug import FeatureComputer, Features, Known, Pairs, Responses
+from rmplug.errors import some
 
 LexicalMeasure = Literal[
     "characters",
@@ -206,6 +207,10 @@ class Bins(FeatureComputer):
             raise ValueError("edges must ascend, each above the one before")
         return self
 
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
+        columns = self.only or inputs["features"][0].columns
+        return Known(columns=None if columns is None else tuple(columns))
+
     def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
         for one in inputs.get("features", ()):
             yield from (("only", told) for name in self.only or () if (told := one.lacks(name)))
@@ -230,6 +235,24 @@ class PerResponse(FeatureComputer):
     """
 
     kind = "per-response"
+
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
+        from ._response_names import own_names
+
+        columns = inputs["features"][0].columns
+        return Known(columns=None if columns is None else tuple(own_names(tuple(columns))))
+
+    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
+        from ._response_names import own_names
+
+        features = inputs["features"][0]
+        columns = tuple(features.columns or ())
+        if columns and len(own_names(columns)) == len(columns):
+            yield (
+                "features",
+                f"{features.step} gives no columns chosen and rejected, or chosen.x and "
+                f"rejected.x, to tell its responses apart (it gives {some(columns, 8)})",
+            )
 
     def compute(self, features: Features) -> Features:
         from ._per_response import per_response

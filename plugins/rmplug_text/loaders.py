@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -16,6 +16,7 @@ from rmplug import (
     Responses,
     RewardModel,
 )
+from rmplug.known import ColumnType
 
 Format = Literal["auto", "json", "jsonl", "csv", "tsv", "parquet"]
 Form = Literal["auto", "text", "messages", "transcript"]
@@ -137,6 +138,17 @@ class Labels(BaseModel):
     """There is no verdict; an empty text counts as null."""
 
 
+_MESSAGES: ColumnType = "messages"
+
+
+def _fields_named(fields: BaseModel, *needed: str) -> dict[str, str]:
+    """The columns that fields name, by their parameter; those needed have names of their own."""
+    written = fields.model_dump(exclude_defaults=True)
+    return {
+        f"fields.{name}": written.get(name) or name for name in {**written, **dict.fromkeys(needed)}
+    }
+
+
 class FileLoader(DatasetLoader):
     """What the loaders of files share."""
 
@@ -156,6 +168,15 @@ class FileLoader(DatasetLoader):
     limit: int | None = Field(default=None, ge=1, le=10**15)
     """Read only the first rows that are usable, this many."""
 
+    def _named(self) -> Mapping[str, str]:
+        """The columns that every row must have, by the parameter that names them."""
+        return {}
+
+    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
+        from ._headers import lacking, samples
+
+        return lacking(samples(self.path, self.format), self._named(), self.bad_rows == "drop")
+
 
 class PairsFile(FileLoader):
     """Load preference pairs from files of any column names.
@@ -169,6 +190,18 @@ class PairsFile(FileLoader):
 
     fields: PairFields = Field(default_factory=PairFields)
     """Where the parts of a pair stand, by the names of columns."""
+
+    def _named(self) -> Mapping[str, str]:
+        return _fields_named(self.fields, "chosen", "rejected")
+
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
+        from ._headers import TEXTS, pair_columns, samples
+
+        names = pair_columns(samples(self.path, self.format), self.fields.model_dump())
+        if names is None:
+            return Known()
+        types: dict[str, ColumnType | None] = dict.fromkeys(names)
+        return Known(columns={**types, "id": "text", **dict.fromkeys(TEXTS, _MESSAGES)})
 
     def load(self) -> Pairs:
         from rmplug.data.row_files import RowFiles, read_tables
@@ -203,6 +236,10 @@ class ResponsesFile(FileLoader):
     ratings are averaged and counted; the whole file is held in memory."""
     candidates: Candidates | None = None
     """For files with several responses in a row: where they stand."""
+
+    def _named(self) -> Mapping[str, str]:
+        single = self.candidates is None
+        return _fields_named(self.fields, *(("response",) if single else ()))
 
     def load(self) -> Responses:
         from rmplug.data.row_files import RowFiles, read_tables
@@ -245,6 +282,9 @@ class ABFile(FileLoader):
     ``<id>/a`` with A chosen and ``<id>/b`` with B chosen. ``half``: the same two pairs, each with
     half the ``weight``, so that a tie counts as much as any other row; all other rows have weight
     1, or the one they bring. Pairs made of one tie contradict each other, and are counted so."""
+
+    def _named(self) -> Mapping[str, str]:
+        return _fields_named(self.fields, "response_a", "response_b", "label")
 
     def load(self) -> Pairs:
         from rmplug.data.row_files import RowFiles, read_tables
@@ -386,6 +426,20 @@ class Recorded(ModelLoader):
     """What to do when an asked response has several different scores."""
     bad_rows: Literal["error", "drop"] = "error"
     """What to do with rows of the file that cannot be read."""
+
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
+        return Known(outputs=("reward",))
+
+    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
+        from ._headers import lacking, samples
+
+        both = self.fields.chosen or self.fields.rejected
+        needed = ("score",) if self.layout == "scores" and not both else ()
+        named = _fields_named(self.fields, *needed)
+        named |= {f"where.{column}": column for column in self.where}
+        # a first row that is not wanted, or may be left out, tells nothing of the others
+        some_rows = self.bad_rows == "drop" or bool(self.where) or self.model is not None
+        return lacking(samples(self.path, self.format), named, some_rows)
 
     def load(self) -> RewardModel:
         from rmplug.data.row_files import RowFiles

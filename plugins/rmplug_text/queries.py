@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
-from rmplug import Features, Pairs, QueryStrategy, Responses, RewardModel
+from rmplug import Features, Known, Pairs, QueryStrategy, Responses, RewardModel
 
 
 class Reward(QueryStrategy):
@@ -26,6 +27,20 @@ class Reward(QueryStrategy):
     on_missing: Literal["error", "keep"] = "error"
     """What to do with a score that is not a finite number: `error` names the rows; `keep` leaves it
     as it is and counts it."""
+
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
+        outputs, data = inputs["model"][0].outputs, inputs["data"][0]
+        if outputs is None or not data.is_a(Pairs, Responses):
+            return Known()
+        sides = ("chosen", "rejected", "margin", "probability", "loss")
+        names = sides if data.is_a(Pairs) else ("reward",)
+        ends = ["" if output == "reward" else f".{output}" for output in outputs]
+        return Known(columns={f"{name}{end}": "number" for end in ends for name in names})
+
+    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
+        model = inputs["model"][0]
+        if model.outputs is not None and not model.outputs:
+            yield "model", f"{model.step} gives no scores; name a reward model"
 
     def query(self, model: RewardModel, data: Pairs | Responses) -> Features:
         from ._reward import ScorePairs, ScoreResponses

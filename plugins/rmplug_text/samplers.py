@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
-from rmplug import DataError, Features, Pairs, Responses, Sampler, Selection
+from rmplug import DataError, Features, Known, Pairs, Responses, Sampler, Selection
 
 D = TypeVar("D", Pairs, Responses)
 Whole = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+NOTHING_TO_KEEP_BY = "filter has nothing to keep by: give where, or the input selection"
 
 
 class Random(Sampler):
@@ -30,6 +31,9 @@ class Random(Sampler):
     @model_validator(mode="after")
     def _one_size(self) -> Random:
         return _exactly_one(self, "n", "fraction")
+
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
+        return inputs["data"][0]
 
     def sample(self, data: D, *, seed: int) -> D:
         from ._sampling import random_rows
@@ -59,6 +63,13 @@ class Stratified(Sampler):
     @model_validator(mode="after")
     def _one_size(self) -> Stratified:
         return _exactly_one(self, "n", "fraction", "each")
+
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
+        return inputs["data"][0]
+
+    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
+        lacking = inputs["data"][0].lacks(self.by)
+        return [("by", lacking)] if lacking else []
 
     def sample(self, data: D, *, seed: int) -> D:
         from ._sampling import column_of, stratified_rows
@@ -94,6 +105,13 @@ class Balanced(Sampler):
         if self.length is not None and self.each is not None:
             raise ValueError("each goes with by alone; leave out each or length")
         return self
+
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
+        return inputs["data"][0]
+
+    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
+        lacking = inputs["data"][0].lacks(self.by) if self.by else None
+        return [("by", lacking)] if lacking else []
 
     def sample(self, data: D, *, seed: int) -> D:
         from ._sampling import balanced_rows, column_of, length_balanced_rows
@@ -136,6 +154,17 @@ class Filter(Sampler):
             raise ValueError(str(error)) from None
         return where
 
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
+        return inputs["data"][0]
+
+    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
+        from ._filter_columns import unknown_columns
+
+        if self.where is None:
+            return [] if "selection" in inputs else [("where", NOTHING_TO_KEEP_BY)]
+        tables = [inputs["data"][0], *inputs.get("features", ())]
+        return [("where", message) for message in unknown_columns(self.where, *tables)]
+
     def sample(
         self,
         data: D,
@@ -145,7 +174,7 @@ class Filter(Sampler):
         from ._sampling import filtered_rows
 
         if self.where is None and selection is None:
-            raise DataError("filter has nothing to keep by: give where, or the input selection")
+            raise DataError(NOTHING_TO_KEEP_BY)
         return data.take(filtered_rows(data, self.where, features or (), selection))
 
 
@@ -181,6 +210,13 @@ class Split(Sampler):
                 f"fold {self.fold} needs folds of at least {self.fold + 1}; folds count from 0"
             )
         return self
+
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
+        return inputs["data"][0]
+
+    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
+        lacking = inputs["data"][0].lacks(self.by) if self.by else None
+        return [("by", lacking)] if lacking else []
 
     def sample(self, data: D) -> D:
         import numpy as np

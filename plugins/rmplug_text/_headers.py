@@ -1,0 +1,143 @@
+"""What data files are known to have before they are read: from headers and first rows, never from
+whole files, and without a library for tables unless a file needs it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rmplug.data.raw_texts import MISSING, find
+from rmplug.errors import did_you_mean, some
+
+from ._files import open_bytes
+
+FIRST_ROW = 1 << 20
+SUFFIXES = {
+    ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet",
+    ".pq": "parquet",
+}  # fmt: skip
+TEXTS = ("prompt", "chosen", "rejected")
+OPTIONAL = ("margin", "weight", "subset")
+MOST_FIELDS = 100
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A row as far as it is known: of a header (``exact``) all rows have these keys, with None for
+    a value; else it is the first row."""
+
+    file: Path
+    row: Mapping[str, Any]
+    exact: bool
+
+
+def samples(paths: Sequence[Path], format: str) -> list[Sample | None]:
+    """A sample of each file; None for one whose rows must be read to know more."""
+    return [_sample(path, format) for path in paths]
+
+
+def _sample(path: Path, format: str) -> Sample | None:
+    with suppress(OSError, EOFError, ValueError, csv.Error):
+        with open_bytes(path) as stream:
+            head = stream.read(FIRST_ROW)
+        endings = [ending.lower() for ending in path.suffixes if ending.lower() != ".gz"]
+        known = SUFFIXES.get(endings[-1] if endings else "", "")
+        kind = ("parquet" if head.startswith(b"PAR1") else known) if format == "auto" else format
+        if kind == "parquet":
+            return _of_parquet(path)
+        if kind in ("csv", "tsv"):
+            return _of_header(path, head, "\t" if kind == "tsv" else ",")
+        if kind == "jsonl":
+            first = json.loads(head.lstrip().partition(b"\n")[0])
+            return Sample(path, first, False) if isinstance(first, dict) else None
+    return None
+
+
+def _of_header(path: Path, head: bytes, delimiter: str) -> Sample | None:
+    text = io.StringIO(head.decode("utf-8-sig", "replace"), newline="")
+    rows = csv.reader(text, delimiter=delimiter, strict=True)
+    names = next((fields for fields in rows if any(fields)), [])
+    row = {name.strip() or f"column-{place}": None for place, name in enumerate(names, 1)}
+    return Sample(path, row, True) if len(row) == len(names) > 0 else None
+
+
+def _of_parquet(path: Path) -> Sample | None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    def keys(fields: Any) -> dict[str, Any]:
+        return {f.name: keys(f.type) if pa.types.is_struct(f.type) else None for f in fields}
+
+    try:
+        return Sample(path, keys(pq.read_schema(path)), True)
+    except pa.ArrowException:
+        return None
+
+
+def lacking(
+    found: Sequence[Sample | None], named: Mapping[str, str], drop: bool
+) -> Iterator[tuple[str, str]]:
+    """Each field whose column is known not to be there, and a sentence about it. A first row tells
+    only where a row that cannot be used is an error, not where such rows are left out (``drop``).
+    """
+    for field, column in named.items():
+        for sample in found:
+            if sample is None or not _has_not(sample, column) or (drop and not sample.exact):
+                continue
+            where = sample.file.name if sample.exact else f"the first row of {sample.file.name}"
+            hint = did_you_mean(column, sample.row)
+            yield field, f"{where} has no {column!r}{hint}; found: {some(sample.row, 20)}"
+            break
+
+
+def _has_not(sample: Sample, column: str) -> bool:
+    if find(sample.row, column) is not MISSING:
+        return False
+    parts = column.split(".")
+    heads = (".".join(parts[:size]) for size in range(1, len(parts)))
+    # a list, or in a header anything without known keys, may hold what the path reaches into
+    return all(
+        find(sample.row, head) is MISSING or isinstance(find(sample.row, head), dict)
+        for head in heads
+    )
+
+
+def pair_columns(
+    found: Sequence[Sample | None], fields: Mapping[str, str | None]
+) -> list[str] | None:
+    """The columns that pairs of these files have; None where only the rows tell."""
+    names: dict[str, None] = {}
+    for sample in found:
+        if sample is None or not sample.exact:
+            return None
+        for name, value in sample.row.items():
+            if isinstance(value, dict) and len(value) > MOST_FIELDS:
+                return None
+            names |= dict.fromkeys(_flat(name, value))
+    named = {field: path for field, path in fields.items() if path}
+    taken = set(named.values()) | (set(fields) - set(named))
+    core = {"id", "group", *TEXTS}
+    optional = [name for name in OPTIONAL if name in named or name in names]
+    further = [name for name in names if not _is_taken(name, taken)]
+    reserved = core | set(OPTIONAL)
+    kept = [f"file.{name}" if name in reserved else name for name in further]
+    return list(dict.fromkeys(["id", "group", *TEXTS, *optional, *kept]))
+
+
+def _flat(name: str, value: Any) -> Iterator[str]:
+    if not isinstance(value, dict):
+        yield name
+        return
+    for key, inner in value.items():
+        yield from _flat(f"{name}.{key}", inner)
+
+
+def _is_taken(name: str, taken: set[str]) -> bool:
+    parts = name.split(".")
+    return any(".".join(parts[:size]) in taken for size in range(1, len(parts) + 1))
