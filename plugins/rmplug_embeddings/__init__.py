@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -141,6 +141,15 @@ class Neighbours(FeatureComputer):
     """Cosine from which a row of another group counts as a duplicate."""
     device: Device = "auto"
     """Where products are computed: `auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:1`."""
+
+    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
+        vectors = inputs["vectors"][0]
+        names = tuple(vectors.columns or ())
+        if len(names) > 1:
+            listed = ", ".join(f"{vectors.step}.{name}" for name in names)
+            yield "vectors", f"{vectors.step} gives several columns; name one vector: {listed}"
+        elif names and vectors.type_of(names[0]) not in (None, "vector"):
+            yield "vectors", f"{vectors.step}.{names[0]} holds numbers; name a vector"
 
     def compute(self, vectors: Features) -> Features:
         from ._neighbours import neighbours

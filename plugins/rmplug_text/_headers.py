@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from rmplug.data.raw_texts import MISSING, find
+from rmplug.data.row_files.files import open_bytes
 from rmplug.errors import did_you_mean, some
-
-from ._files import open_bytes
 
 FIRST_ROW = 1 << 20
 SUFFIXES = {

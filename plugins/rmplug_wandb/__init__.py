@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, PrivateAttr
 
-from rmplug import Artifact, Observer, hookimpl
+from rmplug import Artifact, Known, Observer, hookimpl
 
 if TYPE_CHECKING:
     from rmplug.records import RunRecord, StepRecord
@@ -49,6 +51,14 @@ class Wandb(Observer):
     report: bool = True
     """Whether reports are logged."""
     _tracker: Any = PrivateAttr(default=None)
+
+    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
+        folder = self.directory.absolute()
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        if self.mode != "disabled" and not there.is_dir():
+            yield "directory", f"{folder} cannot be made: {there} is no folder"
+        elif self.mode != "disabled" and not os.access(there, os.W_OK | os.X_OK):
+            yield "directory", f"{folder} cannot be made: {there} cannot be written to"
 
     def run_started(self, run: RunRecord) -> None:
         """Open a run of Weights & Biases."""

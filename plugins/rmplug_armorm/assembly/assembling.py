@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rmplug import Checkpoint, Features, Fit, Pairs, RewardModel, Trainer
+from rmplug import Checkpoint, Features, Fit, Known, Pairs, RewardModel, Trainer
 
 
 class Assemble(Trainer):
@@ -31,6 +32,11 @@ class Assemble(Trainer):
     kind = "assemble"
     requires = ("safetensors", "scipy")
     extra = "all"
+
+    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
+        from rmplug_armorm.debias.text_measures import untaken
+
+        return untaken(inputs["heads"][0], inputs.get("debias", ()))
 
     def train(
         self,

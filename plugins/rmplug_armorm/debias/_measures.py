@@ -13,9 +13,7 @@ from rmplug.arrays import Array
 from rmplug.errors import some
 
 from ._transform_file import Transform
-
-CHARACTERS = ".characters"
-"""How the name of a measured length of the response ends."""
+from .text_measures import CHARACTERS
 
 
 def count_characters(texts: pa.Array | pa.ChunkedArray) -> Array:

@@ -46,6 +46,10 @@ class Debias(Estimator):
     from 0 to 0.95 with a correlation of at most ``tolerance``, 1 if there is none; correlations
     that are negative stay."""
 
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
+        columns = inputs["rewards"][0].columns
+        return Known(outputs=None if columns is None else tuple(columns))
+
     def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
         for name in self.against:
             step, _, column = name.partition(".")

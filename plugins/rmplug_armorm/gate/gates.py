@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from rmplug import Checkpoint, Features, Fit, Pairs, RewardModel, Trainer
+from rmplug import Checkpoint, Features, Fit, Known, Pairs, RewardModel, Trainer
 from rmplug.models.devices import Device
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -111,6 +112,13 @@ class Gate(Trainer):
         if self.compat is not None and len(self.temperature) + len(self.entropy) > 2:
             raise ValueError("compat chooses no temperature; write temperature: [10]")
         return self
+
+    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
+        from rmplug_armorm.debias.text_measures import untaken
+
+        return untaken(
+            inputs["heads"][0], () if self.compat == "original" else inputs.get("debias", ())
+        )
 
     def train(
         self,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from rmplug import Estimator, Features, Fit, Predictor, Responses
+from rmplug import Estimator, Features, Fit, Known, Predictor, Responses
 
 Positive = Annotated[float, Field(gt=0)]
 
@@ -75,6 +75,9 @@ class MultiObjectiveRidge(Estimator):
     compat: Literal["original"] | None = None
     """``original``: as the published script does it. A fifth of the rows, whatever their prompt, is
     held out by its random state 42, there is no intercept, and nothing is fitted again."""
+
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
+        return Known(outputs=tuple(self.attributes))
 
     def fit(
         self,

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from rmplug import Checkpoint, Estimator, Features, Fit, Pairs, Predictor, RewardModel, Trainer
+from rmplug import (
+    Checkpoint,
+    Estimator,
+    Features,
+    Fit,
+    Known,
+    Pairs,
+    Predictor,
+    RewardModel,
+    Trainer,
+)
 
 Positive = Annotated[float, Field(gt=0)]
 Strength = Annotated[float, Field(ge=0)]
@@ -44,6 +55,9 @@ class PairwiseHeads(Estimator):
     """Strengths of the penalty to choose from."""
     folds: int = Field(default=5, ge=2)
     """Folds of whole groups, at most one per group."""
+
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
+        return Known(outputs=self.attributes)
 
     def fit(self, states: Features, data: Pairs, *, seed: int, directory: Path) -> Fit:
         from ._pairwise import PairwiseSettings, fit
@@ -99,6 +113,9 @@ class OdinHead(Trainer):
     square of 1 in each dimension."""
     folds: int = Field(default=5, ge=2)
     """Folds of whole groups, at most one per group."""
+
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
+        return Known(outputs=("reward", "length"))
 
     def train(
         self,

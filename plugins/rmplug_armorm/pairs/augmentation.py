@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated
 
 from pydantic import Field
 
-from rmplug import Features, Pairs, Sampler
+from rmplug import Features, Known, Pairs, Sampler
 
 
 class PseudoLabel(Sampler):
@@ -32,6 +33,12 @@ class PseudoLabel(Sampler):
     """The least probability of the label."""
     weigh: bool = False
     """Give each pair the weight ``2 * confidence - 1`` in place of its own."""
+
+    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
+        for name in ("reward", "labelled_reward"):
+            for reward in inputs.get(name, ()):
+                lacking = reward.lacks("margin")
+                yield from [(name, lacking)] if lacking else []
 
     def sample(
         self,

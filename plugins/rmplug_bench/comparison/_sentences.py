@@ -48,9 +48,10 @@ def comparison(one: Compared, decisions: Decisions) -> str:
         head = f"{name} is {'better' if first > second else 'worse'} than {other}"
     found = f"{decisions}; {_tested(one)}"
     places = 1
-    if one.bound[0] is not None and one.bound[1] is not None:
-        found = f"95 % CI {interval_text(*one.bound, scale=100)}; {found}"
-        places = decimals(100 * one.bound[0], 100 * one.bound[1])
+    low, high = one.bound
+    if low is not None and high is not None:
+        found = f"95 % CI {interval_text(low, high, scale=100)}; {found}"
+        places = decimals(100 * low, 100 * high)
     said = (
         f"{head}: accuracy {100 * first:.1f} % and {100 * second:.1f} %, paired difference "
         f"{number_text(100 * (first - second), places)} points ({found})."

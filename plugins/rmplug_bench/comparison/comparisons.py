@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated
 
 from pydantic import Field
@@ -51,6 +51,11 @@ class Compare(Evaluator):
     def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
         measured = ("metric", "subset", "value", "low", "high", "n", "model", "kind")
         return Known(columns=(*measured, "other", "p", "p_holm", "p_mcnemar", "sentence"))
+
+    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
+        from rmplug_bench.statistics._reward_columns import no_rewards
+
+        return no_rewards(inputs["data"][0], inputs["rewards"])
 
     def evaluate(
         self, data: Pairs | Responses, rewards: Sequence[Features], *, seed: int
@@ -105,6 +110,11 @@ class BestOfN(Evaluator):
         measured = ("metric", "subset", "value", "low", "high", "n", "model", "kind")
         return Known(columns=(*measured, "at", "axis", "kl", "sentence"))
 
+    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
+        from rmplug_bench.statistics._reward_columns import no_rewards
+
+        return no_rewards(inputs["data"][0], inputs["rewards"])
+
     def evaluate(
         self,
         data: Responses,
@@ -156,6 +166,20 @@ class Agreement(Evaluator):
     def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
         columns = ("metric", "subset", "value", "low", "high", "n", "row", "column")
         return Known(columns=columns)
+
+    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
+        from rmplug_bench.statistics._reward_columns import no_rewards
+
+        yield from no_rewards(inputs["data"][0], inputs["rewards"])
+        data, steps = inputs["data"][0], {reward.step for reward in inputs["rewards"]}
+        for name in self.repeats:
+            rating = name.removeprefix("ratings.")
+            if rating != name:
+                yield "repeats", f"write {rating!r} for the column {name!r}"
+            elif name.partition(".")[0] not in steps and data.is_a(Responses):
+                lacking = data.lacks(f"ratings.{name}")
+                if lacking:
+                    yield "repeats", f"{name!r} is no reward, and {lacking}"
 
     def evaluate(
         self, data: Pairs | Responses, rewards: Sequence[Features], *, seed: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -83,6 +83,11 @@ class Benchmark(Evaluator):
     def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
         measured = ("metric", "subset", "value", "low", "high", "n", "model", "kind", "level")
         return Known(columns=(*measured, "row", "column", "chance", "baseline", "sentence"))
+
+    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
+        from rmplug_bench.statistics._reward_columns import no_rewards
+
+        return no_rewards(inputs["data"][0], inputs["rewards"])
 
     def evaluate(
         self, data: Pairs | Responses, rewards: Sequence[Features], *, seed: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from pydantic import Field
 
@@ -84,6 +84,11 @@ class Pairwise(Evaluator):
             "confidence",
             *(f"accuracy-over-{rule}" for rule in self.baselines if rule != "random"),
         )
+
+    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
+        from ._reward_columns import no_rewards
+
+        return no_rewards(inputs["data"][0], inputs["rewards"])
 
     def evaluate(self, data: Pairs, rewards: Sequence[Features], *, seed: int) -> Metrics:
         from ._pairwise import Draws, measure

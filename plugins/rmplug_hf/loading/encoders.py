@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from rmplug import RewardModel
+from rmplug import Known, RewardModel
 from rmplug.models.installed_encoders import MINILM
 
 from .loaders import HubModel
@@ -38,6 +38,9 @@ class Encoder(HubModel):
     def identity(self) -> Mapping[str, Any]:
         """The commit of a name on the hub, or the digest of the weights of `minilm`."""
         return {"weights": MINILM.weights} if self.name == MINILM.name else super().identity()
+
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
+        return Known(outputs=())
 
     def load(self) -> RewardModel:
         from ._encoder import load_encoder

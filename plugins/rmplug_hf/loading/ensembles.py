@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from rmplug import ModelLoader, RewardModel
+from rmplug import Known, ModelLoader, RewardModel
 
 
 class Scale(BaseModel):
@@ -47,6 +47,11 @@ class Ensemble(ModelLoader):
     none: they are not estimated, so that a score does not depend on what else is scored."""
     members: bool = True
     """Whether each member's score is given, too."""
+
+    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
+        for index, model in enumerate(inputs["models"]):
+            if model.outputs is not None and not model.outputs:
+                yield f"models.{index}", f"{model.step} gives no scores; name a reward model"
 
     def load(self, models: Sequence[RewardModel]) -> RewardModel:
         from ._ensemble import load_ensemble

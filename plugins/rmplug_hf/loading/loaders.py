@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from rmplug import InputPath, ModelLoader, RewardModel
+from rmplug import InputPath, Known, ModelLoader, RewardModel
 from rmplug.models.devices import Device
 
 from .recognised import folder_config, is_classifier, is_hub_name
@@ -134,6 +134,9 @@ class SequenceClassifier(HubModel):
             return {"name": source}
         config = folder_config(source)
         return {"path": source} if config is not None and is_classifier(config) else None
+
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
+        return Known(outputs=("reward",) if self.only is not None else self.outputs)
 
     def load(self) -> RewardModel:
         from ._classifier import load_classifier

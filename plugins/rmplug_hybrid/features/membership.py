@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field
 
-from rmplug import FeatureComputer, Features
+from rmplug import FeatureComputer, Features, Known
+from rmplug.known import joined_twice
 
 from ._feature_names import LENGTHS, THIRDS
 
@@ -59,6 +60,10 @@ class Membership(FeatureComputer):
     missing tag is always refused."""
     give: Literal["all", "original"] = "all"
     """All features, or the 90 of the hybrid preference router in its order."""
+
+    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
+        twice = joined_twice(inputs["features"])
+        return [("features", twice)] if twice else []
 
     def compute(self, features: Sequence[Features]) -> Features:
         from ._membership import members

@@ -210,6 +210,9 @@ class Endpoint(ModelLoader):
             )
         return url
 
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
+        return Known(outputs=())
+
     def load(self) -> RewardModel:
         from ._endpoint import EndpointModel, read_key
 
