@@ -97,6 +97,11 @@ class ModelLoader(Step):
     family = "model loader"
     method = "load"
 
+    reopened_with: ClassVar[frozenset[str]] = frozenset()
+    """The parameters that a checkpoint may record of a model it was trained on, which may come from
+    a stranger: where the model is and how it is used, never what runs code, reads pickles or uses a
+    network. A kind without any cannot be named by a checkpoint."""
+
     @classmethod
     def accepts(cls, source: str) -> Mapping[str, Any] | None:
         """The parameters with which this kind loads a path or name, if it recognises it."""

@@ -14,6 +14,7 @@ from typing import Literal
 from rmplug.errors import DataError
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
+NAME = re.compile(r"(?:[\w-][\w.-]*/)?[\w-][\w.-]*", re.ASCII)
 
 
 def commit_of(
@@ -44,6 +45,20 @@ def commit_of(
         return str(HfApi().repo_info(name, revision=revision, repo_type=kind).sha)
     except Exception as error:  # offline, no such name, no access, a broken connection
         raise DataError(unreachable(name, revision, kind, error)) from error
+
+
+def cached(name: str, commit: str, kind: Literal["model", "dataset"] = "model") -> Path | None:
+    """The folder of a name in the local cache at a commit, None where it is not there; nothing is
+    fetched, and no library of the hub is imported where ``HF_HOME`` and its like are not set."""
+    folder = _cache() / f"{kind}s--{name.replace('/', '--')}" / "snapshots" / commit
+    ordinary = NAME.fullmatch(name) and COMMIT.fullmatch(commit)
+    return folder if ordinary and folder.is_dir() else None
+
+
+def _cache() -> Path:
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE)
 
 
 def fetched(name: str, revision: str | None, files: Sequence[str]) -> Path:

@@ -1,16 +1,31 @@
-"""What made a reward model, so that a folder can name it and it can be made again."""
+"""Models made again from what a checkpoint records of them.
+
+A checkpoint may be a stranger's. Its record says on which model it was trained and how that model
+was used, and it grants nothing: the kind must be one that declares which parameters a record may
+hold (``ModelLoader.reopened_with``); the model's files are opened only where each has the SHA-256
+of the record; a name on the hub stands for the recorded commit in the local cache and is never
+fetched. What lets code run, pickles be read or a network be used comes from the user alone, whose
+spec or command is ``changed``.
+"""
 
 from __future__ import annotations
 
-import json
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from rmplug._kinds.registry import discover
 from rmplug.artifacts import Origin, RewardModel
-from rmplug.errors import DataError, RmplugError
+from rmplug.errors import DataError, RmplugError, some
 from rmplug.families import ModelLoader, Trainer
+
+from .digests import defining_files, known_checksum
+from .files import read_json
+from .hub import COMMIT, cached
+from .installed_encoders import MINILM
+
+NETWORK = ("//", "\\\\")
 
 
 def load_model(cls: type[ModelLoader], params: Mapping[str, Any]) -> RewardModel:
@@ -21,48 +36,143 @@ def load_model(cls: type[ModelLoader], params: Mapping[str, Any]) -> RewardModel
         model: RewardModel = getattr(cls.model_validate(dict(params)), cls.method)()
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise RmplugError(f"{cls.kind}: {place}: {first['msg']}") from error
+        location = ".".join(str(part) for part in first["loc"])
+        raise RmplugError(f"{cls.kind}: {location}: {first['msg']}") from error
     return model
 
 
-def reopen(origin: Origin, **changed: Any) -> RewardModel:
-    """The model that an origin names, made again; ``changed`` says where it is or how it runs now.
-    Refused when one of its files is not what it was."""
-    cls = discover().find(origin.kind, ModelLoader).cls
-    if not issubclass(cls, ModelLoader):
-        raise RmplugError(f"{origin.kind!r} is a {cls.family}, not a model loader")
-    params = {**origin.params, **changed}
+def reopen(origin: Origin, directory: Path, **changed: Any) -> RewardModel:
+    """The model that the checkpoint in ``directory`` was trained on, made again.
+
+    ``changed`` is what the user says of it: where it is now (``path``), how it runs (``device``),
+    what it may do (``trust_remote_code``). Raises DataError where the record asks for more than a
+    record may, and where a file is not what it was.
+    """
+    cls = _loader(origin, directory)
+    params = {**_recorded(cls, origin, directory), **changed}
     if changed.get("path") is not None:
         params.update(dict.fromkeys({"name", "revision"} & set(params)))
-    place = params.get("path")
-    if place is not None and not Path(place).exists():
-        raise DataError(f"the {origin.kind} {place} is not there; say where it is now: encoder")
-    model = load_model(cls, params)
-    found = model.origin()
-    digests = {} if found is None else found.digests
-    names = sorted({*origin.digests, *digests}) if origin.digests else []
-    other = [name for name in names if origin.digests.get(name) != digests.get(name)]
-    if other:
+    _check_files(origin, directory, params, said=changed.get("path") is not None)
+    return load_model(cls, params)
+
+
+def _loader(origin: Origin, directory: Path) -> type[ModelLoader]:
+    """The loader that a record names; one that declares nothing for records is refused."""
+    if not isinstance(origin.kind, str) or len(origin.kind) > 100 or not _is_record(origin):
+        raise DataError(f"{directory} does not say on which model it was trained; train it again")
+    cls = discover().find(origin.kind).cls
+    if not issubclass(cls, ModelLoader):
+        raise RmplugError(f"{origin.kind!r} is a {cls.family}, not a model loader")
+    if not cls.reopened_with:
         raise DataError(
-            f"the {origin.kind} {place or params.get('name')} is not the one that was used: "
-            f"{', '.join(other[:5])} differ; use the files that it was trained with, or train again"
+            f"{directory} names a model of the kind {origin.kind}, which a checkpoint cannot open; "
+            "a model of that kind is opened by a spec or a command only"
         )
-    return model
+    return cls
+
+
+def _is_record(origin: Origin) -> bool:
+    """Whether parameters and digests are the mappings of texts that a record holds."""
+    params, digests = origin.params, origin.digests
+    return (
+        isinstance(params, Mapping)
+        and isinstance(digests, Mapping)
+        and all(isinstance(text, str) for text in (*params, *digests, *digests.values()))
+    )
+
+
+def _recorded(cls: type[ModelLoader], origin: Origin, directory: Path) -> dict[str, Any]:
+    """The parameters of a record, its locations made local; one that no record may hold is refused
+    unless it only repeats the default."""
+    fields = cls.model_fields
+    for name, value in origin.params.items():
+        says_nothing = name in fields and value == fields[name].default
+        if name not in cls.reopened_with and not says_nothing:
+            raise DataError(
+                f"the checkpoint {directory} asks for {name}: {value!r:.40} to open its "
+                f"{origin.kind}: a checkpoint cannot allow or ask for that; read what it brings, "
+                "and say it yourself, in the spec or the command that opens the checkpoint"
+            )
+    params = {name: value for name, value in origin.params.items() if name in cls.reopened_with}
+    for name in ("path", "adapter"):
+        if params.get(name) is not None:
+            params[name] = _local(params[name], directory)
+    if params.get("path") is None and params.get("name") not in (None, MINILM.name):
+        params["path"] = _cached(params.pop("name"), params.pop("revision", None), directory)
+    return params
+
+
+def _local(written: Any, directory: Path) -> Path:
+    """A recorded path on this machine; a relative one is inside the checkpoint's folder."""
+    if not isinstance(written, str) or written.startswith(NETWORK) or "\0" in written:
+        raise DataError(f"the checkpoint {directory} names {written!r:.80}, which is no local path")
+    return directory / written
+
+
+def _cached(name: Any, commit: Any, directory: Path) -> Path:
+    """The folder of a recorded name in the local cache, at the recorded commit."""
+    if not isinstance(name, str) or not isinstance(commit, str) or not COMMIT.fullmatch(commit):
+        raise DataError(
+            f"the checkpoint {directory} names {name!r:.80} on the hub without the commit it was "
+            "trained on; give the folder of that model yourself: encoder"
+        )
+    folder = cached(name, commit)
+    if folder is None:
+        raise DataError(
+            f"the checkpoint {directory} was trained on the hub model {name} ({commit[:12]}), "
+            "which is not in the local cache, and no checkpoint has it fetched; fetch it yourself, "
+            "or give its folder: encoder"
+        )
+    return folder
+
+
+def _check_files(origin: Origin, directory: Path, params: Mapping[str, Any], said: bool) -> None:
+    """Refuse files that are not those of the record, before any of them is opened. A record without
+    digests is enough only where the user has ``said`` where the model is."""
+    folder, adapter = params.get("path"), params.get("adapter")
+    if folder is None:
+        return
+    if not Path(folder).is_dir():
+        raise DataError(
+            f"the checkpoint {directory} was trained on the {origin.kind} {folder}, which is not "
+            "there; say where it is now: encoder"
+        )
+    if said and not origin.digests:
+        return
+    files = defining_files(Path(folder), None if adapter is None else Path(adapter))
+    other = sorted(set(files) ^ set(origin.digests))
+    # names first: a record cannot have a folder read whose files it does not know
+    other = other or [n for n, path in files.items() if known_checksum(path) != origin.digests[n]]
+    if other or not files:
+        raise DataError(
+            f"the checkpoint {directory} was trained on another {origin.kind} than {folder} is "
+            f"now: {some(other) or 'all files'} differ; use the files that it was trained with, or "
+            "train again"
+        )
 
 
 def open_folder(folder: Path, **changed: Any) -> RewardModel:
     """The reward model of a folder whose ``config.json`` names, as ``kind``, the trainer that
     wrote it; ``changed`` is handed to that trainer's ``open``."""
     try:
-        kind = str(json.loads((folder / "config.json").read_text(encoding="utf-8"))["kind"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        kind = read_json(folder / "config.json")["kind"]
+        if not isinstance(kind, str):
+            raise TypeError("kind is no text")
+    except (DataError, KeyError, TypeError) as error:
         raise DataError(
             f"{folder / 'config.json'} names no kind of trainer "
             f"({type(error).__name__}: {error}); give the folder that a trainer wrote"
         ) from error
-    maker = discover().find(kind, Trainer).cls
+    return open_trained(kind, folder, folder, **changed)
+
+
+def open_trained(kind: str, folder: Path, named: Path | str, **changed: Any) -> RewardModel:
+    """The reward model that a trainer wrote to a folder, which messages call ``named``."""
+    maker = discover().find(kind).cls
     if not issubclass(maker, Trainer):
-        raise RmplugError(f"{folder} was made by {kind}, which trains no model")
+        raise RmplugError(f"{named} was made by {kind}, which trains no model")
+    takes = inspect.signature(maker.open).parameters.values()
+    if changed and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in takes):
+        raise RmplugError(f"a model of {kind} opens as it is; leave out {some(sorted(changed))}")
     model: RewardModel = getattr(maker, "open")(folder, **changed)  # noqa: B009
     return model

@@ -16,9 +16,10 @@ from rmplug._store.serialize import FILES
 from rmplug._store.store import MANIFEST
 from rmplug.artifacts import Responses, RewardModel
 from rmplug.errors import DataError, RmplugError, some
-from rmplug.families import ModelLoader, Trainer
+from rmplug.families import ModelLoader
 
-from .reopen import load_model
+from .files import read_json
+from .reopen import load_model, open_trained
 
 if TYPE_CHECKING:
     import numpy as np
@@ -162,18 +163,15 @@ def _turns(prompt: Prompt) -> list[dict[str, str]]:
 def load(source: str | Path, kind: str | None = None, **params: Any) -> Scorer:
     """A scorer from a folder or a name: a checkpoint of a run (its folder in the store, or
     ``SPEC-NAME:STEP`` of the store's latest run), or anything that an installed model loader
-    recognises. ``kind`` names the loader, ``params`` its parameters.
+    recognises. ``kind`` names the loader, ``params`` its parameters; of a checkpoint, where the
+    model it was trained on is (``path``), how it runs, and what it may do (``trust_remote_code``).
     """
     registry = discover()
     if kind is not None:
         return _by_kind(registry, str(source), kind, params)
     folder = _checkpoint_folder(source)
     if folder is not None:
-        kind = _kind_of(folder)
-        maker = registry.find(kind).cls
-        if not issubclass(maker, Trainer):
-            raise RmplugError(f"{source} was made by {kind}, which trains no model")
-        return Scorer(maker.open(folder / FILES))
+        return Scorer(open_trained(_kind_of(folder), folder / FILES, source, **params))
     return _recognised(registry, str(source), params)
 
 
@@ -188,10 +186,10 @@ def _checkpoint_folder(source: str | Path) -> Path | None:
 
 def _kind_of(folder: Path) -> str:
     """The kind of the step that made a stored result, wherever its folder is now."""
-    try:
-        return str(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["kind"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RmplugError(f"{folder / MANIFEST} cannot be read: {error}") from error
+    kind = read_json(folder / MANIFEST).get("kind")
+    if not isinstance(kind, str):
+        raise DataError(f"{folder / MANIFEST} names no kind of trainer; give the folder of a model")
+    return kind
 
 
 def _step_folder(name: str) -> Path | None:

@@ -15,16 +15,16 @@ def test_a_model_that_cannot_say_what_made_it_has_no_origin():
     assert LengthModel().origin() is None
 
 
-def test_only_a_loader_can_make_a_model_again():
+def test_only_a_loader_can_make_a_model_again(tmp_path):
     with pytest.raises(RmplugError, match="'lexical' is a feature computer, not a model loader"):
-        reopen(Origin("lexical", {}))
+        reopen(Origin("lexical", {}), tmp_path)
     with pytest.raises(PluginError, match="unknown kind 'recordedd'; did you mean 'recorded'"):
-        reopen(Origin("recordedd", {}))
+        reopen(Origin("recordedd", {}), tmp_path)
 
 
 def test_a_model_whose_place_is_gone_is_named(tmp_path):
-    with pytest.raises(DataError, match="gone is not there; say where it is now: encoder"):
-        reopen(Origin("recorded", {"path": str(tmp_path / "gone")}))
+    with pytest.raises(DataError, match="encoder .*gone, which is not there; say where it is now"):
+        reopen(Origin("encoder", {"path": str(tmp_path / "gone")}), tmp_path)
 
 
 @pytest.mark.parametrize("text", ["{}", "no json", "[]"])

@@ -13,6 +13,8 @@ import pyarrow as pa
 
 from rmplug import DataError, Origin, RewardModel, reopen
 from rmplug.arrays import Array
+from rmplug.errors import some
+from rmplug.models.files import read_json
 from rmplug_armorm.debias._measures import measure_texts
 
 from ._mixture import Explanation, Mixture, read_mixture
@@ -147,28 +149,40 @@ def save(directory: Path, mixture: Mixture, parts: AssemblyFacts) -> None:
 
 
 def open_assembled(directory: Path, changed: Mapping[str, Any] | None = None) -> AssembledModel:
-    """The reward model of a folder; ``changed`` says where or how its encoder runs now."""
+    """The reward model of a folder; ``changed`` is what the user says of its encoder."""
     config = _read_config(directory / CONFIG)
-    mixture = read_mixture(directory, float(config["temperature"]))
-    if list(mixture.heads.names) != list(config["attributes"]):
+    mixture = read_mixture(directory, config["temperature"])
+    if list(mixture.heads.names) != config["attributes"]:
         raise DataError(f"{directory} holds the parts of two models; assemble them again")
-    origin = Origin(config["encoder"]["kind"], config["encoder"]["params"], config["sha256"])
-    encoder = encoder_of(reopen(origin, **(changed or {})))
-    return AssembledModel(encoder, mixture, str(config["prompt_end"]))
+    encoder = config["encoder"]
+    origin = Origin(encoder.get("kind", ""), encoder.get("params", ""), config["sha256"])
+    opened = encoder_of(reopen(origin, directory, **(changed or {})))
+    read, width = mixture.heads.weight.shape[1], getattr(opened, "width", None)
+    if width not in (None, read):
+        raise DataError(
+            f"the heads in {directory} read states of {read} numbers, their encoder gives {width}; "
+            "assemble them again"
+        )
+    return AssembledModel(opened, mixture, config["prompt_end"])
+
+
+NEEDED: Mapping[str, tuple[type, ...]] = {
+    "encoder": (dict,), "sha256": (dict,), "prompt_end": (str,), "temperature": (float, int),
+    "attributes": (list,),
+}  # fmt: skip
 
 
 def _read_config(path: Path) -> dict[str, Any]:
-    needed = ("encoder", "sha256", "prompt_end", "temperature", "attributes")
-    try:
-        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        found = config["format"], config["kind"], *(config[name] for name in needed)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    config = read_json(path)
+    if (config.get("format"), config.get("kind")) != (FORMAT, KIND):
         raise DataError(
-            f"{path} does not describe a model that assemble has made "
-            f"({type(error).__name__}: {error}); give the folder that it wrote"
-        ) from error
-    if found[:2] != (FORMAT, KIND):
+            f"{path} is format {config.get('format')!r:.20} of {config.get('kind')!r:.40}, not "
+            f"{FORMAT} of {KIND}; give the folder that assemble wrote, or assemble it again"
+        )
+    odd = [name for name, types in NEEDED.items() if not isinstance(config.get(name), types)]
+    if odd or config["prompt_end"] not in PARTS or not config["temperature"] > 0:
         raise DataError(
-            f"{path} is format {found[0]} of {found[1]}, not {FORMAT} of {KIND}; assemble it again"
+            f"{path} does not describe a model that assemble has made ({some(odd) or 'its numbers'}"
+            " cannot be used); give the folder that it wrote"
         )
     return config

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from rmplug import DataError
 from rmplug.arrays import Array
+from rmplug.models.files import read_json, read_tensors
+from rmplug_armorm.heads._heads_file import is_named
 
 JSON, TENSORS, FORMAT = "transform.json", "transform.safetensors", 1
 
@@ -42,10 +43,7 @@ def write_transform(
 def read_transform(directory: Path) -> Transform:
     """The transform that ``write_transform`` wrote; anything else is refused."""
     names = tuple(_read_json(directory)["names"])
-    try:
-        matrix = load_file(directory / TENSORS).get("reward_transform_matrix")
-    except (OSError, SafetensorError) as error:
-        raise DataError(f"cannot read the transform {directory / TENSORS}: {error}") from None
+    matrix = read_tensors(directory / TENSORS).get("reward_transform_matrix")
     if matrix is None or matrix.shape != (len(names), len(names)):
         raise DataError(
             f"{directory / TENSORS} does not hold a {len(names)} x {len(names)} "
@@ -60,10 +58,7 @@ def read_about(directory: Path) -> dict[str, Any]:
 
 
 def _read_json(directory: Path) -> dict[str, Any]:
-    try:
-        found = json.loads((directory / JSON).read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot read the transform {directory / JSON}: {error}") from None
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
+    found = read_json(directory / JSON)
+    if found.get("format") != FORMAT or not is_named(found):
         raise DataError(f"{directory / JSON} is not the file of a transform, format {FORMAT}")
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,11 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 
-from rmplug import DataError, Origin, reopen
+import rmplug
+from rmplug import DataError
 from rmplug.arrays import Array
 from rmplug.errors import some
+from rmplug.models.files import read_json
 from rmplug_armorm.assembly._mixture import Mixture
 from rmplug_armorm.assembly._model import AssembledModel, encoder_of
 from rmplug_armorm.debias._transform_file import Transform
@@ -44,8 +45,8 @@ def load_released(
 
 def _backbone(folder: Path, encoder: Mapping[str, Any]) -> Any:
     reading = {"template": "chat", "pooling": "last", "unused_weights": "ignore"}
-    params = {**reading, **encoder, "path": str(folder)}
-    return reopen(Origin("encoder", params))
+    params = {**reading, **encoder, "path": folder}
+    return rmplug.load(str(folder), "encoder", **params).model
 
 
 def mixture_of(
@@ -80,19 +81,23 @@ def mixture_of(
 
 def _read_temperature(folder: Path) -> float:
     """What the logits of the gate are divided by, as ``config.json`` says."""
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{folder / 'config.json'} cannot be read: {error}") from error
-    return float(config.get("gating_temperature", PUBLISHED_TEMPERATURE))
+    found = read_json(folder / "config.json").get("gating_temperature", PUBLISHED_TEMPERATURE)
+    if not isinstance(found, int | float) or not found > 0:
+        raise DataError(f"{folder} has the gating_temperature {found!r:.20}; give temperature")
+    return float(found)
 
 
 def weight_files(folder: Path) -> list[Path]:
     """The safetensors of a folder, one or those that its index names."""
     index = folder / "model.safetensors.index.json"
     if index.is_file():
-        named = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-        wanted = {file for name, file in named.items() if not name.startswith("model.")}
+        named = read_json(index).get("weight_map")
+        if not isinstance(named, dict):
+            raise DataError(f"{index} names no files of weights; copy or download it again")
+        wanted = {str(file) for name, file in named.items() if not name.startswith("model.")}
+        outside = [file for file in wanted if Path(file).name != file]
+        if outside:
+            raise DataError(f"{index} names the file {outside[0]:.80}, which is not in its folder")
         return [folder / file for file in sorted(wanted)]
     return [folder / "model.safetensors"]
 

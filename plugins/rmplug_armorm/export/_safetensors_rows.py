@@ -12,6 +12,7 @@ import numpy as np
 
 from rmplug import DataError
 from rmplug.arrays import Array
+from rmplug.models.files import parse_json
 
 STORED = {"BF16": "<u2", "F16": "<f2", "F32": "<f4", "F64": "<f8"}
 MOST_HEADER = 100_000_000
@@ -52,7 +53,7 @@ def tensors_in(file: Path) -> dict[str, Tensor]:
             length = int.from_bytes(stream.read(8), "little")
             if not 2 <= length <= MOST_HEADER:
                 raise ValueError(f"a header of {length} bytes")
-            entries = json.loads(stream.read(length))
+            entries = parse_json(stream.read(length))
         size = file.stat().st_size
         return {
             name: _tensor(file, name, entry, 8 + length, size)

@@ -115,12 +115,14 @@ class NetworkGate(LinearGate):
                 (tensors[f"layers.{n}.weight"], tensors[f"layers.{n}.bias"]) for n in range(count)
             )
             scale = float(np.asarray(tensors["logit_scale"]).reshape(-1)[0])
-        except (KeyError, IndexError) as error:
+        except (KeyError, IndexError, ValueError) as error:
             raise DataError(
                 f"the gate lacks {error}; it must hold layers.<n>.weight, layers.<n>.bias and "
                 "logit_scale"
             ) from error
         widths = [(w.shape, b.shape) for w, b in layers]
+        if any((len(w), len(b)) != (2, 1) for w, b in widths):
+            raise DataError(f"the layers of the gate are no matrices with biases: {widths}")
         chained = all(a[0][0] == b[0][1] for a, b in itertools.pairwise(widths))
         if not layers or not chained or any(w[0] != b[0] for w, b in widths):
             raise DataError(f"the layers of the gate do not fit each other: {widths}")

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from rmplug import DataError
 from rmplug.arrays import Array
+from rmplug.models.files import read_json, read_tensors
+from rmplug_armorm.heads._heads_file import is_named
 
 from ._gate import TENSORS, AttributeGate, ConstantGate, NetworkGate
 from ._trees import TreesGate, read_trees
@@ -50,11 +50,8 @@ def write_gate(
 
 def read_about(directory: Path) -> dict[str, Any]:
     """All that ``gate.json`` says."""
-    try:
-        found = json.loads((directory / JSON).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot read the gate {directory / JSON}: {error}") from None
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
+    found = read_json(directory / JSON)
+    if found.get("format") != FORMAT or not is_named(found):
         raise DataError(f"{directory / JSON} is not the file of a gate, format {FORMAT}")
     return found
 
@@ -64,10 +61,12 @@ def read_gate(directory: Path) -> AttributeGate:
     said = read_about(directory)
     if said.get("kind") == TreesGate.kind:
         return read_trees(directory, said["names"])
-    try:
-        tensors = load_file(directory / TENSORS)
-    except (OSError, SafetensorError) as error:
-        raise DataError(f"cannot read the gate {directory / TENSORS}: {error}") from None
+    tensors = read_tensors(directory / TENSORS)
     if said.get("kind") == ConstantGate.kind and "weights" in tensors:
         return ConstantGate(tensors["weights"])
-    return NetworkGate.of_tensors(tensors, float(said.get("temperature", 1.0)))
+    temperature = said.get("temperature", 1.0)
+    if not isinstance(temperature, int | float) or not temperature > 0:
+        raise DataError(
+            f"{directory / JSON} has the temperature {temperature!r:.20}, not one above 0"
+        )
+    return NetworkGate.of_tensors(tensors, float(temperature))

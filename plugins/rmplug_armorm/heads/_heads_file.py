@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from rmplug import DataError
 from rmplug.arrays import Array
+from rmplug.models.files import read_json, read_tensors
 
 JSON, TENSORS, FORMAT = "heads.json", "heads.safetensors", 1
 SHAPES = {"weight": 2, "bias": 1, "low": 1, "high": 1}
@@ -63,10 +63,7 @@ def write_heads(directory: Path, heads: Heads, about: Mapping[str, Any]) -> None
 def read_heads(directory: Path) -> Heads:
     """The heads that ``write_heads`` wrote; anything else is refused."""
     names = tuple(_read_json(directory)["names"])
-    try:
-        tensors = load_file(directory / TENSORS)
-    except (OSError, SafetensorError) as error:
-        raise DataError(f"cannot read attribute heads {directory / TENSORS}: {error}") from None
+    tensors = read_tensors(directory / TENSORS)
     fits = set(tensors) == set(SHAPES) and all(
         tensors[name].ndim == axes and len(tensors[name]) == len(names)
         for name, axes in SHAPES.items()
@@ -85,10 +82,15 @@ def read_about(directory: Path) -> dict[str, Any]:
 
 
 def _read_json(directory: Path) -> dict[str, Any]:
-    try:
-        found = json.loads((directory / JSON).read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot read attribute heads {directory / JSON}: {error}") from None
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
+    found = read_json(directory / JSON)
+    if found.get("format") != FORMAT or not is_named(found):
         raise DataError(f"{directory / JSON} is not a file of attribute heads, format {FORMAT}")
     return found
+
+
+def is_named(written: Mapping[str, Any]) -> bool:
+    """Whether what stands beside tensors has different ``names`` and an ``about``."""
+    names = written.get("names")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        return False
+    return len(set(names)) == len(names) > 0 and isinstance(written.get("about"), dict)

@@ -10,11 +10,11 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from rmplug import DataError, Features, Origin, Pairs, RewardModel, reopen
 from rmplug.arrays import Array
+from rmplug.models.files import read_json, read_tensors
 from rmplug.stats.metric_rows import Statistic, mean_of, measured
 
 from ._pair_differences import (
@@ -225,17 +225,25 @@ def save(directory: Path, origin: Origin, weight: Array) -> None:
 
 
 def open_odin(directory: Path, changed: Mapping[str, Any]) -> RewardModel:
-    """The model of a folder; ``changed`` says where or how its encoder runs now."""
-    try:
-        config = json.loads((directory / CONFIG).read_text(encoding="utf-8"))
-        weight = load_file(directory / HEADS)["weight"]
-        origin, known = Origin(**config["encoder"]), config["format"] == FORMAT
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+    """The model of a folder; ``changed`` is what the user says of its encoder."""
+    config = read_json(directory / CONFIG)
+    weight = read_tensors(directory / HEADS).get("weight")
+    encoder = config.get("encoder")
+    if not isinstance(encoder, dict) or weight is None:
         raise DataError(
-            f"{directory} does not hold heads that odin-head has trained "
-            f"({type(error).__name__}: {error}); give the folder that it wrote"
-        ) from error
-    encoder = reopen(origin, **changed)
-    if not known or not isinstance(encoder, Encodes) or weight.ndim != 2:
+            f"{directory} does not hold heads that odin-head has trained; give the folder that it "
+            "wrote"
+        )
+    if config.get("format") != FORMAT or weight.ndim != 2 or len(weight) != 2:
         raise DataError(f"{directory} is of another version of odin-head; train the heads again")
-    return OdinReward(encoder, weight)
+    origin = Origin(*(encoder.get(name, "") for name in ("kind", "params", "digests")))
+    opened = reopen(origin, directory, **changed)
+    if not isinstance(opened, Encodes):
+        raise DataError(f"{directory} names no encoder; train the heads again")
+    width = getattr(opened, "width", weight.shape[1])
+    if weight.shape[1] != width:
+        raise DataError(
+            f"the heads in {directory} read states of {weight.shape[1]} numbers, their encoder "
+            f"gives {width}; train the heads again"
+        )
+    return OdinReward(opened, weight)

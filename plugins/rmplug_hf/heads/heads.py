@@ -77,10 +77,11 @@ class LinearHead(Trainer):
         return Checkpoint(directory, type(self), numbers)
 
     @classmethod
-    def open(cls, directory: Path) -> RewardModel:
+    def open(cls, directory: Path, **changed: Any) -> RewardModel:
+        """``changed`` is what the user says of the encoder: `path`, `device` and so on."""
         from ._linear_reward import open_head
 
-        return open_head(directory)
+        return open_head(directory, changed)
 
 
 class RewardHead(ModelLoader):
@@ -89,7 +90,9 @@ class RewardHead(ModelLoader):
     Its encoder and its head or heads, from a folder whose `config.json` names the kind that wrote
     it: `linear-head`, `assemble`, or another that is installed. Scores are in the unit of the head:
     a difference of 1 is Bradley-Terry odds of e, or one point of the rating it was trained on.
-    Refused when a file of the encoder is not the one it was trained with.
+    The folder may be a stranger's: the encoder that it names is opened from a folder on this
+    machine or from the local cache of the hub, never fetched, and only when every file is the one
+    it was trained with; Python code that the encoder brings runs only if you say so here.
     """
 
     kind = "reward-head"
@@ -102,9 +105,15 @@ class RewardHead(ModelLoader):
     encoder: InputPath | None = None
     """Where the folder of the encoder is now, if it has been moved."""
     device: Device | None = None
-    """Where the encoder runs; as when it was trained unless given."""
+    """Where the encoder runs; as of an `encoder` unless given."""
     batch_tokens: int | None = Field(default=None, ge=1)
-    """Most tokens per forward pass; as when it was trained unless given."""
+    """Most tokens per forward pass; as of an `encoder` unless given."""
+    trust_remote_code: bool = False
+    """Whether Python code that comes with the encoder may be run: nothing in the folder can say
+    so."""
+    allow_pickle_weights: bool = False
+    """Whether the encoder's weights may be read from pickle files: nothing in the folder can say
+    so."""
 
     @classmethod
     def accepts(cls, source: str) -> Mapping[str, Any] | None:
@@ -115,10 +124,12 @@ class RewardHead(ModelLoader):
     def load(self) -> RewardModel:
         from rmplug import open_folder
 
-        from ._linear_reward import open_head
-
-        every = {"device": self.device, "batch_tokens": self.batch_tokens, "path": self.encoder}
-        changed = {name: value for name, value in every.items() if value is not None}
-        if (folder_config(str(self.path)) or {}).get("kind", LinearHead.kind) == LinearHead.kind:
-            return open_head(self.path, changed)
+        said = {
+            "path": self.encoder,
+            "device": self.device,
+            "batch_tokens": self.batch_tokens,
+            "trust_remote_code": self.trust_remote_code or None,
+            "allow_pickle_weights": self.allow_pickle_weights or None,
+        }
+        changed = {name: value for name, value in said.items() if value is not None}
         return open_folder(self.path, **changed)

@@ -2,27 +2,48 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from rmplug import DataError
+from rmplug.errors import some
+from rmplug.models.files import read_json
+from rmplug.models.settings import check_settings
 
-from ._weights import pickle_sentence, read_header, read_json
+from ._weights import pickle_sentence, read_header
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 PREFIX = "base_model.model."
+WEIGHTS_ONLY = ("LORA", "ADALORA", "LOHA", "LOKR", "IA3", "OFT", "BOFT", "HRA", "VERA", "LN_TUNING")
+"""Sorts of adapters that are matrices put on a model's own, with nothing to fetch or to run."""
+ELSEWHERE = (
+    "megatron_config",
+    "arrow_config",
+    "layer_replication",
+    "cache_file",
+    "covariance_file",
+)
+"""What has PEFT import a module by name, use other adapters, or read other files."""
+PATTERNS = ("target_modules", "exclude_modules", "layers_pattern")
+NESTED = re.compile(r"\([^()]*[+*}][^()]*\)\s*[+*{]")
+"""A repeated group that repeats inside: the sort of pattern whose search may take for ever."""
+RANKS = ("r", "init_r", "target_r", "oft_block_size", "boft_block_size")
 HEADS = ("score.weight", "classifier.weight", "classifier.out_proj.weight")
 
 Shapes = Mapping[str, tuple[int, ...]]
 
 
 def adapter_weights(folder: Path) -> Shapes:
-    """The shape of each of an adapter's tensors, by its name in the model."""
+    """The shape of each of an adapter's tensors, by its name in the model; refuses an adapter that
+    does more than to change weights."""
     if not (folder / CONFIG).is_file():
         raise DataError(f"{folder} is no adapter: it has no {CONFIG}")
+    check_settings(folder)
+    _check_kind(folder)
     if (folder / WEIGHTS).is_file():
         found = read_header(folder / WEIGHTS)
         return {name.removeprefix(PREFIX): shape for name, shape in found.items()}
@@ -44,19 +65,53 @@ def labels_of(shapes: Shapes) -> int | None:
     return heads[0][0] if heads else None
 
 
+def _check_kind(folder: Path) -> None:
+    """Refuse what PEFT would fetch, import or search without end for an adapter's sake, before PEFT
+    reads the adapter."""
+    config = read_json(folder / CONFIG)
+    kind = config.get("peft_type")
+    if kind not in WEIGHTS_ONLY:
+        raise DataError(
+            f"{folder} is a {kind!s:.40} adapter; adapters that change weights can be used "
+            f"({some(WEIGHTS_ONLY, 12)})"
+        )
+    every = {**config, **(config.get("corda_config") or {})}
+    asked = [name for name in ELSEWHERE if every.get(name)]
+    if asked:
+        raise DataError(
+            f"{folder} asks for {asked[0]}, which an adapter that is only weights has not; save it "
+            "without"
+        )
+    endless = [name for name in PATTERNS if NESTED.search(str(config.get(name) or ""))]
+    if endless:
+        raise DataError(f"{endless[0]} of {folder} is a pattern that may take for ever; list names")
+
+
+def _check_ranks(folder: Path, shapes: Shapes) -> None:
+    """Refuse ranks that no tensor of the adapter has: memory for them would be asked for."""
+    config, most = (
+        read_json(folder / CONFIG),
+        max((max(s, default=0) for s in shapes.values()), default=0),
+    )
+    ranks = [config.get(name) for name in RANKS] + list((config.get("rank_pattern") or {}).values())
+    odd = [rank for rank in ranks if isinstance(rank, int) and rank > most]
+    if odd:
+        raise DataError(
+            _not_fitting(folder, f"it says rank {odd[0]}, its weights have {most} at most")
+        )
+
+
 def put_adapter(model: Any, folder: Path, shapes: Shapes, merge: bool) -> Any:
     """The model with the adapter on it or merged into it; every weight must find its place."""
     from peft import PeftModel
 
+    _check_ranks(folder, shapes)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # missing keys are an error below, with their names
         try:
             wrapped = PeftModel.from_pretrained(model, str(folder), torch_device="cpu")
-        except (ValueError, RuntimeError, KeyError, TypeError) as error:
+        except Exception as error:  # whatever odd entries or weights make PEFT raise
             raise DataError(_not_fitting(folder, str(error))) from error
-    if wrapped.peft_config["default"].is_prompt_learning:
-        kind = str(wrapped.peft_config["default"].peft_type.value)
-        raise DataError(f"{folder} is a {kind} adapter; adapters that change weights can be used")
     _check_complete(wrapped, folder, shapes)
     if merge:
         return wrapped.merge_and_unload(safe_merge=True)

@@ -8,17 +8,15 @@ import numpy as np
 import pyarrow as pa
 
 from rmplug import DataError, Origin
-from rmplug.models.digests import known_checksum
+from rmplug.models.digests import model_digests
 from rmplug.models.installed_encoders import MINILM
 from rmplug_hf.queries._states import States, states_and_prompts, states_of
 
 from ._loading import Loaded, load
-from ._locations import folder_of
 from ._transformer import Transformer
 from .encoders import Encoder
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
-DEFINING = ("*.safetensors", "*.bin", "*.json", "*.txt", "*.model", "*.jinja", "*.py")
 
 
 def load_encoder(step: Encoder) -> EncoderModel:
@@ -31,18 +29,6 @@ def loaded_of(step: Encoder) -> Loaded:
     if step.name == MINILM.name:
         step = step.model_copy(update={"path": MINILM.folder(), "name": None})
     return load(step, "AutoModel")
-
-
-def digests_of(step: Encoder) -> dict[str, str]:
-    """SHA-256 of each file that defines what an encoder does, by its name; an adapter's too."""
-    folder = MINILM.folder() if step.name == MINILM.name else folder_of(step)
-    places = {"": folder} if step.adapter is None else {"": folder, "adapter/": step.adapter}
-    return {
-        before + path.name: known_checksum(path)
-        for before, place in places.items()
-        for pattern in DEFINING
-        for path in sorted(place.glob(pattern))
-    }
 
 
 class EncoderModel(Transformer):
@@ -60,9 +46,16 @@ class EncoderModel(Transformer):
         )
 
     def origin(self) -> Origin | None:
-        """The step that loaded it, and the digests of its files."""
-        params = self.step.model_dump(mode="json", exclude={"device", "batch_tokens"})
-        return Origin(self.step.kind, params, digests_of(self.step))
+        """How it is used, where its files are, and their digests; nothing of what it may do."""
+        step, folder = self.step, self.loaded.folder
+        params = step.model_dump(mode="json", include=set(step.reopened_with))
+        if step.path is not None:
+            params["path"] = str(step.path.absolute())
+        elif step.name != MINILM.name:
+            params["revision"] = folder.name  # the cache names the folder of a commit by the commit
+        if step.adapter is not None:
+            params["adapter"] = str(step.adapter.absolute())
+        return Origin(step.kind, params, model_digests(folder, step.adapter))
 
     def vectors(self, responses: pa.RecordBatch, part: str = "both") -> Array:
         """Float32 states of shape (rows, width) of prompts with responses, or of prompts alone

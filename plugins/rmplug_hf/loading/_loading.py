@@ -12,12 +12,15 @@ import transformers
 
 from rmplug import DataError
 from rmplug.models.devices import device_of
+from rmplug.models.files import read_json
 from rmplug.models.quiet import quiet
+from rmplug.models.settings import check_settings
 from rmplug_hf.tokens._templates import Style, Tokenizing
 
 from ._adapters import CONFIG, adapter_weights, base_of, put_adapter
 from ._locations import folder_of
-from ._weights import check_weights, read_json
+from ._sizes import check_counts, check_size
+from ._weights import check_weights
 from .loaders import HubModel
 
 LANGUAGE_HEADS = ("lm_head.", "embed_out.", "cls.predictions.", "output_layer.")
@@ -38,10 +41,11 @@ UNLIMITED = 1_000_000
 class Loaded:
     """A model that is ready to run, and how conversations become its tokens.
 
-    ``pad`` is the pad token of its configuration, None where that has none; ``vocabulary`` the
-    number of tokens that it can embed.
+    ``folder`` is where its files are, ``pad`` the pad token of its configuration, None where that
+    has none; ``vocabulary`` the number of tokens that it can embed.
     """
 
+    folder: Path
     model: Any
     config: Any
     tokenizer: Any
@@ -58,19 +62,22 @@ def load(
     """The model of a step, as the class that ``auto`` of transformers finds for it; ``configured``
     replaces entries of its configuration."""
     folder = folder_of(step)
-    pickled = not check_folder(folder, step)
+    shapes = check_folder(folder, step)
     with quiet():
         config = read_config(folder, step)
         for name, value in configured.items():
             setattr(config, name, value)
+        if shapes is not None and not step.trust_remote_code:
+            check_size(folder, config, auto, shapes)
         tokenizer = read_tokenizer(folder, step)
-        model = read_model(folder, config, step, auto, pickled)
+        model = read_model(folder, config, step, auto, pickled=shapes is None)
     vocabulary = check_vocabulary(folder, tokenizer, model)
     device = device_of(step.device)
     length = max_length(step.max_length, tokenizer, model, folder)
     style = Style(step.template, step.system, step.turn, step.roles)
     model.config.get_text_config().use_cache = False
     return Loaded(
+        folder=folder,
         model=model.to(device).eval(),
         config=model.config,
         tokenizer=tokenizer,
@@ -82,8 +89,9 @@ def load(
     )
 
 
-def check_folder(folder: Path, step: HubModel) -> bool:
-    """Whether the weights are safetensors; refuses what is not the folder of one whole model."""
+def check_folder(folder: Path, step: HubModel) -> dict[str, tuple[int, ...]] | None:
+    """The shapes of the weights, None where they are pickled; refuses what is not the folder of
+    one whole model, or asks for what only a spec may allow."""
     if (folder / CONFIG).is_file():
         raise DataError(
             f"{folder} is an adapter of {base_of(folder)}, not a model; load that model and write "
@@ -91,6 +99,9 @@ def check_folder(folder: Path, step: HubModel) -> bool:
         )
     if not (folder / "config.json").is_file():
         raise DataError(f"{folder} is no folder of a model: it has no config.json")
+    if not step.trust_remote_code:
+        check_settings(folder)
+        check_counts(folder)
     return check_weights(folder, step.allow_pickle_weights)
 
 
@@ -101,7 +112,7 @@ def read_config(folder: Path, step: HubModel) -> Any:
         return transformers.AutoConfig.from_pretrained(
             str(folder), trust_remote_code=step.trust_remote_code
         )
-    except (ValueError, KeyError, OSError) as error:
+    except Exception as error:  # whatever odd entries make a configuration raise
         if "auto_map" in written and not step.trust_remote_code:
             raise DataError(
                 f"the model in {folder} brings Python code of its own "
@@ -148,7 +159,7 @@ def read_model(folder: Path, config: Any, step: HubModel, auto: str, pickled: bo
             output_loading_info=True,
             **options,
         )
-    except (ValueError, RuntimeError, ImportError, OSError) as error:
+    except Exception as error:  # whatever odd weights make a model raise
         raise DataError(f"the model in {folder} cannot be loaded: {_line(error)}") from error
     _check_shapes(folder, info["mismatched_keys"], config)
     _check_missing(folder, [key for key in info["missing_keys"] if key not in shapes], auto)

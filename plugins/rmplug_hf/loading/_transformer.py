@@ -41,6 +41,11 @@ class Transformer(RewardModel):
             device=here.device,
         )
 
+    @property
+    def width(self) -> int:
+        """Numbers per state."""
+        return int(self.loaded.config.get_text_config().hidden_size)
+
     @cached_property
     def causal(self) -> bool:
         """Whether the state of a token is the same whatever follows it, as a trial of the model on
@@ -63,7 +68,7 @@ class Transformer(RewardModel):
         first. ``layer`` 0 is the embedding, −1 the last; ``part`` is the prompt with the response
         or the prompt alone."""
         if not responses.num_rows:
-            return np.zeros((0, int(self.loaded.config.get_text_config().hidden_size)), np.float32)
+            return np.zeros((0, self.width), np.float32)
         rows = self.loaded.tokenizing.rows(responses, part)
         return self.run(rows, lambda batch: pooled(self.hidden(batch, layer), batch, pooling))
 

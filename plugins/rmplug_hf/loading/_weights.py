@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 from rmplug import DataError
+from rmplug.models.files import read_json, tensor_shapes
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -14,19 +13,17 @@ PICKLES = ("pytorch_model*.bin", "adapter_model.bin", "model.ckpt*", "flax_model
 POINTER = b"version https://git-lfs"
 
 
-def check_weights(folder: Path, allow_pickle: bool) -> bool:
-    """Whether the folder's weights are safetensors, all there and whole; pickle files are refused
-    unless allowed."""
+def check_weights(folder: Path, allow_pickle: bool) -> dict[str, tuple[int, ...]] | None:
+    """The shapes of the folder's weights by name, from safetensors that are all there and whole;
+    None for pickle files, which are refused unless allowed."""
     if (folder / SINGLE).is_file():
-        read_header(folder / SINGLE)
-        return True
+        return read_header(folder / SINGLE)
     if (folder / INDEX).is_file():
-        for name in _shards(folder / INDEX):
-            read_header(folder / name)
-        return True
+        shards = [read_header(folder / name) for name in _shards(folder / INDEX)]
+        return {name: shape for shard in shards for name, shape in shard.items()}
     pickles = sorted(path.name for pattern in PICKLES for path in folder.glob(pattern))
     if pickles and allow_pickle:
-        return False
+        return None
     if pickles:
         raise DataError(pickle_sentence(folder, pickles[0]))
     raise DataError(f"{folder} has no weights: neither {SINGLE} nor {INDEX} is there")
@@ -41,7 +38,11 @@ def pickle_sentence(folder: Path, name: str) -> str:
 
 
 def _shards(index: Path) -> list[str]:
-    names = sorted(set(read_json(index).get("weight_map", {}).values()))
+    shards = read_json(index).get("weight_map")
+    names = sorted({str(name) for name in shards.values()}) if isinstance(shards, dict) else []
+    outside = [name for name in names if Path(name).name != name]
+    if outside:
+        raise DataError(f"{index} names the file {outside[0]:.80}, which is not in its folder")
     missing = [name for name in names if not (index.parent / name).is_file()]
     if missing or not names:
         raise DataError(
@@ -53,34 +54,7 @@ def _shards(index: Path) -> list[str]:
 
 def read_header(path: Path) -> dict[str, tuple[int, ...]]:
     """The shape of each tensor in a safetensors file that is whole."""
-    size = path.stat().st_size
     with path.open("rb") as file:
-        start = file.read(8)
-        if start == POINTER[:8]:
+        if file.read(8) == POINTER[:8]:
             raise DataError(f"{path} is only a Git LFS pointer; fetch the file with git lfs pull")
-        length = int.from_bytes(start, "little")
-        header = file.read(length) if 8 + length <= size else b""
-    try:
-        entries: dict[str, Any] = json.loads(header)
-    except ValueError as error:
-        raise DataError(_damaged(path, "its list of tensors cannot be read")) from error
-    tensors = {name: entry for name, entry in entries.items() if name != "__metadata__"}
-    whole = 8 + length + max((entry["data_offsets"][1] for entry in tensors.values()), default=0)
-    if size < whole:
-        raise DataError(_damaged(path, f"{size:,} of {whole:,} bytes are there"))
-    return {name: tuple(entry["shape"]) for name, entry in tensors.items()}
-
-
-def _damaged(path: Path, reason: str) -> str:
-    return f"{path} is cut short or damaged: {reason}; copy or download it again"
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON file that holds one object."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} is no JSON file ({error}); copy or download it again") from error
-    if not isinstance(found, dict):
-        raise DataError(f"{path} must hold one JSON object")
-    return found
+    return tensor_shapes(path)

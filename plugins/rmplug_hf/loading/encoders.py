@@ -22,6 +22,13 @@ class Encoder(HubModel):
     """
 
     kind = "encoder"
+    reopened_with = frozenset(
+        {
+            "path", "name", "revision", "adapter", "merge_adapter", "template", "turn", "roles",
+            "system", "max_length", "truncate", "pad_token", "dtype", "attention",
+            "unused_weights", "layer", "pooling", "normalise",
+        }
+    )  # fmt: skip
 
     template: str = "pair"
     """How a conversation becomes text: `pair` (prompt and response as the two segments of an

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
+
+from rmplug import DataError
+from rmplug.models.files import read_json
 
 
 def folder_config(source: str) -> dict[str, Any] | None:
     """The ``config.json`` of a folder, or None where there is none that can be read."""
     try:
-        found = json.loads((Path(source) / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_json(Path(source) / "config.json")
+    except DataError:
         return None
-    return found if isinstance(found, dict) else None
 
 
 def is_classifier(config: dict[str, Any]) -> bool:

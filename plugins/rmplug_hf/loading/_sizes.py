@@ -1,0 +1,55 @@
+"""How large a model is by its configuration, beside what its weights hold: before it is built."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from rmplug import DataError
+from rmplug.models.files import read_json
+
+Shapes = Mapping[str, tuple[int, ...]]
+COUNTS = re.compile(r"(layers?|experts|blocks|labels|heads)$")
+MOST = 10_000
+"""Layers, experts, labels or heads of a model: libraries build lists of so many."""
+SLACK = 100_000_000
+"""Numbers that a model may have beyond what its weights hold (a head of its own, buffers)."""
+
+
+def check_counts(folder: Path) -> None:
+    """Refuse a configuration that would have a library build endless lists."""
+    for name, value in _numbers(read_json(folder / "config.json")):
+        if COUNTS.search(name) and value > MOST:
+            raise DataError(f"config.json in {folder} says {name}: {value}, which no model has")
+
+
+def _numbers(settings: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _numbers(value)
+        elif isinstance(value, int | float):
+            yield name, value
+
+
+def check_size(folder: Path, config: Any, auto: str, shapes: Shapes) -> None:
+    """Refuse a configuration of a far larger model than the one whose weights these are: what
+    they lack would be made up at random, in memory that is not there."""
+    held = sum(prod(shape) for shape in shapes.values())
+    try:
+        with torch.device("meta"):
+            model = getattr(transformers, auto).from_config(config, trust_remote_code=False)
+    except Exception as error:  # whatever odd numbers make a library raise
+        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise DataError(f"config.json in {folder} cannot be used: {line}") from error
+    wanted = sum(tensor.numel() for tensor in (*model.parameters(), *model.buffers()))
+    if wanted > 2 * held + SLACK:
+        raise DataError(
+            f"config.json in {folder} describes a model of {wanted:,} numbers, its weights hold "
+            f"{held:,}; config.json and weights are not of the same model"
+        )
