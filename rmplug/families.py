@@ -252,6 +252,9 @@ class PlanView:
     name: str
     seed: int
     steps: Sequence[PlanStep]
+    seen: "Mapping[str, SeenRows]" = field(default_factory=dict)
+    """For each reward or prediction among the inputs, or that an evaluator on the way measured,
+    by name: the rows that the model behind it was trained on."""
 
 
 FAMILIES: tuple[type[Step], ...] = (

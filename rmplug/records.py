@@ -33,7 +33,8 @@ class SeenRows:
     """Rows whose id or group (the same prompt) is in what the model, or a fit on the way to the
     reward, was trained on. Figures on such rows are in-sample."""
     known: bool = True
-    """False if a model was made elsewhere: what it was trained on is not known."""
+    """False if a model was made elsewhere, or a table that it was trained on is no longer in the
+    store: there may be more rows that it has seen."""
 
     @property
     def share(self) -> float:
@@ -74,8 +75,8 @@ class StepRecord:
     notices: list[dict[str, Any]] = field(default_factory=list)
     """Odd rows: what, whether kept or dropped, how many, and the first of their ids."""
     seen: dict[str, SeenRows] = field(default_factory=dict)
-    """For an evaluator: for each reward or prediction that a model stands behind, the rows that
-    its model was trained on."""
+    """For an evaluator or a reporter: for each reward or prediction that a model stands behind, the
+    rows that its model was trained on."""
     results: dict[str, str] = field(default_factory=dict)
     """For a loop: the artifact of each of its results."""
     items: list[dict[str, Any]] = field(default_factory=list)

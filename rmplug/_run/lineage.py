@@ -73,7 +73,9 @@ class SeenCounter:
 
     def _seen(self, name: str, handle: Handle, evaluated: Sequence[Handle]) -> SeenRows:
         rows = self._evaluated_rows(self._read(handle.key), evaluated)
-        known = UNKNOWN not in handle.trainings
+        tables = {key for t in handle.trainings for key in (*t.tables, t.rows_of) if key}
+        gone = [key for key in tables if self.results.store.find(key) is None]
+        known = UNKNOWN not in handle.trainings and not gone
         ids = _whole(rows, "id").filter(self._mask(rows, handle.trainings))
         if len(ids):
             notice = Notice(f"{name} is in-sample: its model was trained on the row or its prompt")
@@ -99,7 +101,10 @@ class SeenCounter:
 
         mask = pa.repeat(pa.scalar(False), rows.num_rows)
         for training in trainings:
-            found = self._among(rows, [self._read(table) for table in training.tables])
+            tables = [table for table in training.tables if self.results.store.find(table)]
+            found = self._among(rows, [self._read(table) for table in tables])
+            if training.rows_of and self.results.store.find(training.rows_of) is None:
+                continue
             if training.rows_of:
                 ids = _whole(self._read(training.rows_of), "id")
                 own = pc.is_in(_whole(rows, "id"), value_set=ids)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -19,7 +19,7 @@ from rmplug.data.odd_rows import OddRowsFilter
 from rmplug.data.rows import Mapped, Stream
 from rmplug.data.seen_texts import with_unique_ids
 from rmplug.errors import PluginError
-from rmplug.families import DatasetLoader, Engine, Evaluator, PlanView, Step
+from rmplug.families import DatasetLoader, Engine, Evaluator, PlanView, Reporter, Step
 from rmplug.notices import collect_notices, merged
 from rmplug.records import StepRecord
 
@@ -90,14 +90,14 @@ class StepRun:
     def run(self) -> None:
         """Do the step's work and commit the result."""
         prepared, record = self.prepared, self.record
+        counter = SeenCounter(self.results)
+        if isinstance(prepared.step, Evaluator | Reporter):
+            record.seen = counter.count(prepared.inputs, prepared.node.inputs)
         supplied = self._supplied()
         method = getattr(prepared.step, prepared.step.method)
         with guarded_plugin(f"make {prepared.key}"), collect_notices() as noticed:
             result = method(**_arguments(self.results, prepared), **supplied)
             facts = self._write(result)
-            counter = SeenCounter(self.results)
-            if isinstance(prepared.step, Evaluator):
-                record.seen = counter.count(prepared.inputs, prepared.node.inputs)
         notices = merged([*noticed.values(), *facts.pop("notices", []), *counter.notices])
         record.notices = [asdict(notice) for notice in notices]
         record.peak_memory_mb = max(record.peak_memory_mb, peak_memory_mb())
@@ -119,11 +119,19 @@ class StepRun:
         if "seed" in wanted:
             supplied["seed"] = self.prepared.seed
         if "plan" in wanted:
-            supplied["plan"] = self.prepared.plan
+            supplied["plan"] = self._plan()
         if "directory" in wanted:
             supplied["directory"] = self.results.store.begin(self.prepared.key) / FILES
             supplied["directory"].mkdir()
         return supplied
+
+    def _plan(self) -> PlanView | None:
+        """What led to the inputs, with the rows that models have seen."""
+        plan = self.prepared.plan
+        if plan is None:
+            return None
+        measured = {name: seen for step in plan.steps for name, seen in step.seen.items()}
+        return replace(plan, seen={**measured, **self.record.seen})
 
     def _write(self, result: Any) -> dict[str, Any]:
         """Put what the method gave into the store's folder for it; gives facts for its manifest."""

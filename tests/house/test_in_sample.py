@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import pytest
 
 import rmplug
+from rmplug._kinds.registry import discover
+from rmplug._run.lineage import SeenCounter
+from rmplug._run.results import Results
+from rmplug._store.store import Store
+from rmplug.known import Ref
 from rmplug.records import SeenRows
 
 PAIRS = Path(__file__).parents[2] / "examples/data/preferences.jsonl"
@@ -106,3 +112,27 @@ def test_a_prediction_is_in_sample_where_its_fit_was_made(tmp_path: Path):
     }  # fmt: skip
     [seen] = seen_by(steps, tmp_path).values()
     assert seen.share == 1.0
+
+
+def test_a_report_gets_what_its_own_rewards_have_seen(tmp_path: Path):
+    steps = {
+        "pairs": LOADED, "train": TRAIN, "test": TEST, "head": HEAD,
+        "own": asked("train"), "other": asked("test"),
+        "page": {"kind": "html", "inputs": ["train", "own", "other"]},
+    }  # fmt: skip
+    record = rmplug.run({"name": "seen", "seed": 5, "steps": steps}, store=tmp_path).record
+    assert record.steps["page"].seen["own"].share == 1.0
+    assert record.steps["page"].seen["other"].share == 0.0
+
+
+def test_a_training_table_that_is_gone_from_the_store_is_not_known(tmp_path: Path):
+    steps = {
+        "pairs": LOADED, "train": TRAIN, "test": TEST, "head": HEAD,
+        "other": asked("test"), "accuracy": measured("test", "other"),
+    }  # fmt: skip
+    run = rmplug.run({"name": "seen", "seed": 5, "steps": steps}, store=tmp_path)
+    results = Results(discover(), Store(tmp_path), 8192)
+    handle = results.handle_of(run.path("other").name)
+    rmtree(run.path("train"))
+    counted = SeenCounter(results).count({"rewards": [handle]}, {"rewards": [Ref("other")]})
+    assert counted == {"other": SeenRows(len(run["test"].table), 0, known=False)}  # type: ignore[attr-defined]
