@@ -18,7 +18,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy import stats
 
-from rmplug_bench.statistics._bootstrap import intervals
+from rmplug.stats.bootstrap import intervals
 
 PAIRS, SUBSETS, RESAMPLES = 3_000, 30, 10_000
 

@@ -24,7 +24,8 @@ from statistics import NormalDist
 
 import numpy as np
 
-from rmplug.stats.bootstrap import bounds, resampled_sums, share_bounds
+from rmplug.stats.bootstrap import resampled_sums
+from rmplug.stats.intervals import Bounds, share_interval
 from rmplug_bench.comparison._compare import Part, _part
 from rmplug_bench.comparison._judged import Judged
 from rmplug_bench.comparison._paired import by_group, detectable, mcnemar_p, sign_flip_p
@@ -53,29 +54,34 @@ def simulated(prompts: int, most: int, truth: tuple[float, float], seed: list[in
     return _part(found, "all", np.ones(len(groups), bool), RESAMPLES, seed)
 
 
-Interval = tuple[float | None, float | None]
-Ways = dict[str, Callable[[Part], Interval]]
+Ways = dict[str, Callable[[Part], Bounds]]
 
 
-def wilson(part: Part) -> Interval:
-    return share_bounds(float(part.accuracy[0]), part.drawn[:, 0], part.decisions.groups)
+def plain(draws: np.ndarray) -> Bounds:
+    """The plain percentile interval, which is too narrow for few prompts."""
+    low, high = np.quantile(draws[np.isfinite(draws)], (0.025, 0.975))
+    return float(low), float(high)
 
 
-def pairs_alone(part: Part) -> Interval:
+def wilson(part: Part) -> Bounds:
+    return share_interval(float(part.accuracy[0]), part.drawn[:, 0], part.decisions.groups)
+
+
+def pairs_alone(part: Part) -> Bounds:
     right = part.judged.right[:, 0]
     columns = {"n": np.ones(len(right)), "right": right}
     sums = resampled_sums(columns, np.arange(len(right)), RESAMPLES, 0)
-    return bounds(sums["right"] / sums["n"])
+    return plain(sums["right"] / sums["n"])
 
 
 OF_ACCURACY: Ways = {
     "rmplug": wilson,
-    "percentile": lambda part: bounds(part.drawn[:, 0]),
+    "percentile": lambda part: plain(part.drawn[:, 0]),
     "pairs alone": pairs_alone,
 }
 OF_DIFFERENCE: Ways = {
     "rmplug": lambda part: part.bound(0, 1),
-    "percentile": lambda part: bounds(part.drawn[:, 0] - part.drawn[:, 1]),
+    "percentile": lambda part: plain(part.drawn[:, 0] - part.drawn[:, 1]),
 }
 
 
@@ -98,7 +104,7 @@ TESTS: dict[str, Callable[[Part], float]] = {
 
 
 def covered(parts: list[Part], ways: Ways, truth: float) -> dict[str, float]:
-    def holds(interval: Interval) -> bool:
+    def holds(interval: Bounds) -> bool:
         low, high = interval
         return low is not None and high is not None and low - 1e-9 <= truth <= high + 1e-9
 

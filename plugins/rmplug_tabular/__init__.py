@@ -78,14 +78,19 @@ class Sklearn(TabularEstimator):
 
     The rows of ``features`` and ``target`` are matched by id; a vector counts as one feature in
     ``importance``. Numbers are out of fold, in cross-validation by group, each with a 95 % interval
-    of a bootstrap over groups: ``r2`` (1 is perfect, 0 no better than the mean), ``spearman`` (-1
-    to 1), ``mae`` (units of the target), ``mae-of-mean`` (the error of predicting the mean); for
-    classifiers ``auc`` (two classes), ``accuracy``, ``log-loss`` (nats, when the classifier gives
-    probabilities), and their floors ``accuracy-of-majority`` and ``log-loss-of-base-rate``; then
-    ``folds``, ``groups``, ``features``. Tables: ``importance`` (drop of held-out R², AUC or
-    accuracy when a feature is shuffled; low and high: the middle 95 % over folds and repeats),
-    ``coefficients`` of linear models (per standard deviation of the feature, intervals by refits on
-    bootstrap samples of groups), ``dependence`` and ``rows``. The fit ``predict``s one column
+    from the variance over groups, wider where groups are few: ``r2`` (1 is perfect, 0 no better
+    than the mean), ``spearman`` (-1 to 1), ``mae`` (units of the target), ``mae-of-mean`` (the
+    error of predicting the mean); for classifiers ``auc`` (two classes), ``accuracy``, ``log-loss``
+    (nats, when the classifier gives probabilities), and their floors ``accuracy-of-majority`` and
+    ``log-loss-of-base-rate``, for more classes ``accuracy-over-majority``; then
+    ``better-than-chance`` (1 where the interval of R², Spearman's correlation, AUC or
+    ``accuracy-over-majority`` lies above chance, else 0: importances of such a fit say nothing),
+    ``folds``, ``groups``, ``features``. Spearman and AUC go by each row's rank among the scores
+    that its fold's model gives to all rows, since models of different folds differ in level and
+    spread. Tables: ``importance`` (drop of held-out R², AUC or accuracy when a feature is shuffled;
+    the interval is from the folds, by Nadeau and Bengio, 2003), ``coefficients`` of linear models
+    (per standard deviation of the feature, intervals by refits on bootstrap samples of groups),
+    ``dependence`` and ``rows``. The fit ``predict``s one column
     ``prediction``: the number, the probability of the higher of two classes (a decision value when
     the classifier gives none), or the likeliest of more classes, with ``probability.<class>``.
     Linear fits are saved as JSON, others in skops format; loading checks their types. Everything
@@ -141,7 +146,7 @@ class LightGBM(TabularEstimator):
     """Explains a number by features with LightGBM's boosted trees, and each row by SHAP values.
 
     Rows, folds, numbers, ``dependence`` and ``rows`` are as for ``sklearn``. ``importance`` is the
-    mean |SHAP value| (units of the raw score; interval by bootstrap over groups), beside ``gain``
+    mean |SHAP value| (units of the raw score; above 0 by construction), beside ``gain``
     (share of the loss that splits on the feature took away) and ``permutation`` (drop of held-out
     R², AUC or accuracy when shuffled). ``shap``, for numbers and two classes, has for each row
     ``id``, ``base`` and what each feature adds to its raw score; they add up to it. Training is
@@ -246,7 +251,7 @@ class NgramHead(Trainer):
     ask for no lead). ``l2`` is the value of the grid with the least held-out log-loss in
     cross-validation by group, tried from the greatest down until two in a row are no better.
     Numbers, held out: ``accuracy`` (ties one half), ``log-loss`` (nats;
-    0.693 is chance) with 95 % intervals of a bootstrap over groups, where each fold's ``l2`` is
+    0.693 is chance) with 95 % intervals from the variance over groups, where each fold's ``l2`` is
     chosen on the other folds; ``accuracy-of-longer``, the length baseline; ``l2``, ``l2-at-edge``
     (1 when a wider grid may do better), ``folds``, ``groups``, ``identical`` (pairs whose two texts
     are the same, which teach nothing), ``weights`` (that are not 0). Saved as JSON and Parquet.

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from rmplug.stats.bootstrap import bounds, row_weights
+from rmplug.stats.bootstrap import row_weights
+from rmplug.stats.estimates import area_under_curve, explained_variance, mean
+from rmplug.stats.intervals import Bounds, fold_interval, percentile_interval
 
-from ._accuracy import auc, r2
 from ._feature_matrix import Column, Examples
 from ._learners import Learner, Model, Task, deviations
 from ._sklearn_models import LinearModel
@@ -18,7 +19,6 @@ MOST_ROWS_PERMUTED = 2000
 GRID = 20
 MOST_ROWS_DEPENDENCE = 500
 MOST_NUMBERS_REFITTED = 2_000_000
-SHAP_REPLICATES = 200
 
 
 def importance(
@@ -26,29 +26,31 @@ def importance(
 ) -> pa.Table:
     """``feature, importance, low, high``: how much worse held-out predictions get when a feature is
     shuffled among at most 2,000 rows of the fold: the drop in R² (AUC for two classes, accuracy for
-    more), averaged over folds and repeats, and the middle 95 % of these drops. A vector is shuffled
-    whole. Sorted, greatest first.
+    more), averaged over folds and repeats, with a 95 % interval from the folds. A vector is
+    shuffled whole. Sorted, greatest first.
     """
     rng = np.random.default_rng(seed)
-    drops: list[list[float]] = [[] for _ in examples.columns]
+    drops = np.full((len(examples.columns), len(models), repeats), np.nan)
     for number, model in enumerate(models):
-        rows = _some(np.flatnonzero(fold == number), MOST_ROWS_PERMUTED, rng)
+        rows = rows_at_random(np.flatnonzero(fold == number), MOST_ROWS_PERMUTED, rng)
         matrix, target = model.preparation(examples.matrix[rows]), examples.target[rows]
         whole = _agreement(target, model.learned.scores(matrix), examples.classes)
-        for found, (_, block) in zip(drops, examples.blocks(), strict=True):
+        for place, (_, block) in enumerate(examples.blocks()):
             shuffled = np.tile(matrix, (repeats, 1))
             order = np.concatenate([rng.permutation(len(rows)) for _ in range(repeats)])
             shuffled[:, block] = matrix[order, block]
-            for scores in np.split(model.learned.scores(shuffled), repeats):
-                found.append(whole - _agreement(target, scores, examples.classes))
-    means = np.array([_mean(np.array(found)) for found in drops])
-    return ranked(examples.columns, means, [bounds(np.array(found)) for found in drops])
+            for turn, scores in enumerate(np.split(model.learned.scores(shuffled), repeats)):
+                after = _agreement(target, scores, examples.classes)
+                drops[place, number, turn] = whole - after
+    by_fold = drops.mean(axis=2)
+    means = np.array([_mean(found) for found in by_fold])
+    return ranked(examples.columns, means, [fold_interval(found) for found in by_fold])
 
 
 def ranked(
     columns: Sequence[Column],
     values: np.ndarray,
-    limits: Sequence[tuple[float | None, float | None]],
+    limits: Sequence[Bounds],
 ) -> pa.Table:
     """``feature, importance, low, high``, greatest importance first."""
     order = np.argsort(-values, kind="stable")
@@ -79,7 +81,8 @@ def coefficients(
     values = (model.learned.weights * spread).ravel()
     draws = _refitted(learner, task, refits, model.learned.weights.shape) * spread
     draws = draws.reshape(len(draws), len(values))
-    limits = [bounds(draws[:, place]) for place in range(len(values))]
+    groups = len(np.unique(task.groups))
+    limits = [percentile_interval(draws[:, place], groups) for place in range(len(values))]
     parts = [part for column in examples.columns for part in column.parts()]
     outputs = len(model.learned.weights)
     table = {
@@ -98,7 +101,9 @@ def dependence(model: Model, examples: Examples, features: Sequence[str], seed: 
     up to 20 quantiles of it (Friedman's partial dependence); ``y`` is the prediction, or the
     probability (or decision value) of the highest class.
     """
-    rows = _some(np.arange(len(examples)), MOST_ROWS_DEPENDENCE, np.random.default_rng(seed))
+    rows = rows_at_random(
+        np.arange(len(examples)), MOST_ROWS_DEPENDENCE, np.random.default_rng(seed)
+    )
     matrix = examples.matrix[rows]
     names: list[str] = []
     points: list[tuple[float, float]] = []
@@ -112,19 +117,14 @@ def dependence(model: Model, examples: Examples, features: Sequence[str], seed: 
     return pa.table({"feature": pa.array(names, pa.string()), "x": xs, "y": ys})
 
 
-def shap_importance(
-    examples: Examples,
-    contributions: np.ndarray,
-    rows: np.ndarray,
-    seed: int,
-) -> pa.Table:
+def shap_importance(examples: Examples, contributions: np.ndarray, rows: np.ndarray) -> pa.Table:
     """``feature, importance, low, high``: mean |SHAP value| of a feature over rows and classes, in
-    units of the raw score, with a 95 % interval of a bootstrap over groups."""
+    units of the raw score, with the 95 % interval of such a mean over groups. It is above 0 for any
+    feature that the model uses, whether or not that is worth anything for rows held out."""
     by_feature = np.abs(_per_feature(examples, contributions)).mean(axis=1)
-    drawn = row_weights(examples.groups[rows], SHAP_REPLICATES, seed)
-    draws = np.array([weights @ by_feature / weights.sum() for weights in drawn])
-    limits = [bounds(draws[:, place]) for place in range(by_feature.shape[1])]
-    return ranked(examples.columns, by_feature.mean(axis=0), limits)
+    found = [mean(values, "positive") for values in by_feature.T]
+    limits = [one.interval(examples.groups[rows]) for one in found]
+    return ranked(examples.columns, np.array([one.value for one in found]), limits)
 
 
 def shap_table(examples: Examples, contributions: np.ndarray, rows: np.ndarray) -> pa.Table:
@@ -163,11 +163,10 @@ def _refitted(learner: Learner, task: Task, refits: int, shape: tuple[int, ...])
 
 
 def _agreement(target: np.ndarray, scores: np.ndarray, classes: Sequence[float]) -> float:
-    ones = np.ones(len(target))
     if not classes:
-        return r2(target, scores, ones)
+        return explained_variance(target, scores).value
     if len(classes) == 2:
-        return auc(target, scores)(ones)
+        return area_under_curve(target, scores).value
     return float((scores.argmax(axis=1) == target).mean())
 
 
@@ -186,7 +185,8 @@ def _grid(values: np.ndarray) -> np.ndarray:
     return np.unique(np.quantile(everything, np.linspace(0.01, 0.99, GRID)))
 
 
-def _some(rows: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
+def rows_at_random(rows: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
+    """At most so many of the rows, in their order."""
     return rows if len(rows) <= most else np.sort(rng.choice(rows, most, replace=False))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,13 +16,13 @@ from scipy.sparse import csr_array
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from rmplug import DataError, Pairs, RewardModel, notice, text_of
+from rmplug.stats.estimates import mean
 from rmplug.stats.folds import deal_folds
-from rmplug.stats.metric_rows import number, wins
+from rmplug.stats.intervals import held_out_freedom
+from rmplug.stats.metric_rows import estimated, number, wins
 from rmplug.stats.row_weights import weights_and_margins
 
-from ._accuracy import weighted_mean
 from ._bradley_terry import Comparisons, fit_weights, losses
-from ._grouped_intervals import measured
 from ._ngram_counts import Recipe, count_ngrams
 
 HEAD_FILE, WEIGHTS_FILE = "head.json", "weights.parquet"
@@ -77,7 +76,7 @@ def train(
         search = search_strength(pairs, tuple(sorted(set(grid), reverse=True)), fold)
         weights = _fit_path(pairs, search.tried[: search.best() + 1])
     _save(directory, recipe, columns, weights, search)
-    return _numbers(table, search, fold, groups, identical, weights, seed)
+    return _numbers(table, search, fold, groups, identical, weights)
 
 
 def search_strength(pairs: Comparisons, grid: Sequence[float], fold: np.ndarray) -> Search:
@@ -168,19 +167,19 @@ def _numbers(
     groups: np.ndarray,
     identical: np.ndarray,
     weights: np.ndarray,
-    seed: int,
 ) -> list[dict[str, Any]]:
     """Held out: each fold with the strength that is best on the other folds."""
     rows = len(fold)
     strength = np.array([search.best(without=k) for k in range(int(fold.max()) + 1)])
     lead = search.leads[strength[fold], np.arange(rows)]
-    statistics = {
-        "accuracy": partial(weighted_mean, wins(lead)),
-        "log-loss": partial(weighted_mean, losses(lead)),
-        "accuracy-of-longer": partial(weighted_mean, wins(_longer(table))),
+    estimates = {
+        "accuracy": mean(wins(lead), "share"),
+        "log-loss": mean(losses(lead), "positive"),
+        "accuracy-of-longer": mean(wins(_longer(table)), "share"),
     }
+    freedom = held_out_freedom(int(groups.max()) + 1, len(strength))
     return [
-        *measured(statistics, groups, seed),
+        *estimated(estimates, groups, freedom),
         number("l2", search.tried[search.best()], rows),
         number("l2-at-edge", float(search.at_edge), rows),
         number("folds", len(strength), rows),

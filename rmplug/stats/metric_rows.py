@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from .bootstrap import bounds, resampled_sums
+from .bootstrap import resampled_sums
+from .estimates import Estimate, spearman
+from .intervals import Scale, interval_of_draws
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +23,18 @@ Statistic: TypeAlias = "Callable[[Mapping[str, Array]], Array]"
 RESAMPLES = 1000
 
 
+@dataclass(frozen=True)
+class Scaled:
+    """A statistic whose interval is not that of a mean or a difference, by the name of its scale
+    (see ``intervals``)."""
+
+    of: Statistic
+    scale: Scale
+
+    def __call__(self, sums: Mapping[str, Array]) -> Array:
+        return self.of(sums)
+
+
 def measured(
     columns: Mapping[str, Array],
     statistics: Mapping[str, Statistic],
@@ -28,7 +43,8 @@ def measured(
     subset: str = "all",
 ) -> list[dict[str, Any]]:
     """Rows of metrics of one subset: statistics of the sums of columns (each a number per row, and
-    ``n``, their number) with the 95 % interval of a bootstrap over ``groups``."""
+    ``n``, their number) with the 95 % interval of a bootstrap over ``groups``: expanded
+    percentiles, unless the statistic is ``Scaled``."""
     named = {(metric, subset): of for metric, of in statistics.items()}
     return measured_together(columns, named, groups, seed)
 
@@ -46,9 +62,24 @@ def measured_together(
     every = {"n": np.ones(len(groups)), **columns}
     totals = {name: np.asarray(values.sum()) for name, values in every.items()}
     drawn = resampled_sums(every, groups, resamples, seed)
+    several = len(np.unique(groups))
+    rows = []
+    for (metric, subset), of in statistics.items():
+        scale: Scale = of.scale if isinstance(of, Scaled) else "plain"
+        value = float(of(totals))
+        limits = interval_of_draws(value, of(drawn), several, scale)
+        rows.append(number(metric, value, len(groups), *limits, subset))
+    return rows
+
+
+def estimated(
+    estimates: Mapping[str, Estimate], groups: Array, freedom: float | None = None
+) -> list[dict[str, Any]]:
+    """Rows of metrics: each estimate with its interval (``Estimate.interval``) and the number of
+    rows."""
     return [
-        number(metric, float(of(totals)), len(groups), *bounds(of(drawn)), subset)
-        for (metric, subset), of in statistics.items()
+        number(name, found.value, len(groups), *found.interval(groups, freedom))
+        for name, found in estimates.items()
     ]
 
 
@@ -76,6 +107,11 @@ def mean_of(name: str) -> Statistic:
     return lambda sums: sums[name] / sums["n"]
 
 
+def share_of(name: str) -> Statistic:
+    """The mean of a column of numbers from 0 to 1, such as an accuracy."""
+    return Scaled(mean_of(name), "share")
+
+
 def r2_columns(target: Array, predicted: Array, name: str = "") -> dict[str, Array]:
     """The columns that ``r2_of`` makes a share of."""
     return {
@@ -97,7 +133,7 @@ def r2_of(name: str = "") -> Statistic:
         empty = np.full(np.shape(spread), np.nan)
         return np.asarray(1 - np.divide(errors, spread, out=empty, where=known))
 
-    return share
+    return Scaled(share, "explained")
 
 
 def middle_ranks(values: Array) -> Array:
@@ -110,24 +146,12 @@ def middle_ranks(values: Array) -> Array:
 
 
 def rank_columns(left: Array, right: Array, name: str = "") -> dict[str, Array]:
-    """The columns that ``spearman_of`` makes a correlation of; ranks are those of all rows."""
-    a, b = (
-        (middle_ranks(values) - (len(values) + 1) / 2) / len(values) for values in (left, right)
-    )
-    named = {"a": a, "b": b, "aa": a * a, "bb": b * b, "ab": a * b}
-    return {f"{part} of {name}": values for part, values in named.items()}
+    """The column that ``spearman_of`` takes the mean of: the correlation of all rows and what each
+    row adds to it."""
+    found = spearman(left, right)
+    return {f"rank correlation {name}": found.value + found.influence}
 
 
 def spearman_of(name: str = "") -> Statistic:
     """Spearman's rank correlation, of ``rank_columns``; NaN where one side does not vary."""
-
-    import numpy as np
-
-    def correlate(sums: Mapping[str, Array]) -> Array:
-        a, b, aa, bb, ab = (sums[f"{part} of {name}"] for part in ("a", "b", "aa", "bb", "ab"))
-        n = sums["n"]
-        spread = np.sqrt(np.maximum(aa - a * a / n, 0) * np.maximum(bb - b * b / n, 0))
-        empty = np.full(np.shape(spread), np.nan)
-        return np.asarray(np.divide(ab - a * b / n, spread, out=empty, where=spread > 1e-12))
-
-    return correlate
+    return Scaled(mean_of(f"rank correlation {name}"), "correlation")

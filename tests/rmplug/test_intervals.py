@@ -4,7 +4,18 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rmplug.stats.bootstrap import bounds, resampled_sums, row_weights, share_bounds, weight_blocks
+from rmplug.stats.bootstrap import MOST_UNITS, intervals, resampled_sums, row_weights
+from rmplug.stats.intervals import (
+    fold_interval,
+    held_out_freedom,
+    interval_of_draws,
+    median_interval,
+    percentile_interval,
+    share_interval,
+    t_interval,
+    t_quantile,
+    wilson_interval,
+)
 
 RNG = np.random.default_rng(0)
 GROUPS = np.repeat(np.arange(60) * 7, RNG.integers(1, 5, 60))
@@ -30,35 +41,38 @@ def test_few_outcomes_are_drawn_with_the_spread_of_a_binomial():
     right = np.repeat([1.0, 0.0], [300, 100])
     share = resampled_sums({"right": right}, np.arange(400), 20_000, 0)["right"] / 400
     assert share.std() == pytest.approx((0.75 * 0.25 / 400) ** 0.5, rel=0.02)
-    assert bounds(share) == pytest.approx((0.7075, 0.7925), abs=0.003)
+    assert percentile_interval(share, 400) == pytest.approx((0.7075, 0.7925), abs=0.003)
 
 
-def test_bounds_are_those_of_the_draws_that_exist():
-    assert bounds(np.array([*np.arange(1001.0), np.nan, np.inf])) == (25.0, 975.0)
-    assert bounds(np.full(3, np.nan)) == (None, None)
+def test_draws_that_do_not_exist_are_left_out():
+    low, high = percentile_interval(np.array([*np.arange(1001.0), np.nan, np.inf]), 10**6)
+    assert (low, high) == pytest.approx((25.0, 975.0), abs=0.01)
+    assert percentile_interval(np.full(3, np.nan), 10) == (None, None)
 
 
-def test_blocks_of_weights_are_those_of_one_resample_at_a_time():
-    blocks = np.concatenate(list(weight_blocks(GROUPS, 1000, 5)))
-    assert blocks.shape == (1000, len(GROUPS))
-    firsts = np.searchsorted(GROUPS, GROUPS)
-    assert np.array_equal(blocks, blocks[:, firsts])
-    assert (blocks[:, np.unique(firsts)].sum(axis=1) == 60).all()
+def test_many_groups_are_drawn_in_blocks_with_the_same_spread():
+    groups = np.repeat(np.arange(5000), 2)
+    values = RNG.normal(size=5000)[groups] + RNG.normal(size=10_000)
+    sums = resampled_sums({"n": np.ones(10_000), "x": values}, groups, 4000, 0)
+    by_group = np.bincount(groups, values - values.mean())
+    spread = np.sqrt((by_group**2).sum()) / 10_000
+    assert MOST_UNITS < 5000 and (sums["n"] == 10_000).all()
+    assert (sums["x"] / sums["n"]).std() == pytest.approx(spread, rel=0.08)
 
 
 def test_draws_from_few_groups_are_read_with_wider_tails():
     draws = np.random.default_rng(1).normal(size=200_000)
-    plain, few, many = (bounds(draws, groups) for groups in (None, 10, 1000))
+    few, many = (percentile_interval(draws, groups) for groups in (10, 1000))
     wider = stats.t.ppf(0.975, 9) * (10 / 9) ** 0.5
     assert few == pytest.approx((-wider, wider), rel=0.02)
-    assert many == pytest.approx(plain, abs=0.02)
-    assert bounds(draws, 1) == (draws.min(), draws.max())
+    assert many == pytest.approx(np.quantile(draws, (0.025, 0.975)), abs=0.02)
+    assert percentile_interval(draws, 1) == (None, None)
 
 
 @pytest.mark.parametrize("groups", [2, 3, 5, 6, 30, 400])
 def test_the_interval_of_a_share_is_wilsons_with_a_t_quantile(groups):
     draws = np.random.default_rng(2).binomial(groups, 0.3, 100_000) / groups
-    low, high = share_bounds(0.3, draws, groups)
+    low, high = share_interval(0.3, draws, groups)
     t = stats.t.ppf(0.975, groups - 1)
     number = 0.21 / (draws.var() * groups / (groups - 1))
     for bound in (low, high):
@@ -66,7 +80,69 @@ def test_the_interval_of_a_share_is_wilsons_with_a_t_quantile(groups):
 
 
 def test_a_share_of_one_of_few_groups_is_not_certain():
-    assert share_bounds(1.0, np.ones(50), 10)[1] == pytest.approx(1.0)
-    assert share_bounds(1.0, np.ones(50), 10)[0] == pytest.approx(10 / (10 + 2.2622**2), abs=1e-4)
-    assert share_bounds(0.5, np.full(50, 0.5), 10) == (0.5, 0.5)
-    assert share_bounds(1.0, np.ones(50), 1) == (None, None)
+    assert share_interval(1.0, np.ones(50), 10)[1] == pytest.approx(1.0)
+    assert share_interval(1.0, np.ones(50), 10)[0] == pytest.approx(10 / (10 + 2.2622**2), abs=1e-4)
+    assert share_interval(1.0, np.ones(50), 1) == (None, None)
+
+
+def test_a_share_that_is_the_same_in_every_group_is_not_certain_either():
+    """Each group counts as one observation, as it does where all groups are right."""
+    low, high = share_interval(0.5, np.full(50, 0.5), 10)
+    t = stats.t.ppf(0.975, 9)
+    assert (high - low) / 2 == pytest.approx(
+        t * (0.25 / 10 + t**2 / 400) ** 0.5 / (1 + t**2 / 10), rel=1e-4
+    )
+    columns = {"n": np.ones(8), "right": np.tile([1.0, 0.0], 4)}
+    share = lambda sums: {"accuracy": sums["right"] / sums["n"]}  # noqa: E731
+    found = intervals(columns, np.arange(8) // 2, share, 200, 0, ("accuracy",))["accuracy"]
+    assert found[0] < 0.2 and found[1] > 0.8
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 3, 4, 5, 8, 30, 500])
+def test_quantiles_of_t_are_those_of_scipy(freedom):
+    assert t_quantile(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=1e-3)
+
+
+def test_intervals_of_shares_by_variance_are_those_of_independent_rows():
+    found = wilson_interval(0.3, 0.21 / 500, 500)
+    expected = stats.binomtest(150, 500).proportion_ci(method="wilson")
+    assert found == pytest.approx((expected.low, expected.high), abs=1e-3)
+
+
+def test_each_scale_keeps_its_limits():
+    assert t_interval(0.9, 0.09, 10, "correlation")[1] < 1
+    assert t_interval(0.95, 0.09, 10, "explained")[1] < 1
+    assert t_interval(0.1, 0.09, 10, "positive")[0] > 0
+    low, high = t_interval(0.1, 0.09, 10, "plain")
+    assert (high - low) / 2 == pytest.approx(0.3 * stats.t.ppf(0.975, 10), rel=1e-4)
+    low, high = t_interval(0.6, 1 / 100 * (1 - 0.36) ** 2, 10**6, "correlation")
+    assert (low, high) == pytest.approx(np.tanh(np.arctanh(0.6) + np.array([-0.196, 0.196])), 1e-3)
+
+
+def test_draws_of_a_scaled_statistic_give_its_t_interval():
+    draws = np.random.default_rng(1).normal(0.6, 0.05, 100_000)
+    found = interval_of_draws(0.6, draws, 20, "correlation")
+    assert found == pytest.approx(t_interval(0.6, 0.0025 * 20 / 19, 19, "correlation"), abs=2e-3)
+    assert interval_of_draws(0.6, draws, 1, "correlation") == (None, None)
+
+
+def test_the_interval_of_a_median_holds_it_about_as_often_as_it_says():
+    held = 0
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        values = rng.normal(size=40)[np.arange(120) // 3] + rng.normal(size=120)
+        low, high = median_interval(values, np.arange(120) // 3)
+        held += low <= 0 <= high
+    assert 0.92 <= held / 300 <= 0.985
+    assert median_interval(values, np.zeros(120)) == (None, None)
+
+
+def test_folds_give_the_interval_of_nadeau_and_bengio():
+    by_fold = np.array([0.3, 0.5, 0.4, 0.2, 0.6])
+    half = stats.t.ppf(0.975, 4) * by_fold.std(ddof=1) * (1 / 5 + 1 / 4) ** 0.5
+    assert fold_interval(by_fold) == pytest.approx((0.4 - half, 0.4 + half), rel=1e-3)
+    assert fold_interval(np.array([0.3, np.nan])) == (None, None)
+
+
+def test_numbers_out_of_fold_have_the_freedom_of_one_fold():
+    assert [held_out_freedom(groups, 5) for groups in (5, 20, 1000)] == [2, 3, 199]

@@ -180,7 +180,7 @@ def test_an_attribute_is_measured_by_subset_with_ties_one_half():
     assert found["accuracy", "wit", "b"]["value"] == pytest.approx(0.5)
     assert found["weight", "wit", "b"]["value"] == pytest.approx(0.7)
     one = found["accuracy", "wit", "a"]
-    assert one["n"] == 2 and one["low"] == 0.5 and one["high"] == 1
+    assert one["n"] == 2 and one["low"] < 0.1 and one["high"] > 0.99
 
 
 def test_attributes_of_other_pairs_are_refused():

@@ -38,7 +38,7 @@ def rewards_of(data, column, **values):
 
 
 def measured(data, rewards, **params):
-    params = {"resamples": 300, "rank_resamples": 200, "baselines": (), **params}
+    params = {"resamples": 300, "baselines": (), **params}
     rows = Agreement(**params).evaluate(data, rewards, seed=1).table.to_pylist()
     return {(r["metric"], r["row"], r["column"], r["subset"]): r for r in rows}
 
@@ -164,11 +164,11 @@ def test_repeats_may_be_columns_or_rewards_and_unknown_ones_are_refused():
 
 
 def test_the_evaluator_passes_the_checks_of_every_step_on_pairs_and_on_responses():
-    check_step(Agreement, {"resamples": 200, "rank_resamples": 100})
+    check_step(Agreement, {"resamples": 200})
     data = small_responses()
     one = Features(small_features(data, "one").select("margin").table, "one")
     given = {"data": data, "rewards": [one]}
-    check_step(Agreement, {"resamples": 200, "rank_resamples": 100}, given)
+    check_step(Agreement, {"resamples": 200}, given)
 
 
 def read(name):

@@ -8,10 +8,9 @@ from scipy import stats
 from sklearn.linear_model import LogisticRegression
 
 from rmplug import Features, Pairs
+from rmplug.stats.bootstrap import intervals
 from rmplug_bench import Pairwise
-from rmplug_bench.statistics._bootstrap import intervals
 from rmplug_bench.statistics._length_control import accuracy_at_no_gap, controlled_columns
-from rmplug_bench.statistics._rank_statistics import Ranked, measured, median, spearman
 
 RNG = np.random.default_rng(0)
 
@@ -27,7 +26,7 @@ def pairs_with_gaps(gaps, longest=400):
 
 def table_of(pairs, margins, **params):
     reward = Features({"id": pairs["id"], "margin": np.asarray(margins, float)}, "reward")
-    params = {"resamples": 500, "rank_resamples": 200, "baselines": ("longer",), **params}
+    params = {"resamples": 500, "baselines": ("longer",), **params}
     rows = Pairwise(**params).evaluate(pairs, [reward], seed=1).table.to_pylist()
     return [row for row in rows if row["model"] == "reward"]
 
@@ -104,41 +103,6 @@ def test_few_pairs_have_fewer_parts_and_equal_gaps_one():
     assert [row["n"] for row in few] == [12, 11, 12]
     same = [r for r in table_of(pairs_with_gaps(np.zeros(50)), np.ones(50)) if r["axis"]]
     assert [(row["at"], row["n"]) for row in same] == [(0.0, 50)]
-
-
-def test_rank_correlation_with_ties_is_that_of_scipy_for_rows_and_for_weights():
-    x, y = RNG.integers(0, 6, 60).astype(float), RNG.integers(0, 6, 60) + RNG.normal(size=60)
-    weights = RNG.integers(0, 3, (4, 60)).astype(float)
-    found = spearman(Ranked(x), Ranked(y))(weights)
-    for weight, rho in zip(weights.astype(int), found, strict=True):
-        expected = stats.spearmanr(np.repeat(x, weight), np.repeat(y, weight)).statistic
-        assert rho == pytest.approx(expected)
-    assert np.isnan(spearman(Ranked(np.ones(60)), Ranked(y))(weights)).all()
-
-
-@pytest.mark.parametrize("rows", [1, 2, 7, 8])
-def test_the_median_of_weighted_rows_is_that_of_the_rows_repeated(rows):
-    values = RNG.integers(0, 5, rows).astype(float)
-    weights = RNG.integers(0, 3, (30, rows))
-    weights = weights[weights.sum(axis=1) > 0]
-    expected = [np.median(np.repeat(values, weight)) for weight in weights]
-    assert median(values)(weights.astype(float)).tolist() == expected
-
-
-def test_rank_correlations_have_the_interval_of_a_plain_bootstrap_over_groups():
-    x = RNG.normal(size=120)
-    y = 0.5 * x + RNG.normal(size=120)
-    groups = np.arange(120) // 2
-    value_, (low, high) = measured({"rho": spearman(Ranked(x), Ranked(y))}, groups, 2000, [1])[
-        "rho"
-    ]
-    drawn = []
-    for _ in range(600):
-        pick = RNG.integers(0, 60, 60)
-        rows = np.concatenate([2 * pick, 2 * pick + 1])
-        drawn.append(stats.spearmanr(x[rows], y[rows]).statistic)
-    assert value_ == pytest.approx(stats.spearmanr(x, y).statistic)
-    assert (low, high) == pytest.approx(np.quantile(drawn, [0.024, 0.976]), abs=0.04)
 
 
 def test_a_share_of_one_has_an_interval_that_holds_more_than_a_point():

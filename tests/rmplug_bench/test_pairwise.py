@@ -14,6 +14,7 @@ import pytest
 from rmplug import DataError, Features, Pairs
 from rmplug.notices import collect_notices
 from rmplug_bench import Pairwise
+from rmplug_bench.statistics._calibration import calibration_error, confidence_bins
 
 SHARED = Path(
     os.environ.get("RMPLUG_SHARED_DATA", Path(__file__).resolve().parents[2] / "../shared/data")
@@ -80,7 +81,7 @@ def test_every_number_of_four_pairs_is_the_one_worked_out_by_hand():
     bins = {8: [(1, confidences[0])], 5: [(0, confidences[1])], 1: [(0.5, 0.5)]}
     bins[10] = [(1, confidences[3])]
     error = sum(abs(right - sure) for ((right, sure),) in bins.values()) / 4
-    assert value("ece") == pytest.approx(error)
+    assert value("ece-plug-in") == pytest.approx(error)
     assert value("confidence", "bin-08") == pytest.approx(confidences[0])
     assert value("reliability", "bin-01") == 0.5
     assert value("accuracy", model="longer") == (1 + 0 + 1 + 0.5) / 4
@@ -139,21 +140,46 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say():
     assert 88 <= covered <= 100
 
 
-def test_the_calibration_error_of_the_whole_has_the_interval_of_a_plain_bootstrap():
-    rng = np.random.default_rng(3)
-    margins = rng.normal(0.5, 2.0, 200)
-    groups = [f"g{i // 2}" for i in range(200)]
-    pairs = pairs_of([("a", "b")] * 200, groups=groups)
-    row = measured(pairs, reward_of(pairs, margins), resamples=4000)["reward", "ece", "all"]
-    confidence = 1 / (1 + np.exp(-np.abs(margins)))
-    bins = np.minimum((confidence - 0.5) * 20, 9).astype(int)
-    off = (margins > 0) - confidence
-    drawn = []
-    for _ in range(1000):
-        pick = rng.integers(0, 100, 100)
-        rows = np.concatenate([2 * pick, 2 * pick + 1])
-        drawn.append(np.abs(np.bincount(bins[rows], off[rows], 10)).sum() / 200)
-    assert (row["low"], row["high"]) == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.015)
+def test_the_calibration_error_is_the_planted_one_and_its_interval_holds_it():
+    """A model whose confidence is sigmoid(|margin|) and which is right as sigmoid(scale |margin|):
+    the mean of the estimates and the share of the intervals that hold the truth, of 150 worlds."""
+    for scale, prompts, worst in ((1.0, 100, 0.06), (0.4, 100, 0.03)):
+        truth = planted_error(planted_margins(scale, 200_000, 0))
+        found = [
+            calibration_error(planted_margins(scale, prompts, seed), np.arange(prompts), seed)
+            for seed in range(1, 151)
+        ]
+        held = [one.bounds[0] <= truth <= one.bounds[1] for one in found]
+        error, plug_in = (
+            np.mean([getattr(one, name) for one in found]) - truth
+            for name in ("debiased", "plug_in")
+        )
+        assert np.mean(held) >= 0.92
+        assert abs(error) < worst
+        assert abs(error) < abs(plug_in)
+
+
+def planted_margins(scale, pairs, seed):
+    rng = np.random.default_rng([seed, pairs])
+    sure = np.abs(rng.normal(0.4, 1.3, pairs))
+    return np.where(rng.random(pairs) < 1 / (1 + np.exp(-scale * sure)), sure, -sure)
+
+
+def planted_error(margins):
+    confidence, bins = confidence_bins(margins)
+    return np.abs(np.bincount(bins, (margins > 0) - confidence)).sum() / len(margins)
+
+
+def test_every_subset_has_a_calibration_error_with_an_interval_and_one_prompt_has_none():
+    margins = np.random.default_rng(3).normal(0.5, 2.0, 60)
+    pairs = pairs_of([("a", "b")] * 60, subsets=["s", "t", "t"] * 20)
+    found = measured(pairs, reward_of(pairs, margins))
+    for subset in ("all", "s", "t"):
+        row = found["reward", "ece", subset]
+        assert 0 <= row["low"] <= row["value"] <= row["high"] <= 1
+    alone = pairs_of([("a", "b")] * 4, groups=["g"] * 4)
+    row = measured(alone, reward_of(alone, [1.0, -1.0, 2.0, 3.0]))["reward", "ece", "all"]
+    assert (row["low"], row["high"]) == (None, None)
 
 
 def test_the_same_seed_gives_the_same_table_and_another_seed_only_other_bounds():
@@ -261,7 +287,8 @@ def test_recorded_reward_models_on_judgebench_have_their_known_figures(judged, m
     assert value("prefers-longer") == pytest.approx(longer, abs=5e-5)
     assert value("raw-score-length-spearman") == pytest.approx(raw, abs=1e-4)
     assert value("margin-length-pearson") == pytest.approx(pearson, abs=5e-5)
-    assert value("ece") + ties / 432 == pytest.approx(ece, abs=5e-5)
+    assert value("ece-plug-in") + ties / 432 == pytest.approx(ece, abs=5e-5)
+    assert value("ece") < value("ece-plug-in")
 
 
 def test_accuracy_by_domain_of_judgebench_is_the_known_one(judged):

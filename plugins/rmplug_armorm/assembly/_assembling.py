@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from rmplug import Checkpoint, DataError, Features, Fit, Pairs, RewardModel
 from rmplug.data.rows import one_batch
-from rmplug.stats.metric_rows import mean_of, measured, number, wins
+from rmplug.stats.metric_rows import mean_of, measured, number, share_of, wins
 from rmplug_armorm.debias._transform_file import Transform
 from rmplug_armorm.gate._constant import fit_scale
 from rmplug_armorm.gate._examples import GateExamples, examples_of
@@ -125,7 +125,7 @@ def calibrated(
         "after": np.logaddexp(0, -lead / temperature),
     }
     statistics = {
-        "accuracy": mean_of("right"),
+        "accuracy": share_of("right"),
         "log-loss-before": mean_of("before"),
         "log-loss-after": mean_of("after"),
     }

@@ -13,7 +13,7 @@ from rmplug import DataError, Features, Pairs, Responses, RewardModel
 from rmplug.arrays import Array
 from rmplug.data.rows import Joined, one_batch
 from rmplug.errors import some
-from rmplug.stats.metric_rows import mean_of, measured, wins
+from rmplug.stats.metric_rows import mean_of, measured, share_of, wins
 from rmplug_armorm.gate._examples import subsets_of
 from rmplug_armorm.gate._prompts import spread_rows
 from rmplug_armorm.heads._states import matrix_of
@@ -157,7 +157,7 @@ def _of_attribute(
         return []
     columns = [np.asarray(table[f"{before}{name}"])[here] for before in (CHOSEN, REJECTED, WEIGHT)]
     values = {"right": wins(columns[0] - columns[1]), "weight": columns[2]}
-    statistics = {"accuracy": mean_of("right"), "weight": mean_of("weight")}
+    statistics = {"accuracy": share_of("right"), "weight": mean_of("weight")}
     if not np.isfinite(columns[2]).all():
         values.pop("weight"), statistics.pop("weight")
     return measured(values, statistics, groups[here], SEED, subset)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rmplug.arrays import Array
-from rmplug.stats.metric_rows import Statistic, mean_of, measured, number, wins
+from rmplug.stats.metric_rows import Statistic, mean_of, measured, number, share_of, wins
 
 from ._constant import fit_scale, fit_weights
 from ._examples import GateExamples
@@ -52,7 +52,7 @@ def _of_part(
     found = []
     own = wins(leads[GATE])
     for name, lead in leads.items():
-        columns, statistics = {"right": wins(lead)}, {"accuracy": mean_of("right")}
+        columns, statistics = {"right": wins(lead)}, {"accuracy": share_of("right")}
         if name != LONGEST:
             columns["loss"] = np.logaddexp(0, -lead)
             statistics["log-loss"] = mean_of("loss")

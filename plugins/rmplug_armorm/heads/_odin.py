@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 from rmplug import DataError, Features, Origin, Pairs, RewardModel, reopen
 from rmplug.arrays import Array
 from rmplug.models.files import read_json, read_tensors
-from rmplug.stats.metric_rows import Statistic, mean_of, measured
+from rmplug.stats.metric_rows import Scaled, Statistic, measured, share_of
 
 from ._pair_differences import (
     Loss,
@@ -187,11 +187,11 @@ def numbers_of(found: Search, longer: Array, groups: Array, seed: int) -> list[d
     for name in ("", "-with-length"):
         ahead = right(margins[name])
         columns[f"right{name}"] = ahead
-        statistics[f"accuracy{name}"] = mean_of(f"right{name}")
+        statistics[f"accuracy{name}"] = share_of(f"right{name}")
         for part, rows in (("longer", longer > 0), ("shorter", longer < 0)):
             columns |= {f"{part}": rows * 1.0, f"right{name} {part}": rows * ahead}
             statistics[f"accuracy{name}-{part}-chosen"] = ratio(f"right{name} {part}", part)
-    statistics["accuracy-of-longer"] = mean_of("right by length")
+    statistics["accuracy-of-longer"] = share_of("right by length")
     return measured(columns, statistics, groups, seed) + found.numbers("all", groups)
 
 
@@ -203,7 +203,7 @@ def correlation(name: str) -> Statistic:
         empty = np.full(np.shape(spread), np.nan)
         return np.asarray(np.divide(sums[f"mt{name}"], spread, out=empty, where=spread > 0))
 
-    return of
+    return Scaled(of, "correlation")
 
 
 def ratio(part: str, whole: str) -> Statistic:
@@ -214,7 +214,7 @@ def ratio(part: str, whole: str) -> Statistic:
         empty = np.full(np.shape(count), np.nan)
         return np.asarray(np.divide(sums[part], count, out=empty, where=count > 0))
 
-    return of
+    return Scaled(of, "share")
 
 
 def save(directory: Path, origin: Origin, weight: Array) -> None:

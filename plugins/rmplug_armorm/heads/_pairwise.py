@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from rmplug import DataError, Features, Pairs, notice
 from rmplug.arrays import Array
 from rmplug.errors import some
-from rmplug.stats.metric_rows import mean_of, measured
+from rmplug.stats.metric_rows import mean_of, measured, share_of
 
 from ._heads_file import Heads, write_heads
 from ._pair_differences import (
@@ -112,9 +112,9 @@ def fit_one(
         "right by length": right(longer),
     }
     statistics = {
-        "accuracy": mean_of("right"),
+        "accuracy": share_of("right"),
         "log-loss": mean_of("loss"),
-        "accuracy-of-longer": mean_of("right by length"),
+        "accuracy-of-longer": share_of("right by length"),
     }
     numbers = measured(columns, statistics, groups, seed, attribute)
     weight = learn(np.arange(len(scaled)), settings.l2[found.best]) / sizes

@@ -12,18 +12,12 @@ import pyarrow.compute as pc
 
 from rmplug import DataError, Features, Metrics, Pairs, Responses, notice
 from rmplug.errors import some
+from rmplug.stats.bootstrap import Statistics, Sums, intervals
+from rmplug.stats.estimates import spearman
+from rmplug.stats.intervals import NO_BOUND, Bounds
 from rmplug_bench.rules._models import Model, baselines, models
-from rmplug_bench.statistics._bootstrap import (
-    NO_BOUND,
-    Bounds,
-    Floats,
-    Ints,
-    Statistics,
-    Sums,
-    intervals,
-)
+from rmplug_bench.statistics._arrays import Floats, Ints
 from rmplug_bench.statistics._metric_rows import Row, metric_row, metrics_of
-from rmplug_bench.statistics._rank_statistics import Ranked, measured, spearman
 from rmplug_bench.statistics._scored import codes
 
 from ._best_of_n import first_places, kendall, order_of
@@ -36,10 +30,9 @@ SHARES = ("same-decision", "same-choice", "all-right", "all-wrong")
 
 @dataclass(frozen=True)
 class Draws:
-    """How many resamples: of sums, and of ranks, which cost more; and from which seed."""
+    """How many resamples, and from which seed."""
 
     sums: int
-    ranks: int
     seed: int
 
 
@@ -82,15 +75,11 @@ def _of_pairs(data: Pairs, judges: Sequence[Model], draws: Draws) -> Iterator[Ro
         columns = _sign_columns(part, own)
         statistics = _sign_statistics(list(part))
         yield from _cells(columns, groups[mask], statistics, subset, draws, place)
-        ranks = {name: Ranked(margin[mask]) for name, margin in margins.items()}
-        ranked = {
-            f"margin-spearman\n{one}\n{two}": spearman(ranks[one], ranks[two])
-            for one, two in combinations(ranks, 2)
-        }
-        seed = [draws.seed, 2_000_000 + place]
-        found = measured(ranked, groups[mask], draws.ranks, seed)
-        for key, (value, bound) in found.items():
-            yield from _cell(key, subset, value, int(mask.sum()), bound)
+        for one, two in combinations(margins, 2):
+            found = spearman(margins[one][mask], margins[two][mask])
+            bound = found.interval(groups[mask])
+            key = f"margin-spearman\n{one}\n{two}"
+            yield from _cell(key, subset, found.value, int(mask.sum()), bound)
 
 
 def _sign_columns(signs: Mapping[str, Floats], models: Sequence[str]) -> dict[str, Floats]:

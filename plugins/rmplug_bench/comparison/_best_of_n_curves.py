@@ -8,10 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from rmplug.stats.bootstrap import bounds, resampled_sums, share_bounds
+from rmplug.stats.bootstrap import resampled_sums
 from rmplug.stats.interval_texts import decimals, interval_text, number_text
+from rmplug.stats.intervals import (
+    NO_BOUND,
+    Bounds,
+    Scale,
+    interval_of_draws,
+    percentile_interval,
+)
 from rmplug_bench.rules._models import Model
-from rmplug_bench.statistics._bootstrap import NO_BOUND, Bounds, Floats, Ints
+from rmplug_bench.statistics._arrays import Floats, Ints
 from rmplug_bench.statistics._metric_rows import Row, metric_row
 
 from ._best_of_n import Order, chances, divergence_of, order_of
@@ -109,7 +116,8 @@ class Curves:
             bound, value = NO_BOUND, float(curve.values[k])
             if curve.draws is not None:
                 draws = curve.draws[:, k]
-                bound = share_bounds(value, draws, number) if curve.share else bounds(draws, number)
+                scale: Scale = "share" if curve.share else "plain"
+                bound = interval_of_draws(value, draws, number, scale)
             at = {"at": float(size), "axis": "N", "kl": divergence_of(size)}
             yield self._row(curve.metric, judge, value, bound, **at)
 
@@ -151,7 +159,8 @@ class Curves:
         if worth.draws is not None:
             low, high = np.quantile(sizes[worth.draws.argmax(axis=1)], (0.025, 0.975))
             where = (float(low), float(high))
-            far = bounds(worth.draws[:, best] - worth.draws[:, -1], len(np.unique(self.groups)))
+            draws = worth.draws[:, best] - worth.draws[:, -1]
+            far = percentile_interval(draws, len(np.unique(self.groups)))
         said = self._sentence(judge.name, truth, best, fall, where, far)
         yield self._row("best-n", judge, sizes[best], where, sentence=said)
         yield self._row("fall-after-best-n", judge, fall, far)

@@ -9,8 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rmplug import DataError, Features, Metrics, Responses, notice
+from rmplug.stats.bootstrap import Sums, intervals
+from rmplug.stats.intervals import NO_BOUND
 from rmplug_bench.rules._models import Model, baselines, models
-from rmplug_bench.statistics._bootstrap import NO_BOUND, Floats, Ints, Sums, intervals
+from rmplug_bench.statistics._arrays import Floats, Ints
 from rmplug_bench.statistics._metric_rows import Row, metric_row, metrics_of
 from rmplug_bench.statistics._scored import codes
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from rmplug import DataError, Features, Metrics, Pairs, Responses
-from rmplug.stats.bootstrap import bounds, resampled_sums, share_bounds
-from rmplug_bench.statistics._bootstrap import NO_BOUND, Bounds, Floats
+from rmplug.stats.bootstrap import resampled_sums
+from rmplug.stats.intervals import NO_BOUND, Bounds, percentile_interval, share_interval
+from rmplug_bench.statistics._arrays import Floats
 from rmplug_bench.statistics._metric_rows import Row, metric_row, metrics_of
 
 from ._judged import Judged, Mask, judged, parts_of
@@ -43,7 +44,7 @@ class Part:
     def bound(self, one: int, two: int) -> Bounds:
         if self.drawn is None:
             return NO_BOUND
-        return bounds(self.drawn[:, one] - self.drawn[:, two], self.decisions.groups)
+        return percentile_interval(self.drawn[:, one] - self.drawn[:, two], self.decisions.groups)
 
 
 @dataclass
@@ -132,7 +133,7 @@ def _accuracies(part: Part) -> Iterator[Row]:
         bound = NO_BOUND
         if part.drawn is not None and judge.name != "random":
             draws = part.drawn[:, place]
-            bound = share_bounds(float(part.accuracy[place]), draws, part.decisions.groups)
+            bound = share_interval(float(part.accuracy[place]), draws, part.decisions.groups)
         yield _row(part, "accuracy", place, part.accuracy[place], bound)
 
 

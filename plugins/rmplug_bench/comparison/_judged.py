@@ -15,7 +15,7 @@ from rmplug import DataError, Features, Pairs, Responses, notice
 from rmplug.data.choices import choice_of_each
 from rmplug_bench.rules._models import Model, baselines, models
 from rmplug_bench.rules._rules import half_for_ties
-from rmplug_bench.statistics._bootstrap import Floats, Ints
+from rmplug_bench.statistics._arrays import Floats, Ints
 from rmplug_bench.statistics._scored import codes
 
 Mask = npt.NDArray[np.bool_]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rmplug.stats.interval_texts import decimals, interval_text, number_text
-from rmplug_bench.statistics._bootstrap import Bounds
+from rmplug.stats.intervals import Bounds
 
 LEVEL = 0.05
 

@@ -133,8 +133,7 @@ class Agreement(Evaluator):
 
     Takes pairs with margins, or responses with scores. What a model lacks a score for is left out
     for all and named. Gives ``metric, subset, value, low, high, n, row, column``: each number about
-    two models stands at both places of a matrix. Intervals are 95 %, by bootstrap over prompt
-    groups. Of pairs:
+    two models stands at both places of a matrix. Intervals are 95 %, over prompt groups. Of pairs:
 
     - ``same-decision``: share of pairs on which both prefer the same response, or both none; with
       ``label`` that is accuracy, a tie counting nothing.
@@ -154,8 +153,6 @@ class Agreement(Evaluator):
 
     resamples: int = Field(default=10_000, ge=100)
     """Bootstrap resamples of prompt groups behind each interval."""
-    rank_resamples: int = Field(default=1_000, ge=100)
-    """Resamples behind the intervals of rank correlations, which cost more each."""
     baselines: tuple[Baseline, ...] = ("longer", "most-markdown", "n-gram")
     """Baselines beside the models."""
     repeats: tuple[str, ...] = ()
@@ -186,5 +183,5 @@ class Agreement(Evaluator):
     ) -> Metrics:
         from ._agreement import Draws, agreement
 
-        draws = Draws(self.resamples, self.rank_resamples, seed)
+        draws = Draws(self.resamples, seed)
         return agreement(data, rewards, self.baselines, self.repeats, draws)

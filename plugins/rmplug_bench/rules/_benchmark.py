@@ -11,10 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rmplug import DataError, Features, Metrics, Pairs, Responses, notice
-from rmplug.stats.bootstrap import bounds, share_bounds
 from rmplug.stats.interval_texts import interval_text
+from rmplug.stats.intervals import Bounds, percentile_interval, share_interval
 from rmplug_bench.baselines.names import LEARNT
-from rmplug_bench.statistics._bootstrap import Bounds
 from rmplug_bench.statistics._scored import codes
 
 from ._choices import ChoiceRule, TiesRule
@@ -259,8 +258,8 @@ class _Table:
             return None, None
         subset = np.arange(self.cells.count) % len(self.cells.subsets)
         if self.now.is_share(self.figure.parts, np.isin(subset, places)):
-            return share_bounds(value, drawn, groups)
-        return bounds(drawn, groups)
+            return share_interval(value, drawn, groups)
+        return percentile_interval(drawn, groups)
 
 
 def flagged_at(accuracy: float, chance: float) -> float:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
-from ._bootstrap import NO_BOUND, Bounds, Floats, Ints, Sums, intervals
+from rmplug.stats.estimates import Estimate, mean
+from rmplug.stats.folds import deal_folds
+from rmplug.stats.intervals import NO_BOUND, Bounds, group_variance
+
+from ._arrays import Floats, Ints
 
 BINS = 10
 
@@ -22,47 +27,68 @@ def confidence_bins(margin: Floats) -> tuple[Floats, Ints]:
     return confidence, np.minimum((confidence - 0.5) * 2 * BINS, BINS - 1).astype(np.int64)
 
 
-def calibration_error(margin: Floats) -> float:
-    """Mean over pairs of their bin's |accuracy - confidence|."""
+@dataclass(frozen=True)
+class CalibrationError:
+    """The expected calibration error: debiased with its bounds, and as it is usually published."""
+
+    debiased: float
+    bounds: Bounds
+    plug_in: float
+
+
+def calibration_error(margin: Floats, groups: Ints, seed: int) -> CalibrationError:
+    """The mean over pairs of their bin's |accuracy - confidence|, ten bins.
+
+    The usual estimate puts in what each bin happens to show and is too high, as chance alone makes
+    a bin differ. From the square of each bin's difference the variance of that difference over
+    groups is taken away (Kumar, Liang and Ma, 2019, for the squared error), down to 0.
+    """
     if not len(margin):
-        return np.nan
-    confidence, bins = confidence_bins(margin)
-    return float(np.abs(np.bincount(bins, right(margin) - confidence)).sum() / len(margin))
-
-
-def calibration_bounds(margin: Floats, groups: Ints, resamples: int, seed: list[int]) -> Bounds:
-    """The interval of the calibration error: it costs ten sums a pair."""
+        return CalibrationError(np.nan, NO_BOUND, np.nan)
     confidence, bins = confidence_bins(margin)
     off = right(margin) - confidence
-    parts = {str(k): np.where(bins == k, off, 0.0) for k in range(BINS)}
-    columns = {"n": np.ones(len(off)), **parts}
-    return intervals(columns, groups, _error_of_parts, resamples, seed).get("ece", NO_BOUND)
+    apart = np.bincount(bins, off, minlength=BINS) / len(off)
+    noise = np.array([_variance(off * (bins == k), groups) for k in range(BINS)])
+    debiased = float(np.sqrt(np.maximum(apart**2 - noise, 0)).sum())
+    plug_in = float(np.abs(apart).sum())
+    low, high = _bounds(off, bins, apart, groups, seed)
+    if low is None or high is None:
+        return CalibrationError(plug_in, NO_BOUND, plug_in)
+    return CalibrationError(debiased, (min(low, debiased), max(high, debiased)), plug_in)
 
 
-def _error_of_parts(sums: Sums) -> dict[str, Floats]:
-    parts = np.stack([np.abs(sums[str(k)]) for k in range(BINS)])
-    return {"ece": parts.sum(axis=0) / sums["n"]}
+def _variance(values: Floats, groups: Ints) -> float:
+    """The variance of the mean over groups; 0 for a single group."""
+    return float(np.nan_to_num(group_variance(values - values.mean(), groups)))
 
 
-def reliability(
-    margin: Floats, groups: Ints, resamples: int, seed: int
-) -> Iterator[tuple[str, float, Bounds, float, int]]:
+def _bounds(off: Floats, bins: Ints, apart: Floats, groups: Ints, seed: int) -> Bounds:
+    """From an estimate that is never too high on average to one that is never too low.
+
+    Below, the pairs of each half of the groups count with the signs that their bins have in the
+    other half, so that chance adds nothing; above, with the signs of their own bins, which gives
+    the usual estimate. The ends are those of the intervals of these two means. Where a model is
+    calibrated, either half turns on the other's signs, which adds 2/pi to the variance below.
+    """
+    names, numbered = np.unique(groups, return_inverse=True)
+    if len(names) < 2:
+        return NO_BOUND
+    half = deal_folds(numbered, 2, seed)
+    sums = np.bincount(half * BINS + bins, off, minlength=2 * BINS).reshape(2, BINS)
+    crossed = mean(off * np.sign(sums[::-1])[half, bins])
+    wider = Estimate(crossed.value, crossed.influence * np.sqrt(1 + 2 / np.pi), "plain")
+    low, _ = wider.interval(groups)
+    _, high = mean(off * np.sign(apart)[bins]).interval(groups)
+    return None if low is None else max(low, 0.0), None if high is None else min(high, 1.0)
+
+
+def reliability(margin: Floats, groups: Ints) -> Iterator[tuple[str, float, Bounds, float, int]]:
     """Per bin that has pairs: its name, accuracy with bounds, mean confidence, and pairs."""
     confidence, bins = confidence_bins(margin)
     preferred = right(margin)
     for k in np.unique(bins):
         inside = bins == k
-        drawn = [seed, 1_000_000 + int(k)]
-        bound = share_interval(preferred[inside], groups[inside], resamples, drawn)
-        accuracy, mean = float(preferred[inside].mean()), float(confidence[inside].mean())
-        yield f"bin-{k + 1:02d}", accuracy, bound, mean, int(inside.sum())
-
-
-def share_interval(values: Floats, groups: Ints, resamples: int, seed: list[int]) -> Bounds:
-    """The interval of the mean of numbers from 0 to 1."""
-    columns = {"n": np.ones(len(values)), "x": values}
-    return intervals(columns, groups, _mean, resamples, seed, ("mean",)).get("mean", NO_BOUND)
-
-
-def _mean(sums: Sums) -> dict[str, Floats]:
-    return {"mean": sums["x"] / sums["n"]}
+        accuracy = mean(preferred[inside], "share")
+        bounds = accuracy.interval(groups[inside])
+        sure = float(confidence[inside].mean())
+        yield f"bin-{k + 1:02d}", accuracy.value, bounds, sure, int(inside.sum())

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from rmplug import Pairs
+from rmplug.stats.bootstrap import Sums
 
-from ._bootstrap import Floats, Sums
-from ._scored import characters, markdown_marks
+from ._arrays import Floats
+from ._scored import markdown_marks
 
 PENALTY = 1e-4
 """A pair's share of a ridge penalty: keeps a model that is always right at a finite number."""
@@ -16,14 +17,12 @@ SMALLEST_STEP = 1e-10
 NAMES = ("equal", "length", "markdown")
 
 
-def gaps(data: Pairs) -> Floats:
-    """Chosen minus rejected in characters and in markdown marks, over their standard deviations and
-    through tanh, so that a few very long responses do not decide: shape (pairs, 2)."""
-    found = [count(data, "chosen") - count(data, "rejected") for count in COUNTS]
-    return np.stack([_scaled(gap) for gap in found], axis=1)
-
-
-COUNTS = (characters, markdown_marks)
+def gaps(data: Pairs, lengths: tuple[Floats, Floats]) -> Floats:
+    """Chosen minus rejected in characters (from ``lengths``) and in markdown marks, over their root
+    mean square and through tanh, so that a few very long responses do not decide: shape (pairs, 2).
+    """
+    marks = markdown_marks(data, "chosen") - markdown_marks(data, "rejected")
+    return np.stack([_scaled(lengths[0] - lengths[1]), _scaled(marks)], axis=1)
 
 
 def _scaled(gap: Floats) -> Floats:

@@ -9,8 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from rmplug import Metrics
-
-from ._bootstrap import NO_BOUND, Bounds
+from rmplug.stats.intervals import NO_BOUND, Bounds
 
 Row = dict[str, Any]
 

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from rmplug import DataError, Features, Pairs, notice, text_of
 
-Floats = npt.NDArray[np.float64]
+from ._arrays import Floats, Ints
 
 FENCED = r"(?ms)^[ \t]*```.*?(?:^[ \t]*```[^\n]*$|\z)"
 LINES = (
-    r"(?m)^[ \t]*#{1,6}(?:[ \t][^\n]*)?$",
-    r"(?m)^[ \t]*(?:[-*+•]|\d{1,9}[.)])(?:[ \t][^\n]*)?$",
-    r"(?m)^[-:| \t]*(?:-[-: \t]*\||\|[|: \t]*-)[-:| \t]*$",
+    (r"(?m)^[ \t]*#{1,6}(?:[ \t][^\n]*)?$", "#"),
+    (r"(?m)^[ \t]*(?:[-*+•]|\d{1,9}[.)])(?:[ \t][^\n]*)?$", ""),
+    (r"(?m)^[-:| \t]*(?:-[-: \t]*\||\|[|: \t]*-)[-:| \t]*$", "|"),
 )
-"""Headings, list items, table rules; not counted inside fenced code."""
-SPANS = (r"`[^`\n]+`", r"\*\*[^*\n]+\*\*", r"\[[^\[\]\n]*\]\([^()\n]+\)")
-"""Code, bold, links."""
+"""Headings, list items, table rules, and what each of them has; not counted in fenced code."""
+SPANS = (
+    (r"`[^`\n]+`", "`"),
+    (r"\*\*[^*\n]+\*\*", "**"),
+    (r"\[[^\[\]\n]*\]\([^()\n]+\)", "]("),
+)
+"""Code, bold, links, and what each of them has."""
+BLOCK_ROWS = 1 << 14
+"""Rows whose texts are held at a time."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,7 @@ def _aligned(data: Pairs, reward: Features) -> pa.Table:
     return table.take(places)
 
 
-def codes(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+def codes(column: pa.ChunkedArray) -> Ints:
     """Each distinct value of a column as a number."""
     encoded = column.combine_chunks().dictionary_encode()
     if isinstance(encoded, pa.ChunkedArray):
@@ -100,14 +105,43 @@ def codes(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
 
 def characters(data: Pairs | pa.Table, side: str) -> Floats:
     """Unicode code points of each response."""
-    lengths = pc.fill_null(pc.utf8_length(text_of(data[side])), 0)
-    return np.asarray(lengths).astype(np.float64)
+    return _counted(data, side, lambda texts: np.asarray(pc.utf8_length(texts)))
 
 
 def markdown_marks(data: Pairs | pa.Table, side: str) -> Floats:
     """Headings, list items, code blocks and spans, bold, tables and links of each response."""
-    texts = pc.fill_null(text_of(data[side]), "")
-    outside = pc.replace_substring_regex(texts, FENCED, "")
-    counts = [np.asarray(pc.count_substring_regex(texts, pattern)) for pattern in (FENCED, *SPANS)]
-    counts += [np.asarray(pc.count_substring_regex(outside, pattern)) for pattern in LINES]
-    return np.asarray(np.sum(counts, axis=0), dtype=np.float64)
+    return _counted(data, side, _marks)
+
+
+def text_blocks(column: pa.ChunkedArray) -> Iterator[pa.Array]:
+    """The texts of a column of conversations, some thousand rows at a time; a null is empty."""
+    for start in range(0, len(column), BLOCK_ROWS):
+        yield pc.fill_null(text_of(column.slice(start, BLOCK_ROWS)), "")
+
+
+def _counted(data: Pairs | pa.Table, side: str, count: Callable[[pa.Array], Ints]) -> Floats:
+    counts = [count(texts).astype(np.float64) for texts in text_blocks(data[side])]
+    return np.concatenate([np.empty(0), *counts])
+
+
+def _marks(texts: pa.Array) -> Ints:
+    counts = np.zeros(len(texts), dtype=np.int64)
+    fenced = _matches(texts, FENCED, "```")
+    counts += fenced
+    for pattern, character in SPANS:
+        counts += _matches(texts, pattern, character)
+    if fenced.any():
+        texts = pc.replace_substring_regex(texts, FENCED, "")
+    for pattern, character in LINES:
+        counts += _matches(texts, pattern, character)
+    return counts
+
+
+def _matches(texts: pa.Array, pattern: str, character: str) -> Ints:
+    """How often a pattern is in each text; only texts with what every match has are searched."""
+    counts = np.zeros(len(texts), dtype=np.int64)
+    some = pc.match_substring(texts, character) if character else pa.array([True] * len(texts))
+    rows = np.flatnonzero(np.asarray(some))
+    found = pc.count_substring_regex(texts.take(pa.array(rows)), pattern)
+    counts[rows] = np.asarray(found)
+    return counts

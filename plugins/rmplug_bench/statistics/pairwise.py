@@ -17,9 +17,10 @@ class Pairwise(Evaluator):
     where known; a reward with several outputs gives one model per output, ``<step>.<output>``).
     Gives ``metric, subset, value, low, high, n, model, kind, at, axis``; ``kind`` is ``model`` or
     ``baseline``, ``subset`` is ``all`` for the whole, ``n`` counts the pairs behind the value, and
-    ``low`` and ``high`` bound a 95 % interval, null where there is none: bootstrap over prompt
-    groups, read as a Wilson interval for shares and as an expanded percentile interval for all
-    else, both wider where groups are few. Per subset:
+    ``low`` and ``high`` bound a 95 % interval, null where there is none. It counts prompt groups as
+    observations and is wider where they are few: Wilson's for shares, Fisher's for rank
+    correlations, Woodruff's for medians, and for all else expanded percentiles of a bootstrap over
+    groups (over 1,000 blocks of groups where there are more). Per subset:
 
     - ``accuracy``: share of pairs with a positive margin, a tie counting one half; ``ties``: share
       of margins that are exactly 0. Baselines have these two, by the same
@@ -28,8 +29,11 @@ class Pairwise(Evaluator):
       resampled together (not for ``random``).
     - ``log-loss``: mean of -log sigmoid(margin), in nats.
     - ``ece``: expected calibration error of the confidence sigmoid(abs(margin)): ten bins of
-      equal width from 0.5 to 1, the mean of abs(accuracy - confidence) weighted by bin counts;
-      with an interval for the whole. Few pairs make it larger than it is, resampled or not.
+      equal width from 0.5 to 1, the mean of abs(accuracy - confidence) weighted by bin counts.
+      From the square of each bin's difference the variance that chance gives it is taken away
+      (Kumar et al. 2019). The interval goes from the lower end of a cross-fitted estimate, which is
+      never too high on average, to the upper end of the usual one, which is never too low.
+      ``ece-plug-in``: the usual estimate, without either; few pairs make it larger than it is.
     - ``margin-mean``, ``margin-median``, ``margin-sd`` (of the population), in units of the reward.
     - ``prefers-longer``: share with the longer response scored higher, ties and equal lengths left
       out; ``accuracy-longer-chosen`` and ``accuracy-shorter-chosen``: accuracy where the longer (or
@@ -54,9 +58,7 @@ class Pairwise(Evaluator):
     kind = "pairwise"
 
     resamples: int = Field(default=10_000, ge=100)
-    """Bootstrap resamples of prompt groups behind each interval."""
-    rank_resamples: int = Field(default=1_000, ge=100)
-    """Resamples behind the intervals of medians and rank correlations, which cost more each."""
+    """Bootstrap resamples of prompt groups behind the intervals that need them."""
     baselines: tuple[Baseline, ...] = (
         "longer",
         "shorter",
@@ -77,7 +79,8 @@ class Pairwise(Evaluator):
 
     def _metrics(self) -> Sequence[str]:
         return (
-            *("accuracy", "ties", "log-loss", "ece", "margin-mean", "margin-median", "margin-sd"),
+            *("accuracy", "ties", "log-loss", "ece", "ece-plug-in"),
+            *("margin-mean", "margin-median", "margin-sd"),
             *("prefers-longer", "accuracy-longer-chosen", "accuracy-shorter-chosen"),
             *("length-controlled-accuracy", "margin-length-pearson", "margin-length-spearman"),
             *("accuracy-by-length-gap", "raw-score-length-spearman", "missing", "reliability"),
@@ -91,7 +94,6 @@ class Pairwise(Evaluator):
         return no_rewards(inputs["data"][0], inputs["rewards"])
 
     def evaluate(self, data: Pairs, rewards: Sequence[Features], *, seed: int) -> Metrics:
-        from ._pairwise import Draws, measure
+        from ._pairwise import measure
 
-        draws = Draws(self.resamples, self.rank_resamples, seed)
-        return measure(data, rewards, self.baselines, draws)
+        return measure(data, rewards, self.baselines, self.resamples, seed)

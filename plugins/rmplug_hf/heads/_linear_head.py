@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from rmplug import DataError, Features, Pairs, Responses, RewardModel, text_of
 from rmplug.stats.folds import deal_folds
-from rmplug.stats.metric_rows import mean_of, measured, number, r2_columns, r2_of, wins
+from rmplug.stats.metric_rows import mean_of, measured, number, r2_columns, r2_of, share_of, wins
 from rmplug_hf.loading._encoder import EncoderModel
 
 from ._examples import Examples, examples_of
@@ -142,9 +142,9 @@ def _of_preferences(
         "longer": wins(_longer(table)),
     }
     statistics = {
-        "accuracy": mean_of("right"),
+        "accuracy": share_of("right"),
         "log-loss": mean_of("loss"),
-        "accuracy-of-longer": mean_of("longer"),
+        "accuracy-of-longer": share_of("longer"),
     }
     found = measured(columns, statistics, examples.groups, seed)
     if "subset" in table.column_names:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
-from rmplug.stats.bootstrap import bounds
+from rmplug.stats.intervals import percentile_interval
 
 from ._candidate_table import Trials
 from ._forms import Form
@@ -95,7 +95,7 @@ def compared(
 def measured(
     metric: str, value: float, draws: np.ndarray, n: int, subset: str = "all", **more: Any
 ) -> dict[str, Any]:
-    low, high = bounds(draws, n)
+    low, high = percentile_interval(draws, n)
     known = float(value) if np.isfinite(value) else None
     row = {"metric": metric, "subset": subset, "value": known, "low": low, "high": high, "n": n}
     return {**row, **more}

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from rmplug.stats.bootstrap import bounds, resampled_sums
+from rmplug.stats.bootstrap import resampled_sums
+from rmplug.stats.intervals import percentile_interval
 from rmplug_report.figures._heat_maps import Matrix, heat
 from rmplug_report.inputs._contributions import Contributions
 from rmplug_report.inputs._inputs import Inputs, Row
@@ -57,7 +58,7 @@ def _means(
     sums = resampled_sums(keyed, groups[known], RESAMPLES, seed)
     rows: dict[str, Row] = {}
     for place, name in enumerate(found.attributes, start=1):
-        low, high = bounds(sums[f"{place}"] / sums["0"])
+        low, high = percentile_interval(sums[f"{place}"] / sums["0"], len(np.unique(groups[known])))
         value = float(keyed[f"{place}"].mean())
         rows[name] = {"value": value, "low": low, "high": high, "n": int(known.sum())}
     return rows

@@ -1,0 +1,116 @@
+"""Columns, one number for each pair, whose sums give the statistics of a model or of a baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rmplug.stats.bootstrap import Sums
+
+from ._arrays import Floats
+from ._calibration import right
+from ._length_control import accuracy_at_no_gap, controlled_columns
+from ._scored import Scored
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What all models are measured beside: the lengths of both responses in characters, the scaled
+    gaps of ``_length_control.gaps``, and where each baseline prefers the chosen response."""
+
+    chosen_length: Floats
+    rejected_length: Floats
+    gaps: Floats
+    baselines: Mapping[str, Floats]
+
+    @property
+    def length_gap(self) -> Floats:
+        return self.chosen_length - self.rejected_length
+
+
+def baseline_columns(preferred: Floats, name: str) -> dict[str, Floats]:
+    """Columns of a baseline that prefers the chosen response so."""
+    columns = {"n": np.ones(len(preferred)), "right": preferred}
+    return columns if name == "random" else columns | {"ties": is_true(preferred == 0.5)}
+
+
+def model_columns(one: Scored, beside: Beside, mask: Mask) -> dict[str, Floats]:
+    """Columns of a model on some pairs; a pair without a margin adds nothing to any sum. Those of
+    the accuracy at no gap depend on the pairs that it is fitted to."""
+    margins = one.margin[mask]
+    known = np.isfinite(margins)
+    margin, gap = np.where(known, margins, 0.0), beside.length_gap[mask]
+    preferred = right(margin)
+    decided = known & (margin != 0) & (gap != 0)
+    columns = {
+        "n": is_true(known),
+        "right": preferred,
+        "ties": is_true(margin == 0),
+        "loss": np.logaddexp(0.0, -margin),
+        "margin": margin,
+        "apart": is_true(decided),
+        "longer": is_true(decided & ((margin > 0) == (gap > 0))),
+        "long-n": is_true(gap > 0),
+        "long-right": preferred * (gap > 0),
+        "short-n": is_true(gap < 0),
+        "short-right": preferred * (gap < 0),
+        **_moments(margin, gap, known),
+        **{f"right-{n}": p[mask] for n, p in beside.baselines.items() if n != "random"},
+    }
+    kept = {name: np.where(known, column, 0.0) for name, column in columns.items()}
+    return kept | controlled_columns(kept["right"], beside.gaps[mask], kept["n"])
+
+
+def is_true(mask: Mask) -> Floats:
+    return mask.astype(np.float64)
+
+
+def _moments(margin: Floats, gap: Floats, known: Mask) -> dict[str, Floats]:
+    """Centred first, so that sums of squares lose no digits."""
+    x = gap - (gap[known].mean() if known.any() else 0.0)
+    y = margin - (margin[known].mean() if known.any() else 0.0)
+    return {"x": x, "y": y, "xx": x * x, "yy": y * y, "xy": x * y}
+
+
+def statistics(sums: Sums) -> dict[str, Floats]:
+    """Every statistic that is a function of sums, for one set of sums or for many resamples."""
+    n = sums["n"]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = {"accuracy": sums["right"] / n}
+        if "ties" in sums:
+            found["ties"] = sums["ties"] / n
+        if "loss" not in sums:
+            return found
+        variance = sums["yy"] / n - (sums["y"] / n) ** 2
+        covariance = sums["xy"] / n - sums["x"] * sums["y"] / n**2
+        spread = sums["xx"] / n - (sums["x"] / n) ** 2
+        product = np.sqrt(np.maximum(variance, 0) * np.maximum(spread, 0))
+        found |= {
+            "log-loss": sums["loss"] / n,
+            "margin-mean": sums["margin"] / n,
+            "margin-sd": np.sqrt(np.maximum(variance, 0)),
+            "prefers-longer": sums["longer"] / sums["apart"],
+            "accuracy-longer-chosen": sums["long-right"] / sums["long-n"],
+            "accuracy-shorter-chosen": sums["short-right"] / sums["short-n"],
+            "length-controlled-accuracy": accuracy_at_no_gap(sums),
+            "margin-length-pearson": np.where(product > 1e-12, covariance / product, np.nan),
+        }
+        for name in sums:
+            if name.startswith("right-"):
+                over = (sums["right"] - sums[name]) / n
+                found[f"accuracy-over-{name.removeprefix('right-')}"] = over
+    return found
+
+
+COUNTED = {
+    "prefers-longer": "apart",
+    "accuracy-longer-chosen": "long-n",
+    "accuracy-shorter-chosen": "short-n",
+}
+"""The column that counts the pairs behind a statistic, where not all count."""
+SHARES = ("accuracy", "ties", "length-controlled-accuracy", *COUNTED)
