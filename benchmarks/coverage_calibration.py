@@ -3,6 +3,10 @@
 The confidence of a simulated model is sigmoid(|margin|), and it is right with the probability
 sigmoid(scale |margin|): calibrated for a scale of 1, the surer than right the lower the scale.
 
+Measured (300 simulations a line; estimate and share held, before and now): of a calibrated model
+.214 to .088 and 0 % to 95 % at 20 prompts, .102 to .048 and 0 % to 98 % at 100; of a true .071 .133
+to .066 and 3 % to 99 % at 100; of a true .142 .289 to .116 and 14 % to 100 % at 20.
+
 Run: ``python benchmarks/coverage_calibration.py`` (about a minute)
 """
 

@@ -90,7 +90,9 @@ class Sklearn(TabularEstimator):
     spread. Tables: ``importance`` (drop of held-out R², AUC or accuracy when a feature is shuffled;
     the interval is from the folds, by Nadeau and Bengio, 2003), ``coefficients`` of linear models
     (per standard deviation of the feature, intervals by refits on bootstrap samples of groups),
-    ``dependence`` and ``rows``. The fit ``predict``s one column
+    ``dependence`` and ``rows``. Linear models do without features that others add up to exactly
+    (a sum beside its parts), which a notice names, since they would share out an effect by chance;
+    of such features those stay that correlate most with the target. The fit ``predict``s one column
     ``prediction``: the number, the probability of the higher of two classes (a decision value when
     the classifier gives none), or the likeliest of more classes, with ``probability.<class>``.
     Linear fits are saved as JSON, others in skops format; loading checks their types. Everything

@@ -88,4 +88,5 @@ def surprise(probability: np.ndarray) -> np.ndarray:
 
 
 def _right(target: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    return (scores.argmax(axis=1) == target).astype(float)
+    right: np.ndarray = scores.argmax(axis=1) == target
+    return right.astype(float)

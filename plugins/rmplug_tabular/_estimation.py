@@ -20,6 +20,7 @@ from rmplug.stats.intervals import held_out_freedom
 from rmplug.stats.metric_rows import estimated, number
 
 from ._accuracy import is_better_than_chance, of_binary, of_classes, of_numbers
+from ._collinear import without_sums
 from ._explanations import (
     coefficients,
     dependence,
@@ -92,6 +93,8 @@ def estimate(
         examples = as_classes(examples, settings.threshold, learner.name)
     else:
         examples = as_numbers(examples, learner.name)
+    if learner.linear:
+        examples = without_sums(examples, seed)
     # One thread: sums of floats depend on how they are shared out between threads.
     with threadpool_limits(1), noticed_warnings(learner.name):
         held_out = cross_validate(learner, settings, examples, seed)

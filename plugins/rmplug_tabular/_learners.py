@@ -56,6 +56,8 @@ class Learner(ABC):
     name: str
     classifies: bool
     standardise: bool
+    linear: bool = False
+    """Whether what it learns is a weighted sum of the numbers."""
 
     @abstractmethod
     def learn(self, task: Task) -> Learned: ...

@@ -31,8 +31,9 @@ class SklearnLearner(Learner):
         self.name, self.args = name, args
         estimator = make(name, args, 0)
         self.classifies = name in named_classes("classifier")
-        scale_free = type(estimator).__module__.split(".")[1] in SCALE_FREE
-        self.standardise = not scale_free if standardise is None else standardise
+        module = type(estimator).__module__.split(".")[1]
+        self.standardise = module not in SCALE_FREE if standardise is None else standardise
+        self.linear = module == "linear_model" or name.startswith("LinearSV")
 
     def learn(self, task: Task) -> Learned:
         estimator = make(self.name, self.args, task.seed)

@@ -17,6 +17,9 @@ from rmplug import DataError, Features
 from rmplug.notices import collect_notices
 from rmplug.testing import check_step
 from rmplug_tabular import Predict, Sklearn
+from rmplug_tabular._collinear import sums_of_others
+from rmplug_text.features import Lexical
+from rmplug_text.loaders import Synthetic
 
 QUICK = {"n_estimators": 10, "max_depth": 3}
 
@@ -40,6 +43,62 @@ def test_importance_ranks_features_and_shuffles_a_vector_whole(words, state, mar
     assert set(table["feature"].to_pylist()[1:3]) == {"words.flattery", "state.v"}
     assert abs(table["importance"][3].as_py()) < 0.01
     assert table.num_rows == 4
+
+
+def planted_markdown(measures, rows=1200):
+    """Features of pairs of which markdown alone moves the reward."""
+    pairs = Synthetic(size=rows).load(seed=1)
+    words = Lexical(**measures).compute(pairs)
+    gap = words["difference.markdown"].to_numpy()
+    noise = np.random.default_rng(0).normal(size=rows)
+    margin = {"id": pairs["id"], "group": pairs["group"], "margin": np.tanh(gap / 3) + noise}
+    return Features(words.table, "words"), Features(margin, "reward")
+
+
+FEW = {"measures": ("words", "headings", "bullets", "bold", "markdown", "hedges")}
+
+
+@pytest.mark.parametrize(
+    ("name", "measures", "rank"),
+    [("LinearRegression", FEW, 1), ("Ridge", FEW, 1), ("Ridge", {}, 3)],
+)
+def test_a_planted_cause_is_seen_among_features_that_add_up_to_each_other(
+    name, measures, rank, tmp_path
+):
+    words, margin = planted_markdown(measures)
+    with collect_notices() as notices:
+        step = Sklearn(name=name, dependence=0, refits=30)
+        fit = step.fit([words], margin, seed=1, directory=tmp_path)
+    shown = fit.tables["importance"].to_pylist()[:rank]
+    assert {row["feature"]: row["low"] > 0 for row in shown}["words.difference.markdown"]
+    found = fit.tables["coefficients"].to_pandas().set_index("feature")
+    assert found.loc["words.difference.markdown", "low"] > 0.2
+    told = notices["feature that others add up to", "dropped"].ids
+    sides = [one for one in told if one.startswith(("words.chosen.words", "words.rejected.words"))]
+    assert len(sides) == 1 and "words.difference.words" in sides[0]
+    kept = set(fit.tables["importance"]["feature"].to_pylist())
+    assert "words.difference.bullets" not in kept, "here it is the same as markdown"
+    assert Predict().compute(fit, [words])["prediction"].null_count == 0
+
+
+def test_features_that_are_no_sums_stay_and_trees_keep_all(words, state, margin, tmp_path):
+    with collect_notices() as notices:
+        Sklearn(name="Ridge").fit([words, state], margin, seed=1, directory=tmp_path)
+    assert not notices
+    twice = Features({**keys(), "a": words["length"], "b": words["length"]}, "twice")
+    for name, left in (("Ridge", 1), ("RandomForestRegressor", 2)):
+        args = QUICK if name != "Ridge" else {}
+        step = Sklearn(name=name, args=args, importance_repeats=1)
+        fit = step.fit([twice], margin, seed=1, directory=tmp_path)
+        assert fit.tables["importance"].num_rows == left
+
+
+def test_a_sum_and_a_constant_are_told_by_their_parts():
+    a, b = np.random.default_rng(0).normal(size=(2, 50))
+    values = np.column_stack([a, np.full(50, 3.0), 2 * a - b + 7, b])
+    assert sums_of_others(values, b)[0] == pytest.approx({2: 0.5, 3: 0.5})
+    (made,) = sums_of_others(values, 2 * a - b).items()
+    assert made[0] in (0, 3)
 
 
 def test_out_of_fold_rows_give_the_published_numbers(words, margin, tmp_path):
