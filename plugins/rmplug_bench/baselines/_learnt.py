@@ -1,8 +1,15 @@
-"""What the look of a response tells about being right, learnt from the other groups' responses."""
+"""What the look of a response tells about being right, learnt from the other groups' responses.
+
+Texts come block by block; of the n-grams of all responses only their numbers are kept, in a file.
+"""
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from hashlib import blake2b
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
@@ -17,75 +24,124 @@ SHRINKAGE = 2.0
 BETWEEN_WORDS = r"[^\p{L}\p{N}]+"
 HASH_BITS = 22
 MIXER = np.uint64(0x9E3779B97F4A7C15)
+BLOCK_FEATURES = 1 << 20
+"""Features of responses that are looked at together, when they are scored."""
 
 
 @dataclass(frozen=True)
-class Marks:
-    """Each response (``rows``) with each of its features, once; ``cells`` number the pairs of group
-    and feature."""
-
-    rows: Ints
-    features: Ints
-    cells: Ints
-
-
-@dataclass(frozen=True)
-class Elsewhere:
-    """Per mark: right and all responses with its feature in other groups, and the share of right
-    responses there."""
+class Labels:
+    """Of each response: 1 if it is right and 0 if not, whether that is known, and its group."""
 
     right: Floats
-    all: Floats
-    share: Floats
+    known: Floats
+    groups: Ints
+
+    @classmethod
+    def of(cls, right: Floats, groups: Ints) -> Labels:
+        known = np.isfinite(right)
+        return cls(np.where(known, right, 0.0), known.astype(np.float64), groups)
+
+    def share_elsewhere(self) -> Floats:
+        """The share of right ones among all responses of other groups than each one's."""
+        right, known = (w.sum() - _sums(self.groups, w) for w in (self.right, self.known))
+        return np.where(known > 0, right / np.maximum(known, 1), 0.5)
 
 
-def first_characters(texts: pa.StringArray, right: Floats, groups: Ints) -> Floats:
+def first_characters(blocks: Iterable[pa.Array], right: Floats, groups: Ints) -> Floats:
     """The share of right ones among other groups' responses with the same first character."""
-    firsts = pc.utf8_slice_codeunits(pc.utf8_trim_whitespace(pc.fill_null(texts, "")), 0, 1)
-    marks = _marks(np.arange(len(right)), _numbers(firsts), groups)
-    known = _elsewhere(marks, right, groups)
-    scores = np.empty(len(right))
-    scores[marks.rows] = (known.right + SHRINKAGE * known.share) / (known.all + SHRINKAGE)
+    firsts = [pc.utf8_slice_codeunits(pc.utf8_trim_whitespace(b), 0, 1) for b in blocks]
+    features = _numbers(pa.chunked_array(firsts, pa.string()).combine_chunks())
+    labels = Labels.of(right, groups)
+    cells = groups * (int(features.max(initial=0)) + 1) + features
+    cells = np.unique(cells, return_inverse=True)[1]
+    good, seen = (_sums(features, w) - _sums(cells, w) for w in (labels.right, labels.known))
+    return (good + SHRINKAGE * labels.share_elsewhere()) / (seen + SHRINKAGE)
+
+
+def n_grams(blocks: Iterable[pa.Array], right: Floats, groups: Ints) -> Floats:
+    """The sum over a response's distinct words and pairs of words of their log-odds elsewhere.
+
+    The features of each response are hashed once, counted, and written to a file without a name;
+    then the responses are scored from it, some groups at a time, each without its own group.
+    """
+    labels, scores = Labels.of(right, groups), np.zeros(len(right))
+    if not len(right):
+        return scores
+    with tempfile.TemporaryFile() as file:
+        ends, good, seen = _learnt(blocks, labels, file)
+        if not ends[-1]:
+            return scores
+        features = np.memmap(file, dtype=np.uint32, mode="r")
+        share = labels.share_elsewhere()
+        for rows in _whole_groups(groups, np.diff(ends, prepend=0)):
+            marks = _Marks.of(features, ends, rows)
+            cells = marks.cells(groups)
+            own = [_sums(cells, w[marks.rows]) for w in (labels.right, labels.known)]
+            right_ones, all_ones = good[marks.features] - own[0], seen[marks.features] - own[1]
+            odds = _log_odds(right_ones, all_ones, share[marks.rows])
+            scores += np.bincount(marks.rows, odds, minlength=len(scores))
     return scores
 
 
-def n_grams(texts: pa.StringArray, right: Floats, groups: Ints) -> Floats:
-    """The sum over a response's distinct words and pairs of words of their log-odds elsewhere."""
-    marks = _marks(*_hashed(*_words(texts)), groups)
-    known = _elsewhere(marks, right, groups)
-    good = known.right + SHRINKAGE * known.share
-    bad = known.all - known.right + SHRINKAGE * (1 - known.share)
+def _learnt(
+    blocks: Iterable[pa.Array], labels: Labels, file: IO[bytes]
+) -> tuple[Ints, Floats, Floats]:
+    """Where each response's features end in the file, and of each feature the right and all
+    responses that have it."""
+    counts = []
+    good, seen = np.zeros((2, 1 << HASH_BITS))
+    start = 0
+    for texts in blocks:
+        rows, features = _distinct(*_hashed(*_words(texts)))
+        features.astype(np.uint32).tofile(file)
+        for total, weights in ((good, labels.right), (seen, labels.known)):
+            np.add.at(total, features, weights[start + rows])
+        counts.append(np.bincount(rows, minlength=len(texts)))
+        start += len(texts)
+    file.flush()
+    return np.cumsum(np.concatenate(counts)), good, seen
+
+
+def _log_odds(right: Floats, seen: Floats, share: Floats) -> Floats:
+    """How much likelier than the share a feature makes it to be right; 0 where that is infinite."""
+    good, bad = right + SHRINKAGE * share, seen - right + SHRINKAGE * (1 - share)
     with np.errstate(divide="ignore", invalid="ignore"):
-        odds = np.log(good / bad) - np.log(known.share / (1 - known.share))
-    told = np.nan_to_num(odds, nan=0, posinf=0, neginf=0)
-    return np.asarray(np.bincount(marks.rows, told, minlength=len(right)), dtype=np.float64)
+        odds = np.log(good / bad) - np.log(share / (1 - share))
+    return np.asarray(np.nan_to_num(odds, nan=0, posinf=0, neginf=0), dtype=np.float64)
 
 
-def _marks(rows: Ints, features: Ints, groups: Ints) -> Marks:
-    """Distinct marks by one sort of whole numbers that hold group, feature and row in the group."""
+@dataclass(frozen=True)
+class _Marks:
+    """Some responses (``rows``) with each of their features, once."""
+
+    rows: Ints
+    features: Ints
+
+    @classmethod
+    def of(cls, features: npt.NDArray[np.uint32], ends: Ints, rows: Ints) -> _Marks:
+        """Of the responses of these rows, from all features side by side."""
+        counts = np.diff(ends, prepend=0)[rows]
+        shift = ends[rows] - counts - (np.cumsum(counts) - counts)
+        places = np.repeat(shift, counts) + np.arange(counts.sum())
+        return cls(np.repeat(rows, counts), features[places].astype(np.int64))
+
+    def cells(self, groups: Ints) -> Ints:
+        """The number of each mark's pair of group and feature."""
+        group = groups[self.rows]
+        keys = (group << HASH_BITS) + self.features
+        order = np.argsort(keys)
+        cells = np.empty(len(keys), dtype=np.int64)
+        cells[order] = np.cumsum(np.diff(keys[order], prepend=-1) > 0) - 1
+        return cells
+
+
+def _whole_groups(groups: Ints, sizes: Ints) -> Iterator[Ints]:
+    """The rows of some whole groups at a time, with about as many features as are wanted."""
     order = np.argsort(groups, kind="stable")
-    starts = np.cumsum(np.bincount(groups)) - np.bincount(groups)
-    within = np.empty(len(groups), dtype=np.int64)
-    within[order] = np.arange(len(groups)) - starts[groups[order]]
-    most, kinds = int(within.max(initial=0)) + 1, int(features.max(initial=0)) + 1
-    keys = np.sort((groups[rows] * kinds + features) * most + within[rows])
-    keys = keys[np.diff(keys, prepend=-1) > 0]
-    cell, place = np.divmod(keys, most)
-    owner, feature = np.divmod(cell, kinds)
-    return Marks(order[starts[owner] + place], feature, np.cumsum(np.diff(cell, prepend=-1) > 0))
-
-
-def _elsewhere(marks: Marks, right: Floats, groups: Ints) -> Elsewhere:
-    """Counts over all responses less those over the response's own group."""
-    known = np.isfinite(right)
-    weights = np.stack([np.where(known, right, 0.0), known.astype(np.float64)])
-    right_ones, all_ones = (
-        _sums(marks.features, weight[marks.rows]) - _sums(marks.cells, weight[marks.rows])
-        for weight in weights
-    )
-    total_right, total = (w.sum() - _sums(groups, w)[marks.rows] for w in weights)
-    share = np.where(total > 0, total_right / np.maximum(total, 1), 0.5)
-    return Elsewhere(right_ones, all_ones, share)
+    reached = np.cumsum(sizes[order]) // BLOCK_FEATURES
+    last = np.flatnonzero(np.diff(groups[order], append=-1))
+    cuts = last[np.diff(reached[last], append=-1) != 0] + 1
+    yield from (part for part in np.split(order, cuts) if len(part))
 
 
 def _sums(codes: Ints, weight: Floats) -> Floats:
@@ -93,25 +149,34 @@ def _sums(codes: Ints, weight: Floats) -> Floats:
     return np.asarray(np.bincount(codes, weight), dtype=np.float64)[codes]
 
 
-def _words(texts: pa.StringArray) -> tuple[Ints, Ints]:
-    """The row and the number of each word, in order, in lower case."""
-    lowered = pc.utf8_lower(pc.fill_null(texts, ""))
-    lists = pc.split_pattern_regex(lowered, BETWEEN_WORDS)
+def _words(texts: pa.Array) -> tuple[Ints, npt.NDArray[np.uint64]]:
+    """The row and the hash of each word, in order, in lower case."""
+    lists = pc.split_pattern_regex(pc.utf8_lower(texts), BETWEEN_WORDS)
     rows = np.repeat(np.arange(len(lists)), np.asarray(pc.list_value_length(lists)))
     words = lists.flatten()
     said = np.asarray(pc.not_equal(words, ""))
-    return rows[said], _numbers(words)[said]
+    coded = words.dictionary_encode()
+    hashes = [blake2b(w.encode(), digest_size=8).digest() for w in coded.dictionary.to_pylist()]
+    known = np.frombuffer(b"".join(hashes), dtype=np.uint64)
+    return rows[said], known[np.asarray(coded.indices)[said]]
 
 
-def _hashed(rows: Ints, words: Ints) -> tuple[Ints, Ints]:
-    """The row and the hash of each word and of each pair of neighbouring words."""
+def _hashed(rows: Ints, words: npt.NDArray[np.uint64]) -> tuple[Ints, Ints]:
+    """The row and the number of each word and of each pair of neighbouring words."""
     beside = rows[1:] == rows[:-1]
-    mixed = (words.astype(np.uint64) + np.uint64(1)) * MIXER
+    mixed = words * MIXER
     pairs = ((mixed[:-1] ^ (mixed[1:] >> np.uint64(7))) * MIXER)[beside]
     hashes = np.concatenate([mixed, pairs]) >> np.uint64(64 - HASH_BITS)
     return np.concatenate([rows, rows[1:][beside]]), hashes.astype(np.int64)
 
 
-def _numbers(texts: pa.StringArray) -> Ints:
+def _distinct(rows: Ints, features: Ints) -> tuple[Ints, Ints]:
+    """Each feature of a row once, in the order of rows."""
+    keys = np.sort((rows << HASH_BITS) + features)
+    keys = keys[np.diff(keys, prepend=-1) > 0]
+    return keys >> HASH_BITS, keys & ((1 << HASH_BITS) - 1)
+
+
+def _numbers(texts: pa.Array) -> Ints:
     """Each distinct text as a number."""
     return np.asarray(texts.dictionary_encode().indices).astype(np.int64)

@@ -7,8 +7,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rmplug import DataError, text_of
-from rmplug_bench.statistics._scored import characters, codes, markdown_marks
+from rmplug import DataError
+from rmplug_bench.statistics._scored import characters, codes, markdown_marks, text_blocks
 
 from ._learnt import first_characters, n_grams
 from .names import BASELINES, LEARNT
@@ -69,10 +69,10 @@ def _learnt(name: str, data: pa.Table, sides: tuple[str, ...]) -> Floats:
     right = _right(data, len(sides))
     if not np.isfinite(right).any():
         return np.full(right.shape, np.nan)
-    texts = pa.concat_arrays([text_of(data[side]) for side in sides])
+    blocks = (block for side in sides for block in text_blocks(data[side]))
     groups = np.tile(codes(data["group"]), len(sides))
     learn = first_characters if name == "first-character" else n_grams
-    scores = learn(texts, right.ravel(order="F"), groups)
+    scores = learn(blocks, right.ravel(order="F"), groups)
     return scores.reshape(right.shape, order="F")
 
 

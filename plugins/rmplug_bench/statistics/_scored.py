@@ -139,9 +139,10 @@ def _marks(texts: pa.Array) -> Ints:
 
 def _matches(texts: pa.Array, pattern: str, character: str) -> Ints:
     """How often a pattern is in each text; only texts with what every match has are searched."""
+    if not character:
+        return np.asarray(pc.count_substring_regex(texts, pattern)).astype(np.int64)
     counts = np.zeros(len(texts), dtype=np.int64)
-    some = pc.match_substring(texts, character) if character else pa.array([True] * len(texts))
-    rows = np.flatnonzero(np.asarray(some))
+    rows = np.flatnonzero(np.asarray(pc.match_substring(texts, character)))
     found = pc.count_substring_regex(texts.take(pa.array(rows)), pattern)
     counts[rows] = np.asarray(found)
     return counts
