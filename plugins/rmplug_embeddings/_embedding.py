@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -13,8 +13,10 @@ from sentence_transformers import SentenceTransformer
 
 from rmplug import DataError, notice, text_of
 
-from . import SentenceEmbedding
 from ._encoders import open_encoder
+
+if TYPE_CHECKING:
+    from . import SentenceEmbedding
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from sentence_transformers import SentenceTransformer
@@ -11,8 +11,10 @@ from rmplug import DataError
 from rmplug.models.devices import device_of
 from rmplug.models.quiet import quiet
 
-from . import SentenceEmbedding
 from ._places import place_of
+
+if TYPE_CHECKING:
+    from . import SentenceEmbedding
 
 
 def open_encoder(step: SentenceEmbedding) -> Any:

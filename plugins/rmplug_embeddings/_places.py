@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rmplug.models.hub import fetched
 from rmplug.models.installed_encoders import MINILM
 
-from . import SentenceEmbedding
+if TYPE_CHECKING:
+    from . import SentenceEmbedding
 
 FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.py")
 

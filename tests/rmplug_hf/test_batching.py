@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from rmplug import DataError
 from rmplug_hf.tokens._batching import absent_id, distinct, padded, plan, run_batches
-from rmplug_hf.tokens._templates import Tokens
+from rmplug_hf.tokens._tokenizing import Tokens
 
 CPU = torch.device("cpu")
 

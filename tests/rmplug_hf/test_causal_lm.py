@@ -29,7 +29,8 @@ def direct_log_probs(folder, responses, chat=True, ending=True):
             whole = tokenizer.apply_chat_template(
                 [*row["prompt"], *row["response"]], tokenize=False
             )
-            content = before + row["response"][0]["content"].strip()
+            answer = row["response"][0]["content"]
+            content = before + (answer if before + answer in whole else answer.strip())
         else:
             before = "\n\n".join(turn["content"] for turn in row["prompt"]) + "\n\n"
             content = before + row["response"][0]["content"]
@@ -99,10 +100,25 @@ def test_what_the_template_writes_after_the_response_can_be_left_out(tiny, talks
         CausalLM(path=folder, ending=False, device="cpu").load().log_probs(one_batch(talks.table))
     )
     assert found.tokens.tolist() == counts.tolist()
-    # <|im_end|> and a new line; the response of "several" ends in a space besides
-    more = dict(zip(talks["id"].to_pylist(), (whole - counts).tolist(), strict=True))
-    assert more.pop("several") == 3 and set(more.values()) == {2}
+    # <|im_end|> and a new line
+    assert set((whole - counts).tolist()) == {2}
     assert np.abs(found.policy - sums).max() < 1e-5 * np.abs(sums).max()
+
+
+@pytest.mark.parametrize("architecture", ["gpt2", "llama", "qwen2"])
+def test_an_empty_response_has_no_token_and_spaces_around_one_are_its_own(architecture, tiny):
+    answers = ["", " ", "\n", "No.", " No.", "No. ", "\n\nNo.\n", "  ", "\t", "No.\n\n\n"]
+    folder = tiny(architecture, head="lm")
+    data = Responses(
+        {"id": list("abcdefghij"), "prompt": ["Is 91 prime?"] * 10, "response": answers}
+    )
+    model = CausalLM(path=folder, ending=False, device="cpu").load()
+    found = model.log_probs(one_batch(data.table))
+    _, tokenizer = direct_model(folder, "AutoModelForCausalLM")
+    written = [answer.strip() if architecture == "llama" else answer for answer in answers]
+    for count, answer in zip(found.tokens.tolist(), written, strict=True):
+        assert count == len(tokenizer(answer, add_special_tokens=False)["input_ids"]), repr(answer)
+    assert (found.policy[found.tokens == 0] == 0).all()
 
 
 def test_log_prob_of_pairs_has_policy_and_reference_of_both_sides(tiny):

@@ -173,11 +173,31 @@ def test_a_question_that_is_too_long_loses_the_beginning_of_its_conversation(tin
     assert np.abs(expected - score).min() < 1e-6
 
 
-def test_a_question_that_does_not_fit_even_so_is_an_error_that_names_it(tiny):
+def test_a_row_that_does_not_fit_even_so_is_counted_and_named_and_stops_no_other(tiny):
+    texts = ["words " * 100, "Yes."]
+    data = Responses({"id": ["long", "short"], "prompt": ["Why?"] * 2, "response": texts})
+    step = judge(tiny("llama", head="lm"), single="{prompt} {response} Good?", max_length=60)
+    model = step.load()
+    with collect_notices() as notices:
+        scores = model.score(one_batch(data.table))
+    assert np.isnan(scores).tolist() == [True, False]
+    assert scores[1] == pytest.approx(model.score(one_batch(data.table.slice(1)))[0], abs=1e-6)
+    lost = [notice for notice in notices.values() if "no verdict" in notice.what]
+    assert [(notice.ids, notice.count) for notice in lost] == [(["long"], 1)]
+    pairs = Pairs(
+        {"id": ["long", "short"], "prompt": ["Why?"] * 2, "chosen": texts, "rejected": ["No."] * 2}
+    )
+    step = judge(tiny("llama", head="lm"), max_length=60)
+    with collect_notices() as notices:
+        margins = step.load().compare(one_batch(pairs.table))
+    assert np.isnan(margins).tolist() == [True, False]
+    lost = [notice for notice in notices.values() if "no verdict" in notice.what]
+    assert [(notice.ids, notice.count) for notice in lost] == [(["long"], 1)]
+
+
+def test_a_question_that_is_too_long_may_be_refused_instead(tiny):
     data = Responses({"id": ["long"], "prompt": ["Why?"], "response": ["words " * 100]})
     step = judge(tiny("llama", head="lm"), single="{prompt} {response} Good?", max_length=60)
-    with pytest.raises(DataError, match=r"the question about long has \d+ tokens without any of"):
-        step.load().score(one_batch(data.table))
     with pytest.raises(DataError, match="1 of 1 questions are longer than 60 tokens .first: long"):
         step.model_copy(update={"truncate": "error"}).load().score(one_batch(data.table))
 
@@ -205,7 +225,7 @@ def test_the_questions_that_come_with_it_can_be_asked(tiny):
     pairs = small_pairs(2)
     step = GenerativeJudge(path=folder, max_length=256)
     assert "{a}" in PAIRWISE and "{response}" in SINGLE
-    with pytest.raises(DataError, match="tokens without any of its conversation"):
+    with pytest.raises(DataError, match="tokens without any conversation or response"):
         step.model_copy(update={"max_length": 100}).load().compare(one_batch(pairs.table))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 
 import huggingface_hub.constants
@@ -12,7 +13,8 @@ from hostile_folders import CHECKPOINT_DOORS, COMMIT, MODEL_DOORS, WRITERS, Sent
 import rmplug
 from rmplug import RmplugError
 from rmplug._cli.commands import main
-from rmplug_hf import Encoder, RewardHead
+from rmplug.data.rows import one_batch
+from rmplug_hf import Encoder, RewardHead, SequenceClassifier
 
 CODE = ("with_code_of_configuration", "with_code_of_model", "with_code_of_tokenizer")
 
@@ -304,3 +306,52 @@ def test_an_index_of_shards_stays_in_its_folder(sent):
     (sent.encoder / "model.safetensors.index.json").write_text(json.dumps(index))
     said = refused(lambda folder: Encoder(path=folder).load(), sent.encoder)
     assert "names the file ../model.safetensors, which is not in its folder" in said
+
+
+TEMPLATES = {
+    "range": ("{% for i in range(10**9) %}x{% endfor %}", "Range too big"),
+    "loops": (
+        "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
+        "it takes longer than 1 seconds",
+    ),
+    "power": ("{{ (messages | length + 1) ** 1000000000 }}", "it takes longer than 1 seconds"),
+    "product": ("{{ 'x' * 10**11 }}", "it needs more than 256 MB of memory"),
+    "text": ("{{ 'x' * 4 * 10**7 }}", "it writes more than 32,000,000 characters"),
+    "doubling": (
+        "{% set n = namespace(s='x') %}"
+        "{% for i in range(60) %}{% set n.s = n.s ~ n.s %}{% endfor %}",
+        "it needs more than 256 MB of memory",
+    ),
+    "recursion": ("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "it calls itself without end"),
+    "class": ("{{ messages.__class__.__mro__ }}", "access to attribute '__class__' of"),
+    "syntax": ("{% for %}", "Expected an expression, got 'end of statement block'"),
+}
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_a_chat_template_is_bounded_in_time_and_memory(tiny, tmp_path, name, talks, monkeypatch):
+    template, reason = TEMPLATES[name]
+    folder = shutil.copytree(tiny("llama"), tmp_path / "model")
+    (folder / "chat_template.jinja").write_text(template)
+    if "1 seconds" in reason:
+        monkeypatch.setattr("rmplug_hf.tokens._chat_process.SECONDS", 1.0)
+    model = SequenceClassifier(path=folder, device="cpu").load()
+    with pytest.raises(RmplugError) as caught:
+        model.score(one_batch(talks.table))
+    assert f"refuses the conversation of pair-0/chosen (roles user, assistant): {reason}" in str(
+        caught.value
+    )
+
+
+def test_a_template_that_is_refused_once_is_asked_again(tiny, tmp_path, talks, monkeypatch):
+    folder = shutil.copytree(tiny("llama"), tmp_path / "model")
+    path = folder / "chat_template.jinja"
+    loop = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
+    path.write_text("{% if messages | length > 2 %}" + loop + "{% endif %}" + path.read_text())
+    monkeypatch.setattr("rmplug_hf.tokens._chat_process.SECONDS", 1.0)
+    model = SequenceClassifier(path=folder, device="cpu").load()
+    short = one_batch(talks.table.slice(0, 4))
+    scores = model.score(short)
+    with pytest.raises(RmplugError, match="of several .* it takes longer than 1 seconds"):
+        model.score(one_batch(talks.table))
+    assert model.score(short).tolist() == scores.tolist()

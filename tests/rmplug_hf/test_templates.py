@@ -10,13 +10,12 @@ from rmplug import DataError, Responses
 from rmplug.data.rows import one_batch
 from rmplug.notices import collect_notices
 from rmplug.testing.tiny_models import tiny_tokenizer
-from rmplug_hf.tokens._templates import (
+from rmplug_hf.tokens._conversations import Conversation
+from rmplug_hf.tokens._rendering import Renderer, Style
+from rmplug_hf.tokens._tokenizing import (
     CUT_PROMPT,
     CUT_RESPONSE,
     MERGED_TURNS,
-    Conversation,
-    Renderer,
-    Style,
     Tokenizing,
     Tokens,
     cut_prompt_left,
@@ -222,6 +221,19 @@ def test_cutting_keeps_the_order_the_ends_and_as_much_as_fits(data):
     assert cut.ids[cut.end :].tolist() == list(range(end, size))
     kept = cut.end - cut.start
     assert kept == end - start or cut.start == (1 if start > 0 else 0)
+
+
+def test_a_response_of_a_pair_that_fills_the_limit_keeps_what_parts_it_from_the_prompt():
+    bert = tiny_tokenizer("bert")
+    answer = [{"role": "assistant", "content": "It is 7 times 13. " * 20}]
+    talks = [Conversation([USER], answer), Conversation([USER], [NO])]
+    rows = Tokenizing(bert, Style("pair"), 20).encode(talks, ["a", "b"])
+    names = bert.convert_ids_to_tokens(rows[0].ids)
+    assert len(names) == 20 and names[:2] == ["[CLS]", "[SEP]"] and names[-1] == "[SEP]"
+    assert rows[0].segments.tolist() == [0, 0, *[1] * 18]
+    assert (rows[0].start, rows[0].end) == (2, 19)
+    alone = bert(answer[0]["content"], add_special_tokens=False)["input_ids"]
+    assert rows[0].ids[2:19].tolist() == alone[:17]
 
 
 def test_a_message_without_content_is_named(llama):

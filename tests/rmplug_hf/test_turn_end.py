@@ -9,7 +9,9 @@ from transformers import AddedToken
 
 from rmplug import DataError
 from rmplug.testing.tiny_models import tiny_tokenizer
-from rmplug_hf.tokens._templates import Conversation, Style, Tokenizing
+from rmplug_hf.tokens._conversations import Conversation
+from rmplug_hf.tokens._rendering import Style
+from rmplug_hf.tokens._tokenizing import Tokenizing
 
 ANSWER = [{"role": "assistant", "content": "No: 91 = 7 × 13."}]
 TURNS = {

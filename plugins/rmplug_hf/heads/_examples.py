@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +17,9 @@ from rmplug_hf.loading._encoder import EncoderModel, pooled_states
 from rmplug_hf.queries._states import States, side_of
 
 from ._newton import Loss
-from .heads import LinearHead
+
+if TYPE_CHECKING:
+    from .heads import LinearHead
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 CHECKED = 4

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +18,9 @@ from rmplug_hf.loading._encoder import EncoderModel
 from ._examples import Examples, examples_of
 from ._linear_reward import save
 from ._newton import Axes, minimise, principal_axes
-from .heads import LinearHead
+
+if TYPE_CHECKING:
+    from .heads import LinearHead
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 PATIENCE, ROUGHLY = 2, 1e-5

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +16,9 @@ from rmplug.errors import some
 from rmplug.models.files import read_json, read_tensors
 from rmplug_hf.loading._encoder import EncoderModel
 from rmplug_hf.loading._loading import Loaded
-from rmplug_hf.loading.encoders import Encoder
+
+if TYPE_CHECKING:
+    from rmplug_hf.loading.encoders import Encoder
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 CONFIG, HEAD, FORMAT, KIND, ENCODER = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +16,9 @@ from rmplug_hf.tokens._batching import Batch
 from ._adapters import adapter_weights, labels_of
 from ._loading import Loaded, load
 from ._transformer import Transformer
-from .loaders import SequenceClassifier
+
+if TYPE_CHECKING:
+    from .loaders import SequenceClassifier
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 

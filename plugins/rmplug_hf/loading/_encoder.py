@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,9 @@ from rmplug_hf.queries._states import States, states_and_prompts, states_of
 
 from ._loading import Loaded, load
 from ._transformer import Transformer
-from .encoders import Encoder
+
+if TYPE_CHECKING:
+    from .encoders import Encoder
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 

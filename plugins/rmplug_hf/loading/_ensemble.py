@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +11,8 @@ import pyarrow as pa
 from rmplug import DataError, RewardModel
 from rmplug.errors import did_you_mean, some
 
-from .ensembles import Ensemble, Scale
+if TYPE_CHECKING:
+    from .ensembles import Ensemble, Scale
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 REWARD = "reward"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
@@ -15,13 +15,16 @@ from rmplug.models.devices import device_of
 from rmplug.models.files import read_json
 from rmplug.models.quiet import quiet
 from rmplug.models.settings import check_settings
-from rmplug_hf.tokens._templates import Style, Tokenizing
+from rmplug_hf.tokens._rendering import Style
+from rmplug_hf.tokens._tokenizing import Tokenizing
 
 from ._adapters import CONFIG, adapter_weights, base_of, put_adapter
 from ._locations import folder_of
 from ._sizes import check_counts, check_size
 from ._weights import check_weights
-from .loaders import HubModel
+
+if TYPE_CHECKING:
+    from .loaders import HubModel
 
 LANGUAGE_HEADS = ("lm_head.", "embed_out.", "cls.predictions.", "output_layer.")
 VOCABULARIES = (

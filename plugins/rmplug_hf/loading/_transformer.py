@@ -13,7 +13,8 @@ import torch
 
 from rmplug import DataError, RewardModel
 from rmplug_hf.tokens._batching import Batch, padded, run_batches
-from rmplug_hf.tokens._templates import Part, Tokens
+from rmplug_hf.tokens._conversations import Part
+from rmplug_hf.tokens._tokenizing import Tokens
 
 from ._loading import Loaded
 

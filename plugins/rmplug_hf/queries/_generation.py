@@ -13,7 +13,7 @@ from transformers import GenerationConfig
 from rmplug_hf.loading._loading import Loaded
 from rmplug_hf.loading._transformer import Transformer
 from rmplug_hf.tokens._batching import plan
-from rmplug_hf.tokens._templates import Conversation, Tokenizing
+from rmplug_hf.tokens._conversations import Conversation
 
 Message: TypeAlias = Mapping[str, str]
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
@@ -47,13 +47,12 @@ class Writer(Transformer):
 
 
 def _tokens(loaded: Loaded, prompts: Sequence[str | Sequence[Message]]) -> list[Array]:
-    asking = Tokenizing(loaded.tokenizer, loaded.tokenizing.renderer.style, None)
     talks = [
         Conversation([{"role": "user", "content": p}] if isinstance(p, str) else p, [])
         for p in prompts
     ]
     names = [f"prompt {number}" for number in range(len(prompts))]
-    return [row.ids for row in asking.encode(talks, names, "prompt")]
+    return [row.ids for row in loaded.tokenizing.without_limit().encode(talks, names, "prompt")]
 
 
 def _batches(

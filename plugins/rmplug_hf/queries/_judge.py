@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -14,20 +14,17 @@ import torch
 from rmplug import DataError, notice
 from rmplug_hf.loading._loading import Loaded
 from rmplug_hf.tokens._batching import Batch
-from rmplug_hf.tokens._templates import (
-    CUT_PROMPT,
-    Conversation,
-    Message,
-    Tokenizing,
-    Tokens,
-    conversations_of,
-)
+from rmplug_hf.tokens._conversations import Conversation, Message, conversations_of
+from rmplug_hf.tokens._tokenizing import CUT_PROMPT, Tokenizing, Tokens
 
 from ._generation import Writer
 from ._likelihood import load_language_model
-from .judges import GenerativeJudge
+
+if TYPE_CHECKING:
+    from .judges import GenerativeJudge
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+TOO_LONG = "question longer than the judge reads, even without its conversation: no verdict"
 UNSURE = "less than half of the judge's next-token probability is on the labels"
 SWAYED = "the judge's verdict depends on the order of the responses"
 
@@ -58,17 +55,17 @@ class Judge(Writer):
     def __init__(self, loaded: Loaded, step: GenerativeJudge) -> None:
         super().__init__(loaded)
         self.step = step
-        self.asking = Tokenizing(loaded.tokenizer, loaded.tokenizing.renderer.style, None)
+        self.asking = loaded.tokenizing.without_limit()
         self.worth = np.array(list(step.scale.values()))
         self.scale = label_tokens(self.asking, list(step.scale))
         self.labels = label_tokens(self.asking, step.labels) if step.pairwise else []
 
     def score(self, responses: pa.RecordBatch) -> Array:
-        """The expected worth of the answers, of shape (rows,)."""
+        """The expected worth of the answers, of shape (rows,); NaN where there is none."""
         talks = conversations_of(responses)
         questions = [
-            Question(self.step.single, self._told(talk.prompt), {"response": told(talk.response)})
-            for talk in talks
+            Question(self.step.single, self._written(prompt), {"response": as_text(response)})
+            for prompt, response in talks
         ]
         answers = self._answers(questions, responses.column("id").to_pylist(), self.scale)
         scores: Array = np.exp(answers) @ self.worth
@@ -76,12 +73,12 @@ class Judge(Writer):
 
     def compare(self, pairs: pa.RecordBatch) -> Array | None:
         """Margins of shape (rows,): the logit of the probability that chosen is better, averaged
-        over both orders."""
+        over both orders; NaN where there is no verdict."""
         if self.step.pairwise is None:
             return None
         ids = pairs.column("id").to_pylist()
         sides = [_texts(pairs, side) for side in ("chosen", "rejected")]
-        prompts = [self._told(talk.prompt) for talk in conversations_of(pairs, "prompt")]
+        prompts = [self._written(talk.prompt) for talk in conversations_of(pairs, "prompt")]
         questions = [
             Question(self.step.pairwise, prompt, {"a": a, "b": b})
             for first, second in (sides, sides[::-1])
@@ -89,28 +86,34 @@ class Judge(Writer):
         ]
         answers = self._answers(questions, ids * 2, self.labels)
         one, other = answers[: len(ids)], answers[len(ids) :, ::-1]
-        swayed = (one[:, 0] > one[:, 1]) != (other[:, 0] > other[:, 1])
+        both = np.isfinite(one[:, 0]) & np.isfinite(other[:, 0])
+        swayed = both & ((one[:, 0] > one[:, 1]) != (other[:, 0] > other[:, 1]))
         notice(SWAYED, [name for name, is_so in zip(ids, swayed, strict=True) if is_so])
-        sums = np.logaddexp(one, other)
-        margins: Array = sums[:, 0] - sums[:, 1]
+        sums = np.logaddexp(one[both], other[both])
+        margins = np.full(len(ids), np.nan)
+        margins[both] = sums[:, 0] - sums[:, 1]
         return margins
 
-    def _told(self, prompt: Sequence[Message]) -> str:
-        return told(prompt, self.step.turn, self.step.roles)
+    def _written(self, prompt: Sequence[Message]) -> str:
+        return as_text(prompt, self.step.turn, self.step.roles)
 
     def _answers(
         self, questions: Sequence[Question], ids: Sequence[str], labels: Sequence[int]
     ) -> Array:
-        """The logarithm of each label's share among the labels, of shape (rows, labels)."""
-        if not questions:
-            return np.zeros((0, len(labels)))
-        rows = self._fitted(questions, ids)
-        places = torch.tensor(labels, device=self.loaded.device)
-        found = self.run(rows, lambda batch: self._next(batch)[:, places]).astype(np.float64)
-        total = np.logaddexp.reduce(found, axis=1, keepdims=True)
+        """The logarithm of each label's share among the labels, of shape (rows, labels); NaN for
+        a question that is too long."""
+        logs = np.full((len(questions), len(labels)), np.nan)
+        fitted = self._fitted(questions, ids)
+        short = [n for n, row in enumerate(fitted) if row is not None]
+        if short:
+            rows = [row for row in fitted if row is not None]
+            columns = torch.tensor(labels, device=self.loaded.device)
+            logs[short] = self.run(rows, lambda batch: self._next(batch)[:, columns])
+        total = np.full((len(questions), 1), np.nan)
+        total[short] = np.logaddexp.reduce(logs[short], axis=1, keepdims=True)
         unsure = total[:, 0] < np.log(0.5)
         notice(UNSURE, sorted({name for name, odd in zip(ids, unsure, strict=True) if odd}))
-        shares: Array = found - total
+        shares: Array = logs - total
         return shares
 
     def _next(self, batch: Batch) -> torch.Tensor:
@@ -120,24 +123,44 @@ class Judge(Writer):
         log_probs: torch.Tensor = last.float().log_softmax(-1)
         return log_probs
 
-    def _fitted(self, questions: Sequence[Question], ids: Sequence[str]) -> list[Tokens]:
-        """The tokens of questions, none of them longer than the model takes."""
+    def _fitted(self, questions: Sequence[Question], ids: Sequence[str]) -> list[Tokens | None]:
+        """The tokens of questions, none of them longer than the model takes; None for one that
+        is too long even without its conversation, which is named."""
         talks = [question.conversation() for question in questions]
-        rows = self.asking.encode(talks, ids, "prompt")
+        whole = self.asking.encode(talks, ids, "prompt")
+        rows: list[Tokens | None] = [*whole]
         most = self.loaded.tokenizing.max_length
-        long = [] if most is None else [n for n, row in enumerate(rows) if len(row) > most]
+        if most is None:
+            return rows
+        long = [n for n, row in enumerate(whole) if len(row) > most]
         if long and self.step.truncate == "error":
             raise DataError(
                 f"{len(long)} of {len(rows)} questions are longer than {most} tokens (first: "
                 f"{ids[long[0]]}); raise max_length, or set truncate: prompt-left"
             )
-        for place in long:
-            rows[place] = self._shortened(questions[place], rows[place], ids[place], most or 0)
-        notice(CUT_PROMPT, list(dict.fromkeys(ids[place] for place in long)), "changed")
+        for n in long:
+            rows[n] = self._shortened(questions[n], whole[n], ids[n], most)
+        lost = dict.fromkeys(ids[n] for n in long if rows[n] is None)
+        if lost:
+            self._check_bare(questions[long[0]], most)
+        notice(TOO_LONG, list(lost))
+        cut = dict.fromkeys(ids[n] for n in long if ids[n] not in lost)
+        notice(CUT_PROMPT, list(cut), "changed")
         return rows
 
-    def _shortened(self, question: Question, row: Tokens, name: str, most: int) -> Tokens:
-        """The question about the end of its conversation, as much of it as fits."""
+    def _check_bare(self, question: Question, most: int) -> None:
+        """Refuse a question whose own words are longer than the judge reads."""
+        bare = replace(question, prompt="", others=dict.fromkeys(question.others, ""))
+        [row] = self.asking.encode([bare.conversation()], ["the question"], "prompt")
+        if len(row) > most:
+            raise DataError(
+                f"the question has {len(row)} tokens without any conversation or response, more "
+                f"than {most}; raise max_length, or ask a shorter one"
+            )
+
+    def _shortened(self, question: Question, row: Tokens, name: str, most: int) -> Tokens | None:
+        """The question about the end of its conversation, as much of it as fits; None where not
+        even the rest of the question does."""
         if not self.loaded.tokenizer.is_fast:
             raise DataError(
                 f"the question about {name} has {len(row)} tokens, more than {most}, and only a "
@@ -145,10 +168,7 @@ class Judge(Writer):
             )
         while len(row) > most:
             if not question.prompt:
-                raise DataError(
-                    f"the question about {name} has {len(row)} tokens without any of its "
-                    f"conversation, more than {most}; raise max_length, or drop the row"
-                )
+                return None
             spans = self.loaded.tokenizer(
                 question.prompt, add_special_tokens=False, return_offsets_mapping=True
             )["offset_mapping"]
@@ -159,7 +179,7 @@ class Judge(Writer):
         return row
 
 
-def told(
+def as_text(
     messages: Sequence[Message], turn: str | None = None, roles: Mapping[str, str] | None = None
 ) -> str:
     """Messages as one text: one alone as it is, several with who speaks."""
@@ -178,12 +198,13 @@ def _texts(pairs: pa.RecordBatch, side: str) -> list[str]:
     columns = [pairs.column(name) for name in ("id", "prompt", side)]
     names = ["id", "prompt", "response"]
     rows = pa.RecordBatch.from_arrays(columns, names=names)
-    return [told(talk.response) for talk in conversations_of(rows)]
+    return [as_text(talk.response) for talk in conversations_of(rows)]
 
 
 def label_tokens(asking: Tokenizing, labels: Sequence[str]) -> list[int]:
     """The token that begins each label where an answer would begin."""
-    text = asking.renderer.text(Conversation([{"role": "user", "content": "?"}], []), "prompt")
+    question = Conversation([{"role": "user", "content": "?"}], [])
+    text = asking.text(question, "a question", "prompt", True)
     answered = [text._replace(text=text.text + label) for label in labels]
     before, *rows = asking.tokenize([text, *answered], False)
     found = []

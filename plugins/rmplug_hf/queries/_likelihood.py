@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -15,11 +15,13 @@ from rmplug import DataError, RewardModel, notice
 from rmplug_hf.loading._loading import Loaded, load
 from rmplug_hf.loading._transformer import is_causal
 from rmplug_hf.tokens._batching import Batch, run_batches
-from rmplug_hf.tokens._templates import Tokens
+from rmplug_hf.tokens._tokenizing import Tokens
 
 from ._generation import Writer
 from ._states import side_of
-from .likelihood import CausalLM
+
+if TYPE_CHECKING:
+    from .likelihood import CausalLM
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 AUTO = "AutoModelForCausalLM"

@@ -12,7 +12,7 @@ import torch
 from rmplug import DataError
 from rmplug_hf.loading._transformer import Pooling, Transformer, pooled, prompts_of
 from rmplug_hf.tokens._batching import Batch
-from rmplug_hf.tokens._templates import Part
+from rmplug_hf.tokens._conversations import Part
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 

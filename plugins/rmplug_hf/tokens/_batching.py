@@ -11,7 +11,7 @@ import torch
 
 from rmplug import DataError
 
-from ._templates import Tokens
+from ._tokenizing import Tokens
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 

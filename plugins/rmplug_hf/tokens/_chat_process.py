@@ -1,0 +1,181 @@
+"""Chat templates, rendered in a process of their own whose time and memory are bounded.
+
+A chat template comes with the model and is a program: the sandbox of Jinja keeps it from files and
+modules, but not from endless loops or texts of gigabytes, which no exception ends. The process is a
+fork, so that nothing is imported again and templates are rendered by the same library; where the
+system has no fork, templates are rendered here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import warnings
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ._conversations import Message
+
+SECONDS = 20.0
+"""Most time for one conversation, which takes a thousandth of a second."""
+MEMORY = 256 << 20
+"""Most bytes that rendering may need beside what the process has."""
+MOST_TEXT = 32_000_000
+"""Most bytes of one rendered conversation."""
+SIZE = 8
+
+
+class TemplateRefusal(Exception):
+    """A conversation that the template does not render; says why."""
+
+
+class ChatTemplate:
+    """The chat template of a tokenizer."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer = tokenizer
+        self._process: _Process | None = None
+
+    def render(self, messages: Sequence[Message], generation: bool) -> str:
+        """The text of messages; with ``generation``, up to where a response would begin. Raises
+        TemplateRefusal."""
+        if not hasattr(os, "fork"):
+            return _answer(self.tokenizer, list(messages), generation)
+        if self._process is None or not self._process.usable:
+            self._process = _Process(self.tokenizer)
+        return self._process.ask(list(messages), generation)
+
+
+def _answer(tokenizer: Any, messages: list[Message], generation: bool) -> str:
+    try:
+        text = tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=generation
+        )
+    except MemoryError as error:
+        raise TemplateRefusal(f"it needs more than {MEMORY >> 20} MB of memory") from error
+    except RecursionError as error:
+        raise TemplateRefusal("it calls itself without end") from error
+    except Exception as error:  # whatever a template that is a program makes Jinja raise
+        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise TemplateRefusal(line) from error
+    if len(text) > MOST_TEXT:
+        raise TemplateRefusal(f"it writes more than {MOST_TEXT:,} characters")
+    return str(text)
+
+
+class _Process:
+    """A fork of this process that renders what it is asked, one conversation at a time."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.line, other = socket.socketpair()
+        self.owner = os.getpid()
+        with warnings.catch_warnings():
+            # Python warns of forks beside threads: this one runs no code but the template's
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self.pid = os.fork()
+        if self.pid == 0:
+            self.line.close()
+            _serve(other, tokenizer, self.owner)
+        other.close()
+        self.alive = True
+        self.end = weakref.finalize(self, _end, self.line, self.pid, self.owner)
+
+    @property
+    def usable(self) -> bool:
+        """Whether it is there, and is this process's own: a fork of this process has its own."""
+        return self.alive and self.owner == os.getpid()
+
+    def ask(self, messages: list[Message], generation: bool) -> str:
+        """What the process answers; one that does not answer is ended."""
+        self.line.settimeout(SECONDS)
+        try:
+            _send(self.line, [messages, generation])
+            text, refusal = _receive(self.line)
+        except TimeoutError as error:
+            self._give_up()
+            raise TemplateRefusal(f"it takes longer than {SECONDS:g} seconds") from error
+        except (OSError, ValueError) as error:
+            self._give_up()
+            raise TemplateRefusal(f"it ended the process that renders it ({error})") from error
+        if refusal is not None:
+            raise TemplateRefusal(str(refusal))
+        return str(text)
+
+    def _give_up(self) -> None:
+        self.alive = False
+        self.end()
+
+
+def _end(line: socket.socket, pid: int, owner: int) -> None:
+    """End the process; forks of its owner leave it alone."""
+    line.close()
+    if os.getpid() == owner:
+        try:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        except (ProcessLookupError, ChildProcessError):
+            pass
+
+
+def _serve(line: socket.socket, tokenizer: Any, owner: int) -> NoReturn:
+    """Answer until the owner is gone. Leaves without the exits of the process that was forked."""
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN if number == signal.SIGINT else signal.SIG_DFL)
+        _limit_memory()
+        line.settimeout(5)
+        while True:
+            try:
+                messages, generation = _receive(line)
+            except TimeoutError:
+                if os.getppid() != owner:
+                    break
+                continue
+            line.settimeout(None)
+            try:
+                _send(line, [_answer(tokenizer, messages, generation), None])
+            except TemplateRefusal as refusal:
+                _send(line, [None, str(refusal)])
+            line.settimeout(5)
+    finally:
+        os._exit(0)
+
+
+def _limit_memory() -> None:
+    """Let this process have ``MEMORY`` more than it has; only Linux says how much that is."""
+    import gc
+    import resource
+
+    gc.freeze()  # what was there belongs to the owner, tensors on devices among it
+    statm = Path("/proc/self/statm")
+    if statm.is_file():
+        most = int(statm.read_text().split()[0]) * resource.getpagesize() + MEMORY
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        if hard == resource.RLIM_INFINITY or most < hard:
+            resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+
+def _send(line: socket.socket, value: Any) -> None:
+    body = json.dumps(value).encode()
+    line.sendall(len(body).to_bytes(SIZE, "little") + body)
+
+
+def _receive(line: socket.socket) -> Any:
+    size = int.from_bytes(_exactly(line, SIZE), "little")
+    if size > 8 * MOST_TEXT:
+        raise ValueError("its answer is too long")
+    return json.loads(_exactly(line, size))
+
+
+def _exactly(line: socket.socket, size: int) -> bytes:
+    parts = bytearray()
+    while len(parts) < size:
+        part = line.recv(min(size - len(parts), 1 << 20))
+        if not part:
+            raise ConnectionError("no answer")
+        parts += part
+    return bytes(parts)
