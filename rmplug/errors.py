@@ -66,15 +66,20 @@ class StepError(RmplugError):
     """A step that failed for a reason a person can mend: says which step."""
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """``"; did you mean 'name'?"`` for the closest known name, or an empty string."""
+def closest(name: str, known: Iterable[str]) -> str:
+    """The known name that was probably meant, or an empty string."""
     if len(name) > MAX_NAME:
         return ""
     import difflib
 
     some_known = [other for other in islice(known, MAX_KNOWN) if len(other) <= MAX_NAME]
-    close = difflib.get_close_matches(name, some_known, n=1, cutoff=0.6)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return next(iter(difflib.get_close_matches(name, some_known, n=1, cutoff=0.6)), "")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """``"; did you mean 'name'?"`` for the closest known name, or an empty string."""
+    meant = closest(name, known)
+    return f"; did you mean {meant!r}?" if meant else ""
 
 
 def some(names: Iterable[str], limit: int = 5, between: str = ", ") -> str:

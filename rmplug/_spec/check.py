@@ -11,19 +11,19 @@ from typing import Any
 
 from rmplug._kinds.registry import Registry
 from rmplug._kinds.signatures import signature_of
-from rmplug.errors import Problem, SpecError, shown
+from rmplug.errors import SpecError, shown
 from rmplug.families import Composite, Engine, Observer, Step, family_of
 from rmplug.known import Known
 
 from .graph import Graph, Node, order
 from .inputs import Edges, Names, connect
-from .location import Enough, Place
+from .location import Enough, Location, Problems
 from .params import check_values, configured, find_files
 from .source import Source, parse_source, read_source
 from .step_draft import (
     Draft,
     DraftedSteps,
-    input_place,
+    input_location,
     read_mapping,
     read_provider,
     read_steps,
@@ -83,11 +83,11 @@ class Check:
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
-        self.problems: list[Problem] = []
+        self.problems = Problems()
 
     def run(self, source: Source) -> Spec | None:
         self.problems.extend(source.problems)
-        top = Place(source, (), self.problems)
+        top = Location(source, (), self.problems)
         top.check_keys(TOP_KEYS)
         file_name = source.file.rpartition("/")[2].split(".")[0]
         name = _plain(top.at("name"), str, file_name)
@@ -97,7 +97,7 @@ class Check:
         engine = self._engine(top.at("engine"))
         observers = self._observers(top.at("track"))
         if "steps" not in top.value:
-            top.at("steps").wrong("missing; name at least one step")
+            top.at("steps").missing("missing; name at least one step")
             return None
         steps = read_steps(top.at("steps"), self.registry)
         graph = self.graph(steps, {}) if steps else None
@@ -109,19 +109,19 @@ class Check:
 
     def graph(self, steps: DraftedSteps, scope: Names) -> Graph | None:
         """Connect steps; they can name each other and what is in ``scope``."""
-        names: dict[str, Known | None] = {**scope, **dict.fromkeys(steps.place.value)}
+        names: dict[str, Known | None] = {**scope, **dict.fromkeys(steps.location.value)}
         needs = {name: list(draft.needs()) for name, draft in steps.drafts.items()}
         ordered, cycles = order(needs)
         for cycle in cycles:
             message = f"steps need each other: {' → '.join(cycle)}"
-            steps.place.at(cycle[0]).wrong(message, key=True)
+            steps.location.at(cycle[0]).wrong(message, key=True)
         nodes: dict[str, Node] = {}
         for name in ordered:
             node = self._node(steps.drafts[name], names)
             if node is not None:
                 nodes[name] = node
                 names[name] = node.gives
-        if len(nodes) < len(steps.place.value):
+        if len(nodes) < len(steps.location.value):
             return None
         outer = {r for node in nodes.values() for r in node.refs() if r.step not in nodes}
         return Graph(nodes, tuple(sorted(outer, key=str)))
@@ -133,9 +133,9 @@ class Check:
             return composite_node(draft, names, self.graph)
         before = len(self.problems)
         edges = connect(draft, names)
-        place = draft.place.at("params")
-        params = find_files(draft.cls, place, draft.params)
-        step = _configured(draft, place, params, edges)
+        location = draft.location.at("params")
+        params = find_files(draft.cls, location, draft.params)
+        step = _configured(draft, location, params, edges)
         if len(self.problems) > before or not edges.complete:
             return None
         for name, mistake in step.mistakes(edges.inputs) if step else ():
@@ -150,36 +150,42 @@ class Check:
             draft.lists,
             edges.bound,
             _foreseen(draft, step, edges.inputs),
-            folder=draft.place.folder,
+            folder=draft.location.folder,
         )
 
-    def _engine(self, place: Place) -> Engine | None:
-        written = {"kind": "core:local"} if place.value is None else place.value
+    def _engine(self, location: Location) -> Engine | None:
+        written = {"kind": "core:local"} if location.value is None else location.value
         if not isinstance(written, dict):
-            place.wrong(f"must be a mapping with kind and params, not {shown(written)}")
+            location.wrong(f"must be a mapping with kind and params, not {shown(written)}")
             return None
-        if place.value is not None:
-            place.check_keys(("kind", "params"))
-        step = self._beside(place.at("kind"), written.get("kind"), place.at("params"), Engine)
+        if location.value is not None:
+            location.check_keys(("kind", "params"))
+        step = self._beside(location.at("kind"), written.get("kind"), location.at("params"), Engine)
         return step if isinstance(step, Engine) else None
 
-    def _observers(self, place: Place) -> tuple[Observer, ...]:
-        written = place.value or {}
+    def _observers(self, location: Location) -> tuple[Observer, ...]:
+        written = location.value or {}
         if not isinstance(written, dict):
-            place.wrong(f"must be a mapping of observers to their parameters, not {shown(written)}")
+            location.wrong(
+                f"must be a mapping of observers to their parameters, not {shown(written)}"
+            )
             return ()
-        steps = [self._beside(place.at(kind), kind, place.at(kind), Observer) for kind in written]
+        steps = [
+            self._beside(location.at(kind), kind, location.at(kind), Observer) for kind in written
+        ]
         return tuple(step for step in steps if isinstance(step, Observer))
 
-    def _beside(self, place: Place, kind: Any, params: Place, family: type[Step]) -> Step | None:
+    def _beside(
+        self, location: Location, kind: Any, params: Location, family: type[Step]
+    ) -> Step | None:
         """An engine or an observer, which stand beside the steps."""
-        provider = read_provider(place, kind, self.registry, family)
+        provider = read_provider(location, kind, self.registry, family)
         given = read_mapping(params)
         if provider is None or given is None:
             return None
         if not issubclass(provider.cls, family):
             other = family_of(provider.cls).family
-            place.wrong(f"{kind!r} is of the family {other!r}, not {family.family!r}", key=True)
+            location.wrong(f"{kind!r} is of the family {other!r}, not {family.family!r}", key=True)
             return None
         step = configured(provider.cls, params, find_files(provider.cls, params, given))
         for name, mistake in step.mistakes({}) if step else ():
@@ -187,23 +193,25 @@ class Check:
         return step
 
 
-def _plain(place: Place, kind: type[Any], default: Any) -> Any:
+def _plain(location: Location, kind: type[Any], default: Any) -> Any:
     """A value of the envelope that is text or a whole number."""
-    value = place.value if place.is_written else default
+    value = location.value if location.is_written else default
     if isinstance(value, kind) and not isinstance(value, bool):
         return value
     noun = {str: "text", int: "a whole number"}[kind]
-    place.wrong(f"must be {noun}, not {shown(value)}")
+    location.wrong(f"must be {noun}, not {shown(value)}")
     return default
 
 
-def _configured(draft: Draft, place: Place, params: Mapping[str, Any], edges: Edges) -> Step | None:
+def _configured(
+    draft: Draft, location: Location, params: Mapping[str, Any], edges: Edges
+) -> Step | None:
     """The step itself; if a loop sets parameters, None, and it is checked for all their values."""
     fields = {name: edges.values[name] for name in edges.bound if name in draft.cls.model_fields}
     if not fields:
-        return configured(draft.cls, place, params)
-    elsewhere = {name: input_place(draft.place.at("inputs"), name) for name in fields}
-    check_values(draft.cls, place, params, fields, elsewhere)
+        return configured(draft.cls, location, params)
+    elsewhere = {name: input_location(draft.location.at("inputs"), name) for name in fields}
+    check_values(draft.cls, location, params, fields, elsewhere)
     return None
 
 
@@ -214,13 +222,13 @@ def doubts(graph: Graph) -> Iterator[str]:
         yield from doubts(node.body) if node.body is not None else ()
 
 
-def _written_at(draft: Draft, name: str) -> Place:
+def _written_at(draft: Draft, name: str) -> Location:
     """Where a parameter or an input is written, or a part of it (``fields.chosen``)."""
     head, *rest = name.split(".")
     if all(entry.name != head for entry in signature_of(draft.cls).inputs):
-        return draft.place.at("params", head, *rest)
-    place = input_place(draft.place.at("inputs"), head)
-    return place.at(*map(int, rest)) if isinstance(place.value, list) else place
+        return draft.location.at("params", head, *rest)
+    location = input_location(draft.location.at("inputs"), head)
+    return location.at(*map(int, rest)) if isinstance(location.value, list) else location
 
 
 def _foreseen(draft: Draft, step: Step | None, inputs: Mapping[str, list[Known]]) -> Known:

@@ -11,8 +11,8 @@ from rmplug.artifacts import Features, Value
 from rmplug.errors import did_you_mean, shown
 from rmplug.known import Known, Ref, UnknownName
 
-from .location import Place
-from .step_draft import Draft, input_place
+from .location import Location
+from .step_draft import Draft, input_location
 
 Names = Mapping[str, Known | None]
 """What each name stands for; None if that is unknown because of another problem."""
@@ -44,7 +44,7 @@ def connect(draft: Draft, names: Names) -> Edges:
             edges.values[name] = each[0].values or ()
     for name, entry in taken.items():
         if not entry.optional and name not in draft.inputs:
-            draft.place.at("inputs", name).wrong(f"missing; it takes {entry}", key=True)
+            draft.location.at("inputs", name).missing(f"missing; it takes {entry}")
     return edges
 
 
@@ -63,47 +63,49 @@ def _resolve(draft: Draft, name: str, ref: Ref, names: Names) -> Known | None:
     try:
         known = ref.resolve(cast(Mapping[str, Known], others))  # what is None was taken out above
     except UnknownName as error:
-        input_place(draft.place.at("inputs"), name, ref).wrong(str(error))
+        input_location(draft.location.at("inputs"), name, ref).wrong(str(error))
         return None
     return replace(known, step=ref.step if known.column or not ref.column else str(ref))
 
 
 def _check_edge(draft: Draft, entry: Input, gives: Sequence[Known | None]) -> None:
-    inputs = draft.place.at("inputs")
+    inputs = draft.location.at("inputs")
     if not entry.many and entry.name in draft.lists:
-        input_place(inputs, entry.name).wrong(f"{entry.name} takes one {entry}, not a list")
+        input_location(inputs, entry.name).wrong(f"{entry.name} takes one {entry}, not a list")
+        return
     if entry.many and Features in entry.types:
         _check_repeated(inputs, entry.name, draft.inputs[entry.name])
     for ref, known in zip(draft.inputs[entry.name], gives, strict=True):
         wrong = [kind for kind in known.types if not entry.takes(kind)] if known else []
         if wrong:
             message = f"{entry.name} takes {entry}, but {ref} gives {wrong[0].__name__}"
-            input_place(inputs, entry.name, ref).wrong(message)
+            input_location(inputs, entry.name, ref).wrong(message)
 
 
-def _check_repeated(inputs: Place, name: str, refs: Sequence[Ref]) -> None:
+def _check_repeated(inputs: Location, name: str, refs: Sequence[Ref]) -> None:
     """A table of features stands in a list once."""
     for index, ref in enumerate(refs):
         if ref in refs[:index]:
-            place = inputs.at(name) if isinstance(inputs.value, dict) else inputs
-            place.at(index).wrong(f"{ref} is named twice; name each step once")
+            location = inputs.at(name) if isinstance(inputs.value, dict) else inputs
+            location.at(index).wrong(f"{ref} is named twice; name each step once")
 
 
 def _can_bind(draft: Draft, name: str, gives: Sequence[Known | None]) -> bool:
     """Whether an input that the method does not take sets a parameter (or the seed)."""
     cls = draft.cls
-    place = input_place(draft.place.at("inputs"), name)
+    location = input_location(draft.location.at("inputs"), name)
     supplied = signature_of(cls).supplied
     if name not in cls.model_fields and not (name == "seed" and "seed" in supplied):
-        place.wrong(_no_such_input(draft, name))
+        known = [entry.name for entry in signature_of(cls).inputs]
+        location.unknown(_no_such_input(draft, name), [*known, *cls.model_fields])
     elif name in draft.lists:
-        place.wrong(f"{name} is a parameter: one value of a loop can set it, not a list")
+        location.wrong(f"{name} is a parameter: one value of a loop can set it, not a list")
     elif any(kind is not Value for known in gives if known for kind in known.types):
-        place.wrong(f"{name} is a parameter: only a plain value of a loop can set it")
+        location.wrong(f"{name} is a parameter: only a plain value of a loop can set it")
     elif name in draft.params:
-        place.wrong(f"{name} is set twice: here and in params")
+        location.wrong(f"{name} is set twice: here and in params")
     elif name not in cls.model_fields:
-        return _are_seeds(place, gives)
+        return _are_seeds(location, gives)
     else:
         return True
     return False
@@ -116,9 +118,9 @@ def _no_such_input(draft: Draft, name: str) -> str:
     return f"no such input{hint} ({draft.provider.kind!r} takes {takes})"
 
 
-def _are_seeds(place: Place, gives: Sequence[Known | None]) -> bool:
+def _are_seeds(location: Location, gives: Sequence[Known | None]) -> bool:
     values = [value for known in gives if known for value in known.values or ()]
     wrong = [v for v in values if not isinstance(v, int) or isinstance(v, bool) or v < 0]
     for value in wrong:
-        place.wrong(f"a seed must be a whole number of 0 or more, not {shown(value)}")
+        location.wrong(f"a seed must be a whole number of 0 or more, not {shown(value)}")
     return not wrong

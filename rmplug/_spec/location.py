@@ -1,4 +1,4 @@
-"""A place in a spec: what was written there, and what is wrong with it."""
+"""A location in a spec: what was written there, and what is wrong with it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rmplug.errors import Problem, RmplugError, did_you_mean
+from rmplug.errors import Problem, RmplugError, closest, did_you_mean
 
 from .source import Source
 
@@ -18,21 +18,30 @@ MAX_MESSAGE = 2000
 Parts = tuple[str | int, ...]
 
 
+class Problems(list[Problem]):
+    """The problems of a spec, and which keys misspelt ones stand for: these are not missed, so that
+    one mistake is told once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.meant: set[tuple[str, Parts]] = set()
+
+
 class Enough(RmplugError):
     """As many problems were found as are shown at once."""
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """A value in a spec by its path; what is wrong anywhere is gathered in one list."""
 
     source: Source
     path: Parts
-    problems: list[Problem]
+    problems: Problems
 
-    def at(self, *more: str | int) -> Place:
-        """A place inside this one."""
-        return Place(self.source, (*self.path, *more), self.problems)
+    def at(self, *more: str | int) -> Location:
+        """A location inside this one."""
+        return Location(self.source, (*self.path, *more), self.problems)
 
     @property
     def value(self) -> Any:
@@ -46,7 +55,8 @@ class Place:
 
     @property
     def is_written(self) -> bool:
-        return not self.path or _has(Place(self.source, self.path[:-1], []).value, self.path[-1])
+        whole = Location(self.source, self.path[:-1], self.problems)
+        return not self.path or _has(whole.value, self.path[-1])
 
     @property
     def folder(self) -> Path:
@@ -64,10 +74,22 @@ class Place:
             raise Enough
 
     def check_keys(self, known: Iterable[str]) -> None:
-        """The mapping here has no other keys."""
+        """Note each key of the mapping here that is not known."""
         for key in self.value:
             if key not in known:
-                self.at(key).wrong(f"unknown key{suggestion(key, known)}", key=True)
+                self.at(key).unknown(f"unknown key{suggestion(key, known)}", known)
+
+    def unknown(self, message: str, known: Iterable[str]) -> None:
+        """Note that the key here is unknown; the known one that it stands for is not missed."""
+        meant = closest(str(self.path[-1]), known)
+        self.problems.meant.add((self.source.file, (*self.path[:-1], meant)))
+        self.wrong(message, key=True)
+
+    def missing(self, message: str) -> None:
+        """Note that nothing is written here, unless it is written under a misspelt key."""
+        paths = (self.path[:length] for length in range(1, len(self.path) + 1))
+        if not any((self.source.file, path) in self.problems.meant for path in paths):
+            self.wrong(message, key=True)
 
 
 def _has(value: Any, part: str | int) -> bool:

@@ -15,9 +15,9 @@ from rmplug.known import Known
 
 from .graph import Graph, Node
 from .inputs import Names, resolve
-from .location import Place
+from .location import Location
 from .params import configured
-from .step_draft import Draft, DraftedSteps, input_place
+from .step_draft import Draft, DraftedSteps, input_location
 
 
 def item_name(value: Any) -> str:
@@ -33,9 +33,9 @@ def composite_node(
     draft: Draft, scope: Names, graph_of: Callable[[DraftedSteps, Names], Graph | None]
 ) -> Node | None:
     """Check a loop and the steps inside it, which ``graph_of`` connects."""
-    problems = draft.place.problems
+    problems = draft.location.problems
     before = len(problems)
-    step = configured(draft.cls, draft.place.at("params"), draft.params)
+    step = configured(draft.cls, draft.location.at("params"), draft.params)
     inputs = {name: resolve(draft, name, scope) for name in draft.inputs}
     known = {name: [one for one in each if one is not None] for name, each in inputs.items()}
     complete = step is not None and all(None not in each for each in inputs.values())
@@ -59,7 +59,7 @@ def composite_node(
 
 def _inner_scope(draft: Draft, step: Any, given: dict[str, list[Known]]) -> dict[str, Known] | None:
     """The names that exist only inside the loop."""
-    inputs = draft.place.at("inputs")
+    inputs = draft.location.at("inputs")
     if isinstance(step, Repeat):
         if set(given) != set(step.carry):
             inputs.wrong(f"must name what the first round takes: {', '.join(step.carry)}", key=True)
@@ -70,14 +70,14 @@ def _inner_scope(draft: Draft, step: Any, given: dict[str, list[Known]]) -> dict
             inputs.at(name).wrong(f"no such input; steps inside can name {name!r} directly")
             return None
     if (step.values is None) == ("items" not in given):
-        draft.place.wrong("give either params.values or inputs.items, and not both", key=True)
+        draft.location.wrong("give either params.values or inputs.items, and not both", key=True)
         return None
     if step.values is None:
         return _items_scope(draft, given["items"])
     names = Counter(map(item_name, step.values))
     twice = next((name for name, count in names.items() if count > 1), None)
     if twice is not None:
-        draft.place.at("params", "values").wrong(f"{twice} is there {names[twice]} times")
+        draft.location.at("params", "values").wrong(f"{twice} is there {names[twice]} times")
         return None
     return {ITEM: Known((Value,), values=step.values)}
 
@@ -89,7 +89,7 @@ def _items_scope(draft: Draft, found: list[Known]) -> dict[str, Known] | None:
         return {ITEM: Known(types, found[0].columns if same else None)}
     if not all(issubclass(kind, Tabular) for kind in found[0].types):
         message = "one step must give a table with a column 'item'; else list steps"
-        input_place(draft.place.at("inputs"), "items").wrong(message)
+        input_location(draft.location.at("inputs"), "items").wrong(message)
         return None
     return {ITEM: Known(found[0].types)}
 
@@ -104,18 +104,18 @@ def _results(
     draft: Draft, step: Any, body: Graph, inner: Mapping[str, Known]
 ) -> dict[str, Known] | None:
     """What the loop gives, by name."""
-    params = draft.place.at("params")
+    params = draft.location.at("params")
     carry = step.carry if isinstance(step, Repeat) else {}
     wanted = [(params.at("collect", index), name) for index, name in enumerate(step.collect)]
     wanted += [(params.at("carry", taken), name) for taken, name in carry.items()]
-    missing = [(place, name) for place, name in wanted if name not in body.nodes]
-    for place, name in missing:
-        place.wrong(f"no step {name!r} inside the loop (steps: {some(body.nodes, 8)})")
+    missing = [(location, name) for location, name in wanted if name not in body.nodes]
+    for location, name in missing:
+        location.wrong(f"no step {name!r} inside the loop (steps: {some(body.nodes, 8)})")
     if missing:
         return None
     before = len(params.problems)
-    for (place, name), _ in zip(wanted, step.collect, strict=False):
-        _check_collected(place, name, body.nodes[name].gives)
+    for (location, name), _ in zip(wanted, step.collect, strict=False):
+        _check_collected(location, name, body.nodes[name].gives)
     for taken, name in carry.items():
         _check_carried(params.at("carry", taken), name, body.nodes[name].gives, inner[taken])
     if len(params.problems) > before:
@@ -127,14 +127,14 @@ def _results(
     return results
 
 
-def _check_collected(place: Place, name: str, gives: Known) -> None:
+def _check_collected(location: Location, name: str, gives: Known) -> None:
     kinds = [kind for kind in gives.types if not issubclass(kind, Tabular)]
     if kinds:
-        place.wrong(f"{name!r} gives {kinds[0].__name__}; only tables can be collected")
+        location.wrong(f"{name!r} gives {kinds[0].__name__}; only tables can be collected")
 
 
-def _check_carried(place: Place, name: str, later: Known, first: Known) -> None:
+def _check_carried(location: Location, name: str, later: Known, first: Known) -> None:
     taken = Input(name, first.types)
     wrong = [kind for kind in later.types if not taken.takes(kind)]
     if wrong:
-        place.wrong(f"the first round takes {taken}, but {name!r} gives {wrong[0].__name__}")
+        location.wrong(f"the first round takes {taken}, but {name!r} gives {wrong[0].__name__}")

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from rmplug.errors import RmplugError, did_you_mean, shown
 from rmplug.families import Step, reads_files
 
-from .location import Place, suggestion
+from .location import Location, suggestion
 
 
 def absolute_files(cls: type[Step], params: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -24,11 +24,13 @@ def absolute_files(cls: type[Step], params: Mapping[str, Any], folder: Path) -> 
     }
 
 
-def find_files(cls: type[Step], place: Place, params: Mapping[str, Any]) -> dict[str, Any]:
+def find_files(cls: type[Step], location: Location, params: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters with paths of input files made absolute; each that is not there is a
     problem."""
     return {
-        name: _find(value, place.at(name), place.at(name).folder) if _is_file(cls, name) else value
+        name: _find(value, location.at(name), location.at(name).folder)
+        if _is_file(cls, name)
+        else value
         for name, value in params.items()
     }
 
@@ -37,11 +39,11 @@ def _is_file(cls: type[Step], name: str) -> bool:
     return name in cls.model_fields and reads_files(cls.model_fields[name])
 
 
-def _find(value: Any, place: Place, folder: Path) -> Any:
+def _find(value: Any, location: Location, folder: Path) -> Any:
     found = _absolute(value, folder)
     for path in found if isinstance(found, list) else [found]:
         if isinstance(path, str) and not _exists(Path(path)):
-            place.wrong(f"no such file or folder: {path}")
+            location.wrong(f"no such file or folder: {path}")
     return found
 
 
@@ -75,29 +77,29 @@ def _exists(path: Path) -> bool:
 
 def configured(
     cls: type[Step],
-    place: Place,
+    location: Location,
     params: Mapping[str, Any],
-    elsewhere: Mapping[str, Place] | None = None,
+    elsewhere: Mapping[str, Location] | None = None,
 ) -> Step | None:
     """The step with these parameters, or None and what is wrong with them.
 
-    ``elsewhere`` says where parameters were written that do not stand at ``place``.
+    ``elsewhere`` says where parameters were written that do not stand at ``location``.
     """
     try:
         return cls.model_validate(params)
     except ValidationError as error:
-        _explain(cls, place, error.errors(include_url=False), elsewhere or {})
+        _explain(cls, location, error.errors(include_url=False), elsewhere or {})
     except RmplugError as error:
-        place.wrong(str(error))
+        location.wrong(str(error))
     return None
 
 
 def check_values(
     cls: type[Step],
-    place: Place,
+    location: Location,
     params: Mapping[str, Any],
     values: Mapping[str, Sequence[Any]],
-    elsewhere: Mapping[str, Place],
+    elsewhere: Mapping[str, Location],
 ) -> None:
     """Parameters that a loop sets fit the step, whichever of its values they take."""
     for row in zip(*values.values(), strict=True):
@@ -105,42 +107,46 @@ def check_values(
         for name in taken:
             if _is_file(cls, name):
                 taken[name] = _find(taken[name], elsewhere[name], elsewhere[name].folder)
-        configured(cls, place, {**params, **taken}, elsewhere)
+        configured(cls, location, {**params, **taken}, elsewhere)
 
 
 def _explain(
-    cls: type[Step], place: Place, entries: list[Any], elsewhere: Mapping[str, Place]
+    cls: type[Step], location: Location, entries: list[Any], elsewhere: Mapping[str, Location]
 ) -> None:
     """Note each error where its value was written; the branches of a union become one."""
-    found: dict[tuple[str | int, ...], tuple[Place, list[Any]]] = {}
+    found: dict[tuple[str | int, ...], tuple[Location, list[Any]]] = {}
     for entry in entries:
         first = entry["loc"][0] if entry["loc"] else ""
-        at = elsewhere.get(str(first)) or _written_at(place, entry)
+        at = elsewhere.get(str(first)) or _written_at(location, entry)
         found.setdefault(at.path, (at, []))[1].append(entry)
-    for at, entries in found.values():
+    # unknown fields first: one that is missing may be written under a misspelt name
+    unknown_first = sorted(found.values(), key=lambda each: each[1][0]["type"] != "extra_forbidden")
+    for at, entries in unknown_first:
         if not any(other[: len(at.path)] == at.path != other for other in found):
             _note(cls, at, entries)
 
 
-def _written_at(place: Place, entry: Any) -> Place:
+def _written_at(location: Location, entry: Any) -> Location:
     """Where the value of an error was written: names of a union's branches are passed over."""
     for part in entry["loc"]:
-        if place.at(part).is_written or (entry["type"] == "missing" and part == entry["loc"][-1]):
-            place = place.at(part)
-    return place
+        if location.at(part).is_written or (
+            entry["type"] == "missing" and part == entry["loc"][-1]
+        ):
+            location = location.at(part)
+    return location
 
 
-def _note(cls: type[Step], place: Place, entries: list[Any]) -> None:
+def _note(cls: type[Step], location: Location, entries: list[Any]) -> None:
     entry = entries[0]
     name = str(entry["loc"][-1]) if entry["loc"] else ""
     if entry["type"] == "extra_forbidden":
         known = _fields(cls, entry["loc"][:-1])
         hint = suggestion(name, known) if known else ""
-        place.wrong(f"unknown field{hint}", key=True)
+        location.unknown(f"unknown field{hint}", known)
     elif entry["type"] == "missing":
-        place.wrong("missing; this field is required", key=True)
+        location.missing("missing; this field is required")
     else:
-        place.wrong(_sentence(entries))
+        location.wrong(_sentence(entries))
 
 
 def _fields(cls: type[BaseModel], loc: tuple[str | int, ...]) -> list[str]:

@@ -52,7 +52,7 @@ class Source:
             raise SpecError(reader.problems)
         self._forget(path)
         self._put(path, reader.data, keys)
-        self._values |= reader.values
+        self._values |= reader.values or {path: keys[path]}  # no value was written: its key
         self._keys |= reader.keys
 
     def _span(self, path: KeyPath, key: bool) -> Span:
@@ -73,7 +73,7 @@ class Source:
             end = start + len(name)
             around = here
             key, here, fault = _child(here, name, path)
-            if path == ("steps",) and isinstance(around, dict) and name not in around:
+            if path[-1:] == ("steps",) and isinstance(around, dict) and name not in around:
                 part_of_it = names[end:].startswith((".params", ".inputs"))
                 fault = f"no such step{did_you_mean(name, around)}" if part_of_it else fault
             if fault:

@@ -43,7 +43,6 @@ def test_all_problems_are_found_at_once_in_the_order_of_the_file():
         "1:7: name: must be text, not 3",
         "2:7: seed: must be 0 or more, not -1",
         "4:13: steps.a.kind: unknown kind 'some-pears'; did you mean 'some-pairs'?",
-        "5:20: steps.b.inputs.data: missing; it takes Pairs | Responses",
         "5:34: steps.b.inputs.dat: no such input; did you mean 'data'? "
         "('count' takes inputs: data)",
         "5:54: steps.b.params.scale: must be more than 0.0, not 0",
@@ -297,6 +296,90 @@ def test_an_edge_that_fits_is_taken(last: str):
 )
 def test_an_edge_that_does_not_fit_is_refused_where_it_is_written(last: str, problem: str):
     assert told(EDGES.format(last=last)) == [problem]
+
+
+@pytest.mark.parametrize(
+    ("step", "problem"),
+    [
+        (
+            "w: {kind: count, inputs: {dta: pairs}}",
+            "3:29: steps.w.inputs.dta: no such input; did you mean 'data'? "
+            "('count' takes inputs: data)",
+        ),
+        (
+            "w: {kind: count, input: pairs}",
+            "3:20: steps.w.input: unknown key; did you mean 'inputs'?",
+        ),
+        (
+            "w: {kid: count, inputs: pairs}",
+            "3:7: steps.w.kid: unknown key; did you mean 'kind'?",
+        ),
+        (
+            "w: {kind: some-responses, parms: {path: x}}",
+            "3:29: steps.w.parms: unknown key; did you mean 'params'?",
+        ),
+        (
+            "w: {kind: some-responses, params: {pth: x}}",
+            "3:38: steps.w.params.pth: unknown field; did you mean 'path'?",
+        ),
+        (
+            "w: {kind: count, inputs: [pairs, mean]}\n  mean: {kind: length-model}",
+            "3:28: steps.w.inputs: data takes one Pairs | Responses, not a list",
+        ),
+        (
+            "w: {kind: for-each, params: {values: [1], colect: [a], "
+            "steps: {a: {kind: count, inputs: pairs}}}}\n  m: {kind: mean, inputs: [w.a]}",
+            "3:45: steps.w.params.colect: unknown field; did you mean 'collect'?",
+        ),
+        (
+            "w: {kind: for-each, params: {values: [1], collect: [a], "
+            "step: {a: {kind: count, inputs: pairs}}}}",
+            "3:59: steps.w.params.step: unknown field; did you mean 'steps'?",
+        ),
+    ],
+)
+def test_one_mistake_is_told_once(step: str, problem: str):
+    assert told(f"steps:\n  pairs: {{kind: some-pairs}}\n  {step}\n") == [problem]
+
+
+def test_misspelt_steps_are_not_missed_as_well():
+    assert told("step: {pairs: {kind: some-pairs}}") == [
+        "1:1: step: unknown key; did you mean 'steps'?"
+    ]
+
+
+def test_all_that_a_step_lacks_is_told_at_once():
+    assert told("steps:\n  last: {kind: line, prams: {}}\n") == [
+        "2:3: steps.last.inputs.features: missing; it takes list of Features",
+        "2:3: steps.last.inputs.target: missing; it takes Features",
+        "2:22: steps.last.prams: unknown key; did you mean 'params'?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("assignment", "problem"),
+    [
+        ("seed=", "--set:1:1: seed: must be a whole number, not null"),
+        (
+            "steps.pairs=",
+            "--set:1:7: steps.pairs: a step is a mapping with kind, inputs and params",
+        ),
+        (
+            "steps.pairs.params.rows=",
+            "--set:1:20: steps.pairs.params.rows: must be a whole number,",
+        ),
+        (
+            "steps.loop.params.steps.wrods.params.scale=3",
+            "--set:1:25: steps.loop.params.steps: no such step; did you mean 'words'?",
+        ),
+    ],
+)
+def test_an_assignment_that_is_wrong_points_at_itself(assignment: str, problem: str):
+    text = (
+        "steps:\n  pairs: {kind: some-pairs}\n  loop: {kind: for-each, params: {values: [1], "
+        "collect: [words], steps: {words: {kind: count, inputs: pairs}}}}\n"
+    )
+    assert refusal(text, assignment).startswith(problem)
 
 
 @pytest.mark.parametrize(
