@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from rmplug import DataError, RewardModel, notice, text_of
 from rmplug.data.raw_texts import MISSING, BadRow, Text, find, shown, split_response, text_from
-from rmplug.data.row_files import Row, RowFiles, identifier, need, number
+from rmplug.data.row_files import NotPlain, Row, RowFiles, identifier, need, number
 from rmplug.errors import did_you_mean, some
 
 from ._pairs import written
+from ._recorded_columns import read_plain_scores
 from ._recorded_layouts import LAYOUTS, Found, layout_of
 
 MOST_MODELS = 20
@@ -45,6 +47,15 @@ class Scores:
             self.several[key].append(score)
         elif known != score and not (np.isnan(known) and np.isnan(score)):
             self.several[key] = [known, score]
+
+    def extend(self, keys: Sequence[Any], scores: Sequence[float]) -> None:
+        """Add many scores at once."""
+        new = dict(zip(keys, scores, strict=True))
+        if len(new) == len(keys) and self.single.keys().isdisjoint(new):
+            self.single.update(new)
+            return
+        for key, score in zip(keys, scores, strict=True):
+            self.add(key, score)
 
     def mean(self) -> None:
         """Replace different scores of a key by their mean."""
@@ -93,10 +104,10 @@ class RecordedScores(RewardModel):
         """Fill in what the ids did not find."""
         rows = [row for row, score in enumerate(found) if score is None]
         part = responses.take(pa.array(rows, pa.int64()))
-        prompts, texts = (text_of(part.column(name)).to_pylist() for name in ("prompt", "response"))
-        keys = [text_key(one or "", text) for one, text in zip(prompts, texts, strict=True)]
+        prompts, texts = (text_of(part.column(name)) for name in ("prompt", "response"))
+        keys = text_keys(prompts, texts)
         if self.any_prompt:
-            alone = [text_key(None, text) for text in texts]
+            alone = [text_key(None, text) for text in texts.to_pylist()]
             known = self.texts.single
             keys = [key if key in known else other for key, other in zip(keys, alone, strict=True)]
         self._check_single(self.texts, keys, [ids[row] for row in rows])
@@ -136,6 +147,14 @@ def text_key(prompt: str | None, response: str | None) -> bytes:
     """A 16-byte hash of a prompt's and a response's text; without a prompt, of any prompt."""
     text = f"{response or ''}" if prompt is None else f"{prompt}\x1d{response or ''}"
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
+def text_keys(prompts: pa.Array, responses: pa.Array) -> list[bytes]:
+    """Return the ``text_key`` of each row."""
+    both = (pc.fill_null(texts.cast(pa.large_string()), "") for texts in (prompts, responses))
+    joined = pc.binary_join_element_wise(*both, pa.scalar("\x1d", pa.large_string()))
+    texts = joined.cast(pa.large_binary()).to_pylist()
+    return [hashlib.blake2b(text, digest_size=16).digest() for text in texts]
 
 
 def plain(text: Text) -> str:
@@ -271,6 +290,27 @@ class Reader:
         return RecordedScores(self.lookup, self.ids, self.texts, models, self.any_prompt)
 
 
+def take_columns(reader: Reader, source: RowFiles) -> bool:
+    """Take all scores of plain files by columns; tell whether the files were so."""
+    ids, texts, models, taken = Scores(), Scores(), dict[str, None](), 0
+    lookup, layout = reader.lookup, reader.layout
+    try:
+        for part in read_plain_scores(
+            source, reader.fields, lookup.by, layout, reader.form, reader.wanted
+        ):
+            for names, scores in part.by_id:
+                ids.extend(names.to_pylist(), scores.to_pylist())
+            for prompts, responses, scores in part.by_texts:
+                texts.extend(text_keys(prompts, responses), scores.to_pylist())
+            models |= dict.fromkeys(part.models)
+            taken += part.rows
+    except NotPlain:
+        return False
+    reader.ids, reader.texts, reader.taken = ids, texts, taken
+    reader.models = dict.fromkeys([*models][:MOST_MODELS])
+    return taken > 0
+
+
 def load_scores(
     source: RowFiles,
     lookup: Lookup,
@@ -282,7 +322,8 @@ def load_scores(
 ) -> RewardModel:
     """The scores of a file as a reward model."""
     reader = Reader(lookup, fields, sides, wanted, form, layout)
-    hint = "say where it stands with fields: {score: NAME, ...}"
-    for _ in source.convert(reader.take, hint):
-        pass
+    if not take_columns(reader, source):
+        hint = "say where it stands with fields: {score: NAME, ...}"
+        for _ in source.convert(reader.take, hint):
+            pass
     return reader.finish()

@@ -20,6 +20,7 @@ from .files import DataFile, data_files
 from .formats import read_rows
 from .further_columns import FurtherColumns
 from .json_rows import json_object
+from .plain_columns import NotPlain
 from .row import Row, UnreadableRow
 from .tables import (
     BATCH_ROWS,
@@ -38,6 +39,7 @@ __all__ = [
     "DataFile",
     "Entry",
     "FurtherColumns",
+    "NotPlain",
     "Policy",
     "Row",
     "RowConverter",

@@ -32,10 +32,11 @@ def read_rows(files: Sequence[DataFile], format: str = "auto") -> Iterator[Row |
     columns, all)."""
     for file in files:
         with reading(file):
-            yield from _READERS[_format_of(file, format)](file)
+            yield from _READERS[format_of(file, format)](file)
 
 
-def _format_of(file: DataFile, declared: str) -> str:
+def format_of(file: DataFile, declared: str) -> str:
+    """Return the format of a file: as declared, or for ``auto`` by its first bytes and ending."""
     if declared != "auto":
         return declared
     with open_bytes(file.path) as stream:

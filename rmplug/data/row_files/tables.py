@@ -6,7 +6,7 @@ Memory holds one batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -20,6 +20,7 @@ from rmplug.notices import collect_notices
 from .files import DataFile, data_files
 from .formats import read_rows
 from .further_columns import FurtherColumns
+from .plain_columns import read_plain_columns
 from .row import Row, UnreadableRow
 from .unusable_rows import Policy, UnusableRows, convert_rows
 
@@ -53,6 +54,10 @@ class RowFiles:
     def read(self) -> Iterator[Row | UnreadableRow]:
         """Yield every row of every file, in order."""
         return read_rows(self.files, self.format)
+
+    def plain_columns(self, types: Mapping[str, pa.DataType]) -> Iterator[pa.RecordBatch]:
+        """Yield a few columns, as ``read_plain_columns`` does."""
+        return read_plain_columns(self.files, self.format, types)
 
     def convert(self, convert: Callable[[Row], Result], hint: str) -> Iterator[tuple[Row, Result]]:
         """Yield each usable row with what ``convert`` makes of it, as ``convert_rows`` does."""

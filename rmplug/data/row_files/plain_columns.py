@@ -1,0 +1,90 @@
+"""A few columns of files by Arrow alone, where that cannot differ from reading row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from rmplug.errors import DataError
+
+from .files import DataFile, open_bytes, reading
+from .formats import format_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BLOCK = 1 << 22
+"""Bytes parsed at a time: a longer line is read row by row."""
+
+
+class NotPlain(ValueError):
+    """Why files must be read row by row."""
+
+
+def read_plain_columns(
+    files: Sequence[DataFile], format: str, types: Mapping[str, pa.DataType]
+) -> Iterator[pa.RecordBatch]:
+    """Yield the columns in ``types`` of JSON Lines or Parquet files, about ten times faster than
+    row by row. Columns that no row of a file has are left out; a null is null or missing.
+
+    Raises ``NotPlain``, if need be after some batches, where reading row by row could give anything
+    else or would say what is wrong: other formats, values of other types, broken lines, text that
+    is not valid UTF-8.
+    """
+    import pyarrow as pa
+
+    readers = {"jsonl": _json_lines, "parquet": _parquet}
+    try:
+        for file in files:
+            with reading(file):
+                reader = readers.get(format_of(file, format))
+                if reader is None:
+                    raise NotPlain(f"{file.name} is not JSON Lines or Parquet")
+                for batch in reader(file, types):
+                    batch.validate(full=True)
+                    yield batch
+    except (pa.ArrowException, DataError, UnicodeDecodeError) as error:
+        raise NotPlain(str(error)) from error
+
+
+def _json_lines(file: DataFile, types: Mapping[str, pa.DataType]) -> Iterator[pa.RecordBatch]:
+    import pyarrow as pa
+    from pyarrow import json as pa_json
+
+    lines, names = _survey(file, list(types))
+    parse = pa_json.ParseOptions(
+        explicit_schema=pa.schema([(name, types[name]) for name in names]),
+        unexpected_field_behavior="ignore",
+    )
+    read = pa_json.ReadOptions(use_threads=False, block_size=BLOCK)
+    rows = 0
+    with open_bytes(file.path) as stream:
+        for batch in pa_json.open_json(stream, read_options=read, parse_options=parse):
+            rows += batch.num_rows
+            yield batch
+    if rows != lines:
+        # Arrow takes two objects on one line, and one object on two
+        raise NotPlain(f"{file.name} has not one row on each line")
+
+
+def _survey(file: DataFile, names: Sequence[str]) -> tuple[int, list[str]]:
+    """Count the lines that are not blank, and find which of the names are written in any."""
+    marks = {name: f'"{name}"'.encode() for name in names}
+    lines = 0
+    with open_bytes(file.path) as stream:
+        while block := stream.readlines(BLOCK):
+            lines += sum(map(bool, map(bytes.strip, block)))
+            joined = b"".join(block)
+            marks = {name: mark for name, mark in marks.items() if mark not in joined}
+    return lines, [name for name in names if name not in marks]
+
+
+def _parquet(file: DataFile, types: Mapping[str, pa.DataType]) -> Iterator[pa.RecordBatch]:
+    import pyarrow.parquet as pq
+
+    with open_bytes(file.path) as stream, pq.ParquetFile(stream) as table:
+        schema = table.schema_arrow
+        names = [name for name in types if name in schema.names]
+        if any(schema.field(name).type != types[name] for name in names):
+            raise NotPlain(f"{file.name} has columns of other types")
+        yield from table.iter_batches(columns=names, use_threads=False)

@@ -1,0 +1,115 @@
+"""Recorded scores read by columns are those read row by row."""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from rmplug import DataError, Responses, RmplugError
+from rmplug.data.row_files import NotPlain, RowFiles
+from rmplug_text import _recorded
+from rmplug_text.loaders import Recorded
+
+ROWS = [
+    {"id": f"q{n}/chosen", "prompt": f"p{n}", "response": f"r{n}", "score": n / 3, "model": "m"}
+    for n in range(4)
+]
+ASKED = Responses({
+    "id": [row["id"] for row in ROWS] + ["other"],
+    "prompt": [row["prompt"] for row in ROWS] + ["p"],
+    "response": [row["response"] for row in ROWS] + ["r"],
+})  # fmt: skip
+VALUES = (None, "", " m", 1, True, 10**25, float("nan"), [0.5], [], {"a": 1}, "0.5", "\ud800",
+          "\n\nHuman: a\n\nAssistant: b", "[1]", "2020-01-01T00:00:00")  # fmt: skip
+NAMES = ("id", "prompt", "response", "score", "model", "side", "judgments", "scores_chosen", "x")
+STEPS = (
+    {}, {"by": "id"}, {"by": "text"}, {"duplicates": "mean"}, {"model": "m"}, {"form": "messages"},
+    {"form": "text"}, {"form": "transcript"}, {"bad_rows": "drop"}, {"layout": "scores"},
+    {"where": {"x": "1"}}, {"fields": {"id": "x"}}, {"fields": {"score": "x.y"}},
+    {"fields": {"chosen": "score"}}, {"fields": {"side": "side"}},
+)  # fmt: skip
+
+
+def lines(rows, chance):
+    text = [json.dumps(row) for row in rows]
+    for _ in range(chance.choice((0, 0, 1))):
+        row = chance.randrange(len(text))
+        text[row] = chance.choice(("", "  ", text[row] * 2, text[row] + ",", "[]", text[row][:-1]))
+    return "\n".join(text).encode()
+
+
+def parquet(rows, chance):
+    stream = io.BytesIO()
+    try:
+        pq.write_table(pa.Table.from_pylist(rows), stream)
+    except (pa.ArrowException, UnicodeEncodeError, OverflowError):
+        return lines(rows, chance)
+    return stream.getvalue()
+
+
+def answer(step, path):
+    """What a model says of some responses, or the sentence that refuses the file."""
+    try:
+        model = Recorded(path=path, missing="nan", **step).load()
+        scores = model.score(ASKED.table.to_batches()[0])
+    except RmplugError as error:
+        return str(error)
+    return [model.models, model.any_prompt, *map(str, scores)]
+
+
+def test_columns_and_rows_give_the_same_scores_and_sentences(tmp_path, monkeypatch):
+    chance, path, taken = random.Random(5), tmp_path / "scores.jsonl", []
+    take = _recorded.take_columns
+
+    def take_and_tell(*given):
+        taken.append(take(*given))
+        return taken[-1]
+
+    for number in range(1500):
+        rows = json.loads(json.dumps(ROWS))
+        for _ in range(chance.choice((0, 1, 1, 2))):
+            name, value = chance.choice(NAMES), chance.choice(VALUES)
+            for row in rows if chance.random() < 0.4 else [chance.choice(rows)]:
+                row.pop(name, None) if chance.random() < 0.1 else row.update({name: value})
+        path.write_bytes((lines if number % 3 else parquet)(rows, chance))
+        step = chance.choice(STEPS)
+        monkeypatch.setattr(_recorded, "take_columns", take_and_tell)
+        by_columns = answer(step, path)
+        monkeypatch.setattr(_recorded, "take_columns", lambda *_: False)
+        assert by_columns == answer(step, path), (step, path.read_bytes())
+    assert sum(taken) > 150
+
+
+@pytest.mark.parametrize("text", [b'{"a": 1}{"a": 2}\n', b'{"a":\n1}\n', b'{"a": "x"}', b"", b"3"])
+def test_a_file_that_is_not_plain_is_left_to_the_rows(tmp_path, text):
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(text or b"\n")
+    batches = RowFiles([path]).plain_columns({"a": pa.float64(), "b": pa.string()})
+    with pytest.raises(NotPlain):
+        assert not sum(len(batch) for batch in batches)
+        raise NotPlain("no rows")
+
+
+def test_columns_that_no_row_has_are_left_out(tmp_path):
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"a": 1}\n\n{"a": 2.5, "c": [{}]}\n')
+    [batch] = RowFiles([path]).plain_columns({"a": pa.float64(), "b": pa.string()})
+    assert batch.to_pydict() == {"a": [1.0, 2.5]}
+
+
+def test_scores_of_many_files_are_put_together_and_different_ones_told(tmp_path):
+    for name, start in (("a", 0), ("b", 2)):
+        rows = [{"id": f"q{n}", "score": n + (name == "b")} for n in range(start, start + 3)]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    asked = Responses({"id": ["q0", "q4", "q2"], "prompt": ["p"] * 3, "response": ["r"] * 3})
+    [batch] = asked.table.to_batches()
+    mean = Recorded(path=tmp_path / "*.jsonl", duplicates="mean").load()
+    assert np.array_equal(mean.score(batch), [0, 5, 2.5])
+    with pytest.raises(DataError, match="1 responses have different recorded scores"):
+        Recorded(path=tmp_path / "*.jsonl").load().score(batch)
