@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from rmplug._kinds.registry import Provider
 from rmplug._store.fingerprint import plugin_version
-from rmplug._store.run_records import write_record
+from rmplug._store.run_records import RecordWriter
 from rmplug._store.store import Store
 from rmplug.artifacts import Artifact
-from rmplug.errors import StoreError
 from rmplug.families import Observer, family_of
 from rmplug.records import RunRecord, StepRecord
 
@@ -38,7 +37,7 @@ class RunLog:
         """Another run is making the step's result: this one waits for it."""
         record.status = "waiting"
         record.message = "waited for another run that was making the same result"
-        self.write()
+        self.write(now=True)
         self.tell("step_progress", record, 0, None)
 
     def note_problem(self, problem: str) -> None:
@@ -65,9 +64,11 @@ class RunLog:
         except Exception as error:
             self.note_problem(f"{observer.kind}: {event}: {type(error).__name__}: {error}")
 
-    def write(self) -> None:
-        """Write the record as far as the run is. One that cannot be written (a full disk) is no
-        reason to stop: what the steps write will tell, and the last record must be written."""
-        if self.record is not None:
-            with suppress(StoreError):
-                write_record(self.store, self.record)
+    @cached_property
+    def _writer(self) -> RecordWriter | None:
+        return RecordWriter(self.store, self.record) if self.record is not None else None
+
+    def write(self, now: bool = False) -> None:
+        """Write the record: ``now``, before work begins, or soon."""
+        if self._writer is not None:
+            self._writer.write(now)

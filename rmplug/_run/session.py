@@ -117,6 +117,7 @@ class Session:
 
     def _result(self, node: Node, scope: Scope, record: StepRecord) -> Handle:
         if isinstance(node.step, Composite):
+            self.log.write(now=True)
             return LoopRun(node, node.step, scope, record, self.results, self.log, self).run()
         prepared = self.prepare(node, scope)
         record.artifact = prepared.key
@@ -158,7 +159,7 @@ class Session:
                 if reason:
                     damage = store.damage(prepared.key)
                     record.reason, record.status = reason, "running"
-                    self.log.write()
+                    self.log.write(now=True)
                     StepRun(prepared, record, self.results, self.log, self.engine).run()
                     record.status = "rebuilt" if damage else "done"
                     if damage:

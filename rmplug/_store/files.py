@@ -47,14 +47,15 @@ def is_held(path: Path) -> bool:
         return True
 
 
-def write_file(path: Path, data: bytes | memoryview) -> None:
-    """Write a file so that it is either whole or not there."""
+def write_file(path: Path, data: bytes | memoryview, flush: bool = True) -> None:
+    """Write a file so that it is either whole or not there; with ``flush``, for good."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            if flush:
+                file.flush()
+                os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import re
 import resource
 import secrets
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -81,13 +83,37 @@ def peak_memory_mb() -> float:
     return round(kilobytes / 1024, 1)
 
 
-def write_record(store: Store, record: RunRecord) -> Path:
-    """Write the record of a run; gives its path."""
+def write_record(store: Store, record: RunRecord, flush: bool = True) -> Path:
+    """Write the record of a run; gives its path. Without ``flush`` it survives the end of the
+    process, but perhaps not that of the machine."""
     folder = store.runs / record.id
     with guarded(f"write {folder}"):
         folder.mkdir(parents=True, exist_ok=True)
-        write_file(folder / RECORD, record_bytes(record))
+        write_file(folder / RECORD, record_bytes(record), flush)
     return folder / RECORD
+
+
+class RecordWriter:
+    """Writes the record of a run while it goes on. Before work begins it is written at once, so
+    that it tells what was going on if the run is killed; while steps only end, as hundreds of
+    reused ones do in a second, at most every ``PAUSE`` seconds: writing all steps after each of
+    them would take time that grows with the square of their number."""
+
+    PAUSE = 0.5
+
+    def __init__(self, store: Store, record: RunRecord) -> None:
+        self._store = store
+        self._record = record
+        self._written = -math.inf
+
+    def write(self, now: bool) -> None:
+        """Write the record, or leave it to a later call unless it must be ``now``. One that cannot
+        be written (a full disk) is no reason to stop: what the steps write will tell, and the last
+        record must be written."""
+        if now or time.monotonic() - self._written > self.PAUSE:
+            with suppress(StoreError):
+                write_record(self._store, self._record, flush=False)
+            self._written = time.monotonic()
 
 
 @contextmanager

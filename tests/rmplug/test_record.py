@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from run_tools import go, spec_of
 
-from rmplug._store.record_files import read_record, record_data
+from rmplug._store.record_files import read_record, record_bytes, record_data
 from rmplug._store.run_records import (
     PreviousSteps,
+    RecordWriter,
     UnreadableRecord,
     all_records,
     find_record,
@@ -190,6 +191,28 @@ def test_a_record_is_there_while_the_run_goes_on(tmp_path: Path) -> None:
     found = json.loads(path.read_text())
     seen.append((found["status"], found["steps"]["pairs"]["status"]))
     assert seen == [("failed", "done")] and found["steps"]["fussy"]["artifact"].startswith("fussy-")
+
+
+def test_the_record_is_not_written_again_for_each_reused_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[dict[str, str]] = []
+    monkeypatch.setattr(RecordWriter, "PAUSE", 1e9)
+
+    def note(record: RunRecord) -> bytes:
+        written.append({step.id: step.status for step in record.steps.values()})
+        return record_bytes(record)
+
+    monkeypatch.setattr("rmplug._store.run_records.record_bytes", note)
+    steps = {f"pairs-{n}": {"kind": "made-pairs", "params": {"rows": n}} for n in range(1, 9)}
+    go(spec_of(steps), tmp_path)
+    assert len(written) == 1 + 8 + 1  # when it begins, before each work, at the end
+    written.clear()
+    steps["words"] = {"kind": "lengths", "inputs": "pairs-1"}
+    go(spec_of(steps), tmp_path)
+    reused = dict.fromkeys((f"pairs-{n}" for n in range(1, 9)), "reused")
+    assert written[2] == {**reused, "words": "running"}
+    assert len(written) == 4 and written[-1] == {**reused, "words": "done"}
 
 
 def test_peak_memory_is_that_of_this_process_and_does_not_fall() -> None:
