@@ -16,6 +16,8 @@ from rmplug.records import FORMAT, RunRecord, StepRecord, newer_version
 from .files import plain
 
 RECORD = "record.json"
+KNOWN = {cls: {entry.name for entry in fields(cls)} for cls in (RunRecord, StepRecord)}
+"""The entries of a record and of a step that this version knows."""
 
 
 @cache
@@ -104,5 +106,4 @@ def _not_understood(data: dict[str, Any], error: ValidationError) -> dict[str, A
 
 
 def _unknown(cls: type[RunRecord | StepRecord], data: dict[str, Any]) -> dict[str, Any]:
-    known = {entry.name for entry in fields(cls)}
-    return {name: value for name, value in data.items() if name not in known}
+    return {name: value for name, value in data.items() if name not in KNOWN[cls]}

@@ -44,8 +44,10 @@ def part_name(index: int) -> str:
     return f"part-{index:05d}.parquet"
 
 
-def write_part(table: pa.Table, path: Path, notices: Iterable[Notice] = ()) -> None:
-    """One shard as a Parquet file, with what was noticed in it; whole or not there."""
+def write_part(
+    table: pa.Table, path: Path, notices: Iterable[Notice] = (), flush: bool = True
+) -> None:
+    """Write one shard as a Parquet file, with what was noticed in it; whole or not there."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -53,7 +55,7 @@ def write_part(table: pa.Table, path: Path, notices: Iterable[Notice] = ()) -> N
     table = table.replace_schema_metadata({NOTICES: listed})
     buffer = pa.BufferOutputStream()
     pq.write_table(table, buffer, compression="zstd", row_group_size=max(1, table.num_rows))
-    write_file(path, memoryview(buffer.getvalue()))
+    write_file(path, memoryview(buffer.getvalue()), flush)
 
 
 def read_part_facts(path: Path) -> tuple[int, pa.Schema, list[Notice]]:
@@ -112,13 +114,13 @@ def _like(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def write_table(artifact: Tabular, folder: Path, rows: int) -> Iterator[int]:
-    """Write a table that is not row-wise work, part by part; gives the rows of each part."""
+    """Write a table that is not row-wise work, part by part; yields the rows of each part."""
     source = artifact.rows
     batches: Iterable[Any] = (
         source.tables() if isinstance(source, Stream) else _slices(artifact, rows)
     )
     for index, table in enumerate(rechunked(batches, rows)):
-        write_part(table, folder / part_name(index))
+        write_part(table, folder / part_name(index), flush=False)  # the commit does, if need be
         yield table.num_rows
 
 

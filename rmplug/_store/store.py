@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,6 +40,8 @@ from .files import (
 FORMAT = 1
 """The format of manifests that this version writes, and the newest that it reads."""
 MANIFEST = "manifest.json"
+CHEAP = 1.0
+"""Seconds of work that are rather done again, after a machine has failed, than flushed."""
 SEAL = b',\n "sha256": "'
 
 
@@ -59,6 +63,7 @@ class Store:
         self.runs = self.root / "runs"
         self._verified: set[str] = set()
         self._manifests: dict[str, tuple[Mark, dict[str, Any]]] = {}
+        self._locked_at: dict[str, float] = {}
 
     def prepare(self) -> None:
         """Make the folders, or say in one line why that cannot be done."""
@@ -123,7 +128,11 @@ class Store:
     def lock(self, key: str, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
         """Hold an artifact while it is made; ``waiting`` is called once if another run holds it."""
         with held(self.locks / f"{key}.lock", waiting):
-            yield
+            self._locked_at[key] = time.monotonic()
+            try:
+                yield
+            finally:
+                del self._locked_at[key]
 
     def begin(self, key: str, cut: Mapping[str, Any] | None = None) -> Path:
         """The folder to make an artifact in. What an earlier attempt left there is kept only if
@@ -143,16 +152,23 @@ class Store:
 
     def commit(self, key: str, manifest: Mapping[str, Any]) -> Path:
         """Turn ``partial/<key>`` into a complete artifact, all at once; one that was there before
-        stays until then. A kill at any moment leaves the old one, the new one, or its shards."""
+        stays until then. A kill at any moment leaves the old one, the new one, or its shards.
+
+        What took more than ``CHEAP`` seconds under its lock is flushed to the disk. The rest is
+        made again sooner than it is flushed: should the machine fail, its checksums will tell.
+        """
         folder, target = self.partial / key, self.artifacts / key
+        flush = time.monotonic() - self._locked_at.get(key, -math.inf) > CHEAP
         with guarded(f"write {folder}"):
             remove_temporaries(folder)
-            content = {"format": FORMAT, **manifest, "files": _sealed_files(folder)}
-            write_file(folder / MANIFEST, sealed(to_json(content)))
-            for inner in [*(path for path in folder.rglob("*") if path.is_dir()), folder]:
-                flush_folder(inner)
+            content = {"format": FORMAT, **manifest, "files": _sealed_files(folder, flush)}
+            write_file(folder / MANIFEST, sealed(to_json(content)), flush)
+            if flush:
+                for inner in [*(path for path in folder.rglob("*") if path.is_dir()), folder]:
+                    flush_folder(inner)
             remove(target, then=lambda: folder.rename(target))
-            flush_folder(target.parent)
+            if flush:
+                flush_folder(target.parent)
             (self.partial / f"{key}.cut").unlink(missing_ok=True)
         self._verified.add(key)
         return target
@@ -177,11 +193,12 @@ def _mark(path: Path) -> Mark:
     return stat.st_ino, stat.st_mtime_ns, stat.st_size
 
 
-def _sealed_files(folder: Path) -> dict[str, dict[str, Any]]:
-    """Every file of an artifact but its manifest, flushed to the disk, with its checksum."""
+def _sealed_files(folder: Path, flush: bool) -> dict[str, dict[str, Any]]:
+    """Every file of an artifact but its manifest, with its checksum; with ``flush``, on the disk
+    for good."""
     return {
         str(path.relative_to(folder)): {
-            "sha256": checksum(path, flush=True),
+            "sha256": checksum(path, flush),
             "bytes": path.stat().st_size,
         }
         for path in sorted(folder.rglob("*"))

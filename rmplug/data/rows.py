@@ -98,7 +98,8 @@ class Parts(Rows):
 
         part = bisect_right(self.starts, start) - 1
         while part < len(self.files) and self.starts[part] < stop:
-            table = pq.read_table(self.files[part], memory_map=True, use_threads=False)
+            with pq.ParquetFile(self.files[part], memory_map=True) as file:
+                table = file.read(use_threads=False)  # half the time of read_table for few rows
             offset = max(start - self.starts[part], 0)
             yield table.replace_schema_metadata(None).slice(
                 offset, min(stop, self.starts[part + 1]) - self.starts[part] - offset

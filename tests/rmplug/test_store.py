@@ -8,6 +8,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,6 +63,23 @@ def test_an_artifact_replaces_the_one_before_only_when_it_is_whole(store: Store)
     store.commit("made-1", {})
     assert (store.artifacts / "made-1" / "result.txt").read_text() == "new"
     assert [path.name for path in store.artifacts.iterdir()] == ["made-1"]
+
+
+@pytest.mark.parametrize(("seconds", "flushed"), [(0.0, False), (1.5, True)])
+def test_only_what_took_long_to_make_is_flushed_to_the_disk(
+    store: Store, monkeypatch: pytest.MonkeyPatch, seconds: float, flushed: bool
+) -> None:
+    calls: list[int] = []
+    monkeypatch.setattr("os.fsync", calls.append)
+    now = time.monotonic()
+    with store.lock("made-1"):
+        folder = store.begin("made-1")
+        write_file(folder / "result.txt", b"x", flush=False)
+        monkeypatch.setattr("time.monotonic", lambda: now + 60 + seconds)
+        store._locked_at["made-1"] = now + 60
+        store.commit("made-1", {"kind": "made"})
+    assert bool(calls) is flushed
+    assert Store(store.root).damage("made-1") == ""
 
 
 def test_files_named_like_the_manifest_and_in_subfolders_have_checksums(tmp_path: Path) -> None:
