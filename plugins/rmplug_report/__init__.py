@@ -14,12 +14,12 @@ from .exchange import ScoresFile
 
 
 class Html(Reporter):
-    """One page that opens in a browser, with every number it shows beside it.
+    """Write one page that opens in a browser, with every number it shows beside it.
 
     Takes anything; a section appears when its input is there. Pairs give the data facts and the
     browsable table; rewards (features with ``margin``, and ``chosen`` and ``rejected`` where known)
-    the distributions and reward against length; the metrics of ``pairwise`` accuracy beside simple
-    rules, and calibration; fits what explains the margin; checkpoints how training went. Up to
+    the distributions and reward against length; the metrics of ``pairwise`` accuracy with
+    baselines, and calibration; fits what explains the margin; checkpoints how training went. Up to
     eight rewards are shown side by side.
 
     Metrics with further columns are drawn by them, whatever step they come from: ``level``
@@ -60,7 +60,7 @@ class Html(Reporter):
 
 
 class Figures(Reporter):
-    """Only the figures of the page of ``html``, each as SVG and as PNG.
+    """Write only the figures of the page of ``html``, each as SVG and as PNG.
 
     Takes what ``html`` takes and draws the same figures: ``<name>.svg`` and ``<name>.png``, for a
     paper or slides. The same inputs give the same bytes.

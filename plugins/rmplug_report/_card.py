@@ -46,7 +46,7 @@ def card(items: Sequence[Artifact], plan: PlanView, asked: Asked) -> str:
     """The whole text."""
     inputs = gather(items, plan)
     rows = [row for row in inputs.metrics if row.get("value") is not None]
-    model = asked.model or _most_told(rows)
+    model = asked.model or _most_measured(rows)
     known = distinct([row for row in rows if row.get("kind") != "baseline"], "model")
     if model not in known:
         raise DataError(
@@ -54,12 +54,14 @@ def card(items: Sequence[Artifact], plan: PlanView, asked: Asked) -> str:
             if known
             else "model-card needs metrics with the column model; give it an evaluator's"
         )
-    told = [row for row in rows if is_level(row) or is_plain(row)]
-    told = [row for row in told if _of_whole(row) or row["metric"].removesuffix(PUBLISHED) in MAIN]
-    of_model = _ordered(_once([row for row in told if row.get("model") == model]))
+    shown = [row for row in rows if is_level(row) or is_plain(row)]
+    shown = [
+        row for row in shown if _of_whole(row) or row["metric"].removesuffix(PUBLISHED) in MAIN
+    ]
+    of_model = _ordered(_once([row for row in shown if row.get("model") == model]))
     blocks = [
         f"## Evaluation of {_safe(asked.name or model)}",
-        *_tables(of_model, told, asked.most_parts),
+        *_tables(of_model, shown, asked.most_parts),
         *_said(model, rows),
         *_data(inputs),
         _how(plan),
@@ -68,7 +70,7 @@ def card(items: Sequence[Artifact], plan: PlanView, asked: Asked) -> str:
     return front + "\n\n".join(blocks) + "\n"
 
 
-def _most_told(rows: Sequence[Row]) -> str:
+def _most_measured(rows: Sequence[Row]) -> str:
     models = [str(r["model"]) for r in rows if r.get("model") and r.get("kind") != "baseline"]
     return Counter(models).most_common(1)[0][0] if models else ""
 
@@ -100,31 +102,30 @@ def _once(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if id(row) in kept]
 
 
-def _tables(rows: Sequence[Row], told: Sequence[Row], most: int) -> Iterator[str]:
+def _tables(rows: Sequence[Row], every: Sequence[Row], most: int) -> Iterator[str]:
     """A table for each evaluator."""
-    rules = [row for row in told if row.get("kind") == "baseline" and row["metric"] in MAIN]
+    baselines = [row for row in every if row.get("kind") == "baseline" and row["metric"] in MAIN]
     for (step,), inside in by(rows, "step").items():
         shown = inside[:most]
-        heads = ("metric", "part", "value", "95 % interval", "n", "strongest simple rule")
-        lines = [_line(row, rules) for row in shown]
+        heads = ("metric", "part", "value", "95 % CI", "n", "strongest baseline")
+        lines = [_line(row, baselines) for row in shown]
         left = len(inside) - len(shown)
-        more = f"\n\n{left} more numbers are left out." if left else ""
+        more = f"\n\n{count(left, 'more number')} left out." if left else ""
         yield f"### {_safe(step or 'Results')}\n\n" + _markdown(heads, lines) + more
 
 
-def _line(row: Row, rules: Sequence[Row]) -> tuple[str, ...]:
+def _line(row: Row, baselines: Sequence[Row]) -> tuple[str, ...]:
     stem = str(row["metric"]).removesuffix(PUBLISHED)
     same = [
-        rule
-        for rule in rules
-        if (rule.get("step"), rule["metric"], rule["subset"])
-        == (row.get("step"), stem, row["subset"])
+        one
+        for one in baselines
+        if (one.get("step"), one["metric"], one["subset"]) == (row.get("step"), stem, row["subset"])
     ]
-    best = max(same, key=lambda rule: float(rule["value"]), default=None)
-    rule = "" if best is None else f"{best['model']} {value_of(best)}"
+    best = max(same, key=lambda one: float(one["value"]), default=None)
+    baseline = "" if best is None else f"{best['model']} {value_of(best)}"
     sizes = f"{row['n']:,}" if row.get("n") is not None else ""
     return (titled(str(row["metric"])), str(row.get("subset") or "all"), value_of(row),
-            span_of(row), sizes, rule)  # fmt: skip
+            span_of(row), sizes, baseline)  # fmt: skip
 
 
 def _markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -146,8 +147,8 @@ def _said(model: str, rows: Sequence[Row]) -> Iterator[str]:
         if row.get("kind") == "baseline" or model in (row.get("model"), row.get("other"))
     ]
     for title, found in (
-        ("### Beside other models", [row for row in about if is_comparison(row)]),
-        ("### What to know", [row for row in about if not is_comparison(row)]),
+        ("### Compared with other models", [row for row in about if is_comparison(row)]),
+        ("### Notes", [row for row in about if not is_comparison(row)]),
     ):
         said = sentences(found)
         if said:
@@ -174,7 +175,7 @@ def _data(inputs: Inputs) -> Iterator[str]:
 
 def _how(plan: PlanView) -> str:
     steps = ", ".join(f"{step.id} ({step.kind})" for step in plan.steps)
-    said = f"Seed {plan.seed}. Intervals are 95 % intervals; prompts are resampled whole."
+    said = f"Seed {plan.seed}. Intervals are 95 % CIs from resampling prompt groups."
     return "### How it was measured\n\n" + said + (f" Steps: {_safe(steps)}." if steps else "")
 
 
@@ -208,4 +209,4 @@ def _metric_name(row: Row) -> str:
     part = str(row.get("subset") or "all")
     said = f"{metric_title(str(row['metric']))}, {'the whole' if part == 'all' else part}"
     interval = span_of(row)
-    return said + (f" (95 % interval {interval})" if interval else "")
+    return said + (f" (95 % CI {interval})" if interval else "")

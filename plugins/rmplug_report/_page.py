@@ -16,7 +16,7 @@ from rmplug import Artifact, DataError, PlanView
 
 from .figures._palette import reward_colour, variables
 from .figures._render import render, save
-from .findings._benchmarks import Finding
+from .findings._finding import Finding
 from .findings._findings import findings, headline
 from .inputs import _wording
 from .inputs._inputs import Inputs, gather

@@ -11,12 +11,12 @@ from rmplug import Artifact, PlanView, Report, Reporter
 
 
 class ModelCard(Reporter):
-    """Results for a model's card, as Markdown: a table with intervals, the baselines, the data.
+    """Write results for a model's card, as Markdown: a table with intervals, baselines, the data.
 
     Takes metrics (and anything else that ``html`` takes: pairs and their notices give the facts
     about the data). Gives ``README.md``: the numbers of the model, its accuracy and score on every
-    part, with its 95 % interval and n, beside the strongest simple rule; the plain
-    sentences that evaluators wrote; the seed, and the steps that led to the numbers. With
+    part, with its 95 % CI and n, beside the strongest baseline; the sentences
+    that evaluators wrote; the seed, and the steps that led to the numbers. With
     ``front_matter`` it begins with a ``model-index`` as the Hugging Face hub reads it.
     """
 

@@ -10,7 +10,7 @@ from rmplug import Artifact, PlanView, Report, Reporter
 
 
 class ScoresFile(Reporter):
-    """Scores of pairs as result files of other tools, to compare or to submit.
+    """Write scores of pairs as result files of other tools, to compare or to submit.
 
     Takes pairs and one or more rewards on them with ``chosen`` and ``rejected``; each reward gives
     its own files. A missing score is null and counts as lost, as it does there; such pairs are

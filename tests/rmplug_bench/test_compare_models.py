@@ -133,7 +133,7 @@ def test_a_better_model_is_said_to_be_better_with_numbers_and_unit():
     ) or (row["p"] < 1e-10)
     low, high = (f"{100 * row[end]:.0f}" for end in ("low", "high"))
     assert row["sentence"] == (
-        "good is better than bad: accuracy 90.0 % and 50.0 %, paired difference 40 points "
+        "good is better than bad: accuracy 90.0 % and 50.0 %, paired difference 40.0 points "
         f"(95 % CI {low}–{high}; 200 pairs; p < 0.001)."
     )
     assert row_of(rows, "rank", model="good")["value"] == 1
@@ -155,8 +155,8 @@ def test_models_too_close_do_not_differ_significantly_and_the_detectable_differe
     assert row["p"] == row["p_holm"] == pytest.approx(sign_flip_p(np.array([2, 2, 2, 2, -2, -1.0])))
     assert row["p_mcnemar"] == pytest.approx(stats.binomtest(8, 11).pvalue)
     assert row["sentence"].startswith(
-        "one and two do not differ significantly: accuracy 66.7 % and 58.3 %, paired difference 8 "
-        "points (95 % CI −"
+        "one and two do not differ significantly: accuracy 66.7 % and 58.3 %, paired difference "
+        "8.3 points (95 % CI −"
     )
     assert f"60 pairs in 30 groups; p = {row['p']:.2f})" in row["sentence"]
     assert row["sentence"].endswith(
@@ -170,7 +170,7 @@ def test_each_model_is_compared_with_the_baseline_that_is_best_there():
     row = row_of(rows, "difference", model="shy", other="longer")
     assert row["value"] == pytest.approx(0.5 - 0.75)
     assert row["sentence"].startswith(
-        "shy is worse than the longer baseline: accuracy 50.0 % and 75.0 %, paired difference −25 "
+        "shy is worse than the longer baseline: accuracy 50.0 % and 75.0 %, paired difference −25.0 "
     )
     assert row_of(rows, "accuracy", model="random")["low"] is None
 

@@ -93,13 +93,13 @@ def test_one_form_alone_gives_one_section(tmp_path):
         assert sections(tmp_path / name) == [section]
 
 
-def test_a_part_shows_value_interval_strongest_rule_and_the_published_number(tmp_path):
+def test_a_part_shows_value_interval_strongest_baseline_and_the_published_number(tmp_path):
     report([benchmark()], tmp_path / "report", NOTHING)
-    rows = table(tmp_path / "report", "Each part with its 95 % interval")
-    assert rows[0] == ["part", "level", *MODELS, "strongest rule", "n"]
+    rows = table(tmp_path / "report", "Each part with its 95 % CI")
+    assert rows[0] == ["part", "level", *MODELS, "strongest baseline", "n"]
     assert rows[1] == [
-        "the whole", "overall", "64.3 % (59.3–69.3); published rule 63.7 %", "63.4 % (58.4–68.4)",
-        "59.4 % (54.4–64.4)", "52.0 % (longer)", "350",
+        "the whole", "overall", "64.3 % (59–69); published rule 63.7 %", "63.4 % (58–68)",
+        "59.4 % (54–64)", "52.0 % (longer)", "350",
     ]  # fmt: skip
     assert [one[1] for one in rows[2:4]] == ["section", "section"]
 
@@ -122,11 +122,11 @@ def test_sentences_are_printed_in_the_section_they_belong_to(shown):
         assert words in part
 
 
-def test_the_headline_names_the_best_of_the_benchmark_and_the_strongest_rule(shown):
+def test_the_headline_names_the_best_of_the_benchmark_and_the_strongest_baseline(shown):
     said = told(shown)["headline"].replace("\N{NO-BREAK SPACE}", " ")
     assert said == (
-        "Of 3 rewards Skywork-27B scores highest, 64.3 %; "
-        "the strongest simple rule, longer, 52.0 %."
+        "Best of 3 rewards: Skywork-27B, score 64.3 % (95 % CI 59–69; n = 350) on judgebench; "
+        "longer baseline 52.0 %."
     )
 
 
@@ -141,7 +141,7 @@ def test_rows_of_other_forms_are_not_taken_for_accuracy(tmp_path):
     ]
     report([metrics(others, "others"), metrics_of(*ACCURACY)], tmp_path / "report", NOTHING)
     said = told_headline(tmp_path / "report")
-    assert said.startswith("The reward is right on 61.3 % of pairs")
+    assert said.startswith("Accuracy 61.3 %")
     board = table(tmp_path / "report", "Rewards at a glance")
     assert board[1][:2] == ["reward", "61.3 %"]
 
@@ -167,7 +167,7 @@ def test_the_table_of_differences_has_p_and_holms_p(shown):
         "model",
         "minus",
         "difference, points",
-        "95 % interval",
+        "95 % CI",
         "p",
         "p (Holm)",
         "n",
@@ -230,7 +230,7 @@ def test_numbers_are_readable_on_the_deepest_cell(hue, dark):
 
 
 def test_cells_tell_interval_and_n_to_those_who_point_at_them(shown):
-    assert "concise, markdown: 46.0 %, 95 % interval 42.0–50.0, n = 798" in text_of(shown)
+    assert "concise, markdown: 46.0 %, 95 % CI 42.0–50.0, n = 798" in text_of(shown)
 
 
 def test_only_one_cell_of_a_figure_is_a_stop_of_the_tab_key(shown):
@@ -271,7 +271,7 @@ def test_the_gate_shows_the_mean_weight_of_each_subset(tmp_path):
     pairs = pairs_of(90)
     features = gated(pairs)
     report([pairs, features], tmp_path / "report", NOTHING)
-    rows = table(tmp_path / "report", "What the gate weighs, subset by subset")
+    rows = table(tmp_path / "report", "Mean gate weight by subset")
     values = {(one[0], one[1]): one[2] for one in rows[1:]}
     code = np.array(pairs["subset"].to_pylist()) == "code"
     mean = features["weight.safety"].to_numpy()[code].mean()

@@ -34,7 +34,7 @@ def test_a_card_has_values_intervals_n_rules_sentences_and_data_facts(tmp_path):
     items = [pairs_of(30), benchmark(), comparison()]
     text = card(items, tmp_path / "card", PLAN, model="InternLM2-20B")
     assert text.startswith("## Evaluation of InternLM2-20B\n")
-    assert "| Score | all | 63.4 % | 58.4–68.4 | 350 | longer 52.0 % |" in text
+    assert "| Score | all | 63.4 % | 58–68 | 350 | longer 52.0 % |" in text
     assert "- Skywork-27B and InternLM2-20B cannot be told apart here" in text
     assert "Skywork-27B and GRM-Gemma-2B" not in text
     assert "- On coding the rule longer is right on 73.8 % of 42 items" in text
@@ -46,7 +46,7 @@ def test_a_card_has_values_intervals_n_rules_sentences_and_data_facts(tmp_path):
 def test_the_model_of_a_card_is_the_one_most_numbers_are_of(tmp_path):
     text = card([metrics_of(*ACCURACY)], tmp_path / "card")
     assert text.startswith("## Evaluation of reward\n")
-    assert "| Accuracy | code | 50.0 % | 41.0–59.0 | 100 | longer 55.0 % |" in text
+    assert "| Accuracy | code | 50.0 % | 41–59 | 100 | longer 55.0 % |" in text
 
 
 def test_front_matter_is_a_model_index(tmp_path):
@@ -60,7 +60,7 @@ def test_front_matter_is_a_model_index(tmp_path):
     assert result["metrics"][0] == {
         "type": "accuracy",
         "value": 0.613,
-        "name": "accuracy, the whole (95 % interval 57.9–64.6)",
+        "name": "accuracy, the whole (95 % CI 57.9–64.6)",
     }
 
 

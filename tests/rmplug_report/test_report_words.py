@@ -43,8 +43,8 @@ def titles(directory):
         ("r2", "explained variance (R²)"),
         ("mse-of-mean", "mean squared error (MSE) by predicting the mean"),
         ("spearman-of-length", "rank correlation (Spearman) by length alone"),
-        ("accuracy-over-longer", "accuracy over choosing the longer response"),
-        ("accuracy-over-her-own-rule", "accuracy over the rule her-own-rule"),
+        ("accuracy-over-longer", "accuracy over the longer baseline"),
+        ("accuracy-over-her-own-rule", "accuracy over the her-own-rule baseline"),
         ("score-published", "score, as published"),
         ("her-own_kl-mse", "her own KL MSE"),
         ("ndcg-helpfulness", "NDCG helpfulness"),
@@ -81,10 +81,12 @@ def test_the_best_simple_rule_may_be_one_that_learnt_words(tmp_path):
     report([metrics_of(*rows)], tmp_path / "report", NOTHING)
     told = said(tmp_path / "report")
     assert told["headline"] == (
-        "The reward is right on 61.3 % of pairs, fewer than judging by words and pairs of words "
-        "(70.0 %)."
+        "Accuracy 61.3 % (95 % CI 57.9–64.6); below the n-gram baseline, 70.0 %."
     )
-    assert "words and pairs of words, the best simple rule, that is −8.7 points" in told["Accuracy"]
+    assert (
+        "the n-gram baseline, the strongest baseline: −8.7 points (95 % CI −15 to −2)"
+        in (told["Accuracy"])
+    )
     assert not re.search(r"never read|reads nothing", page_of(tmp_path / "report"))
 
 
@@ -106,8 +108,8 @@ def test_attributes_of_which_nothing_is_found_beyond_chance_are_named(tmp_path):
     found = heads(tmp_path, (0.05, 0.01), (0.02, -0.01), (-0.03, -0.08))
     report([found], tmp_path / "report", NOTHING)
     sentence = (
-        "Held out, heads explains 5.0 % of the variance of helpfulness. "
-        "Nothing beyond chance was found about correctness and coherence."
+        "On held-out rows heads explains 5.0 % of the variance of helpfulness. "
+        "Nothing is predicted beyond chance of correctness and coherence."
     )
     assert said(tmp_path / "report")["Explanation"] == sentence
     part = page_of(tmp_path / "report").split('<section id="attributes"')[1]
@@ -117,8 +119,7 @@ def test_attributes_of_which_nothing_is_found_beyond_chance_are_named(tmp_path):
 def test_a_fit_that_finds_nothing_about_any_attribute_says_so(tmp_path):
     report([heads(tmp_path, (0.02, -0.01), (0.0, -0.08))], tmp_path / "report", NOTHING)
     assert said(tmp_path / "report")["Explanation"] == (
-        "Held out, heads finds nothing beyond chance about helpfulness and correctness: "
-        "no interval of R² lies above 0."
+        "On held-out rows heads predicts nothing beyond chance of helpfulness and correctness."
     )
 
 
@@ -140,8 +141,8 @@ def test_a_fit_measured_beside_a_baseline_may_be_chance_too(tmp_path):
     ]
     report([Fit(tmp_path, Lines, numbers, name="why")], tmp_path / "report", NOTHING)
     assert said(tmp_path / "report")["Explanation"] == (
-        "Held out, why explains 2.0 % of the variance (−5.0 to 9.0: not beyond chance), "
-        "count 1.0 %."
+        "On held-out rows why explains 2.0 % of the variance (R² 2.0 %, 95 % CI −5 to 9: not "
+        "beyond chance); count baseline 1.0 %."
     )
 
 
@@ -158,8 +159,8 @@ def routes(clear=()):
 @pytest.mark.parametrize(
     ("clear", "end"),
     [
-        ((), "nowhere in between told apart from random."),
-        ((25, 50), "at 2 of 3 places above random."),
+        ((), "no significant difference from random in between."),
+        ((25, 50), "significantly above at 2 of 3 points compared with random."),
     ],
 )
 def test_a_report_of_a_curve_opens_with_what_the_curve_says(tmp_path, clear, end):
@@ -214,7 +215,7 @@ def test_a_row_that_several_steps_notice_counts_once(tmp_path):
     )
     report([], tmp_path / "report", noticed(*both))
     assert said(tmp_path / "report")["Data"] == (
-        "Steps noticed something about 4 different rows: no label (3) and 1 other notice. "
+        "Steps have notices about 4 different rows: no label (3) and 1 other notice. "
         "Of them 2 were dropped."
     )
 
@@ -223,7 +224,7 @@ def test_rows_that_are_not_all_named_are_at_least_so_many(tmp_path):
     few = Notice("no label", "kept", 5000, [str(i) for i in range(1000)])
     report([], tmp_path / "report", noticed(few))
     assert said(tmp_path / "report")["Data"].startswith(
-        "Steps noticed something about at least 5,000 different rows: no label (5,000)."
+        "Steps have notices about at least 5,000 different rows: no label (5,000)."
     )
 
 
@@ -259,11 +260,11 @@ def test_a_card_tells_points_and_tells_no_number_twice(tmp_path):
     again += [("reward", "model", "not-told-apart", "all", 1.0, None, None, 300)]
     items = [metrics_of(*again, name="compare"), metrics_of(*ACCURACY)]
     text = card_of(items, tmp_path / "card")
-    line = "| Accuracy over choosing the longer response | all | +7.5 points | 2.0–13.0 | 300 |  |"
+    line = "| Accuracy over the longer baseline | all | +7.5 points | 2–13 | 300 |  |"
     assert line in text
     assert text.count("| Accuracy | all |") == 1
     accuracy, compare = text.split("### accuracy")[1].split("### compare")
-    assert "Accuracy" not in compare and "Models not told apart from it" in compare
+    assert "Accuracy" not in compare and "Models that do not differ significantly" in compare
     assert "| Accuracy | all |" in accuracy
 
 
@@ -281,7 +282,7 @@ def weighed(pairs, subsets=("all", "code")):
 def test_the_weights_of_a_gate_are_shown_once(tmp_path):
     pairs = pairs_of(30)
     report([pairs, gated(pairs), weighed(pairs)], tmp_path / "both", NOTHING)
-    assert titles(tmp_path / "both").count("What the gate weighs, subset by subset") == 1
+    assert titles(tmp_path / "both").count("Mean gate weight by subset") == 1
     assert not [one for one in titles(tmp_path / "both") if one.startswith("Weight")]
     report([weighed(pairs)], tmp_path / "alone", NOTHING)
     assert [one for one in titles(tmp_path / "alone") if one.startswith("Weight")]
@@ -290,7 +291,7 @@ def test_the_weights_of_a_gate_are_shown_once(tmp_path):
 def test_contributions_with_scores_are_a_reward_and_need_no_other(tmp_path):
     pairs = pairs_of(30)
     report([pairs, gated(pairs, "explained")], tmp_path / "report", NOTHING)
-    assert said(tmp_path / "report")["headline"].startswith("The reward is right on")
+    assert said(tmp_path / "report")["headline"].startswith("Accuracy ")
     text = page_of(tmp_path / "report")
     head = json.loads(re.search(r'id="pairs-head">(.*?)</script>', text).group(1))
     assert [one["name"] for one in head["rewards"]] == ["explained"]

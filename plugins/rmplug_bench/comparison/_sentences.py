@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rmplug.stats.interval_texts import decimals, interval_text, number_text
+from rmplug.stats.interval_texts import interval_text, number_text
 from rmplug.stats.intervals import Bounds
 
 LEVEL = 0.05
@@ -47,14 +47,12 @@ def comparison(one: Compared, decisions: Decisions) -> str:
     if significant:
         head = f"{name} is {'better' if first > second else 'worse'} than {other}"
     found = f"{decisions}; {_tested(one)}"
-    places = 1
     low, high = one.bound
     if low is not None and high is not None:
-        found = f"95 % CI {interval_text(low, high, scale=100)}; {found}"
-        places = decimals(100 * low, 100 * high)
+        found = f"95 % CI {interval_text(low, high, 100)}; {found}"
     said = (
         f"{head}: accuracy {100 * first:.1f} % and {100 * second:.1f} %, paired difference "
-        f"{number_text(100 * (first - second), places)} points ({found})."
+        f"{number_text(100 * (first - second), 1)} points ({found})."
     )
     if significant or not one.detectable < 1:
         return said

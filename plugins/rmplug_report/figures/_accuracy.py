@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from rmplug_report.inputs._inputs import Inputs, Row
 from rmplug_report.inputs._metric_lookup import MetricLookup
-from rmplug_report.inputs._wording import between, percent
+from rmplug_report.inputs._wording import between, count, percent
 
 from ._interval_dots import PERCENT, baseline_mark, dots, lines_of_text, room, row_dot
 from ._panels import INK, LINE, MUTED, one_panel, ticks
@@ -19,7 +19,7 @@ MOST_SUBSETS = 40
 
 
 def accuracy(inputs: Inputs, lookup: MetricLookup) -> Drawing:
-    """Accuracy over all pairs: every reward beside every rule."""
+    """Accuracy over all pairs: every reward and every baseline."""
     rows = sorted(lookup.accuracies("all"), key=lambda row: -row["value"])
     names = [str(row["model"]) for row in rows]
     at = [-float(i) for i in range(len(rows))]
@@ -37,8 +37,8 @@ def accuracy(inputs: Inputs, lookup: MetricLookup) -> Drawing:
 
     return Drawing(
         "accuracy",
-        "Right on how many pairs?",
-        "Filled: rewards. Hollow: baselines. A tie counts one half; bars are 95 % intervals from "
+        "Accuracy",
+        "Filled: rewards. Hollow: baselines. A tie counts one half; bars are 95 % CIs from "
         "resampling prompts.",
         "Accuracy: " + "; ".join(f"{row['model']} {percent(row['value'])}" for row in rows),
         draw,
@@ -66,11 +66,11 @@ def _numbers(rows: Sequence[Row], keys: Sequence[str]) -> Numbers:
         )
         for row in rows
     ]
-    return Numbers((*keys, "accuracy", "95 % interval", "pairs"), body)
+    return Numbers((*keys, "accuracy", "95 % CI", "pairs"), body)
 
 
 def accuracy_by_subset(inputs: Inputs, lookup: MetricLookup) -> Drawing:
-    """Accuracy in each subset, rewards and the length rule on the same line."""
+    """Accuracy in each subset, rewards and the longer baseline on the same line."""
     subsets = lookup.subsets[:MOST_SUBSETS]
     rows = {subset: _of_subset(lookup, subset) for subset in subsets}
     models = max((sum(r["kind"] == "model" for r in found) for found in rows.values()), default=1)
@@ -92,10 +92,10 @@ def accuracy_by_subset(inputs: Inputs, lookup: MetricLookup) -> Drawing:
     more = len(lookup.subsets) - len(subsets)
     return Drawing(
         "accuracy-by-subset",
-        "Subset by subset",
-        "Sorted by size. The upright mark is “choose the longer response” on the same pairs."
-        + (f" The {more} smallest subsets are only in the numbers." if more else ""),
-        f"Accuracy with intervals in {len(subsets)} subsets, beside choosing the longer response.",
+        "Accuracy by subset",
+        "Sorted by size. The upright mark is the longer baseline on the same pairs."
+        + (f" {count(more, 'smaller subset')} only in the numbers." if more else ""),
+        f"Accuracy with intervals in {count(len(subsets), 'subset')}, with the longer baseline.",
         draw,
         _numbers(flat, ("subset", "model")),
     )

@@ -21,7 +21,7 @@ from ._panels import MUTED, one_panel, ticks
 from ._render import HALF, Drawing, Numbers
 
 DASHES = ((0, (1, 1.6)), (0, (5, 2)), (0, (5, 2, 1, 2)), (0, (9, 3)))
-"""How the lines of baselines are told apart."""
+"""How the lines of baselines differ."""
 MOST_FIGURES = 8
 APART = 14
 
@@ -109,10 +109,10 @@ def curve(
     return Drawing(
         file,
         title,
-        "Bands are 95 % intervals." + " Dashed: baselines." * dashed,
+        "Bands are 95 % CIs." + " Dashed: baselines." * dashed,
         f"{title}: " + ", ".join(distinct(rows, "model")),
         draw,
-        Numbers(("model", axis, metric_title(metric), "95 % interval", "n"), body),
+        Numbers(("model", axis, metric_title(metric), "95 % CI", "n"), body),
         wide=760 if alone else HALF,
     )
 

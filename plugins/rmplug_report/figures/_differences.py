@@ -11,7 +11,7 @@ from rmplug_report.inputs._inputs import Inputs, Row
 from rmplug_report.inputs._metric_names import metric_title
 from rmplug_report.inputs._paired import is_significant, p_text
 from rmplug_report.inputs._row_forms import distinct
-from rmplug_report.inputs._wording import name, number, signed, span
+from rmplug_report.inputs._wording import decimal, name, number, signed, span
 
 from ._interval_dots import Dot, dots, lines_of_text, room, row_dot
 from ._palette import LIGHT
@@ -21,8 +21,8 @@ from ._render import HALF, Drawing, Numbers
 MOST_LINES = 30
 LINE_HEIGHT = 46
 DIFFERENCES = (
-    "Each line is the first minus the second, with its 95 % interval. Filled: told apart (p after "
-    "Holm’s correction below 0.05; without a p, an interval without 0). Hollow: not told apart."
+    "Each line is the first minus the second, with its 95 % CI. Filled: significant "
+    "(Holm-corrected p below 0.05; without a p, an interval without 0). Hollow: not significant."
 )
 
 
@@ -44,13 +44,13 @@ def differences(file: str, title: str, metric: str, rows: Sequence[Row], share: 
         return figure
 
     left_out = len(ordered) - len(shown)
-    told = "; ".join(
+    spoken = "; ".join(
         f"{row['model']} minus {row['other']} {signed(row['value'], share)}" for row in shown[:6]
     )
     more = f" The {left_out} {'last' if parted else 'smallest'} are only in the numbers."
     numbers = _difference_numbers(ordered, share, parted)
     note = DIFFERENCES + more * bool(left_out)
-    return Drawing(file, title, note, f"{title}: {told}", draw, numbers, wide=760)
+    return Drawing(file, title, note, f"{title}: {spoken}", draw, numbers, wide=760)
 
 
 def _two(row: Row, parted: bool) -> str:
@@ -66,7 +66,7 @@ def _difference_axis(ax: Axes, metric: str, share: bool) -> None:
     zero_line(ax)
     ax.xaxis.set_major_locator(ticks(5))
     if share:
-        ax.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f}".replace("-", "−"))
+        ax.xaxis.set_major_formatter(lambda value, _: decimal(100 * value, 0))
     said = f"difference in {metric_title(metric)}" if metric else "difference"
     ax.set_xlabel(said + (", percentage points" if share else ""))
 
@@ -102,14 +102,14 @@ def _difference_numbers(rows: Sequence[Row], share: bool, parted: bool) -> Numbe
          *(p_text(row.get(key)) for key in tests), row.get("n"))
         for row in rows
     ]  # fmt: skip
-    told = "difference, points" if share else "difference"
-    columns = (*("part",) * parted, "model", "minus", told, "95 % interval",
+    unit = "difference, points" if share else "difference"
+    columns = (*("part",) * parted, "model", "minus", unit, "95 % CI",
                *(heads[key] for key in tests), "n")  # fmt: skip
     return Numbers(columns, body)
 
 
 def ranks(inputs: Inputs, file: str, title: str, rows: Sequence[Row]) -> Drawing:
-    """The places that each model may take, best first."""
+    """The rank of each model with its interval, best first."""
     shown = sorted(rows, key=lambda row: (row["value"], row.get("high") or 0))
     names = [str(row["model"]) for row in shown]
     at = [-float(i) for i in range(len(shown))]
@@ -126,14 +126,17 @@ def ranks(inputs: Inputs, file: str, title: str, rows: Sequence[Row]) -> Drawing
         ax.set_xlabel("rank, 1 is best")
         return figure
 
-    body = [
-        (str(row["model"]), number(row["value"]), span(row.get("low"), row.get("high"), False))
-        for row in shown
-    ]
-    told = "; ".join(f"{row['model']} {row['value']:g}" for row in shown)
-    return Drawing(file, title, "The 95 % of places each one takes when prompts are resampled.",
-                   f"{title}: {told}", draw, Numbers(("model", "rank", "95 % interval"), body),
+    body = [(str(row["model"]), number(row["value"]), _ranks_between(row)) for row in shown]
+    spoken = "; ".join(f"{row['model']} {row['value']:g}" for row in shown)
+    return Drawing(file, title, "The middle 95 % of ranks when prompts are resampled.",
+                   f"{title}: {spoken}", draw, Numbers(("model", "rank", "95 % CI"), body),
                    wide=760 if len(shown) > 3 else HALF)  # fmt: skip
+
+
+def _ranks_between(row: Row) -> str:
+    if row.get("low") is None or row.get("high") is None:
+        return ""
+    return f"{number(row['low'])}–{number(row['high'])}"
 
 
 def changes(file: str, title: str, pairs: Sequence[tuple[str, Row, Row]]) -> Drawing:
@@ -154,7 +157,7 @@ def changes(file: str, title: str, pairs: Sequence[tuple[str, Row, Row]]) -> Dra
         ax.xaxis.set_major_locator(ticks(5))
         return figure
 
-    told = "; ".join(
+    spoken = "; ".join(
         f"{label} from {number(before['value'])} to {number(after['value'])}"
         for label, before, after in pairs[:8]
     )
@@ -166,10 +169,10 @@ def changes(file: str, title: str, pairs: Sequence[tuple[str, Row, Row]]) -> Dra
     return Drawing(
         file,
         title,
-        "Hollow: before. Filled: after. Bars are 95 % intervals.",
-        f"{title}: {told}",
+        "Hollow: before. Filled: after. Bars are 95 % CIs.",
+        f"{title}: {spoken}",
         draw,
-        Numbers(("part", "before", "95 % interval", "after", "95 % interval of after", "n"), body),
+        Numbers(("part", "before", "95 % CI", "after", "95 % CI of after", "n"), body),
         wide=760,
     )  # fmt: skip
 

@@ -9,7 +9,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from rmplug_report.inputs._contributions import Floats
 from rmplug_report.inputs._inputs import Inputs, Reward, Scores
-from rmplug_report.inputs._wording import name, percent
+from rmplug_report.inputs._wording import name, number, percent
 
 from ._palette import LIGHT, colour_of
 from ._panels import (
@@ -24,7 +24,7 @@ from ._panels import (
 )
 from ._render import HALF, WIDE, Drawing, Numbers
 
-WHOLE = FuncFormatter(lambda value, _: f"{value:,.0f}".replace("-", "−"))
+WHOLE = FuncFormatter(lambda value, _: number(round(value)))
 
 
 def lengths(inputs: Inputs) -> Drawing:
@@ -60,7 +60,7 @@ def lengths(inputs: Inputs) -> Drawing:
     ]
     return Drawing(
         "lengths",
-        "How long the responses are",
+        "Response length",
         "Filled: chosen. Outlined: rejected." + empty,
         f"Histogram of response lengths; median {middles[0]:.0f} characters chosen, "
         f"{middles[1]:.0f} rejected.",
@@ -112,7 +112,7 @@ def margins(inputs: Inputs) -> Drawing:
     rows = [_quantiles(one.name, one.margin) for one in rewards]
     return Drawing(
         "margins",
-        "Margins: how far chosen stands above rejected",
+        "Margins (chosen minus rejected)",
         "Right of zero the reward agrees with the preference; the pale part is where it does not. "
         "The outer 0.5 % at either end is not drawn.",
         "Histograms of margins. " + "; ".join(f"{r[0]}: median {r[4]:.3g}" for r in rows),

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from rmplug_report.inputs._inputs import Row
-from rmplug_report.inputs._wording import name
+from rmplug_report.inputs._wording import count, name
 
 from ._interval_dots import Dot, dots, lines_of_text, room
 from ._palette import LIGHT
@@ -36,7 +36,8 @@ def features(title: str, file: str, table: Sequence[Row], value: str, note: str)
         ax.xaxis.set_major_locator(ticks(5))
         return figure
 
-    more = f" The {len(table) - 15} weakest are only in metrics.json." if len(table) > 15 else ""
+    left = len(table) - len(rows)
+    more = f" {count(left, 'weaker feature')} only in metrics.json." if left else ""
     body = [(row["feature"], row[value], row.get("low"), row.get("high")) for row in rows]
     return Drawing(
         file,
@@ -59,7 +60,7 @@ def without_step(names: Sequence[str]) -> tuple[list[str], str]:
 
 
 def dependence(fit: str, file: str, curves: Sequence[tuple[str, Any, Any]]) -> Drawing:
-    """What the fit predicts as one feature moves."""
+    """Partial dependence: the mean prediction with one feature set to each value."""
 
     names, step = without_step([feature for feature, _, _ in curves])
 
@@ -77,7 +78,7 @@ def dependence(fit: str, file: str, curves: Sequence[tuple[str, Any, Any]]) -> D
 
     return Drawing(
         file,
-        f"As one feature moves, what {fit} predicts",
+        f"Partial dependence in {fit}",
         "Mean prediction with that feature set to each value and all others as they are; "
         "the same vertical scale in every panel." + step,
         "Partial dependence of the prediction on " + ", ".join(f for f, _, _ in curves),

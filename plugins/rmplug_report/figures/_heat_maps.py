@@ -94,7 +94,7 @@ def heat(file: str, title: str, note: str, matrix: Matrix) -> Drawing:
         note,
         f"{title}: a matrix of {len(matrix.rows)} by {len(matrix.columns)}",
         draw,
-        Numbers((*heads, "value", "95 % interval", "n"), body),
+        Numbers((*heads, "value", "95 % CI", "n"), body),
         wide=max(full, HALF) if scrolls or full > HALF else HALF,
         scrolls=scrolls,
         hints={f"cell-{r}-{c}": _hint(matrix, row, column)
@@ -119,7 +119,7 @@ def _hint(matrix: Matrix, row: str, column: str) -> str:
     cell = matrix.cells[row, column]
     said = f"{name(row)}, {name(column)}: {amount(cell['value'], matrix.share)}"
     if interval := span(cell.get("low"), cell.get("high"), matrix.share):
-        said += f", 95 % interval {interval}"
+        said += f", 95 % CI {interval}"
     return unbroken(said + (f", n = {cell['n']:,}" if cell.get("n") is not None else ""))
 
 

@@ -1,4 +1,4 @@
-"""Dots with their 95 % intervals, one on each line of a figure, and names at the left."""
+"""Dots with their 95 % CIs, one on each line of a figure, and names at the left."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from matplotlib.ticker import FuncFormatter
 
 from rmplug_report.inputs._contributions import Floats
 from rmplug_report.inputs._inputs import Inputs, Reward
-from rmplug_report.inputs._wording import name
+from rmplug_report.inputs._wording import decimal, name
 
 from ._distributions import WHOLE, log_steps
 from ._palette import colour_of
@@ -117,4 +117,4 @@ def _pearson(x: Floats, y: Floats) -> tuple[int, float]:
 
 def correlation(x: Floats, y: Floats) -> str:
     _, r = _pearson(x, y)
-    return "" if r != r else f"r = {r:.2f}".replace("-", "−")
+    return "" if r != r else f"r = {decimal(r, 2)}"

@@ -23,7 +23,7 @@ MARKS: Sequence[tuple[Any, str]] = (
     ((0, (1, 1)), "dotted"),
     ((0, (3, 1)), "dashed"),
 )
-"""How the marks of baselines are told apart, and the word for it."""
+"""How the marks of baselines differ, and the word for it."""
 
 
 def parts(inputs: Inputs, file: str, title: str, rows: Sequence[Row]) -> Drawing:
@@ -58,10 +58,10 @@ def parts(inputs: Inputs, file: str, title: str, rows: Sequence[Row]) -> Drawing
     return Drawing(
         file,
         title,
-        "Bars are 95 % intervals." + _baseline_note(ruled),
+        "Bars are 95 % CIs." + _baseline_note(ruled),
         f"{title}: " + "; ".join(f"{r['subset']} {amount(r['value'], share)}" for r in rows[:8]),
         draw,
-        Numbers(("part", "of", "value", "95 % interval", "n"), body),
+        Numbers(("part", "of", "value", "95 % CI", "n"), body),
         wide=760,
     )
 
@@ -80,5 +80,5 @@ def _part(ax: Axes, inputs: Inputs, y: float, rows: Sequence[Row], ruled: Sequen
 def _baseline_note(ruled: Sequence[str]) -> str:
     if len(ruled) < 2:
         return "".join(f" Upright marks: {name(one)}." for one in ruled)
-    told = [f"{name(one)} ({MARKS[i % len(MARKS)][1]})" for i, one in enumerate(ruled)]
-    return f" Upright marks: {', '.join(told)}."
+    names = [f"{name(one)} ({MARKS[i % len(MARKS)][1]})" for i, one in enumerate(ruled)]
+    return f" Upright marks: {', '.join(names)}."

@@ -158,14 +158,14 @@ def plan(view: PlanView) -> Drawing:
             _node(ax, node, way)
         return figure
 
-    told = "; ".join(
+    spoken = "; ".join(
         f"{s.id} ({s.kind})" + (f" from {', '.join(p)}" if (p := parents(s, found)) else "")
         for s in view.steps
     )
     note = "Each box is a step: its name, its kind, and how many rows it gave. "
     note += "Lines run from top to bottom." if way.down else "Lines run from left to right."
     return Drawing(
-        "plan", "What takes what", note, f"Graph of the plan: {told}", draw, wide=width,
+        "plan", "Steps and their inputs", note, f"Graph of the plan: {spoken}", draw, wide=width,
         scrolls=True,
     )  # fmt: skip
 

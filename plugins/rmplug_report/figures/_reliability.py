@@ -18,7 +18,7 @@ from ._render import HALF, WIDE, Drawing, Numbers
 
 
 def calibration(inputs: Inputs, lookup: MetricLookup) -> Drawing:
-    """How often a reward is right when it is so sure."""
+    """Accuracy against confidence, in ten bins of confidence."""
     curves = {model: lookup.reliability(model) for model in lookup.models}
     curves = {model: curve for model, curve in curves.items() if curve}
 
@@ -38,12 +38,12 @@ def calibration(inputs: Inputs, lookup: MetricLookup) -> Drawing:
     ]  # fmt: skip
     return Drawing(
         "calibration",
-        "When it is this sure, how often is it right?",
+        "Reliability diagram",
         "Confidence is the sigmoid of the margin’s size. On the diagonal confidence and accuracy "
-        "agree; below it the reward is surer than it should be. Bigger dots hold more pairs.",
+        "agree; below it the reward is over-confident. Bigger dots hold more pairs.",
         "Reliability diagram of " + ", ".join(curves),
         draw,
-        Numbers(("model", "bin", "confidence", "accuracy", "95 % interval", "pairs"), rows),
+        Numbers(("model", "bin", "confidence", "accuracy", "95 % CI", "pairs"), rows),
         wide=WIDE if len(curves) > 1 else HALF,
     )
 

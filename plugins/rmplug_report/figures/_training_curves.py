@@ -67,7 +67,7 @@ def training(checkpoints: Sequence[Checkpoint]) -> Drawing | None:
 
     return Drawing(
         "training",
-        "How training went",
+        "Training curves",
         "Numbers as the trainers logged them.",
         "Curves of " + ", ".join(found),
         draw,

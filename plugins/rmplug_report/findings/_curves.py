@@ -10,20 +10,20 @@ from rmplug_report.inputs._paired import is_significant
 from rmplug_report.inputs._row_forms import by, is_comparison, is_point, sentences, valued
 from rmplug_report.inputs._wording import amount, count, name, number, strong
 
-from ._benchmarks import Finding
+from ._finding import Finding
 
 
 def curve_findings(inputs: Inputs) -> list[Finding]:
     """The first sentence that points of curves carry."""
-    told = sentences(valued([*inputs.metrics, *inputs.numbers], is_point))
-    if not told:
+    said = sentences(valued([*inputs.metrics, *inputs.numbers], is_point))
+    if not said:
         return []
-    more = f" {count(len(told) - 1, 'more sentence')} of this form below." if told[1:] else ""
-    return [Finding("Curve", told[0] + more)]
+    more = f" {count(len(said) - 1, 'more sentence')} below." if said[1:] else ""
+    return [Finding("Curve", said[0] + more)]
 
 
 def curve_headline(inputs: Inputs) -> str:
-    """Where the first curve of a model begins and ends, and where it is apart from its rival."""
+    """Where the first curve of a model begins and ends, and where it differs from the other."""
     points = [row for row in valued(inputs.metrics, is_point) if row.get("kind") != "baseline"]
     lines = by(points, "step", "axis", "metric", "model")
     line = next((rows for rows in lines.values() if len({row["at"] for row in rows}) > 1), None)
@@ -34,20 +34,22 @@ def curve_headline(inputs: Inputs) -> str:
     metric, axis = str(first["metric"]), str(first["axis"])
     share = in_percent(metric, rows)
     ends = [strong(amount(row["value"], share)) for row in (first, last)]
-    places = [place(row["at"], axis) for row in (first, last)]
+    positions = [position(row["at"], axis) for row in (first, last)]
     who = name(first["model"], 30) if first.get("model") else "The curve"
     said = f"{who}: {metric_title(metric)} from {ends[0]} to {ends[1]}"
     over = f"the {axis}" if axis[:1].islower() else axis
-    return f"{said} as {over} goes from {places[0]} to {places[1]}{_apart(inputs, first)}."
+    return (
+        f"{said} as {over} goes from {positions[0]} to {positions[1]}{_significant(inputs, first)}."
+    )
 
 
-def place(at: float, axis: str) -> str:
-    """A place on an axis, in per cent where the axis is of shares."""
+def position(at: float, axis: str) -> str:
+    """A position on an axis, in per cent where the axis is of shares."""
     return amount(at, True, 0) if "share" in axis and 0 <= at <= 1 else number(at)
 
 
-def _apart(inputs: Inputs, point: Row) -> str:
-    """At how many places the curve's model is told apart from the other it is compared with."""
+def _significant(inputs: Inputs, point: Row) -> str:
+    """At how many points the curve's model differs from the other it is compared with."""
     rows = [
         row
         for row in valued(inputs.metrics, is_comparison)
@@ -60,12 +62,12 @@ def _apart(inputs: Inputs, point: Row) -> str:
     ((other,), inside) = next(iter(others.items()))
     clear = [row for row in inside if is_significant(row)]
     if not clear:
-        return f"; nowhere in between told apart from {name(other, 30)}"
-    return f"; {_sides(clear, len(inside))} {name(other, 30)}"
+        return f"; no significant difference from {name(other, 30)} in between"
+    return f"; {_sides(clear, len(inside))} compared with {name(other, 30)}"
 
 
-def _sides(clear: Sequence[Row], places: int) -> str:
+def _sides(clear: Sequence[Row], points: int) -> str:
     above = sum(row["value"] > 0 for row in clear)
-    said = [f"at {n} of {places} places {side}"
+    said = [f"significantly {side} at {n} of {points} points"
             for n, side in ((above, "above"), (len(clear) - above, "below")) if n]  # fmt: skip
     return " and ".join(said)

@@ -7,33 +7,63 @@ from typing import Any
 
 from rmplug import Fit
 from rmplug_report.inputs._inputs import Inputs, Row
+from rmplug_report.inputs._metric_names import baseline_name
 from rmplug_report.inputs._row_forms import by, is_plain, valued
-from rmplug_report.inputs._wording import between, count, listed, name, percent, strong
+from rmplug_report.inputs._wording import count, decimal, interval, listed, name, percent, strong
 
 WHOLE = ("", "all")
 MOST_NAMES = 6
+CHANCE = {"r2": 0.0, "spearman": 0.0, "auc": 0.5}
+"""What a held-out number is where features say nothing."""
 
 
-def is_chance(row: Row) -> bool:
-    """Whether an explained variance could be that of predicting the mean."""
-    return row.get("low") is not None and row["low"] <= 0
+def beats_chance(row: Row | None) -> bool:
+    """Whether the interval of a held-out number lies above chance; a number without one counts."""
+    if row is None or row.get("value") is None:
+        return False
+    chance = CHANCE[str(row["metric"])]
+    return bool(row["value"] > chance and (row.get("low") is None or row["low"] > chance))
 
 
-def held_out(fit: Fit) -> Row | None:
-    """The row of the fit's explained variance on data it has not seen."""
-    whole = [row for row in fit.numbers if str(row.get("subset") or "all") == "all"]
-    rows = [row for row in whole if row.get("metric") == "r2"]
-    return rows[0] if rows and rows[0].get("value") is not None else None
+def held_out(fit: Fit, metric: str) -> Row | None:
+    """The row of a fit's number on data it has not seen, over all of them."""
+    rows = [
+        row
+        for row in fit.numbers
+        if row.get("metric") == metric and str(row.get("subset") or "all") == "all"
+        and row.get("kind") != "baseline" and row.get("value") is not None
+    ]  # fmt: skip
+    return rows[0] if rows else None
+
+
+def is_chance(fit: Fit) -> bool:
+    """Whether a fit has held-out numbers, and none of them is better than chance."""
+    rows = [row for metric in CHANCE if (row := held_out(fit, metric)) is not None]
+    if rows:
+        return not any(beats_chance(row) for row in rows)
+    accuracy, majority = held_out(fit, "accuracy"), held_out(fit, "accuracy-of-majority")
+    if accuracy is None or majority is None or accuracy.get("low") is None:
+        return False
+    return bool(accuracy["low"] <= majority["value"])
+
+
+def is_positive_by_construction(fit: Fit) -> bool:
+    """Whether the importance of a fit is a mean of sizes (SHAP), above zero whatever it explains;
+    the drop of held-out accuracy then stands beside it, in ``permutation``."""
+    return "importance" in fit.tables and "permutation" in fit.tables["importance"].column_names
 
 
 def strongest(fit: Fit) -> list[str]:
-    """Up to three features whose importance is clearly above zero."""
+    """Up to three features whose importance is above zero, and that help on held-out data."""
     if "importance" not in fit.tables:
         return []
     rows: list[dict[str, Any]] = fit.tables["importance"].to_pylist()
     clear = [
-        row for row in rows if row["importance"] > 0 and (row.get("low") is None or row["low"] > 0)
-    ]
+        row
+        for row in rows
+        if row["importance"] > 0 and (row.get("low") is None or row["low"] > 0)
+        and (not is_positive_by_construction(fit) or (row["permutation"] or 0) > 0)
+    ]  # fmt: skip
     return [str(row["feature"]) for row in sorted(clear, key=lambda row: -row["importance"])[:3]]
 
 
@@ -44,65 +74,94 @@ def target_of(inputs: Inputs, fit: Fit) -> str:
 
 
 def explained(inputs: Inputs, fit: Fit) -> str:
-    """What a fit explains of its target as a whole; nothing where it tells of none."""
-    row = held_out(fit)
+    """What a fit explains of its target as a whole; nothing where it has no explained variance."""
+    row = held_out(fit, "r2")
     if row is None:
         return ""
     if rival := _rival(fit):
-        return _beside(fit, row, rival)
-    interval = between(row.get("low"), row.get("high"))
-    if is_chance(row):
-        text = "On held-out prompts the features do not explain "
-        text += f"{target_of(inputs, fit)} beyond chance"
-        return f"{text} (R² {percent(row['value'])}, {interval})."
-    share = strong(percent(row["value"]))
-    text = f"On held-out prompts the features explain {share} of the variance of "
-    text += target_of(inputs, fit)
-    text += f" ({interval})." if interval else "."
+        return _with_rival(fit, row, rival)
+    target, ranks = target_of(inputs, fit), held_out(fit, "spearman")
+    size, order = _r2(row), _spearman(ranks)
+    if beats_chance(row):
+        text = f"On held-out prompts the features explain {strong(percent(row['value']))} of the "
+        text += f"variance of {target} ({size})."
+    elif beats_chance(ranks):
+        text = f"On held-out prompts the features predict the {strong('ranks')} of {target} "
+        text += f"({order}), but not its size ({size})."
+    else:
+        tested = "; ".join(one for one in (size, order) if one)
+        return f"On held-out prompts the features do not predict {target} beyond chance ({tested})."
     top = strongest(fit)
     if top:
-        text += f" What carries it: {listed([strong(name(one)) for one in top])}."
+        text += f" Most important: {listed([strong(name(one)) for one in top])}."
     return text
 
 
+def _r2(row: Row) -> str:
+    known = interval(row.get("low"), row.get("high"))
+    return f"R² {percent(row['value'])}" + (f", {known}" if known else "")
+
+
+def _spearman(row: Row | None) -> str:
+    if row is None:
+        return ""
+    known = interval(row.get("low"), row.get("high"), 1)
+    return f"Spearman {decimal(row['value'], 2)}" + (f", {known}" if known else "")
+
+
 def _rival(fit: Fit) -> Row | None:
-    """The explained variance of a baseline that a fit was measured beside."""
+    """The explained variance of a baseline that a fit was measured with."""
     rows = [row for row in fit.numbers if row.get("kind") == "baseline"]
     same = [row for row in rows if row.get("metric") == "r2" and row.get("value") is not None]
     return same[0] if same else None
 
 
-def _beside(fit: Fit, row: Row, rival: Row) -> str:
-    """The explained variance beside the baseline's, and the first thing that the fit says."""
-    interval = between(row.get("low"), row.get("high"))
-    share = strong(percent(row["value"]))
-    text = f"Held out, {name(fit.name)} explains {share} of the variance"
-    text += f" ({interval}{': not beyond chance' * is_chance(row)})" if interval else ""
-    text += f", {name(rival['model'])} {strong(percent(rival['value']))}."
-    told = [str(one["sentence"]) for one in fit.numbers if one.get("sentence")]
-    return " ".join([text, *told[:1]])
+def _with_rival(fit: Fit, row: Row, rival: Row) -> str:
+    """The explained variance and the baseline's, and the first sentence of the fit."""
+    text = f"On held-out rows {name(fit.name)} explains {strong(percent(row['value']))} of the "
+    text += f"variance ({_r2(row)}{'' if beats_chance(row) else ': not beyond chance'}); "
+    text += f"{baseline_name(name(rival['model']))} {strong(percent(rival['value']))}."
+    said = [str(one["sentence"]) for one in fit.numbers if one.get("sentence")]
+    return " ".join([text, *said[:1]])
 
 
 def explained_parts(inputs: Inputs) -> dict[str, str]:
-    """By step, of which of several attributes anything is explained beyond chance."""
-    rows = [row for row in valued(inputs.numbers, is_plain) if row["metric"] == "r2"]
-    known = [row for row in rows if row.get("low") is not None and row.get("kind") != "baseline"]
-    parts = [row for row in known if str(row.get("subset") or "") not in WHOLE]
-    return {step: _of_parts(step, inside) for (step,), inside in by(parts, "step").items()}
+    """By step, of which of several attributes size or ranks are predicted beyond chance."""
+    rows = [
+        row
+        for row in valued(inputs.numbers, is_plain)
+        if row["metric"] in ("r2", "spearman") and row.get("low") is not None
+        and row.get("kind") != "baseline" and str(row.get("subset") or "") not in WHOLE
+    ]  # fmt: skip
+    steps = by(rows, "step")
+    found = {step: _of_parts(step, inside) for (step,), inside in steps.items()}
+    return {step: text for step, text in found.items() if text}
 
 
 def _of_parts(step: str, rows: Sequence[Row]) -> str:
-    beyond = [row for row in rows if not is_chance(row)]
-    chance = [str(row["subset"]) for row in rows if is_chance(row)]
-    if not beyond:
-        found = f"finds nothing beyond chance about {_names(chance)}"
-        return f"Held out, {name(step)} {found}: no interval of R² lies above 0."
-    values = [f"{percent(row['value'])} of {strong(name(row['subset']))}" for row in beyond]
+    r2 = {str(row["subset"]): row for row in rows if row["metric"] == "r2"}
+    ranks = {str(row["subset"]): row for row in rows if row["metric"] == "spearman"}
+    if not r2:
+        return ""
+    size = [one for one, row in r2.items() if beats_chance(row)]
+    order = [one for one in r2 if one not in size and beats_chance(ranks.get(one))]
+    chance = [one for one in r2 if one not in (*size, *order)]
+    said = [_explained(step, [r2[one] for one in size])] if size else []
+    if order:
+        said.append(f"Only the ranks, not the size, are predicted of {_names(order)}.")
+    if chance and said:
+        said.append(f"Nothing is predicted beyond chance of {_names(chance)}.")
+    if not said:
+        return f"On held-out rows {name(step)} predicts nothing beyond chance of {_names(chance)}."
+    return " ".join(said)
+
+
+def _explained(step: str, rows: Sequence[Row]) -> str:
+    values = [f"{percent(row['value'])} of {strong(name(row['subset']))}" for row in rows]
     values[0] = values[0].replace(" of ", " of the variance of ", 1)
     left = len(values) - MOST_NAMES
     shown = values[:MOST_NAMES] + [f"something of {count(left, 'more attribute')}"] * (left > 0)
-    text = f"Held out, {name(step)} explains {listed(shown)}."
-    return f"{text} Nothing beyond chance was found about {_names(chance)}." if chance else text
+    return f"On held-out rows {name(step)} explains {listed(shown)}."
 
 
 def _names(names: Sequence[str]) -> str:

@@ -67,9 +67,9 @@ class Inputs:
     @property
     def numbers(self) -> list[Row]:
         """The numbers of fits and checkpoints, each with the step that gave it."""
-        told = [(one.name, one.numbers) for one in self.fits]
-        told += [(one.name, one.numbers) for one in self.checkpoints]
-        return [{"step": step, **row} for step, rows in told for row in rows]
+        stepped = [(one.name, one.numbers) for one in self.fits]
+        stepped += [(one.name, one.numbers) for one in self.checkpoints]
+        return [{"step": step, **row} for step, rows in stepped for row in rows]
 
     @property
     def subsets(self) -> list[str] | None:

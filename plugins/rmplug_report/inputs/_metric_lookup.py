@@ -12,7 +12,7 @@ from ._row_forms import is_plain
 class MetricLookup:
     """Plain rows of metrics with a model, looked up by what they measure.
 
-    Cells, points of curves, comparisons and levels of a benchmark are told elsewhere.
+    Cells, points of curves, comparisons and levels of a benchmark are shown elsewhere.
     """
 
     def __init__(self, rows: Sequence[Row]) -> None:

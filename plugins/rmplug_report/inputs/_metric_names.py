@@ -1,4 +1,4 @@
-"""What metrics and simple rules are called on the page, and how their numbers are written."""
+"""What metrics and baselines are called on the page, and how their numbers are written."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ TITLES = {
     "mae": "mean absolute error (MAE)",
     "spearman": "rank correlation (Spearman)",
     "pearson": "correlation (Pearson)",
-    "kappa": "agreement beyond chance (Cohen’s κ)",
-    "ece": "calibration error (ECE)",
+    "kappa": "Cohen’s κ",
+    "ece": "expected calibration error (ECE)",
     "log-loss": "log-loss",
     "score": "score",
-    "ties": "ties",
+    "ties": "share of ties",
     "missing": "responses or pairs without a score",
-    "accuracy-longer-chosen": "accuracy where the longer response was preferred",
-    "accuracy-shorter-chosen": "accuracy where the shorter response was preferred",
-    "length-controlled-accuracy": "accuracy at equal length",
-    "prefers-longer": "how often the longer response is preferred",
+    "accuracy-longer-chosen": "accuracy where the longer response was chosen",
+    "accuracy-shorter-chosen": "accuracy where the shorter response was chosen",
+    "length-controlled-accuracy": "length-controlled accuracy",
+    "prefers-longer": "share preferring the longer response",
     "margin-mean": "mean margin",
     "margin-median": "median margin",
     "margin-sd": "standard deviation of margins",
     "margin-length-pearson": "correlation of margin and length gap (Pearson)",
     "margin-length-spearman": "rank correlation of margin and length gap (Spearman)",
-    "raw-score-length-spearman": "rank correlation of reward and length, prompts mixed (Spearman)",
+    "raw-score-length-spearman": "rank correlation of reward and length (Spearman)",
     "margin-spearman": "rank correlation of margins (Spearman)",
-    "same-decision": "how often two decide alike",
-    "all-right": "pairs that all are right on",
-    "all-wrong": "pairs that all are wrong on",
-    "minimum-detectable-difference": "smallest difference that could have been seen",
-    "not-told-apart": "models not told apart from it",
+    "same-decision": "share of the same decisions",
+    "all-right": "share of pairs that all models are right on",
+    "all-wrong": "share of pairs that all models are wrong on",
+    "minimum-detectable-difference": "minimum detectable difference",
+    "not-told-apart": "models that do not differ significantly",
     "best-of-n-accuracy": "accuracy of the best of N",
-    "best-of-n-proxy": "the choosing reward of the best of N",
-    "best-n": "N that does best",
-    "alpha": "strength of the penalty",
-    "alpha-at-edge": "strength at the edge of what was tried",
-    "weight": "weight, what an attribute counts",
+    "best-of-n-proxy": "proxy reward of the best of N",
+    "best-n": "best N",
+    "alpha": "penalty strength (alpha)",
+    "alpha-at-edge": "penalty strength at the edge of the grid",
+    "weight": "weight",
     "predicted": "predicted result",
     "bought": "labels bought",
 }
@@ -67,19 +67,6 @@ FLOORS = {
 }
 """What a metric ``<name>-of-<floor>`` is reached by."""
 
-RULES = {
-    "longer": "choosing the longer response",
-    "shorter": "choosing the shorter response",
-    "most-markdown": "choosing the response with most markdown",
-    "least-markdown": "choosing the response with least markdown",
-    "first-position": "choosing the response published first",
-    "last-position": "choosing the response published last",
-    "first-character": "judging by the first character",
-    "n-gram": "judging by words and pairs of words",
-    "random": "choosing at random",
-}
-"""Simple rules that models are measured beside."""
-
 SHARES = ("accuracy", "score", "pair-accuracy", "easy", "normal", "hard", "prefers", "ties",
           "length-controlled-accuracy", "top-1", "mrr", "agreement", "same-decision", "all-right",
           "all-wrong", "share", "difference", "minimum-detectable-difference")  # fmt: skip
@@ -92,9 +79,9 @@ def metric_title(metric: str) -> str:
         return TITLES[metric]
     if metric.endswith(PUBLISHED):
         return f"{metric_title(metric.removesuffix(PUBLISHED))}, as published"
-    stem, found, rule = metric.partition("-over-")
-    if found and stem and rule:
-        return f"{metric_title(stem)} over {rule_words(rule)}"
+    stem, found, baseline = metric.partition("-over-")
+    if found and stem and baseline:
+        return f"{metric_title(stem)} over the {baseline_name(baseline)}"
     if floor_of(metric):
         stem, floor = split_floor(metric)
         return f"{metric_title(stem)} {FLOORS[floor]}"
@@ -117,9 +104,9 @@ def floor_of(metric: str) -> str:
     return split_floor(metric)[1]
 
 
-def rule_words(rule: str) -> str:
-    """What a simple rule does; a stranger's rule by its name."""
-    return RULES.get(rule, f"the rule {rule}")
+def baseline_name(baseline: str) -> str:
+    """What a baseline is called in a sentence: ``n-gram baseline``."""
+    return f"{baseline} baseline"
 
 
 def is_share(metric: str) -> bool:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ._inputs import Row
+from ._metric_lookup import MetricLookup
+from ._row_forms import is_comparison
 
 LEVEL = 0.05
 
@@ -16,8 +19,37 @@ def is_significant(row: Row) -> bool:
     return row.get("low") is not None and (row["low"] > 0 or row["high"] < 0)
 
 
-def p_text(p: Any) -> str:
-    """A p-value."""
+def difference_of(
+    metrics: Sequence[Row], lookup: MetricLookup, model: str, other: str
+) -> Row | None:
+    """The paired difference in accuracy of two models on all pairs, first minus second.
+
+    A tested difference (with Holm's p) comes before one that has only an interval, so that the page
+    never says of the same two models what their test denies. None where they were not compared.
+    """
+    tested = [
+        row
+        for row in metrics
+        if is_comparison(row) and row["metric"] == "difference" and row.get("low") is not None
+        and str(row.get("subset") or "all") == "all"
+        and {row.get("model"), row["other"]} == {model, other}
+    ]  # fmt: skip
+    if tested:
+        first = min(tested, key=lambda row: row.get("p_holm") is None)
+        return first if first["model"] == model else _turned(first)
+    over = lookup.row(model, f"accuracy-over-{other}")
+    return over if over is not None and over["low"] is not None else None
+
+
+def _turned(row: Row) -> Row:
+    ends = {"value": -row["value"], "low": -row["high"], "high": -row["low"]}
+    return {**row, **ends, "model": row["other"], "other": row["model"]}
+
+
+def p_text(p: Any, *, equals: bool = False) -> str:
+    """A p-value; with an equals sign where it stands in a sentence."""
     if p is None:
         return "–"
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+    if p < 0.001:
+        return "< 0.001"
+    return f"= {p:.3f}" if equals else f"{p:.3f}"

@@ -7,6 +7,8 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from rmplug.stats.interval_texts import MINUS, interval_text, number_text
+
 STRONG, END = "\x02", "\x03"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 
@@ -38,16 +40,32 @@ def plain(sentence: str) -> str:
 
 
 def percent(value: float, digits: int = 1) -> str:
-    return f"{100 * value:.{digits}f}\N{NO-BREAK SPACE}%"
+    return f"{number_text(100 * value, digits)}\N{NO-BREAK SPACE}%"
 
 
-def between(low: Any, high: Any, scale: float = 100, digits: int = 1) -> str:
-    """``57.9–64.6``, or nothing where there is no interval."""
-    if low is None or high is None:
-        return ""
-    return f"{scale * low:.{digits}f} – {scale * high:.{digits}f}".replace("-", "−").replace(
-        " – ", " to " if low < 0 else "–"
-    )
+def between(low: Any, high: Any, scale: float = 100) -> str:
+    """``57.9–64.6``, or nothing where there is no interval; in per cent or points by default."""
+    return "" if low is None or high is None else interval_text(low, high, scale)
+
+
+def interval(low: Any, high: Any, scale: float = 100) -> str:
+    """``95 % CI 57.9–64.6``, or nothing where there is no interval."""
+    return f"95 % CI {known}" if (known := between(low, high, scale)) else ""
+
+
+def with_interval(value: float, low: Any, high: Any) -> str:
+    """A share in per cent, made strong, with its interval where it has one."""
+    known = interval(low, high)
+    return strong(percent(value)) + (f" ({known})" if known else "")
+
+
+def points(value: float) -> str:
+    """A difference of shares, ``+7.5 points``."""
+    return f"{number_text(100 * value, 1, signed=True)} points"
+
+
+def decimal(value: float, places: int) -> str:
+    return number_text(value, places)
 
 
 def number(value: Any) -> str:
@@ -57,9 +75,9 @@ def number(value: Any) -> str:
     if isinstance(value, str):
         return value
     if float(value).is_integer() and abs(value) < 1e15:
-        return f"{int(value):,}".replace("-", "−")
+        return f"{int(value):,}".replace("-", MINUS)
     digits = 1 if abs(value) >= 100 else 2 if abs(value) >= 10 else 3
-    return f"{value:,.{digits}f}".replace("-", "−")
+    return f"{value:,.{digits}f}".replace("-", MINUS)
 
 
 def count(n: int, noun: str) -> str:
@@ -77,17 +95,17 @@ def amount(value: Any, share: bool, digits: int | None = None) -> str:
     if value is None:
         return "–"
     if share:
-        return percent(float(value), 1 if digits is None else digits).replace("-", "−")
-    text = number(float(value)) if abs(value) >= 100 else f"{value:.2f}"
-    return text.removeprefix("-" if text == "-0.00" else "").replace("-", "−")
+        return percent(float(value), 1 if digits is None else digits)
+    return number(float(value)) if abs(value) >= 100 else number_text(value, 2)
 
 
 def span(low: Any, high: Any, share: bool) -> str:
     """An interval, in per cent where it is of a share."""
-    return between(low, high) if share else between(low, high, 1, 2)
+    return between(low, high, 100 if share else 1)
 
 
 def signed(value: float, share: bool) -> str:
     """A difference with its sign, in points where it is of shares."""
-    text = f"{100 * value:+.1f}" if share else f"{value:+.3g}"
-    return text.replace("-", "−")
+    return (
+        number_text(100 * value, 1, signed=True) if share else f"{value:+.3g}".replace("-", MINUS)
+    )

@@ -1,4 +1,4 @@
-"""Benchmarks: parts, sections and the whole beside simple rules; matrices and curves."""
+"""Benchmarks: parts, sections and the whole, with baselines; matrices and curves."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from rmplug_report.inputs._row_forms import (
     sentences,
     valued,
 )
-from rmplug_report.inputs._wording import amount, name
+from rmplug_report.inputs._wording import amount, count, name
 
 from ._section import Section, Table
 
@@ -40,11 +40,11 @@ def benchmarks(inputs: Inputs, _: MetricLookup) -> Section | None:
     if not parts:
         return None
     if len(parts) > 1:
-        return Section("benchmark", "Benchmarks, beside simple rules", parts=parts)
+        return Section("benchmark", "Benchmarks and baselines", parts=parts)
     (only,) = parts
     return Section(
         "benchmark",
-        "Benchmark, beside simple rules",
+        "Benchmark and baselines",
         drawings=only.drawings,
         tables=only.tables,
         notes=only.notes,
@@ -58,12 +58,14 @@ def _benchmark(inputs: Inputs, step: str, rows: Sequence[Row], tag: int) -> Sect
     parts = [row for row in main if row["level"] == "subset"]
     drawings = []
     if whole:
-        drawings = [_parts.parts(inputs, f"levels-{tag}", "The whole and sections", _ruled(whole))]
-    drawings += model_by_subset(f"parts-{tag}", [row for row in parts if not _is_rule(row)])
+        drawings = [
+            _parts.parts(inputs, f"levels-{tag}", "The whole and sections", _with_strongest(whole))
+        ]
+    drawings += model_by_subset(f"parts-{tag}", [row for row in parts if not _is_baseline(row)])
     if not drawings:
-        drawings = [_parts.parts(inputs, f"levels-{tag}", "Part by part", _ruled(parts))]
+        drawings = [_parts.parts(inputs, f"levels-{tag}", "Part by part", _with_strongest(parts))]
     tables = [_table(rows, main), _baselines_table(main), _other_table(rows, main)]
-    models = distinct([row for row in main if not _is_rule(row)], "model")
+    models = distinct([row for row in main if not _is_baseline(row)], "model")
     legend = [(name(one), reward_colour(inputs.number(one))) for one in models]
     return Section(f"benchmark-{tag}", name(step or "benchmark"), drawings=drawings,
                    legend=legend if len(legend) > 1 else (),
@@ -71,12 +73,12 @@ def _benchmark(inputs: Inputs, step: str, rows: Sequence[Row], tag: int) -> Sect
                    notes=sentences(rows))  # fmt: skip
 
 
-def _is_rule(row: Row) -> bool:
+def _is_baseline(row: Row) -> bool:
     return row.get("kind") == "baseline"
 
 
 def principal(rows: Sequence[Row]) -> list[Row]:
-    """The rows of the metric that each part is told by: the first one it has."""
+    """The rows of each part's main metric: the first one it has."""
     first: dict[tuple[str, str], str] = {}
     for row in rows:
         if not str(row["metric"]).endswith(PUBLISHED):
@@ -87,20 +89,20 @@ def principal(rows: Sequence[Row]) -> list[Row]:
     return sorted(kept, key=lambda row: LEVELS.index(row["level"]))
 
 
-def _ruled(rows: Sequence[Row]) -> list[Row]:
-    """Models, and of the rules the strongest on each part."""
-    models = [row for row in rows if not _is_rule(row)]
+def _with_strongest(rows: Sequence[Row]) -> list[Row]:
+    """Models, and of the baselines the strongest on each part."""
+    models = [row for row in rows if not _is_baseline(row)]
     strongest: dict[str, Row] = {}
     for row in rows:
         known = strongest.get(str(row["subset"]))
-        if _is_rule(row) and (known is None or row["value"] > known["value"]):
+        if _is_baseline(row) and (known is None or row["value"] > known["value"]):
             strongest[str(row["subset"])] = row
-    return [*models, *({**row, "model": "the strongest rule"} for row in strongest.values())]
+    return [*models, *({**row, "model": "strongest baseline"} for row in strongest.values())]
 
 
 def _table(rows: Sequence[Row], main: Sequence[Row]) -> Table:
     """Every part with each model's value, interval, and published number where it differs."""
-    models = distinct([row for row in main if not _is_rule(row)], "model")
+    models = distinct([row for row in main if not _is_baseline(row)], "model")
     published = {
         (str(row["model"]), str(row["subset"]), str(row["metric"]).removesuffix(PUBLISHED)): row
         for row in rows
@@ -108,16 +110,16 @@ def _table(rows: Sequence[Row], main: Sequence[Row]) -> Table:
     }
     body = []
     for (level, part), inside in by(main, "level", "subset").items():
-        known = {str(row["model"]): row for row in inside if not _is_rule(row)}
-        rules = [row for row in inside if _is_rule(row)]
-        best = max(rules, key=lambda row: float(row["value"]), default=None)
+        known = {str(row["model"]): row for row in inside if not _is_baseline(row)}
+        baselines = [row for row in inside if _is_baseline(row)]
+        best = max(baselines, key=lambda row: float(row["value"]), default=None)
         said = "–" if best is None else f"{value_of(best)} ({name(best['model'], 24)})"
         sizes = [row["n"] for row in inside if row.get("n") is not None]
         values = [_value(known.get(model), published) for model in models]
         label = "the whole" if level == "overall" and part == "all" else name(part, 60)
         body.append((label, level, *values, said, max(sizes, default=None)))
-    columns = ("part", "level", *(name(model, 32) for model in models), "strongest rule", "n")
-    return Table("Each part with its 95 % interval", Numbers(columns, body), len(body) > 40)
+    columns = ("part", "level", *(name(model, 32) for model in models), "strongest baseline", "n")
+    return Table("Each part with its 95 % CI", Numbers(columns, body), len(body) > 40)
 
 
 def _value(row: Row | None, published: dict[tuple[str, str, str], Row]) -> str:
@@ -135,15 +137,15 @@ def _value(row: Row | None, published: dict[tuple[str, str, str], Row]) -> str:
 
 
 def _baselines_table(main: Sequence[Row]) -> Table | None:
-    rules = [row for row in main if _is_rule(row)]
-    names = distinct(rules, "model")
+    baselines = [row for row in main if _is_baseline(row)]
+    names = distinct(baselines, "model")
     if not names:
         return None
     body = []
-    for (part,), inside in by(rules, "subset").items():
+    for (part,), inside in by(baselines, "subset").items():
         known = {str(row["model"]): value_of(row) for row in inside}
         body.append((name(part), *(known.get(one, "–") for one in names)))
-    return Table("Every simple rule, part by part",
+    return Table("Every baseline, part by part",
                  Numbers(("part", *names), body), folded=True)  # fmt: skip
 
 
@@ -154,9 +156,9 @@ def _other_table(rows: Sequence[Row], main: Sequence[Row]) -> Table | None:
         (str(row["model"]), titled(str(row["metric"])), str(row["subset"]), value_of(row),
          span_of(row), row.get("n"))
         for row in rows
-        if id(row) not in shown and not _is_rule(row)
+        if id(row) not in shown and not _is_baseline(row)
     ]  # fmt: skip
-    columns = ("model", "metric", "part", "value", "95 % interval", "n")
+    columns = ("model", "metric", "part", "value", "95 % CI", "n")
     return Table("More numbers of each part", Numbers(columns, body), folded=True) if body else None
 
 
@@ -168,7 +170,7 @@ def model_by_subset(file: str, rows: Sequence[Row]) -> list[Drawing]:
     cells = {(str(row["subset"]), str(row["model"])): row for row in reversed(rows)}
     matrix = Matrix(subsets, models, cells, share=True, middle=middle_of(rows, True),
                     row_title="subset", column_title="model")  # fmt: skip
-    return [heat(file, "Every model on every subset", colours_of(matrix), matrix)]
+    return [heat(file, "Accuracy by model and subset", colours_of(matrix), matrix)]
 
 
 def matrices(inputs: Inputs, _: MetricLookup) -> Section | None:
@@ -178,7 +180,7 @@ def matrices(inputs: Inputs, _: MetricLookup) -> Section | None:
         for row in valued(inputs.metrics, is_cell)
         if not is_gate_weight(inputs, row)
     ]
-    first = sorted(cells, key=lambda row: (str(row["subset"] or "all") != "all", _is_rule(row)))
+    first = sorted(cells, key=lambda row: (str(row["subset"] or "all") != "all", _is_baseline(row)))
     found = by(first, "step", "metric", "model", "subset")
     drawings = [
         _matrix(f"matrix-{place + 1}", key, rows, len({k[3] for k in found}) > 1)
@@ -187,8 +189,8 @@ def matrices(inputs: Inputs, _: MetricLookup) -> Section | None:
     if not drawings:
         return None
     left = len(found) - len(drawings)
-    lead = [f"{left} more matrices are only in metrics.json."] if left else []
-    return Section("matrices", "Cell by cell", lead, drawings=drawings, notes=sentences(cells))
+    lead = [f"{left} more of the matrices only in metrics.json."] if left else []
+    return Section("matrices", "Matrices", lead, drawings=drawings, notes=sentences(cells))
 
 
 def is_gate_weight(inputs: Inputs, row: Row) -> bool:
@@ -231,5 +233,5 @@ def curves(inputs: Inputs, _: MetricLookup) -> Section | None:
         left += more
     if not drawings:
         return None
-    lead = [f"{left} more curves are only in metrics.json."] if left else []
+    lead = [f"{count(left, 'more curve')} only in metrics.json."] if left else []
     return Section("curves", "Curves", lead, drawings=drawings, notes=sentences(points))

@@ -54,22 +54,22 @@ def _pairs(rows: Sequence[Row]) -> list[tuple[str, Row, Row]]:
 
 
 def attributes(inputs: Inputs, _: MetricLookup) -> Section | None:
-    """Numbers of fits and checkpoints that are told for each of several parts, with intervals."""
+    """Numbers of fits and checkpoints of each of several parts, with intervals."""
     rows = [row for row in valued(inputs.numbers, is_plain) if clock(row) is None]
     drawings: list[Drawing] = []
-    told: list[Row] = []
+    shown: list[Row] = []
     for (step, metric), inside in by(_beside_floors(rows), "step", "metric").items():
         parts = [row for row in inside if _is_part(row)]
         if len({row["subset"] for row in parts}) < 2 or all(r.get("low") is None for r in parts):
             continue
         title = f"{titled(metric)}: {name(step)}"
         drawings.append(_parts.parts(inputs, f"attribute-{len(drawings) + 1}", title, parts))
-        told += inside
+        shown += inside
     if not drawings:
         return None
     left = len(drawings) - MOST
     lead = [f"{count(left, 'more figure')} of this form left out; metrics.json has the numbers."]
-    notes = [plain(one) for one in explained_parts(inputs).values()] + sentences(told)
+    notes = [plain(one) for one in explained_parts(inputs).values()] + sentences(shown)
     return Section("attributes", "Attribute by attribute", lead if left > 0 else [],
                    drawings=drawings[:MOST], notes=notes)  # fmt: skip
 
@@ -79,7 +79,7 @@ def _is_part(row: Row) -> bool:
 
 
 def _beside_floors(rows: Sequence[Row]) -> list[Row]:
-    """The rows, those of ``<metric>-of-<floor>`` as baselines of the metric where it is told."""
+    """The rows, those of ``<metric>-of-<floor>`` as baselines of a metric that the step has."""
     known = {(row.get("step"), row["metric"]) for row in rows}
     found = []
     for row in rows:

@@ -11,7 +11,7 @@ from rmplug_report.inputs._inputs import Inputs, Row
 from rmplug_report.inputs._metric_lookup import MetricLookup
 from rmplug_report.inputs._metric_names import in_percent, metric_title, titled, value_of
 from rmplug_report.inputs._row_forms import by, is_comparison, is_rank, sentences, valued
-from rmplug_report.inputs._wording import name
+from rmplug_report.inputs._wording import count, name
 
 from ._section import Section, Table
 
@@ -43,7 +43,7 @@ def _on(title: str, subset: str) -> str:
 
 
 def compared(inputs: Inputs, _: MetricLookup) -> Section | None:
-    """Paired differences and ranks; what else is told of two models is a table."""
+    """Paired differences and ranks; other numbers of two models are a table."""
     pairs, places = valued(inputs.metrics, is_comparison), valued(inputs.metrics, is_rank)
     if not pairs and not places:
         return None
@@ -58,8 +58,8 @@ def compared(inputs: Inputs, _: MetricLookup) -> Section | None:
         for n, ((_step, subset), rows) in enumerate(ranked[:MOST_FORESTS])
     ]
     left = max(len(found), len(ranked)) - MOST_FORESTS
-    lead = [f"{left} more parts are only in metrics.json."] if left > 0 else []
-    return Section("compared", "Which is better, and how sure is that?", lead, drawings=drawings,
+    lead = [f"{count(left, 'more part')} only in metrics.json."] if left > 0 else []
+    return Section("compared", "Paired comparison", lead, drawings=drawings,
                    tables=_more_of_pairs(pairs), notes=sentences([*pairs, *places]))  # fmt: skip
 
 
@@ -69,8 +69,8 @@ def forests(inputs: Inputs, rows: Sequence[Row]) -> list[Forest]:
     for inside in by(rows, "step", "metric").values():
         parts = by(inside, "subset")
         single = len(parts) > 1 and all(len(part) == 1 for part in parts.values())
-        told = {"": inside} if single else {key[0]: part for key, part in parts.items()}
-        found += [Forest(of(inputs, part[0]), key, part) for key, part in told.items()]
+        shown = {"": inside} if single else {key[0]: part for key, part in parts.items()}
+        found += [Forest(of(inputs, part[0]), key, part) for key, part in shown.items()]
     return sorted(found, key=lambda one: one.subset not in WHOLE)
 
 
@@ -97,4 +97,8 @@ def _more_of_pairs(rows: Sequence[Row]) -> list[Table]:
         if row.get("low") is None
     ]  # fmt: skip
     columns = ("model", "beside", "metric", "part", "value", "n")
-    return [Table("More about every two", Numbers(columns, body), folded=True)] if body else []
+    return (
+        [Table("More about each pair of models", Numbers(columns, body), folded=True)]
+        if body
+        else []
+    )

@@ -7,16 +7,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import pyarrow.compute as pc
 
-from rmplug import text_of
 from rmplug_report.figures import _distributions
 from rmplug_report.figures._palette import FAMILIES
 from rmplug_report.figures._plan_graph import plan
 from rmplug_report.figures._render import Numbers
 from rmplug_report.inputs._inputs import Inputs
 from rmplug_report.inputs._metric_lookup import MetricLookup
-from rmplug_report.inputs._wording import count, percent, strong
+from rmplug_report.inputs._wording import count, percent
 
 from ._section import Fact, Section, Table
 
@@ -66,9 +64,8 @@ def data(inputs: Inputs, _: MetricLookup) -> Section | None:
             facts.append(Fact(other.name or type(other).__name__, f"{len(other):,}", "rows"))
     for one in inputs.measures:
         facts.append(Fact(one.name or "features", f"{len(one.values):,}", "measures per row"))
-    return Section(
-        "data", "The data", _odd_lead(inputs), facts, drawings, [*tables, *_odd_rows(inputs)]
-    )
+    tables += _notices(inputs)
+    return Section("data", "The data", facts=facts, drawings=drawings, tables=tables)
 
 
 def _facts(inputs: Inputs) -> Iterator[Fact]:
@@ -107,22 +104,7 @@ def _subset_table(inputs: Inputs) -> list[Table]:
     )
 
 
-def _odd_lead(inputs: Inputs) -> list[str]:
-    if inputs.pairs is None or not len(inputs.pairs):
-        return []
-    texts = [pc.fill_null(text_of(inputs.pairs[side]), "") for side in ("chosen", "rejected")]
-    blank = [pc.equal(pc.utf8_trim_whitespace(one), "") for one in texts]
-    empty = int(pc.sum(pc.or_(*blank)).as_py() or 0)
-    same = int(pc.sum(pc.equal(*texts)).as_py() or 0)
-    said = []
-    if empty:
-        said.append(f"{strong(count(empty, 'pair'))} with an empty response")
-    if same:
-        said.append(f"{strong(count(same, 'pair'))} with identical responses")
-    return [f"Among the pairs of this report: {' and '.join(said)}."] if said else []
-
-
-def _odd_rows(inputs: Inputs) -> list[Table]:
+def _notices(inputs: Inputs) -> list[Table]:
     rows = [
         (
             step.id,
@@ -134,5 +116,5 @@ def _odd_rows(inputs: Inputs) -> list[Table]:
         for step in inputs.plan.steps
         for notice in step.notices
     ]
-    columns = ("step", "what it noticed", "how many", "they were", "first of them")
-    return [Table("What steps noticed, counted and named", Numbers(columns, rows))] if rows else []
+    columns = ("step", "notice", "count", "action", "first ids")
+    return [Table("Notices of the steps", Numbers(columns, rows))] if rows else []

@@ -11,12 +11,17 @@ from rmplug import Checkpoint, Fit
 from rmplug_report.figures import _feature_effects
 from rmplug_report.figures._render import Drawing, Numbers
 from rmplug_report.figures._training_curves import clock, training
-from rmplug_report.findings._fits import explained, target_of
+from rmplug_report.findings._fits import (
+    explained,
+    is_chance,
+    is_positive_by_construction,
+    target_of,
+)
 from rmplug_report.inputs._inputs import Inputs, Row
 from rmplug_report.inputs._metric_lookup import MetricLookup
 from rmplug_report.inputs._metric_names import titled
 from rmplug_report.inputs._row_forms import sentences
-from rmplug_report.inputs._wording import between, name, number
+from rmplug_report.inputs._wording import between, interval, name, number
 
 from ._section import Fact, Section, Table
 
@@ -47,6 +52,11 @@ def _fit(inputs: Inputs, fit: Fit, place: int) -> Section:
     if curves := _curves(fit):
         drawings.append(_feature_effects.dependence(title, f"dependence-{tag}", curves))
     lead = [sentence] if (sentence := explained(inputs, fit)) else []
+    if is_positive_by_construction(fit) and is_chance(fit):
+        lead.append(
+            "Mean |SHAP| is above zero whatever a fit explains; it is not shown, as no held-out "
+            "number is better than chance. The table is in metrics.json."
+        )
     facts = list(_fit_facts(fit))
     return Section(f"fit-{tag}", title, lead, facts, drawings, [_fit_numbers(fit)])
 
@@ -61,8 +71,11 @@ def _weights(fit: Fit, title: str, tag: str) -> Iterator[Drawing]:
         note = "Change of the prediction per unit of the feature."
         if "per" in found.column_names and rows:
             note = f"Change of the prediction per {rows[0]['per']}."
-        if table == "importance" and "permutation" in found.column_names:
-            note = "Mean size of what the feature adds to a prediction (SHAP)."
+        by_construction = table == "importance" and is_positive_by_construction(fit)
+        if by_construction and is_chance(fit):
+            continue
+        if by_construction:
+            note = "Mean |SHAP|: the mean size of what the feature adds to a prediction."
         elif table == "importance":
             note = "How much worse held-out predictions get when the feature is shuffled."
         if rows:
@@ -92,10 +105,10 @@ def _fit_facts(fit: Fit) -> Iterator[Fact]:
         row, under = rows.get(metric), rows.get(lowest)
         if row is None or row.get("value") is None:
             continue
-        interval = between(row.get("low"), row.get("high"), 1, 3)
+        known = interval(row.get("low"), row.get("high"), 1)
         if under is not None and under.get("value") is not None:
             words = f"{number(under['value'])} {words}"
-        yield Fact(label, number(row["value"]), f"{interval}; {words}" if interval else words)
+        yield Fact(label, number(row["value"]), f"{known}; {words}" if known else words)
 
 
 def _fit_numbers(fit: Fit) -> Table:
@@ -141,14 +154,14 @@ def trained(inputs: Inputs, _: MetricLookup) -> Section | None:
             titled(str(row["metric"])),
             str(row.get("subset") or "all"),
             row.get("value"),
-            between(row.get("low"), row.get("high"), 1, 3),
+            between(row.get("low"), row.get("high"), 1),
             row.get("n"),
         )
         for one in made
         for row in one.numbers
         if clock(row) is None and row.get("at") is None
     ]
-    columns = ("step", "of", "number", "part", "value", "95 % interval", "n")
+    columns = ("step", "of", "number", "part", "value", "95 % CI", "n")
     tables = [Table("Numbers", Numbers(columns, rows), folded=len(rows) > 20)] if rows else []
     title = "Training" if inputs.checkpoints else "What was fitted"
     notes = sentences(row for one in made for row in one.numbers)
@@ -157,6 +170,6 @@ def trained(inputs: Inputs, _: MetricLookup) -> Section | None:
 
 
 def _measured_of(row: Row) -> str:
-    """What a number is about, where a step tells of several: a model, or one beside another."""
-    told = [str(row[key]) for key in ("model", "other") if row.get(key)]
-    return " − ".join(told)
+    """What a number is about, where a step has several: a model, or one minus another."""
+    names = [str(row[key]) for key in ("model", "other") if row.get(key)]
+    return " − ".join(names)

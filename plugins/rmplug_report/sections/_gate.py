@@ -36,8 +36,8 @@ def gate(inputs: Inputs, _: MetricLookup) -> Section | None:
         return None
     matrix = Matrix(found.attributes, list(masks), cells, False, None, "attribute", "subset")
     note = "Mean weight over the pairs of a subset; the deeper, the more an attribute counts there."
-    drawing = heat("gate-by-subset", "What the gate weighs, subset by subset", note, matrix)
-    return Section("gate", "The gate, subset by subset", drawings=[drawing])
+    drawing = heat("gate-by-subset", "Mean gate weight by subset", note, matrix)
+    return Section("gate", "Gate weights by subset", drawings=[drawing])
 
 
 def _means(

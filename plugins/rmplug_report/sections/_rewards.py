@@ -9,7 +9,7 @@ from rmplug_report.inputs._inputs import Inputs
 from rmplug_report.inputs._metric_lookup import MetricLookup
 from rmplug_report.inputs._metric_names import titled
 from rmplug_report.inputs._row_forms import is_plain, sentences
-from rmplug_report.inputs._wording import between, name, percent
+from rmplug_report.inputs._wording import between, name, percent, signed
 
 from ._benchmarks import model_by_subset
 from ._section import Section, Table
@@ -25,7 +25,7 @@ def distributions(inputs: Inputs, _: MetricLookup) -> Section | None:
     if inputs.rewards_left_out:
         lead = [
             f"The first {len(inputs.rewards)} rewards are shown, "
-            f"{inputs.rewards_left_out} more are not."
+            f"{inputs.rewards_left_out} left out."
         ]
     return Section("rewards", "Rewards and margins", lead, drawings=drawings) if drawings else None
 
@@ -40,7 +40,7 @@ def accuracy(inputs: Inputs, lookup: MetricLookup) -> Section | None:
     drawings += model_by_subset("accuracy-matrix", [r for r in rows if r["kind"] == "model"])
     models = lookup.models if len(lookup.models) > 1 else []
     legend = [(name(one), reward_colour(inputs.number(one))) for one in models]
-    title = "Accuracy, beside simple rules"
+    title = "Accuracy and baselines"
     return Section("accuracy", title, drawings=drawings, legend=legend)
 
 
@@ -69,17 +69,17 @@ def more(inputs: Inputs, _: MetricLookup) -> Section | None:
     plain = [row for row in inputs.metrics if is_plain(row)]
     rows = [
         (str(row.get("model") or row.get("step") or ""), titled(str(row["metric"])),
-         str(row["subset"]), row["value"], between(row["low"], row["high"], 1, 3), row["n"])
+         str(row["subset"]), row["value"], between(row["low"], row["high"], 1), row["n"])
         for row in plain
         if row["metric"] not in PAGE and (row["subset"] == "all" or not row.get("model"))
     ]  # fmt: skip
     said = sentences(plain)
     if not rows and not said:
         return None
-    columns = ("of", "metric", "part", "value", "95 % interval", "n")
+    columns = ("of", "metric", "part", "value", "95 % CI", "n")
     tables = [Table("Metrics", Numbers(columns, rows), len(rows) > 12)] if rows else []
     lead = ["By subset they are in metrics.json."] if rows else []
-    return Section("numbers", "All the numbers", lead, tables=tables, notes=said)
+    return Section("numbers", "All metrics", lead, tables=tables, notes=said)
 
 
 def scoreboard(lookup: MetricLookup) -> Table | None:
@@ -89,7 +89,7 @@ def scoreboard(lookup: MetricLookup) -> Table | None:
         value = lookup.row(model, "accuracy")
         assert value is not None
         over = lookup.row(model, "accuracy-over-longer")
-        points = "–" if over is None else f"{100 * over['value']:+.1f}".replace("-", "−")
+        points = "–" if over is None else signed(over["value"], share=True)
         rows.append((
             model, percent(value["value"]), between(value["low"], value["high"]), points,
             lookup.value(model, "log-loss"), lookup.value(model, "ece"),
@@ -98,7 +98,7 @@ def scoreboard(lookup: MetricLookup) -> Table | None:
         ))  # fmt: skip
     if not rows:
         return None
-    columns = ("reward", "accuracy", "95 % interval", "over longer, points", "log-loss", "ECE",
+    columns = ("reward", "accuracy", "95 % CI", "over longer, points", "log-loss", "ECE",
                "margin ~ length, r", "missing", "pairs")  # fmt: skip
     kept = [i for i in range(len(columns)) if any(row[i] not in (None, "", "–") for row in rows)]
     shown = [tuple(row[i] for i in kept) for row in rows]
