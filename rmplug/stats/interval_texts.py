@@ -20,11 +20,9 @@ def decimals(low: float, high: float) -> int:
 
 
 def number_text(value: float, places: int, *, signed: bool = False) -> str:
-    """A number with so many decimal places; zero has no sign, unless ``signed``."""
+    """A number with so many decimal places, with its sign where ``signed``; zero has none."""
     text = f"{value:+.{places}f}" if signed else f"{value:.{places}f}"
-    if not signed and float(text) == 0:
-        text = text.removeprefix("-")
-    return text.replace("-", MINUS)
+    return text.lstrip("+-") if float(text) == 0 else text.replace("-", MINUS)
 
 
 def interval_text(low: float, high: float, scale: float = 1.0) -> str:

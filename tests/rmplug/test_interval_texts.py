@@ -32,7 +32,7 @@ def test_decimal_places_have_bounds():
     assert decimals(0, float("inf")) == decimals(0, float("nan")) == 1
 
 
-def test_zero_has_no_sign_unless_signs_are_asked_for():
-    assert number_text(-0.01, 1) == "0.0"
+def test_zero_has_no_sign_and_other_numbers_have_theirs():
+    assert number_text(-0.01, 1) == number_text(0.01, 1, signed=True) == "0.0"
     assert number_text(-0.16, 1) == "−0.2"
     assert number_text(0.16, 1, signed=True) == "+0.2"

@@ -170,7 +170,8 @@ def test_each_model_is_compared_with_the_baseline_that_is_best_there():
     row = row_of(rows, "difference", model="shy", other="longer")
     assert row["value"] == pytest.approx(0.5 - 0.75)
     assert row["sentence"].startswith(
-        "shy is worse than the longer baseline: accuracy 50.0 % and 75.0 %, paired difference −25.0 "
+        "shy is worse than the longer baseline: accuracy 50.0 % and 75.0 %, paired difference "
+        "−25.0 points (95 % CI −"
     )
     assert row_of(rows, "accuracy", model="random")["low"] is None
 

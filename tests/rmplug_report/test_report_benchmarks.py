@@ -42,7 +42,7 @@ def shown(tmp_path_factory):
 
 def text_of(directory):
     text = (directory / "index.html").read_text(encoding="utf-8")
-    return text.replace("\N{NO-BREAK SPACE}", " ")
+    return text.replace("\N{NO-BREAK SPACE}", " ").replace("\N{WORD JOINER}", "")
 
 
 def sections(directory):
@@ -192,6 +192,15 @@ def test_subsets_that_only_name_points_make_one_curve(tmp_path):
             for at in (1, 2)]  # fmt: skip
     report([metrics(rows, "two")], tmp_path / "two", NOTHING)
     assert figures(tmp_path / "two") == ["curve-1-1", "curve-1-2"]
+
+
+def test_only_accuracies_of_right_against_wrong_are_said_to_be(tmp_path):
+    note = "Down: the right response. Across: the wrong one."
+    cells = [row("same-decision", 0.6, row=a, column=b) for a in "ab" for b in "ab"]
+    report([metrics(cells, "alike")], tmp_path / "alike", NOTHING)
+    report([styles()], tmp_path / "styles", NOTHING)
+    assert note in text_of(tmp_path / "styles")
+    assert note not in text_of(tmp_path / "alike")
 
 
 def test_a_matrix_that_is_wider_than_tall_is_turned(tmp_path):

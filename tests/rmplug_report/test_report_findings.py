@@ -173,4 +173,4 @@ def test_one_of_several_is_told_in_the_singular(tmp_path):
     rows = [row("accuracy", 0.5, model="m", kind="model", subset=f"s{i:02d}") for i in range(41)]
     whole = [row("accuracy", 0.5, model="m", kind="model")]
     report([metrics(whole + rows, "accuracy")], tmp_path / "report", NOTHING)
-    assert "1 smaller subset only in the numbers." in page_of(tmp_path / "report")
+    assert "1 smaller subset left out of the figure." in page_of(tmp_path / "report")

@@ -16,6 +16,7 @@ from rmplug.notices import Notice
 from rmplug_report import ModelCard
 from rmplug_report.figures._plan_graph import FITTING, plan
 from rmplug_report.inputs._metric_names import metric_title, titled, value_of
+from rmplug_report.inputs._wording import left_out
 
 NOTHING = PlanView("words", 13, [])
 
@@ -30,7 +31,7 @@ def said(directory):
 
 def page_of(directory):
     text = (directory / "index.html").read_text(encoding="utf-8")
-    return text.replace("\N{NO-BREAK SPACE}", " ")
+    return text.replace("\N{NO-BREAK SPACE}", " ").replace("\N{WORD JOINER}", "")
 
 
 def titles(directory):
@@ -200,6 +201,22 @@ def test_a_curves_title_does_not_say_its_axis_twice(tmp_path):
     rows = [row("accuracy-by-length-gap", 0.5, at=at, **told) for at in (-10.0, 10.0)]
     report([metrics(rows, "accuracy")], tmp_path / "report", NOTHING)
     assert titles(tmp_path / "report") == ["Accuracy against length gap"]
+
+
+def test_no_line_ends_inside_an_interval(tmp_path):
+    report([metrics_of(*ACCURACY)], tmp_path / "report", NOTHING)
+    text = (tmp_path / "report/index.html").read_text(encoding="utf-8")
+    assert "57.9\N{WORD JOINER}–\N{WORD JOINER}64.6" in text
+    assert not re.search(r"CI [\d.]+–", text)
+
+
+@pytest.mark.parametrize(
+    ("n", "words"),
+    [(0, []), (1, ["1 more part is only in metrics.json."]),
+     (3, ["3 more parts are only in metrics.json."])],
+)  # fmt: skip
+def test_what_is_left_out_is_counted_in_singular_and_plural(n, words):
+    assert left_out(n, "more part") == words
 
 
 def noticed(*notices):

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from rmplug_report.inputs._inputs import Row
-from rmplug_report.inputs._wording import count, name
+from rmplug_report.inputs._wording import left_out, name
 
 from ._interval_dots import Dot, dots, lines_of_text, room
 from ._palette import LIGHT
@@ -37,7 +37,7 @@ def features(title: str, file: str, table: Sequence[Row], value: str, note: str)
         return figure
 
     left = len(table) - len(rows)
-    more = f" {count(left, 'weaker feature')} only in metrics.json." if left else ""
+    more = "".join(f" {one}" for one in left_out(left, "weaker feature"))
     body = [(row["feature"], row[value], row.get("low"), row.get("high")) for row in rows]
     return Drawing(
         file,

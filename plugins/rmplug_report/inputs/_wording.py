@@ -10,6 +10,8 @@ from markupsafe import Markup, escape
 from rmplug.stats.interval_texts import MINUS, interval_text, number_text
 
 STRONG, END = "\x02", "\x03"
+JOINED_DASH = "\N{WORD JOINER}–\N{WORD JOINER}"
+_DASH = re.compile(r"(?<=\d)–(?=\d)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 
 
@@ -31,8 +33,8 @@ def rich(sentence: str) -> Markup:
 
 
 def unbroken(text: str) -> str:
-    """No line may end between a number and its per cent sign."""
-    return text.replace(" %", "\N{NO-BREAK SPACE}%")
+    """No line may end between a number and its per cent sign, nor inside an interval."""
+    return _DASH.sub(JOINED_DASH, text.replace(" %", "\N{NO-BREAK SPACE}%"))
 
 
 def plain(sentence: str) -> str:
@@ -83,6 +85,13 @@ def number(value: Any) -> str:
 def count(n: int, noun: str) -> str:
     """``1 pair``, ``2,744 pairs``."""
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def left_out(n: int, noun: str) -> list[str]:
+    """Says that so many are not on the page; nothing where all are."""
+    if n <= 0:
+        return []
+    return [f"{count(n, noun)} {'is' if n == 1 else 'are'} only in metrics.json."]
 
 
 def listed(names: list[str]) -> str:

@@ -21,7 +21,7 @@ from rmplug_report.inputs._row_forms import (
     sentences,
     valued,
 )
-from rmplug_report.inputs._wording import amount, count, name
+from rmplug_report.inputs._wording import amount, left_out, name
 
 from ._section import Section, Table
 
@@ -188,8 +188,7 @@ def matrices(inputs: Inputs, _: MetricLookup) -> Section | None:
     ]
     if not drawings:
         return None
-    left = len(found) - len(drawings)
-    lead = [f"{left} more of the matrices only in metrics.json."] if left else []
+    lead = left_out(len(found) - len(drawings), "more heat map")
     return Section("matrices", "Matrices", lead, drawings=drawings, notes=sentences(cells))
 
 
@@ -215,7 +214,7 @@ def _matrix(file: str, key: tuple[str, ...], rows: Sequence[Row], parted: bool) 
     matrix = Matrix(*sides, cells, share, middle_of(rows, share and "accuracy" in metric))
     said = f"{titled(metric)}: {model}" if model else titled(metric)
     said += f", {subset}" if parted and subset not in ("", "all") else ""
-    against = share and set(sides[0]) == set(sides[1])
+    against = share and "accuracy" in metric and set(sides[0]) == set(sides[1])
     note = ("Down: the right response. Across: the wrong one. " if against else "") + colours_of(
         matrix
     )
@@ -233,5 +232,5 @@ def curves(inputs: Inputs, _: MetricLookup) -> Section | None:
         left += more
     if not drawings:
         return None
-    lead = [f"{count(left, 'more curve')} only in metrics.json."] if left else []
+    lead = left_out(left, "more figure")
     return Section("curves", "Curves", lead, drawings=drawings, notes=sentences(points))

@@ -11,7 +11,7 @@ from rmplug_report.inputs._inputs import Inputs, Row
 from rmplug_report.inputs._metric_lookup import MetricLookup
 from rmplug_report.inputs._metric_names import in_percent, metric_title, titled, value_of
 from rmplug_report.inputs._row_forms import by, is_comparison, is_rank, sentences, valued
-from rmplug_report.inputs._wording import count, name
+from rmplug_report.inputs._wording import left_out, name
 
 from ._section import Section, Table
 
@@ -58,7 +58,7 @@ def compared(inputs: Inputs, _: MetricLookup) -> Section | None:
         for n, ((_step, subset), rows) in enumerate(ranked[:MOST_FORESTS])
     ]
     left = max(len(found), len(ranked)) - MOST_FORESTS
-    lead = [f"{count(left, 'more part')} only in metrics.json."] if left > 0 else []
+    lead = left_out(left, "more part")
     return Section("compared", "Paired comparison", lead, drawings=drawings,
                    tables=_more_of_pairs(pairs), notes=sentences([*pairs, *places]))  # fmt: skip
 
