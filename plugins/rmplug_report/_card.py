@@ -14,6 +14,7 @@ from rmplug import Artifact, DataError, PlanView
 from rmplug.errors import some
 
 from .inputs._inputs import Inputs, Row, gather
+from .inputs._metric_lookup import seen_of
 from .inputs._metric_names import PUBLISHED, metric_title, span_of, titled, value_of
 from .inputs._row_forms import (
     LEVELS,
@@ -62,6 +63,7 @@ def card(items: Sequence[Artifact], plan: PlanView, asked: Asked) -> str:
     blocks = [
         f"## Evaluation of {_safe(asked.name or model)}",
         *_tables(of_model, shown, asked.most_parts),
+        *_seen(model, plan),
         *_said(model, rows),
         *_data(inputs),
         _how(plan),
@@ -153,6 +155,22 @@ def _said(model: str, rows: Sequence[Row]) -> Iterator[str]:
         said = sentences(found)
         if said:
             yield title + "\n\n" + "\n".join(f"- {_safe(one)}" for one in said)
+
+
+def _seen(model: str, plan: PlanView) -> Iterator[str]:
+    """Whether the figures are held out, as far as that is known."""
+    rows = seen_of(model, plan.seen)
+    if rows is None:
+        return
+    if rows.seen:
+        yield (
+            f"**In-sample:** {rows.seen:,} of {count(rows.rows, 'row')} were in the training data "
+            "of the model, or have a prompt that was."
+        )
+    elif rows.known:
+        yield f"Held out: none of {count(rows.rows, 'row')} or prompts was in the training data."
+    else:
+        yield "What the model was trained on is not known."
 
 
 def _data(inputs: Inputs) -> Iterator[str]:

@@ -41,7 +41,7 @@ def write(
 ) -> None:
     """Everything into ``directory``: ``index.html``, ``figures/``, ``metrics.json``."""
     inputs = gather(items, plan)
-    lookup = MetricLookup(inputs.metrics)
+    lookup = MetricLookup(inputs.metrics, inputs.plan.seen)
     found, parts = findings(inputs, lookup), sections(inputs, lookup)
     figures = directory / "figures"
     figures.mkdir(parents=True)
@@ -70,7 +70,7 @@ def write(
 def write_figures(items: Sequence[Artifact], plan: PlanView, directory: Path) -> str:
     """Every figure of the page; the name of the first file."""
     inputs = gather(items, plan)
-    parts = _all(sections(inputs, MetricLookup(inputs.metrics)))
+    parts = _all(sections(inputs, MetricLookup(inputs.metrics, inputs.plan.seen)))
     drawings = [drawing for part in parts for drawing in part.drawings]
     if not drawings:
         raise DataError("figures has nothing to draw; give it pairs, rewards, metrics, or a fit")

@@ -20,15 +20,17 @@ from rmplug_report.inputs._wording import (
 )
 
 from ._finding import Finding
+from ._in_sample import in_sample_headline
 
 MOST_NAMES = 4
 
 
 def accuracy_headline(inputs: Inputs, lookup: MetricLookup) -> str:
     """The accuracy of the best reward and of the strongest baseline; nothing without a reward."""
-    ranked = lookup.ranked()
+    ranked = _held_out(lookup)
     if not ranked:
-        return ""
+        in_sample = lookup.ranked()[:1]
+        return in_sample_headline(lookup, in_sample[0]) if in_sample else ""
     best = lookup.row(ranked[0], "accuracy")
     assert best is not None
     said = f"accuracy {with_interval(best['value'], best['low'], best['high'])}"
@@ -47,6 +49,11 @@ def accuracy_headline(inputs: Inputs, lookup: MetricLookup) -> str:
     return f"{said}; {baseline_name(other)} {value}."
 
 
+def _held_out(lookup: MetricLookup) -> list[str]:
+    """The models that are not known to be in-sample, the most accurate first."""
+    return [model for model in lookup.ranked() if model not in lookup.in_sample]
+
+
 def best_baseline(lookup: MetricLookup) -> Row | None:
     """The baseline with the highest accuracy."""
     rows = [lookup.row(baseline, "accuracy") for baseline in lookup.baselines]
@@ -61,14 +68,15 @@ def called(lookup: MetricLookup, model: str, first: bool = False) -> str:
 
 def accuracy_finding(inputs: Inputs, lookup: MetricLookup) -> Finding | None:
     """The accuracy of the best reward, and its paired differences."""
-    ranked = lookup.ranked()
+    ranked = _held_out(lookup) or lookup.ranked()
     if not ranked:
         return None
     best = lookup.row(ranked[0], "accuracy")
     assert best is not None
     said = f"{strong(percent(best['value']))} on {count(best['n'], 'pair')}"
     said += f" ({interval(best['low'], best['high'])})" if best["low"] is not None else ""
-    text = f"{called(lookup, ranked[0], True)} has accuracy {said}."
+    where = "in-sample accuracy" if ranked[0] in lookup.in_sample else "accuracy"
+    text = f"{called(lookup, ranked[0], True)} has {where} {said}."
     text += _over_baseline(inputs, lookup, ranked[0]) + _over_others(inputs, lookup, ranked)
     return Finding("Accuracy", text)
 

@@ -25,6 +25,7 @@ from ._benchmarks import benchmark_findings, benchmark_headline
 from ._curves import curve_findings, curve_headline
 from ._finding import Finding
 from ._fits import explained, explained_parts
+from ._in_sample import in_sample_finding
 
 MOST_FITS = 3
 ENOUGH = 20
@@ -33,7 +34,7 @@ ENOUGH = 20
 
 def findings(inputs: Inputs, lookup: MetricLookup) -> list[Finding]:
     """The most important first."""
-    found = [accuracy_finding(inputs, lookup)]
+    found = [accuracy_finding(inputs, lookup), in_sample_finding(inputs.plan.seen)]
     for best in lookup.ranked()[:1]:
         found += [_length(lookup, best), _weakest(lookup, best), _calibration(lookup, best)]
     found += benchmark_findings(inputs)

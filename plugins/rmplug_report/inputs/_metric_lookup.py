@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from rmplug.records import SeenRows
 
 from ._inputs import Row
 from ._row_forms import is_plain
@@ -15,7 +17,7 @@ class MetricLookup:
     Cells, points of curves, comparisons and levels of a benchmark are shown elsewhere.
     """
 
-    def __init__(self, rows: Sequence[Row]) -> None:
+    def __init__(self, rows: Sequence[Row], seen: Mapping[str, SeenRows] | None = None) -> None:
         self.rows = [row for row in rows if row.get("model") and is_plain(row)]
         self._known = {self._key(row): row for row in reversed(self.rows)}
         accuracy = [row for row in self.rows if row["metric"] == "accuracy"]
@@ -29,6 +31,13 @@ class MetricLookup:
                 sizes[row["subset"]] = max(sizes.get(row["subset"], 0), row["n"] or 0)
         self.subsets = sorted(sizes, key=lambda subset: -sizes[subset])
         self.sizes = sizes
+        self.in_sample = {
+            model: rows
+            for model in self.models
+            for rows in (seen_of(model, seen or {}),)
+            if rows is not None and rows.seen
+        }
+        """Models that were trained on rows they are measured on, and on how many."""
 
     @staticmethod
     def _key(row: Row) -> tuple[str, str, str]:
@@ -49,9 +58,9 @@ class MetricLookup:
         return [row for row in found if row is not None]
 
     def ranked(self) -> list[str]:
-        """Models from the most to the least accurate."""
+        """Models from the most to the least accurate; those that are in-sample come last."""
         known = [m for m in self.models if self.value(m, "accuracy") is not None]
-        return sorted(known, key=lambda model: -self.value(model, "accuracy"))
+        return sorted(known, key=lambda m: (m in self.in_sample, -self.value(m, "accuracy")))
 
     def reliability(self, model: str) -> list[dict[str, Any]]:
         """Bins of the calibration curve: accuracy with its interval, and mean confidence."""
@@ -66,3 +75,9 @@ class MetricLookup:
 
 def _distinct(names: Any) -> list[str]:
     return list(dict.fromkeys(names))
+
+
+def seen_of(model: str, seen: Mapping[str, SeenRows]) -> SeenRows | None:
+    """The rows that a model has seen; one of several outputs is named after its features."""
+    names = [name for name in seen if model == name or model.startswith(f"{name}.")]
+    return seen[max(names, key=len)] if names else None

@@ -1,0 +1,45 @@
+"""Rewards whose models were trained on the rows that are shown: their figures are in-sample."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from rmplug.records import SeenRows
+from rmplug_report.inputs._metric_lookup import MetricLookup
+from rmplug_report.inputs._wording import count, listed, name, percent, strong, with_interval
+
+from ._finding import Finding
+
+
+def in_sample_headline(lookup: MetricLookup, model: str) -> str:
+    """What may be said of the accuracy of a model on rows that it was trained on."""
+    seen, row = lookup.in_sample[model], lookup.row(model, "accuracy")
+    assert row is not None
+    if seen.seen < seen.rows:
+        share = strong(percent(seen.share))
+        return (
+            f"No held-out accuracy: {name(model, 40)} was trained on {share} of the rows that it "
+            "is measured on, or on their prompts."
+        )
+    accuracy = with_interval(row["value"], row["low"], row["high"])
+    return (
+        f"In-sample accuracy {accuracy}: {name(model, 40)} was trained on all of these pairs, "
+        "or on their prompts."
+    )
+
+
+def in_sample_finding(seen: Mapping[str, SeenRows]) -> Finding | None:
+    """Which rewards are in-sample, and on how many rows."""
+    lines = [line for line in in_sample_lines(seen) if line]
+    if not lines:
+        return None
+    text = f"{listed(lines)} in the training data of the models behind them, or have a prompt "
+    return Finding("In-sample", text + "that is: figures on these rows say nothing of new ones.")
+
+
+def in_sample_lines(seen: Mapping[str, SeenRows]) -> Iterator[str]:
+    """A clause for each reward with rows that its model has seen."""
+    for model, rows in seen.items():
+        if rows.seen:
+            some = "all" if rows.seen == rows.rows else f"{rows.seen:,} of"
+            yield f"{some} {count(rows.rows, 'row')} of {name(model, 40)} are"
