@@ -26,7 +26,7 @@ from sklearn.metrics import r2_score
 from rmplug.stats.bootstrap import row_weights
 from rmplug.stats.estimates import explained_variance, spearman
 from rmplug.stats.intervals import Bounds, held_out_freedom
-from rmplug_tabular._estimation import HeldOut, Settings, cross_validate
+from rmplug_tabular._cross_validation import HeldOut, Settings, cross_validate
 from rmplug_tabular._feature_matrix import Column, Examples
 from rmplug_tabular._sklearn_models import SklearnLearner
 

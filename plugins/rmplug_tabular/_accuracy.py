@@ -42,15 +42,15 @@ def of_binary(
     cut = 0.5 if probabilities else 0.0
     right = np.where(scores == cut, 0.5, (scores > cut) == target)
     majority = np.where(rate == 0.5, 0.5, (rate > 0.5) == target)
-    found = {
+    estimates = {
         "auc": area_under_curve(target, standing),
         "accuracy": mean(right, "share"),
         "accuracy-of-majority": mean(majority.astype(float), "share"),
     }
     if probabilities:
-        found["log-loss"] = mean(binary_surprise(target, scores), "positive")
-        found["log-loss-of-base-rate"] = mean(binary_surprise(target, rate), "positive")
-    return found
+        estimates["log-loss"] = mean(binary_surprise(target, scores), "positive")
+        estimates["log-loss-of-base-rate"] = mean(binary_surprise(target, rate), "positive")
+    return estimates
 
 
 def of_classes(
@@ -58,15 +58,15 @@ def of_classes(
 ) -> dict[str, Estimate]:
     """Accuracy and log-loss over more than two classes, beside majority and base rates."""
     rows, right, majority = np.arange(len(target)), _right(target, scores), _right(target, rates)
-    found = {
+    estimates = {
         "accuracy": mean(right, "share"),
         "accuracy-of-majority": mean(majority, "share"),
         "accuracy-over-majority": mean(right - majority),
     }
     if probabilities:
-        found["log-loss"] = mean(surprise(scores[rows, target]), "positive")
-        found["log-loss-of-base-rate"] = mean(surprise(rates[rows, target]), "positive")
-    return found
+        estimates["log-loss"] = mean(surprise(scores[rows, target]), "positive")
+        estimates["log-loss-of-base-rate"] = mean(surprise(rates[rows, target]), "positive")
+    return estimates
 
 
 def is_better_than_chance(numbers: Sequence[Mapping[str, Any]]) -> bool:

@@ -39,8 +39,8 @@ def without_sums(examples: Examples, seed: int) -> Examples:
     if not made:
         return examples
     names = [examples.columns[at].name for at in numbers]
-    told = [f"{names[i]} = {_formula(parts, names)}" for i, parts in sorted(made.items())]
-    notice("feature that others add up to", told, "dropped", of="features")
+    formulas = [f"{names[i]} = {_formula(parts, names)}" for i, parts in sorted(made.items())]
+    notice("feature that others add up to", formulas, "dropped", of="features")
     left_out = {numbers[i] for i in made}
     kept = [(at, block) for at, block in blocks if at not in left_out]
     return replace(
@@ -75,8 +75,8 @@ def sums_of_others(values: np.ndarray, target: np.ndarray) -> dict[int, dict[int
             basis = np.column_stack([basis, rest / left])
         else:
             factors = np.linalg.lstsq(centred[:, kept], centred[:, column], rcond=None)[0]
-            told = np.abs(factors) * sizes[kept] > 1e-6 * sizes[column]
-            made[column] = {kept[i]: float(factors[i]) for i in np.flatnonzero(told)}
+            counted = np.abs(factors) * sizes[kept] > 1e-6 * sizes[column]
+            made[column] = {kept[i]: float(factors[i]) for i in np.flatnonzero(counted)}
     return made
 
 

@@ -1,4 +1,4 @@
-"""Fitting an estimator: cross-validation by group, numbers, explanations, files."""
+"""Fit an estimator: numbers out of fold, explanations, files."""
 
 from __future__ import annotations
 
@@ -15,62 +15,36 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from rmplug import Features, notice
 from rmplug.stats.estimates import Estimate
-from rmplug.stats.folds import deal_folds
 from rmplug.stats.intervals import held_out_freedom
 from rmplug.stats.metric_rows import estimated, number
 
 from ._accuracy import is_better_than_chance, of_binary, of_classes, of_numbers
 from ._collinear import without_sums
+from ._cross_validation import (
+    HeldOut,
+    Settings,
+    cross_validate,
+    preparation_of,
+    task_of,
+)
 from ._explanations import (
     coefficients,
     dependence,
     importance,
-    rows_at_random,
     shap_importance,
     shap_table,
 )
-from ._feature_matrix import Examples, Missing, as_classes, as_numbers, read_examples
+from ._feature_matrix import Examples, as_classes, as_numbers, read_examples
 from ._fit_files import write_fit
-from ._learners import Learned, Learner, Model, Preparation, SelfExplaining, Task
-
-MOST_ROWS_BESIDE = 2000
+from ._learners import Learned, Learner, Model, SelfExplaining, Task
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What the spec says about fitting, whatever learns."""
-
-    include: tuple[str, ...]
-    exclude: tuple[str, ...]
-    missing: Missing
-    threshold: float | None
-    folds: int
-    repeats: int
-    refits: int
-    dependence: int
-    shap_rows: int = 0
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a fit has to tell."""
+class Fitted:
+    """The numbers and tables of a fit."""
 
     numbers: list[dict[str, Any]]
     tables: dict[str, pa.Table]
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """One model per fold, the fold and score of each row, and what knowing no feature predicts."""
-
-    models: list[Model]
-    fold: np.ndarray
-    scores: np.ndarray
-    standing: np.ndarray
-    """Each row's score as a middle rank, 0 to 1, among its model's scores of the rows held out and
-    of others: models of different folds differ in level and spread, and to pool their scores as
-    they are makes rank correlations too low (by .05 at 20 prompts)."""
-    blind: np.ndarray
 
 
 def estimate(
@@ -80,8 +54,8 @@ def estimate(
     target: Features,
     seed: int,
     directory: Path,
-) -> Found:
-    """Fits, measures out of fold, explains, and writes the fit of all rows to ``directory``."""
+) -> Fitted:
+    """Fit, measure out of fold, explain, and write the fit of all rows to ``directory``."""
     examples = read_examples(
         features,
         target,
@@ -101,37 +75,7 @@ def estimate(
         model, task = _fit_all(learner, settings, examples, held_out, seed)
         write_fit(directory, model, examples, settings.missing)
         tables = _tables(learner, settings, examples, held_out, model, task)
-    return Found(_numbers(held_out, examples), tables)
-
-
-def cross_validate(learner: Learner, settings: Settings, examples: Examples, seed: int) -> HeldOut:
-    """A model per fold, learned from the other folds, and its scores of the rows held out."""
-    folds = min(settings.folds, int(examples.groups.max()) + 1)
-    fold = deal_folds(examples.groups, folds, seed, examples.target)
-    models, parts = [], []
-    for held in range(folds):
-        rest = fold != held
-        model = _fit_one(learner, settings, examples, rest, seed)
-        models.append(model)
-        scores = model.scores(examples.matrix[~rest])
-        standing = _standing(model, scores, examples.matrix[rest], seed)
-        parts.append((~rest, scores, standing, _blind(examples, rest)))
-    found = [np.empty((len(examples), *part.shape[1:])) for part in parts[0][1:3]]
-    found.append(np.empty((len(examples), *parts[0][3].shape)))
-    for rows, *values in parts:
-        for whole, part in zip(found, values, strict=True):
-            whole[rows] = part
-    return HeldOut(models, fold, *found)
-
-
-def _standing(model: Model, held: np.ndarray, others: np.ndarray, seed: int) -> np.ndarray:
-    """Middle ranks of the held-out scores among themselves and the scores of some other rows."""
-    if held.ndim > 1:
-        return np.full(len(held), np.nan)
-    some = rows_at_random(np.arange(len(others)), MOST_ROWS_BESIDE, np.random.default_rng(seed))
-    beside = np.sort(np.concatenate([held, model.scores(others[some])]))
-    below = np.searchsorted(beside, held, "left") + np.searchsorted(beside, held, "right")
-    return np.asarray(below / (2 * len(beside)))
+    return Fitted(_numbers(held_out, examples), tables)
 
 
 @contextmanager
@@ -145,47 +89,22 @@ def noticed_warnings(name: str) -> Iterator[None]:
         notice(f"warning: {text[:160]}", [name], of="estimators")
 
 
-def _fit_one(
-    learner: Learner, settings: Settings, examples: Examples, rows: Any, seed: int
-) -> Model:
-    preparation = _preparation(learner, settings, examples.matrix[rows])
-    return Model(preparation, learner.learn(_task(preparation, examples, rows, seed)))
-
-
 def _fit_all(
     learner: Learner, settings: Settings, examples: Examples, held_out: HeldOut, seed: int
 ) -> tuple[Model, Task]:
-    preparation = _preparation(learner, settings, examples.matrix)
-    task = _task(preparation, examples, slice(None), seed)
+    preparation = preparation_of(learner, settings, examples.matrix)
+    task = task_of(preparation, examples, slice(None), seed)
     learned: list[Learned] = [model.learned for model in held_out.models]
     return Model(preparation, learner.learn_all(task, learned)), task
-
-
-def _preparation(learner: Learner, settings: Settings, matrix: np.ndarray) -> Preparation:
-    return Preparation.of(matrix, settings.missing == "impute-median", learner.standardise)
-
-
-def _task(preparation: Preparation, examples: Examples, rows: Any, seed: int) -> Task:
-    groups = np.unique(examples.groups[rows], return_inverse=True)[1]
-    matrix = preparation(examples.matrix[rows])
-    return Task(matrix, examples.target[rows], groups, len(examples.classes), seed)
-
-
-def _blind(examples: Examples, rows: np.ndarray) -> np.ndarray:
-    """The mean target, the rate of the higher class, or the rates of all classes."""
-    if len(examples.classes) > 2:
-        counts = np.bincount(examples.target[rows], minlength=len(examples.classes))
-        return np.asarray(counts / counts.sum())
-    return np.asarray(examples.target[rows].mean())
 
 
 def _numbers(held_out: HeldOut, examples: Examples) -> list[dict[str, Any]]:
     rows, folds, groups = len(examples), len(held_out.models), int(examples.groups.max()) + 1
     freedom = held_out_freedom(groups, folds)
-    found = estimated(_estimates(held_out, examples), examples.groups, freedom)
+    metrics = estimated(_estimates(held_out, examples), examples.groups, freedom)
     return [
-        *found,
-        number("better-than-chance", float(is_better_than_chance(found)), rows),
+        *metrics,
+        number("better-than-chance", float(is_better_than_chance(metrics)), rows),
         number("folds", folds, rows),
         number("groups", groups, rows),
         number("features", len(examples.columns), rows),
@@ -210,10 +129,10 @@ def _tables(
     model: Model,
     task: Task,
 ) -> dict[str, pa.Table]:
-    found = importance(held_out.models, held_out.fold, examples, settings.repeats, task.seed)
-    tables = {"importance": found, "rows": _rows(held_out, examples)}
+    permuted = importance(held_out.models, held_out.fold, examples, settings.repeats, task.seed)
+    tables = {"importance": permuted, "rows": _rows(held_out, examples)}
     if isinstance(model.learned, SelfExplaining):
-        tables |= _shap(model.learned, settings, examples, task, found)
+        tables |= _shap(model.learned, settings, examples, task, permuted)
     weights = coefficients(model, learner, task, examples, settings.refits)
     if weights is not None:
         tables["coefficients"] = weights

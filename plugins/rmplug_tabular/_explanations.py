@@ -1,4 +1,4 @@
-"""Tables that say what a model goes by: importance, coefficients, dependence, SHAP values."""
+"""Tables that explain a model: importance, coefficients, dependence, SHAP values."""
 
 from __future__ import annotations
 
@@ -35,16 +35,18 @@ def importance(
         rows = rows_at_random(np.flatnonzero(fold == number), MOST_ROWS_PERMUTED, rng)
         matrix, target = model.preparation(examples.matrix[rows]), examples.target[rows]
         whole = _agreement(target, model.learned.scores(matrix), examples.classes)
-        for place, (_, block) in enumerate(examples.blocks()):
+        for column, (_, block) in enumerate(examples.blocks()):
             shuffled = np.tile(matrix, (repeats, 1))
             order = np.concatenate([rng.permutation(len(rows)) for _ in range(repeats)])
             shuffled[:, block] = matrix[order, block]
             for turn, scores in enumerate(np.split(model.learned.scores(shuffled), repeats)):
                 after = _agreement(target, scores, examples.classes)
-                drops[place, number, turn] = whole - after
+                drops[column, number, turn] = whole - after
     by_fold = drops.mean(axis=2)
-    means = np.array([_mean(found) for found in by_fold])
-    return ranked(examples.columns, means, [fold_interval(found) for found in by_fold])
+    means = np.array([_mean(drops_of_folds) for drops_of_folds in by_fold])
+    return ranked(
+        examples.columns, means, [fold_interval(drops_of_folds) for drops_of_folds in by_fold]
+    )
 
 
 def ranked(
@@ -82,7 +84,7 @@ def coefficients(
     draws = _refitted(learner, task, refits, model.learned.weights.shape) * spread
     draws = draws.reshape(len(draws), len(values))
     groups = len(np.unique(task.groups))
-    limits = [percentile_interval(draws[:, place], groups) for place in range(len(values))]
+    limits = [percentile_interval(column, groups) for column in draws.T]
     parts = [part for column in examples.columns for part in column.parts()]
     outputs = len(model.learned.weights)
     table = {
@@ -122,9 +124,9 @@ def shap_importance(examples: Examples, contributions: np.ndarray, rows: np.ndar
     units of the raw score, with the 95 % interval of such a mean over groups. It is above 0 for any
     feature that the model uses, whether or not that is worth anything for rows held out."""
     by_feature = np.abs(_per_feature(examples, contributions)).mean(axis=1)
-    found = [mean(values, "positive") for values in by_feature.T]
-    limits = [one.interval(examples.groups[rows]) for one in found]
-    return ranked(examples.columns, np.array([one.value for one in found]), limits)
+    estimates = [mean(values, "positive") for values in by_feature.T]
+    limits = [one.interval(examples.groups[rows]) for one in estimates]
+    return ranked(examples.columns, np.array([one.value for one in estimates]), limits)
 
 
 def shap_table(examples: Examples, contributions: np.ndarray, rows: np.ndarray) -> pa.Table:
@@ -170,9 +172,9 @@ def _agreement(target: np.ndarray, scores: np.ndarray, classes: Sequence[float])
     return float((scores.argmax(axis=1) == target).mean())
 
 
-def _with_value(model: Model, matrix: np.ndarray, place: int, value: float) -> float:
+def _with_value(model: Model, matrix: np.ndarray, column: int, value: float) -> float:
     changed = matrix.copy()
-    changed[:, place] = value
+    changed[:, column] = value
     scores = model.scores(changed)
     return float((scores if scores.ndim == 1 else scores[:, -1]).mean())
 

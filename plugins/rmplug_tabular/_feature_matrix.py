@@ -49,7 +49,7 @@ class Examples:
         return len(self.target)
 
     def blocks(self) -> list[tuple[Column, slice]]:
-        """Each feature with the place of its numbers in the matrix."""
+        """Each feature with the slice of its numbers in the matrix."""
         ends = np.cumsum([column.width for column in self.columns])
         return [
             (column, slice(int(end) - column.width, int(end)))

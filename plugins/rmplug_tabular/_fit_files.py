@@ -83,9 +83,9 @@ class TabularPredictor(Predictor):
         if holes.any():
             self._report(holes, features)
         with threadpool_limits(1):
-            known = self.model.scores(matrix[~holes])
-        scores = np.full((len(matrix), *known.shape[1:]), np.nan)
-        scores[~holes] = known
+            complete = self.model.scores(matrix[~holes])
+        scores = np.full((len(matrix), *complete.shape[1:]), np.nan)
+        scores[~holes] = complete
         return self._named(scores)
 
     def _report(self, holes: np.ndarray, features: pa.Table) -> None:
@@ -108,19 +108,19 @@ class TabularPredictor(Predictor):
 
 def matched(features: pa.Table, needed: Sequence[str]) -> pa.Table:
     """The needed columns by name; steps of other names stand for those fitted on, in order."""
-    given = [name for name in features.column_names if name not in ("id", "group")]
-    names = {name: name for name in given}
-    if not set(needed) <= set(given):
-        steps, fitted = _steps(given), _steps(needed)
+    columns = [name for name in features.column_names if name not in ("id", "group")]
+    names = {name: name for name in columns}
+    if not set(needed) <= set(columns):
+        steps, fitted = _steps(columns), _steps(needed)
         if len(steps) == len(fitted):
             stand_in = dict(zip(steps, fitted, strict=True))
-            names = {_renamed(name, stand_in): name for name in given}
+            names = {_renamed(name, stand_in): name for name in columns}
     missing = [name for name in needed if name not in names]
     if missing:
         raise DataError(
             f"the fit needs {len(needed)} features and {len(missing)} are missing: "
             f"{', '.join(missing[:5])}; give the steps it was fitted on, in the same order "
-            f"(given: {', '.join(given[:8])})"
+            f"(given: {', '.join(columns[:8])})"
         )
     return pa.table({name: features[names[name]] for name in needed})
 

@@ -43,7 +43,7 @@ class Search:
     fold_weights: np.ndarray
 
     def best(self, without: int | None = None) -> int:
-        """The place of the strength with the least loss over folds (but one)."""
+        """The index of the strength with the least loss over folds (but one)."""
         weights = self.fold_weights.copy()
         if without is not None:
             weights[without] = 0
@@ -95,7 +95,7 @@ def search_strength(pairs: Comparisons, grid: Sequence[float], fold: np.ndarray)
         leads.append(lead)
         sums = np.bincount(fold, weights=pairs.weights * losses(lead))
         mean_losses.append(sums / np.maximum(shares, 1e-300))
-        totals = [found @ shares for found in mean_losses]
+        totals = [losses_by_fold @ shares for losses_by_fold in mean_losses]
         if len(totals) - 1 - int(np.argmin(totals)) >= PATIENCE:
             break
     tried = tuple(grid[: len(leads)])
@@ -198,5 +198,5 @@ def _longer(table: pa.Table) -> np.ndarray:
 
 
 def _ids(table: pa.Table, rows: np.ndarray) -> list[str]:
-    found: list[str] = table["id"].filter(rows).to_pylist()
-    return found
+    ids: list[str] = table["id"].filter(rows).to_pylist()
+    return ids

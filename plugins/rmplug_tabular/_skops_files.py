@@ -25,13 +25,13 @@ LOADABLE = (
 
 
 def write_estimator(estimator: Any, directory: Path) -> None:
-    """skops names objects by their place in memory and stamps the time; here they are counted."""
+    """skops names objects by their address in memory and stamps the time; here they are counted."""
     with zipfile.ZipFile(io.BytesIO(skops.io.dumps(estimator))) as made:
         schema = made.read(SCHEMA).decode()
-        names = {old: str(new) for new, old in enumerate(_places(schema))}
+        names = {old: str(new) for new, old in enumerate(_addresses(schema))}
         files = {_renamed(name, names): made.read(name) for name in made.namelist()}
     files[SCHEMA] = re.sub(
-        r'("__id__": |"file": ")(\d+)', lambda found: found[1] + names[found[2]], schema
+        r'("__id__": |"file": ")(\d+)', lambda match: match[1] + names[match[2]], schema
     ).encode()
     with zipfile.ZipFile(directory / MODEL_FILE, "w", zipfile.ZIP_DEFLATED) as written:
         for name in sorted(files):
@@ -54,8 +54,8 @@ def read_estimator(directory: Path) -> Any:
     return estimator
 
 
-def _places(schema: str) -> list[str]:
-    """Every object's place in memory, in the order of the schema."""
+def _addresses(schema: str) -> list[str]:
+    """Every object's address in memory, in the order of the schema."""
     return list(dict.fromkeys(re.findall(r'(?:"__id__": |"file": ")(\d+)', schema)))
 
 

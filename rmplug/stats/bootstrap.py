@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+from rmplug.arrays import Array
 
 from .intervals import Bounds, interval_of_draws
 
 if TYPE_CHECKING:
     import numpy as np
-    import numpy.typing as npt
 
-    Floats: TypeAlias = npt.NDArray[np.float64]
-
-Sums: TypeAlias = "Mapping[str, Floats]"
-Statistics: TypeAlias = Callable[[Sums], "Mapping[str, Floats]"]
+Sums: TypeAlias = Mapping[str, Array]
+Statistics: TypeAlias = Callable[[Sums], Mapping[str, Array]]
 """From the sums of columns to numbers, for one set of sums or for many resamples at once."""
 CELLS = 100_000
 """Draws at a time: small enough to stay in the cache."""
@@ -27,7 +26,7 @@ then costs the same for any number of rows, and the variance of 1,000 blocks is 
 
 def intervals(
     columns: Sums,
-    groups: npt.NDArray[Any],
+    groups: Array,
     statistics: Statistics,
     resamples: int,
     seed: int | Sequence[int],
@@ -52,10 +51,10 @@ def intervals(
 
 def resampled_sums(
     columns: Sums,
-    groups: npt.NDArray[Any],
+    groups: Array,
     resamples: int,
     seed: int | Sequence[int],
-) -> dict[str, Floats]:
+) -> dict[str, Array]:
     """The sum of each column over the rows of each resample of groups: one number per resample.
 
     ``columns`` have a number, ``groups`` the group of each row. For statistics that are functions
@@ -71,7 +70,7 @@ def resampled_sums(
     return dict(zip(columns, drawn.T, strict=True))
 
 
-def row_weights(groups: npt.NDArray[Any], resamples: int, seed: int) -> Iterator[Floats]:
+def row_weights(groups: Array, resamples: int, seed: int) -> Iterator[Array]:
     """How often each row is in each resample of groups, for statistics that need the rows."""
     import numpy as np
 
@@ -81,7 +80,7 @@ def row_weights(groups: npt.NDArray[Any], resamples: int, seed: int) -> Iterator
         yield _counts(len(names), 1, rng)[0, numbered]
 
 
-def _units(groups: npt.NDArray[Any], rng: np.random.Generator) -> npt.NDArray[np.int64]:
+def _units(groups: Array, rng: np.random.Generator) -> Array:
     """What is drawn, by row: its group, or the block that its group is in."""
     import numpy as np
 
@@ -92,7 +91,7 @@ def _units(groups: npt.NDArray[Any], rng: np.random.Generator) -> npt.NDArray[np
     return np.asarray(block[numbered])
 
 
-def _drawn_sums(by_unit: Floats, resamples: int, rng: np.random.Generator) -> Floats:
+def _drawn_sums(by_unit: Array, resamples: int, rng: np.random.Generator) -> Array:
     """Sums over units drawn with replacement: shape (resamples, columns).
 
     Units with equal sums are one outcome of a multinomial draw; where there are few outcomes (right
@@ -103,7 +102,7 @@ def _drawn_sums(by_unit: Floats, resamples: int, rng: np.random.Generator) -> Fl
     units = len(by_unit)
     outcomes, sizes = np.unique(by_unit, axis=0, return_counts=True)
     if len(outcomes) * COST_OF_OUTCOME < units:
-        return rng.multinomial(units, sizes / units, size=resamples) @ outcomes
+        return np.asarray(rng.multinomial(units, sizes / units, size=resamples) @ outcomes)
     step = max(1, CELLS // units)
     parts = [
         _counts(units, min(step, resamples - start), rng) @ by_unit
@@ -112,7 +111,7 @@ def _drawn_sums(by_unit: Floats, resamples: int, rng: np.random.Generator) -> Fl
     return np.concatenate(parts)
 
 
-def _counts(units: int, resamples: int, rng: np.random.Generator) -> Floats:
+def _counts(units: int, resamples: int, rng: np.random.Generator) -> Array:
     """How often each unit is drawn in each resample."""
     import numpy as np
 

@@ -8,14 +8,10 @@ costs one or two sorts of the rows.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+
+from rmplug.arrays import Array
 
 from .intervals import NO_BOUND, Bounds, Scale, group_variance, t_interval, wilson_interval
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True)

@@ -11,16 +11,18 @@ if TYPE_CHECKING:
 
 
 def deal_folds(groups: Array, folds: int, seed: int, levels: Array | None = None) -> Array:
-    """A fold (0 … folds - 1) per row; ``groups`` are numbered from 0. Groups are dealt to and fro:
-    by their mean level (a label, the kind of row) if there is one, the largest first, else by
-    chance, so that sizes and levels are spread evenly."""
+    """Assign each row a fold (0 … folds - 1), shape (rows,); ``groups`` (rows,) count from 0.
+
+    Groups stay whole and are assigned in serpentine order (0 … k, k … 0): by their mean level (a
+    label, the kind of row) if ``levels`` are given, the largest first, ties at random by ``seed``;
+    so sizes and levels are spread evenly."""
     import numpy as np
 
     sizes = np.bincount(groups)
     keys = [np.random.default_rng(seed).random(len(sizes)), -sizes]
     if levels is not None:
         keys.append(np.bincount(groups, weights=levels) / sizes)
-    rounds, place = np.divmod(np.arange(len(sizes)), folds)
+    rounds, turn = np.divmod(np.arange(len(sizes)), folds)
     fold = np.empty(len(sizes), dtype=np.int64)
-    fold[np.lexsort(keys)] = np.where(rounds % 2, folds - 1 - place, place)
+    fold[np.lexsort(keys)] = np.where(rounds % 2, folds - 1 - turn, turn)
     return np.asarray(fold[groups])

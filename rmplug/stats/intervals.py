@@ -17,15 +17,12 @@ from __future__ import annotations
 
 from math import atanh, exp, isfinite, log, sqrt, tanh
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from rmplug.arrays import Array
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import numpy as np
-    import numpy.typing as npt
-
-    Floats: TypeAlias = npt.NDArray[np.float64]
 
 Bounds: TypeAlias = tuple[float | None, float | None]
 NO_BOUND: Bounds = (None, None)
@@ -33,7 +30,7 @@ Scale: TypeAlias = Literal["plain", "share", "positive", "explained", "correlati
 """How a statistic is distributed: without limits, from 0 to 1, above 0, up to 1, from -1 to 1."""
 
 
-def interval_of_draws(value: float, draws: Floats, groups: int, scale: Scale = "plain") -> Bounds:
+def interval_of_draws(value: float, draws: Array, groups: int, scale: Scale = "plain") -> Bounds:
     """The interval of a statistic from its values in bootstrap resamples of ``groups`` groups, by
     the construction that its scale asks for; none for fewer than 2 groups."""
     import numpy as np
@@ -49,7 +46,7 @@ def interval_of_draws(value: float, draws: Floats, groups: int, scale: Scale = "
     return t_interval(value, variance, groups - 1, scale)
 
 
-def percentile_interval(draws: Floats, groups: int) -> Bounds:
+def percentile_interval(draws: Array, groups: int) -> Bounds:
     """The expanded percentile interval (Hesterberg, 2015, The American Statistician 69): the middle
     of the draws in which the statistic exists, as much wider than 95 % as a t interval with the
     unbiased variance is than a normal one with the plain variance. None for fewer than 2 groups."""
@@ -63,7 +60,7 @@ def percentile_interval(draws: Floats, groups: int) -> Bounds:
     return float(low), float(high)
 
 
-def share_interval(share: float, draws: Floats, groups: int) -> Bounds:
+def share_interval(share: float, draws: Array, groups: int) -> Bounds:
     """Wilson's interval of a share with the variance of its bootstrap draws."""
     return interval_of_draws(share, draws, groups, "share")
 
@@ -99,7 +96,7 @@ def t_interval(value: float, variance: float, freedom: float, scale: Scale) -> B
     return ends[0], ends[1]
 
 
-def median_interval(values: Floats, groups: npt.NDArray[Any]) -> Bounds:
+def median_interval(values: Array, groups: Array) -> Bounds:
     """Woodruff's interval of a median (1952, JASA 47): the quantiles at the ends of the interval of
     the share of values below it, whose variance is that of groups."""
     import numpy as np
@@ -114,7 +111,7 @@ def median_interval(values: Floats, groups: npt.NDArray[Any]) -> Bounds:
     return float(low), float(high)
 
 
-def fold_interval(by_fold: Floats) -> Bounds:
+def fold_interval(by_fold: Array) -> Bounds:
     """Student's interval of the mean of a number that each fold of a cross-validation has, with the
     correction for models that share training rows (Nadeau and Bengio, 2003, Machine Learning 52).
     Folds without the number are left out; none for fewer than 2."""
@@ -135,7 +132,7 @@ def held_out_freedom(groups: int, folds: int) -> int:
     return max(2, groups // folds - 1)
 
 
-def group_variance(influence: Floats, groups: npt.NDArray[Any]) -> float:
+def group_variance(influence: Array, groups: Array) -> float:
     """The variance of a statistic whose rows have this influence on it (the mean of which is 0):
     that of the sums over groups (the sandwich estimator with the factor G / (G - 1))."""
     import numpy as np

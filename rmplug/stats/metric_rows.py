@@ -98,8 +98,8 @@ def number(
 
 def wins(leads: Array) -> Array:
     """1 where the lead is above 0, one half at a tie: the mean is the accuracy."""
-    found: Array = (leads > 0) + 0.5 * (leads == 0)
-    return found
+    won: Array = (leads > 0) + 0.5 * (leads == 0)
+    return won
 
 
 def mean_of(name: str) -> Statistic:
@@ -148,8 +148,8 @@ def middle_ranks(values: Array) -> Array:
 def rank_columns(left: Array, right: Array, name: str = "") -> dict[str, Array]:
     """The column that ``spearman_of`` takes the mean of: the correlation of all rows and what each
     row adds to it."""
-    found = spearman(left, right)
-    return {f"rank correlation {name}": found.value + found.influence}
+    rank = spearman(left, right)
+    return {f"rank correlation {name}": rank.value + rank.influence}
 
 
 def spearman_of(name: str = "") -> Statistic:

@@ -1,4 +1,4 @@
-"""What rows say about how they are to be learnt from: their weights, and the leads they demand."""
+"""Row weights and target margins: the columns ``weight`` and ``margin`` of training data."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 
 
 def weights_and_margins(table: pa.Table) -> tuple[Array, Array]:
-    """Of each row of pairs or responses, float64: the column ``weight``, scaled to a mean of 1, and
-    ``margin``, the lead that chosen should have in the Bradley-Terry loss. A missing weight is 1, a
-    missing margin 0. Raises DataError for what cannot be learnt from, with the ids."""
+    """Read row weights and target margins, two float64 arrays of shape (rows,).
+
+    ``weight`` is scaled to a mean of 1; ``margin`` is what the reward of chosen should exceed that
+    of rejected by in the Bradley-Terry loss. A missing weight is 1, a missing margin 0. Raises
+    DataError, with the ids, for weights below 0 and for numbers that are not finite."""
     import numpy as np
     import pyarrow as pa
 

@@ -81,16 +81,16 @@ def statistics(sums: Sums) -> dict[str, Floats]:
     """Every statistic that is a function of sums, for one set of sums or for many resamples."""
     n = sums["n"]
     with np.errstate(divide="ignore", invalid="ignore"):
-        found = {"accuracy": sums["right"] / n}
+        figures = {"accuracy": sums["right"] / n}
         if "ties" in sums:
-            found["ties"] = sums["ties"] / n
+            figures["ties"] = sums["ties"] / n
         if "loss" not in sums:
-            return found
+            return figures
         variance = sums["yy"] / n - (sums["y"] / n) ** 2
         covariance = sums["xy"] / n - sums["x"] * sums["y"] / n**2
         spread = sums["xx"] / n - (sums["x"] / n) ** 2
         product = np.sqrt(np.maximum(variance, 0) * np.maximum(spread, 0))
-        found |= {
+        figures |= {
             "log-loss": sums["loss"] / n,
             "margin-mean": sums["margin"] / n,
             "margin-sd": np.sqrt(np.maximum(variance, 0)),
@@ -103,8 +103,8 @@ def statistics(sums: Sums) -> dict[str, Floats]:
         for name in sums:
             if name.startswith("right-"):
                 over = (sums["right"] - sums[name]) / n
-                found[f"accuracy-over-{name.removeprefix('right-')}"] = over
-    return found
+                figures[f"accuracy-over-{name.removeprefix('right-')}"] = over
+    return figures
 
 
 COUNTED = {

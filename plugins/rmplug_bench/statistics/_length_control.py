@@ -37,12 +37,12 @@ def controlled_columns(right: Floats, x: Floats, known: Floats) -> dict[str, Flo
     theta = _fitted(z, right, known)
     chance = _logistic(z @ theta)
     slope = (z * (right - chance)[:, None] - PENALTY * theta) * known[:, None]
-    found = {f"slope-{name}": slope[:, i] for i, name in enumerate(NAMES)}
+    columns = {f"slope-{name}": slope[:, i] for i, name in enumerate(NAMES)}
     for i, one in enumerate(NAMES):
         for j, two in enumerate(NAMES):
             bend = z[:, i] * z[:, j] * chance * (1 - chance) + PENALTY * (i == j)
-            found[f"bend-{one}-{two}"] = bend * known
-    return found | {"fit-equal": np.full(len(right), theta[0]) * known}
+            columns[f"bend-{one}-{two}"] = bend * known
+    return columns | {"fit-equal": np.full(len(right), theta[0]) * known}
 
 
 def _fitted(z: Floats, right: Floats, known: Floats) -> Floats:

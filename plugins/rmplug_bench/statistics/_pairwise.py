@@ -49,16 +49,16 @@ def measure(
 
 def _preferences(data: Pairs, baselines: Sequence[str], seed: int) -> dict[str, Floats]:
     """Where each baseline prefers the chosen response; those with nothing to go by are left out."""
-    found: dict[str, Floats] = {}
+    preferences: dict[str, Floats] = {}
     blind = []
     for name in baselines:
         scores = baseline_scores(name, data.table, seed)
         if np.isfinite(scores).all():
-            found[name] = right(scores[:, 0] - scores[:, 1])
+            preferences[name] = right(scores[:, 0] - scores[:, 1])
         else:
             blind.append(name)
     notice("these rules have nothing to go by here, left out", blind, "dropped", of="rules")
-    return found
+    return preferences
 
 
 def _say_when_one_group(data: Pairs, subset: str, mask: Mask, groups: Ints) -> None:
@@ -117,9 +117,9 @@ def _ranks(model: str, subset: str, margin: Floats, gap: Floats, groups: Ints) -
     middle = np.median(margin) if n else np.nan
     bounds = median_interval(margin, groups) if n else NO_BOUND
     yield _row("margin-median", subset, middle, n, model, bounds)
-    found = spearman(margin, gap)
-    bounds = found.interval(groups)
-    yield _row("margin-length-spearman", subset, found.value, n, model, bounds)
+    rank = spearman(margin, gap)
+    bounds = rank.interval(groups)
+    yield _row("margin-length-spearman", subset, rank.value, n, model, bounds)
 
 
 def _raw_ranks(one: Scored, beside: Beside, subset: str, mask: Mask, groups: Ints) -> Iterator[Row]:
@@ -129,10 +129,10 @@ def _raw_ranks(one: Scored, beside: Beside, subset: str, mask: Mask, groups: Int
     scores = np.concatenate([one.chosen[mask], one.rejected[mask]])
     lengths = np.concatenate([beside.chosen_length[mask], beside.rejected_length[mask]])
     has = np.isfinite(scores)
-    found = spearman(scores[has], lengths[has])
-    bounds = found.interval(np.tile(groups, 2)[has])
+    rank = spearman(scores[has], lengths[has])
+    bounds = rank.interval(np.tile(groups, 2)[has])
     n = int(has.sum())
-    yield _row("raw-score-length-spearman", subset, found.value, n, one.name, bounds)
+    yield _row("raw-score-length-spearman", subset, rank.value, n, one.name, bounds)
 
 
 def _of_baselines(

@@ -1,4 +1,4 @@
-"""How often each reward prefers the chosen response of a pair."""
+"""The ``pairwise`` evaluator."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rmplug_bench.baselines.names import Baseline
 
 
 class Pairwise(Evaluator):
-    """How often each reward prefers the chosen response, beside simple rules.
+    """Measure how often each reward prefers the chosen response, beside simple rules.
 
     Takes pairs and one or more rewards on them (columns ``margin``, and ``chosen`` and ``rejected``
     where known; a reward with several outputs gives one model per output, ``<step>.<output>``).
