@@ -173,7 +173,7 @@ def plugins(options: argparse.Namespace) -> int:
 
 def describe(options: argparse.Namespace) -> int:
     """Say everything about a kind; without one, list all kinds."""
-    from rmplug._kinds.schema import describe as tell
+    from rmplug._kinds.describe import describe as tell
     from rmplug.families import family_of
 
     registry = _registry(options)

@@ -15,9 +15,10 @@ from spec_tools import KINDS, load
 from test_properties import WHOLE
 
 from rmplug import Pairs, Sampler
+from rmplug._kinds.describe import describe, params, type_name
 from rmplug._kinds.field_docs import field_docs
 from rmplug._kinds.registry import Provider, discover
-from rmplug._kinds.schema import describe, params, record_schema, run_schema, type_name
+from rmplug._kinds.schema import record_schema, run_schema
 from rmplug._kinds.signatures import signature_of
 from rmplug._run.run import run
 from rmplug.families import Composite, Engine, Observer
