@@ -97,7 +97,7 @@ def _can_bind(draft: Draft, name: str, gives: Sequence[Known | None]) -> bool:
     supplied = signature_of(cls).supplied
     if name not in cls.model_fields and not (name == "seed" and "seed" in supplied):
         known = [entry.name for entry in signature_of(cls).inputs]
-        location.unknown(_no_such_input(draft, name), [*known, *cls.model_fields])
+        location.unknown(_no_such_input(draft, name), [*known, *cls.model_fields], key=False)
     elif name in draft.lists:
         location.wrong(f"{name} is a parameter: one value of a loop can set it, not a list")
     elif any(kind is not Value for known in gives if known for kind in known.types):

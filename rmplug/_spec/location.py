@@ -79,11 +79,11 @@ class Location:
             if key not in known:
                 self.at(key).unknown(f"unknown key{suggestion(key, known)}", known)
 
-    def unknown(self, message: str, known: Iterable[str]) -> None:
+    def unknown(self, message: str, known: Iterable[str], *, key: bool = True) -> None:
         """Note that the key here is unknown; the known one that it stands for is not missed."""
         meant = closest(str(self.path[-1]), known)
         self.problems.meant.add((self.source.file, (*self.path[:-1], meant)))
-        self.wrong(message, key=True)
+        self.wrong(message, key=key)
 
     def missing(self, message: str) -> None:
         """Note that nothing is written here, unless it is written under a misspelt key."""

@@ -303,7 +303,7 @@ def test_an_edge_that_does_not_fit_is_refused_where_it_is_written(last: str, pro
     [
         (
             "w: {kind: count, inputs: {dta: pairs}}",
-            "3:29: steps.w.inputs.dta: no such input; did you mean 'data'? "
+            "3:34: steps.w.inputs.dta: no such input; did you mean 'data'? "
             "('count' takes inputs: data)",
         ),
         (
