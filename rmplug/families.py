@@ -50,7 +50,7 @@ InputPaths = Annotated[tuple[Path, ...], BeforeValidator(_as_tuple), Reads(), Fi
 
 
 def reads_files(info: FieldInfo) -> bool:
-    """Whether a field is marked as something the step reads."""
+    """Tell whether a field is marked as something the step reads."""
     marks = list(info.metadata)
     for inner in getattr(info.annotation, "__args__", ()):
         marks.extend(getattr(inner, "__metadata__", ()))
@@ -58,7 +58,7 @@ def reads_files(info: FieldInfo) -> bool:
 
 
 class Step(BaseModel):
-    """What every step is."""
+    """The base of every step."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
@@ -76,18 +76,18 @@ class Step(BaseModel):
     """Parameters that cannot change the result (a batch size, a device)."""
 
     def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
-        """What this step gives for inputs like these, as far as that is known before running, such
-        as ``Known(columns=["first", "last"])``; the core adds the type and the step's id."""
+        """Foresee what this step gives for inputs like these, as far as that is known, such as
+        ``Known(columns=["first", "last"])``; the core adds the type and the step's id."""
         return Known()
 
     def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
-        """What is wrong with the parameters for inputs like these, or with the inputs, as far as it
-        is known before running: the parameter or input (``fields.chosen`` or ``rewards.1`` for a
-        part of it), and a sentence, which is told where that is written."""
+        """Find what is wrong with the parameters for inputs like these, or with the inputs, as far
+        as that is known before running: the parameter or input (``fields.chosen`` or ``rewards.1``
+        for a part of it), and a sentence, which is told where that is written."""
         return ()
 
     def identity(self) -> Mapping[str, Any]:
-        """What else determines the result and is known before running, such as a hub revision."""
+        """Name what else determines the result and is known early, such as a hub revision."""
         return {}
 
 
@@ -104,7 +104,7 @@ class ModelLoader(Step):
 
     @classmethod
     def accepts(cls, source: str) -> Mapping[str, Any] | None:
-        """The parameters with which this kind loads a path or name, if it recognises it."""
+        """Give the parameters with which this kind loads a path or name, if it recognises it."""
         return None
 
 
@@ -274,12 +274,12 @@ FAMILIES: tuple[type[Step], ...] = (
 
 
 def family_of(cls: type[Step]) -> type[Step]:
-    """The family that a step class belongs to."""
+    """Find the family that a step class belongs to."""
     return next(family for family in FAMILIES if issubclass(cls, family))
 
 
 def hook_of(family: type[Step]) -> str:
-    """The hook that collects the family's kinds: ``rmplug_feature_computers``."""
+    """Name the hook that collects the family's kinds: ``rmplug_feature_computers``."""
     noun = family.family.replace(" ", "_")
     return f"rmplug_{noun[:-1] + 'ies' if noun.endswith('y') else noun + 's'}"
 

@@ -23,7 +23,7 @@ AnyNamed = TypeVar("AnyNamed", bound="Named")
 
 
 class UnknownName(RmplugError):
-    """A reference that names nothing."""
+    """A reference to something that is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,20 +110,20 @@ class Known(Named):
         return super().at(path)
 
     def _is_column(self, path: str) -> bool:
-        """Whether a loop's only result is known to have a column of this name."""
+        """Tell whether a loop's only result is known to have a column of this name."""
         results = list(self.results.values())
         return len(results) == 1 and path in (results[0].columns or ())
 
     def is_a(self, *types: type[Artifact]) -> bool:
-        """Whether the result is known to be of one of these types."""
+        """Tell whether the result is known to be of one of these types."""
         return all(issubclass(given, types) for given in self.types)
 
     def type_of(self, column: str) -> ColumnType | None:
-        """The type of a column; None where it is not known."""
+        """Look up the type of a column; None where it is not known."""
         return self.columns.get(column) if isinstance(self.columns, Mapping) else None
 
     def lacks(self, column: str) -> str | None:
-        """What to say of a column that it is known not to have; None where it may have it."""
+        """Say that a column is known not to be there; None where it may be."""
         if self.columns is None:
             self.doubts.append(f"column {column!r} of {self.step}")
             return None
@@ -132,7 +132,7 @@ class Known(Named):
         return f"{self.step} gives {no_column(column, self.columns)}"
 
     def lacks_metric(self, metric: str) -> str | None:
-        """What to say of a metric that it is known never to give; None where it may."""
+        """Say that a metric is known never to be given; None where it may be."""
         if self.metrics is None:
             self.doubts.append(f"metric {metric!r} of {self.step}")
             return None
@@ -173,14 +173,14 @@ def no_column(column: str, columns: Sequence[str] | Mapping[str, Any]) -> str:
 
 
 def joined_twice(features: Sequence[Known]) -> str | None:
-    """What to say of tables that are to be joined where a step is among them twice."""
+    """Say that a step is twice among tables that are to be joined; None where none is."""
     steps = [known.step for known in features]
     twice = next((step for step in steps if steps.count(step) > 1), None)
     return None if twice is None else f"{twice} is named twice; name each step once, as a whole"
 
 
 def _entries(values: Sequence[Any], name: str) -> Known:
-    """One entry of each item of a loop."""
+    """Take one entry of each item of a loop."""
     for value in values:
         if not isinstance(value, Mapping):
             raise UnknownName(f"the item {value!r} has no entries")
@@ -203,7 +203,7 @@ def column_of(artifact: Artifact, column: str) -> Features:
 
 
 def known_of(artifact: Artifact, step: str = "") -> Known:
-    """What is known of an artifact that is there."""
+    """Describe an artifact that is there as a check would know it."""
     from .artifacts import RewardModel, Tabular
 
     known = Known((type(artifact),), step=step or artifact.name)
@@ -217,7 +217,7 @@ def known_of(artifact: Artifact, step: str = "") -> Known:
 
 
 def column_type(arrow: pa.DataType) -> ColumnType:
-    """The type of a column from its Arrow type."""
+    """Name the type of a column by its Arrow type."""
     import pyarrow as pa
 
     tests: dict[ColumnType, Any] = {

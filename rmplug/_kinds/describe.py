@@ -18,11 +18,11 @@ from .signatures import signature_of
 
 
 def describe(provider: Provider) -> dict[str, Any]:
-    """Everything a kind says of itself."""
+    """Describe a kind: its family, inputs, parameters, libraries and an example."""
     cls = provider.cls
     signature = signature_of(cls)
     takes = [{"name": e.name, "takes": str(e), "optional": e.optional} for e in signature.inputs]
-    gives = " | ".join(kind.__name__ for kind in signature.gives)
+    gives = " | ".join(each.__name__ for each in signature.gives)
     if issubclass(cls, Composite):
         inputs = cls.takes.items()
         takes = [{"name": name, "takes": what, "optional": True} for name, what in inputs]
@@ -42,7 +42,7 @@ def describe(provider: Provider) -> dict[str, Any]:
 
 
 def params(cls: type[BaseModel], prefix: str = "") -> list[dict[str, Any]]:
-    """Each parameter with type, default and description; nested ones by dotted name."""
+    """List each parameter with type, default and description; nested ones by dotted name."""
     properties = cls.model_json_schema().get("properties", {})
     docs = field_docs(cls)
     found: list[dict[str, Any]] = []
@@ -63,7 +63,7 @@ def params(cls: type[BaseModel], prefix: str = "") -> list[dict[str, Any]]:
 
 
 def _own_first(cls: type[BaseModel]) -> list[tuple[str, FieldInfo]]:
-    """The fields of a kind before those that its family brings."""
+    """Order the fields of a kind before those that its family brings."""
     family = family_of(cls).model_fields if issubclass(cls, Step) else {}
     return sorted(cls.model_fields.items(), key=lambda entry: entry[0] in family)
 
@@ -74,7 +74,7 @@ def _default(info: FieldInfo) -> Any:
 
 
 def type_name(schema: Mapping[str, Any]) -> str:
-    """A JSON Schema type in a few words: ``integer ≥ 1``, ``text or null``."""
+    """Name a JSON Schema type in a few words: ``integer ≥ 1``, ``text or null``."""
     if "anyOf" in schema:
         return " or ".join(dict.fromkeys(type_name(inner) for inner in schema["anyOf"]))
     if "enum" in schema:
@@ -83,15 +83,15 @@ def type_name(schema: Mapping[str, Any]) -> str:
         return str(schema["const"])
     if "$ref" in schema:
         return "mapping"
-    kind = str(schema.get("type", "any"))
-    if kind == "array":
+    name = str(schema.get("type", "any"))
+    if name == "array":
         return f"list of {type_name(schema.get('items', {}))}"
     noun = {
         "string": "path" if "path" in str(schema.get("format")) else "text",
         "object": "mapping",
         "boolean": "true or false",
     }
-    return " ".join([noun.get(kind, kind), *_bounds(schema)])
+    return " ".join([noun.get(name, name), *_bounds(schema)])
 
 
 def _bounds(schema: Mapping[str, Any]) -> list[str]:
@@ -100,7 +100,7 @@ def _bounds(schema: Mapping[str, Any]) -> list[str]:
 
 
 def example(provider: Provider) -> str:
-    """A step of this kind as it would stand in a spec."""
+    """Write a step of this kind as it would stand in a spec."""
     cls = provider.cls
     if issubclass(cls, Observer):
         return f"track:\n  {provider.kind}: {{}}"

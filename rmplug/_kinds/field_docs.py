@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 
 def field_docs(cls: type[Any]) -> Mapping[str, str]:
-    """The description of each field of a pydantic class or dataclass; inherited ones included."""
+    """Read the description of each field of a pydantic class or dataclass, inherited ones too."""
     found: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         if base.__module__ != BaseModel.__module__:
@@ -27,7 +27,7 @@ def field_docs(cls: type[Any]) -> Mapping[str, str]:
 
 
 def inner_classes(cls: type[Any]) -> dict[str, type[Any]]:
-    """The pydantic classes and dataclasses that fields are made of, at any depth, by name."""
+    """Find the pydantic classes and dataclasses that fields are made of, at any depth, by name."""
     found: dict[str, type[Any]] = {}
     waiting = list(_field_types(cls))
     while waiting:
@@ -48,7 +48,7 @@ def _field_types(cls: type[Any]) -> Iterator[type[Any]]:
 
 
 def classes_in(annotation: Any) -> Iterator[type[Any]]:
-    """The pydantic classes and dataclasses in an annotation such as ``list[Rating] | None``."""
+    """Find the pydantic classes and dataclasses in an annotation: ``list[Rating] | None``."""
     if isinstance(annotation, type) and (
         is_dataclass(annotation) or issubclass(annotation, BaseModel)
     ):
@@ -67,7 +67,7 @@ def _written_below(cls: type[Any]) -> Mapping[str, str]:
 
 @cache
 def _classes(file: str) -> dict[str, dict[str, str]]:
-    """The docstrings below the fields of every class in a file."""
+    """Read the docstrings below the fields of every class in a file."""
     found: dict[str, dict[str, str]] = {}
     _visit(ast.parse("".join(linecache.getlines(file))), "", found)
     return found

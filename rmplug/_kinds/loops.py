@@ -13,7 +13,7 @@ ITEM = "item"
 
 
 class ForEach(Composite):
-    """Runs steps once for each item and puts what they give into one table.
+    """Run steps once for each item and put what they give into one table.
 
     Items are plain values (``values: [1, 2, 3]``), several steps (``inputs: {items: [a, b]}``), or
     the parts of one table that have the same ``item`` (``inputs: {items: candidates}``). Inside,
@@ -39,7 +39,7 @@ class ForEach(Composite):
 
 
 class Repeat(Composite):
-    """Runs steps in rounds; what one round gives is what the next one takes.
+    """Run steps in rounds; what one round gives is what the next one takes.
 
     ``inputs`` name what the first round takes; ``carry: {labelled: select}`` says that from then on
     ``labelled`` is what the step ``select`` gave in the round before. Collected tables gain a

@@ -19,7 +19,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def run_schema(registry: Registry) -> dict[str, Any]:
-    """The JSON Schema of a spec with the kinds of a registry, for editors and for checks."""
+    """Make the JSON Schema of a spec with the kinds of a registry, for editors and for checks."""
     every = {p.kind if len(found) == 1 else p.name: p for found in _sorted(registry) for p in found}
     engines = {name: p for name, p in every.items() if issubclass(p.cls, Engine)}
     observers = {name: p for name, p in every.items() if issubclass(p.cls, Observer)}
@@ -83,7 +83,7 @@ def _steps(providers: Mapping[str, Provider]) -> dict[str, Any]:
 
 
 def _envelope(providers: Mapping[str, Provider], keys: tuple[str, ...]) -> dict[str, Any]:
-    """A mapping with ``kind`` and, for each kind, the parameters it takes."""
+    """Make the schema of a mapping with ``kind`` and, for each kind, its parameters."""
     kinds = [{"const": name, "description": summary_of(p.cls)} for name, p in providers.items()]
     properties: dict[str, Any] = {
         "kind": {"anyOf": [*kinds, {"enum": [p.name for p in providers.values()]}]},
@@ -113,7 +113,7 @@ def _params_of(name: str, provider: Provider) -> dict[str, Any]:
 
 
 def params_schema(cls: type[Step], name: str = "") -> dict[str, Any]:
-    """The JSON Schema of a kind's parameters. None is required: a loop's item can set any."""
+    """Make the JSON Schema of a kind's parameters. None is required: an item can set any."""
     place = f"#/$defs/{name or cls.kind}/$defs/"
     schema = documented(cls, cls.model_json_schema(ref_template=place + "{model}"))
     schema.pop("required", None)
@@ -127,7 +127,7 @@ def params_schema(cls: type[Step], name: str = "") -> dict[str, Any]:
 
 
 def documented(cls: type[Any], schema: dict[str, Any]) -> dict[str, Any]:
-    """A schema made from a class, with the docstrings of its fields as descriptions."""
+    """Add the docstrings of a class's fields to its schema as descriptions."""
     inner = inner_classes(cls)
     for name, part in [("", schema), *schema.get("$defs", {}).items()]:
         docs = field_docs(inner.get(name, cls))
@@ -138,18 +138,18 @@ def documented(cls: type[Any], schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def record_schema() -> dict[str, Any]:
-    """The JSON Schema of ``record.json``."""
+    """Make the JSON Schema of ``record.json``."""
     schema = TypeAdapter(RunRecord).json_schema(mode="serialization")
     return {"$schema": DIALECT, **documented(RunRecord, schema)}
 
 
 def as_taken(info: FieldInfo, schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema of a field in a spec: of several paths, one may stand alone."""
+    """Make the schema of a field as a spec writes it: of several paths, one may stand alone."""
     return _path_or_paths(schema) if reads_files(info) else schema
 
 
 def _path_or_paths(schema: dict[str, Any]) -> dict[str, Any]:
-    """A list of paths may also be written as one path."""
+    """Let a list of paths also be written as one path."""
     about = {name: schema[name] for name in schema if name in ("title", "description", "default")}
     form = {name: schema[name] for name in schema if name not in about}
     forms = form.get("anyOf", [form])
@@ -158,5 +158,5 @@ def _path_or_paths(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def summary_of(cls: type[Step]) -> str:
-    """The first line of a kind's docstring."""
+    """Take the first line of a kind's docstring."""
     return (cls.__doc__ or "").strip().splitlines()[0]

@@ -33,14 +33,14 @@ class Input:
     optional: bool = False
 
     def takes(self, given: type[Artifact]) -> bool:
-        """Whether an artifact of this type fits: a checkpoint can be used as a reward model, and
-        one whose type is not known yet may fit."""
+        """Tell whether an artifact of this type fits: a checkpoint can be used as a reward model,
+        and one whose type is not known yet may fit."""
         if RewardModel in self.types and issubclass(given, Checkpoint):
             return True
         return given is Artifact or issubclass(given, self.types)
 
     def __str__(self) -> str:
-        names = " | ".join(kind.__name__ for kind in self.types)
+        names = " | ".join(each.__name__ for each in self.types)
         return f"list of {names}" if self.many else names
 
 
@@ -65,13 +65,13 @@ class Signature:
             f"{entry.name}: {entry}{' (optional)' if entry.optional else ''}"
             for entry in self.inputs
         )
-        gives = " | ".join(kind.__name__ for kind in self.gives)
+        gives = " | ".join(each.__name__ for each in self.gives)
         return f"{takes or 'nothing'} → {gives}"
 
 
 @cache
 def signature_of(cls: type[Step]) -> Signature:
-    """The signature of a step class; a method that breaks the rules raises ``PluginError``."""
+    """Read the signature of a step class; raises ``PluginError`` for one that breaks the rules."""
     if issubclass(cls, Engine | Observer | Composite):
         return Signature((), (Artifact,) if issubclass(cls, Composite) else (), None, frozenset())
     method = getattr(cls, cls.method, None)
@@ -114,17 +114,17 @@ def _read_input(cls: type[Step], parameter: inspect.Parameter, hint: Any) -> Inp
         raise PluginError(f"{where}: {parameter.name} is also a parameter; name one of them anew")
     members = [member for member in _union(hint) if member is not type(None)]
     many = any(typing.get_origin(member) in SEQUENCES for member in members)
-    kinds: list[type[Artifact]] = []
+    taken: list[type[Artifact]] = []
     for member in members:
         sequence = typing.get_origin(member) in SEQUENCES
         inner = typing.get_args(member)[0] if sequence else member
-        kinds.extend(_artifacts(cls, parameter.name, inner))
+        taken.extend(_artifacts(cls, parameter.name, inner))
     optional = parameter.default is not inspect.Parameter.empty
-    return Input(parameter.name, tuple(kinds), many, optional)
+    return Input(parameter.name, tuple(taken), many, optional)
 
 
 def _read_output(cls: type[Step], hint: Any) -> tuple[type[Artifact], ...]:
-    return tuple(kind for member in _union(hint) for kind in _artifacts(cls, "return", member))
+    return tuple(each for member in _union(hint) for each in _artifacts(cls, "return", member))
 
 
 def _artifacts(cls: type[Step], name: str, hint: Any) -> list[type[Artifact]]:
@@ -147,7 +147,7 @@ def _union(hint: Any) -> tuple[Any, ...]:
 
 
 def _same_as(hints: Mapping[str, Any]) -> str | None:
-    """The parameter whose type variable the method gives back."""
+    """Find the parameter whose type variable the method gives back."""
     gives = hints.get("return")
     if not isinstance(gives, TypeVar):
         return None
@@ -155,7 +155,7 @@ def _same_as(hints: Mapping[str, Any]) -> str | None:
 
 
 def check_class(cls: Any, family: type[Step]) -> None:
-    """A class given by a plugin's hook can be used as a kind of ``family``."""
+    """Check that a plugin's class can be used as a kind of ``family``, or raise ``PluginError``."""
     if not (isinstance(cls, type) and issubclass(cls, family)):
         raise PluginError(f"{cls!r} is not a class of family {family.family!r}")
     kind = getattr(cls, "kind", None)

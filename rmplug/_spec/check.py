@@ -74,7 +74,7 @@ def open_spec(
 
 
 def _written(value: Any) -> Any:
-    """How a value of Python data stands in a spec: numpy's numbers plain, paths as text."""
+    """Write a value of Python data as a spec has it: NumPy's numbers plain, paths as text."""
     return value.item() if getattr(value, "ndim", None) == 0 else str(value)
 
 
@@ -194,7 +194,7 @@ class Check:
 
 
 def _plain(location: Location, kind: type[Any], default: Any) -> Any:
-    """A value of the envelope that is text or a whole number."""
+    """Read a value of the envelope that must be text or a whole number."""
     value = location.value if location.is_written else default
     if isinstance(value, kind) and not isinstance(value, bool):
         return value
@@ -223,7 +223,7 @@ def doubts(graph: Graph) -> Iterator[str]:
 
 
 def _written_at(draft: Draft, name: str) -> Location:
-    """Where a parameter or an input is written, or a part of it (``fields.chosen``)."""
+    """Find where a parameter or input is written, or a part of it (``fields.chosen``)."""
     head, *rest = name.split(".")
     if all(entry.name != head for entry in signature_of(draft.cls).inputs):
         return draft.location.at("params", head, *rest)
@@ -232,7 +232,7 @@ def _written_at(draft: Draft, name: str) -> Location:
 
 
 def _foreseen(draft: Draft, step: Step | None, inputs: Mapping[str, list[Known]]) -> Known:
-    """What a step gives, as far as its signature and the step itself tell."""
+    """Tell what a step gives, as far as its signature and the step itself know."""
     signature = signature_of(draft.cls)
     known = step.foresee(inputs) if step else Known()
     output = signature.output({name: given[0].types for name, given in inputs.items()})

@@ -34,14 +34,14 @@ class Node:
     """Where relative paths of files start from."""
 
     def configured(self, values: Mapping[str, Any]) -> Step:
-        """The step with the parameters that come from inputs filled in."""
+        """Configure the step with the parameters that come from inputs."""
         if self.step is not None and not values:
             return self.step
         cls = self.provider.cls
         return cls.model_validate({**self.params, **absolute_files(cls, values, self.folder)})
 
     def refs(self) -> Iterator[Ref]:
-        """Everything this step takes, from its own scope or an outer one."""
+        """List everything this step takes, from its own scope or an outer one."""
         for refs in self.inputs.values():
             yield from refs
         yield from self.bound.values()
@@ -57,7 +57,7 @@ class Graph:
     outer: tuple[Ref, ...] = ()
 
     def needed(self, ids: Sequence[str]) -> set[str]:
-        """The steps ``ids`` and all they need."""
+        """Find the steps ``ids`` and all they need."""
         found: set[str] = set()
         waiting = list(ids)
         while waiting:
@@ -68,7 +68,7 @@ class Graph:
         return found
 
     def dependents(self, name: str) -> set[str]:
-        """The step and every step that uses what it gives, directly or not."""
+        """Find the step and every step that uses what it gives, directly or not."""
         found = {name}
         for node in self.nodes.values():
             if any(ref.step in found for ref in node.refs()):
@@ -77,7 +77,7 @@ class Graph:
 
 
 def order(needs: Mapping[str, Sequence[str]]) -> tuple[list[str], list[list[str]]]:
-    """The steps, each after its needs, and cycles of steps that need each other."""
+    """Order the steps, each after its needs, and list cycles of steps that need each other."""
     left = {name: [need for need in found if need in needs] for name, found in needs.items()}
     cycles: list[list[str]] = []
     while True:

@@ -76,14 +76,14 @@ def _check_edge(draft: Draft, entry: Input, gives: Sequence[Known | None]) -> No
     if entry.many and Features in entry.types:
         _check_repeated(inputs, entry.name, draft.inputs[entry.name])
     for ref, known in zip(draft.inputs[entry.name], gives, strict=True):
-        wrong = [kind for kind in known.types if not entry.takes(kind)] if known else []
+        wrong = [each for each in known.types if not entry.takes(each)] if known else []
         if wrong:
             message = f"{entry.name} takes {entry}, but {ref} gives {wrong[0].__name__}"
             input_location(inputs, entry.name, ref).wrong(message)
 
 
 def _check_repeated(inputs: Location, name: str, refs: Sequence[Ref]) -> None:
-    """A table of features stands in a list once."""
+    """Note each table of features that a list names again."""
     for index, ref in enumerate(refs):
         if ref in refs[:index]:
             location = inputs.at(name) if isinstance(inputs.value, dict) else inputs
@@ -91,7 +91,7 @@ def _check_repeated(inputs: Location, name: str, refs: Sequence[Ref]) -> None:
 
 
 def _can_bind(draft: Draft, name: str, gives: Sequence[Known | None]) -> bool:
-    """Whether an input that the method does not take sets a parameter (or the seed)."""
+    """Tell whether an input that the method does not take sets a parameter (or the seed)."""
     cls = draft.cls
     location = input_location(draft.location.at("inputs"), name)
     supplied = signature_of(cls).supplied
@@ -100,7 +100,7 @@ def _can_bind(draft: Draft, name: str, gives: Sequence[Known | None]) -> bool:
         location.unknown(_no_such_input(draft, name), [*known, *cls.model_fields], key=False)
     elif name in draft.lists:
         location.wrong(f"{name} is a parameter: one value of a loop can set it, not a list")
-    elif any(kind is not Value for known in gives if known for kind in known.types):
+    elif any(each is not Value for known in gives if known for each in known.types):
         location.wrong(f"{name} is a parameter: only a plain value of a loop can set it")
     elif name in draft.params:
         location.wrong(f"{name} is set twice: here and in params")

@@ -40,12 +40,12 @@ class Location:
     problems: Problems
 
     def at(self, *more: str | int) -> Location:
-        """A location inside this one."""
+        """Go to a location inside this one."""
         return Location(self.source, (*self.path, *more), self.problems)
 
     @property
     def value(self) -> Any:
-        """What was written here; None if nothing was."""
+        """The value written here; None if there is none."""
         value: Any = self.source.data
         for part in self.path:
             if not _has(value, part):
@@ -99,5 +99,5 @@ def _has(value: Any, part: str | int) -> bool:
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """What to write instead of a name that is not known."""
+    """Suggest what to write instead of a name that is not known."""
     return did_you_mean(name, known) or f"; known: {', '.join(known)}"

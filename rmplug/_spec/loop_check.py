@@ -21,7 +21,7 @@ from .step_draft import Draft, DraftedSteps, input_location
 
 
 def item_name(value: Any) -> str:
-    """A plain value as the name of an item: ``3``, ``depth=2,seed=1``; a digest of a long one."""
+    """Name an item by its plain value: ``3``, ``depth=2,seed=1``; a long one by a digest."""
     plain = value
     if isinstance(value, dict):
         plain = ",".join(f"{name}={inner}" for name, inner in value.items())
@@ -58,7 +58,7 @@ def composite_node(
 
 
 def _inner_scope(draft: Draft, step: Any, given: dict[str, list[Known]]) -> dict[str, Known] | None:
-    """The names that exist only inside the loop."""
+    """List the names that exist only inside the loop."""
     inputs = draft.location.at("inputs")
     if isinstance(step, Repeat):
         if set(given) != set(step.carry):
@@ -84,10 +84,10 @@ def _inner_scope(draft: Draft, step: Any, given: dict[str, list[Known]]) -> dict
 
 def _items_scope(draft: Draft, found: list[Known]) -> dict[str, Known] | None:
     if "items" in draft.lists:
-        types = tuple(dict.fromkeys(kind for gives in found for kind in gives.types))
+        types = tuple(dict.fromkeys(each for gives in found for each in gives.types))
         same = all(gives.columns == found[0].columns for gives in found)
         return {ITEM: Known(types, found[0].columns if same else None)}
-    if not all(issubclass(kind, Tabular) for kind in found[0].types):
+    if not all(issubclass(each, Tabular) for each in found[0].types):
         message = "one step must give a table with a column 'item'; else list steps"
         input_location(draft.location.at("inputs"), "items").wrong(message)
         return None
@@ -95,7 +95,7 @@ def _items_scope(draft: Draft, found: list[Known]) -> dict[str, Known] | None:
 
 
 def _unknown_scope(draft: Draft) -> dict[str, None]:
-    """The names inside a loop that is itself wrong, so that the steps inside are checked too."""
+    """List the names inside a loop that is itself wrong, so that its steps are checked too."""
     carry = draft.params.get("carry")
     return dict.fromkeys([ITEM, *draft.inputs, *(carry if isinstance(carry, dict) else ())])
 
@@ -128,13 +128,13 @@ def _results(
 
 
 def _check_collected(location: Location, name: str, gives: Known) -> None:
-    kinds = [kind for kind in gives.types if not issubclass(kind, Tabular)]
-    if kinds:
-        location.wrong(f"{name!r} gives {kinds[0].__name__}; only tables can be collected")
+    wrong = [each for each in gives.types if not issubclass(each, Tabular)]
+    if wrong:
+        location.wrong(f"{name!r} gives {wrong[0].__name__}; only tables can be collected")
 
 
 def _check_carried(location: Location, name: str, later: Known, first: Known) -> None:
     taken = Input(name, first.types)
-    wrong = [kind for kind in later.types if not taken.takes(kind)]
+    wrong = [each for each in later.types if not taken.takes(each)]
     if wrong:
         location.wrong(f"the first round takes {taken}, but {name!r} gives {wrong[0].__name__}")

@@ -17,7 +17,7 @@ from .location import Location, suggestion
 
 
 def absolute_files(cls: type[Step], params: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """The parameters with paths of input files made absolute, starting from a folder."""
+    """Make the paths of input files among parameters absolute, starting from a folder."""
     return {
         name: _absolute(value, folder) if _is_file(cls, name) else value
         for name, value in params.items()
@@ -25,8 +25,7 @@ def absolute_files(cls: type[Step], params: Mapping[str, Any], folder: Path) -> 
 
 
 def find_files(cls: type[Step], location: Location, params: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters with paths of input files made absolute; each that is not there is a
-    problem."""
+    """Make the paths of input files among parameters absolute; note each that is not there."""
     return {
         name: _find(value, location.at(name), location.at(name).folder)
         if _is_file(cls, name)
@@ -58,7 +57,7 @@ def _absolute(value: Any, folder: Path) -> Any:
 
 
 def _matches(written: str, folder: Path) -> list[str]:
-    """The file of this name, or those that a pattern such as ``data/*.jsonl`` matches."""
+    """Find the file of this name, or those that a pattern such as ``data/*.jsonl`` matches."""
     start = folder.absolute()
     name = os.path.expanduser(written)  # noqa: PTH111 - unlike Path's, leaves ~nobody as it is
     path = str(start / name)
@@ -127,7 +126,7 @@ def _explain(
 
 
 def _written_at(location: Location, entry: Any) -> Location:
-    """Where the value of an error was written: names of a union's branches are passed over."""
+    """Find where the value of an error was written, passing over names of a union's branches."""
     for part in entry["loc"]:
         if location.at(part).is_written or (
             entry["type"] == "missing" and part == entry["loc"][-1]
@@ -150,7 +149,7 @@ def _note(cls: type[Step], location: Location, entries: list[Any]) -> None:
 
 
 def _fields(cls: type[BaseModel], loc: tuple[str | int, ...]) -> list[str]:
-    """The fields of a kind, or of a mapping inside its parameters."""
+    """List the fields of a kind, or of a mapping inside its parameters."""
     for part in loc:
         info = cls.model_fields.get(str(part))
         if info is None or not isinstance(info.annotation, type):
@@ -162,7 +161,7 @@ def _fields(cls: type[BaseModel], loc: tuple[str | int, ...]) -> list[str]:
 
 
 def _sentence(entries: list[Any]) -> str:
-    """What a value must be, and what it is instead."""
+    """Say what a value must be, and what it is instead."""
     wanted = list(dict.fromkeys(filter(None, map(_wanted, entries))))
     entry = entries[0]
     if not wanted:
@@ -178,7 +177,7 @@ def _quoted(expected: str) -> Iterator[str]:
 
 
 def _own_words(entry: Any) -> str:
-    """The words of a validator or of pydantic."""
+    """Take over the words of a validator or of pydantic."""
     message = str(entry["msg"])
     for prefix in ("Value error, ", "Assertion failed, "):
         if message.startswith(prefix):

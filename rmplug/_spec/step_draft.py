@@ -124,7 +124,7 @@ def _body_location(location: Location) -> Location | None:
 
 
 def read_mapping(location: Location) -> dict[str, Any] | None:
-    """The parameters at a location: none are written as nothing at all."""
+    """Read the parameters at a location, which may be left out."""
     value = {} if location.value is None else location.value
     if not isinstance(value, dict):
         location.wrong(f"must be a mapping of parameters, not {shown(value)}")
@@ -189,7 +189,7 @@ def read_inputs(
 
 
 def _first_input(cls: type[Step]) -> str | None:
-    """The input that a bare list or id means."""
+    """Name the input that a bare list or id means."""
     if issubclass(cls, Composite):
         return "items"
     inputs = signature_of(cls).inputs
@@ -205,7 +205,7 @@ def _refs(location: Location, value: Any) -> tuple[Ref, ...]:
 
 
 def input_location(inputs: Location, name: str, ref: Ref | None = None) -> Location:
-    """Where an input was written, and a reference in it, whichever of the three forms it has."""
+    """Find where an input is written, or a reference in it, in any of its three forms."""
     location = inputs.at(name) if isinstance(inputs.value, dict) else inputs
     written = location.value
     if ref is not None and isinstance(written, list) and str(ref) in written:
