@@ -16,6 +16,7 @@ from rmplug._store.run_records import peak_memory_mb
 from rmplug._store.serialize import FILES, write_folder, write_table
 from rmplug.artifacts import Artifact, Checkpoint, Folder, Identified, RewardModel, Tabular
 from rmplug.data.odd_rows import OddRowsFilter
+from rmplug.data.pandas_on_demand import keep_pandas_out
 from rmplug.data.rows import Mapped, Stream
 from rmplug.data.seen_texts import with_unique_ids
 from rmplug.errors import PluginError
@@ -89,6 +90,7 @@ class StepRun:
 
     def run(self) -> None:
         """Do the step's work and commit the result."""
+        keep_pandas_out()
         prepared, record = self.prepared, self.record
         counter = SeenCounter(self.results)
         if isinstance(prepared.step, Evaluator | Reporter):

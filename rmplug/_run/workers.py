@@ -16,6 +16,7 @@ from functools import lru_cache
 from multiprocessing import connection
 from typing import Any
 
+from rmplug.data.pandas_on_demand import keep_pandas_out
 from rmplug.errors import PluginError, StepError
 from rmplug.families import Result, Task
 
@@ -80,6 +81,7 @@ def _prepare_worker(workers: int) -> None:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     for name in THREADS:
         os.environ.setdefault(name, str(max(1, (cores or 1) // workers)))
+    keep_pandas_out()
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
