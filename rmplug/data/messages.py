@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING
 
 from rmplug.errors import DataError
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 def message_type() -> pa.DataType:
-    """``list<struct<role: string, content: string>>``."""
+    """Return ``list<struct<role: string, content: string>>``."""
     import pyarrow as pa
 
     return pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
 
 
 def conversational(table: pa.Table, responses: Sequence[str]) -> pa.Table:
-    """The table with string ids, chat messages in ``prompt`` and ``responses``, and a ``group``."""
+    """Return the table with string ids, messages in ``prompt`` and ``responses``, and ``group``."""
     import pyarrow as pa
 
     table = table.set_column(
@@ -35,13 +35,13 @@ def conversational(table: pa.Table, responses: Sequence[str]) -> pa.Table:
     if "group" not in table.column_names:
         table = table.add_column(1, "group", prompt_groups(table["prompt"]))
     elif not pa.types.is_string(table["group"].type):
-        place = table.schema.get_field_index("group")
-        table = table.set_column(place, "group", table["group"].cast(pa.string()))
+        position = table.schema.get_field_index("group")
+        table = table.set_column(position, "group", table["group"].cast(pa.string()))
     return table
 
 
 def as_messages(column: pa.ChunkedArray, role: str) -> pa.ChunkedArray:
-    """Plain strings wrapped as one message of ``role``; messages as they are."""
+    """Return plain strings wrapped as one message of ``role``; messages as they are."""
     import pyarrow as pa
 
     target = message_type()
@@ -71,21 +71,45 @@ def _wrap(texts: pa.Array, role: str) -> pa.Array:
 
 
 def prompt_groups(prompts: pa.ChunkedArray) -> pa.Array:
-    """A 16-digit hash of each prompt's messages: rows with the same prompt share it."""
+    """Return a 16-digit hash of each prompt's messages: rows with the same prompt share it.
+
+    It is BLAKE2b of the JSON text ``[[role, content], ...]`` in ASCII, the same on every machine.
+    """
     import pyarrow as pa
 
     known: dict[str, str] = {}
     groups = []
-    for prompt in prompts.to_pylist():
-        text = json.dumps([[turn["role"], turn["content"]] for turn in prompt or ()])
-        if text not in known:
-            known[text] = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-        groups.append(known[text])
+    for chunk in prompts.chunks:
+        for text in _as_json(chunk):
+            if text not in known:
+                known[text] = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+            groups.append(known[text])
     return pa.array(groups, type=pa.string())
 
 
+def _as_json(prompts: pa.Array) -> Iterator[str]:
+    """Yield each prompt as ``json.dumps`` would write its roles and contents; a null as none."""
+    import numpy as np
+    import pyarrow.compute as pc
+
+    turns = prompts.flatten()
+    roles = pc.struct_field(turns, "role").dictionary_encode()
+    names = [_quoted(name) for name in roles.dictionary.to_pylist()]
+    kinds = pc.fill_null(roles.indices, len(names)).to_pylist()
+    names.append("null")
+    contents = map(_quoted, pc.struct_field(turns, "content").to_pylist())
+    lines = [f"[{names[kind]}, {text}]" for kind, text in zip(kinds, contents, strict=True)]
+    ends = np.cumsum(np.asarray(pc.fill_null(pc.list_value_length(prompts), 0))).tolist()
+    for start, end in zip([0, *ends], ends, strict=False):
+        yield f"[{', '.join(lines[start:end])}]"
+
+
+def _quoted(text: str | None) -> str:
+    return "null" if text is None else encode_basestring_ascii(text)
+
+
 def text_of(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """The plain text of each conversation: the contents of its messages, a blank line between."""
+    """Return the text of each conversation: its messages' contents, a blank line between."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
