@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from ._palette import LIGHT, themed
+from ._inline_svg import inlined
+from ._palette import LIGHT
 
 WIDE, HALF, NARROW = 900, 410, 340
 """Pixels of the page's column, of half of it, and of a phone's."""
@@ -104,8 +104,8 @@ def render(drawing: Drawing, directory: Path) -> Shown:
     svg = save(drawing, directory)
     narrow = None
     if not drawing.scrolls:
-        narrow = _inline(_draw(drawing, NARROW)[0], drawing, "narrow")
-    return Shown(drawing, _inline(svg, drawing, "wide"), narrow)
+        narrow = _for_page(_draw(drawing, NARROW)[0], drawing, "narrow")
+    return Shown(drawing, _for_page(svg, drawing, "wide"), narrow)
 
 
 def _draw(drawing: Drawing, width: int, png: bool = False) -> tuple[str, bytes]:
@@ -121,32 +121,5 @@ def _draw(drawing: Drawing, width: int, png: bool = False) -> tuple[str, bytes]:
     return vector.getvalue(), pixels.getvalue()
 
 
-def _inline(svg: str, drawing: Drawing, where: str) -> Markup:
-    """The SVG inside the page: no prolog, no fixed size, the page's font and
-    colours, and ids that no other figure has."""
-    body = svg[svg.index("<svg") :]
-    body = re.sub(r"<(metadata|style)\b.*?</\1>", "", body, flags=re.DOTALL)
-    body = _hinted(body, drawing.hints)
-    body = re.sub(r'(<g) id="[a-zA-Z_0-9]+"', r"\1", body)
-    body = re.sub(r"font-family: [^;\"]+;? ?", "", body)
-    for found in re.findall(r'id="([^"]+)"', body):
-        body = re.sub(rf'(id="|#){found}(?=[")])', rf"\g<1>{drawing.name}-{where}-{found}", body)
-    size = re.search(r'width="([0-9.]+)pt" height="([0-9.]+)pt"', body)
-    assert size is not None
-    role = "group" if drawing.hints else "img"
-    label = f'role="{role}" aria-label="{escape(drawing.alt)}"'
-    wide = float(size[1])
-    fixed = f' style="min-width: {wide * 0.78:.0f}px; max-width: {wide:.0f}px"'
-    fixed = fixed if drawing.scrolls else ""
-    body = body.replace(size[0], label + fixed, 1)
-    return Markup(themed(body).strip())
-
-
-def _hinted(svg: str, hints: Mapping[str, str]) -> str:
-    """Marks with hints can be reached by keyboard: the first by tab, the others by arrows."""
-    for place, (mark, hint) in enumerate(hints.items()):
-        said = escape(hint)
-        told = f'role="img" data-hint="{said}" aria-label="{said}" data-mark="{mark}"'
-        told += f' tabindex="{0 if place == 0 else -1}"'
-        svg = svg.replace(f'<g id="{mark}"', f"<g {told}", 1)
-    return svg
+def _for_page(svg: str, drawing: Drawing, where: str) -> Markup:
+    return inlined(svg, f"{drawing.name}-{where}", drawing.alt, drawing.hints, drawing.scrolls)
