@@ -9,9 +9,9 @@ import pytest
 
 from rmplug import DataError, Features, Pairs, Responses
 from rmplug.notices import collect_notices
-from rmplug_bench.rules._benchmark import flagged_at
 from rmplug_bench.rules._choices import ChoiceRule
 from rmplug_bench.rules._definitions import Definition
+from rmplug_bench.rules._flags import flagged_at
 from rmplug_bench.rules.benchmarks import Benchmark
 
 

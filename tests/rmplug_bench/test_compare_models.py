@@ -138,7 +138,7 @@ def test_a_better_model_is_said_to_be_better_with_numbers_and_unit():
     )
     assert row_of(rows, "rank", model="good")["value"] == 1
     assert (row_of(rows, "rank", model="bad")["low"], len(rows)) == (2, len(rows))
-    alone = [row["sentence"] for row in rows if row["metric"] == "not-told-apart"]
+    alone = [row["sentence"] for row in rows if row["metric"] == "not-significantly-different"]
     assert alone == [
         "good differs significantly from every other model (200 pairs).",
         "bad differs significantly from every other model (200 pairs).",
@@ -307,5 +307,5 @@ def test_the_recorded_models_of_judgebench_cannot_be_told_apart(judged):
     assert first["value"] == pytest.approx(0.6412 - 0.5787, abs=1e-4)
     assert first["p"] == pytest.approx(0.1034, abs=1e-4)
     assert first["low"] < 0 < first["high"]
-    (together,) = (row for row in judged if row["metric"] == "not-told-apart")
+    (together,) = (row for row in judged if row["metric"] == "not-significantly-different")
     assert together["value"] == 5

@@ -274,7 +274,7 @@ def card_of(items, directory, **params):
 
 def test_a_card_tells_points_and_tells_no_number_twice(tmp_path):
     again = [one for one in ACCURACY if one[2] == "accuracy"]
-    again += [("reward", "model", "not-told-apart", "all", 1.0, None, None, 300)]
+    again += [("reward", "model", "not-significantly-different", "all", 1.0, None, None, 300)]
     items = [metrics_of(*again, name="compare"), metrics_of(*ACCURACY)]
     text = card_of(items, tmp_path / "card")
     line = "| Accuracy over the longer baseline | all | +7.5 points | 2–13 | 300 |  |"

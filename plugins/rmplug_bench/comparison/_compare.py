@@ -178,10 +178,10 @@ def _sentence(one: Comparison, bound: Bounds, seen: float) -> str | None:
 
 
 def _clusters(part: Part, order: list[int], pairs: Sequence[Comparison]) -> Iterator[Row]:
-    """Runs of models that are not told apart; a model's run is told at its best member."""
+    """Runs of models that do not differ significantly; each run is a row of its best member."""
     apart = {frozenset((one.one, one.two)) for one in pairs if one.p_holm < LEVEL}
     if len(order) < 2 or not part.decisions.number:
         return
     for run in inseparable(order, apart):
         said = cluster([part.judged.judges[place].name for place in run], part.decisions)
-        yield _row(part, "not-told-apart", run[0], len(run), NO_BOUND, sentence=said)
+        yield _row(part, "not-significantly-different", run[0], len(run), NO_BOUND, sentence=said)

@@ -34,8 +34,8 @@ class Compare(Evaluator):
     - ``minimum-detectable-difference``: the difference in accuracy that is found with 80 % power
       at a level of 5 %, with so many prompts and models that disagree as these two do.
     - ``rank`` of each model, 1 the best, with the middle 95 % of its ranks in the resamples.
-    - ``not-told-apart``, for the whole: how many models, from this one down, do not differ
-      significantly from each other.
+    - ``not-significantly-different``, for the whole: how many models, from this one down, do not
+      differ from each other in that sense.
 
     ``sentence`` says it in words, for the whole; one is better where ``p_holm`` is below 0.05.
     """

@@ -56,11 +56,11 @@ class Definition(BaseModel):
         return self
 
     def _check_names(self) -> None:
-        told = [subset for weights in self.sections.values() for subset in weights]
-        twice = sorted({subset for subset in told if told.count(subset) > 1})
+        named = [subset for weights in self.sections.values() for subset in weights]
+        twice = sorted({subset for subset in named if named.count(subset) > 1})
         if twice:
             raise ValueError(f"sections: the subset {twice[0]!r} is named twice")
-        if "all" in (*told, *self.sections):
+        if "all" in (*named, *self.sections):
             raise ValueError("sections: 'all' is the name of the whole; call it something else")
         if self.also and self.rule != "best-of-n":
             raise ValueError(f"also: {self.also[0]!r} belongs to the rule best-of-n")
@@ -95,8 +95,8 @@ def read_definition(path: Path) -> Definition:
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read: {error}") from error
     except yaml.YAMLError as error:
-        told = " ".join(str(error).split())
-        raise DataError(f"{path.name} is not valid YAML: {told}") from error
+        problem = " ".join(str(error).split())
+        raise DataError(f"{path.name} is not valid YAML: {problem}") from error
     return _validated(value, path.name)
 
 

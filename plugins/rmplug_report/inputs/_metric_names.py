@@ -38,7 +38,7 @@ TITLES = {
     "all-right": "share of pairs that all models are right on",
     "all-wrong": "share of pairs that all models are wrong on",
     "minimum-detectable-difference": "minimum detectable difference",
-    "not-told-apart": "models that do not differ significantly",
+    "not-significantly-different": "models that do not differ significantly",
     "best-of-n-accuracy": "accuracy of the best of N",
     "best-of-n-proxy": "proxy reward of the best of N",
     "best-n": "best N",
