@@ -41,9 +41,9 @@ from rmplug_hybrid import (
     Tags,
     TrainingFile,
 )
-from rmplug_hybrid.features._feature_names import LENGTHS, SCORES, all_features, parse_feature
-from rmplug_hybrid.features._membership import matrix
-from rmplug_hybrid.features.vocabulary import DIMENSIONS
+from rmplug_hybrid.membership._membership import matrix
+from rmplug_hybrid.names.dimensions import DIMENSIONS
+from rmplug_hybrid.names.feature_names import LENGTHS, SCORES, all_features, parse_feature
 
 CANDIDATES, SIMULATIONS, BUDGETS = 200, 500, (0.25, 0.5, 0.75)
 SIDES = ("a-is-clearly-better", "a-is-slightly-better", "b-is-slightly-better", "tie")

@@ -14,13 +14,21 @@ from rmplug import (
     hookimpl,
 )
 
-from .candidates.candidates import Candidates, HybridFile, Relabel, ResultsFile, Swap, TrainingFile
-from .features.membership import Membership
-from .features.similarity import BertScore, Entities, TokenLengths
-from .features.tags import Endpoint, Tagger, Tags
-from .features.turning import AsLabelled
+from .candidates.candidates import Candidates
+from .candidates.files import HybridFile, ResultsFile, TrainingFile
+from .candidates.relabel import Relabel
+from .candidates.swap import Swap
+from .endpoint.endpoint import Endpoint
+from .membership.as_labelled import AsLabelled
+from .membership.membership import Membership
 from .performance.performance import PerformanceModel
-from .routing.routing import BudgetCurve, Route
+from .routing.budget_curve import BudgetCurve
+from .routing.route import Route
+from .similarity.bertscore import BertScore
+from .similarity.entities import Entities
+from .similarity.token_lengths import TokenLengths
+from .tags.tagger import Tagger
+from .tags.tags import Tags
 
 
 @hookimpl

@@ -10,7 +10,7 @@ import pytest
 
 from rmplug import Features, Pairs
 from rmplug_hybrid import HybridFile, Membership, Tags
-from rmplug_hybrid.features._feature_names import LENGTHS, SCORES, all_features
+from rmplug_hybrid.names.feature_names import LENGTHS, SCORES, all_features
 
 SHARED = Path(
     os.environ.get("RMPLUG_SHARED_DATA", Path(__file__).resolve().parents[2] / "../shared/data")

@@ -19,8 +19,8 @@ from rmplug.models.installed_encoders import MINILM
 from rmplug.notices import collect_notices
 from rmplug.testing import check_step, small_pairs
 from rmplug.testing.tiny_models import tiny_model
-from rmplug_hybrid.features import _bertscore
-from rmplug_hybrid.features.similarity import BertScore
+from rmplug_hybrid.similarity import _bertscore
+from rmplug_hybrid.similarity.bertscore import BertScore
 
 SHARED = Path(
     os.environ.get("RMPLUG_SHARED_DATA", Path(__file__).resolve().parents[2] / "../shared/data")
@@ -143,7 +143,7 @@ def test_what_does_not_fit_is_cut_and_named(encoder):
 
 
 def test_length_adjustment_is_that_of_the_reference():
-    from rmplug_hybrid.features._bertscore import length_adjusted
+    from rmplug_hybrid.similarity._bertscore import length_adjusted
 
     file = CASES / "bertscore_length.json"
     if not file.is_file():

@@ -15,7 +15,7 @@ from rmplug.testing import check_step, run_step
 from rmplug_hybrid import Candidates, HybridFile
 from rmplug_hybrid.candidates._candidates import TOTALS, Tally, _ranked
 from rmplug_hybrid.candidates._labels import read_sources
-from rmplug_hybrid.features._membership import matrix
+from rmplug_hybrid.membership._membership import matrix
 
 
 def counted(file, chosen):

@@ -19,13 +19,13 @@ from rmplug import DataError, Pairs
 from rmplug.notices import collect_notices
 from rmplug.testing import check_step
 from rmplug.testing.tiny_models import tiny_tokenizer
-from rmplug_hybrid.features._entities import (
+from rmplug_hybrid.similarity._entities import (
     SpacyRecogniser,
     TokenClassifier,
     normalised,
     similarity,
 )
-from rmplug_hybrid.features.similarity import Entities
+from rmplug_hybrid.similarity.entities import Entities
 
 SHARED = Path(
     os.environ.get("RMPLUG_SHARED_DATA", Path(__file__).resolve().parents[2] / "../shared/data")
@@ -233,7 +233,7 @@ def test_spacy_that_is_not_installed_is_told_with_what_to_do(ruler, monkeypatch)
     def missing(name):
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr("rmplug_hybrid.features._spacy_pipelines.version", missing)
+    monkeypatch.setattr("rmplug_hybrid.similarity._spacy_pipelines.version", missing)
     with pytest.raises(DataError, match=r"spaCy is not installed: pip install 'rmplug\[spacy\]'"):
         Entities(path=ruler).identity()
 

@@ -11,13 +11,13 @@ import pytest
 from pydantic import ValidationError
 
 from rmplug import DataError
-from rmplug_hybrid.features._feature_names import (
+from rmplug_hybrid.names.dimensions import DIMENSIONS, Dimension
+from rmplug_hybrid.names.feature_names import (
     all_features,
     bin_names,
     format_feature,
     parse_feature,
 )
-from rmplug_hybrid.features.vocabulary import DIMENSIONS, Dimension
 
 SHARED = Path(
     os.environ.get("RMPLUG_SHARED_DATA", Path(__file__).resolve().parents[2] / "../shared/data")

@@ -14,10 +14,10 @@ from pydantic import ValidationError
 from rmplug import DataError, Features
 from rmplug.notices import collect_notices
 from rmplug.testing import check_step, run_step
-from rmplug_hybrid.features._feature_names import LENGTHS, SCORES, all_features, bin_names
-from rmplug_hybrid.features._membership import matrix, percentile_ranks
-from rmplug_hybrid.features.membership import Membership
-from rmplug_hybrid.features.vocabulary import DIMENSIONS
+from rmplug_hybrid.membership._membership import matrix, percentile_ranks
+from rmplug_hybrid.membership.membership import Membership
+from rmplug_hybrid.names.dimensions import DIMENSIONS
+from rmplug_hybrid.names.feature_names import LENGTHS, SCORES, all_features, bin_names
 
 SHARED = Path(
     os.environ.get("RMPLUG_SHARED_DATA", Path(__file__).resolve().parents[2] / "../shared/data")
@@ -183,7 +183,7 @@ def twelve():
 
 def cut_of(rows, bins):
     """The features of reference rows by the original's rules: exact tags, and no null is odd."""
-    from rmplug_hybrid.features._feature_names import tag_names
+    from rmplug_hybrid.names.feature_names import tag_names
 
     ids = [row["id"] for row in rows]
     columns = {name: [float(row[name]) for row in rows] for name in sorted((*SCORES, *LENGTHS))}

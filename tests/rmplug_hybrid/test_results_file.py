@@ -10,7 +10,7 @@ from rmplug import DataError
 from rmplug.notices import collect_notices
 from rmplug.testing import check_step, run_step
 from rmplug_hybrid import ResultsFile
-from rmplug_hybrid.features._feature_names import all_features
+from rmplug_hybrid.names.feature_names import all_features
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ import rmplug
 from rmplug import DataError, Pairs
 from rmplug.notices import collect_notices
 from rmplug.testing import LengthModel, check_step, run_step, small_pairs
-from rmplug_hybrid.features._tagger import Writes, answers, parsed, question
-from rmplug_hybrid.features.tags import TEMPLATE, Tagger
-from rmplug_hybrid.features.vocabulary import DIMENSIONS
+from rmplug_hybrid.names.dimensions import DIMENSIONS
+from rmplug_hybrid.tags._tagger import Writes, answers, parsed, question
+from rmplug_hybrid.tags.tagger import TEMPLATE, Tagger
 
 TOPIC = {
     "topic": {"values": ["Law", "Physics"], "question": "What is it about?"},

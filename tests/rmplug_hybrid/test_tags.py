@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from rmplug import DataError, Pairs
 from rmplug.notices import collect_notices
 from rmplug.testing import check_step, small_pairs
-from rmplug_hybrid.features._feature_names import all_features
-from rmplug_hybrid.features.tags import Tags
+from rmplug_hybrid.names.feature_names import all_features
+from rmplug_hybrid.tags.tags import Tags
 
 SHARED = Path(
     os.environ.get("RMPLUG_SHARED_DATA", Path(__file__).resolve().parents[2] / "../shared/data")

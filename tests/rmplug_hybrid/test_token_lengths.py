@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from rmplug import DataError, Pairs
 from rmplug.testing import check_step, small_pairs
 from rmplug.testing.tiny_models import tiny_tokenizer
-from rmplug_hybrid.features.similarity import TokenLengths
+from rmplug_hybrid.similarity.token_lengths import TokenLengths
 
 
 @pytest.fixture(scope="module")

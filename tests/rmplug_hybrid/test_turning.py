@@ -8,8 +8,8 @@ import pytest
 from rmplug import DataError, Features, Pairs
 from rmplug.testing import check_step, run_step, small_pairs
 from rmplug_hf import Encoder, HiddenState, LinearHead
-from rmplug_hybrid.candidates.candidates import Relabel
-from rmplug_hybrid.features.turning import AsLabelled
+from rmplug_hybrid.candidates.relabel import Relabel
+from rmplug_hybrid.membership.as_labelled import AsLabelled
 
 
 def turned_pairs() -> tuple[Pairs, Pairs]:

@@ -12,8 +12,8 @@ from scipy import sparse
 
 from rmplug import DataError, Features, Pairs, Tabular, notice
 from rmplug.errors import some
-from rmplug_hybrid.features._feature_names import LENGTHS, parse_feature
-from rmplug_hybrid.features._membership import matrix, numbers
+from rmplug_hybrid.membership._membership import matrix, numbers
+from rmplug_hybrid.names.feature_names import LENGTHS, parse_feature
 
 from ._designs import (
     Draws,

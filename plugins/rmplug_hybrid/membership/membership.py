@@ -9,8 +9,7 @@ from pydantic import AfterValidator, Field
 
 from rmplug import FeatureComputer, Features, Known
 from rmplug.known import joined_twice
-
-from ._feature_names import LENGTHS, THIRDS
+from rmplug_hybrid.names.feature_names import LENGTHS, THIRDS
 
 
 def _ascending(edges: tuple[float, ...]) -> tuple[float, ...]:

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from rmplug import DataError, text_of
 from rmplug.models.hub import fetched
 
-from .similarity import LENGTHS, TokenLengths
+from .token_lengths import LENGTHS, TokenLengths
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Counter: TypeAlias = Callable[[Sequence[str]], Array]

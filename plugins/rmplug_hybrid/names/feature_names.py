@@ -12,8 +12,7 @@ from itertools import pairwise
 from typing import TypeAlias
 
 from rmplug import DataError
-
-from .vocabulary import DIMENSIONS, Dimension
+from rmplug_hybrid.names.dimensions import DIMENSIONS, Dimension
 
 Value: TypeAlias = int | float | str
 THIRDS = (0.0, 0.33, 0.67, 1.0)

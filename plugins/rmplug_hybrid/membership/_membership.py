@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 
 from rmplug import DataError, Features, join, notice
 from rmplug.errors import did_you_mean, some
+from rmplug_hybrid.names.feature_names import LENGTHS, all_features, bin_names
 
-from ._feature_names import LENGTHS, all_features, bin_names
 from .membership import Membership
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]

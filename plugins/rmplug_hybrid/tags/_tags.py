@@ -22,12 +22,11 @@ from rmplug.data.row_files import (
     read_rows,
 )
 from rmplug.errors import did_you_mean, some
-
-from ._feature_names import tag_names
+from rmplug_hybrid.names.dimensions import Dimension
+from rmplug_hybrid.names.feature_names import tag_names
 
 if TYPE_CHECKING:
     from .tags import Tags
-    from .vocabulary import Dimension
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Read: TypeAlias = Callable[[pa.RecordBatch, str], pa.ListArray]

@@ -16,8 +16,8 @@ from rmplug import DataError, Pairs, notice, text_of
 from rmplug.models.hub import fetched
 from rmplug.models.installed_encoders import MINILM
 
-from ._models import FILES, most_tokens, read_model
-from .similarity import BertScore
+from ._model_folder import FILES, most_tokens, read_model
+from .bertscore import BertScore
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 SIDES = ("chosen", "rejected")

@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 
 from rmplug import DataError, RewardModel, notice
+from rmplug_hybrid.names.dimensions import Dimension
 
 from ._tags import Vocabulary, encode, from_values, is_tag, tell_unknown
-from .tags import Tagger
-from .vocabulary import Dimension
+from .tagger import Tagger
 
 Message: TypeAlias = Mapping[str, str]
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]

@@ -17,9 +17,9 @@ from rmplug.models.devices import device_of
 from rmplug.models.hub import fetched
 from rmplug.models.quiet import quiet
 
-from ._models import FILES, most_tokens, read_model
+from ._model_folder import FILES, most_tokens, read_model
 from ._spacy_pipelines import entity_labels, installed_pipeline, pipeline_in
-from .similarity import Entities
+from .entities import Entities
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Recogniser: TypeAlias = Callable[[Sequence[str]], list[list[str]]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -171,3 +171,20 @@ DIMENSIONS: Mapping[str, Dimension] = {
     ),
 }
 """Eight dimensions with the values of the hybrid preference router (arXiv 2410.19133)."""
+
+
+def choose_dimensions(
+    only: Sequence[str] | None, dimensions: Mapping[str, Dimension] | None
+) -> dict[str, Dimension]:
+    known = DIMENSIONS if dimensions is None else dimensions
+    return {name: known[name] for name in (known if only is None else only)}
+
+
+def check_choice(only: Sequence[str] | None, dimensions: Mapping[str, Dimension] | None) -> None:
+    known = DIMENSIONS if dimensions is None else dimensions
+    odd = [name for name in only or () if name not in known]
+    if odd:
+        raise ValueError(f"only names {odd[0]!r}; the dimensions are {', '.join(known)}")
+    marked = [name for name in known if any(mark in name for mark in ("::", "|", "="))]
+    if marked or not known:
+        raise ValueError("dimensions need names, without ::, | and =")

