@@ -41,7 +41,7 @@ from rmplug_hybrid import (
     Tags,
     TrainingFile,
 )
-from rmplug_hybrid.membership._membership import matrix
+from rmplug_hybrid.membership._matrix import matrix
 from rmplug_hybrid.names.dimensions import DIMENSIONS
 from rmplug_hybrid.names.feature_names import LENGTHS, SCORES, all_features, parse_feature
 

@@ -19,7 +19,7 @@ from rmplug.models.installed_encoders import MINILM
 from rmplug.notices import collect_notices
 from rmplug.testing import check_step, small_pairs
 from rmplug.testing.tiny_models import tiny_model
-from rmplug_hybrid.similarity import _bertscore
+from rmplug_hybrid.similarity import _token_matcher
 from rmplug_hybrid.similarity.bertscore import BertScore
 
 SHARED = Path(
@@ -187,7 +187,7 @@ def test_a_folder_without_a_model_is_refused(tmp_path):
 
 
 def test_an_encoder_that_is_not_installed_is_told_with_what_to_do(monkeypatch):
-    monkeypatch.setattr(_bertscore, "MINILM", replace(MINILM, package="no-such-package"))
+    monkeypatch.setattr(_token_matcher, "MINILM", replace(MINILM, package="no-such-package"))
     with pytest.raises(DataError, match="the encoder minilm is the package no-such-package, which"):
         scores(pairs(["a"], ["b"]))
 

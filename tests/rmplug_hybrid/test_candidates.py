@@ -13,9 +13,9 @@ from rmplug import DataError, Features, Pairs, Tabular
 from rmplug.notices import collect_notices
 from rmplug.testing import check_step, run_step
 from rmplug_hybrid import Candidates, HybridFile
-from rmplug_hybrid.candidates._candidates import TOTALS, Tally, _ranked
+from rmplug_hybrid.candidates._candidates import TOTALS, SetCounter, _ranked
 from rmplug_hybrid.candidates._labels import read_sources
-from rmplug_hybrid.membership._membership import matrix
+from rmplug_hybrid.membership._matrix import matrix
 
 
 def counted(file, chosen):
@@ -24,9 +24,9 @@ def counted(file, chosen):
     names, members = matrix(membership)
     ids = membership["id"].combine_chunks()
     ranked = _ranked(names, ids, scores)
-    tally = Tally(members, read_sources(ids, None, None), None, ranked)
+    counter = SetCounter(members, read_sources(ids, None, None), None, ranked)
     inside = np.isin(np.array(ids.to_pylist()), list(chosen))
-    counts, _ = tally(inside[None], np.zeros(1))
+    counts, _ = counter(inside[None], np.zeros(1))
     return dict(zip(names, counts[0, len(TOTALS) :].astype(int).tolist(), strict=True))
 
 

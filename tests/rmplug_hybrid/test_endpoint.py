@@ -20,7 +20,7 @@ from tenacity import RetryCallState, Retrying
 from rmplug import DataError
 from rmplug._kinds.registry import discover, missing_libraries
 from rmplug.testing import check_step
-from rmplug_hybrid.endpoint._endpoint import AGAIN, LONGEST_WAIT, Backoff, Failure
+from rmplug_hybrid.endpoint._retries import AGAIN, LONGEST_WAIT, Backoff, Failure
 from rmplug_hybrid.endpoint.endpoint import Endpoint
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -20,8 +20,6 @@ from rmplug.notices import collect_notices
 from rmplug.testing import check_step
 from rmplug.testing.tiny_models import tiny_tokenizer
 from rmplug_hybrid.similarity._entities import (
-    SpacyRecogniser,
-    TokenClassifier,
     normalised,
     similarity,
 )
@@ -139,7 +137,7 @@ def test_a_model_finds_entities_in_the_texts(tagger):
 
 
 def test_a_long_text_is_read_to_its_end(tagger):
-    recognise = TokenClassifier(Entities(path=tagger, device="cpu"))
+    recognise = Entities(path=tagger, device="cpu").recogniser_opener()()
     assert recognise(["a " * 60 + "x", "y " + "a " * 60, "q"]) == [["x"], ["y"], ["q"]]
     assert recognise([]) == []
 
@@ -175,7 +173,7 @@ TOLD = (
 
 def test_a_spacy_pipeline_in_a_folder_finds_entities(ruler):
     step = Entities(path=ruler, batch_rows=2)
-    assert SpacyRecogniser(step)(TOLD) == [
+    assert step.recogniser_opener()()(TOLD) == [
         ["Ada Lovelace", "New York", "Paris"],
         ["New York", "the Hague", "Paris", "Ada Lovelace"],
         [],
@@ -222,7 +220,7 @@ def test_a_spacy_pipeline_that_is_not_installed_is_told_with_what_to_do(installe
         with pytest.raises(DataError, match=f"spacy: {step.spacy} is no installed pipeline.*; ins"):
             step.identity()
         with pytest.raises(DataError, match="or give the path of a folder"):
-            SpacyRecogniser(step)
+            step.recogniser_opener()()
     with pytest.raises(DataError, match="did you mean 'xx_known_names'"):
         Entities(spacy="xx_known_name").identity()
     with pytest.raises(ValidationError, match="spacy names an installed pipeline; give a folder"):

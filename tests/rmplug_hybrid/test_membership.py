@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from rmplug import DataError, Features
 from rmplug.notices import collect_notices
 from rmplug.testing import check_step, run_step
-from rmplug_hybrid.membership._membership import matrix, percentile_ranks
+from rmplug_hybrid.membership._matrix import matrix
+from rmplug_hybrid.membership._survey import percentile_ranks
 from rmplug_hybrid.membership.membership import Membership
 from rmplug_hybrid.names.dimensions import DIMENSIONS
 from rmplug_hybrid.names.feature_names import LENGTHS, SCORES, all_features, bin_names

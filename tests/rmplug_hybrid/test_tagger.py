@@ -17,7 +17,7 @@ from rmplug import DataError, Pairs
 from rmplug.notices import collect_notices
 from rmplug.testing import LengthModel, check_step, run_step, small_pairs
 from rmplug_hybrid.names.dimensions import DIMENSIONS
-from rmplug_hybrid.tags._tagger import Writes, answers, parsed, question
+from rmplug_hybrid.tags._tagger import Writes, parse_answer, write_choices, write_question
 from rmplug_hybrid.tags.tagger import TEMPLATE, Tagger
 
 TOPIC = {
@@ -101,19 +101,19 @@ def test_answers_that_cannot_be_read_are_missing_and_named():
     ],
 )
 def test_the_first_object_in_an_answer_is_what_it_says(answer, value):
-    assert parsed(answer, "t") == value
+    assert parse_answer(answer, "t") == value
 
 
 def test_a_question_has_its_values_its_form_and_the_conversation():
     known = DIMENSIONS["safety_concern"]
-    text = question(TEMPLATE, "safety_concern", known, "<|user|>\nuse {values}\n")
+    text = write_question(TEMPLATE, "safety_concern", known, "<|user|>\nuse {values}\n")
     assert "Choose one of: safe, low, moderate, high." in text
     assert '{"safety_concern": "safe"}' in text
     assert text.endswith("[START]\n<|user|>\nuse {values}\n[END]\n")
-    assert '{"format_constraints": ["..."]}' in answers(
+    assert '{"format_constraints": ["..."]}' in write_choices(
         "format_constraints", DIMENSIONS["format_constraints"]
     )
-    assert '{"languages": ["English"]}' in answers("languages", DIMENSIONS["languages"])
+    assert '{"languages": ["English"]}' in write_choices("languages", DIMENSIONS["languages"])
 
 
 def test_the_end_of_a_long_prompt_is_shown_and_the_cut_is_counted():

@@ -12,11 +12,12 @@ from scipy import sparse
 
 from rmplug import DataError, Features, Pairs, Tabular, notice
 from rmplug.errors import some
-from rmplug_hybrid.membership._membership import matrix, numbers
+from rmplug_hybrid.membership._matrix import matrix, numbers
 from rmplug_hybrid.names.feature_names import LENGTHS, parse_feature
 
 from ._designs import (
     Draws,
+    SetDesign,
     Subsets,
     distinct_budgets,
     even_budgets,
@@ -26,7 +27,6 @@ from ._designs import (
     spread_tilts,
 )
 from ._labels import Sources, read_sources
-from .candidates import Candidates
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
@@ -51,7 +51,7 @@ class Ranked:
         }
 
 
-class Tally:
+class SetCounter:
     """Counts what is in sets of pairs, many sets at once."""
 
     def __init__(
@@ -93,49 +93,51 @@ class Tally:
         return sets & (trained | (self._sources.human < 0))
 
 
-def candidates(
-    step: Candidates,
+def make_candidates(
+    design: SetDesign,
+    rows: int | None,
     membership: Features,
     human: Pairs | None,
     ai: Pairs | None,
     scores: Features | None,
     seed: int,
 ) -> Features:
-    """One row per candidate."""
+    """Draw and count the sets; one row per candidate, which trains on at most ``rows`` pairs."""
     names, members = matrix(membership)
     ids = membership.table["id"].combine_chunks()
     if not len(ids):
         raise DataError("there are no pairs to make candidates of: membership has no rows")
     sources = read_sources(ids, human, ai)
     _tell(ids, sources)
-    draws = draw(step, members, seed)
-    ranked = _ranked(names, ids, scores) if step.compat == "original" else ()
-    tally = Tally(members, sources, step.rows, ranked)
-    counts, rows = np.empty((step.n, len(TOTALS) + len(names))), np.empty(step.n)
+    draws = draw_sets(design, members, seed)
+    ranked = _ranked(names, ids, scores) if design.original else ()
+    counter = SetCounter(members, sources, rows, ranked)
+    counts = np.empty((design.n, len(TOTALS) + len(names)))
+    trained = np.empty(design.n)
     for start, sets in Subsets(members, draws).blocks():
         part = slice(start, start + len(sets))
-        counts[part], rows[part] = tally(sets, draws.seeds[part])
-    return _table(step, draws, names, counts, rows)
+        counts[part], trained[part] = counter(sets, draws.seeds[part])
+    return _table(design.name, draws, names, counts, trained)
 
 
-def draw(step: Candidates, members: Any, seed: int) -> Draws:
-    """What the candidates' sets are drawn by."""
+def draw_sets(design: SetDesign, members: Any, seed: int) -> Draws:
+    """Choose what each candidate's set is drawn by."""
     rng = np.random.default_rng(seed)
-    seeds = np.random.SeedSequence(seed).generate_state(step.n)
+    seeds = np.random.SeedSequence(seed).generate_state(design.n)
     pairs = members.shape[0]
-    if step.budgets:
-        budgets = given_budgets(step.n, step.budgets, pairs)
-    elif step.compat == "original":
-        budgets = distinct_budgets(step.n, pairs, rng)
+    if design.budgets:
+        budgets = given_budgets(design.n, design.budgets, pairs)
+    elif design.original:
+        budgets = distinct_budgets(design.n, pairs, rng)
     else:
-        budgets = even_budgets(step.n, step.between, pairs, rng)
+        budgets = even_budgets(design.n, design.between, pairs, rng)
     tilts = None
-    if step.design == "space-filling":
-        tilts = spread_tilts(members, budgets, step.strength, rng)
-    elif step.design == "stratified":
-        tilts = focused_tilts(step.n, members, rng)
+    if design.name == "space-filling":
+        tilts = spread_tilts(members, budgets, design.strength, rng)
+    elif design.name == "stratified":
+        tilts = focused_tilts(design.n, members, rng)
     tilts = None if tilts is None else tilts.astype(np.float32)
-    return Draws(step.design == "fill", seeds, budgets, tilts)
+    return Draws(design.name == "fill", seeds, budgets, tilts)
 
 
 def _tell(ids: pa.Array, sources: Sources) -> None:
@@ -174,14 +176,13 @@ def _ranked(names: list[str], ids: pa.Array, scores: Features | None) -> tuple[R
     )
 
 
-def _table(
-    step: Candidates, draws: Draws, names: list[str], counts: Array, rows: Array
-) -> Features:
-    ids = [f"candidate-{place:0{len(str(step.n))}d}" for place in range(1, step.n + 1)]
+def _table(design: str, draws: Draws, names: list[str], counts: Array, rows: Array) -> Features:
+    n = len(draws)
+    ids = [f"candidate-{number:0{len(str(n))}d}" for number in range(1, n + 1)]
     columns: dict[str, Any] = {
         "id": pa.array(ids, pa.string()),
         "item": pa.array(ids, pa.string()),
-        "design": pa.array([step.design] * step.n, pa.string()),
+        "design": pa.array([design] * n, pa.string()),
         "seed": pa.array(draws.seeds.astype(np.float64)),
         "budget": pa.array(draws.budgets.astype(np.float64)),
         **{name: pa.array(counts[:, place]) for place, name in enumerate(TOTALS)},

@@ -25,6 +25,18 @@ SAMPLED = 1
 
 
 @dataclass(frozen=True)
+class SetDesign:
+    """How many sets are drawn, how, and for how many labels."""
+
+    n: int
+    name: str
+    budgets: tuple[float, ...]
+    between: tuple[float, float]
+    strength: float
+    original: bool
+
+
+@dataclass(frozen=True)
 class Draws:
     """A set of pairs for each of n candidates, as what it is drawn by: a seed, a number of labels,
     and, where not all pairs are equally likely, a tilt for each feature (n, features)."""

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from rmplug import DataError, Features, Pairs, notice, text_of
 from rmplug.errors import some
-from rmplug_hybrid.membership._membership import numbers
+from rmplug_hybrid.membership._matrix import numbers
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from rmplug import DataError, Features, Pairs, Selection, notice
 from rmplug.errors import some
-from rmplug_hybrid.membership._membership import matrix, numbers
+from rmplug_hybrid.membership._matrix import matrix, numbers
 
 from ._candidates import drawn_by
 from ._designs import Subsets, sampled_rows

@@ -84,6 +84,15 @@ class Candidates(Sampler):
         *,
         seed: int,
     ) -> Features:
-        from ._candidates import candidates
+        from ._candidates import make_candidates
+        from ._designs import SetDesign
 
-        return candidates(self, membership, human, ai, scores, seed)
+        design = SetDesign(
+            self.n,
+            self.design,
+            self.budgets,
+            self.between,
+            self.strength,
+            self.compat == "original",
+        )
+        return make_candidates(design, self.rows, membership, human, ai, scores, seed)

@@ -69,12 +69,12 @@ class Endpoint(ModelLoader):
 
     def load(self) -> RewardModel:
         from ._endpoint import EndpointModel, read_key
+        from ._server import Server
 
+        address = f"{self.url.rstrip('/')}/chat/completions"
         return EndpointModel(
-            address=f"{self.url.rstrip('/')}/chat/completions",
+            server=Server(address, read_key(self.key_variable), self.timeout),
             model=self.model,
-            key=read_key(self.key_variable),
-            timeout=self.timeout,
             retries=self.retries,
             wait=self.wait,
             concurrency=self.concurrency,

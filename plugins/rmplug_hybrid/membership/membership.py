@@ -65,6 +65,15 @@ class Membership(FeatureComputer):
         return [("features", twice)] if twice else []
 
     def compute(self, features: Sequence[Features]) -> Features:
-        from ._membership import members
+        from ._columns import BinningRules
+        from ._membership import compute_membership
 
-        return members(features, self)
+        rules = BinningRules(
+            self.only, self.names, self.edges, self.edges_of, self.ranks, self.bins
+        )
+        return compute_membership(
+            features,
+            rules,
+            missing_is_error=self.missing == "error",
+            original=self.give == "original",
+        )

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from rmplug import DataError
-from rmplug_hybrid.candidates._candidates import TOTALS, Tally
+from rmplug_hybrid.candidates._candidates import TOTALS, SetCounter
 from rmplug_hybrid.candidates._designs import Draws, Subsets
 from rmplug_hybrid.candidates._labels import read_sources
 from rmplug_hybrid.performance._files import Ensemble
@@ -116,11 +116,11 @@ class Chooser:
     def _in_random_sets(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """How many of each random set have each feature, and how many there are: the same for
         every form."""
-        tally = Tally(self.pool.members, read_sources(self.pool.ids, None, None), None, ())
+        counter = SetCounter(self.pool.members, read_sources(self.pool.ids, None, None), None, ())
         found = []
         for sets in self._random_sets:
             parts = [
-                tally(part, sets.draws.seeds[start : start + len(part)])[0]
+                counter(part, sets.draws.seeds[start : start + len(part)])[0]
                 for start, part in sets.blocks()
             ]
             counts = np.concatenate(parts)

@@ -13,7 +13,7 @@ from scipy.sparse import csc_matrix, csr_matrix
 from rmplug import DataError, Features, Pairs, notice
 from rmplug.errors import some
 from rmplug_hybrid.candidates._labels import read_sources
-from rmplug_hybrid.membership._membership import matrix
+from rmplug_hybrid.membership._matrix import matrix
 from rmplug_hybrid.performance._files import Ensemble
 from rmplug_hybrid.performance._forms import Form
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,16 +12,10 @@ import pyarrow as pa
 
 from rmplug import DataError, Pairs, notice, text_of
 from rmplug.errors import did_you_mean, some
-from rmplug.models.devices import device_of
-from rmplug.models.hub import fetched
-from rmplug.models.quiet import quiet
 
-from ._model_folder import FILES, most_tokens, read_model
-from ._spacy_pipelines import entity_labels, installed_pipeline, pipeline_in
-from .entities import Entities
+from ._recognisers import Recogniser
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
-Recogniser: TypeAlias = Callable[[Sequence[str]], list[list[str]]]
 NONE = "no named entity in either response: entity_sim 1"
 SIDES = ("chosen", "rejected")
 
@@ -61,79 +54,7 @@ def compared(
 
 
 @dataclass(frozen=True)
-class Opening:
-    """Opens what finds entities, once per process."""
-
-    step: Entities
-
-    def __call__(self) -> Recogniser:
-        return SpacyRecogniser(self.step) if self.step.reads_spacy else TokenClassifier(self.step)
-
-
-class TokenClassifier:
-    """Finds entities with a model of transformers."""
-
-    def __init__(self, step: Entities) -> None:
-        from transformers import pipeline
-
-        folder = step.path or fetched(str(step.name), step.revision, FILES)
-        model, tokenizer = read_model(
-            folder, "AutoModelForTokenClassification", step.dtype, step.device
-        )
-        known = sorted({re.sub("^[BILESU]-", "", label) for label in model.config.label2id} - {"O"})
-        self.labels = _chosen(step.labels, known)
-        most = tokenizer.model_max_length = most_tokens(model, tokenizer, None)
-        with quiet():
-            self.pipeline = pipeline(
-                "token-classification",
-                model=model,
-                tokenizer=tokenizer,
-                aggregation_strategy="simple",
-                stride=most // 4,
-                device=device_of(step.device),
-                batch_size=step.batch_rows,
-            )
-
-    def __call__(self, texts: Sequence[str]) -> list[list[str]]:
-        found = self.pipeline(list(texts)) if texts else []
-        return [
-            [text[entry["start"] : entry["end"]] for entry in row if self._counts(entry)]
-            for text, row in zip(texts, found, strict=True)
-        ]
-
-    def _counts(self, entry: Any) -> bool:
-        return self.labels is None or entry["entity_group"] in self.labels
-
-
-def _chosen(labels: Sequence[str] | None, known: Sequence[str]) -> frozenset[str] | None:
-    odd = [label for label in labels or () if label not in known]
-    if odd:
-        raise DataError(
-            f"the model has no label {odd[0]!r}{did_you_mean(odd[0], known)}; it has "
-            f"{some(known, 20)}"
-        )
-    return None if labels is None else frozenset(labels)
-
-
-class SpacyRecogniser:
-    """Finds entities with a spaCy pipeline."""
-
-    def __init__(self, step: Entities) -> None:
-        name = step.spacy
-        self.pipeline = installed_pipeline(name) if name else pipeline_in(Path(str(step.path)))
-        self.labels = _chosen(step.labels, entity_labels(self.pipeline))
-        self.batch_rows = step.batch_rows
-
-    def __call__(self, texts: Sequence[str]) -> list[list[str]]:
-        read = self.pipeline.pipe(texts, batch_size=self.batch_rows)
-        return [
-            [e.text for e in document.ents if self.labels is None or e.label_ in self.labels]
-            for document in read
-        ]
-
-
-@dataclass(frozen=True)
-class Compare:
+class EntityComparison:
     """Row-wise: entities found in a batch's responses, compared; each text is read once."""
 
     compat: str
@@ -147,7 +68,7 @@ class Compare:
 
 
 @dataclass(frozen=True)
-class CompareGiven:
+class ListedEntityComparison:
     """Row-wise: entities that are in two columns, compared."""
 
     columns: tuple[str, str]
@@ -165,7 +86,7 @@ class CompareGiven:
         return compared(first, second, self.compat, ids)
 
 
-def check_given(data: Pairs, columns: Sequence[str]) -> None:
+def check_entity_columns(data: Pairs, columns: Sequence[str]) -> None:
     """The columns must be there, and hold lists of texts."""
     schema = data.rows.schema
     for name in columns:

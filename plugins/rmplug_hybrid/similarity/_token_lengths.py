@@ -14,8 +14,6 @@ from tokenizers import Tokenizer
 from rmplug import DataError, text_of
 from rmplug.models.hub import fetched
 
-from .token_lengths import LENGTHS, TokenLengths
-
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Counter: TypeAlias = Callable[[Sequence[str]], Array]
 FILE = "tokenizer.json"
@@ -43,26 +41,28 @@ class ByTokenizer:
 
 
 @dataclass(frozen=True)
-class Opening:
+class TokenCounterOpener:
     """Opens the tokenizer of a step, once per process."""
 
-    step: TokenLengths
+    tokenizer: str
+    revision: str | None
+    path: Path | None
 
     def __call__(self) -> Counter:
-        if self.step.path is None and self.step.tokenizer == "whitespace":
+        if self.path is None and self.tokenizer == "whitespace":
             return by_whitespace
-        place = self.step.path or fetched(self.step.tokenizer, self.step.revision, (FILE,))
-        file = place / FILE if place.is_dir() else place
+        folder = self.path or fetched(self.tokenizer, self.revision, (FILE,))
+        file = folder / FILE if folder.is_dir() else folder
         if not file.is_file():
             raise DataError(
-                f"{place} has no {FILE}; give the folder of a fast tokenizer, or save it once with "
-                "AutoTokenizer.from_pretrained(…).save_pretrained(…)"
+                f"{folder} has no {FILE}; give the folder of a fast tokenizer, or save it once "
+                "with AutoTokenizer.from_pretrained(…).save_pretrained(…)"
             )
         return ByTokenizer(file)
 
 
 @dataclass(frozen=True)
-class Count:
+class TokenCounts:
     """Row-wise: the lengths of a batch's texts."""
 
     def __call__(self, count: Counter, batch: pa.RecordBatch) -> dict[str, Array]:
@@ -71,4 +71,9 @@ class Count:
             for side in ("prompt", "chosen", "rejected")
         )
         shorter, longer = np.minimum(chosen, rejected), np.maximum(chosen, rejected)
-        return dict(zip(LENGTHS, (prompt, shorter, longer, longer - shorter), strict=True))
+        return {
+            "prompt_len": prompt,
+            "len_shorter": shorter,
+            "len_longer": longer,
+            "token_len_diff": longer - shorter,
+        }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -86,10 +87,22 @@ class BertScore(FeatureComputer):
         return {"commit": commit_of(self.encoder, self.revision)}
 
     def compute(self, data: Pairs) -> Features:
-        from ._bertscore import Compare, Opening, token_weights
+        from ._bertscore import TokenComparison
+        from ._token_matcher import TokenMatcherOpener, weigh_tokens
 
-        weights = token_weights(data, self) if self.idf else None
-        return data.map(Compare(self.scores, self.words), open=Opening(self, weights))
+        opener = TokenMatcherOpener(
+            encoder=self.encoder,
+            revision=self.revision,
+            path=self.path,
+            layer=self.layer,
+            max_length=self.max_length,
+            dtype=self.dtype,
+            device=self.device,
+            batch_tokens=self.batch_tokens,
+        )
+        if self.idf:
+            opener = replace(opener, weights=weigh_tokens(data, opener))
+        return data.map(TokenComparison(self.scores, self.words), open=opener)
 
     def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
         return Known(columns=list(dict.fromkeys(self.scores)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -95,12 +95,28 @@ class Entities(FeatureComputer):
         return {}
 
     def compute(self, data: Pairs) -> Features:
-        from ._entities import Compare, CompareGiven, Opening, check_given
+        from ._entities import EntityComparison, ListedEntityComparison, check_entity_columns
 
-        if self.given is None:
-            return data.map(Compare(self.compat), open=Opening(self))
-        check_given(data, self.given)
-        return data.map(CompareGiven(self.given, self.compat))
+        if self.given is not None:
+            check_entity_columns(data, self.given)
+            return data.map(ListedEntityComparison(self.given, self.compat))
+        return data.map(EntityComparison(self.compat), open=self.recogniser_opener())
+
+    def recogniser_opener(self) -> Callable[[], Callable[[Sequence[str]], list[list[str]]]]:
+        """Give what opens the recogniser, once per process; it gives the entities of each text."""
+        from ._recognisers import SpacyOpener, TokenClassifierOpener
+
+        if self.reads_spacy:
+            return SpacyOpener(self.spacy, self.path, self.labels, self.batch_rows)
+        return TokenClassifierOpener(
+            path=self.path,
+            name=self.name,
+            revision=self.revision,
+            labels=self.labels,
+            dtype=self.dtype,
+            device=self.device,
+            batch_rows=self.batch_rows,
+        )
 
     def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
         return Known(columns=["entity_sim"])

@@ -48,9 +48,10 @@ class TokenLengths(FeatureComputer):
         return {"commit": commit_of(self.tokenizer, self.revision)}
 
     def compute(self, data: Pairs) -> Features:
-        from ._token_lengths import Count, Opening
+        from ._token_lengths import TokenCounterOpener, TokenCounts
 
-        return data.map(Count(), open=Opening(self))
+        opener = TokenCounterOpener(self.tokenizer, self.revision, self.path)
+        return data.map(TokenCounts(), open=opener)
 
     def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
         return Known(columns=LENGTHS)

@@ -19,7 +19,7 @@ Data:
 [START]
 {conversation}[END]
 """
-PLACES = ("question", "answers", "dimension", "conversation")
+FIELDS = ("question", "answers", "dimension", "conversation")
 
 
 class Tagger(QueryStrategy):
@@ -58,22 +58,25 @@ class Tagger(QueryStrategy):
     @model_validator(mode="after")
     def _check(self) -> Tagger:
         check_choice(self.only, self.dimensions)
-        unknown = [place for place in re.findall(r"{(\w+)}", self.template) if place not in PLACES]
+        unknown = [name for name in re.findall(r"{(\w+)}", self.template) if name not in FIELDS]
         if unknown or "{conversation}" not in self.template:
-            listed = ", ".join(f"{{{place}}}" for place in PLACES)
+            listed = ", ".join(f"{{{name}}}" for name in FIELDS)
             raise ValueError(f"template must have {{conversation}}, and can have only {listed}")
         return self
 
-    def vocabulary(self) -> dict[str, Dimension]:
+    def _dimensions(self) -> dict[str, Dimension]:
         """The dimensions that are asked about, by name."""
         return choose_dimensions(self.only, self.dimensions)
 
     def query(self, model: RewardModel, data: Pairs | Responses) -> Features:
-        from ._tagger import Ask
+        from ._tagger import PromptTagging
 
-        return data.map(Ask(self), open=model.open)
+        tagging = PromptTagging(
+            self._dimensions(), self.template, self.longest, self.max_new_tokens
+        )
+        return data.map(tagging, open=model.open)
 
     def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
-        known = self.vocabulary().items()
-        names = [name for tag, dimension in known for name in tag_names(tag, dimension)]
-        return Known(columns=[*names, *(f"missing.{tag}" for tag, _ in known)])
+        asked = self._dimensions()
+        names = [name for tag, dimension in asked.items() for name in tag_names(tag, dimension)]
+        return Known(columns=[*names, *(f"missing.{tag}" for tag in asked)])

@@ -58,20 +58,29 @@ class Tags(FeatureComputer):
     @model_validator(mode="after")
     def _check(self) -> Tags:
         check_choice(self.only, self.dimensions)
-        odd = [name for name in self.columns_of if name not in self.vocabulary()]
+        odd = [name for name in self.columns_of if name not in self._dimensions()]
         if odd:
             raise ValueError(f"columns_of names {odd[0]!r}, which is no dimension here")
         return self
 
-    def vocabulary(self) -> dict[str, Dimension]:
+    def _dimensions(self) -> dict[str, Dimension]:
         """The dimensions that are read, by name."""
         return choose_dimensions(self.only, self.dimensions)
 
     def compute(self, data: Pairs | Responses) -> Features:
-        from ._tags import tags
+        from ._encoding import Vocabulary
+        from ._tags import TagSource, compute_tags
 
-        return tags(data, self)
+        dimensions = self._dimensions()
+        fields = {name: self.columns_of.get(name, name) for name in dimensions}
+        return compute_tags(
+            data,
+            TagSource(self.path, self.id_field, self.column, fields),
+            [Vocabulary(name, one, self.match == "exact") for name, one in dimensions.items()],
+            missing_is_error=self.missing == "error",
+            unknown_is_error=self.unknown == "error",
+        )
 
     def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
-        vocabulary = self.vocabulary().items()
-        return Known(columns=[name for tag, known in vocabulary for name in tag_names(tag, known)])
+        dimensions = self._dimensions().items()
+        return Known(columns=[name for tag, one in dimensions for name in tag_names(tag, one)])

@@ -1,0 +1,125 @@
+"""Tags of one dimension, whatever they come as, as columns of booleans."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rmplug import DataError, notice
+from rmplug_hybrid.names.dimensions import Dimension
+from rmplug_hybrid.names.feature_names import tag_names
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+
+
+def normalised(text: str) -> str:
+    """The text without regard to case, and with single spaces."""
+    return " ".join(text.casefold().split())
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The values of one dimension, and how texts are found among them."""
+
+    name: str
+    dimension: Dimension
+    exact: bool = False
+
+    @property
+    def columns(self) -> list[str]:
+        return tag_names(self.name, self.dimension)
+
+    def places(self) -> dict[str, int]:
+        """Of each known value its column; -1 of one that has none."""
+        values = enumerate(self.dimension.values)
+        known = {self._key(value): place for place, value in values}
+        return {**{self._key(value): -1 for value in self.dimension.others}, **known}
+
+    def _key(self, value: str) -> str:
+        return value if self.exact else normalised(value)
+
+    def find(self, texts: Sequence[str]) -> Array:
+        """The column of each text; -1 for none, -2 where it is not known."""
+        known = self.places()
+        found = [known.get(self._key(text), -2) for text in texts]
+        return np.array(found, dtype=np.int64)
+
+
+@dataclass
+class Encoded:
+    """One dimension of some rows: which of its columns (rows, columns) each has, the rows without
+    any value, and the rows of each value that is not known."""
+
+    has: Array
+    missing: Array
+    unknown: dict[str, list[int]] = field(default_factory=dict)
+
+
+def encode(lists: pa.ListArray, vocabulary: Vocabulary) -> Encoded:
+    """The tags of rows, given as lists of texts; a null is a missing value."""
+    missing = np.asarray(lists.is_null())
+    texts = pc.fill_null(lists.flatten(), "")
+    counts = np.asarray(pc.fill_null(pc.list_value_length(lists), 0))
+    rows = np.repeat(np.arange(len(lists)), counts)
+    has = np.zeros((len(lists), len(vocabulary.columns)), dtype=bool)
+    if vocabulary.dimension.form == "open-set":
+        blank = np.asarray(pc.equal(pc.utf8_trim_whitespace(texts), ""))
+        has[rows[~blank], 0] = True
+        return Encoded(has, missing)
+    coded = texts.dictionary_encode()
+    different = coded.dictionary.to_pylist()
+    codes = np.asarray(coded.indices, dtype=np.int64)
+    found = vocabulary.find(different)
+    places = found[codes]
+    has[rows[places >= 0], places[places >= 0]] = True
+    odd = np.flatnonzero(found == -2)
+    unknown = {different[code]: rows[codes == code].tolist() for code in odd}
+    return Encoded(has, missing, unknown)
+
+
+def as_lists(column: pa.Array, name: str) -> pa.ListArray:
+    """A column of texts, or of lists of texts, as lists; null stays null."""
+    if isinstance(column, pa.DictionaryArray):
+        column = column.dictionary_decode()
+    kind = column.type
+    if pa.types.is_null(kind):
+        return pa.nulls(len(column), pa.list_(pa.string()))
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        offsets = pa.array(np.arange(len(column) + 1, dtype=np.int32))
+        texts = column.cast(pa.string())
+        return pa.ListArray.from_arrays(offsets, texts, mask=texts.is_null())
+    inside = getattr(kind, "value_type", None)
+    if inside is None or not (
+        pa.types.is_string(inside) or pa.types.is_large_string(inside) or pa.types.is_null(inside)
+    ):
+        raise DataError(f"the tags in {name} are {kind}; they must be texts, or lists of texts")
+    return column.cast(pa.list_(pa.string()))
+
+
+def from_values(values: Sequence[Any], ids: Sequence[str], name: str) -> pa.ListArray:
+    """Plain values (text, list of texts, None) as lists."""
+    lists = [[value] if isinstance(value, str) else value for value in values]
+    for value, row in zip(lists, ids, strict=True):
+        if not is_tag(value):
+            raise DataError(f"{name} of {row} is {value!r}; it must be a text or a list of texts")
+    return pa.array(lists, type=pa.list_(pa.string()))
+
+
+def is_tag(value: Any) -> bool:
+    """Whether a value can be read as tags: a text, a list of texts, or nothing."""
+    if value is None or isinstance(value, str):
+        return True
+    return isinstance(value, list) and all(isinstance(entry, str) for entry in value)
+
+
+def tell_unknown(name: str, unknown: Mapping[str, Sequence[str]], most: int = 20) -> None:
+    """Count the rows of each value that is not known; beyond the most frequent ones together."""
+    order = sorted(unknown, key=lambda value: (-len(unknown[value]), value))
+    for place, value in enumerate(order):
+        shown = repr(value) if place < most else "a further value"
+        notice(f"{name} {shown} is in no vocabulary", unknown[value])
