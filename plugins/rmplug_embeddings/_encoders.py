@@ -9,9 +9,10 @@ from sentence_transformers import SentenceTransformer
 
 from rmplug import DataError
 from rmplug.models.devices import device_of
+from rmplug.models.encoder_choice import locate_encoder
 from rmplug.models.quiet import quiet
 
-from ._places import place_of
+FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.py")
 
 if TYPE_CHECKING:
     from . import SentenceEmbedding
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
 def open_encoder(step: SentenceEmbedding) -> Any:
     """The encoder of a step, ready to encode; only what the step names is ever fetched."""
-    folder, device = place_of(step), device_of(step.device)
+    folder = locate_encoder(step.encoder, step.revision, step.path, FILES)
+    device = device_of(step.device)
     try:
         with quiet():
             encoder = SentenceTransformer(
