@@ -64,9 +64,12 @@ class Wandb(Observer):
         """Open a run of Weights & Biases."""
         if self.mode == "disabled":
             return
-        from ._tracking import start
+        from ._tracking import Destination, start
 
-        self._tracker = start(self, run)
+        destination = Destination(
+            self.project, self.entity, self.name or run.name, self.tags, self.mode, self.directory
+        )
+        self._tracker = start(destination, run, tables=self.tables, report=self.report)
 
     def step_finished(self, step: StepRecord) -> None:
         """Log how the step went."""
