@@ -41,9 +41,9 @@ from rmplug_hybrid import (
     Tags,
     TrainingFile,
 )
-from rmplug_hybrid.membership._matrix import matrix
+from rmplug_hybrid.membership._matrix import read_matrix
 from rmplug_hybrid.names.dimensions import DIMENSIONS
-from rmplug_hybrid.names.feature_names import LENGTHS, SCORES, all_features, parse_feature
+from rmplug_hybrid.names.feature_names import LENGTHS, SCORES, list_features, parse_feature
 
 CANDIDATES, SIMULATIONS, BUDGETS = 200, 500, (0.25, 0.5, 0.75)
 SIDES = ("a-is-clearly-better", "a-is-slightly-better", "b-is-slightly-better", "tie")
@@ -96,7 +96,7 @@ def plain_features(frame: pd.DataFrame, inclusive: str = "both") -> dict[str, li
     ranked = frame.copy()
     for name in LENGTHS:
         ranked[name] = ranked[name].rank(pct=True)
-    return {name: plain_ids(ranked, name, inclusive) for name in all_features()}
+    return {name: plain_ids(ranked, name, inclusive) for name in list_features()}
 
 
 def plain_fill(features: dict[str, list[str]], budget: int, rng: np.random.Generator) -> list[str]:
@@ -179,7 +179,7 @@ def pandas_simulations(rows: int, measured: int) -> float:
 
 def pandas_top_k(rows: int, measured: int) -> float:
     frame = made_up(rows)
-    weights = np.random.default_rng(1).normal(size=len(all_features()))
+    weights = np.random.default_rng(1).normal(size=len(list_features()))
     start = time.process_time()
     gains = pd.Series(0.0, index=frame["id"])
     for weight, ids in zip(weights, plain_features(frame, "neither").values(), strict=True):
@@ -256,11 +256,11 @@ def rmplug_top_k(rows: int, measured: int) -> float:
     seconds = 0.0
     for size in (50, rows):
         frame = made_up(size)
-        weights = np.random.default_rng(1).normal(size=len(all_features()))
+        weights = np.random.default_rng(1).normal(size=len(list_features()))
         human, ai = pairs_of(frame, "pref_human"), pairs_of(frame, "pref_gpt4")
         start = time.process_time()
         membership = members_of(frame, "half-open")
-        order = np.argsort(-(matrix(membership)[1] @ weights), kind="stable")
+        order = np.argsort(-(read_matrix(membership)[1] @ weights), kind="stable")
         with TemporaryDirectory() as folder:
             for budget in BUDGETS:
                 chosen = membership["id"].take(pa.array(order[: int(size * budget)]))
@@ -274,7 +274,7 @@ def members_drawn(rows: int) -> Features:
     """Members that are drawn at once, without pairs: 18 features for each."""
     rng = np.random.default_rng(0)
     columns: dict[str, Any] = {"id": pa.array(np.arange(rows).astype(str))}
-    for place, name in enumerate(all_features()):
+    for place, name in enumerate(list_features()):
         columns[name] = rng.random(rows, dtype=np.float32) < (1 / 3 if place < 27 else 1 / 7)
     return Features(columns, "membership")
 
@@ -367,7 +367,7 @@ def designs(rows: int) -> None:
         step = Candidates(n=CANDIDATES, design=design, compat=compat)
         made = step.sample(membership, None, None, scores_of(frame), seed=0)
         counts = [made[name] for name in made.values if name.startswith("count.")]
-        members = matrix(membership)[1].toarray().astype(float)
+        members = read_matrix(membership)[1].toarray().astype(float)
         told = told_apart(np.column_stack(counts), np.asarray(made["size"]), members)
         print(f"{design + (' as published' if compat else ''):24s} {told}")
 

@@ -10,7 +10,7 @@ import pytest
 
 from rmplug import Features, Pairs
 from rmplug_hybrid import HybridFile, Membership, Tags
-from rmplug_hybrid.names.feature_names import LENGTHS, SCORES, all_features
+from rmplug_hybrid.names.feature_names import LENGTHS, SCORES, list_features
 
 SHARED = Path(
     os.environ.get("RMPLUG_SHARED_DATA", Path(__file__).resolve().parents[2] / "../shared/data")
@@ -61,7 +61,7 @@ def labelled(rows: int, seed: int = 0, ties: float = 0.1) -> tuple[Pairs, Pairs]
 def made_up(rows: int, seed: int = 0) -> Features:
     """The 90 features, made up: bins of nine measures that go together, common and rare tags."""
     rng = np.random.default_rng(seed)
-    names = all_features()
+    names = list_features()
     members = np.zeros((rows, len(names)), dtype=bool)
     hidden, every = rng.normal(size=(rows, 2)), np.arange(rows)
     for measure in range(9):

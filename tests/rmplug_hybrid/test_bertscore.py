@@ -15,11 +15,11 @@ import pytest
 from pydantic import ValidationError
 
 from rmplug import DataError, Pairs
+from rmplug.models import encoder_choice
 from rmplug.models.installed_encoders import MINILM
 from rmplug.notices import collect_notices
 from rmplug.testing import check_step, small_pairs
 from rmplug.testing.tiny_models import tiny_model
-from rmplug_hybrid.similarity import _token_matcher
 from rmplug_hybrid.similarity.bertscore import BertScore
 
 SHARED = Path(
@@ -143,7 +143,7 @@ def test_what_does_not_fit_is_cut_and_named(encoder):
 
 
 def test_length_adjustment_is_that_of_the_reference():
-    from rmplug_hybrid.similarity._bertscore import length_adjusted
+    from rmplug_hybrid.similarity._bertscore import adjust_for_length
 
     file = CASES / "bertscore_length.json"
     if not file.is_file():
@@ -152,7 +152,7 @@ def test_length_adjustment_is_that_of_the_reference():
     first, second, given, wanted = (
         [case[key] for case in cases] for key in ("a", "b", "bertscore", "bertscore_length")
     )
-    found = length_adjusted(np.array(given), first, second, "whitespace")
+    found = adjust_for_length(np.array(given), first, second, "whitespace")
     assert found.tolist() == pytest.approx(wanted, rel=1e-12)
 
 
@@ -187,7 +187,7 @@ def test_a_folder_without_a_model_is_refused(tmp_path):
 
 
 def test_an_encoder_that_is_not_installed_is_told_with_what_to_do(monkeypatch):
-    monkeypatch.setattr(_token_matcher, "MINILM", replace(MINILM, package="no-such-package"))
+    monkeypatch.setattr(encoder_choice, "MINILM", replace(MINILM, package="no-such-package"))
     with pytest.raises(DataError, match="the encoder minilm is the package no-such-package, which"):
         scores(pairs(["a"], ["b"]))
 

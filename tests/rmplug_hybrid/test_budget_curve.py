@@ -8,7 +8,7 @@ from rmplug import DataError, Metrics, Selection
 from rmplug.notices import collect_notices
 from rmplug.testing import check_step
 from rmplug_hybrid import BudgetCurve
-from rmplug_hybrid.routing._budget_curve import holm
+from rmplug_hybrid.routing._budget_curve import adjust_holm
 
 ROUTES = {
     "top-k at 25 %": ("top-k", 0.25),
@@ -229,9 +229,9 @@ def test_two_results_of_one_route_and_seed_are_refused():
 
 
 def test_holm_multiplies_the_smallest_by_their_number_and_never_goes_down():
-    assert holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
-    assert holm([0.9, 0.8]) == [1.0, 1.0]
-    assert holm([]) == []
+    assert adjust_holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
+    assert adjust_holm([0.9, 0.8]) == [1.0, 1.0]
+    assert adjust_holm([]) == []
 
 
 def test_budget_curve_conforms():

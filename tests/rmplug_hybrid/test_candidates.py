@@ -13,17 +13,17 @@ from rmplug import DataError, Features, Pairs, Tabular
 from rmplug.notices import collect_notices
 from rmplug.testing import check_step, run_step
 from rmplug_hybrid import Candidates, HybridFile
-from rmplug_hybrid.candidates._candidates import TOTALS, SetCounter, _ranked
+from rmplug_hybrid.candidates._candidates import TOTALS, SetCounter, _find_ranked_lengths
 from rmplug_hybrid.candidates._labels import read_sources
-from rmplug_hybrid.membership._matrix import matrix
+from rmplug_hybrid.membership._matrix import read_matrix
 
 
 def counted(file, chosen):
     """The counts of a given set by the published rules."""
     membership, scores = closed_membership(file)
-    names, members = matrix(membership)
+    names, members = read_matrix(membership)
     ids = membership["id"].combine_chunks()
-    ranked = _ranked(names, ids, scores)
+    ranked = _find_ranked_lengths(names, ids, scores)
     counter = SetCounter(members, read_sources(ids, None, None), None, ranked)
     inside = np.isin(np.array(ids.to_pylist()), list(chosen))
     counts, _ = counter(inside[None], np.zeros(1))

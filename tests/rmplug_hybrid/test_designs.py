@@ -14,21 +14,21 @@ from scipy.stats import chisquare
 from rmplug import DataError
 from rmplug_hybrid import Candidates
 from rmplug_hybrid.candidates._designs import (
-    Draws,
+    SetDraws,
     Subsets,
-    distinct_budgets,
-    even_budgets,
-    given_budgets,
-    label_count,
-    sampled_rows,
-    smallest,
-    spread_tilts,
+    count_labels,
+    draw_budgets,
+    make_spread_tilts,
+    mark_smallest,
+    repeat_budgets,
+    sample_rows,
+    spread_budgets,
 )
 
 
 def subsets(members, budgets, fill=False, tilts=None, seed=0):
     seeds = np.random.SeedSequence(seed).generate_state(len(budgets))
-    return Subsets(sparse.csr_matrix(members), Draws(fill, seeds, np.asarray(budgets), tilts))
+    return Subsets(sparse.csr_matrix(members), SetDraws(fill, seeds, np.asarray(budgets), tilts))
 
 
 def fill_case():
@@ -94,41 +94,41 @@ def test_a_tilt_makes_one_label_go_to_its_feature_at_the_odds_it_says():
 
 def test_the_smallest_keys_are_taken_and_of_equal_ones_the_first():
     keys = np.array([2.0, 1.0, 2.0, 0.0, 2.0])
-    assert smallest(keys, 3).tolist() == [True, True, False, True, False]
-    assert smallest(keys, 0).tolist() == [False] * 5
-    assert smallest(keys, 9).tolist() == [True] * 5
+    assert mark_smallest(keys, 3).tolist() == [True, True, False, True, False]
+    assert mark_smallest(keys, 0).tolist() == [False] * 5
+    assert mark_smallest(keys, 9).tolist() == [True] * 5
 
 
 def test_sampled_rows_are_as_many_as_asked_for_of_those_kept():
     kept = np.arange(100) % 3 > 0
-    found = sampled_rows(kept, 20, seed=4)
+    found = sample_rows(kept, 20, seed=4)
     assert found.sum() == 20
     assert (kept | ~found).all()
-    assert sampled_rows(kept, 80, seed=4) is kept
+    assert sample_rows(kept, 80, seed=4) is kept
 
 
 def test_even_budgets_are_all_different_and_reach_both_ends():
     rng = np.random.default_rng(0)
-    assert sorted(even_budgets(60, (0, 1), 60, rng)) == list(range(1, 61))
-    assert sorted(even_budgets(4, (0.5, 1), 100, rng)) == [57, 69, 82, 94]
-    assert sorted(even_budgets(5, (0, 1), 2, rng)) == [1, 1, 1, 2, 2]
+    assert sorted(spread_budgets(60, (0, 1), 60, rng)) == list(range(1, 61))
+    assert sorted(spread_budgets(4, (0.5, 1), 100, rng)) == [57, 69, 82, 94]
+    assert sorted(spread_budgets(5, (0, 1), 2, rng)) == [1, 1, 1, 2, 2]
 
 
 def test_budgets_are_shares_or_whole_numbers_and_a_share_is_rounded_down():
-    assert given_budgets(5, (0.25, 3, 1), 10).tolist() == [2, 3, 10, 2, 3]
-    assert label_count(0.7, 10) == 7
+    assert repeat_budgets(5, (0.25, 3, 1), 10).tolist() == [2, 3, 10, 2, 3]
+    assert count_labels(0.7, 10) == 7
 
 
 def test_a_budget_above_the_pairs_is_refused():
     with pytest.raises(DataError, match="a budget of 70 labels is more than the 60 pairs there ar"):
-        label_count(70, 60)
+        count_labels(70, 60)
 
 
 def test_random_budgets_are_different_and_refused_where_there_are_not_enough():
     rng = np.random.default_rng(0)
-    assert sorted(distinct_budgets(9, 9, rng)) == list(range(1, 10))
+    assert sorted(draw_budgets(9, 9, rng)) == list(range(1, 10))
     with pytest.raises(DataError, match="3 pairs have no 4 different budgets; make fewer candidat"):
-        distinct_budgets(4, 3, rng)
+        draw_budgets(4, 3, rng)
 
 
 def test_tilts_have_the_strength_asked_for_and_do_not_follow_the_budget():
@@ -136,7 +136,7 @@ def test_tilts_have_the_strength_asked_for_and_do_not_follow_the_budget():
     members = matrix_of(membership)
     rng = np.random.default_rng(1)
     budgets = rng.permutation(np.arange(1, 201) * 10)
-    tilts = spread_tilts(sparse.csr_matrix(members), budgets, 2.0, rng)
+    tilts = make_spread_tilts(sparse.csr_matrix(members), budgets, 2.0, rng)
     spread = (members @ tilts.T).std(axis=0)
     assert np.sqrt((spread**2).mean()) == pytest.approx(2.0, rel=0.01)
     varied = tilts[:, tilts.std(axis=0) > 0]

@@ -20,8 +20,8 @@ from rmplug.notices import collect_notices
 from rmplug.testing import check_step
 from rmplug.testing.tiny_models import tiny_tokenizer
 from rmplug_hybrid.similarity._entities import (
-    normalised,
-    similarity,
+    compute_similarity,
+    normalise_entity,
 )
 from rmplug_hybrid.similarity.entities import Entities
 
@@ -93,20 +93,20 @@ def found(step, data):
     ],
 )
 def test_similarity_is_the_shared_part_whichever_comes_first(first, second, score):
-    assert similarity(first, second) == pytest.approx(score)
-    assert similarity(second, first) == pytest.approx(score)
+    assert compute_similarity(first, second) == pytest.approx(score)
+    assert compute_similarity(second, first) == pytest.approx(score)
 
 
 def test_letters_of_all_scripts_count():
-    assert normalised("The  Übermensch") == "übermensch"
-    assert normalised("東京!") == "東京"
+    assert normalise_entity("The  Übermensch") == "übermensch"
+    assert normalise_entity("東京!") == "東京"
 
 
 def test_the_original_formula_is_that_of_the_reference():
     if not CASES.is_file():
         pytest.skip(f"no reference cases at {CASES}")
     for case in json.loads(CASES.read_text())["cases"]:
-        score = similarity(case["ents_a"], case["ents_b"], "original")
+        score = compute_similarity(case["ents_a"], case["ents_b"], "original")
         assert score == pytest.approx(case["entity_sim"], rel=1e-12), case
 
 

@@ -13,9 +13,9 @@ from pydantic import ValidationError
 from rmplug import DataError
 from rmplug_hybrid.names.dimensions import DIMENSIONS, Dimension
 from rmplug_hybrid.names.feature_names import (
-    all_features,
-    bin_names,
     format_feature,
+    list_features,
+    name_bins,
     parse_feature,
 )
 
@@ -32,7 +32,7 @@ def case(name):
 
 
 def test_the_ninety_names_are_those_of_the_original_in_its_order():
-    assert all_features() == case("all_features.json")
+    assert list_features() == case("all_features.json")
 
 
 def test_names_are_read_as_the_original_reads_them():
@@ -49,12 +49,12 @@ def test_names_are_read_as_the_original_reads_them():
 
 
 def test_what_is_written_is_read_back():
-    for name in all_features():
+    for name in list_features():
         assert format_feature(*parse_feature(name)) == name
 
 
 def test_bins_of_any_edges_have_names():
-    assert bin_names("margin", (-1, 0, 2)) == [
+    assert name_bins("margin", (-1, 0, 2)) == [
         "margin::min_val=-1.0|max_val=0.0",
         "margin::min_val=0.0|max_val=2.0",
     ]

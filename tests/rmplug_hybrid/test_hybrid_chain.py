@@ -13,7 +13,7 @@ from scipy.stats import rankdata
 
 from rmplug import Features, Fit, Selection
 from rmplug_hybrid import PerformanceModel, Route
-from rmplug_hybrid.performance._files import open_ensemble
+from rmplug_hybrid.performance._ensemble import open_ensemble
 
 SHARED = Path(
     os.environ.get("RMPLUG_SHARED_DATA", Path(__file__).resolve().parents[2] / "../shared/data")

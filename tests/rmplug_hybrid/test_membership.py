@@ -14,17 +14,17 @@ from pydantic import ValidationError
 from rmplug import DataError, Features
 from rmplug.notices import collect_notices
 from rmplug.testing import check_step, run_step
-from rmplug_hybrid.membership._matrix import matrix
-from rmplug_hybrid.membership._survey import percentile_ranks
+from rmplug_hybrid.membership._matrix import read_matrix
+from rmplug_hybrid.membership._survey import rank_by_percentile
 from rmplug_hybrid.membership.membership import Membership
 from rmplug_hybrid.names.dimensions import DIMENSIONS
-from rmplug_hybrid.names.feature_names import LENGTHS, SCORES, all_features, bin_names
+from rmplug_hybrid.names.feature_names import LENGTHS, SCORES, list_features, name_bins
 
 SHARED = Path(
     os.environ.get("RMPLUG_SHARED_DATA", Path(__file__).resolve().parents[2] / "../shared/data")
 )
 CASES = SHARED.parent / "golden/hybrid"
-LOW, MIDDLE, HIGH = bin_names("x")
+LOW, MIDDLE, HIGH = name_bins("x")
 TAG = "analyzer_scalar::feature_name=safety_concern|value=high"
 
 
@@ -64,7 +64,7 @@ def test_the_original_puts_a_value_on_a_limit_into_two_bins_or_none(bins, wanted
 
 def test_lengths_are_cut_by_their_rank_over_the_whole_table():
     made = of(Membership(), features(prompt_len=[900, 10, 10, 30, 40, 50]))
-    names = bin_names("prompt_len")
+    names = name_bins("prompt_len")
     # average ranks 1.5, 1.5, 3, 4, 5, 6 of 6: .25, .25, .5, .667 (below .67), .83, 1
     assert [ids_of(made, name) for name in names] == [["r1", "r2"], ["r3", "r4"], ["r0", "r5"]]
 
@@ -75,7 +75,7 @@ def test_percentile_ranks_are_those_of_the_reference():
         pytest.skip(f"no reference cases at {file}")
     given = json.loads(file.read_text())
     values = np.array(given["values"], dtype=float)
-    different, ranks = percentile_ranks(values)
+    different, ranks = rank_by_percentile(values)
     found = ranks[np.searchsorted(different, values)]
     assert found.tolist() == pytest.approx(given["pandas_rank_pct"], rel=1e-12)
 
@@ -85,7 +85,7 @@ def test_ranked_bins_of_any_shard_agree_with_ranks_computed_plainly(tmp_path):
     given = features("lengths", prompt_len=lengths)
     made = run_step(Membership(), {"features": [given]}, tmp_path, shard_rows=7)
     ranks = np.array([((lengths < v).sum() + (lengths <= v).sum() + 1) / 2 for v in lengths]) / 200
-    names = bin_names("prompt_len")
+    names = name_bins("prompt_len")
     assert np.array_equal(np.asarray(made[names[0]]), ranks < 0.33)
     assert np.array_equal(np.asarray(made[names[1]]), (ranks >= 0.33) & (ranks < 0.67))
     assert np.array_equal(np.asarray(made[names[2]]), ranks >= 0.67)
@@ -112,7 +112,7 @@ def test_a_measure_on_another_scale_is_refused_with_what_to_write():
 def test_own_edges_are_for_the_measure_that_they_name():
     step = Membership(edges_of={"x": (0, 10, 20)})
     made = of(step, features(x=[3, 10], y=[0.1, 0.9]))
-    assert made.values == [*bin_names("x", (0, 10, 20)), *bin_names("y")]
+    assert made.values == [*name_bins("x", (0, 10, 20)), *name_bins("y")]
     with pytest.raises(DataError, match="edges_of names 'xx', which is no measure here; did you m"):
         of(Membership(edges_of={"xx": (0, 1)}), features(x=[0.1]))
     with pytest.raises(
@@ -150,7 +150,7 @@ def test_a_tag_that_is_missing_or_no_flag_is_refused_whatever_the_policy():
 def test_columns_are_chosen_and_named():
     given = features("rouge", **{"responses.rouge1": [0.1], "responses.rouge2": [0.2]})
     step = Membership(only=("rouge.*1",), names={"rouge.responses.rouge1": "rouge"})
-    assert of(step, given).values == bin_names("rouge")
+    assert of(step, given).values == name_bins("rouge")
     with pytest.raises(DataError, match=r"no column matches 'x\*'; there are rouge.responses"):
         of(Membership(only=("x*",)), given)
     with pytest.raises(DataError, match="names has 'rouge.responses.rouge3', which is no column; "):
@@ -159,7 +159,7 @@ def test_columns_are_chosen_and_named():
 
 def test_a_name_that_two_steps_have_keeps_its_step():
     made = of(Membership(), features("a", x=[0.1]), features("b", x=[0.9]))
-    assert made.values == [*bin_names("a.x"), *bin_names("b.x")]
+    assert made.values == [*name_bins("a.x"), *name_bins("b.x")]
     with pytest.raises(DataError, match="two columns would become the feature 'x::min_val=0.0|max"):
         of(Membership(names={"a.x": "x", "b.x": "x"}), features("a", x=[0]), features("b", x=[0]))
 
@@ -184,12 +184,12 @@ def twelve():
 
 def cut_of(rows, bins):
     """The features of reference rows by the original's rules: exact tags, and no null is odd."""
-    from rmplug_hybrid.names.feature_names import tag_names
+    from rmplug_hybrid.names.feature_names import name_tags
 
     ids = [row["id"] for row in rows]
     columns = {name: [float(row[name]) for row in rows] for name in sorted((*SCORES, *LENGTHS))}
     for tag, dimension in DIMENSIONS.items():
-        names = tag_names(tag, dimension)
+        names = name_tags(tag, dimension)
         for place, name in enumerate(names):
             given = [row[tag] or [] for row in rows]
             if dimension.form == "open-set":
@@ -211,7 +211,7 @@ def test_the_original_counts_of_a_subset_rank_lengths_inside_it():
     folder, rows = twelve()
     wanted = json.loads((folder / "train_time_counts_of_subset.json").read_text())
     made = cut_of([row for row in rows if row["id"] in wanted["subset"]], "closed")
-    names, table = matrix(made)
+    names, table = read_matrix(made)
     assert dict(zip(names, table.sum(axis=0).A1.tolist(), strict=True)) == wanted["counts"]
 
 
@@ -221,8 +221,8 @@ def test_the_original_matrix_at_routing_time():
     folder, rows = twelve()
     wanted = csv.read_csv(folder / "routing_time_binary.csv")
     made = cut_of(rows, "open")
-    assert wanted.column_names == ["id", *all_features()]
-    names, table = matrix(made)
+    assert wanted.column_names == ["id", *list_features()]
+    names, table = read_matrix(made)
     assert np.array_equal(table.toarray(), np.column_stack([wanted[name] for name in names]))
 
 
@@ -230,7 +230,7 @@ def test_the_matrix_holds_what_the_columns_hold_in_batches():
     rng = np.random.default_rng(5)
     flags = rng.random((20_000, 6)) < 0.2
     given = features(**{f"c{column}": flags[:, column] for column in range(6)})
-    names, table = matrix(given)
+    names, table = read_matrix(given)
     assert names == [f"c{column}" for column in range(6)]
     assert table.dtype == np.uint8
     assert table.nnz == flags.sum()
@@ -238,17 +238,17 @@ def test_the_matrix_holds_what_the_columns_hold_in_batches():
 
 
 def test_the_matrix_takes_zeros_and_ones_as_numbers_and_nothing_else():
-    assert matrix(features(x=[0.0, 1.0]))[1].toarray().tolist() == [[0], [1]]
+    assert read_matrix(features(x=[0.0, 1.0]))[1].toarray().tolist() == [[0], [1]]
     for odd in ([0.0, 0.5], [0.0, None]):
         with pytest.raises(DataError, match=r"f\.x has values other than 0 and 1 \(r1\); cut i"):
-            matrix(features(x=odd))
+            read_matrix(features(x=odd))
     with pytest.raises(DataError, match=r"f\.v has values other than 0 and 1; cut it into bins"):
-        matrix(features(v=np.ones((2, 2))))
+        read_matrix(features(v=np.ones((2, 2))))
 
 
 def test_no_rows_make_a_matrix_without_rows():
     given = Features({"id": pa.array([], pa.string()), "x": pa.array([], pa.bool_())}, "f")
-    assert matrix(given)[1].shape == (0, 1)
+    assert read_matrix(given)[1].shape == (0, 1)
 
 
 def test_all_features_need_all_inputs():

@@ -10,7 +10,7 @@ from rmplug import DataError
 from rmplug.notices import collect_notices
 from rmplug.testing import check_step, run_step
 from rmplug_hybrid import ResultsFile
-from rmplug_hybrid.names.feature_names import all_features
+from rmplug_hybrid.names.feature_names import list_features
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_the_published_table_lacks_one_number():
     with collect_notices() as found:
         made = ResultsFile(path=path).compute()
     assert len(made) == 239
-    assert [name for name in made.values if "::" in name] == all_features()
+    assert [name for name in made.values if "::" in name] == list_features()
     assert [n.ids for n in found.values() if n.action == "dropped"] == [["u5"]]
 
 

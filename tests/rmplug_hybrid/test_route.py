@@ -15,8 +15,8 @@ from rmplug import DataError, Features, Fit, Pairs, Selection
 from rmplug.notices import collect_notices
 from rmplug.testing import check_step
 from rmplug_hybrid import BudgetCurve, PerformanceModel, Route
-from rmplug_hybrid.performance._files import Ensemble, save
-from rmplug_hybrid.performance._forms import Frame, Polynomial
+from rmplug_hybrid.performance._ensemble import FormEnsemble, save_ensemble
+from rmplug_hybrid.performance._forms import Frame, PolynomialForm
 
 SHARED = Path(
     os.environ.get("RMPLUG_SHARED_DATA", Path(__file__).resolve().parents[2] / "../shared/data")
@@ -24,16 +24,16 @@ SHARED = Path(
 REFERENCE = SHARED.parent / "golden/hybrid/02_hand12"
 
 
-def polynomial(linear, pairwise=None, size=(0.5,)) -> Polynomial:
+def polynomial(linear, pairwise=None, size=(0.5,)) -> PolynomialForm:
     features = len(linear)
     frame = Frame(np.zeros(features), np.ones(features), np.array(size, dtype=float))
-    return Polynomial(frame, np.array(linear, dtype=float), pairwise)
+    return PolynomialForm(frame, np.array(linear, dtype=float), pairwise)
 
 
-def fitted(folder: Path, names, whole: Polynomial, halves=None) -> Fit:
+def fitted(folder: Path, names, whole: PolynomialForm, halves=None) -> Fit:
     """A fit whose form is known; ``halves`` are as if learned on halves of the candidates."""
     folder.mkdir(exist_ok=True)
-    made = Ensemble(
+    made = FormEnsemble(
         "ridge",
         tuple(names),
         whole,
@@ -45,7 +45,7 @@ def fitted(folder: Path, names, whole: Polynomial, halves=None) -> Fit:
         np.zeros(1),
         "accuracy",
     )
-    save(made, folder)
+    save_ensemble(made, folder)
     return Fit(folder, PerformanceModel, name="model")
 
 
@@ -203,7 +203,7 @@ def test_what_a_model_chose_is_valued_by_one_that_did_not(tmp_path):
     assert low < value < high
 
 
-def quadratic() -> Polynomial:
+def quadratic() -> PolynomialForm:
     """The first two features are worth something together only, and less and less of it."""
     pairwise = np.array([[-2.0, 3.0, 0], [3.0, -2.0, 0], [0, 0, -0.1]]) * 1e-5
     return polynomial([0, 0, 1e-5], pairwise)

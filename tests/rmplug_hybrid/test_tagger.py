@@ -14,10 +14,11 @@ from pydantic import ValidationError
 
 import rmplug
 from rmplug import DataError, Pairs
+from rmplug.models.text_generator import TextGenerator
 from rmplug.notices import collect_notices
 from rmplug.testing import LengthModel, check_step, run_step, small_pairs
 from rmplug_hybrid.names.dimensions import DIMENSIONS
-from rmplug_hybrid.tags._tagger import Writes, parse_answer, write_choices, write_question
+from rmplug_hybrid.tags._tagger import parse_answer, write_choices, write_question
 from rmplug_hybrid.tags.tagger import TEMPLATE, Tagger
 
 TOPIC = {
@@ -170,7 +171,7 @@ def test_a_local_model_writes_what_a_plain_loop_of_the_likeliest_tokens_writes(l
     from rmplug_hf import CausalLM
 
     model = CausalLM(path=language_model, device="cpu").load()
-    assert isinstance(model, Writes)
+    assert isinstance(model, TextGenerator)
     prompts = ["What is the capital?", "Name a prime above 10.", "What is the capitol?", "Hm"]
     found = model.generate(prompts, 12)
     tokenizer = AutoTokenizer.from_pretrained(language_model)

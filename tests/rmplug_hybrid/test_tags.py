@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from rmplug import DataError, Pairs
 from rmplug.notices import collect_notices
 from rmplug.testing import check_step, small_pairs
-from rmplug_hybrid.names.feature_names import all_features
+from rmplug_hybrid.names.feature_names import list_features
 from rmplug_hybrid.tags.tags import Tags
 
 SHARED = Path(
@@ -143,7 +143,7 @@ def test_only_dimensions_that_there_are_can_be_asked_for():
 
 
 def test_the_built_in_dimensions_are_the_tags_of_the_ninety_features():
-    assert Tags().foresee({}).columns == all_features()[27:]
+    assert Tags().foresee({}).columns == list_features()[27:]
 
 
 def test_reference_rows_have_the_tags_that_they_had_at_routing_time():

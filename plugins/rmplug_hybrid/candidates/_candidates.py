@@ -12,19 +12,19 @@ from scipy import sparse
 
 from rmplug import DataError, Features, Pairs, Tabular, notice
 from rmplug.errors import some
-from rmplug_hybrid.membership._matrix import matrix, numbers
+from rmplug_hybrid.membership._matrix import read_matrix, read_numbers
 from rmplug_hybrid.names.feature_names import LENGTHS, parse_feature
 
 from ._designs import (
-    Draws,
     SetDesign,
+    SetDraws,
     Subsets,
-    distinct_budgets,
-    even_budgets,
-    focused_tilts,
-    given_budgets,
-    sampled_rows,
-    spread_tilts,
+    draw_budgets,
+    make_focused_tilts,
+    make_spread_tilts,
+    repeat_budgets,
+    sample_rows,
+    spread_budgets,
 )
 from ._labels import Sources, read_sources
 
@@ -34,7 +34,7 @@ TOTALS = ("size", "agree", "ties")
 
 
 @dataclass(frozen=True)
-class Ranked:
+class RankedLength:
     """A column whose bins are of percentile ranks within the set: the place of each row's value
     among all different values, and where its bins are."""
 
@@ -42,7 +42,7 @@ class Ranked:
     bins: tuple[tuple[int, float, float], ...]
 
     def count(self, rows: Array) -> dict[int, int]:
-        """How many rows of a set are in each bin, both limits of which belong to it."""
+        """Count the rows of a set in each bin, both limits of which belong to it."""
         found = np.bincount(self.places[rows], minlength=1)
         ranks = (np.cumsum(found) - (found - 1) / 2) / max(int(found.sum()), 1)
         return {
@@ -55,7 +55,7 @@ class SetCounter:
     """Counts what is in sets of pairs, many sets at once."""
 
     def __init__(
-        self, members: Any, sources: Sources, rows: int | None, ranked: tuple[Ranked, ...]
+        self, members: Any, sources: Sources, rows: int | None, ranked: tuple[RankedLength, ...]
     ) -> None:
         human = sources.human >= 0
         totals = [human, human & sources.agree, ~human]
@@ -69,7 +69,7 @@ class SetCounter:
         self._ranked = ranked
 
     def __call__(self, sets: Array, seeds: Array) -> tuple[Array, Array]:
-        """For each set: TOTALS and a count for each feature, and how many rows it trains on."""
+        """Count for each set TOTALS and each feature, and the rows it trains on."""
         trained = self._trained(sets, seeds)
         bought = sets if self._rows is None else self._still_bought(sets, trained)
         dense = np.ascontiguousarray(bought.T, dtype=self._columns.dtype)
@@ -85,11 +85,11 @@ class SetCounter:
         kept = self._sources.kept(sets)
         if self._rows is not None:
             for row, seed in enumerate(seeds):
-                kept[row] = sampled_rows(kept[row], self._rows, int(seed))
+                kept[row] = sample_rows(kept[row], self._rows, int(seed))
         return kept
 
     def _still_bought(self, sets: Array, trained: Array) -> Array:
-        """The bought labels that are trained on, or are ties."""
+        """Keep the bought labels that are trained on, or are ties."""
         return sets & (trained | (self._sources.human < 0))
 
 
@@ -103,51 +103,53 @@ def make_candidates(
     seed: int,
 ) -> Features:
     """Draw and count the sets; one row per candidate, which trains on at most ``rows`` pairs."""
-    names, members = matrix(membership)
+    names, members = read_matrix(membership)
     ids = membership.table["id"].combine_chunks()
     if not len(ids):
         raise DataError("there are no pairs to make candidates of: membership has no rows")
     sources = read_sources(ids, human, ai)
-    _tell(ids, sources)
+    _report_missing_labels(ids, sources)
     draws = draw_sets(design, members, seed)
-    ranked = _ranked(names, ids, scores) if design.original else ()
+    ranked = _find_ranked_lengths(names, ids, scores) if design.original else ()
     counter = SetCounter(members, sources, rows, ranked)
     counts = np.empty((design.n, len(TOTALS) + len(names)))
     trained = np.empty(design.n)
     for start, sets in Subsets(members, draws).blocks():
         part = slice(start, start + len(sets))
         counts[part], trained[part] = counter(sets, draws.seeds[part])
-    return _table(design.name, draws, names, counts, trained)
+    return _make_table(design.name, draws, names, counts, trained)
 
 
-def draw_sets(design: SetDesign, members: Any, seed: int) -> Draws:
+def draw_sets(design: SetDesign, members: Any, seed: int) -> SetDraws:
     """Choose what each candidate's set is drawn by."""
     rng = np.random.default_rng(seed)
     seeds = np.random.SeedSequence(seed).generate_state(design.n)
     pairs = members.shape[0]
     if design.budgets:
-        budgets = given_budgets(design.n, design.budgets, pairs)
+        budgets = repeat_budgets(design.n, design.budgets, pairs)
     elif design.original:
-        budgets = distinct_budgets(design.n, pairs, rng)
+        budgets = draw_budgets(design.n, pairs, rng)
     else:
-        budgets = even_budgets(design.n, design.between, pairs, rng)
+        budgets = spread_budgets(design.n, design.between, pairs, rng)
     tilts = None
     if design.name == "space-filling":
-        tilts = spread_tilts(members, budgets, design.strength, rng)
+        tilts = make_spread_tilts(members, budgets, design.strength, rng)
     elif design.name == "stratified":
-        tilts = focused_tilts(design.n, members, rng)
+        tilts = make_focused_tilts(design.n, members, rng)
     tilts = None if tilts is None else tilts.astype(np.float32)
-    return Draws(design.name == "fill", seeds, budgets, tilts)
+    return SetDraws(design.name == "fill", seeds, budgets, tilts)
 
 
-def _tell(ids: pa.Array, sources: Sources) -> None:
+def _report_missing_labels(ids: pa.Array, sources: Sources) -> None:
     for who, places in (("human", sources.human), ("AI", sources.ai)):
         lacking = ids.filter(pa.array(places < 0)).to_pylist()
         notice(f"no {who} label: a tie, or missing", lacking)
 
 
-def _ranked(names: list[str], ids: pa.Array, scores: Features | None) -> tuple[Ranked, ...]:
-    """The lengths, to be ranked anew in every set."""
+def _find_ranked_lengths(
+    names: list[str], ids: pa.Array, scores: Features | None
+) -> tuple[RankedLength, ...]:
+    """Find the lengths, which are ranked anew in every set."""
     found: dict[str, list[tuple[int, float, float]]] = {}
     for place, name in enumerate(names):
         about, keys = parse_feature(name)
@@ -171,12 +173,16 @@ def _ranked(names: list[str], ids: pa.Array, scores: Features | None) -> tuple[R
     if rows.null_count:
         raise DataError(f"scores lacks {some(ids.filter(pc.is_null(rows)).to_pylist())}")
     return tuple(
-        Ranked(np.unique(numbers(scores.table[name].take(rows)), return_inverse=True)[1], tuple(b))
+        RankedLength(
+            np.unique(read_numbers(scores.table[name].take(rows)), return_inverse=True)[1], tuple(b)
+        )
         for name, b in found.items()
     )
 
 
-def _table(design: str, draws: Draws, names: list[str], counts: Array, rows: Array) -> Features:
+def _make_table(
+    design: str, draws: SetDraws, names: list[str], counts: Array, rows: Array
+) -> Features:
     n = len(draws)
     ids = [f"candidate-{number:0{len(str(n))}d}" for number in range(1, n + 1)]
     columns: dict[str, Any] = {
@@ -197,12 +203,12 @@ def _table(design: str, draws: Draws, names: list[str], counts: Array, rows: Arr
     return Features(Tabular(pa.table(columns)).rows, "candidates")
 
 
-def drawn_by(candidate: Features) -> Draws:
-    """What the set of a candidate is drawn by, from its row."""
+def read_draws(candidate: Features) -> SetDraws:
+    """Read from the row of a candidate what its set is drawn by."""
     table = candidate.table
     tilts = None
     if "tilt" in table.column_names:
         flat = table["tilt"].combine_chunks().flatten()
         tilts = np.asarray(flat).reshape(table.num_rows, -1)
-    seeds, budgets = (numbers(table[name]).astype(np.int64) for name in ("seed", "budget"))
-    return Draws(table["design"][0].as_py() == "fill", seeds, budgets, tilts)
+    seeds, budgets = (read_numbers(table[name]).astype(np.int64) for name in ("seed", "budget"))
+    return SetDraws(table["design"][0].as_py() == "fill", seeds, budgets, tilts)

@@ -37,7 +37,7 @@ class SetDesign:
 
 
 @dataclass(frozen=True)
-class Draws:
+class SetDraws:
     """A set of pairs for each of n candidates, as what it is drawn by: a seed, a number of labels,
     and, where not all pairs are equally likely, a tilt for each feature (n, features)."""
 
@@ -50,23 +50,23 @@ class Draws:
         return len(self.seeds)
 
 
-def label_count(budget: float, pairs: int) -> int:
-    """A budget as a number of labels: a share up to 1 (rounded down), else a whole number."""
+def count_labels(budget: float, pairs: int) -> int:
+    """Turn a budget into a number of labels: a share up to 1, rounded down, or a whole number."""
     count = int(np.floor(round(budget * pairs, 9))) if budget <= 1 else int(budget)
     if count > pairs:
         raise DataError(f"a budget of {count} labels is more than the {pairs} pairs there are")
     return count
 
 
-def even_budgets(n: int, between: Sequence[float], pairs: int, rng: np.random.Generator) -> Array:
-    """n budgets spread evenly, all different where there are so many whole numbers, shuffled."""
-    low, high = (label_count(limit, pairs) for limit in between)
+def spread_budgets(n: int, between: Sequence[float], pairs: int, rng: np.random.Generator) -> Array:
+    """Spread n budgets evenly, all different where there are so many whole numbers; shuffled."""
+    low, high = (count_labels(limit, pairs) for limit in between)
     spread = low + (np.arange(n) + 0.5) / n * (high - low)
     return rng.permutation(np.clip(np.ceil(spread), min(1, pairs), pairs).astype(np.int64))
 
 
-def distinct_budgets(n: int, pairs: int, rng: np.random.Generator) -> Array:
-    """n different budgets, each as likely as any other."""
+def draw_budgets(n: int, pairs: int, rng: np.random.Generator) -> Array:
+    """Draw n different budgets, each as likely as any other."""
     if n > pairs:
         raise DataError(
             f"{pairs} pairs have no {n} different budgets; make fewer candidates, or give budgets"
@@ -74,15 +74,15 @@ def distinct_budgets(n: int, pairs: int, rng: np.random.Generator) -> Array:
     return rng.choice(pairs, size=n, replace=False) + 1
 
 
-def given_budgets(n: int, budgets: Sequence[float], pairs: int) -> Array:
-    """The budgets in turn."""
-    counts = np.array([label_count(budget, pairs) for budget in budgets], dtype=np.int64)
+def repeat_budgets(n: int, budgets: Sequence[float], pairs: int) -> Array:
+    """Repeat the budgets in turn, n of them."""
+    counts = np.array([count_labels(budget, pairs) for budget in budgets], dtype=np.int64)
     return np.resize(counts, n)
 
 
-def focused_tilts(n: int, members: Any, rng: np.random.Generator) -> Array:
-    """One feature per candidate, in turn; over its candidates, the share of labels that pairs with
-    the feature are expected to get (while they last) is spread evenly from 0 to 1."""
+def make_focused_tilts(n: int, members: Any, rng: np.random.Generator) -> Array:
+    """Tilt one feature per candidate, in turn; over its candidates, the share of labels that pairs
+    with the feature are expected to get (while they last) is spread evenly from 0 to 1."""
     pairs, features = members.shape
     sums = np.asarray(members.sum(axis=0, dtype=np.int64)).ravel()
     usable = rng.permutation(np.flatnonzero((sums > 0) & (sums < pairs)))
@@ -95,26 +95,28 @@ def focused_tilts(n: int, members: Any, rng: np.random.Generator) -> Array:
     return tilts
 
 
-def spread_tilts(members: Any, budgets: Array, strength: float, rng: np.random.Generator) -> Array:
-    """Tilts of all features at once, such that every direction in which pairs differ moves their
+def make_spread_tilts(
+    members: Any, budgets: Array, strength: float, rng: np.random.Generator
+) -> Array:
+    """Tilt all features at once, such that every direction in which pairs differ moves their
     weights equally far, and all together by a standard deviation of ``strength`` in logs."""
-    scores = even_scores(budgets, members.shape[1], rng)
-    values, vectors = np.linalg.eigh(covariance(members))
+    scores = draw_even_scores(budgets, members.shape[1], rng)
+    values, vectors = np.linalg.eigh(compute_covariance(members))
     known = values > CONSTANT * max(values[-1], 0.0)
     whitened = vectors[:, known] / np.sqrt(values[known]) @ vectors[:, known].T
     return np.asarray(scores @ whitened * strength / np.sqrt(max(int(known.sum()), 1)))
 
 
-def covariance(members: Any) -> Array:
-    """Of the features over pairs, shape (features, features)."""
+def compute_covariance(members: Any) -> Array:
+    """Compute the covariance of the features over pairs, shape (features, features)."""
     pairs = members.shape[0]
     wide = members.astype(np.float64)
     means = np.asarray(wide.sum(axis=0)).ravel() / pairs
     return np.asarray((wide.T @ wide).toarray() / pairs - np.outer(means, means))
 
 
-def even_scores(budgets: Array, features: int, rng: np.random.Generator) -> Array:
-    """A Latin hypercube of normal scores (n, features), made uncorrelated with the rank of the
+def draw_even_scores(budgets: Array, features: int, rng: np.random.Generator) -> Array:
+    """Draw a Latin hypercube of normal scores (n, features), made uncorrelated with the rank of the
     budget, its square and, with enough candidates, each other."""
     n = len(budgets)
     strata = np.argsort(rng.random((features, n)), axis=1).T
@@ -138,20 +140,20 @@ class Subsets:
     (Efraimidis and Spirakis, 2006).
     """
 
-    def __init__(self, members: Any, draws: Draws) -> None:
+    def __init__(self, members: Any, draws: SetDraws) -> None:
         self.draws = draws
         self.pairs = members.shape[0]
         self._members = members.astype(np.float32) if draws.tilts is not None else None
-        self._lists = _lists(members) if draws.fill else []
+        self._lists = _list_rows(members) if draws.fill else []
 
     def blocks(self) -> Iterator[tuple[int, Array]]:
-        """Where a block of candidates starts, and its sets: booleans (candidates, pairs)."""
+        """Draw block after block: where it starts, and its sets, booleans (candidates, pairs)."""
         size = max(1, BLOCK // max(self.pairs, 1))
         for start in range(0, len(self.draws), size):
             yield start, self.read(start, min(start + size, len(self.draws)))
 
     def read(self, start: int, stop: int) -> Array:
-        """The sets of some candidates, the same whichever others are read with them."""
+        """Draw the sets of some candidates, the same whichever others are read with them."""
         if self._members is not None:
             assert self.draws.tilts is not None
             tilts = np.ascontiguousarray(self.draws.tilts[start:stop].T, dtype=np.float32)
@@ -168,11 +170,11 @@ class Subsets:
                     with np.errstate(divide="ignore"):
                         np.log(times, out=times)
                     times -= scores[row]
-                sets[row] = smallest(times, budget)
+                sets[row] = mark_smallest(times, budget)
         return sets
 
     def _filled(self, budget: int, rng: np.random.Generator) -> Array:
-        """Whole features in random order, until the last one that fits in part."""
+        """Take whole features in random order, the last one in part."""
         taken, room = np.zeros(self.pairs, dtype=bool), budget
         for feature in rng.permutation(len(self._lists)):
             if room <= 0:
@@ -186,15 +188,15 @@ class Subsets:
         return taken
 
 
-def _lists(members: Any) -> list[Array]:
-    """The rows that have each feature."""
+def _list_rows(members: Any) -> list[Array]:
+    """List the rows that have each feature."""
     columns = members.tocsc()
     columns.sort_indices()
     return np.split(columns.indices, columns.indptr[1:-1])
 
 
-def smallest(keys: Array, count: int) -> Array:
-    """Whether each key is among the ``count`` smallest; of equal ones, those that come first."""
+def mark_smallest(keys: Array, count: int) -> Array:
+    """Mark the ``count`` smallest keys; of equal ones, those that come first."""
     if count <= 0 or count >= len(keys):
         return np.full(len(keys), count > 0)
     limit = np.partition(keys, count - 1)[count - 1]
@@ -205,9 +207,9 @@ def smallest(keys: Array, count: int) -> Array:
     return inside
 
 
-def sampled_rows(kept: Array, rows: int, seed: int) -> Array:
-    """At most ``rows`` of the rows that are kept, each as likely as any other."""
+def sample_rows(kept: Array, rows: int, seed: int) -> Array:
+    """Sample at most ``rows`` of the rows that are kept, each as likely as any other."""
     if int(np.count_nonzero(kept)) <= rows:
         return kept
     times = np.random.default_rng((seed, SAMPLED)).random(len(kept), dtype=np.float32)
-    return smallest(np.where(kept, times, np.float32(np.inf)), rows)
+    return mark_smallest(np.where(kept, times, np.float32(np.inf)), rows)

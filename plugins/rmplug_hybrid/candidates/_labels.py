@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from rmplug import DataError, Features, Pairs, notice, text_of
 from rmplug.errors import some
-from rmplug_hybrid.membership._matrix import numbers
+from rmplug_hybrid.membership._matrix import read_numbers
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
@@ -28,14 +28,14 @@ class Sources:
     agree: Array
 
     def kept(self, bought: Array) -> Array:
-        """Whether the label in force is no tie: the human's where it was bought, else the AI's."""
+        """Tell where the label in force (the human's if it was bought, else the AI's) is no tie."""
         found: Array = np.where(bought, self.human >= 0, self.ai >= 0)
         return found
 
 
 def read_sources(ids: pa.Array, human: Pairs | None, ai: Pairs | None) -> Sources:
-    """What two sources say of the pairs with these ids; both must be of the same responses. Pairs
-    with other ids are named."""
+    """Read what two sources say of the pairs with these ids; both must be of the same responses.
+    Pairs with other ids are named."""
     (by_human, mine), (by_ai, theirs) = (
         _look_up(ids, pairs, who) for pairs, who in ((human, "human"), (ai, "ai"))
     )
@@ -55,10 +55,10 @@ def read_sources(ids: pa.Array, human: Pairs | None, ai: Pairs | None) -> Source
 
 
 def _look_up(ids: pa.Array, pairs: Pairs | None, who: str) -> tuple[Array, Array]:
-    """The row of each id in a source, and hashes of the source's responses."""
+    """Find the row of each id in a source, and hash the source's responses."""
     if pairs is None:
         return np.arange(len(ids)), np.empty((0, 2), dtype=np.uint64)
-    known, hashes = response_hashes(pairs)
+    known, hashes = hash_responses(pairs)
     if pc.count_distinct(known).as_py() < len(known):
         raise DataError(f"{pairs.name or who} has ids that are there twice; give each its own")
     extra = known.filter(pc.invert(pc.is_in(known, value_set=ids))).to_pylist()
@@ -67,18 +67,18 @@ def _look_up(ids: pa.Array, pairs: Pairs | None, who: str) -> tuple[Array, Array
     return np.asarray(places).astype(np.int64), hashes
 
 
-def response_hashes(pairs: Pairs) -> tuple[pa.ChunkedArray, Array]:
-    """The ids, and 64-bit hashes of the texts of ``chosen`` and ``rejected``, shape (rows, 2);
+def hash_responses(pairs: Pairs) -> tuple[pa.ChunkedArray, Array]:
+    """Give the ids, and 64-bit hashes of the texts of ``chosen`` and ``rejected``, shape (rows, 2);
     texts are read a batch at a time."""
     ids, hashes = [], [np.empty((0, 2), dtype=np.uint64)]
     for batch in pairs.batches():
         ids.append(batch.column("id"))
         sides = (text_of(batch.column(side)) for side in ("chosen", "rejected"))
-        hashes.append(np.column_stack([_hashes(texts) for texts in sides]))
+        hashes.append(np.column_stack([_hash_texts(texts) for texts in sides]))
     return pa.chunked_array(ids, type=pa.string()), np.concatenate(hashes)
 
 
-def _hashes(texts: pa.Array) -> Array:
+def _hash_texts(texts: pa.Array) -> Array:
     def digests() -> Iterable[bytes]:
         for text in texts.to_pylist():
             yield hashlib.blake2b((text or "").encode(), digest_size=8).digest()
@@ -86,9 +86,9 @@ def _hashes(texts: pa.Array) -> Array:
     return np.frombuffer(b"".join(digests()), dtype=np.uint64)
 
 
-def merged_ids(human: Pairs, ai: Pairs) -> pa.Array:
-    """The ids of both sources: in the human's order, and those that only the AI has after the ones
-    they follow there."""
+def merge_ids(human: Pairs, ai: Pairs) -> pa.Array:
+    """Merge the ids of both sources: in the human's order, and those that only the AI has after the
+    ones they follow there."""
     mine, theirs = (pairs.table["id"].combine_chunks() for pairs in (human, ai))
     places = np.asarray(pc.fill_null(pc.index_in(theirs, value_set=mine), -1)).astype(np.int64)
     extra = np.flatnonzero(places < 0)
@@ -103,10 +103,10 @@ def merged_ids(human: Pairs, ai: Pairs) -> pa.Array:
     return pa.concat_arrays([mine, theirs.take(pa.array(extra))]).take(pa.array(order))
 
 
-def relabelled(data: Pairs, reward: Features, by: str, gap: float, ties: str) -> Pairs:
-    """The same pairs, the response with the higher reward chosen."""
+def relabel_pairs(data: Pairs, reward: Features, by: str, gap: float, ties: str) -> Pairs:
+    """Give the same pairs, the response with the higher reward chosen."""
     table = data.table
-    margins = _margins(data, reward, by)
+    margins = _read_margins(data, reward, by)
     unknown, tied = np.isnan(margins), np.abs(margins) <= gap
     for what, found in ((f"no {by}", unknown), (f"a tie by {by}", tied)):
         listed = table["id"].filter(pa.array(found)).to_pylist()
@@ -116,7 +116,7 @@ def relabelled(data: Pairs, reward: Features, by: str, gap: float, ties: str) ->
             )
         notice(what, listed, "dropped" if ties == "drop" else "kept")
     turn = (margins < 0) & ~tied
-    turned = _turned(table, turn)
+    turned = _exchange_sides(table, turn)
     for name in ("margin", "lead", "relabelled"):
         turned = turned.drop_columns([name]) if name in turned.column_names else turned
     turned = turned.append_column("lead", pa.array(np.abs(margins), from_pandas=True))
@@ -124,7 +124,7 @@ def relabelled(data: Pairs, reward: Features, by: str, gap: float, ties: str) ->
     return Pairs(turned if ties == "keep" else turned.filter(pa.array(~(unknown | tied))))
 
 
-def _margins(data: Pairs, reward: Features, by: str) -> Array:
+def _read_margins(data: Pairs, reward: Features, by: str) -> Array:
     if by not in reward.columns:
         raise DataError(
             f"{reward.name or 'reward'} has no column {by!r}; it has {some(reward.values, 12)}"
@@ -136,12 +136,12 @@ def _margins(data: Pairs, reward: Features, by: str) -> Array:
             f"{reward.name or 'reward'} lacks {places.null_count} of {len(ids)} pairs "
             f"({some(ids.filter(pc.is_null(places)).to_pylist())}); ask the model about these pairs"
         )
-    return numbers(reward.table[by].take(places))
+    return read_numbers(reward.table[by].take(places))
 
 
-def _turned(table: pa.Table, turn: Array) -> pa.Table:
-    """Some rows with what is said of the chosen and of the rejected response exchanged, in every
-    column that has its counterpart (``rejected``, ``rejected_model``, ``ratings.rejected.x``)."""
+def _exchange_sides(table: pa.Table, turn: Array) -> pa.Table:
+    """Exchange what some rows say of the chosen and of the rejected response, in every column
+    that has its counterpart (``rejected``, ``rejected_model``, ``ratings.rejected.x``)."""
     count = table.num_rows
     places = pa.array(np.where(turn, np.arange(count) + count, np.arange(count)))
     columns = {}

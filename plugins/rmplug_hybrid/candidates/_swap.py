@@ -10,16 +10,16 @@ import pyarrow.compute as pc
 
 from rmplug import DataError, Features, Pairs, Selection, notice
 from rmplug.errors import some
-from rmplug_hybrid.membership._matrix import matrix, numbers
+from rmplug_hybrid.membership._matrix import read_matrix, read_numbers
 
-from ._candidates import drawn_by
-from ._designs import Subsets, sampled_rows
-from ._labels import Sources, merged_ids, read_sources
+from ._candidates import read_draws
+from ._designs import Subsets, sample_rows
+from ._labels import Sources, merge_ids, read_sources
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 
-def swapped(
+def make_training_set(
     human: Pairs,
     ai: Pairs,
     chosen: Selection | Features,
@@ -27,12 +27,12 @@ def swapped(
     rows: int | None,
     seed: int,
 ) -> Pairs:
-    """The training set of one candidate, or of one selection."""
+    """Make the training set of one candidate, or of one selection."""
     if isinstance(chosen, Selection):
-        ids = merged_ids(human, ai)
-        bought = _listed(ids, chosen)
+        ids = merge_ids(human, ai)
+        bought = _mark_listed(ids, chosen)
         sources = read_sources(ids, human, ai)
-        kept = _kept(ids, sources, bought, rows, seed)
+        kept = _choose_rows(ids, sources, bought, rows, seed)
     else:
         if membership is None:
             raise DataError(
@@ -41,15 +41,15 @@ def swapped(
             )
         ids = membership.table["id"].combine_chunks()
         sources = read_sources(ids, human, ai)
-        bought = _drawn(chosen, membership)
-        whole, own = int(_number(chosen, "rows")), int(_number(chosen, "seed"))
-        kept = _kept(ids, sources, bought, whole, own)
-        _same_as_counted(chosen, kept & bought, kept, whole)
-        kept = _kept(ids, sources, bought, rows, seed, kept)
-    return _table(human, ai, sources, bought, kept)
+        bought = _draw_again(chosen, membership)
+        whole, own = int(_read_number(chosen, "rows")), int(_read_number(chosen, "seed"))
+        kept = _choose_rows(ids, sources, bought, whole, own)
+        _check_counts(chosen, kept & bought, kept, whole)
+        kept = _choose_rows(ids, sources, bought, rows, seed, kept)
+    return _take_rows(human, ai, sources, bought, kept)
 
 
-def _listed(ids: pa.Array, chosen: Selection) -> Array:
+def _mark_listed(ids: pa.Array, chosen: Selection) -> Array:
     routes = chosen.table["item"].unique().to_pylist() if "item" in chosen.columns else []
     if len(routes) > 1:
         raise DataError(
@@ -67,8 +67,8 @@ def _listed(ids: pa.Array, chosen: Selection) -> Array:
     return np.asarray(pc.is_in(ids, value_set=wanted))
 
 
-def _drawn(chosen: Features, membership: Features) -> Array:
-    """The pairs that a candidate buys labels for."""
+def _draw_again(chosen: Features, membership: Features) -> Array:
+    """Draw again the pairs that a candidate buys labels for."""
     missing = [name for name in ("design", "seed", "budget", "rows") if name not in chosen.columns]
     if missing:
         raise DataError(
@@ -80,8 +80,8 @@ def _drawn(chosen: Features, membership: Features) -> Array:
             f"swap takes one candidate and got {len(chosen)}; put it into a for-each over them, "
             "and give it the item"
         )
-    _, members = matrix(membership)
-    draws = drawn_by(chosen)
+    _, members = read_matrix(membership)
+    draws = read_draws(chosen)
     if draws.tilts is not None and draws.tilts.shape[1] != members.shape[1]:
         raise DataError(
             f"the candidate was made of {draws.tilts.shape[1]} features, membership has "
@@ -91,13 +91,13 @@ def _drawn(chosen: Features, membership: Features) -> Array:
     return drawn
 
 
-def _number(chosen: Features, name: str) -> float:
-    return float(numbers(chosen.table[name])[0])
+def _read_number(chosen: Features, name: str) -> float:
+    return float(read_numbers(chosen.table[name])[0])
 
 
-def _same_as_counted(chosen: Features, bought: Array, kept: Array, whole: int) -> None:
-    """The set is the one that was counted, as far as its sizes tell."""
-    size = int(_number(chosen, "size"))
+def _check_counts(chosen: Features, bought: Array, kept: Array, whole: int) -> None:
+    """Check that the set is the one that was counted, as far as its sizes tell."""
+    size = int(_read_number(chosen, "size"))
     found = int(np.count_nonzero(bought))
     if found != size or int(np.count_nonzero(kept)) != whole:
         raise DataError(
@@ -107,7 +107,7 @@ def _same_as_counted(chosen: Features, bought: Array, kept: Array, whole: int) -
         )
 
 
-def _kept(
+def _choose_rows(
     ids: pa.Array,
     sources: Sources,
     bought: Array,
@@ -115,17 +115,17 @@ def _kept(
     seed: int,
     kept: Array | None = None,
 ) -> Array:
-    """The pairs to train on: those whose label is no tie, at most ``rows`` of them."""
+    """Choose the pairs to train on: those whose label is no tie, at most ``rows`` of them."""
     if kept is None:
         kept = sources.kept(bought)
         for who, mine in (("human", bought), ("AI", ~bought)):
             ties = ids.filter(pa.array(~kept & mine)).to_pylist()
             notice(f"the {who} label is a tie, or missing", ties, "dropped")
-    return kept if rows is None else sampled_rows(kept, rows, seed)
+    return kept if rows is None else sample_rows(kept, rows, seed)
 
 
-def _table(human: Pairs, ai: Pairs, sources: Sources, bought: Array, kept: Array) -> Pairs:
-    """The pairs as their source has them; a column that one source lacks is null there."""
+def _take_rows(human: Pairs, ai: Pairs, sources: Sources, bought: Array, kept: Array) -> Pairs:
+    """Take the pairs as their source has them; a column that one source lacks is null there."""
     both = pa.concat_tables([human.table, ai.table], promote_options="permissive")
     places = np.where(bought, sources.human, len(human) + sources.ai)[kept]
     table = both.take(pa.array(places))

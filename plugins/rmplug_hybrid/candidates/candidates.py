@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from rmplug import Features, Pairs, Sampler
 
-Budget: TypeAlias = Annotated[float, Field(ge=0)]
-
-
-def _check_budgets(budgets: tuple[float, ...]) -> tuple[float, ...]:
-    for budget in budgets:
-        if budget > 1 and budget != int(budget):
-            raise ValueError(
-                f"a budget is a share up to 1 or a whole number of labels, not {budget:g}"
-            )
-    return budgets
+from .budgets import Budget
 
 
 class Candidates(Sampler):
@@ -69,11 +60,6 @@ class Candidates(Sampler):
     """Train on at most this many pairs, drawn at random after ties are dropped."""
     compat: Literal["original"] | None = None
     """``original``: counts and budgets as published."""
-
-    @field_validator("budgets", "between")
-    @classmethod
-    def _shares_or_numbers(cls, budgets: tuple[float, ...]) -> tuple[float, ...]:
-        return _check_budgets(budgets)
 
     def sample(
         self,

@@ -37,6 +37,6 @@ class Relabel(Sampler):
             yield from [("by", lacking)] if lacking else []
 
     def sample(self, data: Pairs, reward: Features) -> Pairs:
-        from ._labels import relabelled
+        from ._labels import relabel_pairs
 
-        return relabelled(data, reward, self.by, self.gap, self.ties)
+        return relabel_pairs(data, reward, self.by, self.gap, self.ties)

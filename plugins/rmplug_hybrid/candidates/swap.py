@@ -36,6 +36,6 @@ class Swap(Sampler):
         *,
         seed: int,
     ) -> Pairs:
-        from ._swap import swapped
+        from ._swap import make_training_set
 
-        return swapped(human, ai, chosen, membership, self.rows, seed)
+        return make_training_set(human, ai, chosen, membership, self.rows, seed)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
 from threading import Event
-from typing import TypeAlias
 
 import httpx
 import numpy as np
@@ -23,11 +22,10 @@ from tenacity import (
 )
 
 from rmplug import DataError, RewardModel
+from rmplug.models.text_generator import Message
 
 from ._retries import LONGEST_WAIT, Backoff, Failure
 from ._server import Server
-
-Message: TypeAlias = Mapping[str, str]
 
 
 @dataclass(kw_only=True, eq=False)

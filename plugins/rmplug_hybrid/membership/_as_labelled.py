@@ -16,22 +16,22 @@ SIDES = {"chosen": "rejected", "rejected": "chosen"}
 SIGNED = ("margin", "difference")
 
 
-def as_labelled(features: Features, of: Pairs, data: Pairs) -> Features:
-    """The features for the rows of ``data``."""
+def turn_features(features: Features, of: Pairs, data: Pairs) -> Features:
+    """Give the features for the rows of ``data``, turned where the pair was."""
     if not features["id"].equals(of["id"]):
         raise DataError(
             f"{features.name or 'features'} are not of the rows of {of.name or 'of'}; give the "
             "pairs that they were computed on"
         )
-    places = rows_of(of, data)
-    turned = exchanged(of.take(places), data)
+    places = find_rows(of, data)
+    turned = find_exchanged(of.take(places), data)
     found = features.table.take(places)
-    columns = {name: column_for(found, name, turned) for name in features.values}
+    columns = {name: turn_column(found, name, turned) for name in features.values}
     return Features({"id": data["id"], "group": data["group"], **columns})
 
 
-def rows_of(of: Pairs, data: Pairs) -> pa.Array:
-    """Where each pair of ``data`` is in ``of``."""
+def find_rows(of: Pairs, data: Pairs) -> pa.Array:
+    """Find the row of each pair of ``data`` in ``of``."""
     places = pc.index_in(data["id"], value_set=of["id"]).combine_chunks()
     if places.null_count:
         missing = data["id"].filter(pc.is_null(places)).to_pylist()
@@ -41,8 +41,8 @@ def rows_of(of: Pairs, data: Pairs) -> pa.Array:
     return places
 
 
-def exchanged(before: Pairs, after: Pairs) -> Array:
-    """Which pairs have their responses exchanged; other responses are an error."""
+def find_exchanged(before: Pairs, after: Pairs) -> Array:
+    """Find the pairs whose responses are exchanged; other responses are an error."""
     old, new = ([text_of(pairs[side]) for side in SIDES] for pairs in (before, after))
     same = pc.and_(pc.equal(old[0], new[0]), pc.equal(old[1], new[1]))
     turned = pc.and_(pc.equal(old[0], new[1]), pc.equal(old[1], new[0]))
@@ -55,8 +55,8 @@ def exchanged(before: Pairs, after: Pairs) -> Array:
     return np.asarray(pc.and_(turned, pc.invert(same))).astype(bool)
 
 
-def column_for(table: pa.Table, name: str, turned: Array) -> pa.Array:
-    """A column, from the other side or with the other sign where a pair was turned."""
+def turn_column(table: pa.Table, name: str, turned: Array) -> pa.Array:
+    """Give a column, from the other side or with the other sign where a pair was turned."""
     side, dot, rest = name.partition(".")
     column = table[name].combine_chunks()
     other = f"{SIDES[side]}{dot}{rest}" if side in SIDES else name

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from rmplug import DataError, Features
 from rmplug.errors import did_you_mean, some
-from rmplug_hybrid.names.feature_names import LENGTHS, bin_names
+from rmplug_hybrid.names.feature_names import LENGTHS, name_bins
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
@@ -29,7 +29,7 @@ class Bin:
     holds_high: bool = True
 
     def has(self, values: Array) -> Array:
-        """Whether each value is inside; a missing one is not."""
+        """Tell whether each value is inside; a missing one is not."""
         above = values >= self.low if self.holds_low else values > self.low
         below = values <= self.high if self.holds_high else values < self.high
         inside: Array = above & below
@@ -69,9 +69,9 @@ class BinningRules:
 
 
 def plan_columns(joined: Features, rules: BinningRules) -> tuple[list[BinnedMeasure], list[Flag]]:
-    """What becomes of each column of the joined features."""
+    """Plan what becomes of each column of the joined features."""
     schema = joined.rows.schema
-    names = _names(joined, rules)
+    names = _name_columns(joined, rules)
     measures, flags = [], []
     for column, name in names.items():
         kind = schema.field(column).type
@@ -83,7 +83,7 @@ def plan_columns(joined: Features, rules: BinningRules) -> tuple[list[BinnedMeas
         if pa.types.is_boolean(kind) or "::" in name:
             flags.append(Flag(column, name))
         else:
-            measures.append(_measure(column, name, rules))
+            measures.append(_make_measure(column, name, rules))
     made = [f.name for m in measures for f in m.bins] + [flag.name for flag in flags]
     twice = [name for name, count in Counter(made).items() if count > 1]
     if twice:
@@ -99,7 +99,7 @@ def plan_columns(joined: Features, rules: BinningRules) -> tuple[list[BinnedMeas
 
 
 def _check_ranks(names: Sequence[str], rules: BinningRules) -> None:
-    """Each pattern that was written means some measure."""
+    """Check that each pattern that was written means some measure."""
     for pattern in rules.ranks:
         if pattern not in LENGTHS and not any(fnmatchcase(name, pattern) for name in names):
             raise DataError(
@@ -107,8 +107,8 @@ def _check_ranks(names: Sequence[str], rules: BinningRules) -> None:
             )
 
 
-def _names(joined: Features, rules: BinningRules) -> dict[str, str]:
-    """The columns to use, and what they are called: without their step where that is enough."""
+def _name_columns(joined: Features, rules: BinningRules) -> dict[str, str]:
+    """Choose and name the columns to use: without their step where that is enough."""
     for pattern in rules.only:
         if not any(fnmatchcase(column, pattern) for column in joined.values):
             raise DataError(f"no column matches {pattern!r}; there are {some(joined.values, 12)}")
@@ -127,7 +127,7 @@ def _names(joined: Features, rules: BinningRules) -> dict[str, str]:
     }
 
 
-def _measure(column: str, name: str, rules: BinningRules) -> BinnedMeasure:
+def _make_measure(column: str, name: str, rules: BinningRules) -> BinnedMeasure:
     edges = tuple(map(float, rules.edges_of.get(name, rules.edges)))
     last = len(edges) - 2
     bins = tuple(
@@ -138,7 +138,7 @@ def _measure(column: str, name: str, rules: BinningRules) -> BinnedMeasure:
             holds_low=rules.bins != "open",
             holds_high=rules.bins == "closed" or (rules.bins == "half-open" and place == last),
         )
-        for place, feature in enumerate(bin_names(name, edges))
+        for place, feature in enumerate(name_bins(name, edges))
     )
     ranked = any(fnmatchcase(name, pattern) for pattern in rules.ranks)
     return BinnedMeasure(column, name, edges, ranked, bins)

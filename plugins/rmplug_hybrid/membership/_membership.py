@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 
 from rmplug import DataError, Features, join, notice
-from rmplug_hybrid.names.feature_names import all_features
+from rmplug_hybrid.names.feature_names import list_features
 
 from ._columns import BinnedMeasure, BinningRules, Flag, plan_columns
-from ._matrix import numbers
-from ._survey import bins_by_rank, check_columns, survey_columns
+from ._matrix import read_numbers
+from ._survey import check_columns, cut_by_rank, survey_columns
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
@@ -27,7 +27,7 @@ def compute_membership(
     measures, flags = plan_columns(joined, rules)
     surveys = survey_columns(joined, measures, flags)
     check_columns(surveys, measures, flags, missing_is_error)
-    ranked = tuple(bins_by_rank(m, surveys[m.column]) if m.ranked else m for m in measures)
+    ranked = tuple(cut_by_rank(m, surveys[m.column]) if m.ranked else m for m in measures)
     made = [feature.name for measure in ranked for feature in measure.bins]
     made += [flag.name for flag in flags]
     order = tuple(_original_order(made) if original else made)
@@ -35,8 +35,8 @@ def compute_membership(
 
 
 def _original_order(made: Sequence[str]) -> list[str]:
-    """The 90 names in their order, all of which must have been made."""
-    wanted = all_features()
+    """List the 90 names in their order, all of which must have been made."""
+    wanted = list_features()
     lacking = [name for name in wanted if name not in set(made)]
     if lacking:
         raise DataError(
@@ -57,12 +57,12 @@ class Binning:
     def __call__(self, batch: pa.RecordBatch) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for measure in self.measures:
-            values = numbers(batch.column(measure.column))
+            values = read_numbers(batch.column(measure.column))
             inside = {feature.name: feature.has(values) for feature in measure.bins}
             self._tell(measure, values, np.any(list(inside.values()), axis=0), batch.column("id"))
             found |= inside
         for flag in self.flags:
-            found[flag.name] = numbers(batch.column(flag.column)) == 1
+            found[flag.name] = read_numbers(batch.column(flag.column)) == 1
         return {name: found[name] for name in self.order}
 
     def _tell(self, measure: BinnedMeasure, values: Array, inside: Array, ids: pa.Array) -> None:

@@ -13,7 +13,7 @@ from rmplug import DataError, Features
 from rmplug.errors import some
 
 from ._columns import Bin, BinnedMeasure, Flag
-from ._matrix import numbers
+from ._matrix import read_numbers
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
@@ -50,7 +50,7 @@ def _look(
     """Take note of one batch's values."""
     ids = batch.column("id")
     for measure in measures:
-        survey, values = surveys[measure.column], numbers(batch.column(measure.column))
+        survey, values = surveys[measure.column], read_numbers(batch.column(measure.column))
         known = values[~np.isnan(values)]
         if len(known) < len(values):
             survey.missing += ids.filter(pa.array(np.isnan(values))).to_pylist()
@@ -61,7 +61,7 @@ def _look(
             survey.values.append(known)
     for flag in flags:
         survey, column = surveys[flag.column], batch.column(flag.column)
-        values = numbers(column)
+        values = read_numbers(column)
         lacking = np.isnan(values)
         if lacking.any():
             survey.missing += ids.filter(pa.array(lacking)).to_pylist()
@@ -113,18 +113,18 @@ def _check_range(measure: BinnedMeasure, survey: ColumnSurvey) -> None:
         )
 
 
-def percentile_ranks(values: Array) -> tuple[Array, Array]:
-    """The different values, ascending, and their average rank divided by how many values there
-    are: 0 (excluded) to 1."""
+def rank_by_percentile(values: Array) -> tuple[Array, Array]:
+    """Give the different values, ascending, and their average rank divided by how many values
+    there are: 0 (excluded) to 1."""
     different, counts = np.unique(values, return_counts=True)
     ends = np.cumsum(counts)
     return different, (ends - (counts - 1) / 2) / max(len(values), 1)
 
 
-def bins_by_rank(measure: BinnedMeasure, survey: ColumnSurvey) -> BinnedMeasure:
-    """The same bins with limits that are values: those of the lowest and the highest rank inside.
-    Rows can then be cut one by one."""
-    values, ranks = percentile_ranks(np.concatenate([np.empty(0), *survey.values]))
+def cut_by_rank(measure: BinnedMeasure, survey: ColumnSurvey) -> BinnedMeasure:
+    """Give the same bins with limits that are values: those of the lowest and the highest rank
+    inside. Rows can then be cut one by one."""
+    values, ranks = rank_by_percentile(np.concatenate([np.empty(0), *survey.values]))
     survey.values.clear()
     bins = []
     for entry in measure.bins:

@@ -21,6 +21,6 @@ class AsLabelled(FeatureComputer):
     kind = "as-labelled"
 
     def compute(self, features: Features, of: Pairs, data: Pairs) -> Features:
-        from ._as_labelled import as_labelled
+        from ._as_labelled import turn_features
 
-        return as_labelled(features, of, data)
+        return turn_features(features, of, data)

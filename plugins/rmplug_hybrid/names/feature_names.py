@@ -22,7 +22,7 @@ MARKS = ("::", "|", "=")
 
 
 def parse_feature(name: str) -> tuple[str, dict[str, Value]]:
-    """What a name is about, and its keys: digits are integers, other numbers floats."""
+    """Read what a name is about, and its keys: digits are integers, other numbers floats."""
     about, marked, rest = name.partition("::")
     if not marked:
         return name, {}
@@ -45,7 +45,7 @@ def _value(text: str) -> Value:
 
 
 def format_feature(about: str, keys: Mapping[str, Value] | None = None) -> str:
-    """The name with these keys, in their order."""
+    """Write the name with these keys, in their order."""
     texts = [about, *(str(part) for entry in (keys or {}).items() for part in entry)]
     odd = [text for text in texts if any(mark in text for mark in MARKS)]
     if odd:
@@ -57,16 +57,16 @@ def format_feature(about: str, keys: Mapping[str, Value] | None = None) -> str:
     return f"{about}::{listed}" if listed else about
 
 
-def bin_names(name: str, edges: Sequence[float] = THIRDS) -> list[str]:
-    """The names of the bins of a measure, one between each two edges."""
+def name_bins(name: str, edges: Sequence[float] = THIRDS) -> list[str]:
+    """Name the bins of a measure, one between each two edges."""
     limits = [float(edge) for edge in edges]
     return [
         format_feature(name, {"min_val": low, "max_val": high}) for low, high in pairwise(limits)
     ]
 
 
-def tag_names(name: str, dimension: Dimension) -> list[str]:
-    """The names of a tag's features: one per value, or one for its being there."""
+def name_tags(name: str, dimension: Dimension) -> list[str]:
+    """Name a tag's features: one per value, or one for its being there."""
     about = f"analyzer_{dimension.form.replace('-', '_')}"
     if dimension.form == "open-set":
         return [format_feature(about, {"feature_name": name, "check_for_existence": 1})]
@@ -74,8 +74,8 @@ def tag_names(name: str, dimension: Dimension) -> list[str]:
     return [format_feature(about, {"feature_name": name, key: v}) for v in dimension.values]
 
 
-def all_features() -> list[str]:
-    """The 90 names of the original, in its order: 27 of measures in thirds, 63 of tags."""
-    measures = [name for measure in sorted((*SCORES, *LENGTHS)) for name in bin_names(measure)]
-    tags = [name for tag, dimension in DIMENSIONS.items() for name in tag_names(tag, dimension)]
+def list_features() -> list[str]:
+    """List the 90 names of the original, in its order: 27 of measures in thirds, 63 of tags."""
+    measures = [name for measure in sorted((*SCORES, *LENGTHS)) for name in name_bins(measure)]
+    tags = [name for tag, dimension in DIMENSIONS.items() for name in name_tags(tag, dimension)]
     return measures + tags

@@ -20,7 +20,7 @@ FEWEST = 10
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedResult:
     """Which result is predicted, and by which columns."""
 
     metric: str
@@ -57,11 +57,11 @@ class Trials:
 
 
 def read_trials(
-    candidates: Features | Selection, results: Metrics | Features | None, wanted: Wanted
+    candidates: Features | Selection, results: Metrics | Features | None, wanted: WantedResult
 ) -> Trials:
-    """The candidates that have counts and a result; others are dropped and named."""
+    """Read the candidates that have counts and a result; others are dropped and named."""
     table = candidates.table
-    columns = count_columns(table.column_names, wanted.include)
+    columns = find_count_columns(table.column_names, wanted.include)
     if not columns:
         raise DataError(
             f"{candidates.name or 'candidates'} has no counts of features: no column matches "
@@ -74,15 +74,15 @@ def read_trials(
     trials = Trials(
         tuple(ids),
         tuple(name.removeprefix(COUNT) for name in columns),
-        np.column_stack([numbers_of(table, name) for name in columns]),
-        _sizes(table, wanted.needs_size),
-        _targets(candidates, results, wanted, ids),
+        np.column_stack([read_column(table, name) for name in columns]),
+        _read_sizes(table, wanted.needs_size),
+        _read_targets(candidates, results, wanted, ids),
     )
-    return _complete(trials)
+    return _drop_incomplete(trials)
 
 
-def count_columns(names: Sequence[str], include: Sequence[str]) -> list[str]:
-    """The columns that count features: those that match the first pattern that any matches."""
+def find_count_columns(names: Sequence[str], include: Sequence[str]) -> list[str]:
+    """Find the columns that count features: those that match the first pattern that any matches."""
     for pattern in include:
         found = [name for name in names if fnmatchcase(name, pattern)]
         if found:
@@ -90,8 +90,8 @@ def count_columns(names: Sequence[str], include: Sequence[str]) -> list[str]:
     return []
 
 
-def size_column(names: Sequence[str]) -> str:
-    """The column with the number of human labels."""
+def find_size_column(names: Sequence[str]) -> str:
+    """Find the column with the number of human labels."""
     for name in SIZES:
         if name in names:
             return name
@@ -101,14 +101,14 @@ def size_column(names: Sequence[str]) -> str:
     )
 
 
-def _sizes(table: pa.Table, needed: bool) -> np.ndarray:
+def _read_sizes(table: pa.Table, needed: bool) -> np.ndarray:
     if not needed and not set(SIZES) & set(table.column_names):
         notice("no column size: the count-only baseline is the mean", ["size"], "kept", "columns")
         return np.zeros(table.num_rows)
-    return numbers_of(table, size_column(table.column_names))
+    return read_column(table, find_size_column(table.column_names))
 
 
-def numbers_of(table: pa.Table, name: str) -> np.ndarray:
+def read_column(table: pa.Table, name: str) -> np.ndarray:
     try:
         column = pc.cast(table[name], pa.float64())
     except pa.ArrowInvalid:
@@ -116,7 +116,7 @@ def numbers_of(table: pa.Table, name: str) -> np.ndarray:
     return np.array(column.to_numpy(), dtype=np.float64)
 
 
-def _complete(trials: Trials) -> Trials:
+def _drop_incomplete(trials: Trials) -> Trials:
     holes = ~np.isfinite(np.column_stack([trials.counts, trials.sizes]).sum(axis=1))
     unknown = ~np.isfinite(trials.target) & ~holes
     for what, rows in (("no count", holes), ("no result", unknown)):
@@ -131,35 +131,35 @@ def _complete(trials: Trials) -> Trials:
     return kept
 
 
-def _targets(
+def _read_targets(
     candidates: Features | Selection,
     results: Metrics | Features | None,
-    wanted: Wanted,
+    wanted: WantedResult,
     ids: Sequence[str],
 ) -> np.ndarray:
     if isinstance(results, Metrics):
-        found = results_of(results, wanted, ids)
+        found = average_results(results, wanted, ids)
     else:
-        found = _column_of(results if results is not None else candidates, wanted.column)
+        found = _read_result_column(results if results is not None else candidates, wanted.column)
     sign = -1 if wanted.lower_is_better else 1
     return sign * np.array([found.get(name, np.nan) for name in ids])
 
 
-def _column_of(source: Tabular, column: str | None) -> dict[str, float]:
+def _read_result_column(source: Tabular, column: str | None) -> dict[str, float]:
     name = source.name or "candidates"
     if column is None:
         raise DataError(f"say which column of {name} is the result: params: {{column: …}}")
     if column not in source.columns:
         hint = did_you_mean(column, source.columns)
         raise DataError(f"{name} has no column {column!r}{hint}; it has {some(source.columns, 12)}")
-    values = numbers_of(source.table, column)
+    values = read_column(source.table, column)
     return dict(zip(map(str, source.table["id"].to_pylist()), values.tolist(), strict=True))
 
 
-def results_of(results: Metrics, wanted: Wanted, ids: Sequence[str]) -> dict[str, float]:
-    """The mean result of each item: over seeds, where there are several."""
-    table = one_model(results, wanted)
-    keys = table[item_column(table, ids, results.name)].to_pylist()
+def average_results(results: Metrics, wanted: WantedResult, ids: Sequence[str]) -> dict[str, float]:
+    """Average the results of each item, over seeds where there are several."""
+    table = select_model(results, wanted)
+    keys = table[find_item_column(table, ids, results.name)].to_pylist()
     sums: dict[str, list[float]] = {}
     for key, value in zip(keys, table["value"].to_pylist(), strict=True):
         if value is not None and np.isfinite(value):
@@ -167,8 +167,8 @@ def results_of(results: Metrics, wanted: Wanted, ids: Sequence[str]) -> dict[str
     return {key: float(np.mean(values)) for key, values in sums.items()}
 
 
-def one_model(results: Metrics, wanted: Wanted) -> pa.Table:
-    """The rows of one metric and subset of one model that is not a baseline."""
+def select_model(results: Metrics, wanted: WantedResult) -> pa.Table:
+    """Select the rows of one metric and subset of one model that is not a baseline."""
     table, name = results.table, results.name or "results"
     for column, value in (("metric", wanted.metric), ("subset", wanted.subset)):
         known = table[column].unique().to_pylist()
@@ -191,8 +191,8 @@ def one_model(results: Metrics, wanted: Wanted) -> pa.Table:
     return table if model is None else table.filter(pc.equal(table["model"], model))
 
 
-def item_column(table: pa.Table, ids: Sequence[str], name: str = "") -> str:
-    """The column of a loop's results that names these items: ``item`` or ``outer_item``."""
+def find_item_column(table: pa.Table, ids: Sequence[str], name: str = "") -> str:
+    """Find the column of a loop's results that names these items: ``item`` or ``outer_item``."""
     there = [column for column in ITEMS if column in table.column_names]
     for column in there:
         if set(table[column].unique().to_pylist()) & set(ids):

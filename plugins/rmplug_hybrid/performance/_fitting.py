@@ -14,11 +14,18 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from rmplug import Features, Metrics, Selection, notice
 
-from ._accuracy import BASELINE, HeldOut, compared, cross_validate, halves, sentences
-from ._candidate_table import Trials, Wanted, read_trials
-from ._files import Ensemble, save
-from ._forms import Form, Polynomial, Trees
-from ._learners import Learned, Learner, SizeAlone, learner_of
+from ._candidate_table import Trials, WantedResult, read_trials
+from ._ensemble import FormEnsemble, save_ensemble
+from ._forms import PolynomialForm, ResultForm, TreesForm
+from ._held_out import (
+    BASELINE,
+    HeldOutResults,
+    add_sentences,
+    compare_with_baseline,
+    cross_validate,
+    learn_halves,
+)
+from ._learners import FormLearner, LearnedForm, SizeAlone, choose_learner
 
 TEST_SHARE = 0.2
 CURVE = (0.25, 0.5, 0.75, 1.0)
@@ -27,7 +34,7 @@ PER_LABEL = "(any label)"
 
 
 @dataclass(frozen=True)
-class Settings:
+class LearningSettings:
     """What the spec says about learning."""
 
     model: str
@@ -43,41 +50,52 @@ class Settings:
 def fit(
     candidates: Features | Selection,
     results: Metrics | Features | None,
-    wanted: Wanted,
-    settings: Settings,
+    wanted: WantedResult,
+    settings: LearningSettings,
     seed: int,
     directory: Path,
 ) -> tuple[list[dict[str, Any]], dict[str, pa.Table]]:
-    """Numbers and tables of the model, which is written to ``directory``."""
+    """Learn a model, write it to ``directory``, and give its numbers and tables."""
     trials = read_trials(candidates, results, wanted)
-    _say_constant(trials)
-    learner = learner_of(settings.model, settings.size_degree, settings.original)
+    _report_constant(trials)
+    learner = choose_learner(settings.model, settings.size_degree, settings.original)
     # One thread: sums of floats depend on how they are shared out between threads.
     with threadpool_limits(1):
         return _fit(trials, wanted.result, learner, settings, seed, directory)
 
 
 def _fit(
-    trials: Trials, result: str, learner: Learner, settings: Settings, seed: int, directory: Path
+    trials: Trials,
+    result: str,
+    learner: FormLearner,
+    settings: LearningSettings,
+    seed: int,
+    directory: Path,
 ) -> tuple[list[dict[str, Any]], dict[str, pa.Table]]:
     taught, numbers = trials, list[dict[str, Any]]()
     if settings.original:
-        taught, numbers = _original_split(trials, learner, settings, seed)
+        taught, numbers = _split_as_published(trials, learner, settings, seed)
     learned = learner.learn(taught, seed)
     alone = SizeAlone(settings.size_degree)
     held, held_alone = (
         cross_validate(one, trials, settings.folds, settings.repeats, seed)
         for one in (learner, alone)
     )
-    half = halves(learner, trials, settings.splits, seed, learned.strength)
-    ensemble = _ensemble(trials, result, settings, learned.form, held, half)
-    save(ensemble, directory)
-    told = compared(settings.model, trials.target, held, held_alone, settings.resamples, seed)
-    numbers = [*sentences(told), *numbers, *_settled(trials, taught, learned, settings)]
-    return numbers, _tables(ensemble, trials, held, held_alone)
+    half = learn_halves(learner, trials, settings.splits, seed, learned.strength)
+    ensemble = _make_ensemble(trials, result, settings, learned.form, held, half)
+    save_ensemble(ensemble, directory)
+    told = compare_with_baseline(
+        settings.model, trials.target, held, held_alone, settings.resamples, seed
+    )
+    numbers = [
+        *add_sentences(told),
+        *numbers,
+        *_make_summary_rows(trials, taught, learned, settings),
+    ]
+    return numbers, _make_tables(ensemble, trials, held, held_alone)
 
 
-def _say_constant(trials: Trials) -> None:
+def _report_constant(trials: Trials) -> None:
     constant = np.ptp(trials.counts, axis=0) == 0
     names = [name for name, flat in zip(trials.names, constant, strict=True) if flat]
     notice("features with the same count in every candidate: no weight", names, "kept", "features")
@@ -85,24 +103,26 @@ def _say_constant(trials: Trials) -> None:
         notice("all candidates have the same size: their number says nothing", trials.ids[:1])
 
 
-def _ensemble(
+def _make_ensemble(
     trials: Trials,
     result: str,
-    settings: Settings,
-    form: Form,
-    held: HeldOut,
-    half: tuple[Form, ...],
-) -> Ensemble:
+    settings: LearningSettings,
+    form: ResultForm,
+    held: HeldOutResults,
+    half: tuple[ResultForm, ...],
+) -> FormEnsemble:
     errors = np.abs(held.predicted[0] - trials.target)
-    around = _around(trials, form, settings.original)
+    around = _choose_sets(trials, form, settings.original)
     names, folds = trials.names, held.forms
-    return Ensemble(settings.model, names, form, folds, held.fold_of, errors, half, *around, result)
+    return FormEnsemble(
+        settings.model, names, form, folds, held.fold_of, errors, half, *around, result
+    )
 
 
-def _around(trials: Trials, form: Form, original: bool) -> tuple[np.ndarray, np.ndarray]:
-    """The sets around which a pair's gain is measured: the empty one in the published rule, the
+def _choose_sets(trials: Trials, form: ResultForm, original: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Choose the sets around which a pair's gain is measured: the empty one as published, the
     mean candidate of a polynomial, some candidates of trees, whose slopes differ everywhere."""
-    if isinstance(form, Trees):
+    if isinstance(form, TreesForm):
         rows = np.unique(np.linspace(0, len(trials) - 1, SETS_OF_TREES).round().astype(int))
         rows = np.argsort(trials.sizes, kind="stable")[rows]
         return trials.counts[rows], trials.sizes[rows]
@@ -111,10 +131,10 @@ def _around(trials: Trials, form: Form, original: bool) -> tuple[np.ndarray, np.
     return trials.counts.mean(axis=0)[None], trials.sizes.mean()[None]
 
 
-def _original_split(
-    trials: Trials, learner: Learner, settings: Settings, seed: int
+def _split_as_published(
+    trials: Trials, learner: FormLearner, settings: LearningSettings, seed: int
 ) -> tuple[Trials, list[dict[str, Any]]]:
-    """The 80 % that the published system learns from, its error on the rest, and its curve."""
+    """Split off the 80 % that the published system learns from; measure its error on the rest."""
     rest, test = train_test_split(
         np.arange(len(trials)), test_size=TEST_SHARE, random_state=settings.split_seed
     )
@@ -123,56 +143,59 @@ def _original_split(
         form = learner.learn(trials.take(rest[: int(len(rest) * share)]), seed).form
         off = form.values(trials.counts[test], trials.sizes[test]) - trials.target[test]
         error = float((off**2).mean())
-        row = _plain("rmse-of-split", np.sqrt(error), len(test), model=settings.model)
+        row = _make_plain_row("rmse-of-split", np.sqrt(error), len(test), model=settings.model)
         numbers.append({**row, "at": share, "axis": "share of training candidates"})
-    numbers.append(_plain("mse-of-split", error, len(test), model=settings.model))
+    numbers.append(_make_plain_row("mse-of-split", error, len(test), model=settings.model))
     return trials.take(rest), numbers
 
 
-def _plain(metric: str, value: float, n: int, **more: Any) -> dict[str, Any]:
+def _make_plain_row(metric: str, value: float, n: int, **more: Any) -> dict[str, Any]:
     row = {"metric": metric, "subset": "all", "value": float(value), "low": None, "high": None}
     return {**row, "n": n, **more}
 
 
-def _settled(
-    trials: Trials, taught: Trials, learned: Learned, settings: Settings
+def _make_summary_rows(
+    trials: Trials, taught: Trials, learned: LearnedForm, settings: LearningSettings
 ) -> list[dict[str, Any]]:
     found = {"candidates": len(taught), "features": len(trials.names)}
-    rows = [_plain(metric, value, len(taught)) for metric, value in found.items()]
+    rows = [_make_plain_row(metric, value, len(taught)) for metric, value in found.items()]
     if learned.strength is not None:
-        rows.append(_plain("strength", learned.strength, len(taught)))
-    if settings.original and isinstance(learned.form, Polynomial):
-        rows.append(_plain("intercept", learned.form.frame.size[0], len(taught)))
+        rows.append(_make_plain_row("strength", learned.strength, len(taught)))
+    if settings.original and isinstance(learned.form, PolynomialForm):
+        rows.append(_make_plain_row("intercept", learned.form.frame.size[0], len(taught)))
     return rows
 
 
-def _tables(
-    ensemble: Ensemble, trials: Trials, held: HeldOut, alone: HeldOut
+def _make_tables(
+    ensemble: FormEnsemble, trials: Trials, held: HeldOutResults, alone: HeldOutResults
 ) -> dict[str, pa.Table]:
-    tables = {"coefficients": _coefficients(ensemble), "rows": _rows(trials, held, alone)}
-    if isinstance(ensemble.whole, Polynomial) and ensemble.whole.pairwise is not None:
-        tables["terms"] = _terms(ensemble.names, ensemble.whole)
-    if isinstance(ensemble.whole, Trees):
-        tables["importance"] = _importance(ensemble.names, ensemble.whole)
+    tables = {
+        "coefficients": _tabulate_coefficients(ensemble),
+        "rows": _tabulate_rows(trials, held, alone),
+    }
+    if isinstance(ensemble.whole, PolynomialForm) and ensemble.whole.pairwise is not None:
+        tables["terms"] = _tabulate_terms(ensemble.names, ensemble.whole)
+    if isinstance(ensemble.whole, TreesForm):
+        tables["importance"] = _tabulate_importance(ensemble.names, ensemble.whole)
     return tables
 
 
-def _coefficients(ensemble: Ensemble) -> pa.Table:
-    """What one more label is worth, and what each feature adds to it; with half the candidates,
-    drawn without replacement, a weight varies as it does between samples of their number."""
-    found = [_labels_worth(form, ensemble) for form in (ensemble.whole, *ensemble.halves)]
+def _tabulate_coefficients(ensemble: FormEnsemble) -> pa.Table:
+    """Tabulate what one more label is worth, and what each feature adds to it; with half the
+    candidates, drawn without replacement, a weight varies as between samples of their number."""
+    found = [_value_labels(form, ensemble) for form in (ensemble.whole, *ensemble.halves)]
     low, high = np.quantile(found[1:], (0.025, 0.975), axis=0)
     names = [PER_LABEL, *ensemble.names]
     table = {"feature": names, "coefficient": found[0], "low": low, "high": high}
     return pa.table({**table, "per": ["label"] * len(names)})
 
 
-def _labels_worth(form: Form, ensemble: Ensemble) -> np.ndarray:
+def _value_labels(form: ResultForm, ensemble: FormEnsemble) -> np.ndarray:
     one, each = form.slopes(ensemble.counts, ensemble.sizes)
     return np.concatenate([[one], each])
 
 
-def _rows(trials: Trials, held: HeldOut, alone: HeldOut) -> pa.Table:
+def _tabulate_rows(trials: Trials, held: HeldOutResults, alone: HeldOutResults) -> pa.Table:
     predicted = held.predicted.mean(axis=0)
     columns = {
         "id": list(trials.ids),
@@ -186,8 +209,8 @@ def _rows(trials: Trials, held: HeldOut, alone: HeldOut) -> pa.Table:
     return pa.table(columns)
 
 
-def _terms(names: Sequence[str], form: Polynomial) -> pa.Table:
-    """The weights of ``z`` and of products of two: ``a``, ``a^2``, ``a b``."""
+def _tabulate_terms(names: Sequence[str], form: PolynomialForm) -> pa.Table:
+    """Tabulate the weights of ``z`` and of products of two: ``a``, ``a^2``, ``a b``."""
     assert form.pairwise is not None
     first, second = np.triu_indices(len(names))
     products = [
@@ -200,8 +223,8 @@ def _terms(names: Sequence[str], form: Polynomial) -> pa.Table:
     )
 
 
-def _importance(names: Sequence[str], form: Trees) -> pa.Table:
-    """The share of the loss that splits on each feature took away."""
+def _tabulate_importance(names: Sequence[str], form: TreesForm) -> pa.Table:
+    """Tabulate the share of the loss that splits on each feature took away."""
     gain = form.booster.feature_importance("gain").astype(float)
     labels = [*names, PER_LABEL][: len(gain)]
     share = gain / max(float(gain.sum()), 1e-300)

@@ -32,7 +32,7 @@ class Frame:
         return np.asarray(found)
 
 
-class Form(ABC):
+class ResultForm(ABC):
     """Predicts the result of a proxy from counts (rows, features) and sizes (rows)."""
 
     frame: Frame
@@ -42,21 +42,21 @@ class Form(ABC):
 
     @abstractmethod
     def slopes(self, counts: np.ndarray, sizes: np.ndarray) -> tuple[float, np.ndarray]:
-        """What one more label is worth without any feature, and what each feature adds to that,
+        """Measure what one more label is worth without any feature, and what each adds to that,
         per label, on average over these sets."""
 
     def gains(self, members: csr_matrix, counts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-        """What each pair's label is worth on top of these sets, on average over them."""
+        """Measure what each pair's label is worth on top of these sets, on average over them."""
         one, each = self.slopes(counts, sizes)
         return np.asarray(members @ each + one + self.own(members))
 
     def own(self, members: csr_matrix) -> np.ndarray | float:
-        """What the features of a pair are worth to each other; 0 unless they interact."""
+        """Measure what the features of a pair are worth to each other; 0 unless they interact."""
         return 0.0
 
 
 @dataclass(frozen=True)
-class Polynomial(Form):
+class PolynomialForm(ResultForm):
     """Linear in ``z``, and quadratic with ``pairwise`` (symmetric, features by features)."""
 
     frame: Frame
@@ -91,7 +91,7 @@ class Polynomial(Form):
 
 
 @dataclass(frozen=True)
-class Trees(Form):
+class TreesForm(ResultForm):
     """LightGBM on ``z`` and the size, on top of what the size alone is worth."""
 
     frame: Frame
@@ -109,7 +109,7 @@ class Trees(Form):
         return np.asarray(self.frame.of_size(sizes) + found, dtype=np.float64)
 
     def slopes(self, counts: np.ndarray, sizes: np.ndarray) -> tuple[float, np.ndarray]:
-        """Differences between sets with more and with fewer of each feature, and of all."""
+        """Compare sets with more and with fewer of each feature, and of all."""
         moves = np.diag(self.step)
         up, down = (
             self.values(

@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import ElasticNet, ElasticNetCV
 
 from ._candidate_table import Trials
-from ._forms import Form, Frame, Polynomial, Trees
+from ._forms import Frame, PolynomialForm, ResultForm, TreesForm
 
 STRENGTHS = np.logspace(-6, 2, 25)
 """Strengths of regularisation, of the largest squared singular value: the last one leaves hardly
@@ -40,37 +40,37 @@ ROUNDS = 100
 
 
 @dataclass(frozen=True)
-class Learned:
+class LearnedForm:
     """A form, and the strength of regularisation that was chosen for it."""
 
-    form: Form
+    form: ResultForm
     strength: float | None = None
 
 
-class Learner(ABC):
+class FormLearner(ABC):
     """Learns a form from candidates; ``strength`` fixes what would else be chosen on them."""
 
     name: str
 
     @abstractmethod
-    def learn(self, trials: Trials, seed: int, strength: float | None = None) -> Learned: ...
+    def learn(self, trials: Trials, seed: int, strength: float | None = None) -> LearnedForm: ...
 
 
 @dataclass(frozen=True)
-class SizeAlone(Learner):
+class SizeAlone(FormLearner):
     """The count-only baseline: a polynomial of the number of human labels."""
 
     degree: int
     name: str = "count-only"
 
-    def learn(self, trials: Trials, seed: int, strength: float | None = None) -> Learned:
-        frame = plain_frame(trials)
-        size = of_size(trials.sizes, trials.target, self.degree)
-        return Learned(Polynomial(Frame(frame.share, frame.scale, size), 0 * frame.share))
+    def learn(self, trials: Trials, seed: int, strength: float | None = None) -> LearnedForm:
+        frame = make_plain_frame(trials)
+        size = fit_size(trials.sizes, trials.target, self.degree)
+        return LearnedForm(PolynomialForm(Frame(frame.share, frame.scale, size), 0 * frame.share))
 
 
 @dataclass(frozen=True)
-class Penalised(Learner):
+class Penalised(FormLearner):
     """Ridge, elastic net or plain least squares on standardised deviations from what the size lets
     expect; the size itself is not penalised, so that the limit is the count-only baseline."""
 
@@ -78,19 +78,21 @@ class Penalised(Learner):
     degree: int
     quadratic: bool = False
 
-    def learn(self, trials: Trials, seed: int, strength: float | None = None) -> Learned:
-        frame = standard_frame(trials)
+    def learn(self, trials: Trials, seed: int, strength: float | None = None) -> LearnedForm:
+        frame = make_standard_frame(trials)
         terms = frame.z(trials.counts, trials.sizes)
         if self.quadratic:
-            terms = np.hstack([terms, _products(terms)])
-        around = size_basis(trials.sizes, self.degree)
+            terms = np.hstack([terms, _multiply_columns(terms)])
+        around = make_size_basis(trials.sizes, self.degree)
         basis = np.linalg.qr(around)[0]
         rest, left = (matrix - basis @ (basis.T @ matrix) for matrix in (terms, trials.target))
-        spread = _spread(rest, terms)
+        spread = _measure_spread(rest, terms)
         weights, strength = self._solve(rest / spread, left, basis, seed, strength)
         weights = weights / spread
-        size = of_size(trials.sizes, trials.target - terms @ weights, self.degree)
-        return Learned(_polynomial(Frame(frame.share, frame.scale, size), weights), strength)
+        size = fit_size(trials.sizes, trials.target - terms @ weights, self.degree)
+        return LearnedForm(
+            _make_polynomial(Frame(frame.share, frame.scale, size), weights), strength
+        )
 
     def _solve(
         self,
@@ -101,80 +103,80 @@ class Penalised(Learner):
         strength: float | None,
     ) -> tuple[np.ndarray, float]:
         if self.name == "elastic-net":
-            return elastic_net(matrix, target, seed, strength)
-        return ridge(matrix, target, basis, 0.0 if self.name == "linear" else strength)
+            return fit_elastic_net(matrix, target, seed, strength)
+        return fit_ridge(matrix, target, basis, 0.0 if self.name == "linear" else strength)
 
 
 @dataclass(frozen=True)
-class Boosted(Learner):
+class Boosted(FormLearner):
     """LightGBM on deviations and size, fitted to what the size alone leaves unexplained."""
 
     degree: int
     name: str = "lightgbm"
 
-    def learn(self, trials: Trials, seed: int, strength: float | None = None) -> Learned:
-        frame = standard_frame(trials)
-        size = of_size(trials.sizes, trials.target, self.degree)
+    def learn(self, trials: Trials, seed: int, strength: float | None = None) -> LearnedForm:
+        frame = make_standard_frame(trials)
+        size = fit_size(trials.sizes, trials.target, self.degree)
         frame = Frame(frame.share, frame.scale, size)
         z = frame.z(trials.counts, trials.sizes)
         left = trials.target - frame.of_size(trials.sizes)
         booster = boost(np.column_stack([z, trials.sizes]), left, TREES, seed)
-        return Learned(Trees(frame, frame.scale, booster, True))
+        return LearnedForm(TreesForm(frame, frame.scale, booster, True))
 
 
 @dataclass(frozen=True)
-class Original(Learner):
+class Original(FormLearner):
     """What the published system fits: least squares on raw counts (minimum norm), the same with
     all products of two counts, or LightGBM with its settings; the size is no feature."""
 
     name: str
 
-    def learn(self, trials: Trials, seed: int, strength: float | None = None) -> Learned:
-        frame = plain_frame(trials)
+    def learn(self, trials: Trials, seed: int, strength: float | None = None) -> LearnedForm:
+        frame = make_plain_frame(trials)
         if self.name == "lightgbm":
-            step = _spread(trials.counts, trials.counts)
+            step = _measure_spread(trials.counts, trials.counts)
             booster = boost(trials.counts, trials.target, ORIGINAL_TREES, seed)
-            return Learned(Trees(frame, step, booster, False))
+            return LearnedForm(TreesForm(frame, step, booster, False))
         terms = trials.counts
         if self.name == "quadratic":
-            terms = np.hstack([terms, _products(terms)])
+            terms = np.hstack([terms, _multiply_columns(terms)])
         centre = terms.mean(axis=0)
         weights = scipy.linalg.lstsq(terms - centre, trials.target - trials.target.mean())[0]
         constant = np.array([trials.target.mean() - centre @ weights])
-        return Learned(_polynomial(Frame(frame.share, frame.scale, constant), weights))
+        return LearnedForm(_make_polynomial(Frame(frame.share, frame.scale, constant), weights))
 
 
-def plain_frame(trials: Trials) -> Frame:
+def make_plain_frame(trials: Trials) -> Frame:
     features = len(trials.names)
     return Frame(np.zeros(features), np.ones(features), np.zeros(1))
 
 
-def standard_frame(trials: Trials) -> Frame:
-    """Deviations from the share that a feature has of all labels, in standard deviations."""
+def make_standard_frame(trials: Trials) -> Frame:
+    """Measure deviations from a feature's share of all labels, in standard deviations."""
     share = trials.counts.sum(axis=0) / max(trials.sizes.sum(), 1.0)
     away = trials.counts - np.outer(trials.sizes, share)
-    return Frame(share, _spread(away, trials.counts), np.zeros(1))
+    return Frame(share, _measure_spread(away, trials.counts), np.zeros(1))
 
 
-def size_basis(sizes: np.ndarray, degree: int) -> np.ndarray:
-    """1, the size, its square, …; no more of them than there are different sizes."""
+def make_size_basis(sizes: np.ndarray, degree: int) -> np.ndarray:
+    """Make columns 1, size, its square, …; no more of them than there are different sizes."""
     degree = min(degree, len(np.unique(sizes)) - 1)
     return np.vander(sizes / max(float(np.abs(sizes).max()), 1.0), degree + 1, increasing=True)
 
 
-def of_size(sizes: np.ndarray, target: np.ndarray, degree: int) -> np.ndarray:
-    """Coefficients of the least-squares polynomial of the size."""
-    basis = size_basis(sizes, degree)
+def fit_size(sizes: np.ndarray, target: np.ndarray, degree: int) -> np.ndarray:
+    """Fit the least-squares polynomial of the size; its coefficients."""
+    basis = make_size_basis(sizes, degree)
     found = np.linalg.lstsq(basis, target, rcond=None)[0]
     unit = max(float(np.abs(sizes).max()), 1.0)
     coefficients: np.ndarray = found / unit ** np.arange(basis.shape[1])
     return coefficients
 
 
-def ridge(
+def fit_ridge(
     matrix: np.ndarray, target: np.ndarray, basis: np.ndarray, strength: float | None
 ) -> tuple[np.ndarray, float]:
-    """Weights, and the strength: that with the least leave-one-out error, unless given. What
+    """Fit weights, at the strength with the least leave-one-out error, unless one is set. What
     ``basis`` (orthonormal) explains has been taken out of both sides."""
     left, sizes, right = scipy.linalg.svd(matrix, full_matrices=False)
     kept = sizes > SMALLEST * max(float(sizes.max(initial=0.0)), 1e-300)
@@ -192,10 +194,10 @@ def ridge(
     return right.T @ (shrunk[best] * along / sizes), float(strengths[best])
 
 
-def elastic_net(
+def fit_elastic_net(
     matrix: np.ndarray, target: np.ndarray, seed: int, strength: float | None
 ) -> tuple[np.ndarray, float]:
-    """Weights, and the strength: that with the least error in five folds, unless given."""
+    """Fit weights, at the strength with the least error in five folds, unless one is set."""
     shared = {"l1_ratio": L1_SHARE, "fit_intercept": False, "max_iter": 5000, "tol": 1e-3}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -214,29 +216,29 @@ def boost(
     return lightgbm.train(parameters, data, ROUNDS)
 
 
-def _products(columns: np.ndarray) -> np.ndarray:
-    """The products of each two columns, and the square of each: the upper triangle by rows."""
+def _multiply_columns(columns: np.ndarray) -> np.ndarray:
+    """Multiply each two columns, and each with itself: the upper triangle by rows."""
     first, second = np.triu_indices(columns.shape[1])
     return np.asarray(columns[:, first] * columns[:, second])
 
 
-def _polynomial(frame: Frame, weights: np.ndarray) -> Polynomial:
+def _make_polynomial(frame: Frame, weights: np.ndarray) -> PolynomialForm:
     features = len(frame.share)
     if len(weights) == features:
-        return Polynomial(frame, weights)
+        return PolynomialForm(frame, weights)
     pairwise = np.zeros((features, features))
     pairwise[np.triu_indices(features)] = weights[features:]
-    return Polynomial(frame, weights[:features], (pairwise + pairwise.T) / 2)
+    return PolynomialForm(frame, weights[:features], (pairwise + pairwise.T) / 2)
 
 
-def _spread(columns: np.ndarray, made_of: np.ndarray) -> np.ndarray:
-    """Standard deviations; 1 for what is constant but for rounding."""
+def _measure_spread(columns: np.ndarray, made_of: np.ndarray) -> np.ndarray:
+    """Compute standard deviations; 1 for what is constant but for rounding."""
     found = columns.std(axis=0)
     size = np.abs(made_of).max(axis=0, initial=0.0)
     return np.where(found > 1e-9 * size, found, 1.0)
 
 
-def learner_of(model: str, degree: int, original: bool) -> Learner:
+def choose_learner(model: str, degree: int, original: bool) -> FormLearner:
     if original:
         return Original(model)
     if model == "lightgbm":

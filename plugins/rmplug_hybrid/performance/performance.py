@@ -14,7 +14,7 @@ LOWER = ("log-loss", "ece", "brier", "mse", "rmse", "mae")
 
 
 class PerformanceModel(Estimator):
-    """Predicts how good a reward model will be from which pairs have a human label.
+    """Predict how good a reward model will be from which pairs have a human label.
 
     ``candidates`` has one row per set of human labels that was tried: ``id``, ``size`` (human
     labels; else ``budget``) and ``count.<feature>``, how many of them have each feature.
@@ -109,11 +109,11 @@ class PerformanceModel(Estimator):
         seed: int,
         directory: Path,
     ) -> Fit:
-        from ._candidate_table import Wanted
-        from ._fitting import Settings, fit
+        from ._candidate_table import WantedResult
+        from ._fitting import LearningSettings, fit
 
         original = self.compat == "original"
-        wanted = Wanted(
+        wanted = WantedResult(
             self.metric,
             self.subset,
             self.result_of,
@@ -122,7 +122,7 @@ class PerformanceModel(Estimator):
             not original,
             self._lower_is_better(),
         )
-        settings = Settings(
+        settings = LearningSettings(
             self.model,
             original,
             self.size_degree,
@@ -137,6 +137,6 @@ class PerformanceModel(Estimator):
 
     @classmethod
     def open(cls, directory: Path) -> Predictor:
-        from ._files import open_ensemble
+        from ._ensemble import open_ensemble
 
         return open_ensemble(directory)

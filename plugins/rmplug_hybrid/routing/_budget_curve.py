@@ -12,9 +12,23 @@ from scipy import stats
 
 from rmplug import DataError, Metrics, Selection, notice
 from rmplug.errors import some
-from rmplug_hybrid.performance._candidate_table import ITEMS, Wanted, item_column, one_model
+from rmplug_hybrid.performance._candidate_table import (
+    ITEMS,
+    WantedResult,
+    find_item_column,
+    select_model,
+)
 
-from ._bought import Bought, Place, curves, drawn_together, point, random_beside, read_routes, told
+from ._predicted_routes import (
+    CurvePoint,
+    PredictedRoute,
+    find_random_beside,
+    group_draws,
+    make_point,
+    make_rows,
+    read_routes,
+    trace_curves,
+)
 
 LEVEL = 0.05
 SCHEMA = pa.schema(
@@ -27,7 +41,7 @@ SCHEMA = pa.schema(
 
 
 @dataclass(frozen=True)
-class Point(Place):
+class MeasuredRoute(CurvePoint):
     """A route that has results, by seed."""
 
     by_seed: Mapping[str, float]
@@ -41,39 +55,43 @@ class Point(Place):
         return np.array(values if len(values) > 1 else self.drawn)
 
 
-def curve(routes: Selection, results: Metrics | None, wanted: Wanted) -> Metrics:
-    """What was measured, where there are results, and what was predicted and bought."""
+def make_budget_curve(routes: Selection, results: Metrics | None, wanted: WantedResult) -> Metrics:
+    """Make the rows of what was measured, where there are results, and of what was predicted."""
     known = read_routes(routes)
     if not known:
         raise DataError(f"{routes.name or 'routes'} has no rows: there is no route to tell of")
-    rows = [] if results is None else _measured(known, results, wanted)
-    return Metrics(pa.Table.from_pylist([*rows, *told(known)], schema=SCHEMA))
+    rows = [] if results is None else _make_measured_rows(known, results, wanted)
+    return Metrics(pa.Table.from_pylist([*rows, *make_rows(known)], schema=SCHEMA))
 
 
-def _measured(
-    known: Mapping[str, Bought], results: Metrics, wanted: Wanted
+def _make_measured_rows(
+    known: Mapping[str, PredictedRoute], results: Metrics, wanted: WantedResult
 ) -> list[dict[str, Any]]:
-    """Points of each strategy, and how far each route is from random routes of its size."""
-    points = _points(known, results, wanted)
+    """Make the points of each strategy, and how far each route is from random ones of its size."""
+    points = _match_results(known, results, wanted)
     single = [point.name for point in points if len(point.observed) < 2]
     notice("one result only: no interval; repeat the loop over seeds", single, "kept", "routes")
-    rows = [_row(one, strategy, wanted.metric) for strategy, one in curves(points)]
-    return rows + _differences(points, wanted.metric)
+    rows = [_make_row(one, strategy, wanted.metric) for strategy, one in trace_curves(points)]
+    return rows + _make_difference_rows(points, wanted.metric)
 
 
-def _points(known: Mapping[str, Bought], results: Metrics, wanted: Wanted) -> list[Point]:
-    """The routes that have results; draws of one random route together."""
-    found = _results(results, wanted, list(known))
+def _match_results(
+    known: Mapping[str, PredictedRoute], results: Metrics, wanted: WantedResult
+) -> list[MeasuredRoute]:
+    """Match routes with their results; draws of one random route together."""
+    found = _read_results(results, wanted, list(known))
     missing = [name for name in known if name not in found]
     notice("routes without a result", missing, "dropped", "routes")
     measured = {name: route for name, route in known.items() if name in found}
     return [
-        _point(name, draws, [found[draw.name] for draw in draws])
-        for name, draws in drawn_together(measured).items()
+        _make_measured_route(name, draws, [found[draw.name] for draw in draws])
+        for name, draws in group_draws(measured).items()
     ]
 
 
-def _point(name: str, draws: Sequence[Bought], found: Sequence[Mapping[str, float]]) -> Point:
+def _make_measured_route(
+    name: str, draws: Sequence[PredictedRoute], found: Sequence[Mapping[str, float]]
+) -> MeasuredRoute:
     by_seed: dict[str, list[float]] = {}
     for results in found:
         for seed, value in results.items():
@@ -81,13 +99,15 @@ def _point(name: str, draws: Sequence[Bought], found: Sequence[Mapping[str, floa
     means = {seed: float(np.mean(values)) for seed, values in by_seed.items()}
     at = float(np.mean([draw.at for draw in draws]))
     every = tuple(value for values in by_seed.values() for value in values)
-    return Point(name, draws[0].strategy, at, means, every)
+    return MeasuredRoute(name, draws[0].strategy, at, means, every)
 
 
-def _results(results: Metrics, wanted: Wanted, names: Sequence[str]) -> dict[str, dict[str, float]]:
-    """By route and seed: the other item column, or the one seed there is."""
-    table = one_model(results, wanted)
-    own = item_column(table, names, results.name)
+def _read_results(
+    results: Metrics, wanted: WantedResult, names: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    """Read results by route and seed: the other item column, or the one seed there is."""
+    table = select_model(results, wanted)
+    own = find_item_column(table, names, results.name)
     others = [column for column in ITEMS if column in table.column_names and column != own]
     seeds = table[others[0]].to_pylist() if others else ["only"] * table.num_rows
     found: dict[str, dict[str, float]] = {}
@@ -113,7 +133,7 @@ def t_interval(values: np.ndarray) -> tuple[float | None, float | None]:
     return float(values.mean()) - half, float(values.mean()) + half
 
 
-def _row(one: Point, strategy: str, metric: str) -> dict[str, Any]:
+def _make_row(one: MeasuredRoute, strategy: str, metric: str) -> dict[str, Any]:
     low, high = t_interval(one.observed)
     return {
         "metric": metric,
@@ -122,23 +142,23 @@ def _row(one: Point, strategy: str, metric: str) -> dict[str, Any]:
         "low": low,
         "high": high,
         "n": len(one.observed),
-        **point(strategy, one.at),
+        **make_point(strategy, one.at),
     }
 
 
-def _differences(points: Sequence[Point], metric: str) -> list[dict[str, Any]]:
+def _make_difference_rows(points: Sequence[MeasuredRoute], metric: str) -> list[dict[str, Any]]:
     rows = []
     for one in points:
-        other = random_beside(one, points)
+        other = find_random_beside(one, points)
         if other is not None:
-            rows.append(_difference(one, other))
+            rows.append(_make_difference_row(one, other))
     tested = [row for row in rows if row["p"] is not None]
-    for row, p in zip(tested, holm([row["p"] for row in tested]), strict=True):
+    for row, p in zip(tested, adjust_holm([row["p"] for row in tested]), strict=True):
         row["p_holm"] = p
-    return [{**row, "sentence": _sentence(row, metric)} for row in rows]
+    return [{**row, "sentence": _write_sentence(row, metric)} for row in rows]
 
 
-def _difference(one: Point, other: Point) -> dict[str, Any]:
+def _make_difference_row(one: MeasuredRoute, other: MeasuredRoute) -> dict[str, Any]:
     seeds = [seed for seed in one.by_seed if seed in other.by_seed]
     apart = np.array([one.by_seed[seed] - other.by_seed[seed] for seed in seeds])
     low, high = t_interval(apart)
@@ -152,12 +172,12 @@ def _difference(one: Point, other: Point) -> dict[str, Any]:
         "model": one.strategy,
         "kind": "model",
         "other": other.strategy,
-        "p": _p(apart),
+        "p": _test_difference(apart),
     }
 
 
-def _p(apart: np.ndarray) -> float | None:
-    """Of a two-sided t-test that the mean is 0."""
+def _test_difference(apart: np.ndarray) -> float | None:
+    """Test whether the mean is 0: p of a two-sided t-test; None for fewer than two values."""
     if len(apart) < 2:
         return None
     mean, error = float(apart.mean()), float(apart.std(ddof=1) / np.sqrt(len(apart)))
@@ -166,8 +186,8 @@ def _p(apart: np.ndarray) -> float | None:
     return float(2 * stats.t.sf(abs(mean) / error, len(apart) - 1))
 
 
-def holm(values: Sequence[float]) -> list[float]:
-    """p-values corrected for their number, by Holm's step-down rule."""
+def adjust_holm(values: Sequence[float]) -> list[float]:
+    """Correct p-values for their number, by Holm's step-down rule."""
     order = np.argsort(values, kind="stable")
     scaled = np.array(values)[order] * np.arange(len(values), 0, -1)
     found = np.empty(len(values))
@@ -176,26 +196,26 @@ def holm(values: Sequence[float]) -> list[float]:
 
 
 def is_share(metric: str) -> bool:
-    """Whether differences of a metric are told in points."""
+    """Tell whether differences of a metric are written in points."""
     return "accuracy" in metric
 
 
-def _apart(value: float, metric: str) -> str:
+def _write_difference(value: float, metric: str) -> str:
     written = f"{100 * value:+.1f}" if is_share(metric) else f"{value:+.4f}"
     return written.replace("-", "\N{MINUS SIGN}")
 
 
-def _sentence(row: Mapping[str, Any], metric: str) -> str:
+def _write_sentence(row: Mapping[str, Any], metric: str) -> str:
     if row["value"] is None:
         return f"{row['subset']} and {row['other']} have no seed in common."
-    apart = _apart(row["value"], metric)
+    apart = _write_difference(row["value"], metric)
     apart += f" points of {metric}" if is_share(metric) else f" {metric}"
     if row["low"] is None:
         return f"{row['subset']}: {apart} against {row['other']}, one seed only: no interval."
     verdict = "is not told apart from"
     if row["p_holm"] < LEVEL:
         verdict = "beats" if row["value"] > 0 else "loses to"
-    low, high = (_apart(row[end], metric) for end in ("low", "high"))
+    low, high = (_write_difference(row[end], metric) for end in ("low", "high"))
     span = f"95 % {low} to {high}, {row['n']} seeds"
     p = row["p_holm"]
     span += f"; corrected p {'< 0.001' if p < 0.001 else f'= {p:.3f}'}"

@@ -10,13 +10,13 @@ import numpy as np
 import pyarrow as pa
 
 from rmplug import DataError, Features, Fit, Pairs, Selection, notice
-from rmplug_hybrid.candidates._designs import label_count
-from rmplug_hybrid.performance._files import Ensemble
+from rmplug_hybrid.candidates._designs import count_labels
+from rmplug_hybrid.performance._ensemble import FormEnsemble
 
-from ._bought import ALL_AI, ALL_HUMAN, RANDOM, RANDOM_BY_COST
-from ._choices import Chooser, affordable
-from ._gain import Pool, gains, main_features, outcomes, read_pool
-from ._values import Value, values_of_chosen, values_of_fixed
+from ._pool import Pool, compute_gains, find_main_features, find_outcomes, read_pool
+from ._predicted_routes import ALL_AI, ALL_HUMAN, RANDOM, RANDOM_BY_COST
+from ._predicted_values import RouteValue, value_chosen_sets, value_fixed_set
+from ._strategies import Chooser, take_affordable
 
 NO_PAIR = ""
 """The id in the one row that stands for the route without any human label."""
@@ -37,7 +37,7 @@ BY_GAIN = ("top-k", "exact", "greedy", "diverse", "cost-aware", "positive-gain")
 
 
 @dataclass(frozen=True)
-class Settings:
+class RoutingSettings:
     """What the spec says about routing."""
 
     budgets: tuple[float, ...]
@@ -49,52 +49,56 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Route:
+class ChosenSet:
     """One item: which pairs, by which strategy, and what that is worth."""
 
     item: str
     strategy: str
     chosen: np.ndarray
-    value: Value
+    value: RouteValue
 
 
-def route(
+def make_routes(
     membership: Features,
     model: Fit,
     human: Pairs | None,
     ai: Pairs | None,
     costs: Features | None,
-    settings: Settings,
+    settings: RoutingSettings,
     seed: int,
 ) -> Selection:
-    """All routes under each other, those of a strategy by budget, random ones beside them."""
-    ensemble = _ensemble(model)
+    """Make all routes, those of a strategy by budget, random ones after them."""
+    ensemble = _open_ensemble(model)
     pool = read_pool(membership, ensemble.names, human, costs)
-    sizes = tuple(size_of(budget, len(pool)) for budget in settings.budgets)
-    chooser = _chooser(ensemble, pool, sizes, settings, seed)
-    found = [route for one in settings.strategies for route in _by(chooser, one, settings)]
-    found += _beside(chooser, settings, found)
-    _doubt(model)
-    return Selection(_table(found, ensemble, pool, outcomes(pool.ids, human, ai)))
+    sizes = tuple(count_bought(budget, len(pool)) for budget in settings.budgets)
+    chooser = _make_chooser(ensemble, pool, sizes, settings, seed)
+    found = [
+        route
+        for one in settings.strategies
+        for route in _choose_by_strategy(chooser, one, settings)
+    ]
+    found += _make_baselines(chooser, settings, found)
+    _report_doubt(model)
+    return Selection(_make_table(found, ensemble, pool, find_outcomes(pool.ids, human, ai)))
 
 
-def _ensemble(model: Fit) -> Ensemble:
+def _open_ensemble(model: Fit) -> FormEnsemble:
     opened = model.open()
-    if not isinstance(opened, Ensemble):
+    if not isinstance(opened, FormEnsemble):
         raise DataError(f"{model.name or 'model'} is no performance model; give that step's fit")
     return opened
 
 
-def size_of(budget: float, pairs: int) -> int:
-    """A budget as a number of labels, of which there must be one at least."""
-    size = label_count(budget, pairs)
+def count_bought(budget: float, pairs: int) -> int:
+    """Turn a budget into a number of labels, of which there must be one at least."""
+    size = count_labels(budget, pairs)
     if size < 1:
         raise DataError(f"a budget of {budget:g} buys no label of {pairs} pairs; give more")
     return size
 
 
-def _chooser(
-    ensemble: Ensemble, pool: Pool, sizes: tuple[int, ...], settings: Settings, seed: int
+def _make_chooser(
+    ensemble: FormEnsemble, pool: Pool, sizes: tuple[int, ...], settings: RoutingSettings, seed: int
 ) -> Chooser:
     per_label = 0.0 if pool.costs is None else float(pool.costs.mean())
     return Chooser(
@@ -111,46 +115,52 @@ def _chooser(
     )
 
 
-def _by(chooser: Chooser, strategy: str, settings: Settings) -> list[Route]:
+def _choose_by_strategy(
+    chooser: Chooser, strategy: str, settings: RoutingSettings
+) -> list[ChosenSet]:
     sets = chooser.choose(strategy, chooser.ensemble.whole)
-    values = values_of_chosen(chooser, strategy, sets)
+    values = value_chosen_sets(chooser, strategy, sets)
     if strategy == "positive-gain":
-        return [Route(strategy, strategy, sets[0], values[0])]
-    names = [f"{strategy} at {written(budget)}" for budget in settings.budgets]
+        return [ChosenSet(strategy, strategy, sets[0], values[0])]
+    names = [f"{strategy} at {write_budget(budget)}" for budget in settings.budgets]
     return [
-        Route(name, strategy, chosen, value)
+        ChosenSet(name, strategy, chosen, value)
         for name, chosen, value in zip(names, sets, values, strict=True)
     ]
 
 
-def written(budget: float) -> str:
+def write_budget(budget: float) -> str:
     return f"{100 * budget:g} %" if budget <= 1 else f"{budget:g} labels"
 
 
-def _beside(chooser: Chooser, settings: Settings, found: Sequence[Route]) -> list[Route]:
-    """Random routes at every budget that is used, and the two ends."""
+def _make_baselines(
+    chooser: Chooser, settings: RoutingSettings, found: Sequence[ChosenSet]
+) -> list[ChosenSet]:
+    """Make random routes at every budget that is used, and the two ends."""
     pool = chooser.pool
     made = [(ALL_HUMAN, np.arange(len(pool))), (ALL_AI, np.empty(0, dtype=np.int64))]
     for draw in range(settings.draws):
         order = np.random.default_rng([chooser.seed, draw, 3]).permutation(len(pool))
         mark = "" if draw == 0 else f" ({draw + 1})"
         for budget, size in zip(settings.budgets, chooser.sizes, strict=True):
-            made.append((f"{RANDOM} at {written(budget)}{mark}", order[:size]))
+            made.append((f"{RANDOM} at {write_budget(budget)}{mark}", order[:size]))
         for one in found:
             if one.strategy == "positive-gain" and 0 < len(one.chosen) < len(pool):
                 name = f"{RANDOM} at {len(one.chosen)} labels{mark}"
                 made.append((name, order[: len(one.chosen)]))
         if pool.costs is not None:
             for budget, money in zip(settings.budgets, chooser.money, strict=True):
-                part = affordable(order, pool.costs, money)
-                made.append((f"{RANDOM_BY_COST} at {written(budget)}{mark}", part))
+                part = take_affordable(order, pool.costs, money)
+                made.append((f"{RANDOM_BY_COST} at {write_budget(budget)}{mark}", part))
     return [
-        Route(name, name.partition(" at ")[0], part, values_of_fixed(chooser.ensemble, pool, part))
+        ChosenSet(
+            name, name.partition(" at ")[0], part, value_fixed_set(chooser.ensemble, pool, part)
+        )
         for name, part in made
     ]
 
 
-def _doubt(model: Fit) -> None:
+def _report_doubt(model: Fit) -> None:
     """Notice a model whose features do not lower its error: its routes may be no better than
     random ones."""
     for number in model.numbers:
@@ -159,23 +169,23 @@ def _doubt(model: Fit) -> None:
 
 
 def _helps(difference: Mapping[str, Any]) -> bool:
-    """Whether the features lower the error of the performance model."""
+    """Tell whether the features lower the error of the performance model."""
     return difference["high"] is not None and difference["high"] < 0
 
 
-def _table(
-    found: Sequence[Route], ensemble: Ensemble, pool: Pool, known: pa.Array | None
+def _make_table(
+    found: Sequence[ChosenSet], ensemble: FormEnsemble, pool: Pool, known: pa.Array | None
 ) -> pa.Table:
-    gain, main = gains(ensemble, ensemble.whole, pool), main_features(ensemble, pool)
+    gain, main = compute_gains(ensemble, ensemble.whole, pool), find_main_features(ensemble, pool)
     parts = [
-        _rows(one, ensemble.result, gain, _reasons(one, ensemble, main), pool, known)
+        _make_rows(one, ensemble.result, gain, _write_reasons(one, ensemble, main), pool, known)
         for one in found
     ]
     return pa.concat_tables(parts)
 
 
-def _reasons(one: Route, ensemble: Ensemble, main: np.ndarray) -> pa.Array:
-    """Why each pair was chosen: by its gain, then with the feature that adds most to it."""
+def _write_reasons(one: ChosenSet, ensemble: FormEnsemble, main: np.ndarray) -> pa.Array:
+    """Write why each pair was chosen: by its gain, then with the feature that adds most to it."""
     why = WHY[one.strategy]
     if one.strategy not in BY_GAIN or not len(one.chosen):
         return pa.repeat(why, max(len(one.chosen), 1))
@@ -184,15 +194,15 @@ def _reasons(one: Route, ensemble: Ensemble, main: np.ndarray) -> pa.Array:
     return pa.array(texts).take(pa.array(main[one.chosen] % len(texts)))
 
 
-def _rows(
-    one: Route,
+def _make_rows(
+    one: ChosenSet,
     result: str,
     gain: np.ndarray,
     reasons: pa.Array,
     pool: Pool,
     known: pa.Array | None,
 ) -> pa.Table:
-    """The rows of one route; one row without an id for the route that buys nothing."""
+    """Make the rows of one route; one row without an id for the route that buys nothing."""
     chosen = one.chosen
     empty = not len(chosen)
     rows = max(len(chosen), 1)

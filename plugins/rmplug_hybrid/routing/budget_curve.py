@@ -8,7 +8,7 @@ from rmplug import Evaluator, Known, Metrics, Selection
 
 
 class BudgetCurve(Evaluator):
-    """How good the reward model becomes for the human labels that were bought.
+    """Show how good the reward model becomes for the human labels that were bought.
 
     For each of ``routes``, without anything else: ``predicted-<result>``, what the performance
     model predicts, by models that did not choose the route, with the middle 95 % over halves of the
@@ -55,9 +55,9 @@ class BudgetCurve(Evaluator):
             yield from [("metric", lacking)] if lacking else []
 
     def evaluate(self, routes: Selection, results: Metrics | None = None) -> Metrics:
-        from rmplug_hybrid.performance._candidate_table import Wanted
+        from rmplug_hybrid.performance._candidate_table import WantedResult
 
-        from ._budget_curve import curve
+        from ._budget_curve import make_budget_curve
 
-        wanted = Wanted(self.metric, self.subset, self.result_of, None, ())
-        return curve(routes, results, wanted)
+        wanted = WantedResult(self.metric, self.subset, self.result_of, None, ())
+        return make_budget_curve(routes, results, wanted)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, field_validator
 
 from rmplug import Features, Fit, Pairs, Sampler, Selection
+from rmplug_hybrid.candidates.budgets import PositiveBudget
 
 Strategy = Literal[
     "top-k", "exact", "greedy", "diverse", "simulated", "cost-aware", "positive-gain"
 ]
-Budget = Annotated[float, Field(gt=0)]
 
 
 class Route(Sampler):
-    """Chooses which pairs a human should label, for several budgets and strategies at once.
+    """Choose which pairs a human should label, for several budgets and strategies at once.
 
     ``membership`` has the features of all pairs, ``model`` is a `performance-model` of candidates
     counted by the same features. A budget counts labels that are bought: every chosen pair is one,
@@ -47,7 +47,7 @@ class Route(Sampler):
     requires = ("scipy", "lightgbm", "scikit-learn")
     extra = "tabular"
 
-    budgets: tuple[Budget, ...] = Field(default=(0.25, 0.5, 0.75), min_length=1)
+    budgets: tuple[PositiveBudget, ...] = Field(default=(0.25, 0.5, 0.75), min_length=1)
     """How many labels: shares of all pairs (up to 1, which is all of them; rounded down), or whole
     numbers above 1."""
     strategies: tuple[Strategy, ...] = Field(default=("top-k",), min_length=1)
@@ -69,16 +69,6 @@ class Route(Sampler):
             raise ValueError("one of them is there twice")
         return given
 
-    @field_validator("budgets")
-    @classmethod
-    def _shares_or_numbers(cls, budgets: tuple[float, ...]) -> tuple[float, ...]:
-        for budget in budgets:
-            if budget > 1 and budget != int(budget):
-                raise ValueError(
-                    f"a budget is a share up to 1 or a whole number of labels, not {budget:g}"
-                )
-        return budgets
-
     def sample(
         self,
         membership: Features,
@@ -89,9 +79,9 @@ class Route(Sampler):
         *,
         seed: int,
     ) -> Selection:
-        from ._route import Settings, route
+        from ._route import RoutingSettings, make_routes
 
-        settings = Settings(
+        settings = RoutingSettings(
             self.budgets,
             tuple(self.strategies),
             self.draws,
@@ -99,4 +89,4 @@ class Route(Sampler):
             self.simulations,
             self.diversity,
         )
-        return route(membership, model, human, ai, costs, settings, seed)
+        return make_routes(membership, model, human, ai, costs, settings, seed)

@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from rmplug import notice
 
-from ._token_matcher import SIDES, TokenMatcher, texts_of
+from ._texts import read_texts
+from ._token_matcher import SIDES, TokenMatcher
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 PARTS = ("bertscore_precision", "bertscore_recall", "bertscore")
@@ -29,7 +30,7 @@ class TokenComparison:
 
     def __call__(self, matcher: TokenMatcher, batch: pa.RecordBatch) -> dict[str, Array]:
         ids = batch.column("id").to_pylist()
-        chosen, rejected = (texts_of(batch, side) for side in SIDES)
+        chosen, rejected = (read_texts(batch, side) for side in SIDES)
         first, second = (matcher.tokens(texts, ids) for texts in (chosen, rejected))
         same = [a.strip() == b.strip() for a, b in zip(chosen, rejected, strict=True)]
         found = np.ones((len(ids), 3))
@@ -38,16 +39,16 @@ class TokenComparison:
         notice(EMPTY, [ids[n] for n in differ if not matcher.has_weight(first[n], second[n])])
         columns = dict(zip(PARTS, found.T, strict=True))
         if "bertscore_length" in self.scores:
-            columns["bertscore_length"] = length_adjusted(
+            columns["bertscore_length"] = adjust_for_length(
                 columns["bertscore"], chosen, rejected, self.words
             )
         return {name: columns[name] for name in dict.fromkeys(self.scores)}
 
 
-def length_adjusted(
+def adjust_for_length(
     scores: Array, first: Sequence[str], second: Sequence[str], words: str
 ) -> Array:
-    """Scores made smaller as the text with more characters has more words than the other."""
+    """Lower scores where the text with more characters has more words than the other."""
     pattern = WORDS[words]
     counts = np.array(
         [

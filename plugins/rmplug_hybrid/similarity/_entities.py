@@ -10,47 +10,52 @@ from typing import Any, TypeAlias
 import numpy as np
 import pyarrow as pa
 
-from rmplug import DataError, Pairs, notice, text_of
+from rmplug import DataError, Pairs, notice
 from rmplug.errors import did_you_mean, some
 
 from ._recognisers import Recogniser
+from ._texts import read_texts
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 NONE = "no named entity in either response: entity_sim 1"
 SIDES = ("chosen", "rejected")
 
 
-def normalised(entity: str) -> str:
-    """Lower case, letters and digits only, no leading article, single spaces."""
+def normalise_entity(entity: str) -> str:
+    """Keep letters and digits, in lower case, without a leading article, with single spaces."""
     kept = "".join(mark for mark in entity.casefold() if mark.isalnum() or mark.isspace())
     words = kept.split()
     return " ".join(words[1:] if words and words[0] in ("the", "a", "an") else words)
 
 
-def as_original(entity: str) -> str:
-    """As the original has it: ASCII letters, digits and spaces, without any ``the``."""
+def normalise_as_original(entity: str) -> str:
+    """Normalise as the original does: ASCII letters, digits and spaces, without any ``the``."""
     return re.sub("[^0-9 a-zA-Z]", "", entity).replace("the", "").strip().lower()
 
 
-def similarity(first: Iterable[str], second: Iterable[str], compat: str = "none") -> float:
-    """How alike two lists of entities are, 0 to 1."""
+def compute_similarity(first: Iterable[str], second: Iterable[str], compat: str = "none") -> float:
+    """Compute how alike two lists of entities are, 0 to 1."""
     if compat == "original":
-        one, other = (set(map(as_original, entities)) for entities in (first, second))
+        one, other = (set(map(normalise_as_original, entities)) for entities in (first, second))
         shared = len(one & other)
         below = 2 * len(other) - shared
         return shared / below if below else 1.0
-    one, other = ({normalised(e) for e in entities} - {""} for entities in (first, second))
+    one, other = ({normalise_entity(e) for e in entities} - {""} for entities in (first, second))
     return len(one & other) / len(one | other) if one | other else 1.0
 
 
-def compared(
+def compare_entities(
     first: Sequence[Sequence[str]], second: Sequence[Sequence[str]], compat: str, ids: Sequence[str]
 ) -> dict[str, Array]:
-    """The column of similarities; pairs without any entity are counted."""
+    """Compute the column of similarities; pairs without any entity are counted."""
     pairs = list(zip(first, second, strict=True))
     bare = [name for name, (a, b) in zip(ids, pairs, strict=True) if not a and not b]
     notice(NONE, bare)
-    return {"entity_sim": np.array([similarity(a, b, compat) for a, b in pairs], dtype=np.float64)}
+    return {
+        "entity_sim": np.array(
+            [compute_similarity(a, b, compat) for a, b in pairs], dtype=np.float64
+        )
+    }
 
 
 @dataclass(frozen=True)
@@ -60,11 +65,11 @@ class EntityComparison:
     compat: str
 
     def __call__(self, recognise: Recogniser, batch: pa.RecordBatch) -> dict[str, Array]:
-        sides = [[t or "" for t in text_of(batch.column(side)).to_pylist()] for side in SIDES]
+        sides = [read_texts(batch, side) for side in SIDES]
         texts = [text for text in dict.fromkeys([*sides[0], *sides[1]]) if text.strip()]
         found = dict(zip(texts, recognise(texts), strict=True))
         first, second = ([found.get(text, []) for text in side] for side in sides)
-        return compared(first, second, self.compat, batch.column("id").to_pylist())
+        return compare_entities(first, second, self.compat, batch.column("id").to_pylist())
 
 
 @dataclass(frozen=True)
@@ -83,11 +88,11 @@ class ListedEntityComparison:
                 f"{len(odd)} rows have no list of entities in {' or '.join(self.columns)} "
                 f"({some(odd)}); an empty list says that there are none"
             )
-        return compared(first, second, self.compat, ids)
+        return compare_entities(first, second, self.compat, ids)
 
 
 def check_entity_columns(data: Pairs, columns: Sequence[str]) -> None:
-    """The columns must be there, and hold lists of texts."""
+    """Check that the columns are there, and hold lists of texts."""
     schema = data.rows.schema
     for name in columns:
         if name not in schema.names:

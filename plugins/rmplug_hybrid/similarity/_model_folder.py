@@ -13,7 +13,7 @@ FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
 
 
 def read_model(folder: Path, auto: str, dtype: str, device: str) -> tuple[Any, Any]:
-    """A model of transformers, ready to run, and its tokenizer; only safetensors are read."""
+    """Open a model of transformers, ready to run, and its tokenizer; only safetensors are read."""
     import torch
     import transformers
 
@@ -37,8 +37,8 @@ def read_model(folder: Path, auto: str, dtype: str, device: str) -> tuple[Any, A
     return model.to(device_of(device)).eval(), tokenizer
 
 
-def most_tokens(model: Any, tokenizer: Any, wanted: int | None) -> int:
-    """How many tokens of a text are read: as many as the model has positions, or as wanted."""
+def count_readable_tokens(model: Any, tokenizer: Any, wanted: int | None) -> int:
+    """Count the tokens read of a text: as many as the model has positions, or as wanted."""
     limits = [int(tokenizer.model_max_length)]
     positions = getattr(model.config, "max_position_embeddings", None)
     if positions is not None and positions > 0:

@@ -14,8 +14,8 @@ from rmplug.models.devices import device_of
 from rmplug.models.hub import fetched
 from rmplug.models.quiet import quiet
 
-from ._model_folder import FILES, most_tokens, read_model
-from ._spacy_pipelines import entity_labels, installed_pipeline, pipeline_in
+from ._model_folder import FILES, count_readable_tokens, read_model
+from ._spacy_pipelines import open_installed_pipeline, open_pipeline_folder, read_entity_labels
 
 Recogniser: TypeAlias = Callable[[Sequence[str]], list[list[str]]]
 """Gives the entities of each text."""
@@ -36,7 +36,7 @@ class TokenClassifier:
 
         known = sorted({re.sub("^[BILESU]-", "", label) for label in model.config.label2id} - {"O"})
         self.labels = _check_labels(labels, known)
-        most = tokenizer.model_max_length = most_tokens(model, tokenizer, None)
+        most = tokenizer.model_max_length = count_readable_tokens(model, tokenizer, None)
         with quiet():
             self.pipeline = pipeline(
                 "token-classification",
@@ -74,7 +74,7 @@ class SpacyRecogniser:
 
     def __init__(self, pipeline: Any, labels: Sequence[str] | None, batch_rows: int) -> None:
         self.pipeline = pipeline
-        self.labels = _check_labels(labels, entity_labels(pipeline))
+        self.labels = _check_labels(labels, read_entity_labels(pipeline))
         self.batch_rows = batch_rows
 
     def __call__(self, texts: Sequence[str]) -> list[list[str]]:
@@ -116,5 +116,7 @@ class SpacyOpener:
 
     def __call__(self) -> SpacyRecogniser:
         name = self.name
-        pipeline = installed_pipeline(name) if name else pipeline_in(Path(str(self.path)))
+        pipeline = (
+            open_installed_pipeline(name) if name else open_pipeline_folder(Path(str(self.path)))
+        )
         return SpacyRecogniser(pipeline, self.labels, self.batch_rows)

@@ -20,8 +20,8 @@ def is_spacy_folder(path: Path) -> bool:
     return (path / CONFIG).is_file()
 
 
-def versions(name: str | None) -> str:
-    """The version of spaCy, and of an installed pipeline, both of which must be there."""
+def read_versions(name: str | None) -> str:
+    """Read the versions of spaCy and of an installed pipeline, both of which must be there."""
     try:
         spacy = version("spacy")
     except PackageNotFoundError:
@@ -39,24 +39,24 @@ def versions(name: str | None) -> str:
     return f"{spacy}, {name} {dist.version if dist is not None else ''}".strip()
 
 
-def installed_pipeline(name: str) -> Any:
-    """A pipeline that is installed as a package; nothing is fetched."""
-    versions(name)
+def open_installed_pipeline(name: str) -> Any:
+    """Open a pipeline that is installed as a package; nothing is fetched."""
+    read_versions(name)
     # imported by name: spaCy is an extra of its own, which is there only if the person has it
     return import_module("spacy").load(name)
 
 
-def pipeline_in(path: Path) -> Any:
-    """The pipeline in a folder. Its configuration may name what is installed, and nothing of the
-    folder is executed: callbacks, components of other pipelines, and weights of other libraries
+def open_pipeline_folder(path: Path) -> Any:
+    """Open the pipeline in a folder. Its configuration may name what is installed, and nothing of
+    the folder is executed: callbacks, components of other pipelines, and weights of other libraries
     (pickles, TorchScript) are refused."""
-    versions(None)
+    read_versions(None)
     util = import_module("spacy.util")
     try:
         config = util.load_config(path / CONFIG, interpolate=True)
-        _refuse(path, dict(_unsafe(config)))
+        _refuse(path, dict(_find_unsafe(config)))
         pipeline = util.load_model_from_config(config, meta=util.get_model_meta(path))
-        _refuse(path, dict(_foreign(pipeline)))
+        _refuse(path, dict(_find_foreign_weights(pipeline)))
         return pipeline.from_disk(path)
     except DataError:
         raise
@@ -73,35 +73,37 @@ def _refuse(path: Path, found: Mapping[str, str]) -> None:
         )
 
 
-def _unsafe(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Places of a configuration that would run a callback, or load another pipeline."""
+def _find_unsafe(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Find the parts of a configuration that would run a callback, or load another pipeline."""
     for name, component in config.get("components", {}).items():
         if "source" in component:
             yield f"components.{name}", f"is taken from another pipeline ({component['source']})"
     for section in ("nlp", "components"):
-        for where, function in _callbacks(config.get(section, {}), section):
+        for where, function in _find_callbacks(config.get(section, {}), section):
             yield where, f"calls {function} when it is loaded"
 
 
-def _callbacks(section: Mapping[str, Any], where: str) -> Iterator[tuple[str, str]]:
+def _find_callbacks(section: Mapping[str, Any], where: str) -> Iterator[tuple[str, str]]:
     for key, value in section.items():
         if key == "@callbacks":
             yield where, str(value)
         elif isinstance(value, Mapping):
-            yield from _callbacks(value, f"{where}.{key}")
+            yield from _find_callbacks(value, f"{where}.{key}")
 
 
-def _foreign(pipeline: Any) -> Iterator[tuple[str, str]]:
-    """Components with weights that another library reads, in its own way."""
+def _find_foreign_weights(pipeline: Any) -> Iterator[tuple[str, str]]:
+    """Find components with weights that another library reads, in its own way."""
     for name, component in pipeline.components:
         walk = getattr(getattr(component, "model", None), "walk", None)
         if walk is not None and any(layer.shims for layer in walk()):
             yield f"components.{name}", "has weights that spaCy does not read itself"
 
 
-def entity_labels(pipeline: Any) -> list[str]:
-    """The labels of all components that find entities, of which there must be one."""
-    finders = [component for name, component in pipeline.pipeline if _finds(pipeline, name)]
+def read_entity_labels(pipeline: Any) -> list[str]:
+    """Read the labels of all components that find entities, of which there must be one."""
+    finders = [
+        component for name, component in pipeline.pipeline if _finds_entities(pipeline, name)
+    ]
     if not finders:
         raise DataError(
             f"the spaCy pipeline finds no named entities: it has {some(pipeline.pipe_names, 12)}"
@@ -109,6 +111,6 @@ def entity_labels(pipeline: Any) -> list[str]:
     return sorted({label for component in finders for label in component.labels})
 
 
-def _finds(pipeline: Any, name: str) -> bool:
+def _finds_entities(pipeline: Any, name: str) -> bool:
     assigns = pipeline.get_pipe_meta(name).assigns
     return "doc.ents" in assigns or getattr(pipeline.get_pipe(name), "annotate_ents", False)

@@ -11,16 +11,18 @@ import numpy as np
 import pyarrow as pa
 from tokenizers import Tokenizer
 
-from rmplug import DataError, text_of
+from rmplug import DataError
 from rmplug.models.hub import fetched
+
+from ._texts import read_texts
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Counter: TypeAlias = Callable[[Sequence[str]], Array]
 FILE = "tokenizer.json"
 
 
-def by_whitespace(texts: Sequence[str]) -> Array:
-    """How many words each text has."""
+def count_words(texts: Sequence[str]) -> Array:
+    """Count the words of each text."""
     return np.array([len(text.split()) for text in texts], dtype=np.float64)
 
 
@@ -50,7 +52,7 @@ class TokenCounterOpener:
 
     def __call__(self) -> Counter:
         if self.path is None and self.tokenizer == "whitespace":
-            return by_whitespace
+            return count_words
         folder = self.path or fetched(self.tokenizer, self.revision, (FILE,))
         file = folder / FILE if folder.is_dir() else folder
         if not file.is_file():
@@ -67,8 +69,7 @@ class TokenCounts:
 
     def __call__(self, count: Counter, batch: pa.RecordBatch) -> dict[str, Array]:
         prompt, chosen, rejected = (
-            count([text or "" for text in text_of(batch.column(side)).to_pylist()])
-            for side in ("prompt", "chosen", "rejected")
+            count(read_texts(batch, side)) for side in ("prompt", "chosen", "rejected")
         )
         shorter, longer = np.minimum(chosen, rejected), np.maximum(chosen, rejected)
         return {

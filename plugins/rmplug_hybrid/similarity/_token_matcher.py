@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-import pyarrow as pa
 import torch
 
-from rmplug import DataError, Pairs, notice, text_of
-from rmplug.models.hub import fetched
-from rmplug.models.installed_encoders import MINILM
+from rmplug import DataError, Pairs, notice
+from rmplug.models.encoder_choice import locate_encoder
 
-from ._model_folder import FILES, most_tokens, read_model
+from ._model_folder import FILES, count_readable_tokens, read_model
+from ._texts import read_texts
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 SIDES = ("chosen", "rejected")
@@ -47,18 +46,11 @@ class TokenMatcherOpener:
     given."""
 
     def __call__(self) -> TokenMatcher:
-        model, tokenizer = read_model(self._folder(), "AutoModel", self.dtype, self.device)
+        folder = locate_encoder(self.encoder, self.revision, self.path, FILES)
+        model, tokenizer = read_model(folder, "AutoModel", self.dtype, self.device)
         return TokenMatcher(
             model, tokenizer, self.layer, self.max_length, self.batch_tokens, self.weights
         )
-
-    def _folder(self) -> Path:
-        """The folder with the encoder's files."""
-        if self.path is not None:
-            return self.path
-        if self.encoder == MINILM.name:
-            return MINILM.folder()
-        return fetched(self.encoder, self.revision, FILES)
 
 
 def weigh_tokens(data: Pairs, opener: TokenMatcherOpener) -> Array:
@@ -68,15 +60,10 @@ def weigh_tokens(data: Pairs, opener: TokenMatcherOpener) -> Array:
     counts = np.zeros(matcher.vocabulary, dtype=np.int64)
     for batch in data.batches():
         for side in SIDES:
-            for row in matcher.tokens(texts_of(batch, side)):
+            for row in matcher.tokens(read_texts(batch, side)):
                 counts[np.unique(row.ids)] += 1
     weights: Array = np.log((2 * len(data) + 1) / (counts + 1))
     return weights
-
-
-def texts_of(batch: pa.RecordBatch, side: str) -> list[str]:
-    """The responses of one side, as texts."""
-    return [text or "" for text in text_of(batch.column(side)).to_pylist()]
 
 
 class TokenMatcher:
@@ -94,7 +81,7 @@ class TokenMatcher:
         self.model, self.tokenizer, self.weights = model, tokenizer, weights
         self.layer, self.batch_tokens = layer, batch_tokens
         self.device = next(model.parameters()).device
-        self.most = most_tokens(model, tokenizer, max_length)
+        self.most = count_readable_tokens(model, tokenizer, max_length)
         self.vocabulary = max(len(tokenizer), int(model.config.vocab_size))
         layers = int(model.config.num_hidden_layers)
         if not -layers - 1 <= self.layer <= layers:
@@ -103,7 +90,7 @@ class TokenMatcher:
             )
 
     def tokens(self, texts: Sequence[str], ids: Sequence[str] = ()) -> list[TextTokens]:
-        """The tokens of texts, as many as the encoder reads; ``ids`` name those that are cut."""
+        """Tokenize texts, as many tokens as the encoder reads; ``ids`` name those that are cut."""
         if not texts:
             return []
         encoded = self.tokenizer(
@@ -123,10 +110,10 @@ class TokenMatcher:
         ]
 
     def compare(self, first: Sequence[TextTokens], second: Sequence[TextTokens]) -> Array:
-        """Precision, recall and F1 of each two texts, of shape (rows, 3)."""
+        """Compute precision, recall and F1 of each two texts, of shape (rows, 3)."""
         found = np.zeros((len(first), 3))
         lengths = [max(len(a.ids), len(b.ids)) for a, b in zip(first, second, strict=True)]
-        for places in _plan(lengths, self.batch_tokens):
+        for places in _plan_batches(lengths, self.batch_tokens):
             for part, values in self._halved(first, second, places):
                 found[part] = values
         return found
@@ -134,7 +121,7 @@ class TokenMatcher:
     def _halved(
         self, first: Sequence[TextTokens], second: Sequence[TextTokens], places: Array
     ) -> Iterator[tuple[Array, Array]]:
-        """One batch; what does not fit into the device's memory is halved."""
+        """Compare one batch; what does not fit into the device's memory is halved."""
         try:
             yield places, self._batch([first[n] for n in places], [second[n] for n in places])
             return
@@ -160,7 +147,7 @@ class TokenMatcher:
         with torch.inference_mode():
             states = self._states(torch.from_numpy(ids), torch.from_numpy(here))
             mask = torch.from_numpy(here).to(self.device).bool()
-            scores = matched(states, mask, torch.from_numpy(weights).to(self.device))
+            scores = match_tokens(states, mask, torch.from_numpy(weights).to(self.device))
         found: Array = scores.double().cpu().numpy()
         return found
 
@@ -170,11 +157,11 @@ class TokenMatcher:
         return weights
 
     def has_weight(self, *rows: TextTokens) -> bool:
-        """Whether each text has a token that counts."""
+        """Tell whether each text has a token that counts."""
         return all(bool(self._weights(row).any()) for row in rows)
 
     def _states(self, ids: torch.Tensor, here: torch.Tensor) -> torch.Tensor:
-        """The states of every token at the layer, of length 1; shape (texts, longest, width)."""
+        """Compute unit states of every token at the layer, shape (texts, longest, width)."""
         given = {"input_ids": ids.to(self.device), "attention_mask": here.to(self.device)}
         if self.layer == -1:
             states = self.model(**given)[0]
@@ -184,9 +171,9 @@ class TokenMatcher:
         return unit
 
 
-def matched(states: torch.Tensor, mask: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """Precision, recall and F1 of texts, of shape (rows, 3), from unit vectors of their tokens: the
-    first half of the rows are the candidates, the second half the references."""
+def match_tokens(states: torch.Tensor, mask: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Match unit vectors of tokens, and give precision, recall and F1 of shape (rows, 3): the first
+    half of the rows are the candidates, the second half the references."""
     rows = len(states) // 2
     cosines = states[:rows] @ states[rows:].transpose(1, 2)
     first, second = mask[:rows, :, None], mask[rows:, None, :]
@@ -203,8 +190,8 @@ def matched(states: torch.Tensor, mask: torch.Tensor, weights: torch.Tensor) -> 
     return torch.stack([precision, recall, f1], dim=1).clamp(-1.0, 1.0)
 
 
-def _plan(lengths: Sequence[int], batch_tokens: int) -> Iterator[Array]:
-    """Places of pairs, longest first, cut so that two texts each of the longest stay within
+def _plan_batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[Array]:
+    """Cut the pairs into batches, longest first, so that two texts each of the longest stay within
     ``batch_tokens``."""
     order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
     start = 0

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from rmplug import FeatureComputer, Features, InputPath, Known, Pairs
 from rmplug.models.devices import Device
-from rmplug.models.installed_encoders import MINILM
+from rmplug.models.encoder_choice import check_encoder_choice, identify_encoder
 
 Score = Literal["bertscore", "bertscore_length", "bertscore_precision", "bertscore_recall"]
 
@@ -70,21 +70,12 @@ class BertScore(FeatureComputer):
 
     @model_validator(mode="after")
     def _check(self) -> BertScore:
-        if self.path is not None and (self.encoder != "minilm" or self.revision is not None):
-            raise ValueError("path is a folder; encoder and revision name a model on the hub")
-        if self.revision is not None and self.encoder == "minilm":
-            raise ValueError("revision belongs to a model on the hub; minilm is installed")
+        check_encoder_choice(self.encoder, self.revision, self.path)
         return self
 
     def identity(self) -> Mapping[str, Any]:
         """What the encoder's name stands for: the weights' digest, or the commit on the hub."""
-        if self.path is not None:
-            return {}
-        if self.encoder == "minilm":
-            return {"weights": MINILM.weights}
-        from rmplug.models.hub import commit_of
-
-        return {"commit": commit_of(self.encoder, self.revision)}
+        return identify_encoder(self.encoder, self.revision, self.path)
 
     def compute(self, data: Pairs) -> Features:
         from ._bertscore import TokenComparison

@@ -89,9 +89,9 @@ class Entities(FeatureComputer):
 
             return {"commit": commit_of(self.name, self.revision)}
         if self.reads_spacy:
-            from ._spacy_pipelines import versions
+            from ._spacy_pipelines import read_versions
 
-            return {"spacy": versions(self.spacy)}
+            return {"spacy": read_versions(self.spacy)}
         return {}
 
     def compute(self, data: Pairs) -> Features:

@@ -12,13 +12,13 @@ import pyarrow.compute as pc
 
 from rmplug import DataError, notice
 from rmplug_hybrid.names.dimensions import Dimension
-from rmplug_hybrid.names.feature_names import tag_names
+from rmplug_hybrid.names.feature_names import name_tags
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 
-def normalised(text: str) -> str:
-    """The text without regard to case, and with single spaces."""
+def normalise_value(text: str) -> str:
+    """Set case aside, and keep single spaces."""
     return " ".join(text.casefold().split())
 
 
@@ -32,19 +32,19 @@ class Vocabulary:
 
     @property
     def columns(self) -> list[str]:
-        return tag_names(self.name, self.dimension)
+        return name_tags(self.name, self.dimension)
 
     def places(self) -> dict[str, int]:
-        """Of each known value its column; -1 of one that has none."""
+        """Number each known value by its column; -1 where it has none."""
         values = enumerate(self.dimension.values)
         known = {self._key(value): place for place, value in values}
         return {**{self._key(value): -1 for value in self.dimension.others}, **known}
 
     def _key(self, value: str) -> str:
-        return value if self.exact else normalised(value)
+        return value if self.exact else normalise_value(value)
 
     def find(self, texts: Sequence[str]) -> Array:
-        """The column of each text; -1 for none, -2 where it is not known."""
+        """Find the column of each text; -1 for none, -2 where it is not known."""
         known = self.places()
         found = [known.get(self._key(text), -2) for text in texts]
         return np.array(found, dtype=np.int64)
@@ -61,7 +61,7 @@ class Encoded:
 
 
 def encode(lists: pa.ListArray, vocabulary: Vocabulary) -> Encoded:
-    """The tags of rows, given as lists of texts; a null is a missing value."""
+    """Encode the tags of rows, lists of texts; a null is a missing value."""
     missing = np.asarray(lists.is_null())
     texts = pc.fill_null(lists.flatten(), "")
     counts = np.asarray(pc.fill_null(pc.list_value_length(lists), 0))
@@ -82,8 +82,8 @@ def encode(lists: pa.ListArray, vocabulary: Vocabulary) -> Encoded:
     return Encoded(has, missing, unknown)
 
 
-def as_lists(column: pa.Array, name: str) -> pa.ListArray:
-    """A column of texts, or of lists of texts, as lists; null stays null."""
+def read_lists(column: pa.Array, name: str) -> pa.ListArray:
+    """Read a column of texts, or of lists of texts, as lists; null stays null."""
     if isinstance(column, pa.DictionaryArray):
         column = column.dictionary_decode()
     kind = column.type
@@ -101,8 +101,8 @@ def as_lists(column: pa.Array, name: str) -> pa.ListArray:
     return column.cast(pa.list_(pa.string()))
 
 
-def from_values(values: Sequence[Any], ids: Sequence[str], name: str) -> pa.ListArray:
-    """Plain values (text, list of texts, None) as lists."""
+def make_lists(values: Sequence[Any], ids: Sequence[str], name: str) -> pa.ListArray:
+    """Make lists of plain values (text, list of texts, None)."""
     lists = [[value] if isinstance(value, str) else value for value in values]
     for value, row in zip(lists, ids, strict=True):
         if not is_tag(value):
@@ -111,13 +111,13 @@ def from_values(values: Sequence[Any], ids: Sequence[str], name: str) -> pa.List
 
 
 def is_tag(value: Any) -> bool:
-    """Whether a value can be read as tags: a text, a list of texts, or nothing."""
+    """Tell whether a value can be read as tags: a text, a list of texts, or nothing."""
     if value is None or isinstance(value, str):
         return True
     return isinstance(value, list) and all(isinstance(entry, str) for entry in value)
 
 
-def tell_unknown(name: str, unknown: Mapping[str, Sequence[str]], most: int = 20) -> None:
+def report_unknown(name: str, unknown: Mapping[str, Sequence[str]], most: int = 20) -> None:
     """Count the rows of each value that is not known; beyond the most frequent ones together."""
     order = sorted(unknown, key=lambda value: (-len(unknown[value]), value))
     for place, value in enumerate(order):

@@ -6,41 +6,28 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
 from rmplug import DataError, RewardModel, notice
+from rmplug.models.text_generator import Message, TextGenerator
 from rmplug_hybrid.names.dimensions import Dimension
 
-from ._encoding import Vocabulary, encode, from_values, is_tag, tell_unknown
+from ._encoding import Vocabulary, encode, is_tag, make_lists, report_unknown
 
-Message: TypeAlias = Mapping[str, str]
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 CUT = "prompt cut to the characters that the tagger shows (longest)"
 
 
-@runtime_checkable
-class Writes(Protocol):
-    """A model that generates text."""
-
-    def generate(
-        self,
-        prompts: Sequence[str | Sequence[Message]],
-        max_new_tokens: int = 100,
-        temperature: float = 0.0,
-    ) -> list[str]:
-        """The text that follows each prompt: a message of the user, or a whole conversation."""
-
-
 def write_conversation(messages: Sequence[Message]) -> str:
-    """Messages with who speaks, each ended by a line break."""
+    """Write messages with who speaks, each ended by a line break."""
     return "".join(f"<|{turn['role']}|>\n{turn['content']}\n" for turn in messages)
 
 
 def write_choices(name: str, dimension: Dimension) -> str:
-    """What may be answered, and in which form."""
+    """Write what may be answered, and in which form."""
     values = ", ".join((*dimension.values, *dimension.others))
     if dimension.form == "open-set":
         what, shown = "Name each in a few words, or none.", '["..."]'
@@ -52,7 +39,7 @@ def write_choices(name: str, dimension: Dimension) -> str:
 
 
 def write_question(template: str, name: str, dimension: Dimension, shown: str) -> str:
-    """The text that is sent about one prompt and one dimension."""
+    """Write the text that is sent about one prompt and one dimension."""
     asked = dimension.question or f"What is the {name.replace('_', ' ')} of the text below?"
     parts = {
         "question": asked,
@@ -64,7 +51,7 @@ def write_question(template: str, name: str, dimension: Dimension, shown: str) -
 
 
 def parse_answer(answer: str, name: str) -> str | list[str] | None:
-    """The value that an answer gives for a dimension; None where it gives none that can be read.
+    """Read the value that an answer gives for a dimension; None where there is none to read.
 
     The answer is JSON, or has a JSON object in it, such as one between words or in a code block.
     """
@@ -89,7 +76,7 @@ class PromptTagging:
     max_new_tokens: int
 
     def __call__(self, model: RewardModel, batch: pa.RecordBatch) -> dict[str, Array]:
-        if not isinstance(model, Writes):
+        if not isinstance(model, TextGenerator):
             raise DataError(
                 f"{model.name or type(model).__name__} generates no text; give a model of the kind "
                 "causal-lm, generative-judge or endpoint"
@@ -109,14 +96,14 @@ class PromptTagging:
             vocabulary = Vocabulary(name, dimension)
             texts = [answered[name, text] for text in shown]
             values = [parse_answer(text, name) for text in texts]
-            encoded = encode(from_values(values, ids, name), vocabulary)
+            encoded = encode(make_lists(values, ids, name), vocabulary)
             _report_missing(name, texts, encoded.missing, ids)
-            tell_unknown(name, {v: [ids[r] for r in rows] for v, rows in encoded.unknown.items()})
+            report_unknown(name, {v: [ids[r] for r in rows] for v, rows in encoded.unknown.items()})
             columns |= dict(zip(vocabulary.columns, encoded.has.T, strict=True))
             lacking[f"missing.{name}"] = encoded.missing
         return columns | lacking
 
-    def _ask(self, model: Writes, shown: Sequence[str]) -> dict[tuple[str, str], str]:
+    def _ask(self, model: TextGenerator, shown: Sequence[str]) -> dict[tuple[str, str], str]:
         """Ask about each dimension and each different prompt."""
         wanted = [(name, text) for text in dict.fromkeys(shown) for name in self.dimensions]
         prompts = [

@@ -22,7 +22,7 @@ from rmplug.data.row_files import (
 )
 from rmplug.errors import did_you_mean, some
 
-from ._encoding import Encoded, Vocabulary, as_lists, encode, from_values, tell_unknown
+from ._encoding import Encoded, Vocabulary, encode, make_lists, read_lists, report_unknown
 
 Read: TypeAlias = Callable[[pa.RecordBatch, str], pa.ListArray]
 
@@ -54,8 +54,8 @@ def compute_tags(
 def _batches(
     data: Pairs | Responses, source: TagSource, tallies: Sequence[TagTally]
 ) -> Iterator[dict[str, Any]]:
-    read = _reader(data, source)
-    for batch in data.batches() if len(data) else [_no_rows(data)]:
+    read = _choose_reader(data, source)
+    for batch in data.batches() if len(data) else [_make_empty_batch(data)]:
         keys = [name for name in ("id", "group") if name in batch.schema.names]
         columns = {name: batch.column(name) for name in keys}
         ids = batch.column("id")
@@ -69,7 +69,7 @@ def _batches(
         tally.report(len(data))
 
 
-def _no_rows(data: Pairs | Responses) -> pa.RecordBatch:
+def _make_empty_batch(data: Pairs | Responses) -> pa.RecordBatch:
     schema = data.rows.schema
     return pa.record_batch([pa.array([], field.type) for field in schema], schema=schema)
 
@@ -105,11 +105,11 @@ class TagTally:
                 "values or others of the dimension, or set unknown: count"
             )
         notice(f"no {name}: given no tag of it", self.missing)
-        tell_unknown(name, self.unknown)
+        report_unknown(name, self.unknown)
 
 
-def _reader(data: Pairs | Responses, source: TagSource) -> Read:
-    """Give what reads the lists of a dimension for a batch of the data."""
+def _choose_reader(data: Pairs | Responses, source: TagSource) -> Read:
+    """Choose what reads the lists of a dimension for a batch of the data."""
     if source.path is not None:
         return FileTags(read_tag_rows(source.path, source.id_field), source)
     fields, holder = source.fields, source.holder
@@ -122,26 +122,26 @@ def _reader(data: Pairs | Responses, source: TagSource) -> Read:
             "dimensions that there are (only)"
         )
     if holder is None:
-        return lambda batch, name: as_lists(batch.column(fields[name]), fields[name])
-    return lambda batch, name: _inside(batch, holder, fields[name])
+        return lambda batch, name: read_lists(batch.column(fields[name]), fields[name])
+    return lambda batch, name: _read_entry(batch, holder, fields[name])
 
 
-def _inside(batch: pa.RecordBatch, holder: str, name: str) -> pa.ListArray:
-    """One entry of a column that holds all dimensions, as a structure or as JSON."""
+def _read_entry(batch: pa.RecordBatch, holder: str, name: str) -> pa.ListArray:
+    """Read one entry of a column that holds all dimensions, as a structure or as JSON."""
     column = batch.column(holder)
     if pa.types.is_struct(column.type):
         if column.type.get_field_index(name) < 0:
             known = [column.type.field(n).name for n in range(column.type.num_fields)]
             raise DataError(f"{holder} has no entry {name!r}; it has {some(known, 20)}")
-        return as_lists(pc.struct_field(column, name), f"{holder}.{name}")
+        return read_lists(pc.struct_field(column, name), f"{holder}.{name}")
     if not pa.types.is_string(column.type):
         raise DataError(f"{holder} is {column.type}; it must be a structure, or text with JSON")
     ids = batch.column("id").to_pylist()
     found = zip(column.to_pylist(), ids, strict=True)
-    return from_values([_of_json(text, row, holder).get(name) for text, row in found], ids, name)
+    return make_lists([_parse_entry(text, row, holder).get(name) for text, row in found], ids, name)
 
 
-def _of_json(text: str | None, row: str, holder: str) -> Mapping[str, Any]:
+def _parse_entry(text: str | None, row: str, holder: str) -> Mapping[str, Any]:
     try:
         return json_object(text) if text else {}
     except BadRow as error:
@@ -151,7 +151,7 @@ def _of_json(text: str | None, row: str, holder: str) -> Mapping[str, Any]:
 
 
 def read_tag_rows(path: Path, id_field: str) -> dict[str, Mapping[str, Any]]:
-    """Return the rows of a file by id."""
+    """Read the rows of a file by id."""
     found: dict[str, Mapping[str, Any]] = {}
     for row in read_rows(data_files([path])):
         name = _id_of(row, id_field)
@@ -167,7 +167,7 @@ def read_tag_rows(path: Path, id_field: str) -> dict[str, Mapping[str, Any]]:
 
 
 def _id_of(row: Row | UnreadableRow, id_field: str) -> str | None:
-    """Return the id of a row; None where there is none."""
+    """Read the id of a row; None where there is none."""
     try:
         return identifier(row.value[id_field], id_field) if isinstance(row, Row) else None
     except (KeyError, BadRow):
@@ -183,7 +183,7 @@ class FileTags:
     def __call__(self, batch: pa.RecordBatch, name: str) -> pa.ListArray:
         ids = batch.column("id").to_pylist()
         wanted = self.fields[name]
-        return from_values([self._tags(row).get(wanted) for row in ids], ids, name)
+        return make_lists([self._tags(row).get(wanted) for row in ids], ids, name)
 
     def _tags(self, row: str) -> Mapping[str, Any]:
         found = self.rows.get(row, {})
@@ -191,7 +191,7 @@ class FileTags:
             return found
         inside = found.get(self.holder)
         if isinstance(inside, str):
-            return _of_json(inside, row, self.holder)
+            return _parse_entry(inside, row, self.holder)
         if inside is not None and not isinstance(inside, dict):
             raise DataError(
                 f"{self.holder} of {row} is {shown(inside)}; it must be {{dimension: value}}"

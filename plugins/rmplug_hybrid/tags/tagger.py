@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from rmplug import Features, Known, Pairs, QueryStrategy, Responses, RewardModel
 from rmplug_hybrid.names.dimensions import Dimension, check_choice, choose_dimensions
-from rmplug_hybrid.names.feature_names import tag_names
+from rmplug_hybrid.names.feature_names import name_tags
 
 TEMPLATE = """{question}
 {answers}
@@ -78,5 +78,5 @@ class Tagger(QueryStrategy):
 
     def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
         asked = self._dimensions()
-        names = [name for tag, dimension in asked.items() for name in tag_names(tag, dimension)]
+        names = [name for tag, dimension in asked.items() for name in name_tags(tag, dimension)]
         return Known(columns=[*names, *(f"missing.{tag}" for tag in asked)])

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from rmplug import FeatureComputer, Features, InputPath, Known, Pairs, Responses
 from rmplug_hybrid.names.dimensions import Dimension, check_choice, choose_dimensions
-from rmplug_hybrid.names.feature_names import tag_names
+from rmplug_hybrid.names.feature_names import name_tags
 
 
 class Tags(FeatureComputer):
@@ -83,4 +83,4 @@ class Tags(FeatureComputer):
 
     def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
         dimensions = self._dimensions().items()
-        return Known(columns=[name for tag, one in dimensions for name in tag_names(tag, one)])
+        return Known(columns=[name for tag, one in dimensions for name in name_tags(tag, one)])

@@ -13,11 +13,11 @@ from scipy.sparse import csc_matrix, csr_matrix
 from rmplug import DataError, Features, Pairs, notice
 from rmplug.errors import some
 from rmplug_hybrid.candidates._labels import read_sources
-from rmplug_hybrid.membership._matrix import matrix
-from rmplug_hybrid.performance._files import Ensemble
-from rmplug_hybrid.performance._forms import Form
+from rmplug_hybrid.membership._matrix import read_matrix, read_numbers
+from rmplug_hybrid.performance._ensemble import FormEnsemble
+from rmplug_hybrid.performance._forms import ResultForm
 
-from ._bought import OUTCOMES
+from ._predicted_routes import OUTCOMES
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,13 @@ class Pool:
         return len(self.ids)
 
     def counts(self, chosen: np.ndarray) -> np.ndarray:
-        """How many of the chosen pairs have each feature."""
+        """Count the chosen pairs that have each feature."""
         one = np.zeros(len(self))
         one[chosen] = 1.0
         return np.asarray(one @ self.members, dtype=np.float64)
 
     def labels(self, chosen: np.ndarray) -> tuple[np.ndarray, float]:
-        """The same of those that the human has a preference in, as in candidates, and how many."""
+        """Count the same for those with a human preference, and how many they are."""
         kept = chosen[self.labelled[chosen] > 0]
         return self.counts(kept), float(len(kept))
 
@@ -49,7 +49,7 @@ class Pool:
 def read_pool(
     membership: Features, names: Sequence[str], human: Pairs | None, costs: Features | None
 ) -> Pool:
-    found, members = matrix(membership)
+    found, members = read_matrix(membership)
     missing = [name for name in names if name not in found]
     if missing:
         raise DataError(
@@ -67,15 +67,14 @@ def read_pool(
     labelled = np.ones(len(ids))
     if human is not None:
         labelled = np.asarray(pc.is_in(ids, value_set=human.table["id"])).astype(float)
-    return Pool(ids, csr_matrix(picked, dtype=np.float64), _costs(costs, ids), labelled)
+    return Pool(ids, csr_matrix(picked, dtype=np.float64), _read_costs(costs, ids), labelled)
 
 
-def _costs(costs: Features | None, ids: pa.Array) -> np.ndarray | None:
+def _read_costs(costs: Features | None, ids: pa.Array) -> np.ndarray | None:
     if costs is None:
         return None
     places = pc.index_in(ids, value_set=costs.table["id"])
-    known = costs.only().take(places)
-    values = np.asarray(pc.fill_null(pc.cast(known, pa.float64()), np.nan).to_numpy())
+    values = read_numbers(costs.only().take(places))
     bad = ~(np.isfinite(values) & (values > 0))
     if bad.any():
         wrong = ids.filter(pa.array(bad)).to_pylist()
@@ -85,13 +84,13 @@ def _costs(costs: Features | None, ids: pa.Array) -> np.ndarray | None:
     return values
 
 
-def gains(ensemble: Ensemble, form: Form, pool: Pool) -> np.ndarray:
-    """The predicted result for one more human label, for each pair (units of the result)."""
+def compute_gains(ensemble: FormEnsemble, form: ResultForm, pool: Pool) -> np.ndarray:
+    """Predict what one more human label adds, for each pair (units of the result)."""
     return form.gains(pool.members, ensemble.counts, ensemble.sizes)
 
 
-def main_features(ensemble: Ensemble, pool: Pool) -> np.ndarray:
-    """For each pair, the place of the feature that adds most to its gain; -1 where none adds."""
+def find_main_features(ensemble: FormEnsemble, pool: Pool) -> np.ndarray:
+    """Find for each pair the feature that adds most to its gain; -1 where none does."""
     _, each = ensemble.whole.slopes(ensemble.counts, ensemble.sizes)
     found = np.full(len(pool), -1, dtype=np.int64)
     columns = csc_matrix(pool.members)
@@ -102,8 +101,8 @@ def main_features(ensemble: Ensemble, pool: Pool) -> np.ndarray:
     return found
 
 
-def outcomes(ids: pa.Array, human: Pairs | None, ai: Pairs | None) -> pa.Array | None:
-    """What the human label of each pair turns out to do, where both are known."""
+def find_outcomes(ids: pa.Array, human: Pairs | None, ai: Pairs | None) -> pa.Array | None:
+    """Find what the human label of each pair turns out to do, where both are known."""
     if human is None or ai is None:
         return None
     sources = read_sources(ids, human, ai)

@@ -12,32 +12,32 @@ from scipy.stats import rankdata
 from rmplug.stats.intervals import percentile_interval
 
 from ._candidate_table import Trials
-from ._forms import Form
-from ._learners import Learner
+from ._forms import ResultForm
+from ._learners import FormLearner
 
 BASELINE = "count-only"
 BLOCK_CELLS = 2_000_000
 
 
 @dataclass(frozen=True)
-class HeldOut:
+class HeldOutResults:
     """Predictions of each candidate without its fold, (repeats, candidates); ``mean`` is what
     knowing nothing predicts. ``fold_of`` and ``forms`` are those of the first repeat."""
 
     predicted: np.ndarray
     mean: np.ndarray
     fold_of: np.ndarray
-    forms: tuple[Form, ...]
+    forms: tuple[ResultForm, ...]
 
 
 def cross_validate(
-    learner: Learner, trials: Trials, folds: int, repeats: int, seed: int
-) -> HeldOut:
-    """Every candidate is predicted once in each repeat, with the same folds for every learner."""
+    learner: FormLearner, trials: Trials, folds: int, repeats: int, seed: int
+) -> HeldOutResults:
+    """Predict every candidate once in each repeat, with the same folds for every learner."""
     rows = len(trials)
     folds = min(folds, rows)
     predicted, mean = np.empty((2, repeats, rows))
-    first: tuple[np.ndarray, list[Form]] = (np.zeros(rows, dtype=np.int64), [])
+    first: tuple[np.ndarray, list[ResultForm]] = (np.zeros(rows, dtype=np.int64), [])
     for repeat in range(repeats):
         fold_of = np.random.default_rng([seed, repeat]).permutation(np.arange(rows) % folds)
         forms = []
@@ -48,13 +48,13 @@ def cross_validate(
             mean[repeat, out] = trials.target[rest].mean()
             forms.append(form)
         first = (fold_of, forms) if repeat == 0 else first
-    return HeldOut(predicted, mean, first[0], tuple(first[1]))
+    return HeldOutResults(predicted, mean, first[0], tuple(first[1]))
 
 
-def halves(
-    learner: Learner, trials: Trials, splits: int, seed: int, strength: float | None
-) -> tuple[Form, ...]:
-    """Forms of random halves of the candidates, in twos that share no candidate."""
+def learn_halves(
+    learner: FormLearner, trials: Trials, splits: int, seed: int, strength: float | None
+) -> tuple[ResultForm, ...]:
+    """Learn forms of random halves of the candidates, in twos that share no candidate."""
     found = []
     for split in range(splits):
         order = np.random.default_rng([seed, split, 1]).permutation(len(trials))
@@ -63,17 +63,22 @@ def halves(
     return tuple(found)
 
 
-def compared(
-    name: str, target: np.ndarray, model: HeldOut, size: HeldOut, resamples: int, seed: int
+def compare_with_baseline(
+    name: str,
+    target: np.ndarray,
+    model: HeldOutResults,
+    size: HeldOutResults,
+    resamples: int,
+    seed: int,
 ) -> list[dict[str, Any]]:
-    """Rows of metrics: the model, the count-only baseline, and their paired difference.
+    """Make rows of metrics: the model, the count-only baseline, and their paired difference.
 
     Intervals are of a bootstrap over candidates, the same resamples for both.
     """
     drawn = np.random.default_rng([seed, 2]).integers(0, len(target), (resamples, len(target)))
-    own, alone = (_draws(target, held, drawn) for held in (model, size))
+    own, alone = (_compute_draws(target, held, drawn) for held in (model, size))
     at = np.arange(len(target))[None]
-    own_value, alone_value = (_draws(target, held, at) for held in (model, size))
+    own_value, alone_value = (_compute_draws(target, held, at) for held in (model, size))
     n = len(target)
     rows = []
     for label, kind, values, draws in (
@@ -81,18 +86,18 @@ def compared(
         (BASELINE, "baseline", alone_value, alone),
     ):
         rows += [
-            measured(metric, values[metric][0], draws[metric], n, model=label, kind=kind)
+            make_row(metric, values[metric][0], draws[metric], n, model=label, kind=kind)
             for metric in values
         ]
     for metric in own:
         value = own_value[metric][0] - alone_value[metric][0]
         draws = own[metric] - alone[metric]
-        row = measured("difference", value, draws, n, metric, model=name, kind="model")
+        row = make_row("difference", value, draws, n, metric, model=name, kind="model")
         rows.append({**row, "other": BASELINE})
     return rows
 
 
-def measured(
+def make_row(
     metric: str, value: float, draws: np.ndarray, n: int, subset: str = "all", **more: Any
 ) -> dict[str, Any]:
     low, high = percentile_interval(draws, n)
@@ -101,8 +106,10 @@ def measured(
     return {**row, **more}
 
 
-def _draws(target: np.ndarray, held: HeldOut, drawn: np.ndarray) -> dict[str, np.ndarray]:
-    """Each statistic of each resample, the mean over repeats."""
+def _compute_draws(
+    target: np.ndarray, held: HeldOutResults, drawn: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Compute each statistic of each resample, the mean over repeats."""
     squared = ((held.predicted - target) ** 2).mean(axis=0)
     of_mean = ((held.mean - target) ** 2).mean(axis=0)
     wrong, blind = squared[drawn].mean(axis=1), of_mean[drawn].mean(axis=1)
@@ -111,50 +118,52 @@ def _draws(target: np.ndarray, held: HeldOut, drawn: np.ndarray) -> dict[str, np
     return {
         "rmse": np.sqrt(wrong),
         "r2": explained,
-        "spearman": _spearman_draws(target, _telling(held), drawn),
+        "spearman": _compute_spearman(target, _flatten_constant(held), drawn),
     }
 
 
-def _telling(held: HeldOut) -> np.ndarray:
-    """Predictions, flat where they are the mean of the other folds: that is lower where a fold is
-    high, and would look like an order turned round."""
+def _flatten_constant(held: HeldOutResults) -> np.ndarray:
+    """Flatten predictions that are the mean of the other folds: that is lower where a fold is high,
+    and would look like an order turned round."""
     flat = np.isclose(held.predicted, held.mean, rtol=1e-9, atol=0).all(axis=1, keepdims=True)
     return np.where(flat, 0.0, held.predicted)
 
 
-def _spearman_draws(target: np.ndarray, predicted: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+def _compute_spearman(target: np.ndarray, predicted: np.ndarray, drawn: np.ndarray) -> np.ndarray:
     step = max(1, BLOCK_CELLS // drawn.shape[1])
     parts = []
     for start in range(0, len(drawn), step):
         block = drawn[start : start + step]
-        ranks = _ranks(target[block])
-        parts.append(np.mean([_correlation(ranks, _ranks(p[block])) for p in predicted], axis=0))
+        ranks = _rank_rows(target[block])
+        parts.append(
+            np.mean([_correlate_rows(ranks, _rank_rows(p[block])) for p in predicted], axis=0)
+        )
     return np.concatenate(parts)
 
 
-def _ranks(values: np.ndarray) -> np.ndarray:
+def _rank_rows(values: np.ndarray) -> np.ndarray:
     ranks = rankdata(values, axis=1)
     return np.asarray(ranks - ranks.mean(axis=1, keepdims=True))
 
 
-def _correlation(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Of each row; 0 where one side does not vary: it tells nothing."""
+def _correlate_rows(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Correlate each row; 0 where one side does not vary: it tells nothing."""
     spread = np.sqrt((left**2).sum(axis=1) * (right**2).sum(axis=1))
     return np.asarray((left * right).sum(axis=1) / np.where(spread > 0, spread, 1.0))
 
 
-def sentences(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows, the difference in error with a sentence that says whether the features help."""
+def add_sentences(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Add to the difference in error a sentence that says whether the features help."""
     found = {(row["metric"], row["subset"]): row for row in rows if row.get("other")}
     row = found["difference", "rmse"]
-    row["sentence"] = _verdict(row)
+    row["sentence"] = _write_verdict(row)
     rank = found["difference", "spearman"]
     if rank["low"] is not None:
-        rank["sentence"] = _rank_verdict(rank)
+        rank["sentence"] = _write_rank_verdict(rank)
     return rows
 
 
-def _verdict(row: Mapping[str, Any]) -> str:
+def _write_verdict(row: Mapping[str, Any]) -> str:
     if row["low"] is None:
         return "There are too few candidates to tell whether the features add anything."
     told = (
@@ -170,7 +179,7 @@ def _verdict(row: Mapping[str, Any]) -> str:
     )
 
 
-def _rank_verdict(row: Mapping[str, Any]) -> str:
+def _write_rank_verdict(row: Mapping[str, Any]) -> str:
     word = "better" if row["low"] > 0 else "no better"
     return (
         f"In the order of candidates, the features do {word} than the number of human labels alone "

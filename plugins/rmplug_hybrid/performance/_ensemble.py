@@ -16,25 +16,25 @@ import pyarrow as pa
 from rmplug import DataError, Predictor
 from rmplug.errors import some
 
-from ._candidate_table import COUNT, SIZES, numbers_of
-from ._forms import Form, Frame, Polynomial, Trees
+from ._candidate_table import COUNT, SIZES, read_column
+from ._forms import Frame, PolynomialForm, ResultForm, TreesForm
 
 FIT_FILE, FORMS_FILE = "fit.json", "forms.npy"
 
 
 @dataclass(frozen=True)
-class Ensemble(Predictor):
+class FormEnsemble(Predictor):
     """A fitted form, the same without each fold of candidates, and on random halves of them."""
 
     model: str
     names: tuple[str, ...]
-    whole: Form
-    folds: tuple[Form, ...]
+    whole: ResultForm
+    folds: tuple[ResultForm, ...]
     fold_of: np.ndarray
     """The fold of each candidate."""
     errors: np.ndarray
     """Absolute error of each candidate, predicted without its fold."""
-    halves: tuple[Form, ...]
+    halves: tuple[ResultForm, ...]
     """In twos: what one has learned from, the other has not."""
     counts: np.ndarray
     """The sets around which a pair's gain is measured: counts (sets, features) …"""
@@ -44,19 +44,19 @@ class Ensemble(Predictor):
     """What is predicted, in words."""
 
     @property
-    def forms(self) -> tuple[Form, ...]:
+    def forms(self) -> tuple[ResultForm, ...]:
         return (self.whole, *self.folds, *self.halves)
 
     @property
     def is_linear(self) -> bool:
-        return isinstance(self.whole, Polynomial) and self.whole.pairwise is None
+        return isinstance(self.whole, PolynomialForm) and self.whole.pairwise is None
 
     def predict(self, features: pa.Table) -> Mapping[str, np.ndarray]:
         """``prediction`` of each candidate, and ``low`` and ``high``: a 95 % interval for the
         result of its proxy (CV+: Barber et al., 2021, Annals of Statistics 49)."""
         columns = [[COUNT + name, name] for name in self.names]
-        found = [_find(features.column_names, wanted) for wanted in [*columns, list(SIZES)]]
-        matrix = np.column_stack([numbers_of(features, name) for name in found])
+        found = [_find_column(features.column_names, wanted) for wanted in [*columns, list(SIZES)]]
+        matrix = np.column_stack([read_column(features, name) for name in found])
         counts, sizes = matrix[:, :-1], matrix[:, -1]
         low, high = self.interval(counts, sizes)
         return {"prediction": self.whole.values(counts, sizes), "low": low, "high": high}
@@ -72,8 +72,8 @@ class Ensemble(Predictor):
         return low, high
 
 
-def _find(names: Sequence[str], wanted: Sequence[str]) -> str:
-    """A column by its name, or by its name after that of a step."""
+def _find_column(names: Sequence[str], wanted: Sequence[str]) -> str:
+    """Find a column by its name, or by its name after that of a step."""
     for name in wanted:
         found = [n for n in names if n == name or n.endswith(f".{name}")]
         if len(found) == 1:
@@ -84,7 +84,7 @@ def _find(names: Sequence[str], wanted: Sequence[str]) -> str:
     )
 
 
-def save(ensemble: Ensemble, directory: Path) -> None:
+def save_ensemble(ensemble: FormEnsemble, directory: Path) -> None:
     told: dict[str, Any] = {
         "model": ensemble.model,
         "result": ensemble.result,
@@ -93,25 +93,25 @@ def save(ensemble: Ensemble, directory: Path) -> None:
         "fold_of": ensemble.fold_of.tolist(),
         "errors": ensemble.errors.tolist(),
         "around": {"counts": ensemble.counts.tolist(), "sizes": ensemble.sizes.tolist()},
-        "trees": isinstance(ensemble.whole, Trees),
-        "pairwise": isinstance(ensemble.whole, Polynomial) and not ensemble.is_linear,
+        "trees": isinstance(ensemble.whole, TreesForm),
+        "pairwise": isinstance(ensemble.whole, PolynomialForm) and not ensemble.is_linear,
     }
     for place, form in enumerate(ensemble.forms):
-        if isinstance(form, Trees):
+        if isinstance(form, TreesForm):
             told["with_size"] = form.with_size
             text = form.booster.model_to_string()
             (directory / f"trees-{place}.txt").write_text(text, encoding="utf-8")
-    rows = np.array([_flat(form) for form in ensemble.forms])
+    rows = np.array([_flatten_form(form) for form in ensemble.forms])
     np.save(directory / FORMS_FILE, rows, allow_pickle=False)
     (directory / FIT_FILE).write_text(json.dumps(told), encoding="utf-8")
 
 
-def open_ensemble(directory: Path) -> Ensemble:
+def open_ensemble(directory: Path) -> FormEnsemble:
     told = json.loads((directory / FIT_FILE).read_text(encoding="utf-8"))
     rows = np.load(directory / FORMS_FILE, allow_pickle=False)
-    forms = [_form(row, told, directory, place) for place, row in enumerate(rows)]
+    forms = [_read_form(row, told, directory, place) for place, row in enumerate(rows)]
     folds = told["folds"]
-    return Ensemble(
+    return FormEnsemble(
         told["model"],
         tuple(told["names"]),
         forms[0],
@@ -128,30 +128,30 @@ def open_ensemble(directory: Path) -> Ensemble:
 SIZE_TERMS = 6
 
 
-def _flat(form: Form) -> np.ndarray:
-    """All numbers of a form in one row: of the size, share, scale, then its own."""
+def _flatten_form(form: ResultForm) -> np.ndarray:
+    """Put all numbers of a form in one row: of the size, share, scale, then its own."""
     frame = form.frame
     size = np.zeros(SIZE_TERMS)
     size[: len(frame.size)] = frame.size
-    own = [form.step] if isinstance(form, Trees) else []
-    if isinstance(form, Polynomial):
+    own = [form.step] if isinstance(form, TreesForm) else []
+    if isinstance(form, PolynomialForm):
         own = [form.linear]
         if form.pairwise is not None:
             own.append(form.pairwise[np.triu_indices(len(form.linear))])
     return np.concatenate([size, frame.share, frame.scale, *own])
 
 
-def _form(row: np.ndarray, told: Mapping[str, Any], directory: Path, place: int) -> Form:
+def _read_form(row: np.ndarray, told: Mapping[str, Any], directory: Path, place: int) -> ResultForm:
     features = len(told["names"])
     size, rest = row[:SIZE_TERMS], row[SIZE_TERMS:]
     share, scale, own = (rest[k * features : (k + 1) * features] for k in range(3))
     frame = Frame(share, scale, size)
     if told["trees"]:
         file = directory / f"trees-{place}.txt"
-        return Trees(frame, own, lightgbm.Booster(model_file=str(file)), told["with_size"])
+        return TreesForm(frame, own, lightgbm.Booster(model_file=str(file)), told["with_size"])
     if not told["pairwise"]:
-        return Polynomial(frame, own)
+        return PolynomialForm(frame, own)
     pairwise = np.zeros((features, features))
     pairwise[np.triu_indices(features)] = rest[3 * features :]
     diagonal = np.diag(np.diag(pairwise))
-    return Polynomial(frame, own, pairwise + pairwise.T - diagonal)
+    return PolynomialForm(frame, own, pairwise + pairwise.T - diagonal)

@@ -31,8 +31,8 @@ NUMBERS = ("budget", "size", *VALUES)
 
 
 @dataclass(frozen=True)
-class Place:
-    """A route, and where it stands on the curve of its strategy."""
+class CurvePoint:
+    """A route as a point on the curve of its strategy."""
 
     name: str
     strategy: str
@@ -40,11 +40,11 @@ class Place:
     """Human labels as a share of all pairs."""
 
 
-AnyPlace = TypeVar("AnyPlace", bound=Place)
+AnyPoint = TypeVar("AnyPoint", bound=CurvePoint)
 
 
 @dataclass(frozen=True)
-class Bought(Place):
+class PredictedRoute(CurvePoint):
     """A route with the number of its labels, and their predicted worth: by models that did not
     choose them, with the middle 95 %, and by the one that did."""
 
@@ -60,8 +60,8 @@ class Bought(Place):
     """What is predicted of it."""
 
 
-def read_routes(routes: Selection) -> dict[str, Bought]:
-    """The routes in a selection by name, in its order."""
+def read_routes(routes: Selection) -> dict[str, PredictedRoute]:
+    """Read the routes in a selection by name, in its order."""
     lacking = [name for name in (*NAMES, *NUMBERS) if name not in routes.columns]
     if lacking:
         raise DataError(
@@ -71,45 +71,45 @@ def read_routes(routes: Selection) -> dict[str, Bought]:
     wanted = dict.fromkeys(NUMBERS, "min")
     if "cost" in routes.columns:
         wanted["cost"] = "sum"
-    rows = _by(routes.table, list(NAMES), wanted)
+    rows = _aggregate(routes.table, list(NAMES), wanted)
     outcomes: dict[str, dict[str, float]] = {}
     if "outcome" in routes.columns:
-        for row in _by(routes.table, ["item", "outcome"], {"id": "count"}):
+        for row in _aggregate(routes.table, ["item", "outcome"], {"id": "count"}):
             outcomes.setdefault(row["item"], {})[row["outcome"]] = float(row["id_count"])
-    return {row["item"]: _bought(row, outcomes.get(row["item"], {})) for row in rows}
+    return {row["item"]: _make_route(row, outcomes.get(row["item"], {})) for row in rows}
 
 
-def _by(table: pa.Table, keys: list[str], wanted: Mapping[str, str]) -> list[dict[str, Any]]:
+def _aggregate(table: pa.Table, keys: list[str], wanted: Mapping[str, str]) -> list[dict[str, Any]]:
     # with threads the order of groups would not be that of the rows
     groups = table.select([*keys, *wanted]).group_by(keys, use_threads=False)
     found: list[dict[str, Any]] = groups.aggregate(list(wanted.items())).to_pylist()
     return found
 
 
-def _bought(row: Mapping[str, Any], outcomes: Mapping[str, float]) -> Bought:
+def _make_route(row: Mapping[str, Any], outcomes: Mapping[str, float]) -> PredictedRoute:
     at, size, value, low, high, naive = (row[f"{name}_min"] for name in NUMBERS)
     known = {name: count for name, count in outcomes.items() if name in OUTCOMES}
     cost = row.get("cost_sum")
     numbers = (at, size, value, low, high, naive, cost)
-    return Bought(row["item"], row["strategy"], *numbers, known, row["result"])
+    return PredictedRoute(row["item"], row["strategy"], *numbers, known, row["result"])
 
 
-def without_draw(name: str) -> str:
-    """The name of a random route without the number of its draw."""
+def strip_draw(name: str) -> str:
+    """Strip the number of its draw off the name of a random route."""
     head, mark, tail = name.rpartition(" (")
     return head if mark and tail.rstrip(")").isdigit() else name
 
 
-def drawn_together(routes: Mapping[str, Bought]) -> dict[str, list[Bought]]:
-    """The routes by name, several draws of a random one under each other."""
-    found: dict[str, list[Bought]] = {}
+def group_draws(routes: Mapping[str, PredictedRoute]) -> dict[str, list[PredictedRoute]]:
+    """Group the routes by name, several draws of a random one together."""
+    found: dict[str, list[PredictedRoute]] = {}
     for name, route in routes.items():
-        found.setdefault(without_draw(name), []).append(route)
+        found.setdefault(strip_draw(name), []).append(route)
     return found
 
 
-def _averaged(name: str, draws: Sequence[Bought]) -> Bought:
-    """Draws of one random route as one."""
+def _average_draws(name: str, draws: Sequence[PredictedRoute]) -> PredictedRoute:
+    """Average the draws of one random route."""
     first = draws[0]
 
     def mean(field: str) -> float:
@@ -127,8 +127,8 @@ def _averaged(name: str, draws: Sequence[Bought]) -> Bought:
     return replace(first, name=name, cost=cost, outcomes=outcomes, **numbers)
 
 
-def curves(places: Sequence[AnyPlace]) -> Iterator[tuple[str, AnyPlace]]:
-    """For each strategy its points, from no human label over its routes to all of them."""
+def trace_curves(places: Sequence[AnyPoint]) -> Iterator[tuple[str, AnyPoint]]:
+    """Trace the points of each strategy, from no human label over its routes to all of them."""
     ends = [place for place in places if place.name in ENDS]
     for strategy in dict.fromkeys(p.strategy for p in places if p.name not in ENDS):
         own = [place for place in places if place.strategy == strategy]
@@ -136,8 +136,8 @@ def curves(places: Sequence[AnyPlace]) -> Iterator[tuple[str, AnyPlace]]:
             yield strategy, place
 
 
-def random_beside(route: Place, routes: Sequence[AnyPlace]) -> AnyPlace | None:
-    """The random route that bought as many labels (or spent as much)."""
+def find_random_beside(route: CurvePoint, routes: Sequence[AnyPoint]) -> AnyPoint | None:
+    """Find the random route that bought as many labels (or spent as much)."""
     if route.strategy in BASELINES:
         return None
     if route.strategy == "cost-aware":
@@ -151,23 +151,27 @@ def random_beside(route: Place, routes: Sequence[AnyPlace]) -> AnyPlace | None:
     return next(alike, None)
 
 
-def point(strategy: str, at: float) -> dict[str, Any]:
-    """What makes a row of metrics a point of a strategy's curve."""
+def make_point(strategy: str, at: float) -> dict[str, Any]:
+    """Make the columns by which a row of metrics is a point of a strategy's curve."""
     kind = "baseline" if strategy in BASELINES else "model"
     return {"model": strategy, "kind": kind, "at": at, "axis": AXIS}
 
 
-def told(routes: Mapping[str, Bought]) -> list[dict[str, Any]]:
-    """Rows of metrics: what each route is predicted to reach, its labels, and what they do."""
-    found = [_averaged(name, draws) for name, draws in drawn_together(routes).items()]
-    rows = [_predicted(strategy, route, found) for strategy, route in curves(found)]
+def make_rows(routes: Mapping[str, PredictedRoute]) -> list[dict[str, Any]]:
+    """Make rows of metrics: what each route is predicted to reach, its labels, and what they do."""
+    found = [_average_draws(name, draws) for name, draws in group_draws(routes).items()]
+    rows = [_make_prediction_row(strategy, route, found) for strategy, route in trace_curves(found)]
     bought = sorted((route for route in found if route.size), key=lambda r: r.name in ENDS)
-    rows += [_number("bought", route.size, route) for route in bought]
-    rows += [_number("cost", route.cost, route) for route in bought if route.cost is not None]
-    return rows + _outcomes(bought)
+    rows += [_make_number_row("bought", route.size, route) for route in bought]
+    rows += [
+        _make_number_row("cost", route.cost, route) for route in bought if route.cost is not None
+    ]
+    return rows + _make_outcome_rows(bought)
 
 
-def _predicted(strategy: str, route: Bought, routes: Sequence[Bought]) -> dict[str, Any]:
+def _make_prediction_row(
+    strategy: str, route: PredictedRoute, routes: Sequence[PredictedRoute]
+) -> dict[str, Any]:
     return {
         "metric": f"predicted-{route.result.replace(' ', '-')}",
         "subset": route.name,
@@ -175,13 +179,13 @@ def _predicted(strategy: str, route: Bought, routes: Sequence[Bought]) -> dict[s
         "low": route.low,
         "high": route.high,
         "n": round(route.size),
-        **point(strategy, route.at),
-        "sentence": _worth(route, random_beside(route, routes)),
+        **make_point(strategy, route.at),
+        "sentence": _write_worth(route, find_random_beside(route, routes)),
     }
 
 
-def _worth(route: Bought, random: Bought | None) -> str | None:
-    """What must be told with the prediction of a route that a model chose."""
+def _write_worth(route: PredictedRoute, random: PredictedRoute | None) -> str | None:
+    """Write what belongs to the prediction of a route that a model chose."""
     if route.strategy in BASELINES:
         return None
     value, low, high, naive = (
@@ -197,13 +201,13 @@ def _worth(route: Bought, random: Bought | None) -> str | None:
     return f"{found}. The model that chose it says {naive}."
 
 
-def _number(metric: str, value: float, route: Bought) -> dict[str, Any]:
+def _make_number_row(metric: str, value: float, route: PredictedRoute) -> dict[str, Any]:
     pairs = round(route.size / route.at)
     return {"metric": metric, "subset": route.name, "value": value, "n": pairs}
 
 
-def _outcomes(routes: Sequence[Bought]) -> list[dict[str, Any]]:
-    """A matrix: of the labels of each route, the share that turned out to do what."""
+def _make_outcome_rows(routes: Sequence[PredictedRoute]) -> list[dict[str, Any]]:
+    """Make a matrix: of the labels of each route, the share that turned out to do what."""
     met = [name for name in OUTCOMES if any(name in route.outcomes for route in routes)]
     whole = next((route for route in routes if route.name == ALL_HUMAN), None)
     return [
@@ -214,15 +218,15 @@ def _outcomes(routes: Sequence[Bought]) -> list[dict[str, Any]]:
             "n": round(route.size),
             "row": route.name,
             "column": OUTCOMES[name],
-            "sentence": _changed(route, whole) if name == CHANGES else None,
+            "sentence": _write_changes(route, whole) if name == CHANGES else None,
         }
         for route in routes
         for name in met
     ]
 
 
-def _changed(route: Bought, whole: Bought | None) -> str | None:
-    """How many labels were worth their money, in the narrow sense, beside those of all pairs."""
+def _write_changes(route: PredictedRoute, whole: PredictedRoute | None) -> str | None:
+    """Write how many labels change the AI's, beside those of all pairs."""
     if route.strategy in BASELINES or whole is None:
         return None
     changed, of_all = (one.outcomes.get(CHANGES, 0.0) for one in (route, whole))
