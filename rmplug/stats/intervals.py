@@ -147,7 +147,7 @@ def group_variance(influence: Array, groups: Array) -> float:
 def t_quantile(freedom: float) -> float:
     """The 97.5 % quantile of Student's t. (``scipy.stats`` has the same, and takes longer to import
     than most intervals take.)"""
-    exact = {1: 12.7062, 2: 4.3027, 3: 3.1824, 4: 2.7764}
+    exact = {1: 12.706204736, 2: 4.302652730, 3: 3.182446305, 4: 2.776445105}
     if freedom in exact:
         return exact[int(freedom)]
     z = 1.959963984540054

@@ -14,11 +14,11 @@ from scipy import stats
 
 from rmplug import DataError, Features, Pairs, Responses
 from rmplug.notices import collect_notices
+from rmplug.stats.several_tests import adjust_holm
 from rmplug.testing import check_step, small_features, small_pairs, small_responses
 from rmplug_bench import Compare
 from rmplug_bench.comparison._paired import (
     detectable,
-    holm,
     inseparable,
     mcnemar_p,
     ranks,
@@ -91,12 +91,6 @@ def test_the_test_holds_its_level_with_many_pairs_a_prompt_where_mcnemar_does_no
         found["mcnemar"] += mcnemar_p(differences) < 0.05
     assert found["signs"] <= 20
     assert found["mcnemar"] > 60
-
-
-def test_holm_multiplies_the_smallest_by_all_and_never_turns_the_order():
-    assert holm(np.array([0.01, 0.04, 0.03])) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm(np.array([0.5, 0.9])).tolist() == [1.0, 1.0]
-    assert holm(np.array([])).tolist() == []
 
 
 def test_the_detectable_difference_is_found_four_times_in_five():
@@ -183,7 +177,7 @@ def test_subsets_have_differences_corrected_among_themselves_and_no_sentence():
     parts = [r for r in rows if r["metric"] == "difference" and r["other"] in ("one", "two")]
     assert [row["subset"] for row in parts] == ["all", "s", "t"]
     assert [row["n"] for row in parts] == [80, 40, 40]
-    corrected = holm(np.array([row["p"] for row in parts[1:]]))
+    corrected = adjust_holm(np.array([row["p"] for row in parts[1:]]))
     assert [row["p_holm"] for row in parts[1:]] == pytest.approx(corrected)
     assert [row["sentence"] is None for row in parts] == [False, True, True]
 

@@ -8,7 +8,6 @@ from rmplug import DataError, Metrics, Selection
 from rmplug.notices import collect_notices
 from rmplug.testing import check_step
 from rmplug_hybrid import BudgetCurve
-from rmplug_hybrid.routing._budget_curve import adjust_holm
 
 ROUTES = {
     "top-k at 25 %": ("top-k", 0.25),
@@ -226,12 +225,6 @@ def test_two_results_of_one_route_and_seed_are_refused():
     twice = Metrics(pa.concat_tables([table, table.slice(0, 1)]), "trained")
     with pytest.raises(DataError, match="trained has more than one accuracy for 'top-k at 25 %'"):
         BudgetCurve().evaluate(routes(), twice)
-
-
-def test_holm_multiplies_the_smallest_by_their_number_and_never_goes_down():
-    assert adjust_holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
-    assert adjust_holm([0.9, 0.8]) == [1.0, 1.0]
-    assert adjust_holm([]) == []
 
 
 def test_budget_curve_conforms():

@@ -12,11 +12,12 @@ import numpy as np
 from rmplug import DataError, Features, Metrics, Pairs, Responses
 from rmplug.stats.bootstrap import resampled_sums
 from rmplug.stats.intervals import NO_BOUND, Bounds, percentile_interval, share_interval
+from rmplug.stats.several_tests import adjust_holm
 from rmplug_bench.statistics._arrays import Floats
 from rmplug_bench.statistics._metric_rows import Row, metric_row, metrics_of
 
 from ._judged import Judged, Mask, judged, parts_of
-from ._paired import by_group, detectable, holm, inseparable, mcnemar_p, ranks, sign_flip_p
+from ._paired import by_group, detectable, inseparable, mcnemar_p, ranks, sign_flip_p
 from ._sentences import LEVEL, Compared, Decisions, cluster, comparison
 
 COLUMNS = (
@@ -116,7 +117,7 @@ def _test(part: Part, one: int, two: int) -> Comparison:
 
 
 def _corrected(family: list[Comparison]) -> list[Comparison]:
-    corrected = holm(np.array([one.p for one in family]))
+    corrected = adjust_holm(np.array([one.p for one in family]))
     for one, p in zip(family, corrected.tolist(), strict=True):
         one.p_holm, one.family = p, len(family)
     return family

@@ -46,15 +46,6 @@ def by_group(differences: Floats, groups: Ints) -> Floats:
     return np.asarray(np.bincount(numbered, differences), dtype=np.float64)
 
 
-def holm(p: Floats) -> Floats:
-    """p corrected for their number (Holm, 1979, Scandinavian Journal of Statistics 6)."""
-    order = np.argsort(p, kind="stable")
-    steps = np.maximum.accumulate((len(p) - np.arange(len(p))) * p[order])
-    corrected = np.empty(len(p))
-    corrected[order] = np.minimum(steps, 1.0)
-    return corrected
-
-
 def detectable(sums: Floats, decisions: int) -> float:
     """The smallest difference in accuracy that is found with 80 % power at a level of 5 %, for
     models that disagree as these do: the solution d of (Connor, 1987, Biometrics 43)

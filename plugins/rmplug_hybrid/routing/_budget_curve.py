@@ -12,6 +12,8 @@ from scipy import stats
 
 from rmplug import DataError, Metrics, Selection, notice
 from rmplug.errors import some
+from rmplug.stats.intervals import NO_BOUND, Bounds, t_interval
+from rmplug.stats.several_tests import adjust_holm
 from rmplug_hybrid.performance._candidate_table import (
     ITEMS,
     WantedResult,
@@ -125,16 +127,17 @@ def _read_results(
     return found
 
 
-def t_interval(values: np.ndarray) -> tuple[float | None, float | None]:
-    """95 % of the mean of independent values; none for fewer than two."""
-    if len(values) < 2:
-        return None, None
-    half = float(stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
-    return float(values.mean()) - half, float(values.mean()) + half
+def _mean_interval(values: np.ndarray) -> Bounds:
+    """Give Student's 95 % interval of the mean of independent values; none for fewer than two."""
+    number = len(values)
+    if number < 2:
+        return NO_BOUND
+    variance = float(values.var(ddof=1)) / number
+    return t_interval(float(values.mean()), variance, number - 1, "plain")
 
 
 def _make_row(one: MeasuredRoute, strategy: str, metric: str) -> dict[str, Any]:
-    low, high = t_interval(one.observed)
+    low, high = _mean_interval(one.observed)
     return {
         "metric": metric,
         "subset": one.name,
@@ -153,7 +156,7 @@ def _make_difference_rows(points: Sequence[MeasuredRoute], metric: str) -> list[
         if other is not None:
             rows.append(_make_difference_row(one, other))
     tested = [row for row in rows if row["p"] is not None]
-    for row, p in zip(tested, adjust_holm([row["p"] for row in tested]), strict=True):
+    for row, p in zip(tested, adjust_holm([row["p"] for row in tested]).tolist(), strict=True):
         row["p_holm"] = p
     return [{**row, "sentence": _write_sentence(row, metric)} for row in rows]
 
@@ -161,7 +164,7 @@ def _make_difference_rows(points: Sequence[MeasuredRoute], metric: str) -> list[
 def _make_difference_row(one: MeasuredRoute, other: MeasuredRoute) -> dict[str, Any]:
     seeds = [seed for seed in one.by_seed if seed in other.by_seed]
     apart = np.array([one.by_seed[seed] - other.by_seed[seed] for seed in seeds])
-    low, high = t_interval(apart)
+    low, high = _mean_interval(apart)
     return {
         "metric": "difference",
         "subset": one.name,
@@ -184,15 +187,6 @@ def _test_difference(apart: np.ndarray) -> float | None:
     if error <= 1e-12 * abs(mean):
         return 0.0 if mean else 1.0
     return float(2 * stats.t.sf(abs(mean) / error, len(apart) - 1))
-
-
-def adjust_holm(values: Sequence[float]) -> list[float]:
-    """Correct p-values for their number, by Holm's step-down rule."""
-    order = np.argsort(values, kind="stable")
-    scaled = np.array(values)[order] * np.arange(len(values), 0, -1)
-    found = np.empty(len(values))
-    found[order] = np.minimum(np.maximum.accumulate(scaled), 1.0)
-    return [float(value) for value in found]
 
 
 def is_share(metric: str) -> bool:
