@@ -165,7 +165,9 @@ def _report_doubt(model: Fit) -> None:
     random ones."""
     for number in model.numbers:
         if (number["metric"], number["subset"]) == ("difference", "rmse") and not _helps(number):
-            notice(str(number["sentence"]), [model.name or "model"], "kept", "models")
+            # a notice goes on after its text: "…, kept (performance)"
+            doubt = str(number["sentence"]).removesuffix(".")
+            notice(doubt, [model.name or "model"], "kept", "models")
 
 
 def _helps(difference: Mapping[str, Any]) -> bool:
