@@ -14,6 +14,7 @@ import pyarrow as pa
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from rmplug import DataError, Predictor, notice
+from rmplug.models.files import read_json
 
 from ._feature_matrix import Column, Examples, Missing, read_matrix
 from ._learners import Learned, Model, Preparation
@@ -38,15 +39,21 @@ def write_fit(directory: Path, model: Model, examples: Examples, missing: Missin
 
 
 def open_fit(directory: Path) -> TabularPredictor:
-    """The fit written to a directory."""
-    fit = json.loads((directory / FIT_FILE).read_text(encoding="utf-8"))
-    preparation = Preparation.from_json(fit["preparation"])
-    return TabularPredictor(
-        Model(preparation, _learned(directory, fit["model"])),
-        tuple(Column(**column) for column in fit["columns"]),
-        tuple(fit["classes"]),
-        fit["missing"],
-    )
+    """The fit written to a directory; anything else is refused."""
+    fit = read_json(directory / FIT_FILE)
+    try:
+        preparation = Preparation.from_json(fit["preparation"])
+        return TabularPredictor(
+            Model(preparation, _learned(directory, fit["model"])),
+            tuple(Column(**column) for column in fit["columns"]),
+            tuple(fit["classes"]),
+            fit["missing"],
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(
+            f"{directory / FIT_FILE} does not describe a fit ({type(error).__name__}: {error}); "
+            "give the folder that an estimator wrote, or fit again"
+        ) from error
 
 
 def _learned(directory: Path, saved: Mapping[str, Any]) -> Learned:

@@ -10,6 +10,7 @@ import lightgbm
 import numpy as np
 
 from rmplug import DataError
+from rmplug.models.tree_texts import read_trees
 from rmplug.stats.folds import deal_folds
 
 from ._learners import Learned, Learner, SelfExplaining, Task
@@ -110,8 +111,16 @@ class LightGBMModel(SelfExplaining):
 
 
 def load(directory: Path, saved: Mapping[str, Any]) -> LightGBMModel:
-    booster = lightgbm.Booster(model_file=str(directory / MODEL_FILE))
-    return LightGBMModel(booster, saved["number_of_classes"])
+    """The saved booster, its trees checked before LightGBM reads them."""
+    text = read_trees(directory / MODEL_FILE)
+    try:
+        booster = lightgbm.Booster(model_str=text)
+    except lightgbm.basic.LightGBMError as error:
+        raise DataError(f"{directory / MODEL_FILE} cannot be read: {error}; fit again") from error
+    classes = saved["number_of_classes"]
+    if booster.num_model_per_iteration() != (classes if classes > 2 else 1):
+        raise DataError(f"{directory / MODEL_FILE} is not a model of {classes} classes; fit again")
+    return LightGBMModel(booster, classes)
 
 
 def _checked(args: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -16,6 +16,7 @@ from scipy.sparse import csr_array
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from rmplug import DataError, Pairs, RewardModel, notice, text_of
+from rmplug.models.files import read_json
 from rmplug.stats.estimates import mean
 from rmplug.stats.folds import deal_folds
 from rmplug.stats.intervals import held_out_freedom
@@ -26,6 +27,7 @@ from ._bradley_terry import Comparisons, fit_weights, losses
 from ._ngram_counts import Recipe, count_ngrams
 
 HEAD_FILE, WEIGHTS_FILE = "head.json", "weights.parquet"
+MOST_WEIGHTS = 1 << 28
 PATIENCE = 2
 
 __all__ = ["Recipe", "open_head", "train"]
@@ -117,16 +119,36 @@ class NgramReward(RewardModel):
 
 
 def open_head(directory: Path) -> NgramReward:
-    """The head written to a directory."""
-    saved = json.loads((directory / HEAD_FILE).read_text(encoding="utf-8"))
-    table = pq.read_table(directory / WEIGHTS_FILE)
-    weights = np.zeros(saved["size"])
-    weights[table["place"].to_numpy()] = table["weight"].to_numpy()
-    recipe = saved["recipe"]
-    spans = {
-        name: tuple(recipe[name]) if recipe[name] else None for name in ("words", "characters")
-    }
-    return NgramReward(Recipe(**{**recipe, **spans}), weights)
+    """The head written to a directory; anything else is refused."""
+    saved = read_json(directory / HEAD_FILE)
+    try:
+        recipe = saved["recipe"]
+        spans = {
+            name: tuple(recipe[name]) if recipe[name] else None for name in ("words", "characters")
+        }
+        made = Recipe(**{**recipe, **spans})
+        sorts = sum(map(bool, (made.words, made.characters, made.cross_prompt)))
+        if saved["size"] != sorts * made.dimensions:
+            raise ValueError("its weights are of another recipe")
+        return NgramReward(made, _read_weights(directory / WEIGHTS_FILE, saved["size"]))
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError, IndexError) as error:
+        line = (str(error).strip().splitlines() or [""])[0]
+        raise DataError(
+            f"{directory} does not hold a head that ngram-head has trained "
+            f"({type(error).__name__}: {line}); give the folder that it wrote"
+        ) from error
+
+
+def _read_weights(path: Path, size: Any) -> np.ndarray:
+    if type(size) is not int or not 0 < size <= MOST_WEIGHTS:
+        raise ValueError(f"a size of {size!r:.20}")
+    table = pq.read_table(path)
+    at = table["place"].to_numpy()
+    if len(at) and not 0 <= at.min() <= at.max() < size:
+        raise IndexError("a weight of an n-gram that is not there")
+    weights = np.zeros(size)
+    weights[at] = table["weight"].to_numpy()
+    return weights
 
 
 def _differences(table: pa.Table, recipe: Recipe) -> csr_array:

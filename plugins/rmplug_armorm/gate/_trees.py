@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from rmplug import DataError
 from rmplug.arrays import Array
+from rmplug.models.files import read_tensors
+from rmplug.models.tree_texts import read_trees as read_text
 
 from ._examples import GateExamples
 from ._gate import TENSORS, AttributeGate
@@ -62,12 +64,15 @@ class TreesGate(AttributeGate):
 def read_trees(directory: Path, names: Sequence[str]) -> TreesGate:
     """The gate that ``save`` wrote."""
     lightgbm = library()
+    text, reference = read_text(directory / MODEL), read_tensors(directory / TENSORS)
     try:
-        booster = lightgbm.Booster(model_file=str(directory / MODEL))
-        reference = load_file(directory / TENSORS)["reference"]
-    except Exception as error:  # whatever a damaged text makes the library raise
+        booster = lightgbm.Booster(model_str=text)
+    except lightgbm.basic.LightGBMError as error:
         raise DataError(f"cannot read the trees {directory / MODEL}: {error}") from error
-    return TreesGate(booster, reference, tuple(names))
+    width = booster.num_feature(), *reference.get("reference", np.zeros(0)).shape
+    if width != (len(names), len(names)) or booster.num_model_per_iteration() != 1:
+        raise DataError(f"{directory} does not hold trees of {len(names)} attributes; train again")
+    return TreesGate(booster, reference["reference"], tuple(names))
 
 
 def train_trees(

@@ -1,0 +1,178 @@
+"""Fits and heads as a stranger might send them: one sentence each, and the process goes on."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+import skops.io
+from tabular_data import values
+
+from rmplug import DataError
+from rmplug.models.tree_texts import read_trees
+from rmplug.testing import small_pairs
+from rmplug_tabular import LightGBM, NgramHead, Sklearn
+
+QUICK = {"rounds": 8, "importance_repeats": 1, "dependence": 1}
+OPEN = """
+import sys
+from pathlib import Path
+import numpy as np
+from rmplug import DataError
+from rmplug_tabular import LightGBM
+opened = 0
+for folder in sorted(Path(sys.argv[1]).iterdir()):
+    try:
+        model = LightGBM.open(folder).model.learned
+        model.scores(np.zeros((3, 3)))
+        model.contributions(np.zeros((3, 3)))
+        opened += 1
+    except DataError as error:
+        assert "\\n" not in str(error)
+print("opened", opened)
+"""
+
+
+def mutated(text: str, rng: random.Random) -> str:
+    """A model of trees with a number, a line or some bytes that are not what they were."""
+    end = text.index("end of trees")
+    sort = rng.choice(["number", "cut", "repeat", "byte"])
+    if sort == "number":
+        found = rng.choice(list(re.finditer(r"-?\d+(\.\d+)?", text[:end])))
+        value = rng.choice(["-1", "99999", "-99999", "2147483647", "7", "1e300", "nan", ""])
+        return text[: found.start()] + value + text[found.end() :]
+    start = rng.randrange(end)
+    stop = start + rng.randint(1, 40)
+    kept = {"cut": "", "repeat": text[start:stop] * 2, "byte": chr(rng.randrange(127))}[sort]
+    return text[:start] + kept + text[stop if sort != "byte" else start + 1 :]
+
+
+def test_trees_that_are_none_never_end_the_process(words, margin, tmp_path):
+    (tmp_path / "fit").mkdir()
+    LightGBM(**QUICK).fit([words], margin, seed=1, directory=tmp_path / "fit")
+    text = (tmp_path / "fit/model.txt").read_text()
+    rng = random.Random(0)
+    for number in range(200):
+        folder = tmp_path / "sent" / f"{number:03}"
+        folder.mkdir(parents=True)
+        (folder / "fit.json").write_text((tmp_path / "fit/fit.json").read_text())
+        (folder / "model.txt").write_text(mutated(text, rng))
+    done = subprocess.run(
+        [sys.executable, "-c", OPEN, str(tmp_path / "sent")], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert 0 < int(done.stdout.split()[-1]) < 100  # some numbers may be others
+
+
+@pytest.mark.parametrize(
+    ("pattern", "by", "reason"),
+    [
+        (r"left_child=(-?\d+)", "left_child=99", "its nodes are no tree"),
+        (r"left_child=(-?\d+)", "left_child=0", "its nodes are no tree"),
+        (r"split_feature=\d+", "split_feature=3", "a split is on a feature that is not there"),
+        (r"num_leaves=\d+", "num_leaves=9000000", "a tree of 9000000 leaves has no such number"),
+        (r"leaf_value=\S+ ", "leaf_value=", r"leaf_value has \d+ entries, not \d+"),
+        (r"decision_type=2", "decision_type=1", "a split is on a set of categories that is not th"),
+        (r"objective=\w+", "objective=multiclass num_class:9", "another number of classes"),
+        (r"max_feature_idx=\d", "max_feature_idx=7", "it does not name 8 features"),
+    ],
+)
+def test_trees_say_what_is_wrong_with_them(words, margin, tmp_path, pattern, by, reason):
+    fit = LightGBM(**QUICK).fit([words], margin, seed=1, directory=tmp_path)
+    path = tmp_path / "model.txt"
+    path.write_text(re.sub(pattern, by, path.read_text(), count=1))
+    with pytest.raises(DataError, match=rf"is not a whole model of LightGBM \(.*{reason}"):
+        fit.open()
+
+
+def test_trees_that_are_whole_are_read_as_they_are(words, margin, tmp_path):
+    import lightgbm
+
+    LightGBM(**QUICK).fit([words], margin, seed=1, directory=tmp_path)
+    text = read_trees(tmp_path / "model.txt")
+    rows = np.random.default_rng(0).normal(size=(50, 3))
+    before = lightgbm.Booster(model_file=str(tmp_path / "model.txt")).predict(rows)
+    np.testing.assert_array_equal(lightgbm.Booster(model_str=text).predict(rows), before)
+
+
+def test_trees_on_categories_are_read_as_they_are(tmp_path):
+    import lightgbm
+
+    rng = np.random.default_rng(0)
+    rows = np.column_stack([rng.normal(size=300), rng.integers(0, 50, 300)])
+    data = lightgbm.Dataset(rows, rows[:, 1] % 7 < 3, categorical_feature=[1])
+    params = {"objective": "binary", "verbosity": -1, "min_data_per_group": 1}
+    booster = lightgbm.train(params, data, 5)
+    booster.save_model(tmp_path / "model.txt")
+    text = read_trees(tmp_path / "model.txt")
+    assert "num_cat=1" in text
+    read = lightgbm.Booster(model_str=text).predict(rows)
+    np.testing.assert_array_equal(read, booster.predict(rows))
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "{" * 9, '{"a": ' + "[" * 200_000, "\x00"])
+def test_a_fit_that_is_none_is_refused_in_one_sentence(words, margin, tmp_path, content):
+    fit = LightGBM(**QUICK).fit([words], margin, seed=1, directory=tmp_path)
+    (tmp_path / "fit.json").write_text(content)
+    with pytest.raises(DataError) as caught:
+        fit.open()
+    assert "\n" not in str(caught.value) and "fit.json" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["RandomForestRegressor", "HistGradientBoostingRegressor"])
+def test_a_tree_of_scikit_learn_with_nodes_that_are_not_there_is_refused(
+    words, margin, tmp_path, name
+):
+    few = "max_iter" if name.startswith("Hist") else "n_estimators"
+    step = Sklearn(name=name, args={few: 3}, importance_repeats=1)
+    fit = step.fit([words], margin, seed=1, directory=tmp_path)
+    assert values(fit) and fit.open()
+    file = tmp_path / "model.skops"
+    estimator = skops.io.load(file, trusted=skops.io.get_untrusted_types(file=file))
+    if few == "max_iter":
+        estimator._predictors[0][0].nodes["left"][0] = 1_000_000
+    else:
+        tree = estimator.estimators_[0].tree_
+        state = tree.__getstate__()
+        state["nodes"]["left_child"][0] = 1_000_000
+        tree.__setstate__(state)
+    skops.io.dump(estimator, file)
+    with pytest.raises(DataError, match=r"model\.skops holds a tree with nodes that are not there"):
+        fit.open()
+
+
+def test_a_file_of_scikit_learn_that_is_none_is_refused(words, margin, tmp_path):
+    args = {"n_estimators": 3}
+    step = Sklearn(name="RandomForestRegressor", args=args, importance_repeats=1)
+    fit = step.fit([words], margin, seed=1, directory=tmp_path)
+    file = tmp_path / "model.skops"
+    with zipfile.ZipFile(file) as old:
+        schema = old.read("schema.json")
+    for content in (b"", b"[]", b"[" * 200_000, schema[:-9], schema):
+        with zipfile.ZipFile(file, "w") as new:
+            new.writestr("schema.json", content)
+        with pytest.raises(DataError, match=r"model\.skops cannot be read \(.*\); fit again"):
+            fit.open()
+    file.write_bytes(b"no zip")
+    with pytest.raises(DataError, match="cannot be read .*; fit again"):
+        fit.open()
+
+
+@pytest.mark.parametrize(
+    "entries", [{"size": 10**15}, {"size": -1}, {"size": "x"}, {"recipe": {}}, {"recipe": 7}]
+)
+def test_an_ngram_head_that_is_none_is_refused(tmp_path, entries):
+    folder = tmp_path / "head"
+    folder.mkdir()
+    NgramHead(folds=2, l2=[0.1]).train(small_pairs(), seed=1, directory=folder)
+    head = json.loads((folder / "head.json").read_text())
+    (folder / "head.json").write_text(json.dumps({**head, **entries}))
+    with pytest.raises(DataError, match="does not hold a head that ngram-head has trained") as told:
+        NgramHead.open(folder)
+    assert "\n" not in str(told.value)
