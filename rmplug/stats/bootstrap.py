@@ -70,6 +70,17 @@ def resampled_sums(
     return dict(zip(columns, drawn.T, strict=True))
 
 
+def units_of(groups: Array, seed: int | Sequence[int]) -> Array:
+    """What is drawn, by row, numbered from 0: its group, or the block that its group is in.
+
+    Sums by unit stand for the rows in ``intervals`` and ``resampled_sums`` (with the units' numbers
+    as groups), so that columns need not be held for all rows at once.
+    """
+    import numpy as np
+
+    return _units(groups, np.random.default_rng(seed))
+
+
 def row_weights(groups: Array, resamples: int, seed: int) -> Iterator[Array]:
     """How often each row is in each resample of groups, for statistics that need the rows."""
     import numpy as np

@@ -14,6 +14,8 @@ import pytest
 from rmplug import DataError, Features, Pairs
 from rmplug.notices import collect_notices
 from rmplug_bench import Pairwise
+from rmplug_bench.baselines import _learnt
+from rmplug_bench.statistics import _columns, _scored
 from rmplug_bench.statistics._calibration import calibration_error, confidence_bins
 
 SHARED = Path(
@@ -190,6 +192,36 @@ def test_the_same_seed_gives_the_same_table_and_another_seed_only_other_bounds()
     assert one.equals(same)
     assert one["value"].equals(other["value"])
     assert not one["low"].equals(other["low"])
+
+
+def test_pairs_in_blocks_give_the_table_of_all_at_once(monkeypatch):
+    """Sums, texts and n-grams, some at a time: what keeps memory small whatever the pairs."""
+    rng = np.random.default_rng(0)
+    words = np.array(["good", "- bad", "`so`", "fine", "No"])
+    texts = [(" ".join(rng.choice(words, 5)), "\n".join(rng.choice(words, 4))) for _ in range(90)]
+    pairs = pairs_of(texts, subsets=["s", "t", "t"] * 30, groups=[f"g{i % 40}" for i in range(90)])
+    margins = np.where(rng.random(90) < 0.1, np.nan, rng.normal(size=90))
+    whole = measured(pairs, reward_of(pairs, margins))
+    monkeypatch.setattr(_columns, "BLOCK_PAIRS", 7)
+    monkeypatch.setattr(_scored, "BLOCK_ROWS", 11)
+    monkeypatch.setattr(_learnt, "BLOCK_FEATURES", 40)
+    for key, row in measured(pairs, reward_of(pairs, margins)).items():
+        for name in ("value", "low", "high", "n"):
+            assert row[name] == pytest.approx(whole[key][name], abs=1e-9), (key, name)
+
+
+def test_more_prompts_than_blocks_have_the_intervals_of_a_bootstrap_over_prompts():
+    rng = np.random.default_rng(1)
+    groups = np.arange(6000) // 2
+    hard = rng.normal(size=3000)[groups]
+    margins = 0.5 + hard + rng.normal(size=6000)
+    pairs = pairs_of([("a", "b")] * 6000, groups=[f"g{g}" for g in groups])
+    row = measured(pairs, reward_of(pairs, margins), baselines=())["reward", "margin-mean", "all"]
+    sums = np.bincount(groups, margins - margins.mean())
+    half = 1.96 * np.sqrt((sums**2).sum()) / 6000
+    assert (row["high"] - row["low"]) / 2 == pytest.approx(half, rel=0.12)
+    row = measured(pairs, reward_of(pairs, margins))["reward", "margin-median", "all"]
+    assert row["low"] < 0.5 < row["high"] and row["high"] - row["low"] < 0.2
 
 
 def test_each_output_of_a_model_with_several_is_a_model():

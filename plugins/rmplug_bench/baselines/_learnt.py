@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
+from mmap import ACCESS_READ, MADV_DONTNEED, mmap
 from typing import IO
 
 import numpy as np
@@ -71,7 +72,8 @@ def n_grams(blocks: Iterable[pa.Array], right: Floats, groups: Ints) -> Floats:
         ends, good, seen = _learnt(blocks, labels, file)
         if not ends[-1]:
             return scores
-        features = np.memmap(file, dtype=np.uint32, mode="r")
+        mapped = mmap(file.fileno(), 0, access=ACCESS_READ)
+        features = np.frombuffer(mapped, dtype=np.uint32)
         share = labels.share_elsewhere()
         for rows in _whole_groups(groups, np.diff(ends, prepend=0)):
             marks = _Marks.of(features, ends, rows)
@@ -80,6 +82,7 @@ def n_grams(blocks: Iterable[pa.Array], right: Floats, groups: Ints) -> Floats:
             right_ones, all_ones = good[marks.features] - own[0], seen[marks.features] - own[1]
             odds = _log_odds(right_ones, all_ones, share[marks.rows])
             scores += np.bincount(marks.rows, odds, minlength=len(scores))
+            mapped.madvise(MADV_DONTNEED)  # or the pages of the whole file stay in memory
     return scores
 
 

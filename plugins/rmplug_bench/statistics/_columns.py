@@ -1,4 +1,4 @@
-"""Columns, one number for each pair, whose sums give the statistics of a model or of a baseline."""
+"""Sums over pairs that give the statistics of a model or of a baseline."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ import numpy.typing as npt
 
 from rmplug.stats.bootstrap import Sums
 
-from ._arrays import Floats
+from ._arrays import Floats, Ints
 from ._calibration import right
-from ._length_control import accuracy_at_no_gap, controlled_columns
+from ._length_control import accuracy_at_no_gap, controlled_columns, fitted
 from ._scored import Scored
 
 Mask = npt.NDArray[np.bool_]
+BLOCK_PAIRS = 1 << 16
+"""Pairs whose columns are held at a time."""
 
 
 @dataclass(frozen=True)
@@ -33,18 +35,39 @@ class Beside:
         return self.chosen_length - self.rejected_length
 
 
-def baseline_columns(preferred: Floats, name: str) -> dict[str, Floats]:
-    """Columns of a baseline that prefers the chosen response so."""
+def baseline_sums(preferred: Floats, name: str, units: Ints) -> dict[str, Floats]:
+    """Sums by unit of a baseline that prefers the chosen response so."""
     columns = {"n": np.ones(len(preferred)), "right": preferred}
-    return columns if name == "random" else columns | {"ties": is_true(preferred == 0.5)}
+    if name != "random":
+        columns["ties"] = is_true(preferred == 0.5)
+    return {name: _by_unit(units, column) for name, column in columns.items()}
 
 
-def model_columns(one: Scored, beside: Beside, mask: Mask) -> dict[str, Floats]:
-    """Columns of a model on some pairs; a pair without a margin adds nothing to any sum. Those of
-    the accuracy at no gap depend on the pairs that it is fitted to."""
-    margins = one.margin[mask]
+def model_sums(one: Scored, beside: Beside, rows: Ints, units: Ints) -> dict[str, Floats]:
+    """Sums by unit of a model on some pairs; columns are made some thousand pairs at a time."""
+    margin = one.margin[rows]
+    known = np.isfinite(margin)
+    preferred = right(np.where(known, margin, 0.0)) * known
+    theta = fitted(preferred, beside.gaps[rows], is_true(known))
+    centre = _mean(beside.length_gap[rows], known), _mean(margin, known)
+    number = int(units.max(initial=-1)) + 1
+    sums: dict[str, Floats] = {}
+    for start in range(0, max(len(rows), 1), BLOCK_PAIRS):
+        part = slice(start, start + BLOCK_PAIRS)
+        for name, column in _columns(one, beside, rows[part], theta, centre).items():
+            total = _by_unit(units[part], column, number)
+            sums[name] = sums[name] + total if name in sums else total
+    return sums
+
+
+def _columns(
+    one: Scored, beside: Beside, rows: Ints, theta: Floats, centre: tuple[float, float]
+) -> dict[str, Floats]:
+    """Numbers for each pair; one without a margin adds nothing to any sum."""
+    margins = one.margin[rows]
     known = np.isfinite(margins)
-    margin, gap = np.where(known, margins, 0.0), beside.length_gap[mask]
+    margin = np.where(known, margins, 0.0)
+    gap = beside.chosen_length[rows] - beside.rejected_length[rows]
     preferred = right(margin)
     decided = known & (margin != 0) & (gap != 0)
     columns = {
@@ -59,21 +82,28 @@ def model_columns(one: Scored, beside: Beside, mask: Mask) -> dict[str, Floats]:
         "long-right": preferred * (gap > 0),
         "short-n": is_true(gap < 0),
         "short-right": preferred * (gap < 0),
-        **_moments(margin, gap, known),
-        **{f"right-{n}": p[mask] for n, p in beside.baselines.items() if n != "random"},
+        **_moments(gap - centre[0], margin - centre[1]),
+        **{f"right-{n}": p[rows] for n, p in beside.baselines.items() if n != "random"},
     }
     kept = {name: np.where(known, column, 0.0) for name, column in columns.items()}
-    return kept | controlled_columns(kept["right"], beside.gaps[mask], kept["n"])
+    return kept | controlled_columns(kept["right"], beside.gaps[rows], kept["n"], theta)
 
 
 def is_true(mask: Mask) -> Floats:
     return mask.astype(np.float64)
 
 
-def _moments(margin: Floats, gap: Floats, known: Mask) -> dict[str, Floats]:
-    """Centred first, so that sums of squares lose no digits."""
-    x = gap - (gap[known].mean() if known.any() else 0.0)
-    y = margin - (margin[known].mean() if known.any() else 0.0)
+def _by_unit(units: Ints, column: Floats, number: int = 0) -> Floats:
+    """The sum of each unit, of at least so many units."""
+    return np.asarray(np.bincount(units, column, minlength=number), dtype=np.float64)
+
+
+def _mean(values: Floats, known: Mask) -> float:
+    return float(values[known].mean()) if known.any() else 0.0
+
+
+def _moments(x: Floats, y: Floats) -> dict[str, Floats]:
+    """Of centred numbers, so that sums of squares lose no digits."""
     return {"x": x, "y": y, "xx": x * x, "yy": y * y, "xy": x * y}
 
 

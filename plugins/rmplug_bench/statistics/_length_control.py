@@ -30,11 +30,14 @@ def _scaled(gap: Floats) -> Floats:
     return np.tanh(gap / size) if size else np.zeros(len(gap))
 
 
-def controlled_columns(right: Floats, x: Floats, known: Floats) -> dict[str, Floats]:
+def controlled_columns(
+    right: Floats, x: Floats, known: Floats, theta: Floats | None = None
+) -> dict[str, Floats]:
     """Columns whose sums give the accuracy at no gap, for any resample of the pairs: the gradient
-    and the curvature of the penalised log-likelihood at the fit to all pairs, and that fit."""
+    and the curvature of the penalised log-likelihood at the fit to all pairs, and that fit, which
+    is ``theta`` where these are not all pairs."""
     z = np.column_stack([np.ones(len(right)), x])
-    theta = _fitted(z, right, known)
+    theta = fitted(right, x, known) if theta is None else theta
     chance = _logistic(z @ theta)
     slope = (z * (right - chance)[:, None] - PENALTY * theta) * known[:, None]
     columns = {f"slope-{name}": slope[:, i] for i, name in enumerate(NAMES)}
@@ -45,8 +48,9 @@ def controlled_columns(right: Floats, x: Floats, known: Floats) -> dict[str, Flo
     return columns | {"fit-equal": np.full(len(right), theta[0]) * known}
 
 
-def _fitted(z: Floats, right: Floats, known: Floats) -> Floats:
-    """Newton's method; intercept and coefficients of the two gaps."""
+def fitted(right: Floats, x: Floats, known: Floats) -> Floats:
+    """Fit the regression by Newton's method: intercept and coefficients of the two gaps."""
+    z = np.column_stack([np.ones(len(right)), x])
     theta, weight = np.zeros(z.shape[1]), known / max(known.sum(), 1)
     for _ in range(STEPS):
         chance = _logistic(z @ theta)

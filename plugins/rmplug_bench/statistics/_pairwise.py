@@ -10,14 +10,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rmplug import DataError, Features, Metrics, Pairs, notice
-from rmplug.stats.bootstrap import Sums, intervals
+from rmplug.stats.bootstrap import Sums, intervals, units_of
 from rmplug.stats.estimates import mean, spearman
 from rmplug.stats.intervals import NO_BOUND, Bounds, median_interval
 from rmplug_bench.baselines._scores import baseline_scores
 
 from ._arrays import Floats, Ints
 from ._calibration import calibration_error, reliability, right
-from ._columns import COUNTED, SHARES, Beside, Mask, baseline_columns, model_columns, statistics
+from ._columns import COUNTED, SHARES, Beside, Mask, baseline_sums, model_sums, statistics
 from ._length_control import gaps
 from ._metric_rows import Row, metric_row, metrics_of
 from ._scored import Scored, characters, codes, scored
@@ -90,9 +90,10 @@ def _of_model(
     seed: list[int],
 ) -> Iterator[Row]:
     """The rows of a model in one subset; all models see the same resamples of its groups."""
-    columns = model_columns(one, beside, mask)
-    bounds = intervals(columns, groups, statistics, resamples, seed, SHARES)
-    sums = {name: np.asarray(column.sum()) for name, column in columns.items()}
+    by_unit = model_sums(one, beside, np.flatnonzero(mask), units_of(groups, seed))
+    units = np.arange(len(by_unit["n"]))
+    bounds = intervals(by_unit, units, statistics, resamples, seed, SHARES)
+    sums = {name: np.asarray(column.sum()) for name, column in by_unit.items()}
     for metric, value in statistics(sums).items():
         n = sums[COUNTED.get(metric, "n")]
         yield _row(metric, subset, value, n, one.name, bounds.get(metric, NO_BOUND))
@@ -143,10 +144,12 @@ def _of_baselines(
     resamples: int,
     seed: list[int],
 ) -> Iterator[Row]:
-    parts = {name: baseline_columns(p[mask], name) for name, p in baselines.items()}
+    units = units_of(groups, seed)
+    parts = {name: baseline_sums(p[mask], name, units) for name, p in baselines.items()}
     flat = {f"{name} {key}": part[key] for name, part in parts.items() for key in part}
     shares = {f"{name} {metric}" for name in parts for metric in SHARES}
-    bounds = intervals(flat, groups, _of_each, resamples, seed, shares) if flat else {}
+    drawn = np.unique(units)
+    bounds = intervals(flat, drawn, _of_each, resamples, seed, shares) if flat else {}
     for name, part in parts.items():
         sums = {key: np.asarray(column.sum()) for key, column in part.items()}
         for metric, value in statistics(sums).items():
