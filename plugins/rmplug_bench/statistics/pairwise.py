@@ -48,7 +48,8 @@ class Pairwise(Evaluator):
     - ``margin-length-pearson``, ``margin-length-spearman``: within pairs, margin with difference in
       characters; ``raw-score-length-spearman``: over all responses, score with characters: prompts
       are mixed, so it also carries differences between prompts.
-    - ``missing``: number of pairs without a finite margin, left out of everything else.
+    - ``missing``: number of pairs without a finite margin, left out of everything else but
+      ``raw-score-length-spearman``, to which each finite score counts.
 
     For the whole also the reliability curve: ``reliability`` with subset ``bin-01`` … ``bin-10``
     is the accuracy among pairs with confidence in that tenth of 0.5 to 1, and ``confidence`` their
