@@ -57,23 +57,27 @@ def composite_node(
     )
 
 
-def _inner_scope(draft: Draft, step: Any, given: dict[str, list[Known]]) -> dict[str, Known] | None:
+def _inner_scope(
+    draft: Draft, step: Any, inputs: dict[str, list[Known]]
+) -> dict[str, Known] | None:
     """List the names that exist only inside the loop."""
-    inputs = draft.location.at("inputs")
+    written = draft.location.at("inputs")
     if isinstance(step, Repeat):
-        if set(given) != set(step.carry):
-            inputs.wrong(f"must name what the first round takes: {', '.join(step.carry)}", key=True)
+        if set(inputs) != set(step.carry):
+            written.wrong(
+                f"must name what the first round takes: {', '.join(step.carry)}", key=True
+            )
             return None
-        return {name: found[0] for name, found in given.items()}
-    for name in given:
+        return {name: known[0] for name, known in inputs.items()}
+    for name in inputs:
         if name != "items":
-            inputs.at(name).wrong(f"no such input; steps inside can name {name!r} directly")
+            written.at(name).wrong(f"no such input; steps inside can name {name!r} directly")
             return None
-    if (step.values is None) == ("items" not in given):
+    if (step.values is None) == ("items" not in inputs):
         draft.location.wrong("give either params.values or inputs.items, and not both", key=True)
         return None
     if step.values is None:
-        return _items_scope(draft, given["items"])
+        return _items_scope(draft, inputs["items"])
     names = Counter(map(item_name, step.values))
     twice = next((name for name, count in names.items() if count > 1), None)
     if twice is not None:
@@ -82,16 +86,16 @@ def _inner_scope(draft: Draft, step: Any, given: dict[str, list[Known]]) -> dict
     return {ITEM: Known((Value,), values=step.values)}
 
 
-def _items_scope(draft: Draft, found: list[Known]) -> dict[str, Known] | None:
+def _items_scope(draft: Draft, items: list[Known]) -> dict[str, Known] | None:
     if "items" in draft.lists:
-        types = tuple(dict.fromkeys(each for gives in found for each in gives.types))
-        same = all(gives.columns == found[0].columns for gives in found)
-        return {ITEM: Known(types, found[0].columns if same else None)}
-    if not all(issubclass(each, Tabular) for each in found[0].types):
+        types = tuple(dict.fromkeys(each for item in items for each in item.types))
+        same = all(item.columns == items[0].columns for item in items)
+        return {ITEM: Known(types, items[0].columns if same else None)}
+    if not all(issubclass(each, Tabular) for each in items[0].types):
         message = "one step must give a table with a column 'item'; else list steps"
         input_location(draft.location.at("inputs"), "items").wrong(message)
         return None
-    return {ITEM: Known(found[0].types)}
+    return {ITEM: Known(items[0].types)}
 
 
 def _unknown_scope(draft: Draft) -> dict[str, None]:
