@@ -15,7 +15,8 @@ Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 
 def bin_of(values: Array, edges: Sequence[float]) -> Array:
-    """The bin of each value, from 0: half-open, the last one closed; NaN outside and if missing."""
+    """Return the bin of each value, from 0: half-open, the last one closed; NaN outside and if
+    missing."""
     limits = np.asarray(edges, dtype=np.float64)
     place = np.searchsorted(limits, values, side="right") - 1.0
     place[values == limits[-1]] = len(limits) - 2

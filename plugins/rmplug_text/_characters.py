@@ -41,7 +41,7 @@ class Alphabet:
 
 @lru_cache(maxsize=1)
 def alphabet() -> Alphabet:
-    """The tables, made once per process from the Unicode database of this Python."""
+    """Return the tables, made once per process from the Unicode database of this Python."""
     lower = np.arange(sys.maxunicode + 1, dtype=np.uint32)
     classes = np.full(len(lower), OTHER, dtype=np.uint8)
     # Planes 4 to 13 and the private ones are empty: no need to ask about each of their characters.

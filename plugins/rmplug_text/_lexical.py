@@ -65,7 +65,7 @@ class Texts:
         self.bounds = np.concatenate([[1], 1 + np.cumsum(self.lengths + 1)])
 
     def per_text(self, positions: Array) -> Array:
-        """How many of the (sorted) positions lie in each text."""
+        """Count how many of the (sorted) positions lie in each text."""
         if len(positions) < self.count:
             text = np.searchsorted(self.bounds, positions, side="right") - 1
             return np.bincount(text, minlength=self.count)[: self.count]
@@ -116,7 +116,7 @@ class Texts:
         return self._covered(self.words, self.word_counts)
 
     def _covered(self, runs: tuple[Array, Array], counts: Array) -> Array:
-        """How many characters of each text lie in the runs, of which it has so many."""
+        """Count how many characters of each text lie in the runs, of which it has so many."""
         covered = np.concatenate([[0], np.cumsum(runs[1] - runs[0])])
         return np.diff(covered[np.concatenate([[0], np.cumsum(counts)])])
 
@@ -214,7 +214,7 @@ class Texts:
 
 
 def _among(codes: Array, characters: str) -> Array:
-    """Which code points are one of a few characters."""
+    """Tell which code points are one of a few characters."""
     found: Array = codes == ord(characters[0])
     for character in characters[1:]:
         found |= codes == ord(character)
@@ -228,7 +228,7 @@ def _runs(inside: Array) -> tuple[Array, Array]:
 
 
 def _mixed(numbers: Array) -> Array:
-    """Each 64-bit number spread over all its bits, no two alike."""
+    """Return each 64-bit number spread over all its bits, no two alike."""
     numbers = (numbers ^ (numbers >> np.uint64(32))) * np.uint64(FACTOR)
     numbers ^= numbers >> np.uint64(29)
     numbers *= np.uint64(FACTOR)
@@ -290,7 +290,7 @@ class Lines:
 
 
 def _within(positions: Array, starts: Array, ends: Array) -> Array:
-    """How many of the (sorted) positions lie in each range."""
+    """Count how many of the (sorted) positions lie in each range."""
     return np.searchsorted(positions, ends) - np.searchsorted(positions, starts)
 
 
@@ -347,7 +347,7 @@ def _leading(hashes: Array) -> Array:
 
 
 def _chain(hashes: Array, starts: Array, length: int) -> Array:
-    """The hash of the ``length`` tokens from each start."""
+    """Return the hash of the ``length`` tokens from each start."""
     chained = hashes[starts]
     for step in range(1, length):
         chained = chained * np.uint64(FACTOR) + hashes[starts + step]
@@ -490,12 +490,13 @@ MEASURES: dict[str, Callable[[Texts], Array]] = {
 
 
 def measure_texts(texts: pa.Array, measures: Sequence[str]) -> dict[str, Array]:
-    """Each measure of each text, as float64; ``overlap`` is left out."""
+    """Return each measure of each text, as float64; ``overlap`` is left out."""
     return measure_sides([texts], measures)[0]
 
 
 def measure_sides(sides: Sequence[pa.Array], measures: Sequence[str]) -> list[dict[str, Array]]:
-    """Each measure of each text of each side; ``overlap`` of each side with the first one."""
+    """Return each measure of each text of each side; ``overlap`` of each side with the first
+    one."""
     texts = [pc.fill_null(side, "") for side in sides]
     count = len(texts[0])
     whole = [{name: np.zeros(count) for name in measures} for _ in texts]

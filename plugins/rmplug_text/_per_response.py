@@ -15,7 +15,7 @@ from ._response_names import SIDES, own_names
 
 
 def per_response(features: Features) -> Iterator[pa.Table]:
-    """Batches of rows, those of a pair one after the other."""
+    """Yield batches of rows, those of a pair one after the other."""
     names = own_names(features.columns)
     if len(names) == len(features.columns):
         raise DataError(

@@ -18,7 +18,7 @@ from rmplug.errors import did_you_mean, some
 
 from ._pairs import written
 from ._recorded_columns import read_plain_scores
-from ._recorded_layouts import LAYOUTS, Found, layout_of
+from ._recorded_layouts import LAYOUTS, RowScores, layout_of
 
 MOST_MODELS = 20
 OWN_FIELDS = ("id", "side", "chosen", "rejected", "prompt", "response")
@@ -27,7 +27,7 @@ OWN_FIELDS = ("id", "side", "chosen", "rejected", "prompt", "response")
 
 @dataclass(frozen=True)
 class Lookup:
-    """How responses are found, and what happens when there is no score or more than one."""
+    """The ways to find responses, and the policies for no score and for several."""
 
     by: str = "auto"
     missing: str = "error"
@@ -144,7 +144,8 @@ class RecordedScores(RewardModel):
 
 
 def text_key(prompt: str | None, response: str | None) -> bytes:
-    """A 16-byte hash of a prompt's and a response's text; without a prompt, of any prompt."""
+    """Return a 16-byte hash of a prompt's and a response's text; without a prompt, of any
+    prompt."""
     text = f"{response or ''}" if prompt is None else f"{prompt}\x1d{response or ''}"
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
@@ -158,11 +159,11 @@ def text_keys(prompts: pa.Array, responses: pa.Array) -> list[bytes]:
 
 
 def plain(text: Text) -> str:
-    """A text's contents, a blank line between messages."""
+    """Return a text's contents, a blank line between messages."""
     return text if isinstance(text, str) else "\n\n".join(turn["content"] for turn in text)
 
 
-class Reader:
+class ScoreReader:
     """Takes the scores of the wanted rows."""
 
     def __init__(
@@ -193,7 +194,7 @@ class Reader:
         self.taken += 1
         layout = layout_of(row.value) if self.layout == "auto" else self.layout
         if layout != "scores" and not any(self.fields[name] for name in OWN_FIELDS):
-            self._take_found(LAYOUTS[layout](row.value), row.location)
+            self._take_layout(LAYOUTS[layout](row.value), row.location)
             return
         if self.fields["chosen"] or self.fields["rejected"]:
             name = self._id(row)
@@ -207,7 +208,7 @@ class Reader:
         if self.lookup.by != "id":
             self._take_text(row, score)
 
-    def _take_found(self, found: Found, place: str) -> None:
+    def _take_layout(self, found: RowScores, place: str) -> None:
         """Record what a row of another tool's file gives, under all names it may go by."""
         if found.order_matters:
             notice("scores change with the order of the responses; their mean is taken", [place])
@@ -271,7 +272,7 @@ class Reader:
         return None if value is MISSING else text_from(value, name, self.form)
 
     def finish(self) -> RewardModel:
-        """The model; at least one row must have been wanted."""
+        """Return the model; at least one row must have been wanted."""
         if not self.taken:
             path, met = next((path, met) for path, met in self.met.items() if met)
             asked = ", ".join(sorted(self.wanted[path]))
@@ -290,7 +291,7 @@ class Reader:
         return RecordedScores(self.lookup, self.ids, self.texts, models, self.any_prompt)
 
 
-def take_columns(reader: Reader, source: RowFiles) -> bool:
+def take_columns(reader: ScoreReader, source: RowFiles) -> bool:
     """Take all scores of plain files by columns; tell whether the files were so."""
     ids, texts, models, taken = Scores(), Scores(), dict[str, None](), 0
     lookup, layout = reader.lookup, reader.layout
@@ -320,8 +321,8 @@ def load_scores(
     form: str,
     layout: str = "scores",
 ) -> RewardModel:
-    """The scores of a file as a reward model."""
-    reader = Reader(lookup, fields, sides, wanted, form, layout)
+    """Return the scores of a file as a reward model."""
+    reader = ScoreReader(lookup, fields, sides, wanted, form, layout)
     if not take_columns(reader, source):
         hint = "say where it stands with fields: {score: NAME, ...}"
         for _ in source.convert(reader.take, hint):

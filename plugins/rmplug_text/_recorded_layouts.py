@@ -13,8 +13,8 @@ MIRRORED = 1e-9
 
 
 @dataclass(frozen=True)
-class Scored:
-    """A response by the ids it may go by and by its texts, with its score; no prompt: any."""
+class ResponseScore:
+    """The score of a response, by its possible ids and by its texts; without a prompt, of any."""
 
     ids: Sequence[str]
     prompt: Text | None
@@ -23,15 +23,15 @@ class Scored:
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a row gives, and whether its scores change with the order of the responses."""
+class RowScores:
+    """The scores of a row, and whether they change with the order of the responses."""
 
-    scored: Sequence[Scored]
+    scored: Sequence[ResponseScore]
     order_matters: bool = False
 
 
 def layout_of(row: Mapping[str, Any]) -> str:
-    """The layout that a row looks like."""
+    """Return the layout that a row looks like."""
     if "judgments" in row and "response_A" in row:
         return "judgebench"
     if "scores_chosen" in row and "scores_rejected" in row:
@@ -39,8 +39,8 @@ def layout_of(row: Mapping[str, Any]) -> str:
     return "scores"
 
 
-def rewardbench(row: Mapping[str, Any]) -> Found:
-    """A row of ``<model>_outputs.jsonl``, or of a file with a list for each column.
+def rewardbench(row: Mapping[str, Any]) -> RowScores:
+    """Read a row of ``<model>_outputs.jsonl``, or of a file with a list for each column.
 
     ``text_chosen`` and ``text_rejected`` are conversations, or texts that went through a chat
     template: these cannot be told apart into prompt and response, so such a row needs its id, or
@@ -61,8 +61,8 @@ def rewardbench(row: Mapping[str, Any]) -> Found:
             "text_chosen and text_rejected are texts of a chat template; add the columns id, or "
             "chosen and rejected",
         )
-    return Found([
-        Scored([f"{one}/{side}" for one in ids], prompt, response, score)
+    return RowScores([
+        ResponseScore([f"{one}/{side}" for one in ids], prompt, response, score)
         for side, response, score in zip(SIDES, responses, scores, strict=True)
     ])  # fmt: skip
 
@@ -83,7 +83,7 @@ def _response(value: Any, name: str) -> Text:
 
 
 def _ids(row: Mapping[str, Any]) -> list[str]:
-    """The id, and with its subset before it where it is a number that repeats."""
+    """Return the id, and with its subset before it where it is a number that repeats."""
     if row.get("id") is None:
         return []
     name = identifier(row["id"], "id")
@@ -91,8 +91,9 @@ def _ids(row: Mapping[str, Any]) -> list[str]:
     return [f"{subset}:{name}"] if isinstance(subset, str) and name.isdigit() else [name]
 
 
-def judgebench(row: Mapping[str, Any]) -> Found:
-    """A row with one or two games; the second has the responses, and so the scores, swapped."""
+def judgebench(row: Mapping[str, Any]) -> RowScores:
+    """Read a row with one or two games; the second has the responses, and so the scores,
+    swapped."""
     label = need(row, "label")
     if label not in ("A>B", "B>A"):
         raise BadRow("label is neither 'A>B' nor 'B>A'", f"but {label!r}")
@@ -106,8 +107,8 @@ def judgebench(row: Mapping[str, Any]) -> Found:
     means = [sum(scores) / len(games) for scores in zip(*games, strict=True)]
     name, prompt = identifier(need(row, "pair_id"), "pair_id"), _text(row, "question")
     sides = SIDES if label == "A>B" else SIDES[::-1]
-    return Found([
-        Scored([f"{name}/{side}"], prompt, _text(row, f"response_{letter}"), mean)
+    return RowScores([
+        ResponseScore([f"{name}/{side}"], prompt, _text(row, f"response_{letter}"), mean)
         for side, letter, mean in zip(sides, "AB", means, strict=True)
     ], swayed)  # fmt: skip
 
@@ -117,7 +118,7 @@ def _text(row: Mapping[str, Any], name: str) -> Text:
 
 
 def _game(game: Any) -> list[float]:
-    """The scores of the first and the second response of one game."""
+    """Return the scores of the first and the second response of one game."""
     judgment = game.get("judgment") if isinstance(game, dict) else None
     scores = judgment.get("scores") if isinstance(judgment, dict) else None
     if not isinstance(scores, list) or len(scores) != 2:

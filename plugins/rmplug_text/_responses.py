@@ -53,7 +53,7 @@ class Ratings:
         )
 
     def taken(self) -> frozenset[str]:
-        """The names that must not be given a second time."""
+        """Return the names that must not be given a second time."""
         return frozenset(self.columns.values() or {self.mapping or "ratings"})
 
     def _checked(self, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,7 +119,7 @@ class CandidateRows:
         return entries
 
     def _items(self, row: Row) -> Iterator[tuple[int, Any]]:
-        """The candidates, each with the place of the column it comes from."""
+        """Yield the candidates, each with the place of the column it comes from."""
         for rank, path in enumerate(self.responses):
             value = need(row.value, path)
             several = isinstance(value, list) and not is_messages(value)
@@ -131,7 +131,7 @@ class CandidateRows:
         return text_from(item, "response", self.paths.form)
 
     def _rest(self, item: Any) -> dict[str, Any]:
-        """What else a candidate that is a mapping has, as ``response.<name>``."""
+        """Return what else a candidate that is a mapping has, as ``response.<name>``."""
         if self.text is None or not isinstance(item, dict):
             return {}
         taken = {self.text, *self.details.values()}
@@ -173,7 +173,7 @@ class CandidateRows:
 
 
 def is_messages(value: list[Any]) -> bool:
-    """Whether a list is one conversation rather than a list of responses."""
+    """Tell whether a list is one conversation rather than a list of responses."""
     return bool(value) and all(
         isinstance(item, dict) and ("role" in item or "from" in item) for item in value
     )
@@ -215,7 +215,7 @@ class LongRatings:
             given.append(value)
 
     def tables(self) -> Iterator[pa.Table]:
-        """The responses, each with ``ratings.<attribute>`` columns."""
+        """Yield the responses, each with ``ratings.<attribute>`` columns."""
         entries = [
             (core, further | self._means(key)) for key, (core, further) in self.entries.items()
         ]

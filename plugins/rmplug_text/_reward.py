@@ -46,7 +46,7 @@ class ScorePairs:
 
 
 def named(column: str, output: str) -> str:
-    """The column of an output; one called ``reward`` is the plain one."""
+    """Return the column of an output; one called ``reward`` is the plain one."""
     return column if output == PLAIN else f"{column}.{output}"
 
 
@@ -65,7 +65,8 @@ def preferred(margin: Array) -> dict[str, Array]:
 
 
 def responses_of(pairs: pa.RecordBatch) -> pa.RecordBatch:
-    """All chosen responses, then all rejected ones, each with the other columns of its pair."""
+    """Return all chosen responses, then all rejected ones, each with the other columns of its
+    pair."""
     ids = pairs.column("id").to_pylist()
     columns = {
         "id": pa.array(
@@ -80,7 +81,8 @@ def responses_of(pairs: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def scores_of(model: RewardModel, responses: pa.RecordBatch, on_missing: str) -> Array:
-    """The model's scores, of shape (rows, outputs); what is not finite is refused or counted."""
+    """Return the model's scores, of shape (rows, outputs); what is not finite is refused or
+    counted."""
     rows, width = responses.num_rows, len(model.outputs)
     if not rows:
         return np.zeros((0, width))
@@ -91,7 +93,7 @@ def scores_of(model: RewardModel, responses: pa.RecordBatch, on_missing: str) ->
 def checked(
     model: RewardModel, found: Any, asked: pa.RecordBatch, on_missing: str, method: str
 ) -> Array:
-    """What a model gave as finite float64, of the shape that it must have."""
+    """Return what a model gave as finite float64, of the shape that it must have."""
     scores = np.asarray(found)
     rows, width = asked.num_rows, len(model.outputs) if method == "score" else 1
     shapes = [(rows, width)] if width > 1 else [(rows,), (rows, 1)]

@@ -26,7 +26,7 @@ TOKENS = {
 
 
 def tokenize(text: str, tokens: str) -> list[str]:
-    """The lower-cased tokens of a text: ``ascii`` or ``words``."""
+    """Return the lower-cased tokens of a text: ``ascii`` or ``words``."""
     return TOKENS[tokens].findall(text.lower())
 
 

@@ -21,7 +21,7 @@ RATINGS = "ratings."
 
 
 def column_of(data: Pairs | Responses, name: str) -> pa.ChunkedArray:
-    """A column of the data; a missing one is named with those that are there."""
+    """Return a column of the data; a missing one is named with those that are there."""
     if name not in data.columns:
         raise DataError(
             f"{data.name or type(data).__name__} has no column {name!r}; "
@@ -31,14 +31,14 @@ def column_of(data: Pairs | Responses, name: str) -> pa.ChunkedArray:
 
 
 def codes_of(column: pa.ChunkedArray) -> Array:
-    """A number per distinct value, in order of first appearance; missing is a value too."""
+    """Return a number per distinct value, in order of first appearance; missing is a value too."""
     encoded = column.combine_chunks().dictionary_encode(null_encoding="encode")
     chunks = encoded.chunks if isinstance(encoded, pa.ChunkedArray) else [encoded]
     return np.concatenate([chunk.indices.to_numpy() for chunk in chunks] or [np.zeros(0, int)])
 
 
 def whole_number(rows: int, n: int | None, fraction: float | None) -> int:
-    """How many of ``rows``: at most ``n``, or a rounded share."""
+    """Return how many of ``rows`` to take: at most ``n``, or a rounded share."""
     return min(n, rows) if n is not None else round((fraction or 0.0) * rows)
 
 
@@ -104,7 +104,7 @@ def length_balanced_rows(data: Pairs, unit: str, by: str | None, seed: int) -> A
 
 
 def group_order(data: Pairs | Responses, by: str | None, seed: int) -> tuple[Array, Array]:
-    """Each row's group, and each group's place in the order of stratum and keyed hash."""
+    """Return each row's group, and each group's place in the order of stratum and keyed hash."""
     column = pc.fill_null(data.table["group"], "")
     groups = codes_of(column)
     names = column.unique().to_pylist()
@@ -123,7 +123,7 @@ def group_order(data: Pairs | Responses, by: str | None, seed: int) -> tuple[Arr
 
 
 def in_test(place: Array, test: float) -> Array:
-    """Which places are of the test part: every so many, so that strata keep their share."""
+    """Tell which places are of the test part: every so many, so that strata keep their share."""
     steps = np.floor((np.arange(len(place) + 1)) * test + 0.5)
     return np.asarray((np.diff(steps) > 0)[place])
 
@@ -131,14 +131,14 @@ def in_test(place: Array, test: float) -> Array:
 def split_rows(
     data: Pairs | Responses, test: float, fold: tuple[int, int] | None, by: str | None, seed: int
 ) -> Array:
-    """Which rows are of the test part."""
+    """Tell which rows are of the test part."""
     groups, place = group_order(data, by, seed)
     held_out = in_test(place, test) if fold is None else place % fold[1] == fold[0]
     return np.asarray(held_out[groups])
 
 
 def with_features(data: Pairs | Responses, features: Sequence[Features]) -> pa.Table:
-    """The data's table with the features' columns as ``<step>.<column>``, matched by id."""
+    """Return the data's table with the features' columns as ``<step>.<column>``, matched by id."""
     table = data.table
     for given in features:
         places = pc.index_in(table["id"], value_set=given.table["id"].combine_chunks())
@@ -177,7 +177,8 @@ def _count_dropped(data: Pairs | Responses, dropped: Array, what: str) -> None:
 
 
 def scores_by(data: Responses, by: str | None, scores: Features | None) -> Array:
-    """What responses are compared by, NaN where missing: features, mean rating, or a column."""
+    """Return what responses are compared by, NaN where missing: features, mean rating, or a
+    column."""
     if (by is None) == (scores is None):
         raise DataError(
             "to-pairs compares by one thing: give by (ratings, ratings.<name>, label, rank or "
@@ -242,7 +243,7 @@ def _ends(starts: Array, sizes: Array) -> tuple[Array, Array]:
 
 
 def _all_pairs(sizes: Array) -> tuple[Array, Array]:
-    """All pairs of places within runs of these sizes, the earlier place first."""
+    """Return all pairs of places within runs of these sizes, the earlier place first."""
     ends = np.repeat(np.cumsum(sizes), sizes)
     later = ends - np.arange(len(ends)) - 1
     first = np.repeat(np.arange(len(ends)), later)
@@ -267,7 +268,7 @@ def pair_ids(ids: pa.ChunkedArray, better: Array, worse: Array) -> list[str]:
 
 
 def pairs_of(data: Responses, better: Array, worse: Array, margin: Array) -> pa.Table:
-    """The table of pairs; what the two responses do not share is kept for each of them."""
+    """Return the table of pairs; what the two responses do not share is kept for each of them."""
     chosen, rejected = (data.table.take(pa.array(places)) for places in (better, worse))
     columns: dict[str, Any] = {
         "id": pa.array(pair_ids(data.table["id"], better, worse), pa.string()),
@@ -287,14 +288,14 @@ def pairs_of(data: Responses, better: Array, worse: Array, margin: Array) -> pa.
 
 
 def _of_side(name: str, side: str) -> str:
-    """What one side's column is called in pairs: ``ratings.chosen.x``, ``model.chosen``."""
+    """Return what one side's column is called in pairs: ``ratings.chosen.x``, ``model.chosen``."""
     if name.startswith(RATINGS):
         return f"{RATINGS}{side}.{name.removeprefix(RATINGS)}"
     return f"{name}.{side}"
 
 
 def responses_of(pairs: Pairs) -> pa.Table:
-    """The table of responses, chosen and rejected of each pair one after the other."""
+    """Return the table of responses, chosen and rejected of each pair one after the other."""
     both = pa.concat_tables(
         [_side(pairs.table, side, label) for side, label in (("chosen", 1), ("rejected", 0))],
         promote_options="permissive",
@@ -319,7 +320,7 @@ def _side(pairs: pa.Table, side: str, label: int) -> pa.Table:
 
 
 def _own_name(name: str, side: str, names: Sequence[str]) -> tuple[str, bool]:
-    """A pair column's name for one response, and whether it is about this side."""
+    """Return a pair column's name for one response, and whether it is about this side."""
     for other in ("chosen", "rejected"):
         if name.startswith(f"{RATINGS}{other}."):
             return RATINGS + name.removeprefix(f"{RATINGS}{other}."), other == side

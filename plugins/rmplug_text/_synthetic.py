@@ -75,7 +75,8 @@ class Side:
 
 @cache
 def sentences() -> tuple[pa.Array, np.ndarray]:
-    """Every sentence as it stands in a paragraph, then in a list; and its number of words."""
+    """Return every sentence as it stands in a paragraph, then in a list; and its number of
+    words."""
     rng = np.random.default_rng(0)
     lists = [("The",), ADJECTIVES, NOUNS, ADVERBS, VERBS, ("the",), ADJECTIVES, NOUNS]
     made = []
@@ -89,7 +90,8 @@ def sentences() -> tuple[pa.Array, np.ndarray]:
 
 
 def pairs(size: int, effects: Effects, seed: int) -> Iterator[pa.Table]:
-    """The pairs, a block at a time; a block's rows depend on the seed and its number alone."""
+    """Yield the pairs, a block at a time; a block's rows depend on the seed and its number
+    alone."""
     for block in range(max(1, -(-size // BLOCK))):
         rng = np.random.default_rng(np.random.SeedSequence([seed, block]))
         yield _block(block * BLOCK, effects, rng).slice(0, size - block * BLOCK)
@@ -119,7 +121,7 @@ def _block(start: int, effects: Effects, rng: np.random.Generator) -> pa.Table:
 
 @cache
 def _prompts() -> pa.Array:
-    """Every prompt: by template, adjective and noun."""
+    """Return every prompt: by template, adjective and noun."""
     return pa.array(
         [
             template.format(adjective, noun)
@@ -131,7 +133,7 @@ def _prompts() -> pa.Array:
 
 
 def _side(effects: Effects, rng: np.random.Generator) -> Side:
-    """A response for each row of a block."""
+    """Return a response for each row of a block."""
     texts, words = sentences()
     markdown = rng.random(BLOCK) < 0.4
     flattery = rng.random(BLOCK) < 0.3

@@ -23,7 +23,7 @@ from rmplug.artifacts import (
     Selection,
     Tabular,
 )
-from rmplug.data.rows import NO_BATCH, Parts, Stream
+from rmplug.data.rows import NO_BATCH, ParquetParts, Stream
 from rmplug.errors import DataError, StoreError
 from rmplug.notices import Notice
 
@@ -154,7 +154,7 @@ def read_artifact(
     kind = manifest["type"]
     if kind in TABLES:
         files = [folder / part_name(index) for index in range(len(manifest["parts"]))]
-        return TABLES[kind](Parts(files, manifest["parts"]), name)
+        return TABLES[kind](ParquetParts(files, manifest["parts"]), name)
     if kind == "Report":
         return Report(folder / FILES, manifest["entry"], name)
     cls = getattr(artifacts, kind, None)

@@ -93,7 +93,7 @@ def find_oddities(batch: pa.RecordBatch, texts: Sequence[str]) -> dict[str, np.n
 
 
 def _unusual_characters(texts: Sequence[pa.Array]) -> dict[str, np.ndarray]:
-    """Which rows have a character of each kind in any of their texts."""
+    """Tell which rows have a character of each kind in any of their texts."""
     import numpy as np
     import pyarrow.compute as pc
 
@@ -170,7 +170,7 @@ class OddRowsFilter:
         self._rows = SeenHashes()
 
     def __call__(self, table: pa.Table) -> pa.Table:
-        """The rows of the batch that stay."""
+        """Return the rows of the batch that stay."""
         import numpy as np
 
         from .rows import one_batch

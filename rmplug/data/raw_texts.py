@@ -36,7 +36,7 @@ def without_surrogates(text: str) -> str:
 
 
 def find(value: Any, path: str) -> Any:
-    """What stands at a dotted path (``answers.0.text``), or ``MISSING``.
+    """Return what stands at a dotted path (``answers.0.text``), or ``MISSING``.
 
     A key that itself has dots is found too; the longest match wins.
     """
@@ -59,7 +59,7 @@ def _find_inside(value: dict[str, Any], parts: list[str]) -> Any:
 
 
 def text_from(value: Any, name: str, form: str) -> Text:
-    """A field's value as plain text or as messages; anything else is refused by name.
+    """Return a field's value as plain text or as messages; anything else is refused by name.
 
     ``form`` is ``text``, ``messages``, ``transcript`` or ``auto``.
     """
@@ -96,7 +96,7 @@ def _from_string(text: str, name: str, form: str) -> Text:
 
 
 def turns_of(transcript: str) -> list[Message]:
-    """The turns of ``\\n\\nHuman: ... \\n\\nAssistant: ...``.
+    """Return the turns of ``\\n\\nHuman: ... \\n\\nAssistant: ...``.
 
     An empty last turn is left out: what follows a final ``Assistant:`` is the response.
     """
@@ -130,24 +130,24 @@ def _message(item: Any, name: str, place: int) -> Message:
 
 
 def _joined(parts: list[Any]) -> str | None:
-    """The text of a content made of parts, when all parts are text."""
+    """Return the text of a content made of parts, when all parts are text."""
     texts = [part.get("text") if isinstance(part, dict) else part for part in parts]
     known = [text for text in texts if isinstance(text, str)]
     return "\n".join(known) if len(known) == len(texts) else None
 
 
 def shown(value: Any) -> str:
-    """A value as JSON, cut short, for a message."""
+    """Return a value as JSON, cut short, for a message."""
     return json.dumps(value, default=str, ensure_ascii=False)[:40]
 
 
 def is_conversation(text: Text) -> bool:
-    """Whether a response holds its prompt too: messages whose first is not the assistant's."""
+    """Tell whether a response holds its prompt too: messages whose first is not the assistant's."""
     return not isinstance(text, str) and text[0]["role"] != "assistant"
 
 
 def split_pair(prompt: Text | None, chosen: Text, rejected: Text) -> tuple[Text, Text, Text]:
-    """Prompt, chosen and rejected; of two whole conversations the prompt is what both begin with.
+    """Return prompt, chosen and rejected; the prompt of whole conversations is their beginning.
 
     The common beginning ends before an assistant's turn, and leaves each side at least one turn.
     """
@@ -167,7 +167,7 @@ def split_pair(prompt: Text | None, chosen: Text, rejected: Text) -> tuple[Text,
 
 
 def split_response(prompt: Text | None, response: Text) -> tuple[Text, Text]:
-    """Prompt and response; of a whole conversation the response is the last turn."""
+    """Return prompt and response; of a whole conversation the response is the last turn."""
     if isinstance(response, str) or not is_conversation(response):
         return _given(prompt), response
     if response[-1]["role"] != "assistant":
@@ -183,7 +183,7 @@ def _given(prompt: Text | None) -> Text:
 
 
 def _check_prompt(prompt: Text | None, beginning: list[Message]) -> None:
-    """A prompt that is given beside whole conversations must be part of how they begin."""
+    """Require that a prompt beside whole conversations is part of how they begin."""
     if prompt is None:
         return
     given = [prompt] if isinstance(prompt, str) else [turn["content"] for turn in prompt]

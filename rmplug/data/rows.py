@@ -34,14 +34,15 @@ class Rows(ABC):
 
     @abstractmethod
     def read(self, start: int, stop: int) -> pa.Table:
-        """The rows ``start`` (included) to ``stop`` (excluded), in order."""
+        """Return the rows ``start`` (included) to ``stop`` (excluded), in order."""
 
     def stored(self, name: str) -> pa.ChunkedArray | None:
-        """A whole column, where it can be read without the others; None, as here, where not."""
+        """Return a whole column, where it can be read without the others; None, as here, where
+        not."""
         return None
 
     def batches(self, size: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
-        """All rows as record batches of ``size`` rows, the last one shorter."""
+        """Yield all rows as record batches of ``size`` rows, the last one shorter."""
         for start in range(0, len(self), size):
             yield one_batch(self.read(start, min(start + size, len(self))))
 
@@ -63,7 +64,7 @@ class Memory(Rows):
         return self.table.slice(start, stop - start)
 
 
-class Parts(Rows):
+class ParquetParts(Rows):
     """Rows of Parquet files, in order; only the files that a range touches are opened."""
 
     def __init__(self, files: Sequence[Path], counts: Sequence[int]) -> None:
@@ -125,7 +126,7 @@ class Stream(Rows):
         return self._gather().read(start, stop)
 
     def tables(self) -> Iterator[pa.Table]:
-        """The batches themselves, each as it comes."""
+        """Return the batches themselves, each as it comes."""
         return self._batches if self._gathered is None else iter([self._gathered.table])
 
     def _gather(self) -> Memory:
@@ -216,15 +217,15 @@ class Joined(Rows):
 
 
 def feature_names(schema: pa.Schema) -> list[str]:
-    """The columns that are features: all but ``id``, ``group``, and the text that says which item
-    of a loop a row is from."""
+    """Return the columns that are features: all but ``id``, ``group``, and the text that says which
+    item of a loop a row is from."""
     import pyarrow as pa
 
     return [f.name for f in schema if f.name not in KEYS and not pa.types.is_string(f.type)]
 
 
 def reorder(rows: Rows, ids: pa.ChunkedArray, name: str) -> pa.Table:
-    """The rows of ``rows`` in the order of ``ids``; every id must be there."""
+    """Return the rows of ``rows`` in the order of ``ids``; every id must be there."""
     import pyarrow.compute as pc
 
     table = rows.read(0, len(rows))
@@ -239,7 +240,7 @@ def reorder(rows: Rows, ids: pa.ChunkedArray, name: str) -> pa.Table:
 
 
 def one_batch(table: pa.Table) -> pa.RecordBatch:
-    """The table as one record batch (columns joined into one chunk each)."""
+    """Return the table as one record batch (columns joined into one chunk each)."""
     import pyarrow as pa
 
     batches = table.combine_chunks().to_batches()
@@ -280,7 +281,7 @@ def feature_table(columns: ColumnsLike) -> pa.Table:
 
 
 def as_column(values: Any) -> Any:
-    """A matrix as a column of fixed-size vectors; anything else as it is."""
+    """Return a matrix as a column of fixed-size vectors; anything else as it is."""
     import numpy as np
     import pyarrow as pa
 
@@ -291,7 +292,7 @@ def as_column(values: Any) -> Any:
 
 
 def numeric_array(name: str, values: Any) -> pa.Array | pa.ChunkedArray:
-    """One numeric or vector column; anything else is refused by name."""
+    """Return one numeric or vector column; anything else is refused by name."""
     import pyarrow as pa
 
     values = as_column(values)

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from rmplug import Features, Pairs
-from rmplug.data.rows import Memory, Parts
+from rmplug.data.rows import Memory, ParquetParts
 from rmplug.testing import small_pairs
 
 
@@ -35,8 +35,8 @@ def test_a_column_of_files_is_read_without_the_others(tmp_path, monkeypatch) -> 
     files = [tmp_path / "1.parquet", tmp_path / "2.parquet"]
     for file, part in zip(files, (table.slice(0, 2), table.slice(2)), strict=True):
         pq.write_table(part, file)
-    stored = Features(Parts(files, [2, 1]), "states")
-    monkeypatch.setattr(Parts, "read", None)
+    stored = Features(ParquetParts(files, [2, 1]), "states")
+    monkeypatch.setattr(ParquetParts, "read", None)
     assert stored["id"].to_pylist() == stored.column("id").to_pylist() == ["a", "b", "c"]
     with pytest.raises(KeyError, match="nothing"):
         stored["nothing"]

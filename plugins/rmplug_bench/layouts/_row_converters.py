@@ -30,7 +30,7 @@ NUMBERED = re.compile(r"response_([1-9][0-9]{0,8})")
 
 
 def rewardbench(source: Row) -> Converted:
-    """A pair with a subset; ids are numbers that repeat from subset to subset."""
+    """Convert a pair with a subset; ids are numbers that repeat from subset to subset."""
     row = source.value
     subset = _subset(row, "subset")
     return _name(source, ("id",), subset), [
@@ -44,7 +44,7 @@ def rewardbench(source: Row) -> Converted:
 
 
 def m_rewardbench(source: Row) -> Converted:
-    """A pair with a subset and a language; the same pair in all languages is one group."""
+    """Convert a pair with a subset and a language; the same pair in all languages is one group."""
     row = source.value
     name, [pair] = rewardbench(source)
     language = row.get("language") or source.file.path.parent.name
@@ -52,8 +52,8 @@ def m_rewardbench(source: Row) -> Converted:
 
 
 def rewardbench_2(source: Row) -> Converted:
-    """A choice: right responses, then wrong ones. Ids ``ref:<n>`` and ``tied:<n>`` belong together
-    and are one group."""
+    """Convert a choice: right responses, then wrong ones. Ids ``ref:<n>`` and ``tied:<n>`` belong
+    together and are one group."""
     row = source.value
     chosen, rejected = _texts(row, "chosen"), _texts(row, "rejected")
     name, subset = _name(source, ("id",)), _subset(row, "subset")
@@ -69,7 +69,7 @@ def rewardbench_2(source: Row) -> Converted:
 
 
 def rm_bench(source: Row) -> Converted:
-    """Right and wrong responses, three styles of each."""
+    """Convert right and wrong responses, three styles of each."""
     row = source.value
     subset = _subset(row, "domain")
     prompt = text_from(_need(row, "prompt"), "prompt", "auto")
@@ -89,46 +89,49 @@ def rm_bench(source: Row) -> Converted:
 
 
 def judgebench(source: Row) -> Converted:
-    """A pair given as A and B with the verdict ``A>B`` or ``B>A``, or as chosen and rejected."""
+    """Convert a pair given as A and B with the verdict ``A>B`` or ``B>A``, or as chosen and
+    rejected."""
     row = source.value
     meta = _meta(row)
     label = str(row.get("label") or meta.get("label"))
     if label not in ("A>B", "B>A"):
         raise BadRow("label is neither 'A>B' nor 'B>A'", f"but {label!r}")
-    place = int(label == "B>A")
+    position = int(label == "B>A")
     task = str(meta.get("source_task") or row.get("source") or "")
-    pair = _pair(row) if "chosen" in row else _labelled(row, "question", "response_", "AB", place)
+    pair = (
+        _pair(row) if "chosen" in row else _labelled(row, "question", "response_", "AB", position)
+    )
     found = [domain for head, domain in DOMAINS.items() if task.startswith(head)]
     writer = row.get("response_model") or meta.get("response_model")
     further = {"subset": (found or [task])[0], "source": task, "response_model": writer}
-    return _name(source, ("pair_id", "id")), [{**pair, "place": place, **further}]
+    return _name(source, ("pair_id", "id")), [{**pair, "place": position, **further}]
 
 
 def llmbar(source: Row) -> Converted:
-    """A pair given as two outputs with the label 1 or 2, or as chosen and rejected; the subset is
-    the folder of the file."""
+    """Convert a pair given as two outputs with the label 1 or 2, or as chosen and rejected; the
+    subset is the folder of the file."""
     row = source.value
     label = _meta(row).get("label", row.get("label"))
     if str(label) not in ("1", "2"):
         raise BadRow("label is neither 1 nor 2", f"but {label!r}")
-    place = int(str(label) == "2")
+    position = int(str(label) == "2")
     if "chosen" in row:
         subset = _subset(row, "subset")
-        return _name(source, ("id",)), [{**_pair(row), "place": place, "subset": subset}]
+        return _name(source, ("id",)), [{**_pair(row), "place": position, "subset": subset}]
     subset = _llmbar_subset(source.file.path)
-    pair = _labelled(row, "input", "output_", "12", place)
-    return f"{subset}:{source.number}", [{**pair, "place": place, "subset": subset}]
+    pair = _labelled(row, "input", "output_", "12", position)
+    return f"{subset}:{source.number}", [{**pair, "place": position, "subset": subset}]
 
 
 def _llmbar_subset(path: Path) -> str:
     """``LLMBar/Adversarial/Neighbor`` of a file in such a folder."""
     parts = path.parts[:-1]
-    starts = [place for place, part in enumerate(parts) if part in LLMBAR_PARTS]
+    starts = [position for position, part in enumerate(parts) if part in LLMBAR_PARTS]
     return "/".join(parts[starts[-1] :] if starts else parts[-1:])
 
 
 def rmb_pairs(source: Row) -> Converted:
-    """A pair with the path of its category."""
+    """Convert a pair with the path of its category."""
     row = source.value
     rejected = row.get("reject", row.get("rejected"))
     meta, subset = _meta(row), _category(row)
@@ -144,7 +147,7 @@ def rmb_pairs(source: Row) -> Converted:
 
 
 def rmb_choices(source: Row) -> Converted:
-    """A choice: the best response, then the others."""
+    """Convert a choice: the best response, then the others."""
     row = source.value
     best, losers = row.get("bon_best", row.get("chosen")), row.get("loser_list")
     losers = row.get("rejected") if losers is None else losers
@@ -164,7 +167,8 @@ def rmb_choices(source: Row) -> Converted:
 
 
 def rewardmath(source: Row) -> Converted:
-    """One solution per row, of a problem with one right solution; or chosen and rejected lists."""
+    """Convert one solution per row, of a problem with one right solution; or chosen and rejected
+    lists."""
     row = source.value
     subset = row.get("subject") or _meta(row).get("subject")
     if isinstance(row.get("rejected"), list):
@@ -189,7 +193,8 @@ def rewardmath(source: Row) -> Converted:
 
 
 def ppe(source: Row) -> Converted:
-    """A question with K sampled responses, ``response_1`` and on, and the list of their scores."""
+    """Convert a question with K sampled responses, ``response_1`` and on, and the list of their
+    scores."""
     row = source.value
     numbers = sorted(int(m[1]) for m in map(NUMBERED.fullmatch, row) if m)
     scores = row.get("scores")
@@ -199,15 +204,15 @@ def ppe(source: Row) -> Converted:
     prompt = text_from(_need(row, "prompt"), "prompt", "auto")
     entries = [
         {
-            "suffix": str(place),
+            "suffix": str(position),
             "prompt": prompt,
             "response": text_from(row[f"response_{number}"], f"response_{number}", "auto"),
-            "label": _label(scores[place]),
-            "place": place,
+            "label": _label(scores[position]),
+            "place": position,
             "subset": subset,
             "model": row.get("model_name") or row.get("model"),
         }
-        for place, number in enumerate(numbers)
+        for position, number in enumerate(numbers)
     ]
     return _name(source, ("question_id", "id"), subset), entries
 
@@ -260,11 +265,11 @@ def _pair(row: Mapping[str, Any]) -> Entry:
     return {name: text_from(_need(row, name), name, "auto") for name in sides}
 
 
-def _labelled(row: Mapping[str, Any], prompt: str, prefix: str, marks: str, place: int) -> Entry:
-    """Two responses as chosen (at ``place``) and rejected."""
+def _labelled(row: Mapping[str, Any], prompt: str, prefix: str, marks: str, position: int) -> Entry:
+    """Return two responses as chosen (at ``position``) and rejected."""
     texts = [text_from(_need(row, prefix + mark), prefix + mark, "auto") for mark in marks]
     asked = text_from(_need(row, prompt), prompt, "auto")
-    return {"prompt": asked, "chosen": texts[place], "rejected": texts[1 - place]}
+    return {"prompt": asked, "chosen": texts[position], "rejected": texts[1 - position]}
 
 
 def _texts(row: Mapping[str, Any], name: str, count: int | None = None) -> list[Text]:
@@ -286,9 +291,9 @@ def _choice(
     row: Mapping[str, Any], asked: str, right: Sequence[Text], wrong: Sequence[Text]
 ) -> Iterator[Entry]:
     prompt = text_from(_need(row, asked), asked, "auto")
-    for place, text in enumerate((*right, *wrong)):
-        label = float(place < len(right))
-        yield {"suffix": str(place), "prompt": prompt, "response": text, "label": label}
+    for position, text in enumerate((*right, *wrong)):
+        label = float(position < len(right))
+        yield {"suffix": str(position), "prompt": prompt, "response": text, "label": label}
 
 
 def _listed(value: Any, count: int) -> list[Any]:

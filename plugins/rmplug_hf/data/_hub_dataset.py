@@ -27,7 +27,7 @@ FILE_KINDS = {"json", "csv", "parquet", "arrow"}
 
 
 def tables(step: HubDataset) -> Iterator[pa.Table]:
-    """Batches of pairs or responses, all with the same columns."""
+    """Yield batches of pairs or responses, all with the same columns."""
     converter = HubRowConverter(step)
     schema: pa.Schema | None = None
     for split in step.split:
@@ -40,7 +40,7 @@ def tables(step: HubDataset) -> Iterator[pa.Table]:
 
 
 def _batches(step: HubDataset, split: str) -> Iterator[pa.Table]:
-    """The rows of a split as Arrow tables; whatever goes wrong is told in one sentence."""
+    """Yield the rows of a split as Arrow tables; whatever goes wrong is told in one sentence."""
     level, bars = logging.get_verbosity(), datasets.is_progress_bar_enabled()
     logging.set_verbosity_error()
     datasets.disable_progress_bars()
@@ -55,7 +55,7 @@ def _batches(step: HubDataset, split: str) -> Iterator[pa.Table]:
 
 
 def opened(step: HubDataset, split: str) -> Any:
-    """The split as a data set, iterable only where rows are streamed."""
+    """Return the split as a data set, iterable only where rows are streamed."""
     if step.path is not None and len(step.path) == 1 and _saved(step.path[0]):
         found = datasets.load_from_disk(str(step.path[0]))
         if isinstance(found, datasets.DatasetDict):
@@ -73,7 +73,7 @@ def opened(step: HubDataset, split: str) -> Any:
 
 
 def _saved(path: Path) -> bool:
-    """Whether a folder is one that ``save_to_disk`` wrote."""
+    """Tell whether a folder is one that ``save_to_disk`` wrote."""
     return any((path / name).is_file() for name in ("state.json", "dataset_dict.json"))
 
 
@@ -110,8 +110,8 @@ def _check_commit(name: str, commit: str, place: Sequence[str]) -> None:
 
 
 def commit_of(name: str, revision: str | None) -> str:
-    """The commit that a name stands for: as the hub's cache has it, else as the hub says, else the
-    one that `datasets` has a copy of."""
+    """Return the commit that a name stands for: as the hub's cache has it, else as the hub says,
+    else the one that `datasets` has a copy of."""
     try:
         return hub.commit_of(name, revision, "dataset")
     except DataError as error:
@@ -125,7 +125,7 @@ def commit_of(name: str, revision: str | None) -> str:
 
 
 def _prepared(name: str) -> list[str]:
-    """The commits that `datasets` has a copy of."""
+    """Return the commits that `datasets` has a copy of."""
     namespace, _, last = name.rpartition("/")
     folder = datasets.naming.camelcase_to_snakecase(last)
     place = Path(datasets.config.HF_DATASETS_CACHE) / "___".join(filter(None, [namespace, folder]))
@@ -134,7 +134,7 @@ def _prepared(name: str) -> list[str]:
 
 
 def _reason(step: HubDataset, split: str, error: Exception) -> str:
-    """What `datasets` says, or what caused it, in one line."""
+    """Return what `datasets` says, or what caused it, in one line."""
     cause: BaseException = error
     while cause.__cause__ is not None:
         cause = cause.__cause__

@@ -89,7 +89,7 @@ class HubRowConverter:
         return self.step.name or some(path.name for path in self.step.path or ())
 
     def _at(self, name: str) -> str:
-        """Where a field stands."""
+        """Return where a field stands."""
         return getattr(self.step.fields, name) or name
 
     def _check_columns(self, batch: pa.Table) -> None:
@@ -105,7 +105,7 @@ class HubRowConverter:
                 )
 
     def _heads(self, columns: Sequence[str]) -> set[str]:
-        """The columns that the fields of a row stand in."""
+        """Return the columns that the fields of a row stand in."""
         names = [*OPTIONAL, *TEXTS[self.step.rows]]
         paths = [*map(self._at, names), *self.step.ratings.values()]
         return {head for path in paths if (head := _column_of(path, columns))}
@@ -129,12 +129,12 @@ class HubRowConverter:
         return found
 
     def _text(self, row: Mapping[str, Any], name: str) -> Text:
-        """A field as text or messages."""
+        """Return a field as text or messages."""
         value = _or_none(find(row, self._at(name)))
         return text_from(_turned(value), name, self.step.form)
 
     def _prompt(self, row: Mapping[str, Any]) -> Text | None:
-        """The prompt, where the row has one of its own."""
+        """Return the prompt, where the row has one of its own."""
         missing = _or_none(find(row, self._at("prompt"))) is None
         return None if missing else self._text(row, "prompt")
 
@@ -175,8 +175,8 @@ class HubRowConverter:
         return {name for name in OPTIONAL if _column_of(self._at(name), columns)}
 
     def _further(self, batch: pa.Table, core: Iterable[str]) -> dict[str, Any]:
-        """All columns but those that a field stands in, flat; one that bears a core column's name
-        becomes ``data.<name>``."""
+        """Return all columns but those that a field stands in, flat; one that bears a core column's
+        name becomes ``data.<name>``."""
         names = ("id", *TEXTS[self.step.rows], *self._present(batch.column_names))
         taken = {self._at(name) for name in names} | set(self.step.ratings.values())
         kept = batch.select(
@@ -212,7 +212,7 @@ def _is_valid(table: pa.Table) -> bool:
 
 
 def _column_of(path: str, columns: Sequence[str]) -> str:
-    """The column that a dotted path begins with; empty if there is none."""
+    """Return the column that a dotted path begins with; empty if there is none."""
     parts = path.split(".")
     heads = (".".join(parts[:size]) for size in range(len(parts), 0, -1))
     return next((head for head in heads if head in columns), "")
@@ -223,7 +223,7 @@ def _or_none(value: Any) -> Any:
 
 
 def _turned(value: Any) -> Any:
-    """A list of roles beside one of contents, as ``datasets`` keeps messages, as messages."""
+    """Turn a list of roles beside one of contents, as ``datasets`` has it, into messages."""
     if isinstance(value, dict) and value and all(isinstance(v, list) for v in value.values()):
         return [dict(zip(value, items, strict=True)) for items in zip(*value.values(), strict=True)]
     return value
@@ -285,7 +285,7 @@ def _json(value: Any) -> str:
 
 
 def conformed(table: pa.Table, schema: pa.Schema, named: str) -> pa.Table:
-    """A later batch of a stream with the columns and types of the first."""
+    """Return a later batch of a stream with the columns and types of the first."""
     later = [name for name in table.column_names if name not in schema.names]
     if later:
         notice("column of later rows left out", later, "dropped")

@@ -16,7 +16,7 @@ from .row import Row, UnreadableRow
 
 
 def delimited(file: DataFile, delimiter: str) -> Iterator[Row | UnreadableRow]:
-    """The rows below the header; every value is text."""
+    """Yield the rows below the header; every value is text."""
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
     with open_bytes(file.path) as stream:
         text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
@@ -60,7 +60,7 @@ def _header(file: DataFile, reader: Any) -> list[str]:
 
 
 def _next_fields(reader: Any, names: list[str]) -> tuple[list[str] | None, BadRow | None]:
-    """The next row's fields, none at the end, and what is wrong with them."""
+    """Return the next row's fields, none at the end, and what is wrong with them."""
     try:
         fields: list[str] | None = next(reader, None)
     except csv.Error as error:

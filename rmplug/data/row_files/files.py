@@ -40,7 +40,8 @@ class DataFile:
 
 
 def data_files(paths: Sequence[Path]) -> list[DataFile]:
-    """The files that the paths and patterns mean, in order; each must be there and not empty."""
+    """Return the files that the paths and patterns mean, in order; each must be there and not
+    empty."""
     found = [match for path in paths for match in _matches(path)]
     if len(set(found)) < len(found):
         twice = next(path for path in found if found.count(path) > 1)
@@ -89,7 +90,7 @@ def _special(mode: int) -> str:
 
 
 def open_bytes(path: Path) -> IO[bytes]:
-    """The file open for reading, gunzipped when its first bytes say so."""
+    """Return the file open for reading, gunzipped when its first bytes say so."""
     head = _head(path)
     for magic, what in _REFUSED.items():
         if head.startswith(magic):

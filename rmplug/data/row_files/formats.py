@@ -28,7 +28,7 @@ _SUFFIXES = {
 
 
 def read_rows(files: Sequence[DataFile], format: str = "auto") -> Iterator[Row | UnreadableRow]:
-    """All rows of the files in order; memory holds one of them at a time (of a JSON object of
+    """Yield all rows of the files in order; memory holds one of them at a time (of a JSON object of
     columns, all)."""
     for file in files:
         with reading(file):
@@ -71,7 +71,7 @@ def _parquet(file: DataFile) -> Iterator[Row | UnreadableRow]:
 
 
 def _seekable(stream: IO[bytes]) -> IO[bytes]:
-    """The stream itself, or in memory what a gzip file holds."""
+    """Return the stream itself, or in memory what a gzip file holds."""
     return stream if isinstance(stream, io.BufferedReader) else io.BytesIO(stream.read())
 
 

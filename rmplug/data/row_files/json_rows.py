@@ -24,7 +24,7 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 
 
 def json_lines(file: DataFile) -> Iterator[Row | UnreadableRow]:
-    """The objects of a file with one on each line."""
+    """Yield the objects of a file with one on each line."""
     number = 0
     with open_bytes(file.path) as stream:
         for line, text in enumerate(stream, 1):
@@ -76,7 +76,8 @@ def _named(value: Any) -> str:
 
 
 def _checked(value: Any, text: str) -> tuple[Any, bool]:
-    """The value with halves of surrogate pairs replaced by U+FFFD, and whether there were any."""
+    """Return the value with halves of surrogate pairs replaced by U+FFFD, and whether there were
+    any."""
     if text.count("[") + text.count("{") > DEEPEST and _depth(value) > DEEPEST:
         raise BadRow("not valid JSON", f"nested more than {DEEPEST} deep")
     if not _SURROGATE.search(text):
@@ -89,7 +90,7 @@ def _checked(value: Any, text: str) -> tuple[Any, bool]:
 
 
 def _depth(value: Any) -> int:
-    """How deep lists and mappings are nested."""
+    """Return how deep lists and mappings are nested."""
     depth, level = 0, [value]
     while level := [item for item in level if isinstance(item, dict | list)]:
         depth += 1
@@ -110,7 +111,8 @@ def _repaired(value: Any) -> Any:
 
 
 def json_rows(file: DataFile) -> Iterator[Row | UnreadableRow]:
-    """An array of rows, an object of columns, one object, or JSON Lines under another name."""
+    """Yield the rows of an array, of an object of columns, of one object, or of JSON Lines under
+    another name."""
     with open_bytes(file.path) as stream:
         first = next((line for line in stream if line.removeprefix(BOM).strip()), b"")
     start = first.removeprefix(BOM).lstrip()[:1]
@@ -176,7 +178,7 @@ class Scanner:
         self.position = 0
 
     def _peek(self) -> str:
-        """The next character that is not white space; empty at the end."""
+        """Return the next character that is not white space; empty at the end."""
         while True:
             match = _SPACE.match(self.buffer, self.position)
             end = match.end() if match else self.position
@@ -219,7 +221,8 @@ class Scanner:
             self._more()
 
     def _may_be_cut(self, error: json.JSONDecodeError) -> bool:
-        """Whether more text could mend the error: a string without its end, or one near the end."""
+        """Tell whether more text could mend the error: a string without its end, or one near the
+        end."""
         return error.msg.startswith("Unterminated") or error.pos > len(self.buffer) - 16
 
 
@@ -265,7 +268,8 @@ def _columns(
 
 
 def _is_columns(value: Mapping[str, Any]) -> bool:
-    """Whether an object holds columns: all lists (not of messages), or all index-to-value maps."""
+    """Tell whether an object holds columns: all lists (not of messages), or all index-to-value
+    maps."""
     items = list(value.values())
     if items and all(isinstance(item, dict) for item in items):
         keys = set(items[0])

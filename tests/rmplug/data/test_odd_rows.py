@@ -20,7 +20,7 @@ from rmplug.notices import collect_notices
 
 PAIRS, RESPONSES = Pairs.required[1:], Responses.required[1:]
 SHARED = Path(
-    os.environ.get("RMPLUG_SHARED_DATA", Path(__file__).resolve().parents[2] / "../shared/data")
+    os.environ.get("RMPLUG_SHARED_DATA", Path(__file__).resolve().parents[3] / "../shared/data")
 )
 TURNS = [
     {"role": "user", "content": "Hello"},
