@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from rmplug._kinds.loops import ForEach, Repeat
 from rmplug._spec.graph import Graph, Node
@@ -15,7 +15,9 @@ from .loop_items import items_of
 from .loop_results import Part, collected_key, errors_key, loop_handle
 from .plan_view import outline
 from .scope import Handle, Scope
-from .session import Session
+
+if TYPE_CHECKING:
+    from .session import Session
 
 UNKNOWN = "it needs results that are not there yet"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
@@ -40,6 +40,10 @@ class Runs(Protocol):
         note: Callable[[StepRecord], None] = ...,
     ) -> None:
         """Run the selected steps of a graph, adding what they give to the scope."""
+        ...
+
+    def is_done(self, graph: Graph, scope: Scope, selected: Collection[str]) -> bool:
+        """Whether every selected step has a result in the store that may be used."""
         ...
 
 
@@ -104,6 +108,14 @@ class ItemWork:
         outcome.seconds = round(time.monotonic() - started, 3)
         return outcome
 
+    def is_done(self, item: Item) -> bool:
+        """Whether the results of an item are in the store; one that is wrong has work to do."""
+        scope = self.scope.inner(self.body.outer, item.handles)
+        try:
+            return self.runs.is_done(self.body, scope, self.body.needed(self.wanted))
+        except RmplugError:
+            return False
+
     def _failed(self, outcome: Outcome, error: Exception) -> None:
         """Go on without the item where that was asked for; a store that fails would fail again."""
         known = isinstance(error, RmplugError)
@@ -147,13 +159,20 @@ class LoopRun:
         outcomes: dict[int, Outcome] = {}
         self.log.tell("step_progress", self.record, 0, len(items))
         try:
-            for item, outcome in self.runs.engine.map(work, items):
+            for item, outcome in self._outcomes(work, items):
                 outcomes[item.index] = outcome
                 self.log.tell("step_progress", self.record, len(outcomes), len(items))
         finally:
             ordered = [outcomes[index] for index in sorted(outcomes)]
             self._note(ordered)
         return self._collect_items(step, ordered)
+
+    def _outcomes(self, work: ItemWork, items: Sequence[Item]) -> Iterator[tuple[Item, Outcome]]:
+        """Each item as it ends. Those whose results are there are done in this process, so that a
+        loop without work starts no worker processes."""
+        done = {item.index for item in items if work.is_done(item)}
+        yield from ((item, work(item)) for item in items if item.index in done)
+        yield from self.runs.engine.map(work, [i for i in items if i.index not in done])
 
     def _work(self, runs: Runs, wanted: tuple[str, ...], keep_going: bool) -> ItemWork:
         body = self.node.body

@@ -23,6 +23,7 @@ from run_tools import (
 from test_kill import finish, kill, start, until
 
 from rmplug._run.run import Run
+from rmplug._run.workers import Workers
 from rmplug.errors import SpecError, StepError
 
 PAIRS = {"kind": "made-pairs", "params": {"rows": 20}}
@@ -181,6 +182,24 @@ def test_a_loop_of_200_items_runs_in_parallel_and_is_reused_item_by_item(tmp_pat
         "1000"
     ]
     assert len(lines(log)) == 202
+
+
+def test_a_loop_whose_results_are_there_starts_no_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(workers: Workers, count: int) -> None:
+        raise AssertionError("worker processes were started")
+
+    loop = for_each(scaled(), ["mean"], values=[1, 2, 10])
+    spec = spec_of({"pairs": PAIRS, "loop": loop}, workers=2)
+    go(spec, tmp_path)
+    monkeypatch.setattr(Workers, "__init__", refuse)
+    assert go(spec, tmp_path).record.steps["loop"].status == "reused"
+    loop["params"]["values"].append(11)
+    go(spec, tmp_path)  # one item has work to do: this process does it
+    loop["params"]["values"] += [12, 13]
+    with pytest.raises(AssertionError, match="worker processes were started"):
+        go(spec, tmp_path)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
