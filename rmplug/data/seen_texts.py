@@ -121,12 +121,13 @@ class UniqueIds:
 
 def with_unique_ids(rows: Rows) -> Stream:
     """Return the rows as a stream that raises ``DataError`` where an id is null or occurs again:
-    tables join by it, and results are found by it."""
+    tables join by it, and results are found by it. A table with a column ``item`` of texts holds
+    several tables, one for each item (routes), and an id occurs once in each."""
     unique = UniqueIds("give each row an id of its own")
 
     def checked() -> Iterator[pa.Table]:
         for table in _tables(rows):
-            for ids in table["id"].chunks:
+            for ids in _ids_of_items(table).chunks:
                 unique.check(ids)
             yield table
 
@@ -143,3 +144,14 @@ def _tables(rows: Rows) -> Iterator[pa.Table]:
     yield rows.schema.empty_table()
     for batch in rows.batches():
         yield pa.Table.from_batches([batch])
+
+
+def _ids_of_items(table: pa.Table) -> pa.ChunkedArray:
+    """Give the ids, with their item where there is one."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if "item" not in table.column_names or not pa.types.is_string(table["item"].type):
+        return table["id"]
+    items = pc.fill_null(table["item"], "")
+    return pc.binary_join_element_wise(table["id"], items, " in ")

@@ -79,6 +79,16 @@ def test_a_row_without_an_id_is_refused():
         list(rows.tables())
 
 
+def test_a_table_of_several_items_has_each_id_once_for_each_item():
+    import pyarrow as pa
+
+    routes = pa.table({"id": ["a", "b", "a"], "item": ["first", "first", "second"]})
+    assert pa.concat_tables(with_unique_ids(Memory(routes)).tables()).equals(routes)
+    twice = pa.concat_tables([routes, routes.slice(2)])
+    with pytest.raises(DataError, match="1 occur again: a in second; give each row an id"):
+        list(with_unique_ids(Memory(twice)).tables())
+
+
 def test_hashes_of_rows_depend_on_the_order_of_their_columns():
     import pyarrow as pa
 
