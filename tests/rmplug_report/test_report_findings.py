@@ -11,6 +11,7 @@ from report_inputs import ACCURACY, Lines, fit_of, metrics_of, pairs_of, report
 from test_report_words import NOTHING, page_of, said, titles
 
 from rmplug import Fit
+from rmplug_report.figures._feature_effects import features
 from rmplug_report.findings._fits import is_chance, strongest
 
 
@@ -156,6 +157,13 @@ def test_sizes_of_contributions_are_no_finding_where_nothing_is_predicted(tmp_pa
     assert "Most important" not in said(tmp_path / "chance")["Explanation"]
     report([shap(tmp_path, r2=(0.2, 0.1, 0.3))], tmp_path / "found")
     assert "Importance in why" in titles(tmp_path / "found")
+
+
+def test_no_dot_of_an_importance_is_cut_at_the_edge(tmp_path):
+    rows = [{"feature": f"f{i}", "importance": 0.1 * i} for i in range(3)]
+    drawn = features("t", "file", rows, "importance", "n").draw(760)
+    low, high = drawn.axes[0].get_ylim()
+    assert low < -2.4 and high > 0.4
 
 
 def test_a_feature_that_helps_nothing_held_out_is_not_called_important(tmp_path):

@@ -67,6 +67,8 @@ def test_metrics_have_titles_and_strangers_metrics_are_their_own_words(metric, w
         ("score", 7.31, "7.31"),
         ("mse", 0.1494, "0.15"),
         ("share-of-labels", 0.5, "50.0 %"),
+        ("missing", 0.0, "0"),
+        ("not-significantly-different", 3.0, "3"),
     ],
 )
 def test_values_are_told_in_the_unit_of_their_metric(metric, value, text):

@@ -105,7 +105,8 @@ def amount(value: Any, share: bool, digits: int | None = None) -> str:
         return "–"
     if share:
         return percent(float(value), 1 if digits is None else digits)
-    return number(float(value)) if abs(value) >= 100 else number_text(value, 2)
+    whole = float(value).is_integer()
+    return number(float(value)) if whole or abs(value) >= 100 else number_text(value, 2)
 
 
 def span(low: Any, high: Any, share: bool) -> str:
