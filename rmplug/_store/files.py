@@ -35,16 +35,19 @@ def held(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[Non
 
 
 def is_held(path: Path) -> bool:
-    """Whether some process holds a lock file."""
+    """Whether some process holds a lock file; one that cannot be tried (it is another person's) may
+    well be held, but not one on a file system that is read-only."""
     from filelock import FileLock, Timeout
 
-    if not path.is_file():
-        return False
     try:
+        if not path.is_file():
+            return False
         with FileLock(path, timeout=0):
             return False
     except Timeout:
         return True
+    except OSError as error:
+        return error.errno != errno.EROFS
 
 
 def write_file(path: Path, data: bytes | memoryview, flush: bool = True) -> None:

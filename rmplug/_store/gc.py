@@ -119,6 +119,22 @@ def _size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
+def _unfinished(store: Store) -> list[Path]:
+    """Files that were being written when a run was killed, and notes on folders that are gone."""
+    runs = [run for run in store.runs.glob("*") if not is_live(store, run.name)]
+    records = [file for run in runs for file in run.glob(f".{RECORD}.*.tmp")]
+    notes = {
+        file: file.name.partition(".cut")[0].lstrip(".") for file in store.partial.glob(".*.tmp")
+    }
+    notes |= {file: file.stem for file in store.partial.glob("*.cut")}
+    return records + [
+        file
+        for file, key in notes.items()
+        if not (file.suffix == ".cut" and (store.partial / key).is_dir())
+        and not is_held(store.locks / f"{key}.lock")
+    ]
+
+
 def _sweep(store: Store, doomed: Sequence[Path], runs: Sequence[Path], locks: bool) -> None:
     with guarded(f"clean {store.root}"):
         for folder in doomed:
@@ -129,6 +145,8 @@ def _sweep(store: Store, doomed: Sequence[Path], runs: Sequence[Path], locks: bo
                 remove(folder)
         for run in runs:
             shutil.rmtree(run)
+        for file in _unfinished(store):
+            file.unlink(missing_ok=True)
         for lock in store.locks.glob("*.lock") if locks else ():
             if lock.stem != GATE:
                 lock.unlink(missing_ok=True)

@@ -265,6 +265,23 @@ def test_gc_keeps_what_a_record_names_that_it_cannot_read(store: Store) -> None:
     assert collect_garbage(store).names == []
 
 
+def test_gc_removes_files_that_killed_runs_were_writing(store: Store) -> None:
+    dead, alive = (new_record(name, {}, "spec.yaml", 0) for name in ("dead", "alive"))
+    write_record(store, dead)
+    with live(store, alive), store.lock("held-1"):
+        debris = [store.runs / dead.id / ".record.json.77.tmp", store.partial / ".made-1.cut.7.tmp"]
+        debris.append(store.partial / "gone-1.cut")
+        in_use = [store.runs / alive.id / ".record.json.78.tmp"]
+        in_use += [store.partial / ".held-1.cut.8.tmp", store.partial / "held-1.cut"]
+        for file in (*debris, *in_use):
+            file.write_bytes(b"{")
+        collect_garbage(store, dry_run=True)
+        assert all(file.exists() for file in (*debris, *in_use))
+        collect_garbage(store)
+        assert [file for file in debris if file.exists()] == []
+        assert all(file.exists() for file in in_use)
+
+
 def newer_manifest(store: Store, key: str) -> None:
     """Turn an artifact into one that a newer rmplug might have written."""
     path = store.artifacts / key / "manifest.json"
