@@ -12,6 +12,8 @@ from rmplug.models.devices import device_of
 from rmplug.models.encoder_choice import locate_encoder
 from rmplug.models.quiet import quiet
 
+from ._modules import check_modules
+
 FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.py")
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ def open_encoder(step: SentenceEmbedding) -> Any:
     """The encoder of a step, ready to encode; only what the step names is ever fetched."""
     folder = locate_encoder(step.encoder, step.revision, step.path, FILES)
     device = device_of(step.device)
+    check_modules(folder)
     try:
         with quiet():
             encoder = SentenceTransformer(
