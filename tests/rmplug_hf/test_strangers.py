@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+import warnings
 
 import huggingface_hub.constants
 import pytest
-from hostile_folders import CHECKPOINT_DOORS, COMMIT, MODEL_DOORS, WRITERS, Sent
+from hostile_folders import CHECKPOINT_DOORS, COMMIT, MODEL_DOORS, WRITERS, Sent, changed_json
 
 import rmplug
 from rmplug import RmplugError
@@ -355,3 +356,54 @@ def test_a_template_that_is_refused_once_is_asked_again(tiny, tmp_path, talks, m
     with pytest.raises(RmplugError, match="of several .* it takes longer than 1 seconds"):
         model.score(one_batch(talks.table))
     assert model.score(short).tolist() == scores.tolist()
+
+
+@pytest.fixture
+def adapter(tiny, tmp_path):
+    """An adapter of the tiny Llama classifier."""
+    from peft import LoraConfig, TaskType, get_peft_model
+    from transformers import AutoModelForSequenceClassification
+
+    base = AutoModelForSequenceClassification.from_pretrained(str(tiny("llama")))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        get_peft_model(base, LoraConfig(task_type=TaskType.SEQ_CLS, r=2)).save_pretrained(
+            str(tmp_path / "adapter")
+        )
+    return tmp_path / "adapter"
+
+
+@pytest.mark.parametrize(
+    ("entries", "sentence"),
+    [
+        (
+            {"peft_type": "PROMPT_TUNING", "tokenizer_name_or_path": "evil/t"},
+            "is a PROMPT_TUNING a",
+        ),
+        ({"peft_type": "XLORA", "adapters": {"a": "evil/adapter"}}, "is a XLORA adapter; adapters"),
+        ({"peft_type": ["LORA"]}, "is a ['LORA'] adapter; adapters that change weights"),
+        ({"peft_type": None}, "is a None adapter; adapters that change weights can be used"),
+        ({"megatron_config": {"a": 1}, "megatron_core": "mine"}, "asks for megatron_config, which"),
+        ({"corda_config": {"cache_file": "/etc/passwd"}}, "asks for cache_file, which an adapter"),
+        ({"r": 10**9}, "does not fit the model (it says rank 1000000000, its weights have"),
+        ({"target_modules": "(a+)+$"}, "target_modules of "),
+        ({"target_modules": 7}, "does not fit the model ("),
+        ({"rank_pattern": 7}, "does not fit the model ("),
+        ({"deep": {"attn_implementation": "evil/kernel"}}, "which is code of a hub"),
+    ],
+)
+def test_an_adapter_is_weights_and_nothing_else(tiny, adapter, entries, sentence, contacts):
+    changed_json(adapter / "adapter_config.json", **entries)
+    step = SequenceClassifier(path=tiny("llama"), adapter=adapter, device="cpu")
+    assert sentence in refused(lambda _: step.load(), adapter)
+    assert not contacts
+
+
+@pytest.mark.parametrize("merge", [False, True])
+def test_the_model_that_an_adapter_names_is_not_asked_for(tiny, adapter, merge, contacts):
+    changed_json(adapter / "adapter_config.json", base_model_name_or_path="evil/base")
+    step = SequenceClassifier(
+        path=tiny("llama"), adapter=adapter, device="cpu", merge_adapter=merge
+    )
+    assert step.load().outputs == ("reward",)
+    assert not contacts

@@ -75,7 +75,7 @@ def _check_kind(folder: Path) -> None:
             f"{folder} is a {kind!s:.40} adapter; adapters that change weights can be used "
             f"({some(WEIGHTS_ONLY, 12)})"
         )
-    every = {**config, **(config.get("corda_config") or {})}
+    every = {**config, **_mapping(config.get("corda_config"))}
     asked = [name for name in ELSEWHERE if every.get(name)]
     if asked:
         raise DataError(
@@ -87,13 +87,18 @@ def _check_kind(folder: Path) -> None:
         raise DataError(f"{endless[0]} of {folder} is a pattern that may take for ever; list names")
 
 
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
 def _check_ranks(folder: Path, shapes: Shapes) -> None:
     """Refuse ranks that no tensor of the adapter has: memory for them would be asked for."""
     config, most = (
         read_json(folder / CONFIG),
         max((max(s, default=0) for s in shapes.values()), default=0),
     )
-    ranks = [config.get(name) for name in RANKS] + list((config.get("rank_pattern") or {}).values())
+    patterns = _mapping(config.get("rank_pattern")).values()
+    ranks = [*(config.get(name) for name in RANKS), *patterns]
     odd = [rank for rank in ranks if isinstance(rank, int) and rank > most]
     if odd:
         raise DataError(
