@@ -73,6 +73,16 @@ class SentenceEmbedding(FeatureComputer):
         check_encoder_choice(self.encoder, self.revision, self.path)
         return self
 
+    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterator[tuple[str, str]]:
+        """A name that is not in the local cache while the hub is not asked."""
+        if self.path is not None or self.encoder == "minilm":
+            return
+        from rmplug.models.hub import missing_offline
+
+        missing = missing_offline(self.encoder, self.revision)
+        if missing is not None:
+            yield "encoder", missing
+
     def identity(self) -> Mapping[str, Any]:
         """What the encoder's name stands for: the weights' digest, or the commit on the hub."""
         return identify_encoder(self.encoder, self.revision, self.path)

@@ -49,10 +49,26 @@ def commit_of(
 
 def cached(name: str, commit: str, kind: Literal["model", "dataset"] = "model") -> Path | None:
     """The folder of a name in the local cache at a commit, None where it is not there; nothing is
-    fetched, and no library of the hub is imported where ``HF_HOME`` and its like are not set."""
+    fetched."""
     folder = _cache() / f"{kind}s--{name.replace('/', '--')}" / "snapshots" / commit
     ordinary = NAME.fullmatch(name) and COMMIT.fullmatch(commit)
     return folder if ordinary and folder.is_dir() else None
+
+
+def missing_offline(name: str, revision: str | None = None) -> str | None:
+    """What to say, before anything runs, of a model's name that the local cache lacks while
+    ``HF_HUB_OFFLINE`` is set; None where it is there or can be asked for."""
+    from huggingface_hub.constants import HF_HUB_OFFLINE
+
+    if not HF_HUB_OFFLINE or not NAME.fullmatch(name):
+        return None
+    commit = revision or "main"
+    if not COMMIT.fullmatch(commit):
+        ref = _cache() / f"models--{name.replace('/', '--')}" / "refs" / commit
+        commit = ref.read_text(encoding="utf-8").strip() if ref.is_file() else ""
+    if cached(name, commit) is not None:
+        return None
+    return unreachable(name, revision, "model", OSError())
 
 
 def _cache() -> Path:

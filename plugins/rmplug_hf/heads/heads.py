@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +12,7 @@ from rmplug import (
     Checkpoint,
     Features,
     InputPath,
+    Known,
     ModelLoader,
     Pairs,
     Responses,
@@ -120,6 +121,11 @@ class RewardHead(ModelLoader):
         """A folder that `linear-head` or another trainer with an encoder has written."""
         config = folder_config(source)
         return {"path": source} if config and {"kind", "encoder"} <= set(config) else None
+
+    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterator[tuple[str, str]]:
+        """A folder whose `config.json` names no trainer."""
+        if not isinstance((folder_config(str(self.path)) or {}).get("kind"), str):
+            yield "path", f"{self.path} is no folder that a trainer wrote: no config.json names one"
 
     def load(self) -> RewardModel:
         from rmplug import open_folder

@@ -42,6 +42,9 @@ class Encoder(HubModel):
     normalise: bool = False
     """Whether states are scaled to length 1."""
 
+    def _missing(self, name: str | None, revision: str | None) -> str | None:
+        return None if name == MINILM.name else super()._missing(name, revision)
+
     def identity(self) -> Mapping[str, Any]:
         """The commit of a name on the hub, or the digest of the weights of `minilm`."""
         return {"weights": MINILM.weights} if self.name == MINILM.name else super().identity()

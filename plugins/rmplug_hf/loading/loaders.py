@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -11,7 +11,13 @@ from pydantic import Field, model_validator
 from rmplug import InputPath, Known, ModelLoader, RewardModel
 from rmplug.models.devices import Device
 
-from .recognised import folder_config, is_classifier, is_hub_name
+from .recognised import (
+    adapter_mistake,
+    folder_config,
+    folder_mistake,
+    is_classifier,
+    is_hub_name,
+)
 
 PLACEHOLDERS = ("prompt", "response", "bos", "eos")
 
@@ -97,6 +103,24 @@ class HubModel(ModelLoader):
         if self.turn is not None and "{content}" not in self.turn:
             raise ValueError("turn must have {content}")
         return self
+
+    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterator[tuple[str, str]]:
+        """What the folders lack that a model and an adapter have, and names that are not in the
+        local cache while the hub is not asked."""
+        checked = {
+            "path": None if self.path is None else folder_mistake(self.path),
+            "adapter": None if self.adapter is None else adapter_mistake(self.adapter),
+            "name": self._missing(self.name, self.revision),
+        }
+        yield from ((field, said) for field, said in checked.items() if said is not None)
+
+    def _missing(self, name: str | None, revision: str | None) -> str | None:
+        """What to say of a name that cannot be loaded now; None where it can."""
+        if name is None:
+            return None
+        from rmplug.models.hub import missing_offline
+
+        return missing_offline(name, revision)
 
     def identity(self) -> Mapping[str, Any]:
         """The commit that a name on the hub stands for."""

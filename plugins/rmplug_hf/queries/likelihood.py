@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from pydantic import Field, model_validator
 
-from rmplug import Features, InputPath, Pairs, QueryStrategy, Responses, RewardModel
+from rmplug import Features, InputPath, Known, Pairs, QueryStrategy, Responses, RewardModel
 from rmplug_hf.loading.loaders import HubModel
+from rmplug_hf.loading.recognised import folder_mistake
 
 
 class CausalLM(HubModel):
@@ -49,6 +51,16 @@ class CausalLM(HubModel):
         if self.template == "pair":
             raise ValueError("pair is a template for encoders; give chat, or a text")
         return self
+
+    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterator[tuple[str, str]]:
+        """As of every model, and of the reference."""
+        yield from super().mistakes(inputs)
+        folder = None if self.reference is None else folder_mistake(self.reference)
+        if folder is not None:
+            yield "reference", folder
+        missing = self._missing(self.reference_name, self.reference_revision)
+        if missing is not None:
+            yield "reference_name", missing
 
     def identity(self) -> dict[str, str]:
         """The commits that names on the hub stand for."""
