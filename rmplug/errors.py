@@ -76,6 +76,21 @@ def closest(name: str, known: Iterable[str]) -> str:
     return next(iter(difflib.get_close_matches(name, some_known, n=1, cutoff=0.6)), "")
 
 
+_IN = "in "
+
+
+def add_place(error: BaseException, place: str) -> None:
+    """Note where a bug came up (a step, an item, rows), from the inside out. The notes travel with
+    the error between processes, and stand below its traceback."""
+    error.add_note(_IN + place)
+
+
+def places_of(error: BaseException) -> list[str]:
+    """What ``add_place`` has noted, from the outside in."""
+    notes = reversed(getattr(error, "__notes__", []))
+    return [note.removeprefix(_IN) for note in notes if note.startswith(_IN)]
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """``"; did you mean 'name'?"`` for the closest known name, or an empty string."""
     meant = closest(name, known)

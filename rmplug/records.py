@@ -83,6 +83,8 @@ class StepRecord:
     """For a loop: each item with its status, seconds, the artifacts it led to, and a message."""
     message: str = ""
     """Why the step failed, or what was wrong with the result that was rebuilt."""
+    traceback: str = ""
+    """Where in the code the step failed, if it was a bug and no mistake that a person can mend."""
     unknown: Unknown = field(default_factory=dict)
     """What a newer rmplug wrote of the step and this one does not understand."""
 

@@ -61,10 +61,13 @@ def write_recipe(name: str, folder: Path, force: bool = False) -> list[Path]:
     ]
     if other and not force:
         raise RmplugError(f"{some(other)}: there already, and different; --force writes over it")
-    for origin, target in copies.items():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(_content(origin))
-    return [*copies.values(), _write_schema(folder)]
+    try:
+        for origin, target in copies.items():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(_content(origin))
+        return [*copies.values(), _write_schema(folder)]
+    except OSError as error:
+        raise RmplugError(f"cannot write into the folder {folder}: {error.strerror}") from error
 
 
 def _content(origin: Path) -> bytes:

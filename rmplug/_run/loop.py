@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from rmplug._kinds.loops import ITEM, ForEach, Repeat
 from rmplug._spec.graph import Graph, Node
-from rmplug.errors import RmplugError, StepError, StoreError, some
+from rmplug.errors import RmplugError, StepError, StoreError, add_place, some
 from rmplug.families import Composite, Engine, ModelLoader
 from rmplug.notices import Notice, merged
 from rmplug.records import StepRecord
@@ -124,6 +124,7 @@ class ItemWork:
         if not self.keep_going:
             if known:
                 raise StepError(f"item {outcome.item}: {error}") from error
+            add_place(error, f"item {outcome.item}")
             raise error
         outcome.status = "failed"
         outcome.message = str(error) if known else "".join(traceback.format_exception(error))

@@ -13,6 +13,7 @@ from typing import Any
 from rmplug._kinds.registry import Registry, discover
 from rmplug._spec.check import Spec, open_spec
 from rmplug._spec.graph import Graph
+from rmplug._store.record_files import RECORD
 from rmplug._store.run_records import PreviousSteps, live, new_record, write_record
 from rmplug._store.serialize import FILES
 from rmplug._store.store import NewerFormatError, Store
@@ -176,6 +177,7 @@ def _go(
         record.status = "finished"
     except BaseException as error:
         record.status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+        error.record_path = session.log.store.runs / record.id / RECORD  # type: ignore[attr-defined]
         raise
     finally:
         record.seconds = round(time.monotonic() - started, 3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import partial
@@ -14,7 +15,7 @@ from rmplug._spec.graph import Graph, Node
 from rmplug._store.fingerprint import Fingerprints, key_of
 from rmplug._store.run_records import peak_memory_mb
 from rmplug.artifacts import Value
-from rmplug.errors import DataError, RmplugError, StepError, StoreError
+from rmplug.errors import DataError, RmplugError, StepError, StoreError, add_place
 from rmplug.families import Composite, Engine, ModelLoader
 from rmplug.known import Ref
 from rmplug.records import SeenRows, StepRecord
@@ -100,6 +101,7 @@ class Session:
             record.status = "interrupted" if stopped else "failed"
             record.message = "" if stopped else str(error) or type(error).__name__
             if not isinstance(error, RmplugError):
+                self._note_bug(error, node, record)
                 raise
             base = StoreError if isinstance(error, StoreError) else StepError
             raise base(f"steps.{node.id} ({node.provider.kind}): {error}") from error
@@ -112,6 +114,11 @@ class Session:
             self.log.tell("step_finished", record)
         self._show_results(node.id, scope.handles[node.id], record)
         return record
+
+    def _note_bug(self, error: BaseException, node: Node, record: StepRecord) -> None:
+        if isinstance(error, Exception):
+            add_place(error, f"steps.{node.id} ({node.provider.kind})")
+            record.traceback = "".join(traceback.format_exception(error))
 
     def _show_results(self, step: str, handle: Handle, record: StepRecord) -> None:
         """Give what the step has in the store to the observers that look at results."""

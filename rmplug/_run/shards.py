@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rmplug._store.run_records import peak_memory_mb
 from rmplug._store.serialize import part_name, read_part_facts, write_part
 from rmplug.data.rows import Mapped
-from rmplug.errors import PluginError
+from rmplug.errors import PluginError, add_place
 from rmplug.families import Engine
 from rmplug.notices import Notice, collect_notices, merged
 
@@ -31,8 +31,13 @@ class ShardWork:
         import pyarrow as pa
 
         start = shard * self.size
+        stop = min(start + self.size, self.total)
         with collect_notices() as notices:
-            table = self.rows.read(start, min(start + self.size, self.total))
+            try:
+                table = self.rows.read(start, stop)
+            except Exception as error:
+                add_place(error, f"rows {start:,} to {stop - 1:,} (shard {shard})")
+                raise
         write_part(table, self.folder / part_name(shard), notices.values())
         rows = int(table.num_rows)
         del table

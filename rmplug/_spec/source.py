@@ -144,6 +144,8 @@ def _content(path: Path, file: str) -> bytes:
     try:
         if path.is_dir():
             raise IsADirectoryError
+        if path.exists() and not path.is_file():
+            raise ValueError("it is a pipe or a device; give a regular file")
         with path.open("rb") as stream:
             content = stream.read(MAX_BYTES + 1)
     except FileNotFoundError:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -225,3 +227,68 @@ def test_init_does_not_write_over_files(spec: Path, capsys: pytest.CaptureFixtur
 def test_an_unknown_recipe_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["init", "quickstrat"]) == 2
     assert "no recipe 'quickstrat'; did you mean 'quickstart'?" in capsys.readouterr().err
+
+
+def test_rmplug_alone_prints_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    out = printed(capsys)
+    assert out.startswith("usage: rmplug ") and "Prove that a spec will run" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["run", "small.yaml", "--froce"], "unknown argument '--froce'; did you mean '--force'?"),
+        (["gc", "--kepe=3"], "unknown argument '--kepe=3'; did you mean '--keep'?"),
+        (["runs", "more"], "unknown argument 'more'"),
+        (["chekc", "small.yaml"], "unknown: 'chekc'; did you mean 'check'? (known: check, run,"),
+    ],
+)
+def test_a_misspelt_option_or_command_names_the_nearest(
+    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2 and sentence in capsys.readouterr().err
+
+
+def test_init_into_a_folder_that_cannot_be_made_is_one_line(
+    spec: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["init", "quickstart", "small.yaml/below"]) == 2
+    assert capsys.readouterr().err == (
+        "rmplug: cannot write into the folder small.yaml/below: Not a directory\n"
+    )
+
+
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_a_pipe_or_device_is_no_spec(
+    spec: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo("pipe.yaml")
+    for file in ("pipe.yaml", "/dev/zero"):
+        assert main([command, file]) == 2
+        assert capsys.readouterr().err == (
+            f"{file}: cannot be read: it is a pipe or a device; give a regular file\n1 problem\n"
+        )
+
+
+def test_runs_and_show_work_on_a_read_only_store(
+    spec: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    disk = spec.parent / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("this machine does not allow a test to mount a file system")
+    try:
+        printed(capsys, "run", "small.yaml", "--store", str(disk))
+        [path] = disk.glob("runs/*/record.json")
+        path.write_text(path.read_text().replace('"status": "finished"', '"status": "running"'))
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        [row] = json.loads(printed(capsys, "runs", "--json", "--store", str(disk)))
+        assert row["status"] == "interrupted"
+        assert "pairs" in printed(capsys, "show", "--store", str(disk))
+        assert main(["gc", "--store", str(disk)]) == 2
+        assert "the file system is read-only" in capsys.readouterr().err
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)

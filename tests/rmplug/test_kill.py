@@ -128,6 +128,22 @@ def test_ctrl_c_leaves_a_resumable_store_and_exits_130(tmp_path: Path, workers: 
     assert len(lines(log)) <= 2 * SHARDS + workers and done >= 3
 
 
+def test_sigterm_ends_a_run_as_ctrl_c_does_and_leaks_nothing(tmp_path: Path) -> None:
+    env, log, store = environment(tmp_path / "site"), tmp_path / "log", tmp_path / "store"
+    process = start(command(write_spec(tmp_path, log, 2), store), env)
+    until(lambda: len(lines(log)) >= 3, process)
+    family = process.children(recursive=True)
+    process.send_signal(signal.SIGTERM)
+    told = process.communicate(timeout=60)[0]
+    assert process.returncode == 143
+    assert told.splitlines()[-1] == "rmplug: interrupted; run the same command to go on"
+    assert "leaked" not in told and "Traceback" not in told
+    assert psutil.wait_procs(family, timeout=20)[1] == []
+    [record] = [json.loads(path.read_text()) for path in store.glob("runs/*/record.json")]
+    assert record["status"] == "interrupted"
+    assert_valid(store)
+
+
 def test_ctrl_c_while_workers_start_is_told_in_one_line(tmp_path: Path) -> None:
     env, log, store = environment(tmp_path / "site"), tmp_path / "log", tmp_path / "store"
     process = start(command(write_spec(tmp_path, log, 2), store), env)

@@ -1,0 +1,53 @@
+"""Commands on a model: ``score``, ``rank`` and ``compare-texts``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from typing import Any
+
+from rmplug.errors import RmplugError
+
+from .tables import Row
+
+
+def score(options: argparse.Namespace) -> int:
+    """Score responses: from --prompt and --response, or rows of JSON with prompt and response."""
+    from rmplug.models.scorer import score_rows
+
+    given = {"prompt": options.prompt, "response": options.response}
+    return _answer(options, score_rows, given)
+
+
+def rank(options: argparse.Namespace) -> int:
+    """Rank responses to a prompt: from arguments, or rows of JSON with prompt and responses."""
+    from rmplug.models.scorer import rank_rows
+
+    given = {"prompt": options.prompt, "responses": options.responses}
+    return _answer(options, rank_rows, given)
+
+
+def compare_texts(options: argparse.Namespace) -> int:
+    """Compare two responses to a prompt: from arguments, or rows of JSON with prompt, a and b."""
+    from rmplug.models.scorer import compare_rows
+
+    return _answer(
+        options, compare_rows, {"prompt": options.prompt, "a": options.a, "b": options.b}
+    )
+
+
+def _answer(options: argparse.Namespace, ask: Callable[..., Any], given: Row) -> int:
+    """Ask a model about what the arguments, a file or standard input give; write JSON Lines."""
+    from rmplug.models.scorer import load, read_rows
+
+    named = {name: value for name, value in given.items() if value}
+    if named and len(named) < len(given):
+        missing = ", ".join(f"--{name}" for name in given if name not in named)
+        raise RmplugError(f"{missing}: missing, or give rows of JSON in a file or standard input")
+    rows = [named] if named else read_rows(options.file)
+    params = dict(entry.split("=", 1) for entry in options.param)
+    scorer = load(options.model, options.kind, **params)
+    for row in ask(scorer, rows):
+        print(json.dumps(row, ensure_ascii=False))
+    return 0

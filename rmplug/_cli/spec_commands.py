@@ -1,0 +1,75 @@
+"""Commands on a spec: ``check``, ``run`` and ``init``."""
+
+from __future__ import annotations
+
+import argparse
+import gc as garbage
+from pathlib import Path
+
+from rmplug.errors import some
+
+from .registry import registry_of
+from .tables import show_rows, shown_path
+
+
+def check(options: argparse.Namespace) -> int:
+    """Prove that a spec will run, without loading anything heavy."""
+    from rmplug._spec.check import open_spec
+
+    spec = open_spec(options.spec, options.set, registry_of(options))
+    count = len(spec.graph.nodes)
+    print(f"{options.spec}: {count} step{'s' * (count != 1)}, no problems")
+    if spec.doubts:
+        print(f"not checked, as only running tells: {some(spec.doubts, 12)}")
+    return 0
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run a spec; results that the store has are reused."""
+    if options.dry_run:
+        return _dry_run(options)
+    from rmplug._run.run import run as run_spec
+
+    from .progress import progress_observer
+
+    garbage.enable()
+    finished = run_spec(
+        options.spec,
+        assign=options.set,
+        only=options.only,
+        start=getattr(options, "from"),
+        force=options.force,
+        store=options.store,
+        observers=[progress_observer()],
+        registry=registry_of(options),
+    )
+    print(f"record: {shown_path(finished.record_path)}")
+    for page in finished.reports:
+        print(f"report: {shown_path(page)}")
+    return 0
+
+
+def _dry_run(options: argparse.Namespace) -> int:
+    from rmplug._run.run import choose, forced_steps, open_store, plan
+    from rmplug._spec.check import open_spec
+
+    registry = registry_of(options)
+    spec = open_spec(options.spec, options.set, registry)
+    selected, asked = choose(spec, options.only, getattr(options, "from"))
+    forced = forced_steps(spec, asked) if options.force else set()
+    planned = plan(spec, open_store(options.store), registry, selected, forced)
+    rows = [{"step": p.id, "kind": p.kind, "action": p.action, "why": p.why} for p in planned]
+    show_rows(rows, options.json)
+    return 0
+
+
+def init(options: argparse.Namespace) -> int:
+    """Write a commented spec to start from; without a recipe, list the recipes."""
+    from .recipes import recipes, write_recipe
+
+    if not options.recipe:
+        show_rows([{"recipe": r.name, "what": r.summary} for r in recipes()], options.json)
+        return 0
+    for path in write_recipe(options.recipe, Path(options.folder), options.force):
+        print(f"wrote {shown_path(path)}")
+    return 0
