@@ -72,7 +72,8 @@ class Built:
         self.debias = debias_fit(folder / "debias", matrix, (*NAMES, *measures))
         (folder / "gate").mkdir()
         params = {"batch": 16, "hidden": 8, "steps": 40, "check_every": 10, "temperature": [2.0]}
-        self.gate = Gate.model_validate({**params, **gate}).train(
+        chosen = {name: given for name, given in {**params, **gate}.items() if given is not None}
+        self.gate = Gate.model_validate(chosen).train(
             self.heads, self.states, self.pairs, self.debias, seed=0, directory=folder / "gate"
         )
         self.folder = folder / "model"

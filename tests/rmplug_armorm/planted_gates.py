@@ -42,8 +42,11 @@ class Planted:
         return matrix
 
 
-def planted(rows: int, width: int, types: int, seed: int) -> Planted:
-    """Pairs, the states of their prompts and sides, and the truth."""
+def planted(
+    rows: int, width: int, types: int, seed: int, weights: np.ndarray | None = None
+) -> Planted:
+    """Pairs, the states of their prompts and sides, and the truth; ``weights`` (types, K) are those
+    of the gate in place of .7 and .3 of two attributes."""
     rng = np.random.default_rng(seed)
     rho = np.insert(np.linspace(-0.3, 0.9, K - 1), VERBOSITY, 1.0)
     basis = np.linalg.qr(rng.normal(size=(width, width)))[0]
@@ -51,6 +54,7 @@ def planted(rows: int, width: int, types: int, seed: int) -> Planted:
     gates = np.zeros((types, K))
     for gate in gates:
         gate[rng.choice(np.delete(np.arange(K), VERBOSITY), 2, replace=False)] = 0.7, 0.3
+    gates = gates if weights is None else weights
     prompts = rng.normal(size=(types, width))[kind] + 0.5 * rng.normal(size=(rows, width))
     free = rng.normal(size=(2, rows, K))
     rewards = rho * free[..., [VERBOSITY]] + np.sqrt(1 - rho**2) * free

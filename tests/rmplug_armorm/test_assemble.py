@@ -27,6 +27,18 @@ def built(tmp_path_factory):
     return Built(folder, llama(folder / "encoder"))
 
 
+def test_signed_weights_go_into_the_folder_and_come_out_again(tmp_path):
+    signed = Built(tmp_path, llama(tmp_path / "encoder"), weights="signed", temperature=None)
+    model = signed.checkpoint.open()
+    gate = read_gate(signed.gate.directory)
+    weights = gate.weights(matrix(signed, "prompt"))
+    assert model.mixture.gate.signed and (weights.min(axis=1) < 0).any()
+    rewards = model.mixture.heads.rewards(matrix(signed, "chosen"))
+    by_hand = (weights * (rewards @ model.mixture.transform)).sum(axis=1)
+    found = model.score(rows_of(signed))[:, 0] * model.mixture.temperature
+    np.testing.assert_allclose(found, by_hand, atol=2e-4)
+
+
 def rows_of(built, side="chosen"):
     return side_of(one_batch(built.pairs.table), side)
 

@@ -15,10 +15,11 @@ from rmplug_armorm.assembly._model import side_of
 from rmplug_text import PerResponse, Reward, ToResponses
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory):
+@pytest.fixture(scope="module", params=["softmax", "signed"])
+def built(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("built")
-    return Built(folder, llama(folder / "encoder"))
+    gate = {"weights": "signed", "temperature": None} if request.param == "signed" else {}
+    return Built(folder, llama(folder / "encoder"), **gate)
 
 
 @pytest.fixture(scope="module")

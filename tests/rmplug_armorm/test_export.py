@@ -20,11 +20,14 @@ from rmplug_armorm.export._modeling_interpretable_reward import last_places
 from rmplug_armorm.export._transformers import response_start
 from rmplug_hf import Encoder
 
+CASES = {"turn": {}, "response": {}, "signed": {"temperature": None, "weights": "signed"}}
 
-@pytest.fixture(scope="module", params=["turn", "response"])
+
+@pytest.fixture(scope="module", params=CASES)
 def built(request, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("built")
-    return Built(folder, llama(folder / "encoder"), request.param)
+    folder, gate = tmp_path_factory.mktemp("built"), CASES[request.param]
+    end = "turn" if gate else request.param
+    return Built(folder, llama(folder / "encoder"), end, **gate)
 
 
 def exported(model, folder, monkeypatch):

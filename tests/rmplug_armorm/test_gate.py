@@ -21,7 +21,8 @@ from rmplug_armorm.gate._constant import fit_weights
 from rmplug_armorm.gate._examples import grouped_parts
 from rmplug_armorm.gate._gate import NetworkGate
 from rmplug_armorm.gate._gate_file import read_gate
-from rmplug_armorm.gate._training import kept_units, no_denormals
+from rmplug_armorm.gate._networks import kept_units
+from rmplug_armorm.gate._training import no_denormals
 
 QUICK = {"batch": 64, "hidden": 8, "layers": 1, "steps": 60, "check_every": 10, "temperature": [1]}
 PUBLISHED = {

@@ -23,9 +23,10 @@ from transformers.utils import ModelOutput
 
 class InterpretableRewardConfig(PretrainedConfig):  # type: ignore[misc]
     """``backbone`` is the configuration of a causal model; ``gating_widths`` the sizes from state
-    to attributes, or empty for constant weights; ``response_start_ids`` the tokens that the chat
-    template ends any prompt with, and ``prompt_offset`` the one among them whose state the gate
-    reads: the first where that is the token that ends a turn."""
+    to attributes, or empty for constant weights; ``gating_signed`` says that its weights are no
+    softmax; ``response_start_ids`` are the tokens that the chat template ends any prompt with, and
+    ``prompt_offset`` is the one among them whose state the gate reads: the first where that is the
+    token that ends a turn."""
 
     model_type = "interpretable_reward"
 
@@ -35,6 +36,7 @@ class InterpretableRewardConfig(PretrainedConfig):  # type: ignore[misc]
         attributes: list[str] | None = None,
         gating_widths: list[int] | None = None,
         gating_temperature: float = 1.0,
+        gating_signed: bool = False,
         score_temperature: float = 1.0,
         response_start_ids: list[int] | None = None,
         prompt_offset: int = 0,
@@ -45,6 +47,7 @@ class InterpretableRewardConfig(PretrainedConfig):  # type: ignore[misc]
         self.num_objectives = len(self.attributes)
         self.gating_widths = list(gating_widths or [])
         self.gating_temperature = gating_temperature
+        self.gating_signed = gating_signed
         self.score_temperature = score_temperature
         self.response_start_ids = list(response_start_ids or [])
         self.prompt_offset = prompt_offset
@@ -63,11 +66,14 @@ class InterpretableRewardOutput(ModelOutput):  # type: ignore[misc]
 
 
 class Gating(nn.Module):  # type: ignore[misc]
-    """``logit_scale * softmax(layers(state) / temperature)``, or constant weights."""
+    """``logit_scale * softmax(layers(state) / temperature)``, where it is signed without the
+    softmax, or constant weights."""
 
-    def __init__(self, widths: list[int], attributes: int, temperature: float) -> None:
+    def __init__(
+        self, widths: list[int], attributes: int, temperature: float, signed: bool
+    ) -> None:
         super().__init__()
-        self.temperature = temperature
+        self.temperature, self.signed = temperature, signed
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(widths))
         if widths:
             self.logit_scale = nn.Parameter(torch.ones(1))
@@ -80,7 +86,8 @@ class Gating(nn.Module):  # type: ignore[misc]
         found = states
         for place, layer in enumerate(self.layers):
             found = layer(torch.relu(found) if place else found)
-        return self.logit_scale * torch.softmax(found / self.temperature, dim=1)
+        found = found / self.temperature
+        return self.logit_scale * (found if self.signed else torch.softmax(found, dim=1))
 
 
 class InterpretableRewardModel(PreTrainedModel):  # type: ignore[misc]
@@ -97,7 +104,9 @@ class InterpretableRewardModel(PreTrainedModel):  # type: ignore[misc]
         width, attributes = self.model.config.hidden_size, config.num_objectives
         self.regression_layer = nn.Linear(width, attributes)
         self.reward_transform_matrix = nn.Parameter(torch.eye(attributes))
-        self.gating = Gating(config.gating_widths, attributes, config.gating_temperature)
+        self.gating = Gating(
+            config.gating_widths, attributes, config.gating_temperature, config.gating_signed
+        )
         self.post_init()
 
     def forward(

@@ -102,6 +102,7 @@ def build(model: AssembledModel, loaded: Any) -> modeling.InterpretableRewardMod
         attributes=list(heads.names),
         gating_widths=widths,
         gating_temperature=gate.temperature if isinstance(gate, NetworkGate) else 1.0,
+        gating_signed=isinstance(gate, NetworkGate) and gate.signed,
         score_temperature=mixture.temperature,
         response_start_ids=pattern,
         prompt_offset=offset,

@@ -15,9 +15,10 @@ from rmplug_armorm.heads._heads_file import Heads, read_heads
 
 from ._constant import fit_weights
 from ._examples import GateExamples, examples_of, grouped_parts, original_parts
-from ._gate import AttributeGate, ConstantGate
+from ._gate import AttributeGate, ConstantGate, NetworkGate
 from ._gate_file import digest_of, read_gate, write_gate
 from ._numbers import numbers_of, told
+from ._opposite_signs import measure_signs
 from ._prompts import KEPT, few_prompts
 from ._settings import GateSettings
 from ._trees import train_trees
@@ -60,8 +61,18 @@ def train(
     saved = read_gate(directory)
     return [
         *numbers_of(saved, learnt, held, settings.l2, seed),
+        *_measure_signs(saved, learnt, held, settings.l2),
         *(told(name, value, len(learnt)) for name, value in facts.items()),
     ]
+
+
+def _measure_signs(
+    gate: AttributeGate, learnt: GateExamples, held: GateExamples, l2: float
+) -> list[dict[str, Any]]:
+    """Whether attributes change sign between prompts, for a gate that reads prompts."""
+    if not isinstance(gate, NetworkGate):
+        return []
+    return measure_signs(learnt, held, l2, gate.signed)
 
 
 def fit_gate(
@@ -82,14 +93,18 @@ def fit_gate(
         original = train_original(settings, learnt, seed)
         return original, {"scale": 2 * float(original.values[0]), "steps": float(settings.steps)}
     trained = train_network(settings, learnt, chosen_by, seed)
-    return trained.gate, {
-        "temperature": trained.point.temperature,
-        "entropy-weight": trained.point.entropy,
-        "scale": trained.gate.scale,
+    facts = {
         "steps": float(trained.step),
         "validation-loss": trained.loss,
         "bfloat16": float(in_bfloat16(settings, device_of(settings.device))),
     }
+    if not trained.gate.signed:
+        facts |= {
+            "temperature": trained.point.temperature,
+            "entropy-weight": trained.point.entropy,
+            "scale": trained.gate.scale,
+        }
+    return trained.gate, facts
 
 
 def transform_of(heads: Heads, debias: Fit | None) -> Transform:

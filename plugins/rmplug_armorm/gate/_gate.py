@@ -77,12 +77,14 @@ class ConstantGate(LinearGate):
 
 @dataclass(frozen=True)
 class NetworkGate(LinearGate):
-    """``scale * softmax(layers(prompt) / temperature)``; ReLU between layers."""
+    """``scale * softmax(layers(prompt) / temperature)``, or where it is ``signed`` without the
+    softmax; ReLU between layers."""
 
     layers: tuple[tuple[Array, Array], ...]
     """Weight (out, in) and bias (out,) of each layer."""
     scale: float
     temperature: float
+    signed: bool = False
     kind = "network"
 
     def weights(self, prompts: Array) -> Array:
@@ -94,6 +96,8 @@ class NetworkGate(LinearGate):
         for place, (weight, bias) in enumerate(self.layers):
             found = (np.maximum(found, 0) if place else found) @ weight.T.astype(np.float64) + bias
         found = found / self.temperature
+        if self.signed:
+            return np.asarray(self.scale * found)
         found = np.exp(found - found.max(axis=1, keepdims=True))
         return np.asarray(self.scale * found / found.sum(axis=1, keepdims=True))
 
@@ -107,7 +111,9 @@ class NetworkGate(LinearGate):
         return {**named, "logit_scale": np.array([self.scale], np.float32)}
 
     @classmethod
-    def of_tensors(cls, tensors: Mapping[str, Array], temperature: float) -> NetworkGate:
+    def of_tensors(
+        cls, tensors: Mapping[str, Array], temperature: float, signed: bool = False
+    ) -> NetworkGate:
         """From the published layout; names that do not fit are refused."""
         count = sum(name.endswith(".weight") for name in tensors)
         try:
@@ -126,8 +132,8 @@ class NetworkGate(LinearGate):
         chained = all(a[0][0] == b[0][1] for a, b in itertools.pairwise(widths))
         if not layers or not chained or any(w[0] != b[0] for w, b in widths):
             raise DataError(f"the layers of the gate do not fit each other: {widths}")
-        return cls(layers, scale, temperature)
+        return cls(layers, scale, temperature, signed)
 
     def save(self, directory: Path) -> Mapping[str, Any]:
         save_file(self.tensors(), directory / TENSORS)
-        return {"temperature": self.temperature}
+        return {"temperature": self.temperature, "weights": "signed" if self.signed else "softmax"}

@@ -69,4 +69,4 @@ def read_gate(directory: Path) -> AttributeGate:
         raise DataError(
             f"{directory / JSON} has the temperature {temperature!r:.20}, not one above 0"
         )
-    return NetworkGate.of_tensors(tensors, float(temperature))
+    return NetworkGate.of_tensors(tensors, float(temperature), said.get("weights") == "signed")

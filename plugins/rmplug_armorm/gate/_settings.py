@@ -10,6 +10,7 @@ class GateSettings:
     """The parameters of ``gate``, under the names that they have there."""
 
     gate: str
+    weights: str
     hidden: int
     layers: int
     dropout: float

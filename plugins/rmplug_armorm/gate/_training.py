@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise, product
+from itertools import product
 
 import numpy as np
 import torch
@@ -19,11 +19,9 @@ from rmplug.models.devices import device_of
 from ._constant import fit_scale, fit_weights
 from ._examples import GateExamples
 from ._gate import ConstantGate, NetworkGate
+from ._networks import GateNetwork, PairAxis, PromptNetwork, SignedNetwork, SoftmaxNetwork
 from ._settings import GateSettings
 
-FLOOR = -40.0
-"""Logits this far below the greatest: e^-40 is no weight, and no denormal number."""
-OFF = -1e4
 WIDE = 512
 
 
@@ -46,68 +44,6 @@ class Trained:
     point: GridPoint
     loss: float
     step: int
-
-
-class GateNetwork(torch.nn.Module):  # type: ignore[misc]
-    """Prompt states (n, d) to logarithms of the shares of attributes (n, K)."""
-
-    def __init__(
-        self, width: int, settings: GateSettings, point: GridPoint, dead: torch.Tensor
-    ) -> None:
-        super().__init__()
-        layers = settings.layers if settings.gate == "mlp" else 0
-        sizes = [width, *[settings.hidden] * layers, len(dead)]
-        self.layers = torch.nn.ModuleList(torch.nn.Linear(a, b) for a, b in pairwise(sizes))
-        self.dropout = settings.dropout if layers else 0.0
-        self.temperature = point.temperature
-        self.log_scale = torch.nn.Parameter(torch.tensor(math.log(point.scale)))
-        self.register_buffer("dead", dead)
-        if point.start is not None:
-            self._begin_at(point.start)
-
-    def _begin_at(self, weights: Array) -> None:
-        """Constant shares: what a prompt adds is learnt from there."""
-        sizes = np.maximum(weights, 0) + 0.1 * max(float(np.abs(weights).mean()), 1e-12)
-        shares = torch.from_numpy(np.log(sizes / sizes.sum())).float()
-        with torch.no_grad():
-            self.layers[-1].weight.zero_()
-            self.layers[-1].bias.copy_(shares * self.temperature)
-
-    def forward(self, prompts: torch.Tensor) -> torch.Tensor:
-        found = prompts
-        for place, layer in enumerate(self.layers):
-            if place:
-                found = functional.relu(found)
-                if self.training and self.dropout:
-                    found = found * kept_units(found, self.dropout)
-            found = layer(found)
-        found = found.float() / self.temperature
-        found = found.masked_fill(self.dead, FLOOR * 2)
-        top = found.detach().max(dim=1, keepdim=True).values
-        return torch.log_softmax(torch.maximum(found, top + FLOOR), dim=1)
-
-
-def kept_units(like: torch.Tensor, share: float) -> torch.Tensor:
-    """The factor of each unit where a share is left out: 0, or what keeps the mean. From a random
-    byte each, so the share is a multiple of 1/256; twice as fast as the library's dropout."""
-    count = like.numel()
-    drawn = torch.empty(count // 8 + 1, dtype=torch.int64, device=like.device)
-    drawn = drawn.random_(-(2**63), None).view(torch.uint8)[:count].view(like.shape)
-    least = min(255, round(share * 256))
-    return (drawn >= least).to(like.dtype).mul_(256 / (256 - least))
-
-
-class PairAxis(torch.nn.Module):  # type: ignore[misc]
-    """The published script's gate: a softmax over the two responses of a pair, which have the same
-    prompt, so that every attribute has the share one half."""
-
-    def __init__(self, attributes: int) -> None:
-        super().__init__()
-        self.log_scale = torch.nn.Parameter(torch.tensor(0.0))
-        self.register_buffer("halves", torch.full((attributes,), math.log(0.5)))
-
-    def forward(self, prompts: torch.Tensor) -> torch.Tensor:
-        return self.halves.expand(len(prompts), -1)
 
 
 @dataclass(frozen=True)
@@ -138,8 +74,7 @@ def train_network(
     with no_denormals(), torch.random.fork_rng(devices=devices):
         for point in settings_of(settings, learnt, dead):
             torch.manual_seed(seed)
-            width = rows.prompts.shape[1]
-            network = GateNetwork(width, settings, point, torch.from_numpy(dead)).to(device)
+            network = _network(settings, point, learnt, dead).to(device)
             loss, at = _fit(settings, network, point, rows, few)
             found.append(Trained(_folded(network, centre, spread), point, loss, at))
     return min(found, key=lambda trained: trained.loss)
@@ -164,12 +99,28 @@ def settings_of(settings: GateSettings, learnt: GateExamples, dead: Array) -> It
         return
     weights = fit_weights(learnt.lead, learnt.margins, learnt.weights, settings.l2)
     weights = np.where(dead, 0, weights)
+    if settings.weights == "signed":
+        yield GridPoint(1.0, 0.0, weights, 1.0)
+        return
     scale = settings.scale or float(np.maximum(weights, 0).sum())
     if scale <= 0:
         mean = learnt.lead[:, ~dead].mean(axis=1)
         scale = abs(fit_scale(mean, learnt.margins, learnt.weights)) or 1.0
     for temperature, entropy in product(settings.temperature, settings.entropy):
         yield GridPoint(temperature, entropy, weights, scale)
+
+
+def _network(
+    settings: GateSettings, point: GridPoint, learnt: GateExamples, dead: Array
+) -> PromptNetwork:
+    """The network of one point, where its training starts."""
+    width = learnt.prompts.shape[1]
+    if settings.weights == "signed":
+        sizes = np.sqrt((learnt.lead**2).mean(axis=0))
+        units = np.divide(1.0, sizes, out=np.zeros_like(sizes), where=~dead)
+        start = np.zeros_like(units) if point.start is None else point.start
+        return SignedNetwork(width, settings, units, start)
+    return SoftmaxNetwork(width, settings, dead, point.temperature, point.scale, point.start)
 
 
 def _standard(prompts: Array, wanted: bool) -> tuple[Array, Array]:
@@ -189,7 +140,7 @@ def _tensors(part: GateExamples, centre: Array, spread: Array, device: torch.dev
 
 def _fit(
     settings: GateSettings,
-    network: GateNetwork | PairAxis,
+    network: GateNetwork,
     point: GridPoint,
     rows: Tensors,
     few: Tensors,
@@ -212,8 +163,8 @@ def _fit(
         drawn = torch.randint(count, (min(settings.batch, count),), generator=draws)
         batch = rows.at(drawn.to(rows.prompts.device))
         with autocast:
-            logs = network(batch.prompts)
-        loss = _objective(network, logs, batch, point.entropy)
+            found = network(batch.prompts)
+        loss = _objective(network, found, batch, point.entropy)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
@@ -232,15 +183,15 @@ def _fit(
 
 
 def _objective(
-    network: GateNetwork | PairAxis, logs: torch.Tensor, batch: Tensors, entropy: float
+    network: GateNetwork, found: torch.Tensor, batch: Tensors, entropy: float
 ) -> torch.Tensor:
-    shares = logs.exp()
-    score = network.log_scale.exp() * (shares * batch.lead).sum(dim=1)
+    score = network.score(found, batch.lead)
     loss = (batch.weights * functional.softplus(batch.margins - score)).mean()
-    return loss if not entropy else loss + entropy * (shares * logs).sum(dim=1).mean()
+    # an entropy weight is that of a softmax, whose network gives logarithms of shares
+    return loss if not entropy else loss + entropy * (found.exp() * found).sum(dim=1).mean()
 
 
-def _loss_of(network: GateNetwork | PairAxis, rows: Tensors) -> float:
+def _loss_of(network: GateNetwork, rows: Tensors) -> float:
     network.eval()
     with torch.inference_mode():
         found = _objective(network, network(rows.prompts), rows, 0.0) / rows.weights.mean()
@@ -248,23 +199,21 @@ def _loss_of(network: GateNetwork | PairAxis, rows: Tensors) -> float:
     return float(found)
 
 
-def _state(network: GateNetwork | PairAxis) -> Mapping[str, torch.Tensor]:
+def _state(network: GateNetwork) -> Mapping[str, torch.Tensor]:
     return {name: values.clone() for name, values in network.state_dict().items()}
 
 
-def _folded(network: GateNetwork, centre: Array, spread: Array) -> NetworkGate:
-    """For states as they are: centring and scaling go into the first layer, attributes that say
-    nothing are switched off by the last bias."""
+def _folded(network: PromptNetwork, centre: Array, spread: Array) -> NetworkGate:
+    """For states as they are: centring and scaling go into the first layer."""
     layers = [
         tuple(part.detach().cpu().double().numpy() for part in (layer.weight, layer.bias))
         for layer in network.layers
     ]
     first = layers[0][0] / spread
     layers[0] = (first, layers[0][1] - first @ centre)
-    off = np.asarray(network.dead.cpu().numpy())
-    layers[-1] = (layers[-1][0], np.where(off, OFF * network.temperature, layers[-1][1]))
+    layers[-1] = network.fold(*layers[-1])
     whole = tuple((weight.astype(np.float32), bias.astype(np.float32)) for weight, bias in layers)
-    return NetworkGate(whole, float(network.log_scale.detach().exp()), network.temperature)
+    return NetworkGate(whole, network.scale(), network.temperature, network.signed)
 
 
 def in_bfloat16(settings: GateSettings, device: torch.device) -> bool:

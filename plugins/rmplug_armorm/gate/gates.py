@@ -21,7 +21,8 @@ class Gate(Trainer):
     Takes the attribute `heads`, the `states` of the pairs (`hidden-state` with `part: both`), and
     the `debias` fit whose transform is applied to the rewards, here and wherever the gate is used.
     With debiased rewards r', a response scores ``scale * sum of g_k(prompt) * r'_k``, where g is a
-    softmax over attributes of a network on the prompt's state. The Bradley-Terry loss is the mean
+    softmax over attributes of a network on the prompt's state; with `weights: signed` the network
+    gives the weights themselves, which may be below 0. The Bradley-Terry loss is the mean
     of ``-log sigmoid(score(chosen) - score(rejected) - margin)``; columns `weight` and `margin` of
     the pairs are respected. `gate: linear` has no hidden layers, `constant` has the best weights
     that know no prompt, `trees` boosts trees on the differences of rewards of both orders of a
@@ -32,12 +33,20 @@ class Gate(Trainer):
     from the best constant weights. An attribute whose debiased reward is the same everywhere (the
     confound itself) gets no weight.
 
+    A softmax cannot count an attribute for the chosen response in some prompts and against it in
+    others. Whether any asks for that is tested on the held-out pairs of `mlp` and `linear`:
+    ``opposite-signs`` is the number of attributes that do, each with ``weight-of-<attribute>`` by
+    segment of the prompts, with intervals that hold for all tests together (Bonferroni). Segments
+    are the subsets, and the prompts in which weights learnt on the other pairs are above and below
+    0; those with fewer than 8 groups per attribute are not tested.
+
     Numbers, held out, with 95 % intervals of a bootstrap over groups, also for each subset:
     ``accuracy`` (ties one half) and ``log-loss`` (nats) of `model` ``gate`` and the baselines
     ``equal-weights``, ``constant-weights`` (fitted) and ``longest-response``, and the paired
-    ``difference`` of accuracy with each; ``entropy`` of the weights (nats) and ``entropy-share``
-    (of the logarithm of the number of attributes). Then ``temperature``, ``entropy-weight``,
-    ``scale``, ``steps`` (of the best checkpoint), ``trees``, ``validation-loss``, ``bfloat16``.
+    ``difference`` of accuracy with each; ``entropy`` of the sizes of the weights (nats) and
+    ``entropy-share`` (of the logarithm of the number of attributes). Then ``temperature``,
+    ``entropy-weight``, ``scale``, ``steps`` (of the best checkpoint), ``trees``,
+    ``validation-loss``, ``bfloat16``.
 
     The gate itself reads states, not text: `assemble` makes a reward model of it. Source: Wang et
     al. 2024, arXiv 2406.12845, section 3.2.
@@ -50,6 +59,10 @@ class Gate(Trainer):
 
     gate: Literal["mlp", "linear", "constant", "trees"] = "mlp"
     """What makes weights of a prompt's state."""
+    weights: Literal["softmax", "signed"] = "softmax"
+    """Of `mlp` and `linear`: `softmax` shares one scale among the attributes, none below 0;
+    `signed` gives each a weight of any sign, for prompts that count an attribute in opposite ways.
+    `temperature`, `entropy` and `scale` are those of the softmax."""
     hidden: int = Field(default=128, ge=1)
     """Width of the hidden layers of `mlp`."""
     layers: int = Field(default=3, ge=1)
@@ -107,11 +120,21 @@ class Gate(Trainer):
     def _check(self) -> Gate:
         if self.held_out + self.validation >= 0.95:
             raise ValueError("held_out and validation leave nothing to learn from; lower them")
+        if self.weights == "signed":
+            self._check_signed()
         if self.compat is not None and self.gate != "mlp":
             raise ValueError("compat is about gate: mlp; leave one of them out")
         if self.compat is not None and len(self.temperature) + len(self.entropy) > 2:
             raise ValueError("compat chooses no temperature; write temperature: [10]")
         return self
+
+    def _check_signed(self) -> None:
+        if self.gate not in ("mlp", "linear") or self.compat is not None:
+            said = "compat" if self.compat is not None else f"gate: {self.gate}"
+            raise ValueError(f"weights: signed does not go with {said}; leave one of them out")
+        given = [n for n in ("temperature", "entropy", "scale") if n in self.model_fields_set]
+        if given:
+            raise ValueError(f"{given[0]} is that of a softmax; leave it out with weights: signed")
 
     def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
         from rmplug_armorm.debias.text_measures import untaken
