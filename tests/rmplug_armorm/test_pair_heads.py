@@ -173,6 +173,12 @@ def test_heads_from_pairs_conform() -> None:
     data, states = planted(40)
     check_step(PairwiseHeads, {"folds": 2, "l2": [0.1]}, {"states": states, "data": data})
     model = Encoder(name="minilm", device="cpu").load()
+    wide = {
+        side: np.pad(np.stack(states[side].to_pylist()), ((0, 0), (0, model.width - WIDTH)))
+        for side in ("chosen", "rejected")
+    }
     check_step(
-        OdinHead, {"folds": 2, "l2": [0.1]}, {"model": model, "data": data, "states": states}
+        OdinHead,
+        {"folds": 2, "l2": [0.1]},
+        {"model": model, "data": data, "states": Features({"id": data["id"], **wide}, "states")},
     )
