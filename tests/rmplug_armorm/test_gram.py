@@ -7,7 +7,7 @@ import pytest
 from attribute_cases import planted
 
 from rmplug_armorm.heads import _ridge_path
-from rmplug_armorm.heads._gram import Sums, cells_of, rank_update, square
+from rmplug_armorm.heads._gram import GramSums, cells_of, rank_update, square
 from rmplug_armorm.heads._ridge import gather, total
 from rmplug_armorm.heads._ridge_path import ridge_path, to_band
 from rmplug_armorm.heads._splits import grouped_split, original_split
@@ -17,13 +17,13 @@ def gram_of(states: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(states.T @ states)
 
 
-def sums_by_attribute(states: np.ndarray, labels: np.ndarray, part: np.ndarray) -> list[Sums]:
+def sums_by_attribute(states: np.ndarray, labels: np.ndarray, part: np.ndarray) -> list[GramSums]:
     """The sums of each attribute from its cells, over all parts."""
     cells = cells_of(~np.isnan(labels), part, states.shape[1])
     found = {}
     for place, rows in cells.within(0, len(states), set(part.tolist())):
         names = list(cells.cells[place].attributes)
-        found[place] = Sums(states.shape[1], len(names))
+        found[place] = GramSums(states.shape[1], len(names))
         found[place].add(states[rows], labels[rows][:, names])
     return [
         total(cells, found, [p for p in found if k in cells.cells[p].attributes], [k])
@@ -167,7 +167,7 @@ def test_a_pass_in_batches_gathers_what_one_pass_over_all_rows_does() -> None:
     from attribute_cases import features
 
     from rmplug_armorm.heads._labels import LabelColumn, read_labels
-    from rmplug_armorm.heads._states import Source
+    from rmplug_armorm.heads._states import StateBatches
 
     states, labels, _ = planted(rows=9000, width=6, attributes=1)
     table = features({"response": states.astype(np.float32), "a": labels[:, 0]}, "all")
@@ -177,6 +177,6 @@ def test_a_pass_in_batches_gathers_what_one_pass_over_all_rows_does() -> None:
     for sources in ([table], halves):
         found = read_labels({"a": LabelColumn("a")}, sources, sources)
         cells = cells_of(found.known, np.zeros(9000, int), 6)
-        [sums] = gather(Source(tuple(sources), "response"), found, cells, [0]).values()
+        [sums] = gather(StateBatches(tuple(sources), "response"), found, cells, [0]).values()
         exact = gram_of(states.astype(np.float32).astype(np.float64))
         np.testing.assert_allclose(square(sums.gram, 6), exact, rtol=1e-12)

@@ -204,10 +204,10 @@ def test_an_interval_holds_the_error_of_new_rows_nine_times_in_ten(tmp_path: Pat
 
 def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
     """The largest matrix that is made is that of a batch or the Gram matrix, not of all rows."""
-    from rmplug_armorm.heads._states import Source
+    from rmplug_armorm.heads._states import StateBatches
 
     states, labels, _ = planted(rows=80_000, width=8, attributes=1)
-    sizes = [len(part) for _, part in Source((table(states, labels),), "response").batches()]
+    sizes = [len(part) for _, part in StateBatches((table(states, labels),), "response").batches()]
     assert sizes == [32_768, 32_768, 14_464]
 
 

@@ -24,7 +24,7 @@ from rmplug_armorm.heads._states import matrix_of
 
 from ._given_states import PAIR, encoded, prove
 from ._mixture import Mixture
-from ._model import AssembledModel, AssemblyFacts, Encodes, encoder_of, save
+from ._model import AssembledModel, AssemblyFacts, PromptEncoder, encoder_of, save
 from ._prompt_end import prompt_end_of
 
 MODEL = "assembled"
@@ -79,7 +79,7 @@ def _gate_of(gate: Checkpoint | None, heads: Heads, transform: Transform) -> Att
     return read_gate(gate.directory)
 
 
-def _check_width(encoder: Encodes, heads: Heads) -> None:
+def _check_width(encoder: PromptEncoder, heads: Heads) -> None:
     row = {"role": "user", "content": "Hello."}
     probe = pa.RecordBatch.from_pydict({"id": ["probe"], "prompt": [[row]], "response": [[row]]})
     found, width = encoder.vectors(probe).shape[1], heads.weight.shape[1]

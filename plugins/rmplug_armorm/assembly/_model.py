@@ -26,7 +26,7 @@ PARTS = {"turn": "turn", "response": "prompt"}
 """What an encoder calls a prompt alone, by where it ends."""
 
 
-class Encodes(Protocol):
+class PromptEncoder(Protocol):
     """What is needed of an encoder."""
 
     def vectors(self, responses: pa.RecordBatch, part: str = "both") -> Array:
@@ -39,7 +39,7 @@ class Encodes(Protocol):
         """What it can be made again from."""
 
 
-def encoder_of(model: RewardModel) -> Encodes:
+def encoder_of(model: RewardModel) -> PromptEncoder:
     """The model, if it gives states and can be made again."""
     opened = model.open()
     if not callable(getattr(opened, "vectors", None)) or opened.origin() is None:
@@ -47,7 +47,7 @@ def encoder_of(model: RewardModel) -> Encodes:
             f"{model.name or type(opened).__name__} is no encoder that can be loaded again; load "
             "the model with kind: encoder (a head that it has is left out)"
         )
-    return cast(Encodes, opened)
+    return cast(PromptEncoder, opened)
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class AssemblyFacts:
 class AssembledModel(RewardModel):
     """Scores of shape (rows, 1 + attributes): the reward, then each attribute's raw reward."""
 
-    def __init__(self, encoder: Encodes, mixture: Mixture, prompt_end: str) -> None:
+    def __init__(self, encoder: PromptEncoder, mixture: Mixture, prompt_end: str) -> None:
         self.encoder, self.mixture, self.prompt_end = encoder, mixture, prompt_end
         self.outputs = (REWARD, *mixture.heads.names)
 

@@ -15,10 +15,10 @@ from rmplug_armorm.gate._gate_file import read_about
 from rmplug_armorm.gate._prompts import KEPT, spread_dimensions
 
 from ._given_states import NEAR
-from ._model import PARTS, Encodes
+from ._model import PARTS, PromptEncoder
 
 
-def prompt_end_of(encoder: Encodes, gate: Checkpoint) -> str:
+def prompt_end_of(encoder: PromptEncoder, gate: Checkpoint) -> str:
     """Where prompts end whose states the gate was trained on: the nearer of what the encoder gives
     at the ends of their turns, and before responses."""
     kept = read_about(gate.directory).get("about", {}).get(KEPT)
@@ -37,7 +37,7 @@ def prompt_end_of(encoder: Encodes, gate: Checkpoint) -> str:
     return nearest
 
 
-def _distance(encoder: Encodes, kept: Sequence[Mapping[str, Any]], part: str) -> float:
+def _distance(encoder: PromptEncoder, kept: Sequence[Mapping[str, Any]], part: str) -> float:
     """The greatest, relative to the length of a state."""
     talks = pa.array([entry["prompt"] for entry in kept], message_type())
     ids = pa.array([f"prompt {place}" for place in range(len(kept))])

@@ -20,17 +20,17 @@ from rmplug.stats.metric_rows import (
     spearman_of,
 )
 
-from ._labels import Labels
-from ._splits import Split
+from ._labels import AttributeLabels
+from ._splits import HeldOutSplit
 
 RESAMPLES = 500
 
 
 @dataclass(frozen=True)
-class HeldOut:
+class HeldOutLabels:
     """Held-out predictions of labels, for all strengths; rows are counted by attribute."""
 
-    split: Split
+    split: HeldOutSplit
     means: Array
     """The mean label of what each held-out part was predicted from, shape (held parts, K)."""
     rows: tuple[Array, ...]
@@ -44,7 +44,9 @@ class HeldOut:
     """For each attribute, the sum of squared errors, shape (held parts, strengths)."""
 
     @classmethod
-    def empty(cls, labels: Labels, split: Split, alphas: int, means: Array) -> HeldOut:
+    def empty(
+        cls, labels: AttributeLabels, split: HeldOutSplit, alphas: int, means: Array
+    ) -> HeldOutLabels:
         """Places for predictions that are yet to come."""
         known = labels.known & np.isin(split.part, split.held)[:, None]
         rows = tuple(np.flatnonzero(column) for column in known.T)
@@ -92,7 +94,7 @@ class HeldOut:
 
 
 def numbers_of(
-    labels: Labels, held: HeldOut, alphas: Sequence[float], seed: int
+    labels: AttributeLabels, held: HeldOutLabels, alphas: Sequence[float], seed: int
 ) -> list[dict[str, Any]]:
     """The numbers of all attributes, each with the attribute as its ``subset``."""
     best = held.best()
@@ -111,7 +113,9 @@ def numbers_of(
     return found
 
 
-def _on_held_out(labels: Labels, held: HeldOut, seed: int) -> dict[int, list[dict[str, Any]]]:
+def _on_held_out(
+    labels: AttributeLabels, held: HeldOutLabels, seed: int
+) -> dict[int, list[dict[str, Any]]]:
     """Numbers with intervals by attribute; attributes with the same rows share the resamples."""
     alike: dict[bytes, list[int]] = {}
     for k, rows in enumerate(held.rows):
@@ -133,8 +137,8 @@ def _on_held_out(labels: Labels, held: HeldOut, seed: int) -> dict[int, list[dic
 
 
 def _add_attribute(
-    labels: Labels,
-    held: HeldOut,
+    labels: AttributeLabels,
+    held: HeldOutLabels,
     k: int,
     columns: dict[str, Array],
     statistics: dict[tuple[str, str], Statistic],
@@ -160,7 +164,7 @@ def _add_attribute(
         }
 
 
-def of_length(labels: Labels, held: HeldOut, k: int) -> Array | None:
+def of_length(labels: AttributeLabels, held: HeldOutLabels, k: int) -> Array | None:
     """Held-out predictions from the length of the response and its logarithm alone, by least
     squares; None where lengths are not known."""
     rows, part = held.rows[k], held.split.part

@@ -30,7 +30,7 @@ SAMPLE = 20_000
 
 
 @dataclass
-class Sums:
+class GramSums:
     """Sums over the rows of a cell, or of several: float64, the Gram matrix in rectangular full
     packed form (LAPACK's ``RFP``, lower), which takes half the memory of a square."""
 
@@ -84,7 +84,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Cells:
+class RowCells:
     """All cells, and for each block the cell of each row (-1: the row has no label there)."""
 
     cells: tuple[Cell, ...]
@@ -102,7 +102,7 @@ class Cells:
                     yield int(place), rows
 
 
-def cells_of(known: Array, part: Array, width: int) -> Cells:
+def cells_of(known: Array, part: Array, width: int) -> RowCells:
     """The cells of rows whose labels are ``known`` (n, K) and whose part is ``part`` (n,)."""
     masks, members = _distinct(known)
     parts = int(part.max()) + 1 if len(part) else 1
@@ -118,7 +118,7 @@ def cells_of(known: Array, part: Array, width: int) -> Cells:
         for number in used[skipped:].tolist():
             names = [k for j in held[number // parts] for k in members[block[j]]]
             cells.append(Cell(tuple(sorted(names)), number % parts))
-    return Cells(tuple(cells), tuple(of_rows))
+    return RowCells(tuple(cells), tuple(of_rows))
 
 
 def _distinct(known: Array) -> tuple[Array, list[list[int]]]:

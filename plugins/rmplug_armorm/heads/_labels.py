@@ -30,7 +30,7 @@ class LabelColumn:
 
 
 @dataclass(frozen=True)
-class Labels:
+class AttributeLabels:
     """The rows of all states, one data set after the other, and what is known of them."""
 
     names: tuple[str, ...]
@@ -56,7 +56,7 @@ class Labels:
 
 def read_labels(
     attributes: Mapping[str, LabelColumn], states: Sequence[Features], data: Sequence[Labelled]
-) -> Labels:
+) -> AttributeLabels:
     """The labels of the rows of ``states``, from the data set in the same place of the list."""
     if len(states) != len(data):
         raise DataError(
@@ -71,7 +71,7 @@ def read_labels(
     values = (np.concatenate([part.values for part in parts]) - low) / (high - low)
     ids = pa.chunked_array([part.ids for part in parts], pa.string())
     groups = pa.chunked_array([part.groups for part in parts], pa.string())
-    labels = Labels(
+    labels = AttributeLabels(
         tuple(attributes),
         values,
         low,
@@ -101,7 +101,7 @@ def _check_names(attributes: Mapping[str, LabelColumn], data: Sequence[Labelled]
             )
 
 
-def _check_values(labels: Labels) -> None:
+def _check_values(labels: AttributeLabels) -> None:
     for k, name in enumerate(labels.names):
         values = labels.values[:, k]
         groups = labels.groups_of(k)

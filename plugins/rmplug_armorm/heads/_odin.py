@@ -15,16 +15,15 @@ from safetensors.numpy import save_file
 from rmplug import DataError, Features, Origin, Pairs, RewardModel, reopen
 from rmplug.arrays import Array
 from rmplug.models.files import read_json, read_tensors
-from rmplug.stats.metric_rows import Scaled, Statistic, measured, share_of
+from rmplug.stats.metric_rows import Scaled, Statistic, measured, share_of, wins
 
 from ._pair_differences import (
     Loss,
-    Search,
+    StrengthSearch,
     group_codes,
     length_differences,
-    minimised,
+    minimise_loss,
     preference_loss,
-    right,
     root_mean_squares,
     search,
     state_differences,
@@ -123,7 +122,7 @@ def encoded(model: Encodes, data: Pairs) -> Array:
 
 def two_heads(settings: OdinSettings, differences: Array, longer: Array, l2: float) -> Array:
     """Weights of the quality head and the length head, shape (2, width)."""
-    found = minimised(loss_of(settings, differences, longer, l2), _start(differences, longer))
+    found = minimise_loss(loss_of(settings, differences, longer, l2), _start(differences, longer))
     return found.reshape(2, differences.shape[1])
 
 
@@ -175,17 +174,19 @@ def cosines(left: Array, right_one: Array) -> tuple[float, Array, Array]:
     return cos, (b - cos * a) / sizes[0], (a - cos * b) / sizes[1]
 
 
-def numbers_of(found: Search, longer: Array, groups: Array, seed: int) -> list[dict[str, Any]]:
+def numbers_of(
+    found: StrengthSearch, longer: Array, groups: Array, seed: int
+) -> list[dict[str, Any]]:
     """Accuracy and correlation with length of the heads, held out."""
     heads = found.held_out()
     margins = {"": heads[:, 0], "-with-length": heads.sum(axis=1), "-of-length": heads[:, 1]}
-    columns: dict[str, Array] = {"tt": longer**2, "right by length": right(longer)}
+    columns: dict[str, Array] = {"tt": longer**2, "right by length": wins(longer)}
     statistics: dict[str, Statistic] = {}
     for name, values in margins.items():
         columns |= {f"mm{name}": values**2, f"mt{name}": values * longer}
         statistics[f"length-correlation{name}"] = correlation(name)
     for name in ("", "-with-length"):
-        ahead = right(margins[name])
+        ahead = wins(margins[name])
         columns[f"right{name}"] = ahead
         statistics[f"accuracy{name}"] = share_of(f"right{name}")
         for part, rows in (("longer", longer > 0), ("shorter", longer < 0)):

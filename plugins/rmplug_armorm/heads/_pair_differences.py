@@ -69,7 +69,7 @@ def root_mean_squares(differences: Array) -> Array:
     return np.where(sizes > 0, sizes, 1.0)
 
 
-def minimised(loss: Loss, start: Array) -> Array:
+def minimise_loss(loss: Loss, start: Array) -> Array:
     """Where the loss is least, from a start."""
     found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 500})
     return np.asarray(found.x)
@@ -81,7 +81,7 @@ def preference_loss(margins: Array) -> tuple[float, Array]:
 
 
 @dataclass(frozen=True)
-class Search:
+class StrengthSearch:
     """Held-out values of each row for each strength, and which strength is best."""
 
     strengths: tuple[float, ...]
@@ -118,7 +118,7 @@ def search(
     margins: Callable[[Array], Array],
     part: Array,
     strengths: Sequence[float],
-) -> Search:
+) -> StrengthSearch:
     """Each fold by what was learnt on the others: ``learn(rows, strength)`` gives parameters,
     ``use(parameters, rows)`` the values of rows, ``margins(values)`` what the loss is of."""
     rows = np.arange(len(part))
@@ -133,9 +133,6 @@ def search(
             found[here] = given
             losses[at, fold] = np.logaddexp(0, -margins(given)).sum() / len(part)
         values.append(found)
-    return Search(tuple(strengths), part, np.stack([v for v in values if v is not None]), losses)
-
-
-def right(margins: Array) -> Array:
-    """1 where chosen is ahead, one half where neither is."""
-    return np.asarray((np.sign(margins) + 1) / 2)
+    return StrengthSearch(
+        tuple(strengths), part, np.stack([v for v in values if v is not None]), losses
+    )

@@ -14,15 +14,14 @@ import pyarrow.compute as pc
 from rmplug import DataError, Features, Pairs, notice
 from rmplug.arrays import Array
 from rmplug.errors import some
-from rmplug.stats.metric_rows import mean_of, measured, share_of
+from rmplug.stats.metric_rows import mean_of, measured, share_of, wins
 
 from ._heads_file import Heads, write_heads
 from ._pair_differences import (
     group_codes,
     length_differences,
-    minimised,
+    minimise_loss,
     preference_loss,
-    right,
     root_mean_squares,
     search,
     state_differences,
@@ -107,9 +106,9 @@ def fit_one(
     )
     margins = found.held_out()
     columns = {
-        "right": right(margins),
+        "right": wins(margins),
         "loss": np.logaddexp(0, -margins),
-        "right by length": right(longer),
+        "right by length": wins(longer),
     }
     statistics = {
         "accuracy": share_of("right"),
@@ -128,4 +127,4 @@ def bradley_terry(differences: Array, l2: float) -> Array:
         value, slope = preference_loss(differences @ weight)
         return value + l2 / 2 * float(weight @ weight), differences.T @ slope + l2 * weight
 
-    return minimised(loss, np.zeros(differences.shape[1]))
+    return minimise_loss(loss, np.zeros(differences.shape[1]))

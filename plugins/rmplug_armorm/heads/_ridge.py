@@ -14,13 +14,13 @@ from rmplug import DataError, Features, Responses, notice
 from rmplug.arrays import Array
 from rmplug.errors import some
 
-from ._attribute_numbers import HeldOut, numbers_of
-from ._gram import CHUNK_ROWS, Cells, Sums, cells_of, rank_update, square
+from ._attribute_numbers import HeldOutLabels, numbers_of
+from ._gram import CHUNK_ROWS, GramSums, RowCells, cells_of, rank_update, square
 from ._heads_file import Heads, write_heads
-from ._labels import LabelColumn, Labels, read_labels
+from ._labels import AttributeLabels, LabelColumn, read_labels
 from ._ridge_path import ridge_path
-from ._splits import Split, grouped_split, original_split
-from ._states import Source, state_column
+from ._splits import HeldOutSplit, grouped_split, original_split
+from ._states import StateBatches, state_column
 
 KIND = "multi-objective-ridge"
 ORIGINAL_GRID = tuple(10.0**power for power in range(-4, 5))
@@ -74,7 +74,7 @@ def fit(
         not original,
     )
     labels = read_labels(settings.attributes, states, data)
-    source = Source(tuple(states), state_column(states, settings.state))
+    source = StateBatches(tuple(states), state_column(states, settings.state))
     split = (
         original_split(len(labels.values))
         if original
@@ -95,15 +95,17 @@ def fit(
     return numbers_of(labels, held, how.alphas, seed), {"losses": _losses(labels, held, how)}
 
 
-def gather(source: Source, labels: Labels, cells: Cells, parts: Sequence[int]) -> dict[int, Sums]:
+def gather(
+    source: StateBatches, labels: AttributeLabels, cells: RowCells, parts: Sequence[int]
+) -> dict[int, GramSums]:
     """The sums of each cell of these parts, from one pass over the states."""
-    found: dict[int, Sums] = {}
+    found: dict[int, GramSums] = {}
     wide = np.empty((CHUNK_ROWS, source.width))
     for start, states in source.batches():
         for place, rows in cells.within(start, start + len(states), parts):
             attributes = list(cells.cells[place].attributes)
             if place not in found:
-                found[place] = Sums(source.width, len(attributes))
+                found[place] = GramSums(source.width, len(attributes))
             for chunk in np.split(rows, range(CHUNK_ROWS, len(rows), CHUNK_ROWS)):
                 known = labels.values[chunk + start][:, attributes]
                 x = wide[: len(chunk)]
@@ -113,7 +115,7 @@ def gather(source: Source, labels: Labels, cells: Cells, parts: Sequence[int]) -
     return found
 
 
-def _refuse(source: Source, labels: Labels, start: int, states: Array) -> None:
+def _refuse(source: StateBatches, labels: AttributeLabels, start: int, states: Array) -> None:
     rows = np.flatnonzero(~np.isfinite(states).all(axis=1)) + start
     ids = labels.ids.take(pa.array(rows)).to_pylist()
     raise DataError(
@@ -122,7 +124,7 @@ def _refuse(source: Source, labels: Labels, start: int, states: Array) -> None:
     )
 
 
-def _check_parts(labels: Labels, held: Array) -> None:
+def _check_parts(labels: AttributeLabels, held: Array) -> None:
     """Each attribute must have labels left to learn from, and some part must measure it."""
     for k, name in enumerate(labels.names):
         if not labels.known[~held, k].any():
@@ -133,7 +135,11 @@ def _check_parts(labels: Labels, held: Array) -> None:
 
 
 def learn(
-    how: Ridge, labels: Labels, cells: Cells, sums: Mapping[int, Sums], parts: Sequence[int]
+    how: Ridge,
+    labels: AttributeLabels,
+    cells: RowCells,
+    sums: Mapping[int, GramSums],
+    parts: Sequence[int],
 ) -> Learnt:
     """Weights for all strengths from the rows of some parts."""
     count = len(labels.names)
@@ -153,7 +159,7 @@ def learn(
 
 
 def refit(
-    how: Ridge, labels: Labels, cells: Cells, sums: Mapping[int, Sums], best: Array
+    how: Ridge, labels: AttributeLabels, cells: RowCells, sums: Mapping[int, GramSums], best: Array
 ) -> Learnt:
     """Weights from all rows with the strength chosen for each attribute, at its place."""
     width = next(iter(sums.values())).width
@@ -175,7 +181,7 @@ def refit(
 
 
 def _alike(
-    cells: Cells, parts: Sequence[int], count: int
+    cells: RowCells, parts: Sequence[int], count: int
 ) -> dict[tuple[int, ...], tuple[int, ...]]:
     """Attributes that are known in the same cells, with these cells."""
     of: dict[tuple[int, ...], list[int]] = {}
@@ -188,10 +194,10 @@ def _alike(
 
 
 def total(
-    cells: Cells, sums: Mapping[int, Sums], places: Sequence[int], attributes: Sequence[int]
-) -> Sums:
+    cells: RowCells, sums: Mapping[int, GramSums], places: Sequence[int], attributes: Sequence[int]
+) -> GramSums:
     """The sums of several cells, and of their labels those of ``attributes``."""
-    whole = Sums(sums[places[0]].width, len(attributes))
+    whole = GramSums(sums[places[0]].width, len(attributes))
     for place in places:
         part = sums[place]
         at = [cells.cells[place].attributes.index(k) for k in attributes]
@@ -203,7 +209,7 @@ def total(
     return whole
 
 
-def _path_of(how: Ridge, sums: Sums, alphas: Sequence[float]) -> tuple[Array, Array]:
+def _path_of(how: Ridge, sums: GramSums, alphas: Sequence[float]) -> tuple[Array, Array]:
     """Weights (alphas, width, c) and offsets (alphas, c); the sums are centred in place."""
     state, label = sums.x / sums.rows, sums.y / sums.rows
     if how.intercept:
@@ -219,15 +225,15 @@ def _path_of(how: Ridge, sums: Sums, alphas: Sequence[float]) -> tuple[Array, Ar
 
 
 def hold_out(
-    source: Source,
-    labels: Labels,
-    cells: Cells,
-    split: Split,
+    source: StateBatches,
+    labels: AttributeLabels,
+    cells: RowCells,
+    split: HeldOutSplit,
     paths: Sequence[Learnt],
     alphas: int,
-) -> HeldOut:
+) -> HeldOutLabels:
     """What each path predicts of the rows that it has not seen, from a second pass."""
-    held = HeldOut.empty(labels, split, alphas, np.stack([path.means for path in paths]))
+    held = HeldOutLabels.empty(labels, split, alphas, np.stack([path.means for path in paths]))
     for start, states in source.batches():
         for place, rows in cells.within(start, start + len(states), split.held):
             cell = cells.cells[place]
@@ -240,7 +246,7 @@ def hold_out(
     return held
 
 
-def _check_measured(labels: Labels, held: HeldOut) -> None:
+def _check_measured(labels: AttributeLabels, held: HeldOutLabels) -> None:
     missing = [n for n, rows in zip(labels.names, held.rows, strict=True) if not len(rows)]
     if missing:
         raise DataError(
@@ -252,7 +258,7 @@ def _check_measured(labels: Labels, held: HeldOut) -> None:
 def _save(
     settings: RidgeSettings,
     directory: Path,
-    labels: Labels,
+    labels: AttributeLabels,
     column: str,
     how: Ridge,
     best: Array,
@@ -276,7 +282,7 @@ def at_edge(place: int, count: int) -> bool:
     return count > 1 and place in (0, count - 1)
 
 
-def _tell_edges(labels: Labels, how: Ridge, best: Array) -> None:
+def _tell_edges(labels: AttributeLabels, how: Ridge, best: Array) -> None:
     edges = [
         name
         for name, place in zip(labels.names, best.tolist(), strict=True)
@@ -289,7 +295,7 @@ def _tell_edges(labels: Labels, how: Ridge, best: Array) -> None:
     )
 
 
-def _losses(labels: Labels, held: HeldOut, how: Ridge) -> pa.Table:
+def _losses(labels: AttributeLabels, held: HeldOutLabels, how: Ridge) -> pa.Table:
     """``attribute, alpha, mse``: the held-out error of each strength."""
     losses = held.losses()
     return pa.table(

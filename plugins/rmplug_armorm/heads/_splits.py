@@ -13,7 +13,7 @@ HELD_SHARE = 0.2
 
 
 @dataclass(frozen=True)
-class Split:
+class HeldOutSplit:
     """The part that each row is in, and the parts that are held out, one after the other."""
 
     part: Array
@@ -27,19 +27,23 @@ class Split:
         return [part for part in self.parts if part != held]
 
 
-def original_split(rows: int) -> Split:
+def original_split(rows: int) -> HeldOutSplit:
     """The published script's: the first fifth, rounded up, of a permutation of all rows."""
     order = np.random.RandomState(42).permutation(rows)
     part = np.ones(rows, np.int64)
     part[order[: int(np.ceil(HELD_SHARE * rows))]] = 0
-    return Split(part, (0,))
+    return HeldOutSplit(part, (0,))
 
 
-def grouped_split(groups: Array, known: Array, folds: int, seed: int) -> Split:
+def grouped_split(groups: Array, known: Array, folds: int, seed: int) -> HeldOutSplit:
     """Whole groups dealt to folds, those that are labelled for the same attributes one after the
     other, the largest first, so that each fold has its share of each attribute."""
     names, first, of_rows = np.unique(groups, return_index=True, return_inverse=True)
     _, kind = np.unique(np.packbits(known[first], axis=1), axis=0, return_inverse=True)
     parts = min(folds if folds > 1 else round(1 / HELD_SHARE), len(names))
     part = deal_folds(of_rows, parts, seed, kind.ravel()[of_rows])
-    return Split(part, tuple(range(parts))) if folds > 1 else Split(np.minimum(part, 1), (0,))
+    return (
+        HeldOutSplit(part, tuple(range(parts)))
+        if folds > 1
+        else HeldOutSplit(np.minimum(part, 1), (0,))
+    )

@@ -17,7 +17,7 @@ LEAST_ROWS, MOST_ROWS, BATCH_NUMBERS = 8192, 32_768, 2**24
 
 
 @dataclass(frozen=True)
-class Source:
+class StateBatches:
     """States of several data sets, one after the other."""
 
     states: tuple[Features, ...]
