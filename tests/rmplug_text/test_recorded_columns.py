@@ -86,7 +86,19 @@ def test_columns_and_rows_give_the_same_scores_and_sentences(tmp_path, monkeypat
     assert sum(taken) > 150
 
 
-@pytest.mark.parametrize("text", [b'{"a": 1}{"a": 2}\n', b'{"a":\n1}\n', b'{"a": "x"}', b"", b"3"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"null",
+        b'{"a": 1} null {"a": 2}',
+        b'{"a": 1}\nnull\n',
+        b'{"a": 1}{"a": 2}\n',
+        b'{"a":\n1}\n',
+        b'{"a": "x"}',
+        b"",
+        b"3",
+    ],
+)
 def test_a_file_that_is_not_plain_is_left_to_the_rows(tmp_path, text):
     path = tmp_path / "x.jsonl"
     path.write_bytes(text or b"\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 BLOCK = 1 << 22
 """Bytes parsed at a time: a longer line is read row by row."""
+
+
+NULL_ROW = re.compile(rb"\}\s*null")
 
 
 class NotPlain(ValueError):
@@ -73,8 +77,14 @@ def _survey(file: DataFile, names: Sequence[str]) -> tuple[int, list[str]]:
     lines = 0
     with open_bytes(file.path) as stream:
         while block := stream.readlines(BLOCK):
-            lines += sum(map(bool, map(bytes.strip, block)))
-            joined = b"".join(block)
+            rows = [*filter(None, map(bytes.strip, block))]
+            joined = b"\n".join(rows)
+            # Arrow ends the process where a null stands for a row
+            if NULL_ROW.search(joined) or not all(
+                row.startswith(b"{") and row.endswith(b"}") for row in rows
+            ):
+                raise NotPlain(f"{file.name} has other lines than one object in braces")
+            lines += len(rows)
             marks = {name: mark for name, mark in marks.items() if mark not in joined}
     return lines, [name for name in names if name not in marks]
 
