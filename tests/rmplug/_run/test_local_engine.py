@@ -1,0 +1,131 @@
+"""The seam through which an engine takes work: any engine gives the same bytes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from types import SimpleNamespace
+
+import kinds_to_run
+import psutil
+import pytest
+from run_specs import all_files, spec_of
+
+from rmplug import Engine, hookimpl
+from rmplug._run.local_engine import Local
+from rmplug._run.run import run
+from rmplug.families import Result, Task
+from rmplug.testing import registry_of
+
+
+class Threads(Engine):
+    """Runs work in threads and gives results in whatever order they come."""
+
+    kind = "threads"
+
+    def map(
+        self, work: Callable[[Task], Result], tasks: Sequence[Task]
+    ) -> Iterator[tuple[Task, Result]]:
+        with ThreadPoolExecutor(3) as pool:
+            futures = {pool.submit(work, task): task for task in reversed(tasks)}
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+
+
+@hookimpl
+def rmplug_engines() -> list[type[Engine]]:
+    return [Threads]
+
+
+STEPS = {
+    "pairs": {"kind": "made-pairs", "params": {"rows": 95}},
+    "words": {"kind": "lengths", "inputs": "pairs"},
+    "loop": {
+        "kind": "for-each",
+        "params": {
+            "values": [1, 2, 3, 4],
+            "collect": ["mean", "scaled"],
+            "steps": {
+                "scaled": {"kind": "lengths", "inputs": {"data": "pairs", "scale": "item"}},
+                "mean": {"kind": "mean", "inputs": ["scaled", "words"]},
+            },
+        },
+    },
+}
+
+
+def test_engines_of_one_process_of_several_and_of_a_plugin_give_the_same_bytes(
+    tmp_path: Path,
+) -> None:
+    registry = registry_of(kinds_to_run, SimpleNamespace(rmplug_engines=rmplug_engines))
+    for workers in (1, 2):
+        run(spec_of(STEPS, workers), store=tmp_path / f"local-{workers}", registry=registry)
+    other = {**spec_of(STEPS), "engine": {"kind": "threads", "params": {"shard_rows": 10}}}
+    run(other, store=tmp_path / "threads", registry=registry)
+    one, two, threads = (all_files(tmp_path / name) for name in ("local-1", "local-2", "threads"))
+    assert one == two == threads and len(one) > 50
+
+
+def square(number: int) -> int:
+    return number**2
+
+
+def process_of(_: int) -> int:
+    return os.getpid()
+
+
+def fail_at_three(number: int) -> int:
+    if number == 3:
+        raise ValueError("three")
+    return number
+
+
+def test_every_task_is_done_once_and_comes_back_with_its_result() -> None:
+    engine = Local(workers=2)
+    assert sorted(engine.map(square, range(40))) == [(n, n**2) for n in range(40)]
+    assert list(engine.map(square, [])) == []
+    engine.close()
+
+
+def test_one_worker_or_one_task_needs_no_process() -> None:
+    assert dict(Local(workers=1).map(process_of, [1, 2])) == {1: os.getpid(), 2: os.getpid()}
+    assert dict(Local(workers=2).map(process_of, [1])) == {1: os.getpid()}
+
+
+def test_workers_are_kept_for_the_next_work_and_end_when_the_engine_is_closed() -> None:
+    engine = Local(workers=2)
+    first = {pid for _, pid in engine.map(process_of, range(20))}
+    second = {pid for _, pid in engine.map(process_of, range(20))}
+    assert os.getpid() not in first | second and len(first | second) <= 2
+    engine.close()
+    assert not any(psutil.pid_exists(pid) for pid in first | second)
+    engine.close()
+
+
+def test_after_a_failure_no_worker_is_left_and_the_engine_can_be_used_again() -> None:
+    engine = Local(workers=2)
+    with pytest.raises(ValueError, match="three"):
+        list(engine.map(fail_at_three, range(40)))
+    assert engine._workers is None
+    assert len(list(engine.map(square, range(4)))) == 4
+    engine.close()
+
+
+def test_tasks_are_handed_out_as_results_are_taken_and_never_all_at_once(tmp_path: Path) -> None:
+    engine = Local(workers=2)
+    results = engine.map(Touch(tmp_path), range(100))
+    next(results)
+    engine.close()
+    assert len(list(tmp_path.iterdir())) <= 5
+
+
+class Touch:
+    """Leaves a file for each task."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(self, task: int) -> None:
+        (self.folder / str(task)).touch()

@@ -1,0 +1,82 @@
+"""Run specs with the kinds of ``kinds_to_run``, and look at what a store holds."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import kinds_to_run
+import pyarrow.parquet as pq
+
+from rmplug._run.run import Run, choose, forced_steps, open_spec, run
+from rmplug._run.run import plan as plan_spec
+from rmplug._store.store import Store
+from rmplug.testing import registry_of
+
+REGISTRY = registry_of(kinds_to_run)
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+
+
+def spec_of(steps: Mapping[str, Any], workers: int = 1, shard_rows: int = 10, **more: Any) -> Any:
+    engine = {"kind": "local", "params": {"workers": workers, "shard_rows": shard_rows}}
+    return {"name": "tested", "engine": engine, "steps": dict(steps), **more}
+
+
+def go(spec: Mapping[str, Any] | Path, store: Path, **options: Any) -> Run:
+    """Run a spec with the kinds of the small plugin."""
+    return run(spec, store=store, registry=REGISTRY, **options)
+
+
+def planned(spec: Mapping[str, Any] | Path, store: Path, force: bool = False) -> dict[str, str]:
+    """What a dry run says of each step."""
+    checked = open_spec(spec, [], REGISTRY)
+    selected, asked = choose(checked)
+    forced = forced_steps(checked, asked) if force else ()
+    steps = plan_spec(checked, Store(store), REGISTRY, selected, forced)
+    return {step.id: f"{step.action}: {step.why}" for step in steps}
+
+
+def statuses(finished: Run) -> dict[str, str]:
+    return {step.id: step.status for step in finished.record.steps.values()}
+
+
+def lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def all_files(store: Path) -> dict[str, str]:
+    """Every file of every artifact, with a hash of its bytes."""
+    root = store / "artifacts"
+    return {
+        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    }
+
+
+def assert_valid(folder: Path) -> None:
+    """Every complete artifact is whole, and so is every shard that was committed."""
+    store = Store(folder)
+    assert {key: store.damage(key) for key in store.names() if store.damage(key)} == {}
+    for part in store.partial.glob("*/part-*.parquet"):
+        pq.read_table(part)
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Variables with which a new process finds the small plugin as if it were installed."""
+    info = folder / "kinds_to_run-1.0.dist-info"
+    info.mkdir(parents=True, exist_ok=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: kinds-to-run\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[rmplug]\nruns = kinds_to_run\n")
+    paths = [str(folder), str(HERE), str(ROOT), str(ROOT / "plugins")]
+    path = os.pathsep.join(paths)
+    return {**os.environ, "PYTHONPATH": path, "RMPLUG_DISABLE": "text,tabular,bench,report"}
+
+
+def command(spec: Path, store: Path, *more: str) -> list[str]:
+    return [sys.executable, "-m", "rmplug", "run", str(spec), "--store", str(store), *more]
