@@ -20,7 +20,7 @@ from rmplug import Features, Pairs, text_of
 from rmplug._run.local_engine import Local
 from rmplug._run.shards import compute_shards
 from rmplug._store.serialize import part_name, write_part
-from rmplug.data.rows import Mapped, Parts
+from rmplug.data.rows import Mapped, ParquetParts
 
 ROWS, SHARD = 500_000, 8_192
 
@@ -33,7 +33,7 @@ def lengths(batch: pa.RecordBatch) -> dict[str, np.ndarray]:
     }
 
 
-def stored_pairs(folder: Path) -> Parts:
+def stored_pairs(folder: Path) -> ParquetParts:
     files, counts = [], []
     for index, start in enumerate(range(0, ROWS, SHARD)):
         numbers = np.arange(start, min(start + SHARD, ROWS))
@@ -42,7 +42,7 @@ def stored_pairs(folder: Path) -> Parts:
         files.append(folder / part_name(index))
         counts.append(len(numbers))
         write_part(Pairs(columns).table, files[-1])
-    return Parts(files, counts)
+    return ParquetParts(files, counts)
 
 
 def main() -> None:
