@@ -194,7 +194,7 @@ class Responses(Identified):
 
 class Features(Identified):
     """Numbers (float64 or float32), booleans for 0 and 1, and vectors aligned to a data set by
-    ``id``; NaN is missing."""
+    ``id``; NaN is missing. Never text: a column of text is refused, at ``check`` too."""
 
     @classmethod
     def normalise(cls, columns: ColumnsLike) -> pa.Table:

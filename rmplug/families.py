@@ -195,7 +195,14 @@ class Engine(Step):
     def map(
         self, work: Callable[[Task], Result], tasks: Sequence[Task]
     ) -> Iterator[tuple[Task, Result]]:
-        """Each task with ``work(task)``, as they finish, in any order; ``work`` is picklable."""
+        """Yield each task with ``work(task)`` as they finish, in any order.
+
+        ``work`` can be pickled. Hand out tasks as results are taken, a few ahead, so that memory
+        stays bounded. An exception of ``work`` is raised on; tasks that wait are dropped, and the
+        engine can be used again. Results must be the same bytes as those of ``local``:
+        ``rmplug.testing.check_step`` compares them. Steps inside a loop's items run in the process
+        of their item. ``Task`` and ``Result`` are type variables of this module.
+        """
         raise NotImplementedError
 
     def close(self) -> None:

@@ -79,7 +79,8 @@ def wilson_interval(
     number = spread / variance if spread > 1e-12 and variance > 1e-12 * spread else float(groups)
     middle = (share + square / 2 / number) / (1 + square / number)
     half = sqrt(square * (spread / number + square / 4 / number**2)) / (1 + square / number)
-    return max(0.0, middle - half), min(1.0, middle + half)
+    # at a share of 0 or 1 an end is the share itself, but for rounding
+    return max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half))
 
 
 def t_interval(value: float, variance: float, freedom: float, scale: Scale) -> Bounds:

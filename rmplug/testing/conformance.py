@@ -12,6 +12,7 @@ from typing import Any
 from rmplug._kinds.field_docs import field_docs
 from rmplug._kinds.registry import Provider, missing_libraries
 from rmplug._kinds.signatures import Input, check_class, signature_of
+from rmplug._run.local_engine import Local
 from rmplug._store.files import checksum
 from rmplug.artifacts import (
     Artifact,
@@ -24,8 +25,9 @@ from rmplug.artifacts import (
     RewardModel,
     Tabular,
 )
-from rmplug.errors import RmplugError
-from rmplug.families import DatasetLoader, Engine, ModelLoader, Observer, Step
+from rmplug.data.messages import text_of
+from rmplug.errors import DataError, RmplugError
+from rmplug.families import DatasetLoader, Engine, FeatureComputer, ModelLoader, Observer, Step
 from rmplug.known import known_of
 
 from .single_step import run_step
@@ -60,7 +62,8 @@ def check_step(
     """Assert all that rmplug promises of a step: documentation, JSON round trip, declared
     requirements, light import, the promised output, nothing but what it foresees, ids and order
     kept, the same result for any shard size and number of workers, the same result for the same
-    seed, and that a table of one row or none is either handled or refused with a message.
+    seed, and that a table of one row or none is either handled or refused with a message. Of an
+    engine: the same bytes as the engine ``local``, and an exception of the work raised on.
 
     Inputs are made from small data unless given by name. ``tolerance`` is how far numbers may
     differ between shard sizes: 0 unless a library in between rounds differently for batches of
@@ -75,11 +78,60 @@ def check_step(
     assert cls.model_validate(step.model_dump(mode="json")) == step, "does not survive JSON"
     assert not missing_libraries(Provider(cls.kind, "", "", "", cls)), "a requirement is missing"
     check_light_import(cls.__module__)
-    if issubclass(cls, Engine | Observer):
+    if isinstance(step, Engine):
+        check_engine(step)
+    if isinstance(step, Engine | Observer):
         return
     given = small_inputs(cls, inputs or {})
     with TemporaryDirectory() as folder:
         _check_results(step, given, Path(folder), tolerance)
+
+
+def check_engine(engine: Engine) -> None:
+    """Assert that an engine gives what ``local`` gives, for many tasks, one and none, and again
+    after work that failed."""
+    for count in (0, 1, 25):
+        assert sorted(engine.map(_square, range(count))) == [(n, n * n) for n in range(count)]
+    try:
+        list(engine.map(_refuse, range(3)))
+    except DataError as error:
+        assert str(error) == "refused", "an exception of the work was changed"
+    else:
+        raise AssertionError("an exception of the work was lost")
+    assert dict(engine.map(_square, [3, 4])) == {3: 9, 4: 16}, "it cannot be used again"
+    with TemporaryDirectory() as folder:
+        sums = []
+        for name, used in (("local", Local(workers=1, shard_rows=2)), ("own", engine)):
+            pairs = small_pairs()
+            made = run_step(_Lengths(), {"data": pairs}, Path(folder, name), engine=used)
+            assert isinstance(made, Tabular)
+            sums.append(made.table)
+        assert sums[0].equals(sums[1]), "its results differ from those of local"
+    engine.close()
+
+
+def _square(number: int) -> int:
+    return number * number
+
+
+def _refuse(_: int) -> int:
+    raise DataError("refused")
+
+
+class _Lengths(FeatureComputer):
+    """Count the characters of both responses."""
+
+    kind = "lengths-of-an-engine"
+
+    def compute(self, data: Pairs) -> Features:
+        return data.map(_lengths)
+
+
+def _lengths(batch: Any) -> dict[str, Any]:
+    import pyarrow.compute as pc
+
+    texts = {side: text_of(batch.column(side)) for side in ("chosen", "rejected")}
+    return {side: pc.cast(pc.utf8_length(column), "float64") for side, column in texts.items()}
 
 
 def check_documentation(cls: type[Step]) -> None:

@@ -21,7 +21,7 @@ from rmplug.artifacts import (
     Tabular,
 )
 from rmplug.errors import RmplugError
-from rmplug.families import Step
+from rmplug.families import Engine, Step
 from rmplug.known import Known, Ref
 
 
@@ -44,13 +44,14 @@ def run_step(
     seed: int = 0,
     workers: int = 1,
     shard_rows: int = 8192,
+    engine: Engine | None = None,
 ) -> Artifact:
     """One step on given inputs, through the store and the engine as in a real run."""
     provider = Provider(step.kind, "tested", "tested", "0", type(step))
     registry = Registry(providers={step.kind: [provider]})
     store = Store(folder)
     store.prepare()
-    engine = Local(workers=workers, shard_rows=shard_rows)
+    engine = engine or Local(workers=workers, shard_rows=shard_rows)
     session = Session("test", seed, registry, engine, RunLog(store), Reuse(store))
     scope = Scope()
     refs: dict[str, tuple[Ref, ...]] = {}

@@ -28,7 +28,7 @@ apart and follow the page's theme."""
 
 LIGHT = {name: light for name, (light, _) in COLOURS.items()}
 
-FAMILIES = {
+FAMILY_COLOURS = {
     "dataset loader": "m1",
     "model loader": "m6",
     "query strategy": "m4",

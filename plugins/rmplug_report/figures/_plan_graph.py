@@ -13,7 +13,7 @@ from matplotlib.path import Path
 from rmplug import PlanStep, PlanView
 from rmplug_report.inputs._wording import name
 
-from ._palette import FAMILIES, LIGHT
+from ._palette import FAMILY_COLOURS, LIGHT
 from ._panels import CARD, INK, LINE, MUTED, blank
 from ._render import WIDE, Drawing
 
@@ -194,7 +194,7 @@ def _node(ax: Axes, node: Node, way: Way) -> None:
         return
     step, across = node.step, way.across / 2
     x, y = way.point(_start(node, way), node.at - across)
-    colour = LIGHT[FAMILIES.get(step.family, "m8")]
+    colour = LIGHT[FAMILY_COLOURS.get(step.family, "m8")]
     box = FancyBboxPatch((x, y), BOX, TALL, boxstyle="round,pad=0,rounding_size=7",
                          facecolor=CARD, edgecolor=LINE, linewidth=1.2)  # fmt: skip
     ax.add_patch(box)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rmplug_report.figures import _distributions
-from rmplug_report.figures._palette import FAMILIES
+from rmplug_report.figures._palette import FAMILY_COLOURS
 from rmplug_report.figures._plan_graph import plan
 from rmplug_report.figures._render import Numbers
 from rmplug_report.inputs._inputs import Inputs
@@ -43,7 +43,7 @@ def ran(inputs: Inputs, _: MetricLookup) -> Section | None:
         [f"{count(len(steps), 'step')} led to this report, seed {inputs.plan.seed}."],
         drawings=[plan(inputs.plan)],
         tables=[Table("Every step with its parameters", Numbers(columns, rows), folded=True)],
-        legend=[(family, FAMILIES.get(family, "m8")) for family in families],
+        legend=[(family, FAMILY_COLOURS.get(family, "m8")) for family in families],
     )
 
 

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import kinds_to_check
 import pytest
 
-from rmplug import PluginError
+from rmplug import PluginError, hookspecs
 from rmplug._kinds.registry import Registry, discover
 from rmplug._run.local_engine import Local
 from rmplug.families import FAMILIES, all_hooks
@@ -81,6 +81,8 @@ def test_the_core_gives_its_own_kinds():
 
 def test_every_family_has_a_hook():
     hooks = all_hooks()
+    specified = {name for name in vars(hookspecs) if name.startswith("rmplug_")}
+    assert set(hooks) == specified
     assert list(hooks.values()) == list(FAMILIES)
     assert {hooks["rmplug_query_strategies"].family, hooks["rmplug_samplers"].family} == {
         "query strategy",

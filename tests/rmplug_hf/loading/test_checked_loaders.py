@@ -22,7 +22,7 @@ def said(kind, **params):
         "steps": {
             "pairs": {"kind": "synthetic", "params": {"size": 20}},
             "model": {"kind": kind, "params": params},
-            "reward": ASK,
+            "asked": {**ASK, "kind": "hidden-state" if kind == "encoder" else "reward"},
         }
     }
     with pytest.raises(SpecError) as caught:
