@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rmplug import artifacts
@@ -15,6 +15,7 @@ from rmplug.artifacts import Artifact, Checkpoint, Fit, Opens, Tabular
 from rmplug.errors import DataError
 from rmplug.known import Ref, column_of
 
+from .read_tables import ReadTables
 from .scope import Handle, Training
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class Results:
     """Rows of each file of a table that is kept."""
     note_problem: Callable[[str], None] = lambda _: None
     """Called with a sentence when a damaged table is made anew."""
+    read_tables: ReadTables = field(default_factory=ReadTables)
+    """Small tables that several items of a loop take."""
 
     def has(self, key: str) -> bool:
         """Whether an artifact is in the store and whole."""
@@ -49,8 +52,9 @@ class Results:
         )
         return Handle(key, getattr(artifacts, manifest["type"]), trainings=trainings)
 
-    def load(self, handle: Handle, ref: Ref) -> Artifact:
-        """The artifact behind a handle, named as the spec names it."""
+    def load(self, handle: Handle, ref: Ref, read: bool = True) -> Artifact:
+        """The artifact behind a handle, named as the spec names it. With ``read``, a small table
+        is read at once and kept for a while: the next item of a loop may take it too."""
         if handle.live is not None:
             return handle.live
         folder = self.store.find(handle.key)
@@ -62,6 +66,8 @@ class Results:
         opener = maker if maker is not None and issubclass(maker, Opens) else None
         name = ref.step if not ref.column or handle.column else str(ref)
         artifact = read_artifact(folder, manifest, name, opener)
+        if read and isinstance(artifact, Tabular):
+            artifact = self.read_tables.read(artifact, manifest["files"])
         return column_of(artifact, handle.column) if handle.column else artifact
 
     def keep(
