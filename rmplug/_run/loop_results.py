@@ -9,7 +9,7 @@ from rmplug._kinds.loops import ITEM
 from rmplug._spec.graph import Node
 from rmplug._store.fingerprint import key_of
 from rmplug.artifacts import Artifact, Identified, Tabular
-from rmplug.data.rows import Stream
+from rmplug.data.rows import BATCH_ROWS, Memory, Stream
 from rmplug.errors import DataError
 from rmplug.known import Ref
 
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Part = tuple[str, Handle]
+
+MOST_KEPT = 64 * 2**20
+"""Bytes of small tables that are kept in memory while they are put together; the last one may
+take more."""
 
 
 def loop_handle(node: Node, results: Mapping[str, Handle]) -> Handle:
@@ -46,9 +50,9 @@ def collect(results: Results, name: str, column: str, parts: Sequence[Part]) -> 
     if results.has(key):
         results.store.touch(key)
         return Handle(key, type, trainings=trainings)
-    tables = [(item, results.load(handle, Ref(name))) for item, handle in parts]
+    tables = [(item, results.load(handle, Ref(name), read=False)) for item, handle in parts]
     listed = [(item, table) for item, table in tables if isinstance(table, Tabular)]
-    rows = Stream(_under_each_other(listed, column))
+    rows = Stream(_under_each_other(_read_once(listed), column))
     return results.keep(key, type, "collected", rows, trainings)
 
 
@@ -59,6 +63,20 @@ def make_errors_table(results: Results, failed: Sequence[tuple[str, str]]) -> Ha
     columns = {ITEM: [item for item, _ in failed], "error": [error for _, error in failed]}
     table = pa.table(columns, schema=pa.schema([(ITEM, pa.string()), ("error", pa.string())]))
     return results.keep(errors_key(failed), Tabular, "errors", table)
+
+
+def _read_once(tables: Sequence[tuple[str, Tabular]]) -> list[tuple[str, Tabular]]:
+    """The tables with the rows of small ones in memory, as their columns, ids and rows are needed
+    one after another; from the one on with which they are more than ``MOST_KEPT`` bytes, as they
+    are."""
+    read: list[tuple[str, Tabular]] = []
+    size = 0
+    for item, table in tables:
+        if size <= MOST_KEPT and len(table) <= BATCH_ROWS:
+            size += table.table.nbytes
+            table = type(table)(Memory(table.table), table.name)
+        read.append((item, table))
+    return read
 
 
 def _under_each_other(tables: Sequence[tuple[str, Tabular]], column: str) -> Iterator[pa.Table]:

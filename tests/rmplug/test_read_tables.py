@@ -10,11 +10,11 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from run_tools import go, spec_of
+from run_tools import all_files, go, spec_of
 from test_loops import PAIRS, for_each, scaled
 
 from rmplug import Features
-from rmplug._run import read_tables
+from rmplug._run import loop_results, read_tables
 from rmplug._run.read_tables import ReadTables
 from rmplug._store.serialize import write_part
 from rmplug.data.rows import ParquetParts
@@ -23,6 +23,10 @@ from rmplug.data.rows import ParquetParts
 def spec_of_loop(collected: str) -> Any:
     loop = for_each(scaled(), [collected], values=[1, 2, 10])
     return spec_of({"pairs": PAIRS, "loop": loop})
+
+
+def tables_in(store: Path) -> dict[str, str]:
+    return {path: digest for path, digest in all_files(store).items() if "part-" in path}
 
 
 def stored(folder: Path, value: float = 1.0, rows: int = 2) -> Features:
@@ -50,9 +54,24 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     return counted
 
 
-def test_a_loop_reads_the_input_of_its_items_once(tmp_path: Path, reads: Counter[str]) -> None:
+def test_a_loop_reads_the_input_of_its_items_and_their_results_once(
+    tmp_path: Path, reads: Counter[str]
+) -> None:
     go(spec_of_loop("mean"), tmp_path)
-    assert [count for name, count in reads.items() if name.startswith("made-pairs")] == [1]
+    assert {name.partition("-")[0] for name in reads} == {"made", "lengths", "mean"}
+    assert set(reads.values()) == {1} and len(reads) == 1 + 3 + 3
+
+
+def test_results_too_large_to_be_kept_are_put_together_to_the_same_bytes(
+    tmp_path: Path, reads: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go(spec_of_loop("words"), tmp_path / "kept")
+    monkeypatch.setattr(loop_results, "MOST_KEPT", -1)
+    monkeypatch.setattr(read_tables, "MOST_STORED", -1)
+    reads.clear()
+    go(spec_of_loop("words"), tmp_path / "read again")
+    assert min(reads.values()) > 1
+    assert tables_in(tmp_path / "kept") == tables_in(tmp_path / "read again")
 
 
 def test_a_table_that_was_made_anew_is_read_anew(tmp_path: Path) -> None:
