@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -35,7 +35,18 @@ class Planned:
 
 def plan_graph(session: Session, graph: Graph, scope: Scope, selected: set[str]) -> list[Planned]:
     """The selected steps of a graph in the order of work."""
-    return [_planned(session, n, scope) for n in graph.nodes.values() if n.id in selected]
+    return list(_each_planned(session, graph, scope, selected))
+
+
+def has_work(session: Session, graph: Graph, scope: Scope, selected: set[str]) -> bool:
+    """Whether any of the selected steps has to run; none is planned after the first that has."""
+    return any(step.action == "run" for step in _each_planned(session, graph, scope, selected))
+
+
+def _each_planned(
+    session: Session, graph: Graph, scope: Scope, selected: set[str]
+) -> Iterator[Planned]:
+    return (_planned(session, n, scope) for n in graph.nodes.values() if n.id in selected)
 
 
 def _planned(session: Session, node: Node, scope: Scope) -> Planned:

@@ -20,7 +20,7 @@ from rmplug.families import Composite, Engine, ModelLoader
 from rmplug.known import Ref
 from rmplug.records import SeenRows, StepRecord
 
-from .dry_run import plan_graph
+from .dry_run import has_work
 from .local_engine import Local
 from .loop import LoopRun
 from .plan_view import identity_of, outline, plan_view
@@ -87,7 +87,7 @@ class Session:
 
     def is_done(self, graph: Graph, scope: Scope, selected: Collection[str]) -> bool:
         """Whether every selected step has a result in the store that may be used."""
-        return all(step.action != "run" for step in plan_graph(self, graph, scope, set(selected)))
+        return not has_work(self, graph, scope, set(selected))
 
     def run_node(self, node: Node, scope: Scope) -> StepRecord:
         """Run one step; whatever goes wrong with it is told with its id."""

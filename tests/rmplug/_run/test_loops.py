@@ -23,7 +23,11 @@ from run_specs import (
 from test_kill import finish, kill, start, until
 
 from rmplug._run.run import Run
+from rmplug._run.scope import Scope
+from rmplug._run.session import Session
+from rmplug._run.step import Prepared
 from rmplug._run.workers import Workers
+from rmplug._spec.graph import Node
 from rmplug.errors import SpecError, StepError
 
 PAIRS = {"kind": "made-pairs", "params": {"rows": 20}}
@@ -200,6 +204,21 @@ def test_a_loop_whose_results_are_there_starts_no_workers(
     loop["params"]["values"] += [12, 13]
     with pytest.raises(AssertionError, match="worker processes were started"):
         go(spec, tmp_path)
+
+
+def test_an_item_is_planned_only_as_far_as_its_first_step_with_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared: list[str] = []
+    prepare = Session.prepare
+
+    def count(session: Session, node: Node, scope: Scope) -> Prepared:
+        prepared.append(node.id)
+        return prepare(session, node, scope)
+
+    monkeypatch.setattr(Session, "prepare", count)
+    go(spec_of({"pairs": PAIRS, "loop": for_each(scaled(), ["mean"], values=[1, 2])}), tmp_path)
+    assert prepared == ["pairs", "words", "words", *2 * ["words", "mean"]]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
