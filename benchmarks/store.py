@@ -21,7 +21,7 @@ from typing import Any
 from rmplug._kinds.registry import discover
 from rmplug._run.run import run
 from rmplug._store.gc import collect_garbage
-from rmplug._store.run_records import all_records, find_record, write_record
+from rmplug._store.run_records import each_record, find_record, record_paths, write_record
 from rmplug._store.store import Store
 
 PAIRS = {"kind": "synthetic", "params": {"size": 20}}
@@ -85,13 +85,14 @@ def large(folder: Path, count: int) -> None:
             step.artifact = name
         write_record(store, record)
     work = {
-        "runs": lambda: all_records(Store(folder)),
+        "runs": lambda: sum(1 for _ in each_record(Store(folder))),
         "show": lambda: find_record(Store(folder), "many"),
         "gc --dry-run": lambda: collect_garbage(Store(folder), dry_run=True),
         "gc --keep 50": lambda: collect_garbage(Store(folder), keep=50),
     }
+    runs = len(record_paths(store))
     for name, do in work.items():
-        print(f"{count:,} artifacts, {len(all_records(store))} runs: {name} {seconds(do):.2f} s")
+        print(f"{count:,} artifacts, {runs} runs: {name} {seconds(do):.2f} s")
 
 
 def main() -> None:

@@ -12,9 +12,9 @@ from .tables import run_row, show_rows, shown_path, status_of, step_row
 def runs(options: argparse.Namespace) -> int:
     """List the runs that a store knows."""
     from rmplug._run.run import open_store
-    from rmplug._store.run_records import all_records
+    from rmplug._store.run_records import each_record
 
-    records = all_records(open_store(options.store))
+    records = each_record(open_store(options.store))
     show_rows([run_row(record) for record in records], options.json)
     return 0
 

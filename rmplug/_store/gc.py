@@ -14,7 +14,7 @@ from rmplug.records import RunRecord
 
 from .files import guarded, is_held, remove
 from .record_files import RECORD
-from .run_records import AnyRecord, UnreadableRecord, all_records, is_live
+from .run_records import AnyRecord, UnreadableRecord, each_record, is_live
 from .store import Store
 
 MARGIN = 60.0
@@ -46,18 +46,38 @@ def collect_garbage(store: Store, keep: int | None = None, dry_run: bool = False
     if not store.locks.is_dir():
         return Garbage([], 0, [], 0)
     with guarded(f"clean {store.root}"), store.lock(GATE):
-        records = all_records(store)
-        live = [record for record in records if is_live(store, record.id)]
-        last = records if keep is None else records[len(records) - min(keep, len(records)) :]
-        unreadable = [record for record in records if isinstance(record, UnreadableRecord)]
-        kept = {record.id: record for record in [*last, *live, *unreadable]}
-        forgotten = [record.id for record in records if record.id not in kept]
+        runs = [_known(store, record) for record in each_record(store)]
+        live = [run for run in runs if run.is_live]
+        last = runs if keep is None else runs[len(runs) - min(keep, len(runs)) :]
+        unreadable = [run for run in runs if not run.is_readable]
+        kept = {run.id: run for run in [*last, *live, *unreadable]}
+        forgotten = [run.id for run in runs if run.id not in kept]
         doomed = _doomed(store, list(kept.values()), live)
         size = sum(_size(folder) for folder in doomed)
         if not dry_run:
             _sweep(store, doomed, [store.runs / name for name in forgotten], not live)
-    notes = [note for record in kept.values() if (note := _note(record))]
+    notes = [run.note for run in kept.values() if run.note]
     return Garbage([folder.name for folder in doomed], size, forgotten, len(kept), notes)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What matters here of a record: all of it, of many runs, would fill the memory."""
+
+    id: str
+    started: float
+    """In seconds since the epoch; the beginning of time where nobody knows."""
+    is_live: bool
+    is_readable: bool
+    names: frozenset[bytes] | None
+    """The artifacts that it refers to; None where that may be any."""
+    note: str
+
+
+def _known(store: Store, record: AnyRecord) -> _Run:
+    is_readable = isinstance(record, RunRecord)
+    live, names = is_live(store, record.id), _names(store, record)
+    return _Run(record.id, _started(record), live, is_readable, names, _note(record))
 
 
 def _note(record: AnyRecord) -> str:
@@ -66,9 +86,11 @@ def _note(record: AnyRecord) -> str:
     return f"{record.id}: {record.note}" if record.note else ""
 
 
-def _doomed(store: Store, kept: Sequence[AnyRecord], live: Sequence[AnyRecord]) -> list[Path]:
-    wanted = _Wanted(store, kept)
-    since = min((_started(record) for record in live), default=math.inf)
+def _doomed(store: Store, kept: Sequence[_Run], live: Sequence[_Run]) -> list[Path]:
+    wanted = frozenset[bytes]().union(*(run.names for run in kept if run.names is not None))
+    if any(run.names is None for run in kept):
+        return []
+    since = min((run.started for run in live), default=math.inf)
     folders = [
         folder
         for parent in (store.artifacts, store.partial)
@@ -78,41 +100,29 @@ def _doomed(store: Store, kept: Sequence[AnyRecord], live: Sequence[AnyRecord]) 
     return [
         folder
         for folder in folders
-        if folder.name not in wanted
+        if folder.name.encode() not in wanted
         and folder.stat().st_mtime <= since - MARGIN
         and not is_held(store.locks / f"{folder.name}.lock")
     ]
 
 
 def _started(record: AnyRecord) -> float:
-    """When a run began, in seconds since the epoch; the beginning of time where nobody knows."""
     try:
         return datetime.fromisoformat(getattr(record, "started", "")).timestamp()
     except ValueError:
         return -math.inf
 
 
-class _Wanted:
-    """The artifacts that records refer to. A record that is not wholly understood may refer to
-    more than it says, so that every name in its text counts."""
-
-    def __init__(self, store: Store, records: Sequence[AnyRecord]) -> None:
-        self._names: set[bytes] = set()
-        self._all = False
-        for record in records:
-            if isinstance(record, RunRecord) and record.is_understood:
-                self._names.update(map(str.encode, record.artifacts()))
-            else:
-                self._add_text(store.runs / record.id / RECORD)
-
-    def _add_text(self, path: Path) -> None:
-        try:
-            self._names.update(re.findall(rb"[\w-]+", path.read_bytes()))
-        except OSError:
-            self._all = True
-
-    def __contains__(self, name: str) -> bool:
-        return self._all or name.encode() in self._names
+def _names(store: Store, record: AnyRecord) -> frozenset[bytes] | None:
+    """The artifacts that a record refers to. One that is not wholly understood may refer to more
+    than it says, so that every name in its text counts; None where that cannot be read."""
+    if isinstance(record, RunRecord) and record.is_understood:
+        return frozenset(map(str.encode, record.artifacts()))
+    try:
+        text = (store.runs / record.id / RECORD).read_bytes()
+    except OSError:
+        return None
+    return frozenset(re.findall(rb"[\w-]+", text))
 
 
 def _size(folder: Path) -> int:

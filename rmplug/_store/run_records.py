@@ -164,9 +164,10 @@ def _read(store: Store, path: Path) -> RunRecord:
     return record
 
 
-def all_records(store: Store) -> list[AnyRecord]:
-    """Every run that the store knows, oldest first."""
-    return [_read_or_say(store, path) for path in record_paths(store)]
+def each_record(store: Store) -> Iterator[AnyRecord]:
+    """Every run that the store knows, oldest first, read one at a time: many records of many steps
+    take much memory, and time to manage it."""
+    return (_read_or_say(store, path) for path in record_paths(store))
 
 
 def _read_or_say(store: Store, path: Path) -> AnyRecord:

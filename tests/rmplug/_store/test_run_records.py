@@ -14,7 +14,7 @@ from rmplug._store.run_records import (
     PreviousSteps,
     RecordWriter,
     UnreadableRecord,
-    all_records,
+    each_record,
     find_record,
     is_live,
     live,
@@ -77,7 +77,7 @@ def test_a_run_is_found_by_its_id_its_beginning_its_name_or_as_the_last(store: S
 def test_runs_are_listed_from_the_oldest_on(store: Store) -> None:
     for identity in ("2-b", "1-a", "3-c"):
         record(store, "named", identity)
-    assert [entry.id for entry in all_records(store)] == ["1-a", "2-b", "3-c"]
+    assert [entry.id for entry in each_record(store)] == ["1-a", "2-b", "3-c"]
 
 
 def test_a_record_that_cannot_be_read_is_named_and_does_not_stop_a_run(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_a_record_that_cannot_be_read_is_named_and_does_not_stop_a_run(tmp_path:
     path = tmp_path / "runs" / finished.record.id / "record.json"
     for text in ("", "{", "[]", "{}", '{"steps": {"a": {"no": 1}}}', '{"steps": 3}', "\udcff"):
         path.write_bytes(text.encode(errors="surrogateescape"))
-        [listed] = all_records(Store(tmp_path))
+        [listed] = each_record(Store(tmp_path))
         assert isinstance(listed, UnreadableRecord) and listed.id == finished.record.id
         assert listed.problem.startswith(f"{path} is no record of a run that can be read (")
         assert listed.problem.endswith(

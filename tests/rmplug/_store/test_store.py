@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,12 +18,15 @@ import pytest
 from run_specs import all_files, assert_valid, go, lines, spec_of, statuses
 
 from rmplug._run.run import report_pages
+from rmplug._store import run_records
 from rmplug._store.files import checksum, guarded_plugin, is_held, write_file
 from rmplug._store.gc import collect_garbage
-from rmplug._store.run_records import all_records, live, new_record, write_record
+from rmplug._store.record_files import read_record
+from rmplug._store.run_records import each_record, live, new_record, write_record
 from rmplug._store.store import Store
 from rmplug.errors import StoreError
 from rmplug.models.digests import known_checksum
+from rmplug.records import RunRecord
 
 EVERYTHING = {
     "pairs": {"kind": "made-pairs"},
@@ -206,12 +210,30 @@ def test_gc_can_forget_all_runs_but_the_last(tmp_path: Path) -> None:
     for rows in (5, 6, 7):
         go(spec_of({"pairs": {"kind": "made-pairs", "params": {"rows": rows}}}), tmp_path)
     store = Store(tmp_path)
-    ids = [record.id for record in all_records(store)]
+    ids = [record.id for record in each_record(store)]
     found = collect_garbage(store, keep=1)
-    assert found.runs == ids[:2] and [r.id for r in all_records(store)] == ids[2:]
+    assert found.runs == ids[:2] and [r.id for r in each_record(store)] == ids[2:]
     assert len(store.names()) == 1
     assert collect_garbage(store, keep=0).runs == ids[2:]
-    assert store.names() == [] and all_records(store) == []
+    assert store.names() == [] and list(each_record(store)) == []
+
+
+def test_gc_holds_one_record_at_a_time(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[weakref.ref[RunRecord]] = []
+    most = 0
+
+    def count(path: Path) -> RunRecord:
+        nonlocal most
+        most = max(most, sum(record() is not None for record in held))
+        record = read_record(path)
+        held.append(weakref.ref(record))
+        return record
+
+    for _ in range(4):
+        write_record(store, new_record("named", {}, "", 0))
+    monkeypatch.setattr(run_records, "read_record", count)
+    collect_garbage(store)
+    assert len(held) == 4 and most == 1  # the one before, until the next one is there
 
 
 def test_gc_leaves_a_live_run_what_it_made_uses_and_makes(store: Store) -> None:
@@ -227,8 +249,8 @@ def test_gc_leaves_a_live_run_what_it_made_uses_and_makes(store: Store) -> None:
         os.utime(store.partial / "making-1", (1, 1))
         with store.lock("making-1"):
             assert collect_garbage(store, keep=0).names == ["old-1"]
-        assert [r.status for r in all_records(store)] == ["running"]
-    assert [r.status for r in all_records(store)] == ["interrupted"]
+        assert [r.status for r in each_record(store)] == ["running"]
+    assert [r.status for r in each_record(store)] == ["interrupted"]
     assert collect_garbage(store, keep=0).names == ["new-1", "reused-1", "making-1"]
 
 
