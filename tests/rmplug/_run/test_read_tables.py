@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from run_tools import all_files, go, spec_of
+from run_specs import all_files, go, spec_of
 from test_loops import PAIRS, for_each, scaled
 
 from rmplug import Features
