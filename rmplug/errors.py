@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 MAX_NAME = 100
 MAX_KNOWN = 2000
 """What is compared to find a name that was meant: bounds the time for broken specs."""
@@ -95,6 +97,12 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """``"; did you mean 'name'?"`` for the closest known name, or an empty string."""
     meant = closest(name, known)
     return f"; did you mean {meant!r}?" if meant else ""
+
+
+def printable(text: str) -> str:
+    """A text with its control characters and signs that turn the direction of writing escaped, so
+    that a text from a file cannot write to a terminal; line breaks and tabs stay."""
+    return _CONTROL.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
 
 
 def some(names: Iterable[str], limit: int = 5, between: str = ", ") -> str:

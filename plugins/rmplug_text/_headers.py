@@ -53,8 +53,9 @@ def _sample(path: Path, format: str) -> Sample | None:
         if kind in ("csv", "tsv"):
             return _of_header(path, head, "\t" if kind == "tsv" else ",")
         if kind == "jsonl":
-            first = json.loads(head.lstrip().partition(b"\n")[0])
-            return Sample(path, first, False) if isinstance(first, dict) else None
+            with suppress(RecursionError):  # the run says what is wrong with the row
+                first = json.loads(head.lstrip().partition(b"\n")[0])
+                return Sample(path, first, False) if isinstance(first, dict) else None
     return None
 
 

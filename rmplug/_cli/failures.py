@@ -8,7 +8,7 @@ import sys
 import traceback
 from types import FrameType
 
-from rmplug.errors import RmplugError, SpecError, places_of
+from rmplug.errors import RmplugError, SpecError, places_of, printable
 
 MISTAKE, BUG, INTERRUPTED, BROKEN_PIPE, TERMINATED = 2, 1, 130, 141, 143
 
@@ -20,7 +20,7 @@ def explain(error: BaseException, with_traceback: bool) -> int:
     if isinstance(error, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
-    print(_message(error), file=sys.stderr)
+    print(printable(_message(error)), file=sys.stderr)
     if isinstance(error, KeyboardInterrupt):
         return TERMINATED if Termination.came else INTERRUPTED
     return MISTAKE if isinstance(error, RmplugError) else BUG

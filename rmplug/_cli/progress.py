@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import PrivateAttr
 
+from rmplug.errors import printable
 from rmplug.families import Observer
 from rmplug.records import RunRecord, StepRecord
 
@@ -87,13 +88,13 @@ def line(step: StepRecord) -> str:
     facts = [rows, f"{step.seconds:.1f} s" if step.status != "reused" else "", rate, noticed]
     head = f"{MARKS.get(step.status, '?')} {step.id:<16} {step.status:<8}"
     told = " · ".join(filter(None, [*facts, step.message if step.status != "failed" else ""]))
-    return f"{head} {told}".rstrip()
+    return printable(f"{head} {told}").rstrip()
 
 
 def ending(run: RunRecord) -> str:
     """A run that has ended, in one line."""
     statuses = [step.status for step in run.steps.values()]
     reused = statuses.count("reused")
-    return (
+    return printable(
         f"{run.name}: {run.status} in {run.seconds:.1f} s, {len(statuses)} steps, {reused} reused"
     )

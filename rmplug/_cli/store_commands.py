@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
+
+from rmplug.errors import printable
+from rmplug.notices import Notice
+from rmplug.records import StepRecord
 
 from .tables import run_row, show_rows, shown_path, status_of, step_row
 
@@ -35,16 +40,24 @@ def show_run(options: argparse.Namespace) -> int:
         print(record.note)
     show_rows([step_row(step) for step in record.steps.values()], False)
     for step in record.steps.values():
-        for notice in step.notices:
-            ids = ", ".join(notice["ids"][:3])
-            print(
-                f"{step.id}: {notice['count']:,} × {notice['what']}, {notice['action']} ({ids} …)"
-            )
-        if step.message:
-            print(f"{step.id}: {step.message}")
+        for line in _noticed(step):
+            print(printable(f"{step.id}: {line}"))
     for page in report_pages(store, record):
         print(f"report: {shown_path(page)}")
     return 0
+
+
+def _noticed(step: StepRecord) -> Iterator[str]:
+    """What a step noticed, and its message; a notice of a damaged record as it stands."""
+    for entry in step.notices:
+        try:
+            notice = Notice(**entry)
+            ids = ", ".join(map(str, notice.ids[:3]))
+            yield f"{notice.count:,} × {notice.what}, {notice.action} ({ids} …)"
+        except (TypeError, ValueError):
+            yield f"a notice that cannot be read: {str(entry)[:100]}"
+    if step.message:
+        yield step.message
 
 
 def compare(options: argparse.Namespace) -> int:

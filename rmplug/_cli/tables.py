@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rmplug.errors import printable
 from rmplug.records import RunRecord, StepRecord
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def show_rows(rows: Sequence[Row], as_json: bool) -> None:
 def _cell(value: Any) -> str:
     if isinstance(value, int | float):
         return f"{value:,}"
-    return "" if value is None else str(value)
+    return "" if value is None else printable(str(value))
 
 
 def kind_page(told: dict[str, Any]) -> str:

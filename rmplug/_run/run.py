@@ -96,8 +96,10 @@ def report_pages(store: Store, record: RunRecord) -> list[Path]:
     for step in record.steps.values():
         if step.family == "reporter" and store.find(step.artifact) is not None:
             with suppress(NewerFormatError):
-                entry = store.manifest(step.artifact)["entry"]
-                pages.append(store.artifacts / step.artifact / FILES / entry)
+                folder = store.artifacts / step.artifact / FILES
+                page = folder / str(store.manifest(step.artifact)["entry"])
+                if page.resolve().is_relative_to(store.artifacts.resolve()):
+                    pages.append(page)
     return pages
 
 

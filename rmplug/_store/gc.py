@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from rmplug.errors import StoreError
 from rmplug.records import RunRecord
 
 from .files import guarded, is_held, remove
@@ -45,6 +46,7 @@ def collect_garbage(store: Store, keep: int | None = None, dry_run: bool = False
     """
     if not store.locks.is_dir():
         return Garbage([], 0, [], 0)
+    _refuse_links(store)
     with guarded(f"clean {store.root}"), store.lock(GATE):
         runs = [_known(store, record) for record in each_record(store)]
         live = [run for run in runs if run.is_live]
@@ -58,6 +60,17 @@ def collect_garbage(store: Store, keep: int | None = None, dry_run: bool = False
             _sweep(store, doomed, [store.runs / name for name in forgotten], not live)
     notes = [run.note for run in kept.values() if run.note]
     return Garbage([folder.name for folder in doomed], size, forgotten, len(kept), notes)
+
+
+def _refuse_links(store: Store) -> None:
+    """Raise ``StoreError`` where a folder of the store is a link: what stands behind it may be
+    anything, and gc would remove it."""
+    for folder in (store.artifacts, store.partial, store.locks, store.runs):
+        if folder.is_symlink():
+            raise StoreError(
+                f"{folder} is a link to elsewhere: gc removes nothing outside the store; "
+                "clean it by hand, or make the store itself the link"
+            )
 
 
 @dataclass(frozen=True)
@@ -95,7 +108,7 @@ def _doomed(store: Store, kept: Sequence[_Run], live: Sequence[_Run]) -> list[Pa
         folder
         for parent in (store.artifacts, store.partial)
         for folder in sorted(parent.glob("*"))
-        if folder.is_dir()
+        if folder.is_dir() and not folder.is_symlink()
     ]
     return [
         folder
@@ -154,7 +167,7 @@ def _sweep(store: Store, doomed: Sequence[Path], runs: Sequence[Path], locks: bo
             else:
                 remove(folder)
         for run in runs:
-            shutil.rmtree(run)
+            run.unlink() if run.is_symlink() else shutil.rmtree(run)
         for file in _unfinished(store):
             file.unlink(missing_ok=True)
         for lock in store.locks.glob("*.lock") if locks else ():

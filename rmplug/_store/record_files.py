@@ -45,7 +45,10 @@ def read_record(path: Path) -> RunRecord:
     except (OSError, ValueError) as error:
         raise StoreError(f"{_no_record(path, error)}; {_advice(path)}") from error
     try:
-        return _parsed(data)
+        record = _parsed(data)
+        if record.id != path.parent.name:  # a record from elsewhere could name any folder
+            raise ValueError(f"it says that it is the run {record.id[:80]!r}")
+        return record
     except ValueError as error:
         if _is_newer(data):
             newer = newer_version("record", data["format"], FORMAT)

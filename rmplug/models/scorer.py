@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -234,16 +233,18 @@ def read_rows(file: str | None) -> Iterator[dict[str, Any]]:
     """Rows of JSON Lines from a file, or from standard input; a bad line is named."""
     if file and not Path(file).is_file():
         raise DataError(f"no such file: {file}")
-    with Path(file).open(encoding="utf-8") if file else nullcontext(sys.stdin) as lines:
+    given = getattr(sys.stdin, "buffer", sys.stdin)
+    with Path(file).open("rb") if file else nullcontext(given) as lines:
         for number, line in enumerate(lines, 1):
+            where = f"{file or 'standard input'}:{number}"
             if not line.strip():
                 continue
             try:
                 row = json.loads(line)
-            except ValueError as error:
-                raise DataError(f"{file or 'standard input'}:{number}: no JSON: {error}") from error
+            except (ValueError, RecursionError) as error:
+                raise DataError(f"{where}: no JSON: {error}") from error
             if not isinstance(row, dict):
-                raise DataError(f"{file or 'standard input'}:{number}: a row is a JSON object")
+                raise DataError(f"{where}: a row is a JSON object")
             yield row
 
 

@@ -1,0 +1,110 @@
+"""A store that somebody else made is looked at and cleaned without harm to what is outside it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rmplug._cli.commands import main
+from rmplug._run.run import report_pages
+from rmplug._store.gc import collect_garbage
+from rmplug._store.run_records import find_record, new_record, write_record
+from rmplug._store.store import Store
+from rmplug.errors import StoreError, printable
+from rmplug.records import StepRecord
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    store = Store(tmp_path / "store")
+    store.prepare()
+    return store
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Path:
+    (tmp_path / "victim/photos").mkdir(parents=True)
+    (tmp_path / "victim/photos/a").write_text("x")
+    return tmp_path / "victim"
+
+
+def damaged(store: Store, **changes: object) -> str:
+    """The id of a run whose record says something else."""
+    record = new_record("theirs", {}, "spec.yaml", 0)
+    path = write_record(store, record)
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    return record.id
+
+
+@pytest.mark.parametrize("name", ["../../victim", "{outside}"])
+def test_a_record_that_names_another_folder_removes_nothing_there(
+    store: Store, outside: Path, name: str
+) -> None:
+    damaged(store, id=name.format(outside=outside))
+    write_record(store, new_record("mine", {}, "spec.yaml", 0))
+    found = collect_garbage(store, keep=1)
+    assert (outside / "photos/a").is_file()
+    assert found.runs == []
+    assert "it says that it is the run" in found.notes[0]
+
+
+@pytest.mark.parametrize("name", ["artifacts", "partial", "runs"])
+def test_a_store_whose_folder_is_a_link_is_not_cleaned(
+    store: Store, outside: Path, name: str
+) -> None:
+    (store.root / name).rmdir()
+    (store.root / name).symlink_to(outside)
+    with pytest.raises(StoreError, match="is a link to elsewhere: gc removes nothing outside"):
+        collect_garbage(store)
+    assert (outside / "photos/a").is_file()
+
+
+def test_a_linked_artifact_is_left_alone(store: Store, outside: Path) -> None:
+    (store.artifacts / "made-1").symlink_to(outside)
+    collect_garbage(store)
+    assert (outside / "photos/a").is_file()
+
+
+def test_texts_of_a_record_cannot_write_to_the_terminal(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = new_record("theirs", {}, "spec.yaml", 0)
+    step = StepRecord("a", "text:pairs-file", "dataset loader", "1", message="\x1b[31mX\u202e")
+    step.notices = [{"what": "\x07", "action": "kept", "count": 1, "ids": []}, {"count": 2}]
+    record.steps["a"] = step
+    write_record(store, record)
+    assert main(["show", record.id, "--store", str(store.root)]) == 0
+    shown = capsys.readouterr().out
+    assert not {"\x1b", "\u202e", "\x07"} & set(shown)
+    assert "\\x1b[31mX\\u202e" in shown
+    assert "a notice that cannot be read: {'count': 2}" in shown
+
+
+def test_lines_and_tabs_stay() -> None:
+    assert printable("a\tb\nc\N{NO-BREAK SPACE}d ü") == "a\tb\nc\N{NO-BREAK SPACE}d ü"
+
+
+def test_a_report_outside_the_store_is_not_named(store: Store) -> None:
+    store.begin("html-1")
+    (store.partial / "html-1/files").mkdir()
+    store.commit("html-1", {"type": "Report", "entry": "../../../../page.html"})
+    record = new_record("theirs", {}, "spec.yaml", 0)
+    record.steps["a"] = StepRecord("a", "report:html", "reporter", "1", artifact="html-1")
+    write_record(store, record)
+    assert report_pages(store, find_record(store, "last")) == []
+
+
+@pytest.mark.parametrize("line", [b"\xff\xfe", b'{"prompt":' + b"[" * 100_000 + b"}"])
+def test_a_line_to_score_that_is_no_json_is_named(tmp_path: Path, line: bytes) -> None:
+    (tmp_path / "rows.jsonl").write_bytes(line + b"\n")
+    code = "import sys; from rmplug.models.scorer import read_rows; list(read_rows(sys.argv[1]))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "rows.jsonl")],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stderr.strip().splitlines()[-1].startswith("rmplug.errors.DataError: ")
+    assert "rows.jsonl:1: " in done.stderr
