@@ -51,6 +51,9 @@ def titles(directory):
         ("ndcg-helpfulness", "NDCG helpfulness"),
         ("share-of-labels", "share of labels"),
         ("-of-mean", "of mean"),
+        ("ece-plug-in", "calibration error without bias correction (plug-in ECE)"),
+        ("accuracy-over-majority", "accuracy above always predicting the majority class"),
+        ("better-than-chance", "better than chance (1: yes, 0: no)"),
     ],
 )
 def test_metrics_have_titles_and_strangers_metrics_are_their_own_words(metric, words):
