@@ -17,7 +17,7 @@ class Html(Reporter):
     """Write one page that opens in a browser, with every number it shows beside it.
 
     Takes anything; a section appears when its input is there. Pairs give the data facts and the
-    browsable table; rewards (features with ``margin``, and ``chosen`` and ``rejected`` where known)
+    browsable table; rewards (features with ``margin``, and ``chosen`` and ``rejected`` if present)
     the distributions and reward against length; the metrics of ``pairwise`` accuracy with
     baselines, and calibration; fits what explains the margin; checkpoints how training went. Up to
     eight rewards are shown side by side.
@@ -26,10 +26,9 @@ class Html(Reporter):
     (subsets, sections and the whole of a benchmark, with its baselines), ``other`` (paired
     differences with p-values), the metric ``rank``, ``at`` and ``axis`` (curves with bands),
     ``row`` and ``column`` (heat maps), ``sentence`` (printed as it is); numbers called
-    ``<name>-before`` and ``<name>-after`` as changes, numbers that a fit tells of several subsets
+    ``<name>-before`` and ``<name>-after`` as changes, numbers that a fit has for several subsets
     part by part, and ``<name>-of-mean``, ``-of-length``, ``-of-majority`` as marks beside
-    ``<name>``. Metrics are called by plain words where they are known, and by their own name where
-    they are not.
+    ``<name>``. A metric without a display name keeps its own name.
     Features with ``chosen.contribution.<attribute>``, ``rejected.contribution.<attribute>`` and
     ``weight.<attribute>`` show each pair's contributions, and the mean weights by subset.
 
@@ -42,7 +41,7 @@ class Html(Reporter):
     extra = "report"
 
     title: str = ""
-    """What stands above the findings; the name of the run where empty."""
+    """Title above the findings; the name of the run where empty."""
     rows: int = Field(default=50_000, ge=0)
     """Most pairs in the browsable table: the first ones; the page says how many are left out."""
     text_limit: int = Field(default=4_000, ge=100)

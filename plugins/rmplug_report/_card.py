@@ -1,4 +1,4 @@
-"""Markdown for a model's card, from metrics and from what led to them."""
+"""Markdown for a model card, from metrics and from the steps that led to them."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|])")
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What the card is to be."""
+class CardSettings:
+    """The settings of a model card."""
 
     model: str
     name: str
@@ -43,16 +43,16 @@ class Asked:
     most_parts: int
 
 
-def card(items: Sequence[Artifact], plan: PlanView, asked: Asked) -> str:
-    """The whole text."""
+def card(items: Sequence[Artifact], plan: PlanView, asked: CardSettings) -> str:
+    """Return the card as Markdown."""
     inputs = gather(items, plan)
     rows = [row for row in inputs.metrics if row.get("value") is not None]
     model = asked.model or _most_measured(rows)
-    known = distinct([row for row in rows if row.get("kind") != "baseline"], "model")
-    if model not in known:
+    names = distinct([row for row in rows if row.get("kind") != "baseline"], "model")
+    if model not in names:
         raise DataError(
-            f"no metrics of the model {model!r}; set model to one of {some(known, 10)}"
-            if known
+            f"no metrics of the model {model!r}; set model to one of {some(names, 10)}"
+            if names
             else "model-card needs metrics with the column model; give it an evaluator's"
         )
     shown = [row for row in rows if is_level(row) or is_plain(row)]
@@ -64,7 +64,7 @@ def card(items: Sequence[Artifact], plan: PlanView, asked: Asked) -> str:
         f"## Evaluation of {_safe(asked.name or model)}",
         *_tables(of_model, shown, asked.most_parts),
         *_seen(model, plan),
-        *_said(model, rows),
+        *_sentences(model, rows),
         *_data(inputs),
         _how(plan),
     ]
@@ -82,7 +82,7 @@ def _of_whole(row: Row) -> bool:
 
 
 def _ordered(rows: Sequence[Row]) -> list[Row]:
-    """The whole first, sections, subsets; the main metrics before all others."""
+    """Sort rows: the whole, then sections, then subsets; the main metrics before all others."""
     levels = (*LEVELS, None)
 
     def key(row: Row) -> tuple[int, int, int]:
@@ -93,19 +93,19 @@ def _ordered(rows: Sequence[Row]) -> list[Row]:
 
 
 def _once(rows: Sequence[Row]) -> list[Row]:
-    """The same numbers without those that two evaluators tell alike: the one that tells more."""
-    known: set[tuple[Any, ...]] = set()
-    found = []
+    """Drop numbers that another evaluator also reports, keeping those of the one with more rows."""
+    seen: set[tuple[Any, ...]] = set()
+    unique = []
     for inside in sorted(by(rows, "step").values(), key=lambda step: -len(step)):
         new = [(row, (round(row["value"], 9), *map(row.get, SAME))) for row in inside]
-        found += [row for row, key in new if key not in known]
-        known |= {key for _, key in new}
-    kept = {id(row) for row in found}
+        unique += [row for row, key in new if key not in seen]
+        seen |= {key for _, key in new}
+    kept = {id(row) for row in unique}
     return [row for row in rows if id(row) in kept]
 
 
 def _tables(rows: Sequence[Row], every: Sequence[Row], most: int) -> Iterator[str]:
-    """A table for each evaluator."""
+    """Yield a table for each evaluator."""
     baselines = [row for row in every if row.get("kind") == "baseline" and row["metric"] in MAIN]
     for (step,), inside in by(rows, "step").items():
         shown = inside[:most]
@@ -137,28 +137,28 @@ def _markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _safe(value: Any) -> str:
-    """A text that no character of Markdown or HTML can change."""
+    """Escape a text so that no character of it acts as Markdown or HTML."""
     return _SPECIAL.sub(r"\\\1", name(value, 600)).replace("\N{NO-BREAK SPACE}", " ")
 
 
-def _said(model: str, rows: Sequence[Row]) -> Iterator[str]:
-    """The sentences of evaluators about this model, and about the benchmark itself."""
+def _sentences(model: str, rows: Sequence[Row]) -> Iterator[str]:
+    """Yield the sentences of evaluators about this model and about the benchmark itself."""
     about = [
         row
         for row in rows
         if row.get("kind") == "baseline" or model in (row.get("model"), row.get("other"))
     ]
-    for title, found in (
+    for title, group in (
         ("### Compared with other models", [row for row in about if is_comparison(row)]),
         ("### Notes", [row for row in about if not is_comparison(row)]),
     ):
-        said = sentences(found)
-        if said:
-            yield title + "\n\n" + "\n".join(f"- {_safe(one)}" for one in said)
+        lines = sentences(group)
+        if lines:
+            yield title + "\n\n" + "\n".join(f"- {_safe(one)}" for one in lines)
 
 
 def _seen(model: str, plan: PlanView) -> Iterator[str]:
-    """Whether the figures are held out, as far as that is known."""
+    """Yield a sentence on whether the numbers are held out, as far as that is known."""
     rows = seen_of(model, plan.seen)
     if rows is None:
         return
@@ -174,7 +174,7 @@ def _seen(model: str, plan: PlanView) -> Iterator[str]:
 
 
 def _data(inputs: Inputs) -> Iterator[str]:
-    """How much data, and what was odd in it."""
+    """Yield the number of rows of each data set, and the notices about them."""
     lines = []
     for one in inputs.data:
         text = f"- {_safe(one.name or type(one).__name__)}: {len(one):,} rows"
@@ -193,12 +193,12 @@ def _data(inputs: Inputs) -> Iterator[str]:
 
 def _how(plan: PlanView) -> str:
     steps = ", ".join(f"{step.id} ({step.kind})" for step in plan.steps)
-    said = f"Seed {plan.seed}. Intervals are 95 % CIs from resampling prompt groups."
-    return "### How it was measured\n\n" + said + (f" Steps: {_safe(steps)}." if steps else "")
+    text = f"Seed {plan.seed}. Intervals are 95 % CIs from resampling prompt groups."
+    return "### How it was measured\n\n" + text + (f" Steps: {_safe(steps)}." if steps else "")
 
 
-def _front_matter(asked: Asked, model: str, rows: Sequence[Row]) -> str:
-    """A ``model-index`` with the whole of each evaluator's main metric and of its sections."""
+def _front_matter(asked: CardSettings, model: str, rows: Sequence[Row]) -> str:
+    """Return a ``model-index`` with each evaluator's main metric, overall and by section."""
     results = []
     for (step,), inside in by(rows, "step").items():
         whole = [r for r in inside if r.get("level") in ("overall", "section") or _is_whole(r)]
@@ -225,6 +225,6 @@ def _is_whole(row: Row) -> bool:
 
 def _metric_name(row: Row) -> str:
     part = str(row.get("subset") or "all")
-    said = f"{metric_title(str(row['metric']))}, {'the whole' if part == 'all' else part}"
+    text = f"{metric_title(str(row['metric']))}, {'the whole' if part == 'all' else part}"
     interval = span_of(row)
-    return said + (f" (95 % CI {interval})" if interval else "")
+    return text + (f" (95 % CI {interval})" if interval else "")

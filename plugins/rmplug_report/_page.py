@@ -1,4 +1,4 @@
-"""Writes the page, its figures and its numbers."""
+"""Writing of the page, its figures and its numbers."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ def write(
     text_limit: int,
     megabytes: float,
 ) -> None:
-    """Everything into ``directory``: ``index.html``, ``figures/``, ``metrics.json``."""
+    """Write ``index.html``, ``figures/`` and ``metrics.json`` into ``directory``."""
     inputs = gather(items, plan)
     lookup = MetricLookup(inputs.metrics, inputs.plan.seen)
-    found, parts = findings(inputs, lookup), sections(inputs, lookup)
+    sentences, parts = findings(inputs, lookup), sections(inputs, lookup)
     figures = directory / "figures"
     figures.mkdir(parents=True)
     shown = {d.name: render(d, figures) for part in _all(parts) for d in part.drawings}
-    numbers = _numbers(inputs, headline(inputs, lookup), found)
+    numbers = _numbers(inputs, headline(inputs, lookup), sentences)
     (directory / "metrics.json").write_text(numbers, encoding="utf-8")
     page = environment().get_template("index.html.j2")
     text = page.render(
         title=_wording.name(title or plan.name or "Report", 120),
         headline=headline(inputs, lookup),
-        findings=found,
+        findings=sentences,
         about=_about(inputs),
         scoreboard=scoreboard(lookup),
         colours={m: reward_colour(inputs.number(m)) for m in lookup.models},
@@ -68,7 +68,7 @@ def write(
 
 
 def write_figures(items: Sequence[Artifact], plan: PlanView, directory: Path) -> str:
-    """Every figure of the page; the name of the first file."""
+    """Write every figure of the page; return the name of the first file."""
     inputs = gather(items, plan)
     parts = _all(sections(inputs, MetricLookup(inputs.metrics, inputs.plan.seen)))
     drawings = [drawing for part in parts for drawing in part.drawings]
@@ -80,7 +80,7 @@ def write_figures(items: Sequence[Artifact], plan: PlanView, directory: Path) ->
 
 
 def environment() -> jinja2.Environment:
-    """Templates of this folder; everything is escaped unless it was made here."""
+    """Return the templates of this folder; all values are escaped but markup made here."""
     made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE),
         autoescape=True,
@@ -93,14 +93,14 @@ def environment() -> jinja2.Environment:
 
 
 def cell(value: Any) -> str:
-    """A table's cell as text, without control characters."""
+    """Return a table's cell as text, without control characters."""
     if not isinstance(value, str):
         return _wording.number(value)
     return _wording.unbroken(_wording.name(value, 600))
 
 
 def json_script(value: Any) -> Markup:
-    """JSON that cannot end the script element it stands in."""
+    """Return JSON that cannot end the script element around it."""
     text = json.dumps(value, ensure_ascii=False, sort_keys=True, allow_nan=False)
     for sign, code in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):
         text = text.replace(sign, code)
@@ -112,22 +112,22 @@ def _all(parts: Sequence[Section]) -> list[Section]:
 
 
 def _about(inputs: Inputs) -> list[str]:
-    """What stands in small letters above the headline."""
-    said = []
+    """Return the facts in small letters above the headline: pairs, rewards and seed."""
+    facts = []
     if inputs.pairs is not None:
-        said.append(_wording.count(len(inputs.pairs), "pair"))
+        facts.append(_wording.count(len(inputs.pairs), "pair"))
     if inputs.rewards:
-        said.append(_wording.count(len(inputs.rewards), "reward"))
-    return [*said, f"seed {inputs.plan.seed}"]
+        facts.append(_wording.count(len(inputs.rewards), "reward"))
+    return [*facts, f"seed {inputs.plan.seed}"]
 
 
-def _numbers(inputs: Inputs, headline: str, found: Sequence[Finding]) -> str:
-    """All numbers of the page as JSON."""
+def _numbers(inputs: Inputs, headline: str, sentences: Sequence[Finding]) -> str:
+    """Return all numbers of the page as JSON."""
     plain = {
         "name": inputs.plan.name,
         "seed": inputs.plan.seed,
         "headline": _wording.plain(headline),
-        "findings": [{"about": one.about, "text": _wording.plain(one.text)} for one in found],
+        "findings": [{"about": one.about, "text": _wording.plain(one.text)} for one in sentences],
         "data": [{"name": one.name, "rows": len(one)} for one in inputs.data],
         "notices": [
             {"step": s.id, **asdict(n)}
@@ -146,7 +146,7 @@ def _numbers(inputs: Inputs, headline: str, found: Sequence[Finding]) -> str:
 
 
 def _finite(value: Any) -> Any:
-    """The same with null for numbers that JSON cannot hold."""
+    """Replace numbers that JSON cannot hold by null."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):

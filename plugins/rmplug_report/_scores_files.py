@@ -14,7 +14,7 @@ import pyarrow as pa
 from rmplug import Artifact, DataError, Pairs, PlanView, notice, text_of
 
 from .inputs._contributions import Floats
-from .inputs._inputs import Inputs, Reward, gather
+from .inputs._inputs import Inputs, RewardColumns, gather
 
 NOT_IN_FILES = re.compile(r"[^A-Za-z0-9._=,/-]+")
 Rows = Iterator[dict[str, Any]]
@@ -23,7 +23,7 @@ Rows = Iterator[dict[str, Any]]
 def write(
     items: Sequence[Artifact], plan: PlanView, directory: Path, layout: str, model: str
 ) -> str:
-    """The files of every reward; the name of the first."""
+    """Write the files of every reward; return the name of the first."""
     inputs = gather(items, plan)
     if inputs.pairs is None or not inputs.rewards:
         raise DataError("scores-file needs pairs and a reward on them")
@@ -36,7 +36,7 @@ def write(
 
 
 def _write(
-    inputs: Inputs, pairs: Pairs, reward: Reward, directory: Path, layout: str, model: str
+    inputs: Inputs, pairs: Pairs, reward: RewardColumns, directory: Path, layout: str, model: str
 ) -> str:
     if reward.chosen is None or reward.rejected is None:
         raise DataError(
@@ -53,7 +53,7 @@ def _write(
 
 
 def _safe(model: str) -> str:
-    """A model's name as the name of a file."""
+    """Return a model's name with only characters that a file's name may have."""
     return NOT_IN_FILES.sub("_", model).replace("/", "_").strip(".") or "model"
 
 
@@ -69,13 +69,13 @@ def _number(value: float) -> float | None:
 
 
 def rewardbench(pairs: Pairs, scores: tuple[Floats, Floats]) -> Rows:
-    """Rows of ``<model>_outputs.jsonl``."""
+    """Yield the rows of ``<model>_outputs.jsonl``."""
     start = 0
     for batch in pairs.batches():
         texts = {side: text_of(batch.column(side)).to_pylist() for side in ("chosen", "rejected")}
         more = "subset" in batch.schema.names
-        for place, row in enumerate(batch.to_pylist()):
-            chosen, rejected = (float(side[start + place]) for side in scores)
+        for i, row in enumerate(batch.to_pylist()):
+            chosen, rejected = (float(side[start + i]) for side in scores)
             prompt = row["prompt"] or []
             alone = len(prompt) == 1 and prompt[0]["role"] == "user"
             yield {
@@ -85,19 +85,19 @@ def rewardbench(pairs: Pairs, scores: tuple[Floats, Floats]) -> Rows:
                 "scores_rejected": _number(rejected),
                 "text_chosen": [*prompt, *row["chosen"]],
                 "text_rejected": [*prompt, *row["rejected"]],
-                "chosen": texts["chosen"][place],
-                "rejected": texts["rejected"][place],
+                "chosen": texts["chosen"][i],
+                "rejected": texts["rejected"][i],
                 "id": row["id"],
             } | ({"subset": row["subset"]} if more else {})
         start += batch.num_rows
 
 
 def _summary(inputs: Inputs, scores: tuple[Floats, Floats], path: Path, model: str) -> None:
-    """Accuracy as rewardbench counts it: a tie and a missing score are lost."""
+    """Write accuracy by rewardbench's rule: a tie and a missing score are lost."""
     right = scores[0] > scores[1]
     subsets = np.array(inputs.subsets or [], dtype=object)
     parts = {one: float(right[subsets == one].mean()) for one in dict.fromkeys(subsets) if one}
-    told = {
+    record = {
         "accuracy": float(right.mean()) if len(right) else None,
         "num_prompts": len(right),
         "model": model,
@@ -106,7 +106,7 @@ def _summary(inputs: Inputs, scores: tuple[Floats, Floats], path: Path, model: s
         "chat_template": None,
         "extra_results": parts or None,
     }
-    path.write_text(json.dumps(told, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(record, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _judgebench_name(pairs: Pairs, model: str) -> str:
@@ -114,21 +114,21 @@ def _judgebench_name(pairs: Pairs, model: str) -> str:
         pairs["response_model"].unique().to_pylist() if "response_model" in pairs.columns else []
     )
     writer = _safe(str(writers[0])) if len(writers) == 1 and writers[0] else "unknown"
-    said = f"dataset=judgebench,response_model={writer},judge_name=reward_model"
-    return f"{said},judge_model={_safe(model)}.jsonl"
+    head = f"dataset=judgebench,response_model={writer},judge_name=reward_model"
+    return f"{head},judge_model={_safe(model)}.jsonl"
 
 
 def judgebench(pairs: Pairs, scores: tuple[Floats, Floats], model: str) -> Rows:
-    """Rows with two games; each verdict names the first response or the second one."""
+    """Yield rows with two games; each verdict names the first or the second response."""
     start = 0
     for batch in pairs.batches():
         names = set(batch.schema.names)
         texts = {one: text_of(batch.column(one)).to_pylist() for one in ("prompt", *SIDES)}
-        places = batch.column("place").to_pylist() if "place" in names else [0] * batch.num_rows
-        told = {one: batch.column(one).to_pylist() for one in ("source", "response_model", "subset")
-                if one in names}  # fmt: skip
+        positions = batch.column("place").to_pylist() if "place" in names else [0] * batch.num_rows
+        optional = [one for one in ("source", "response_model", "subset") if one in names]
+        columns = {one: batch.column(one).to_pylist() for one in optional}
         for i, name in enumerate(batch.column("id").to_pylist()):
-            order = SIDES[::-1] if places[i] else SIDES
+            order = SIDES[::-1] if positions[i] else SIDES
             both = {
                 side: _number(values[start + i]) for side, values in zip(SIDES, scores, strict=True)
             }
@@ -136,12 +136,14 @@ def judgebench(pairs: Pairs, scores: tuple[Floats, Floats], model: str) -> Rows:
             yield {
                 "pair_id": name,
                 "original_id": name,
-                "source": (told.get("source") or told.get("subset") or [None] * (i + 1))[i],
+                "source": (columns.get("source") or columns.get("subset") or [None] * (i + 1))[i],
                 "question": texts["prompt"][i],
-                "response_model": told["response_model"][i] if "response_model" in told else None,
+                "response_model": columns["response_model"][i]
+                if "response_model" in columns
+                else None,
                 "response_A": texts[order[0]][i],
                 "response_B": texts[order[1]][i],
-                "label": "B>A" if places[i] else "A>B",
+                "label": "B>A" if positions[i] else "A>B",
                 "judge_name": "reward_model",
                 "judgments": [_game(first, model), _game(first[::-1], model)],
             }
@@ -152,7 +154,7 @@ SIDES = ("chosen", "rejected")
 
 
 def _game(scores: Sequence[float | None], model: str) -> dict[str, Any]:
-    """One game: a tie, or no score, is a verdict for the second response."""
+    """Return one game: a tie, or a missing score, is a verdict for the second response."""
     first, second = scores
     above = first is not None and second is not None and first > second
     judgment = {"judge_model": model, "prompt": "", "response": "", "scores": [first, second]}

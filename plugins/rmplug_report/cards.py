@@ -1,4 +1,4 @@
-"""A section for a model's card."""
+"""The reporter of model cards."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ModelCard(Reporter):
     """The model whose card it is, as in the column ``model`` of the metrics; the one most numbers
     are of where empty."""
     name: str = ""
-    """What the model is called in the card; ``model`` where empty."""
+    """Name of the model in the card; ``model`` where empty."""
     front_matter: bool = False
     """Begin with YAML that has a ``model-index``; put it into the card's own front matter where
     the card has one."""
@@ -36,11 +36,13 @@ class ModelCard(Reporter):
     """The hub's name of the data (``allenai/reward-bench``), for the ``model-index``; the name of
     the evaluator's step where empty."""
     most_parts: int = Field(default=60, ge=1)
-    """Most rows of the table; what is left out is said."""
+    """Most rows of the table; a line counts those left out."""
 
     def report(self, items: Sequence[Artifact], *, directory: Path, plan: PlanView) -> Report:
-        from ._card import Asked, card
+        from ._card import CardSettings, card
 
-        asked = Asked(self.model, self.name, self.front_matter, self.dataset, self.most_parts)
+        asked = CardSettings(
+            self.model, self.name, self.front_matter, self.dataset, self.most_parts
+        )
         (directory / "README.md").write_text(card(items, plan, asked), encoding="utf-8")
         return Report(directory, "README.md")

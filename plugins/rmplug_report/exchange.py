@@ -1,4 +1,4 @@
-"""Scores in the layouts of other tools."""
+"""The reporter of scores in the layouts of other tools."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class ScoresFile(Reporter):
       scores_rejected, text_chosen, text_rejected, chosen, rejected, id, subset``; the texts are
       conversations) and ``<model>.json`` with the accuracy by that tool's rule, a tie being lost.
     - ``judgebench``: one row for each pair with two games, the scores of the second swapped. The
-      column ``place`` of the pairs (0 or 1) says where the chosen response stands; without it, it
-      stands first, and ``first`` is the label of all.
+      column ``place`` of the pairs (0 or 1) is the position of the chosen response; without it, it
+      is first, and ``first`` is the label of all.
 
     What ``recorded`` reads again.
     """
@@ -29,9 +29,9 @@ class ScoresFile(Reporter):
     kind = "scores-file"
 
     layout: Literal["rewardbench", "judgebench"]
-    """Whose layout."""
+    """Tool whose layout is written."""
     model: str = ""
-    """What the model is called in files and names, ``org/name``; the reward's name where empty.
+    """Name of the model in files and rows, ``org/name``; the reward's name where empty.
     Of several rewards each keeps its own name after it."""
 
     def report(self, items: Sequence[Artifact], *, directory: Path, plan: PlanView) -> Report:

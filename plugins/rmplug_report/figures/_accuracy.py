@@ -19,7 +19,7 @@ MOST_SUBSETS = 40
 
 
 def accuracy(inputs: Inputs, lookup: MetricLookup) -> Drawing:
-    """Accuracy over all pairs: every reward and every baseline."""
+    """Draw accuracy over all pairs: every reward and every baseline."""
     rows = sorted(lookup.accuracies("all"), key=lambda row: -row["value"])
     names = [str(row["model"]) for row in rows]
     at = [-float(i) for i in range(len(rows))]
@@ -48,8 +48,8 @@ def accuracy(inputs: Inputs, lookup: MetricLookup) -> Drawing:
 
 def _accuracy_axis(ax: Axes, rows: Sequence[Row]) -> None:
     ends = [end for row in rows for end in (row["value"], row.get("low"), row.get("high"))]
-    known = [end for end in ends if end is not None]
-    low, high = min([0.45, *known]), max([0.55, *known])
+    bounds = [end for end in ends if end is not None]
+    low, high = min([0.45, *bounds]), max([0.55, *bounds])
     ax.set_xlim(max(-0.02, low - 0.03), min(1.02, high + 0.03))
     ax.axvline(0.5, color=MUTED, linewidth=1, linestyle=(0, (3, 3)), zorder=1)
     ax.xaxis.set_major_formatter(PERCENT)
@@ -70,21 +70,21 @@ def _numbers(rows: Sequence[Row], keys: Sequence[str]) -> Numbers:
 
 
 def accuracy_by_subset(inputs: Inputs, lookup: MetricLookup) -> Drawing:
-    """Accuracy in each subset, rewards and the longer baseline on the same line."""
+    """Draw accuracy in each subset, rewards and the longer baseline on the same line."""
     subsets = lookup.subsets[:MOST_SUBSETS]
     rows = {subset: _of_subset(lookup, subset) for subset in subsets}
-    models = max((sum(r["kind"] == "model" for r in found) for found in rows.values()), default=1)
+    models = max((sum(r["kind"] == "model" for r in inside) for inside in rows.values()), default=1)
     height = max(26, 11 * models + 12)
 
     def draw(width: int) -> Figure:
         left, letters = room(subsets, width)
         figure, ax = one_panel(width, 38 + height * len(subsets), left, top=8, bottom=26)
-        for place, subset in enumerate(subsets):
-            _subset_line(ax, inputs, -place, rows[subset], models)
-            if place:
-                ax.axhline(0.5 - place, color=LINE, linewidth=0.6)
+        for index, subset in enumerate(subsets):
+            _subset_line(ax, inputs, -index, rows[subset], models)
+            if index:
+                ax.axhline(0.5 - index, color=LINE, linewidth=0.6)
         ax.set_ylim(0.5 - len(subsets), 0.5)
-        _accuracy_axis(ax, [row for found in rows.values() for row in found])
+        _accuracy_axis(ax, [row for inside in rows.values() for row in inside])
         lines_of_text(ax, [-float(i) for i in range(len(subsets))], subsets, letters)
         return figure
 
@@ -102,8 +102,8 @@ def accuracy_by_subset(inputs: Inputs, lookup: MetricLookup) -> Drawing:
 
 
 def _of_subset(lookup: MetricLookup, subset: str) -> list[Row]:
-    found = lookup.accuracies(subset)
-    return [row for row in found if row["kind"] == "model" or row["model"] == "longer"]
+    accuracies = lookup.accuracies(subset)
+    return [row for row in accuracies if row["kind"] == "model" or row["model"] == "longer"]
 
 
 def _subset_line(ax: Axes, inputs: Inputs, y: float, rows: Sequence[Row], models: int) -> None:

@@ -21,7 +21,7 @@ from ._panels import MUTED, one_panel, ticks
 from ._render import HALF, Drawing, Numbers
 
 DASHES = ((0, (1, 1.6)), (0, (5, 2)), (0, (5, 2, 1, 2)), (0, (9, 3)))
-"""How the lines of baselines differ."""
+"""Dash patterns of the lines of baselines."""
 MOST_FIGURES = 8
 APART = 14
 
@@ -37,29 +37,29 @@ class Line:
 
 
 def figures(inputs: Inputs, rows: Sequence[Row], tag: str) -> tuple[list[Drawing], int]:
-    """A figure for each metric and part of a step's curves, and how many are left out."""
-    found = []
+    """Draw each metric and part of a step's curves; return also the number left out."""
+    candidates = []
     for (axis, metric), inside in by(rows, "axis", "metric").items():
         for title, part in _parts(_against(metric, axis), inside):
-            found.append((axis, metric, title, _lines(inputs, part)))
-    drawn = [one for one in found if any(len(line.points) > 1 for line in one[3])]
+            candidates.append((axis, metric, title, _lines(inputs, part)))
+    drawn = [one for one in candidates if any(len(line.points) > 1 for line in one[3])]
     alone = len(drawn) == 1
     shown = [
-        curve(f"curve-{tag}-{place + 1}", title, axis, metric, lines, alone)
-        for place, (axis, metric, title, lines) in enumerate(drawn[:MOST_FIGURES])
+        curve(f"curve-{tag}-{index + 1}", title, axis, metric, lines, alone)
+        for index, (axis, metric, title, lines) in enumerate(drawn[:MOST_FIGURES])
     ]
     return shown, max(0, len(drawn) - MOST_FIGURES)
 
 
 def _against(metric: str, axis: str) -> str:
-    """A curve's title; what a metric's name repeats of its axis is left out."""
+    """Return a curve's title, without what a metric's name repeats of its axis."""
     over = axis.split(",")[0]
     named = f"-by-{over.lower().replace(' ', '-')}"
     return f"{titled(metric.removesuffix(named))} against {over}"
 
 
 def _parts(title: str, rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
-    """The rows of each subset, ``all`` first; one part where subsets only name the points."""
+    """Return each subset's rows, ``all`` first; one part where subsets only name the points."""
     parts = by(rows, "subset")
     most = max(len(inside) for inside in by(rows, "subset", "model").values())
     if len(parts) == 1 or most == 1:
@@ -84,7 +84,7 @@ def _lines(inputs: Inputs, rows: Sequence[Row]) -> list[Line]:
 def curve(
     file: str, title: str, axis: str, metric: str, lines: Sequence[Line], alone: bool
 ) -> Drawing:
-    """One figure: every model's line with its band, named at its right end."""
+    """Draw every model's line with its band, named at its right end."""
     rows = [row for line in lines for row in line.points]
     share = in_percent(metric, rows)
     labels = [name(line.label, 18) for line in lines]
@@ -131,7 +131,7 @@ def _line(ax: Axes, line: Line) -> None:
 
 
 def is_logarithmic(at: Sequence[float]) -> bool:
-    """Counts that span more than a decade."""
+    """Check whether the positions are counts that span more than a decade."""
     return min(at) > 0 and max(at) > 10 * min(at) and all(float(one).is_integer() for one in at)
 
 
@@ -153,16 +153,16 @@ def _axes(ax: Axes, rows: Sequence[Row], axis: str, share: bool) -> None:
 
 
 def _names(ax: Axes, lines: Sequence[Line], letters: int, height: float) -> None:
-    """Each line's name beside its end, moved so that none covers another."""
+    """Write each line's name beside its end, moved so that none covers another."""
     low, high = ax.get_ylim()
     pixel = (high - low) / height
     ends = sorted(
         ((float(line.points[-1]["value"]), line) for line in lines), key=lambda end: -end[0]
     )
-    places: list[float] = []
+    heights: list[float] = []
     for value, _ in ends:
-        places.append(min(value, places[-1] - APART * pixel) if places else value)
-    lift = max(0.0, low - places[-1] + 6 * pixel) if places else 0.0
-    for place, (_, line) in zip(places, ends, strict=True):
-        ax.text(1.02, place + lift, name(line.label, max(letters, 6)), va="center",
+        heights.append(min(value, heights[-1] - APART * pixel) if heights else value)
+    lift = max(0.0, low - heights[-1] + 6 * pixel) if heights else 0.0
+    for at, (_, line) in zip(heights, ends, strict=True):
+        ax.text(1.02, at + lift, name(line.label, max(letters, 6)), va="center",
                 transform=ax.get_yaxis_transform(), color=line.colour, fontsize=10.5)  # fmt: skip

@@ -27,7 +27,7 @@ DIFFERENCES = (
 
 
 def differences(file: str, title: str, metric: str, rows: Sequence[Row], share: bool) -> Drawing:
-    """Differences of two with the zero line: the largest first, those of several parts in order."""
+    """Draw differences of two models with the zero line: largest first, several parts in order."""
     parted = len(distinct(rows, "subset")) > 1
     ordered = list(rows) if parted else sorted(rows, key=lambda row: -abs(row["value"]))
     shown = ordered[:MOST_LINES]
@@ -54,7 +54,7 @@ def differences(file: str, title: str, metric: str, rows: Sequence[Row], share: 
 
 
 def _two(row: Row, parted: bool) -> str:
-    """Who is compared, and on which part where a figure has several."""
+    """Return the two models compared, and the part if a figure has several."""
     subset, model, other = (str(row.get(key) or "") for key in ("subset", "model", "other"))
     first = name(model, 26)
     if parted:
@@ -67,12 +67,12 @@ def _difference_axis(ax: Axes, metric: str, share: bool) -> None:
     ax.xaxis.set_major_locator(ticks(5))
     if share:
         ax.xaxis.set_major_formatter(lambda value, _: decimal(100 * value, 0))
-    said = f"difference in {metric_title(metric)}" if metric else "difference"
-    ax.set_xlabel(said + (", percentage points" if share else ""))
+    label = f"difference in {metric_title(metric)}" if metric else "difference"
+    ax.set_xlabel(label + (", percentage points" if share else ""))
 
 
 def _difference_texts(ax: Axes, y: float, row: Row, two: str, share: bool, size: float) -> None:
-    """Who is compared above the line, the difference and its p at the right."""
+    """Write the two models above the line, the difference and its p at the right."""
     across = ax.get_yaxis_transform()
     behind = {"facecolor": CARD, "edgecolor": "none", "pad": 1.5}
     ax.text(0, y + 0.3, two, transform=across, va="center", color=INK, fontsize=size,
@@ -109,7 +109,7 @@ def _difference_numbers(rows: Sequence[Row], share: bool, parted: bool) -> Numbe
 
 
 def ranks(inputs: Inputs, file: str, title: str, rows: Sequence[Row]) -> Drawing:
-    """The rank of each model with its interval, best first."""
+    """Draw the rank of each model with its interval, best first."""
     shown = sorted(rows, key=lambda row: (row["value"], row.get("high") or 0))
     names = [str(row["model"]) for row in shown]
     at = [-float(i) for i in range(len(shown))]
@@ -140,7 +140,7 @@ def _ranks_between(row: Row) -> str:
 
 
 def changes(file: str, title: str, pairs: Sequence[tuple[str, Row, Row]]) -> Drawing:
-    """Before and after, joined, each with its interval."""
+    """Draw before and after, joined, each with its interval."""
     names = [label for label, _, _ in pairs]
     at = [-float(i) for i in range(len(pairs))]
 

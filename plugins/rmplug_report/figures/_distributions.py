@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from rmplug_report.inputs._contributions import Floats
-from rmplug_report.inputs._inputs import Inputs, Reward, Scores
+from rmplug_report.inputs._inputs import Inputs, ResponseScores, RewardColumns
 from rmplug_report.inputs._wording import name, number, percent
 
 from ._palette import LIGHT, colour_of
@@ -28,7 +28,7 @@ WHOLE = FuncFormatter(lambda value, _: number(round(value)))
 
 
 def lengths(inputs: Inputs) -> Drawing:
-    """How long chosen and rejected responses are."""
+    """Draw the distributions of the lengths of chosen and rejected responses."""
     chosen, rejected = inputs.lengths["chosen"], inputs.lengths["rejected"]
     shortest = min(chosen.min(initial=1), rejected.min(initial=1))
     empty = "" if shortest else " An empty response stands at 1."
@@ -70,7 +70,7 @@ def lengths(inputs: Inputs) -> Drawing:
 
 
 def log_steps(values: Floats) -> tuple[float, ...]:
-    """Marks in each decade: fewer, the more decades there are."""
+    """Return marks in each decade: fewer, the more decades there are."""
     decades = np.log10(values.max() / values.min()) if len(values) else 3.0
     return (1.0,) if decades > 2.4 else (1.0, 3.0) if decades > 1.3 else (1.0, 2.0, 5.0)
 
@@ -86,7 +86,7 @@ def outlined(ax: Axes, values: Floats, edges: Floats) -> None:
 
 
 def key(ax: Axes, colour: str) -> None:
-    """Which side is filled and which is outlined, in words at the top right."""
+    """Write the legend, filled and outlined side, at the top right."""
     ax.text(
         1, 1, "chosen", color=colour, transform=ax.transAxes, ha="right", va="top", weight="bold"
     )
@@ -94,13 +94,13 @@ def key(ax: Axes, colour: str) -> None:
 
 
 def bare_left(ax: Axes) -> None:
-    """No axis of counts: only the shape is to be read."""
+    """Remove the axis of counts: only the shape is to be read."""
     ax.set_yticks([])
     ax.set_ylim(bottom=0)
 
 
 def margins(inputs: Inputs) -> Drawing:
-    """Margins of each reward, right and wrong told apart."""
+    """Draw the margins of each reward, right and wrong in different shades."""
     rewards = inputs.rewards
 
     def draw(width: int) -> Figure:
@@ -122,22 +122,22 @@ def margins(inputs: Inputs) -> Drawing:
     )
 
 
-def _margin_panel(ax: Axes, reward: Reward, colour: str) -> None:
-    known = reward.margin[np.isfinite(reward.margin)]
-    low, high = limits(known)
+def _margin_panel(ax: Axes, reward: RewardColumns, colour: str) -> None:
+    finite = reward.margin[np.isfinite(reward.margin)]
+    low, high = limits(finite)
     low, high = min(low, 0.0), max(high, 0.0)
     step = (high - low) / 44
     edges = np.arange(np.floor(low / step), np.ceil(high / step) + 1) * step
-    filled(ax, known[known > 0], edges, colour, 0.85)
-    filled(ax, known[known <= 0], edges, colour, 0.3)
+    filled(ax, finite[finite > 0], edges, colour, 0.85)
+    filled(ax, finite[finite <= 0], edges, colour, 0.3)
     zero_line(ax)
     bare_left(ax)
     titled(ax, name(reward.name, 28))
     ax.set_xlabel("margin")
     ax.xaxis.set_major_locator(ticks(5))
-    if len(known):
-        wrong = float((known < 0).mean())
-        above = percent(float((known > 0).mean()), 0)
+    if len(finite):
+        wrong = float((finite < 0).mean())
+        above = percent(float((finite > 0).mean()), 0)
         ax.text(0.99, 0.97, f"{above} above 0", color=colour,
                 transform=ax.transAxes, ha="right", va="top", weight="bold",
                 fontsize=11)  # fmt: skip
@@ -146,23 +146,23 @@ def _margin_panel(ax: Axes, reward: Reward, colour: str) -> None:
 
 
 def _quantiles(title: str, values: Floats) -> tuple[str | float | int, ...]:
-    known = values[np.isfinite(values)]
-    if not len(known):
+    finite = values[np.isfinite(values)]
+    if not len(finite):
         return (title, 0, *([np.nan] * 7))
-    cuts = np.quantile(known, (0.05, 0.25, 0.5, 0.75, 0.95))
+    cuts = np.quantile(finite, (0.05, 0.25, 0.5, 0.75, 0.95))
     return (
         title,
-        len(known),
+        len(finite),
         *(float(cut) for cut in cuts),
-        float(known.mean()),
-        float(known.std()),
+        float(finite.mean()),
+        float(finite.std()),
     )
 
 
 def rewards(inputs: Inputs) -> Drawing:
-    """Scores of chosen and rejected responses, or of single responses."""
+    """Draw scores of chosen and rejected responses, or of single responses."""
     both = [one for one in inputs.rewards if one.chosen is not None and one.rejected is not None]
-    shown: list[Reward | Scores] = [*both, *inputs.scores]
+    shown: list[RewardColumns | ResponseScores] = [*both, *inputs.scores]
 
     def draw(width: int) -> Figure:
         figure, axes = many_panels(width, len(shown), 200, left=14)
@@ -187,14 +187,14 @@ def rewards(inputs: Inputs) -> Drawing:
     )
 
 
-def _sides(one: Reward | Scores) -> list[tuple[str, Floats]]:
-    if isinstance(one, Scores):
+def _sides(one: RewardColumns | ResponseScores) -> list[tuple[str, Floats]]:
+    if isinstance(one, ResponseScores):
         return [("responses", one.values)]
     sides = (("chosen", one.chosen), ("rejected", one.rejected))
     return [(side, values) for side, values in sides if values is not None]
 
 
-def _reward_panel(ax: Axes, one: Reward | Scores, colour: str) -> None:
+def _reward_panel(ax: Axes, one: RewardColumns | ResponseScores, colour: str) -> None:
     sides = [values[np.isfinite(values)] for _, values in _sides(one)]
     low, high = limits(np.concatenate(sides))
     edges = np.linspace(low, high, 45)

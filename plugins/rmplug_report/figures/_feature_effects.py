@@ -1,4 +1,4 @@
-"""Figures of what features do in a fit: importance, coefficients, partial dependence."""
+"""Figures of features in a fit: importance, coefficients, partial dependence."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ._render import Drawing, Numbers
 
 
 def features(title: str, file: str, table: Sequence[Row], value: str, note: str) -> Drawing:
-    """Importance or coefficients of the features that matter most."""
+    """Draw importance or coefficients of the most important features."""
     rows = sorted(table, key=lambda row: -abs(row[value]))[:15]
     names, step = without_step([str(row["feature"]) for row in rows])
     at = [-float(i) for i in range(len(rows))]
@@ -28,8 +28,8 @@ def features(title: str, file: str, table: Sequence[Row], value: str, note: str)
         left, letters = room(names, width)
         figure, ax = one_panel(width, 56 + 27 * len(rows), left, top=8, bottom=40, right=20)
         colours = [LIGHT["m2"] if row[value] < 0 and signed else LIGHT["m1"] for row in rows]
-        found = zip(rows, colours, strict=True)
-        dots(ax, at, [Dot(r[value], r.get("low"), r.get("high"), c) for r, c in found])
+        coloured = zip(rows, colours, strict=True)
+        dots(ax, at, [Dot(r[value], r.get("low"), r.get("high"), c) for r, c in coloured])
         lines_of_text(ax, at, names, letters)
         ax.set_ylim(0.4 - len(rows), 0.6)
         zero_line(ax)
@@ -52,7 +52,7 @@ def features(title: str, file: str, table: Sequence[Row], value: str, note: str)
 
 
 def without_step(names: Sequence[str]) -> tuple[list[str], str]:
-    """The names without the step they all come from, and a sentence that says which it is."""
+    """Return the names without the step they have in common, and a sentence with that step."""
     steps = {one.split(".")[0] for one in names if "." in one}
     if len(steps) != 1 or not all("." in one for one in names):
         return list(names), ""
@@ -61,7 +61,7 @@ def without_step(names: Sequence[str]) -> tuple[list[str], str]:
 
 
 def dependence(fit: str, file: str, curves: Sequence[tuple[str, Any, Any]]) -> Drawing:
-    """Partial dependence: the mean prediction with one feature set to each value."""
+    """Draw partial dependence: the mean prediction with one feature set to each value."""
 
     names, step = without_step([feature for feature, _, _ in curves])
 

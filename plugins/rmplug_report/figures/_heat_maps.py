@@ -20,7 +20,7 @@ from ._render import HALF, NARROW, WIDE, Drawing, Numbers
 ABOVE, BELOW = LIGHT["m1"], LIGHT["m2"]
 STEPS = 12
 PALEST, DEEPEST = 0.05, 0.55
-"""How opaque a cell is; text keeps a contrast of 4.5 on the deepest, light and dark."""
+"""Opacity of a cell; text keeps a contrast of 4.5 on the deepest, light and dark."""
 LETTER = 6.9
 LEAST, MOST = 50, 112
 FITTING = 5
@@ -41,7 +41,7 @@ class Matrix:
     column_title: str = ""
 
     def longer_side_down(self) -> Matrix:
-        """The same, turned where it is wider than tall, so that a phone scrolls one way."""
+        """Transpose the matrix if it is wider than tall, so that a phone scrolls one way."""
         if len(self.columns) <= max(len(self.rows), FITTING):
             return self
         turned = {(column, row): cell for (row, column), cell in self.cells.items()}
@@ -50,7 +50,7 @@ class Matrix:
 
     @property
     def scale(self) -> tuple[float, float]:
-        """The ends of the colours."""
+        """Lowest and highest value of the colours."""
         values = [float(cell["value"]) for cell in self.cells.values()]
         if self.middle is None:
             return min(0.0, *values), max(values) or 1.0
@@ -59,7 +59,7 @@ class Matrix:
 
 
 def middle_of(rows: Sequence[Row], share: bool) -> float | None:
-    """Chance where it is told, one half of pairs' accuracy, 0 where values have either sign."""
+    """Return chance if reported, one half for accuracy of pairs, 0 for values of either sign."""
     chances = [float(row["chance"]) for row in rows if row.get("chance") is not None]
     if chances:
         return float(np.mean(chances))
@@ -69,7 +69,7 @@ def middle_of(rows: Sequence[Row], share: bool) -> float | None:
 
 
 def heat(file: str, title: str, note: str, matrix: Matrix) -> Drawing:
-    """The matrix as a figure; many columns scroll."""
+    """Draw the matrix; many columns scroll."""
     long = max((len(name(one, 30)) for one in matrix.rows), default=1)
     left = min(long * LETTER + 18, 230)
     each = min(MOST, max(LEAST, (WIDE - left) / max(len(matrix.columns), 1)))
@@ -104,23 +104,23 @@ def heat(file: str, title: str, note: str, matrix: Matrix) -> Drawing:
 
 
 def _overhang(matrix: Matrix, size: float) -> float:
-    """Pixels that the last slanted name needs beyond its column."""
+    """Return the pixels that the last slanted name needs beyond its column."""
     letters = len(name(matrix.columns[-1], 24)) if matrix.columns else 0
     return max(0.0, letters * LETTER * 0.72 - size / 2) if _slanted(matrix, size) else 0.0
 
 
 def _slanted(matrix: Matrix, size: float) -> bool:
-    """Whether the columns' names are wider than the columns."""
+    """Check whether the columns' names are wider than the columns."""
     return max((len(name(one, 24)) for one in matrix.columns), default=1) * LETTER > size - 6
 
 
 def _hint(matrix: Matrix, row: str, column: str) -> str:
-    """What is told of a cell to those who point at it."""
+    """Return the text of a cell for those who point at it."""
     cell = matrix.cells[row, column]
-    said = f"{name(row)}, {name(column)}: {amount(cell['value'], matrix.share)}"
+    text = f"{name(row)}, {name(column)}: {amount(cell['value'], matrix.share)}"
     if interval := span(cell.get("low"), cell.get("high"), matrix.share):
-        said += f", 95 % CI {interval}"
-    return unbroken(said + (f", n = {cell['n']:,}" if cell.get("n") is not None else ""))
+        text += f", 95 % CI {interval}"
+    return unbroken(text + (f", n = {cell['n']:,}" if cell.get("n") is not None else ""))
 
 
 def _drawn(matrix: Matrix, width: int, left: float, size: float) -> Figure:
@@ -164,7 +164,7 @@ def _cells(ax: Axes, matrix: Matrix, left: float, head: float, size: float, tall
 
 
 def _colour(value: float, matrix: Matrix) -> tuple[str, float]:
-    """The colour of a value, and how opaque it is."""
+    """Return the colour of a value, and its opacity."""
     low, high = matrix.scale
     if matrix.middle is None:
         part = (value - low) / ((high - low) or 1)
@@ -197,15 +197,15 @@ def _labels(
 
 
 def _key(ax: Axes, matrix: Matrix, left: float, top: float, width: int) -> None:
-    """What the colours mean, from the least to the greatest they stand for."""
+    """Draw the legend of the colours, from the lowest to the highest value."""
     low, high = matrix.scale
     if matrix.share and all(cell["value"] >= 0 for cell in matrix.cells.values()):
         low, high = max(low, 0.0), min(high, 1.0)
     swatch = 15
     start = min(left, width - 9 * swatch - 14)
-    for place in range(9):
-        colour, alpha = _colour(low + (high - low) * place / 8, matrix)
-        ax.add_patch(Rectangle((start + place * swatch, top), swatch - 1, 10, facecolor=colour,
+    for step in range(9):
+        colour, alpha = _colour(low + (high - low) * step / 8, matrix)
+        ax.add_patch(Rectangle((start + step * swatch, top), swatch - 1, 10, facecolor=colour,
                                alpha=alpha, linewidth=0))  # fmt: skip
     for x, value, aligned in ((start, low, "left"), (start + 9 * swatch, high, "right")):
         text = amount(value, matrix.share, 0 if matrix.share else None)
@@ -213,7 +213,7 @@ def _key(ax: Axes, matrix: Matrix, left: float, top: float, width: int) -> None:
 
 
 def colours_of(matrix: Matrix) -> str:
-    """What the colours of a matrix say."""
+    """Describe the meaning of a matrix's colours."""
     if matrix.middle is None:
         return "In per cent. Darker: more." if matrix.share else "Darker: more."
     middle = amount(matrix.middle, matrix.share, 0 if matrix.share else None)

@@ -1,4 +1,4 @@
-"""A figure's SVG as it stands inside the page."""
+"""A figure's SVG as embedded in the page."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ ElementTree.register_namespace("xlink", XLINK)
 
 
 def inlined(svg: str, prefix: str, alt: str, hints: Mapping[str, str], scrolls: bool) -> Markup:
-    """The SVG without prolog, style sheet and fixed size, in the page's font and colours, with ids
-    that begin with ``prefix``. ``hints`` are told of the marks that were drawn with these ids.
+    """Return the SVG without prolog, style sheet and fixed size, in the page's font and colours.
+
+    Ids begin with ``prefix``. ``hints`` are the texts of marks, by the id that each is drawn with.
 
     Only elements and attributes are changed, so that no label of a figure is taken for one.
     """
@@ -48,7 +49,7 @@ def inlined(svg: str, prefix: str, alt: str, hints: Mapping[str, str], scrolls: 
 
 
 def _hint(element: ElementTree.Element, hints: Mapping[str, str]) -> None:
-    """Marks with hints can be reached by keyboard: the first by tab, the others by arrows."""
+    """Make marks with hints reachable by keyboard: the first by tab, the others by arrows."""
     mark = element.get("id", "")
     if mark in hints:
         first = mark == next(iter(hints))
@@ -60,7 +61,7 @@ def _hint(element: ElementTree.Element, hints: Mapping[str, str]) -> None:
 
 
 def _rename(element: ElementTree.Element, prefix: str) -> None:
-    """Ids that no other figure has; groups need none."""
+    """Rename ids so that no other figure has them; groups need none."""
     if element.tag == f"{{{SVG}}}g":
         element.attrib.pop("id", None)
     for name, value in list(element.attrib.items()):

@@ -40,27 +40,27 @@ def dots(ax: Axes, at: Sequence[float], shown: Sequence[Dot]) -> None:
 
 
 def lines_of_text(ax: Axes, at: Sequence[float], names: Sequence[str], width: int) -> None:
-    """A name at the left of each line."""
+    """Write a name at the left of each line."""
     ax.set_yticks(list(at), [name(one, width) for one in names])
     ax.tick_params(axis="y", labelcolor=INK, pad=10)
     ax.grid(visible=False, axis="y")
 
 
 def room(names: Sequence[str], width: int) -> tuple[float, int]:
-    """Pixels for names at the left, and how many letters fit."""
+    """Return the pixels for names at the left, and the number of letters that fit."""
     longest = max((len(one) for one in names), default=1)
     pixels = min(longest * 7.2 + 16, width * (0.36 if width > 500 else 0.42))
     return pixels, max(8, int((pixels - 12) / 7.0))
 
 
 def row_dot(inputs: Inputs, row: Row) -> Dot:
-    """A row of metrics as a dot: hollow and grey for a baseline, else in its model's colour."""
+    """Return a row of metrics as a dot: hollow grey for a baseline, else in its model's colour."""
     baseline = row.get("kind") == "baseline"
     colour = MUTED if baseline else colour_of(inputs, str(row.get("model") or ""))
     return Dot(row["value"], row.get("low"), row.get("high"), colour, hollow=baseline)
 
 
 def baseline_mark(ax: Axes, y: float, row: Row, line: Any = "solid") -> None:
-    """A baseline's value as an upright mark across a line of the figure."""
+    """Draw a baseline's value as an upright mark across a line of the figure."""
     ax.plot([row["value"]] * 2, [y - 0.32, y + 0.32], color=MUTED, linewidth=2.2, linestyle=line,
             solid_capstyle="butt", dash_capstyle="butt", zorder=2)  # fmt: skip

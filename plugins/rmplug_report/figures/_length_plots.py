@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from rmplug_report.inputs._contributions import Floats
-from rmplug_report.inputs._inputs import Inputs, Reward
+from rmplug_report.inputs._inputs import Inputs, RewardColumns
 from rmplug_report.inputs._wording import decimal, name
 
 from ._distributions import WHOLE, log_steps
@@ -18,7 +18,7 @@ from ._render import HALF, WIDE, Drawing, Numbers
 
 
 def margin_by_gap(inputs: Inputs) -> Drawing:
-    """Within pairs: margin against the difference in length."""
+    """Draw margin against the length gap, within pairs."""
     gap = inputs.gap
     assert gap is not None
     shown = inputs.rewards
@@ -26,8 +26,8 @@ def margin_by_gap(inputs: Inputs) -> Drawing:
     def draw(width: int) -> Figure:
         figure, axes = many_panels(width, len(shown), 260 if len(shown) > 1 else 290, left=46)
         for ax, one in zip(axes, shown, strict=True):
-            known = np.isfinite(one.margin)
-            x, y = gap[known], one.margin[known]
+            finite = np.isfinite(one.margin)
+            x, y = gap[finite], one.margin[finite]
             titled(ax, name(one.name, 22), correlation(x, y))
             _cloud_panel(ax, x, y, colour_of(inputs, one.name))
             zero_line(ax)
@@ -51,7 +51,7 @@ def margin_by_gap(inputs: Inputs) -> Drawing:
 
 
 def reward_by_length(inputs: Inputs) -> Drawing:
-    """Over all responses: reward against length, raw."""
+    """Draw reward against length over all responses."""
     shown = [one for one in inputs.rewards if one.chosen is not None and one.rejected is not None]
     length = np.concatenate([inputs.lengths["chosen"], inputs.lengths["rejected"]])
 
@@ -59,8 +59,8 @@ def reward_by_length(inputs: Inputs) -> Drawing:
         figure, axes = many_panels(width, len(shown), 260 if len(shown) > 1 else 290, left=46)
         for ax, one in zip(axes, shown, strict=True):
             score = _both(one)
-            known = np.isfinite(score) & (length > 0)
-            x, y = np.log10(length[known]), score[known]
+            finite = np.isfinite(score) & (length > 0)
+            x, y = np.log10(length[finite]), score[finite]
             titled(ax, name(one.name, 22), correlation(x, y))
             _cloud_panel(ax, x, y, colour_of(inputs, one.name))
             low, high = ax.get_xlim()
@@ -88,7 +88,7 @@ def reward_by_length(inputs: Inputs) -> Drawing:
     )
 
 
-def _both(one: Reward) -> Floats:
+def _both(one: RewardColumns) -> Floats:
     assert one.chosen is not None and one.rejected is not None
     return np.concatenate([one.chosen, one.rejected])
 
@@ -108,8 +108,8 @@ def _cloud_panel(ax: Axes, x: Floats, y: Floats, colour: str) -> None:
 
 
 def _pearson(x: Floats, y: Floats) -> tuple[int, float]:
-    known = np.isfinite(x) & np.isfinite(y)
-    a, b = x[known], y[known]
+    finite = np.isfinite(x) & np.isfinite(y)
+    a, b = x[finite], y[finite]
     if len(a) < 3 or not a.std() or not b.std():
         return len(a), float("nan")
     return len(a), float(np.corrcoef(a, b)[0, 1])

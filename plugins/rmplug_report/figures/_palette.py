@@ -23,8 +23,8 @@ COLOURS: dict[str, tuple[str, str]] = {
     "m7": ("#467a17", "#9ccf63"),
     "m8": ("#586474", "#a9b5c4"),
 }
-"""Name: (light, dark). Every light colour is used once, so that a figure drawn in it can be told
-apart and follow the page's theme."""
+"""Name: (light, dark). No two names have the same light colour, so that it can be replaced by the
+page's variable and follow the theme."""
 
 LIGHT = {name: light for name, (light, _) in COLOURS.items()}
 
@@ -43,22 +43,22 @@ FAMILY_COLOURS = {
 
 
 def reward_colour(number: int) -> str:
-    """The name of the colour of the reward at this place."""
+    """Return the name of the colour of the reward with this index."""
     return f"m{number % 8 + 1}"
 
 
 def colour_of(inputs: Inputs, reward: str) -> str:
-    """The colour of a reward in figures, the same on the whole page."""
+    """Return the colour of a reward in figures, the same on the whole page."""
     return LIGHT[reward_colour(inputs.number(reward))]
 
 
 def themed(svg: str) -> str:
-    """The figure with each colour of the light palette replaced by the page's variable."""
+    """Replace each colour of the light palette in a figure by the page's variable."""
     for name, light in LIGHT.items():
         svg = svg.replace(light, f"var(--{name})")
     return svg
 
 
 def variables(dark: bool) -> str:
-    """The palette as CSS custom properties."""
+    """Return the palette as CSS custom properties."""
     return " ".join(f"--{name}: {pair[dark]};" for name, pair in COLOURS.items())

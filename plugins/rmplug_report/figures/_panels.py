@@ -18,7 +18,7 @@ INK, MUTED, LINE, GRID, CARD = (LIGHT[n] for n in ("ink", "muted", "line", "grid
 
 
 def blank(width: int, height: float) -> Figure:
-    """A figure of so many pixels."""
+    """Return a figure of so many pixels."""
     return Figure(figsize=(width / 72, height / 72))
 
 
@@ -30,7 +30,7 @@ def one_panel(
     top: float = 12,
     bottom: float = 44,
 ) -> tuple[Figure, Axes]:
-    """One plot with margins in pixels."""
+    """Return one plot with margins in pixels."""
     figure = blank(width, height)
     box = (
         left / width,
@@ -44,14 +44,14 @@ def one_panel(
 def many_panels(
     width: int, count: int, height: float = 210, most: int = 3, left: float = 40, bottom: float = 46
 ) -> tuple[Figure, list[Axes]]:
-    """Small multiples: as many columns as fit, ``height`` pixels a row."""
+    """Return small multiples: as many columns as fit, ``height`` pixels a row."""
     columns = max(1, min(most, count, width // 230))
     rows = -(-count // columns)
     figure = blank(width, rows * height)
     each, top = width / columns, 34
     axes = []
-    for place in range(count):
-        row, column = divmod(place, columns)
+    for index in range(count):
+        row, column = divmod(index, columns)
         x = (column * each + left) / width
         y = 1 - ((row + 1) * height - bottom) / (rows * height)
         size = ((each - left - 14) / width, (height - top - bottom) / (rows * height))
@@ -60,14 +60,14 @@ def many_panels(
 
 
 def titled(ax: Axes, text: str, aside: str = "") -> None:
-    """A panel's name, and a number or two at its right."""
+    """Write a panel's name, and a number or two at its right."""
     ax.set_title(text, color=INK)
     if aside:
         ax.set_title(aside, loc="right", color=MUTED, fontweight="normal", fontsize=11.5)
 
 
 def ticks(most: int) -> MaxNLocator:
-    """At most so many steps, each 1, 2 or 5 of a power of ten."""
+    """Set at most so many steps, each 1, 2 or 5 of a power of ten."""
     return MaxNLocator(most, steps=[1, 2, 5, 10])
 
 
@@ -76,7 +76,7 @@ def zero_line(ax: Axes, upright: bool = True) -> None:
 
 
 def cloud(ax: Axes, x: Floats, y: Floats, colour: str) -> None:
-    """Points where they are few, hexagons by how many are inside where they are many."""
+    """Draw points where they are few, hexagons coloured by count where they are many."""
     if len(x) < 500:
         ax.scatter(x, y, s=14, color=colour, alpha=0.45, linewidths=0)
         return
@@ -92,7 +92,7 @@ def cloud(ax: Axes, x: Floats, y: Floats, colour: str) -> None:
 
 
 def trend(ax: Axes, x: Floats, y: Floats) -> None:
-    """The mean of ``y`` in up to twelve parts of ``x`` with equally many points."""
+    """Compute the mean of ``y`` in up to twelve parts of ``x`` with equally many points."""
     parts = [part for part in np.array_split(np.argsort(x, kind="stable"), 12) if len(part) >= 8]
     if len(parts) < 3:
         return
@@ -104,15 +104,15 @@ def trend(ax: Axes, x: Floats, y: Floats) -> None:
 
 
 def limits(values: Floats, share: float = 0.005) -> tuple[float, float]:
-    """Bounds that leave out a share of the values at either end, with a little air."""
-    known = values[np.isfinite(values)]
-    if not len(known):
+    """Return bounds that leave out a share of the values at either end, with a small margin."""
+    finite = values[np.isfinite(values)]
+    if not len(finite):
         return (-1.0, 1.0)
-    low, high = np.quantile(known, (share, 1 - share))
+    low, high = np.quantile(finite, (share, 1 - share))
     air = (high - low) * 0.04 or 0.5
     return float(low - air), float(high + air)
 
 
 def outside(values: Floats, bounds: Sequence[float]) -> int:
-    """How many values a plot with these bounds does not show."""
+    """Count the values that a plot with these bounds does not show."""
     return int(((values < bounds[0]) | (values > bounds[1])).sum())

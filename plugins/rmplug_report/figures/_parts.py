@@ -23,11 +23,11 @@ MARKS: Sequence[tuple[Any, str]] = (
     ((0, (1, 1)), "dotted"),
     ((0, (3, 1)), "dashed"),
 )
-"""How the marks of baselines differ, and the word for it."""
+"""Styles of the marks of baselines, and the word for each."""
 
 
 def parts(inputs: Inputs, file: str, title: str, rows: Sequence[Row]) -> Drawing:
-    """One number of many parts, such as the error of each attribute; baselines as marks."""
+    """Draw one number of many parts, such as the error of each attribute; baselines as marks."""
     ruled = distinct([row for row in rows if row.get("kind") == "baseline"], "model")
     share = in_percent(str(rows[0]["metric"]), rows)
     subsets = distinct(rows, "subset")[:MOST_PARTS]
@@ -38,9 +38,9 @@ def parts(inputs: Inputs, file: str, title: str, rows: Sequence[Row]) -> Drawing
     def draw(width: int) -> Figure:
         left, letters = room(shown, width)
         figure, ax = one_panel(width, 46 + height * len(subsets), left, right=20, top=8, bottom=28)
-        for place, subset in enumerate(subsets):
+        for index, subset in enumerate(subsets):
             inside = [row for row in rows if row["subset"] == subset]
-            _part(ax, inputs, -float(place), inside, ruled)
+            _part(ax, inputs, -float(index), inside, ruled)
         lines_of_text(ax, [-float(i) for i in range(len(subsets))], shown, letters)
         ax.set_ylim(0.5 - len(subsets), 0.5)
         ax.xaxis.set_major_locator(ticks(5))
@@ -67,14 +67,14 @@ def parts(inputs: Inputs, file: str, title: str, rows: Sequence[Row]) -> Drawing
 
 
 def _part(ax: Axes, inputs: Inputs, y: float, rows: Sequence[Row], ruled: Sequence[str]) -> None:
-    """A dot for each model, an upright mark for each baseline."""
+    """Draw a dot for each model, an upright mark for each baseline."""
     models = [row for row in rows if row.get("kind") != "baseline"]
     offsets = [y + 0.5 - (i + 1) / (len(models) + 1) for i in range(len(models))]
     dots(ax, offsets, [row_dot(inputs, row) for row in models])
     for row in rows:
         if row.get("kind") == "baseline":
-            place = ruled.index(str(row["model"])) if row.get("model") in ruled else 0
-            baseline_mark(ax, y, row, MARKS[place % len(MARKS)][0])
+            index = ruled.index(str(row["model"])) if row.get("model") in ruled else 0
+            baseline_mark(ax, y, row, MARKS[index % len(MARKS)][0])
 
 
 def _baseline_note(ruled: Sequence[str]) -> str:

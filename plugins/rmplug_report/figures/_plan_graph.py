@@ -24,7 +24,7 @@ FITTING = WIDE - 48
 
 @dataclass(frozen=True)
 class Way:
-    """How layers follow each other: a step's size along and across, and the gaps between."""
+    """Direction of the layers: a step's size along and across, and the gaps between steps."""
 
     along: int
     across: int
@@ -32,7 +32,7 @@ class Way:
     beside: int
     down: bool
 
-    def breadth(self, node: Node) -> int:
+    def breadth(self, node: PlanNode) -> int:
         return self.across if node.step else THREAD
 
     def point(self, along: float, across: float) -> tuple[float, float]:
@@ -44,8 +44,8 @@ DOWN = Way(TALL, BOX, 36, 16, down=True)
 
 
 @dataclass
-class Node:
-    """A step's place, or the place where a long edge passes a layer."""
+class PlanNode:
+    """Position of a step, or of the point where a long edge passes a layer."""
 
     layer: int
     step: PlanStep | None = None
@@ -54,95 +54,98 @@ class Node:
     """The middle, across the way that layers follow each other."""
 
 
-def parents(step: PlanStep, known: Mapping[str, object]) -> list[str]:
-    """Ids of the steps that a step takes, whatever column it takes of them."""
+def parents(step: PlanStep, steps: Mapping[str, object]) -> list[str]:
+    """Return the ids of the steps that a step takes, whatever column it takes of them."""
     taken = [entry for entries in step.inputs.values() for entry in entries]
-    ids = [entry if entry in known else entry.split(".")[0] for entry in taken]
-    return [one for one in dict.fromkeys(ids) if one in known and one != step.id]
+    ids = [entry if entry in steps else entry.split(".")[0] for entry in taken]
+    return [one for one in dict.fromkeys(ids) if one in steps and one != step.id]
 
 
-def nodes(steps: Sequence[PlanStep]) -> dict[str, Node]:
-    """Every step in the layer after its last parent; long edges have a node in each between."""
-    known = {step.id: step for step in steps}
-    found: dict[str, Node] = {}
+def nodes(steps: Sequence[PlanStep]) -> dict[str, PlanNode]:
+    """Return a node for every step, in the layer after its last parent; long edges have one in each
+    layer between."""
+    by_id = {step.id: step for step in steps}
+    graph: dict[str, PlanNode] = {}
     for step in steps:
-        taken = [one for one in parents(step, known) if one in found]
-        layer = max((found[one].layer + 1 for one in taken), default=0)
-        found[step.id] = Node(layer, step, taken)
-    _pull_sources(found)
-    for key, node in list(found.items()):
-        node.before = [_threaded(found, one, key, node.layer) for one in node.before]
-    return found
+        taken = [one for one in parents(step, by_id) if one in graph]
+        layer = max((graph[one].layer + 1 for one in taken), default=0)
+        graph[step.id] = PlanNode(layer, step, taken)
+    _pull_sources(graph)
+    for key, node in list(graph.items()):
+        node.before = [_threaded(graph, one, key, node.layer) for one in node.before]
+    return graph
 
 
-def _pull_sources(found: dict[str, Node]) -> None:
-    """A step that takes nothing stands just before the first step that takes it."""
-    for key, node in found.items():
-        after = [other.layer for other in found.values() if key in other.before]
+def _pull_sources(graph: dict[str, PlanNode]) -> None:
+    """Move a step that takes nothing just before the first step that takes it."""
+    for key, node in graph.items():
+        after = [other.layer for other in graph.values() if key in other.before]
         if not node.before and after:
             node.layer = max(node.layer, min(after) - 1)
 
 
-def _threaded(found: dict[str, Node], start: str, end: str, layer: int) -> str:
-    """Nodes between ``start`` and ``layer``, chained; the last of them."""
+def _threaded(graph: dict[str, PlanNode], start: str, end: str, layer: int) -> str:
+    """Add chained nodes between ``start`` and ``layer``; return the last of them."""
     last = start
-    for between in range(found[start].layer + 1, layer):
+    for between in range(graph[start].layer + 1, layer):
         key = f"{start}\0{end}\0{between}"
-        found[key] = Node(between, None, [last])
+        graph[key] = PlanNode(between, None, [last])
         last = key
     return last
 
 
-def arranged(found: Mapping[str, Node], way: Way = ACROSS) -> list[list[str]]:
-    """Keys by layer, each layer in the order of the middles of what its nodes are joined to."""
+def arranged(graph: Mapping[str, PlanNode], way: Way = ACROSS) -> list[list[str]]:
+    """Return keys by layer, each layer ordered by the mean position of its nodes' neighbours."""
     layers: list[list[str]] = [
-        [] for _ in range(max((n.layer for n in found.values()), default=0) + 1)
+        [] for _ in range(max((n.layer for n in graph.values()), default=0) + 1)
     ]
-    for key, node in found.items():
+    for key, node in graph.items():
         layers[node.layer].append(key)
     for sweep in range(6):
         order = layers if sweep % 2 == 0 else layers[::-1]
         for layer in order:
-            _place(layers, found, way)
-            layer.sort(key=lambda key: _middle(key, found, back=sweep % 2 == 0))
-    _place(layers, found, way)
+            _stack(layers, graph, way)
+            layer.sort(key=lambda key: _middle(key, graph, back=sweep % 2 == 0))
+    _stack(layers, graph, way)
     return layers
 
 
-def _middle(key: str, found: Mapping[str, Node], back: bool) -> float:
-    joined = found[key].before if back else [k for k, n in found.items() if key in n.before]
-    middles = [found[one].at for one in joined]
-    return sum(middles) / len(middles) if middles else found[key].at
+def _middle(key: str, graph: Mapping[str, PlanNode], back: bool) -> float:
+    joined = graph[key].before if back else [k for k, n in graph.items() if key in n.before]
+    middles = [graph[one].at for one in joined]
+    return sum(middles) / len(middles) if middles else graph[key].at
 
 
-def _place(layers: Sequence[Sequence[str]], found: Mapping[str, Node], way: Way) -> None:
+def _stack(layers: Sequence[Sequence[str]], graph: Mapping[str, PlanNode], way: Way) -> None:
     """Stack each layer around the common middle."""
     for layer in layers:
-        at = -_total(layer, found, way) / 2
+        at = -_total(layer, graph, way) / 2
         for key in layer:
-            breadth = way.breadth(found[key])
-            found[key].at = at + breadth / 2
+            breadth = way.breadth(graph[key])
+            graph[key].at = at + breadth / 2
             at += breadth + way.beside
 
 
-def _total(layer: Sequence[str], found: Mapping[str, Node], way: Way) -> int:
-    return sum(way.breadth(found[key]) + way.beside for key in layer) - way.beside
+def _total(layer: Sequence[str], graph: Mapping[str, PlanNode], way: Way) -> int:
+    return sum(way.breadth(graph[key]) + way.beside for key in layer) - way.beside
 
 
-def _size(found: Mapping[str, Node], layers: Sequence[Sequence[str]], way: Way) -> tuple[int, int]:
-    """Pixels along and across."""
+def _size(
+    graph: Mapping[str, PlanNode], layers: Sequence[Sequence[str]], way: Way
+) -> tuple[int, int]:
+    """Return the pixels along and across."""
     along = len(layers) * (way.along + way.between_layers) - way.between_layers + 8
-    return along, max(_total(layer, found, way) for layer in layers) + 12
+    return along, max(_total(layer, graph, way) for layer in layers) + 12
 
 
 def plan(view: PlanView) -> Drawing:
-    """What ran, as a figure: from left to right where that fits, else from top to bottom."""
-    found = nodes(view.steps)
-    layers = arranged(found, ACROSS)
-    way, (width, height) = ACROSS, _size(found, layers, ACROSS)
+    """Draw the plan that ran: from left to right where that fits, else from top to bottom."""
+    graph = nodes(view.steps)
+    layers = arranged(graph, ACROSS)
+    way, (width, height) = ACROSS, _size(graph, layers, ACROSS)
     if width > FITTING:
-        way, layers = DOWN, arranged(found, DOWN)
-        height, width = _size(found, layers, DOWN)
+        way, layers = DOWN, arranged(graph, DOWN)
+        height, width = _size(graph, layers, DOWN)
 
     def draw(_: int) -> Figure:
         figure = blank(width, height)
@@ -151,15 +154,15 @@ def plan(view: PlanView) -> Drawing:
         middle, start = (width / 2, 4) if way.down else (4, height / 2)
         ax.set_xlim(-middle, width - middle)
         ax.set_ylim(height - start, -start)
-        for node in found.values():
+        for node in graph.values():
             for one in node.before:
-                _edge(ax, found[one], node, way)
-        for node in found.values():
+                _edge(ax, graph[one], node, way)
+        for node in graph.values():
             _node(ax, node, way)
         return figure
 
     spoken = "; ".join(
-        f"{s.id} ({s.kind})" + (f" from {', '.join(p)}" if (p := parents(s, found)) else "")
+        f"{s.id} ({s.kind})" + (f" from {', '.join(p)}" if (p := parents(s, graph)) else "")
         for s in view.steps
     )
     note = "Each box is a step: its name, its kind, and how many rows it gave. "
@@ -170,26 +173,26 @@ def plan(view: PlanView) -> Drawing:
     )  # fmt: skip
 
 
-def _start(node: Node, way: Way) -> float:
+def _start(node: PlanNode, way: Way) -> float:
     return node.layer * (way.along + way.between_layers)
 
 
-def _edge(ax: Axes, start: Node, end: Node, way: Way) -> None:
+def _edge(ax: Axes, start: PlanNode, end: PlanNode, way: Way) -> None:
     from_, to = _start(start, way) + way.along, _start(end, way)
     half = (to - from_) / 2
-    places = [(from_, start.at), (from_ + half, start.at), (to - half, end.at), (to, end.at)]
+    points = [(from_, start.at), (from_ + half, start.at), (to - half, end.at), (to, end.at)]
     codes = [Path.MOVETO, Path.CURVE4, Path.CURVE4, Path.CURVE4]
     if end.step is None:
-        places, codes = [*places, (to + way.along, end.at)], [*codes, Path.LINETO]
-    path = Path([way.point(*place) for place in places], codes)
+        points, codes = [*points, (to + way.along, end.at)], [*codes, Path.LINETO]
+    path = Path([way.point(*point) for point in points], codes)
     ax.add_patch(PathPatch(path, fill=False, edgecolor=MUTED, alpha=0.55, linewidth=1.4))
     if end.step is not None:
         head = [(to - 6, end.at - 4), (to, end.at), (to - 6, end.at + 4)]
-        ax.plot(*zip(*(way.point(*place) for place in head), strict=True),
+        ax.plot(*zip(*(way.point(*point) for point in head), strict=True),
                 color=MUTED, linewidth=1.4, alpha=0.8)  # fmt: skip
 
 
-def _node(ax: Axes, node: Node, way: Way) -> None:
+def _node(ax: Axes, node: PlanNode, way: Way) -> None:
     if node.step is None:
         return
     step, across = node.step, way.across / 2

@@ -18,7 +18,7 @@ from ._render import HALF, WIDE, Drawing, Numbers
 
 
 def calibration(inputs: Inputs, lookup: MetricLookup) -> Drawing:
-    """Accuracy against confidence, in ten bins of confidence."""
+    """Draw accuracy against confidence, in ten bins of confidence."""
     curves = {model: lookup.reliability(model) for model in lookup.models}
     curves = {model: curve for model, curve in curves.items() if curve}
 

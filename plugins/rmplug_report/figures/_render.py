@@ -1,4 +1,4 @@
-"""A drawing becomes SVG for the page in two widths, and an SVG and a PNG file."""
+"""Rendering of a drawing: SVG for the page in two widths, and an SVG and a PNG file."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Drawing:
     wide: int = WIDE
     scrolls: bool = False
     hints: Mapping[str, str] = field(default_factory=dict)
-    """What is told of a mark, by the id it is drawn with, to those who point at it."""
+    """Texts of marks for those who point at them, by the id that a mark is drawn with."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Shown:
 
 
 def save(drawing: Drawing, directory: Path) -> str:
-    """Write the figure as SVG and as PNG; its SVG."""
+    """Write the figure as SVG and as PNG; return its SVG."""
     svg, png = _draw(drawing, drawing.wide, png=True)
     (directory / f"{drawing.name}.svg").write_bytes(svg.encode())
     (directory / f"{drawing.name}.png").write_bytes(png)
@@ -100,7 +100,7 @@ def save(drawing: Drawing, directory: Path) -> str:
 
 
 def render(drawing: Drawing, directory: Path) -> Shown:
-    """The figure for the page; its files go to ``directory``."""
+    """Return the figure for the page; write its files to ``directory``."""
     svg = save(drawing, directory)
     narrow = None
     if not drawing.scrolls:

@@ -1,4 +1,4 @@
-"""How training went: curves where numbers were logged by step, else a table."""
+"""Training curves where numbers were logged by step."""
 
 from __future__ import annotations
 
@@ -21,37 +21,37 @@ CLOCKS = ("step", "iteration", "epoch")
 
 
 def clock(row: Mapping[str, Any]) -> str | None:
-    """The column that says when a number was logged."""
+    """Return the column with the time at which a number was logged."""
     return next((c for c in CLOCKS if isinstance(row.get(c), int | float)), None)
 
 
 def curves(
     checkpoints: Sequence[Checkpoint],
 ) -> dict[str, Lines]:
-    """By metric, the points of each checkpoint and part, where there are two or more."""
-    found: dict[str, Lines] = {}
+    """Return, by metric, the points of each checkpoint and part, where there are two or more."""
+    by_metric: dict[str, Lines] = {}
     for one in checkpoints:
         for row in one.numbers:
             at = clock(row)
             if at and row.get("value") is not None:
                 line = (one.name, str(row.get("subset") or ""))
-                points = found.setdefault(str(row["metric"]), {}).setdefault(line, [])
+                points = by_metric.setdefault(str(row["metric"]), {}).setdefault(line, [])
                 points.append((float(row[at]), float(row["value"])))
-    longest = {m: max(map(len, lines.values())) for m, lines in found.items()}
-    return {metric: lines for metric, lines in found.items() if longest[metric] > 1}
+    longest = {m: max(map(len, lines.values())) for m, lines in by_metric.items()}
+    return {metric: lines for metric, lines in by_metric.items() if longest[metric] > 1}
 
 
 def training(checkpoints: Sequence[Checkpoint]) -> Drawing | None:
-    """Every metric that was logged over time, one panel each."""
-    found = curves(checkpoints)
-    if not found:
+    """Draw every metric that was logged over time, one panel each."""
+    by_metric = curves(checkpoints)
+    if not by_metric:
         return None
     when = next(w for c in checkpoints for row in c.numbers if (w := clock(row)))
-    lines = list(dict.fromkeys(line for metric in found.values() for line in metric))
+    lines = list(dict.fromkeys(line for metric in by_metric.values() for line in metric))
 
     def draw(width: int) -> Figure:
-        figure, axes = many_panels(width, len(found), 200, left=50)
-        for ax, (metric, drawn) in zip(axes, found.items(), strict=True):
+        figure, axes = many_panels(width, len(by_metric), 200, left=50)
+        for ax, (metric, drawn) in zip(axes, by_metric.items(), strict=True):
             titled(ax, name(metric_words(metric), 27))
             for line, points in drawn.items():
                 colour = LIGHT[reward_colour(lines.index(line))]
@@ -69,7 +69,7 @@ def training(checkpoints: Sequence[Checkpoint]) -> Drawing | None:
         "training",
         "Training curves",
         "Numbers as the trainers logged them.",
-        "Curves of " + ", ".join(found),
+        "Curves of " + ", ".join(by_metric),
         draw,
-        wide=WIDE if len(found) > 1 else HALF,
+        wide=WIDE if len(by_metric) > 1 else HALF,
     )

@@ -26,57 +26,58 @@ MOST_NAMES = 4
 
 
 def accuracy_headline(inputs: Inputs, lookup: MetricLookup) -> str:
-    """The accuracy of the best reward and of the strongest baseline; nothing without a reward."""
+    """Return the accuracy of the best reward and of the strongest baseline; an empty string without
+    a reward."""
     ranked = _held_out(lookup)
     if not ranked:
         in_sample = lookup.ranked()[:1]
         return in_sample_headline(lookup, in_sample[0]) if in_sample else ""
     best = lookup.row(ranked[0], "accuracy")
     assert best is not None
-    said = f"accuracy {with_interval(best['value'], best['low'], best['high'])}"
-    said = said[:1].upper() + said[1:]
+    text = f"accuracy {with_interval(best['value'], best['low'], best['high'])}"
+    text = text[:1].upper() + text[1:]
     if len(ranked) > 1:
-        said = f"Best of {len(ranked)} rewards, {name(ranked[0], 40)}: {said[:1].lower()}{said[1:]}"
+        text = f"Best of {len(ranked)} rewards, {name(ranked[0], 40)}: {text[:1].lower()}{text[1:]}"
     baseline = best_baseline(lookup)
     if baseline is None:
-        return f"{said}."
+        return f"{text}."
     other, value = name(baseline["model"], 30), strong(percent(baseline["value"]))
     difference = difference_of(inputs.metrics, lookup, ranked[0], str(baseline["model"]))
     if difference is not None and not is_significant(difference):
-        return f"{said}; not significantly different from the {baseline_name(other)}, {value}."
+        return f"{text}; not significantly different from the {baseline_name(other)}, {value}."
     if difference is not None and difference["value"] < 0:
-        return f"{said}; below the {baseline_name(other)}, {value}."
-    return f"{said}; {baseline_name(other)} {value}."
+        return f"{text}; below the {baseline_name(other)}, {value}."
+    return f"{text}; {baseline_name(other)} {value}."
 
 
 def _held_out(lookup: MetricLookup) -> list[str]:
-    """The models that are not known to be in-sample, the most accurate first."""
+    """Return the models that are not known to be in-sample, the most accurate first."""
     return [model for model in lookup.ranked() if model not in lookup.in_sample]
 
 
 def best_baseline(lookup: MetricLookup) -> Row | None:
-    """The baseline with the highest accuracy."""
+    """Return the baseline with the highest accuracy."""
     rows = [lookup.row(baseline, "accuracy") for baseline in lookup.baselines]
     return max((row for row in rows if row), key=lambda row: float(row["value"]), default=None)
 
 
 def called(lookup: MetricLookup, model: str, first: bool = False) -> str:
-    """A model in a sentence: by name where there are several."""
+    """Return a model's name for a sentence: its own where there are several models."""
     the = "The" if first else "the"
     return f"{the} reward" if len(lookup.models) == 1 else name(model)
 
 
 def accuracy_finding(inputs: Inputs, lookup: MetricLookup) -> Finding | None:
-    """The accuracy of the best reward, and its paired differences."""
+    """Return the accuracy of the best reward, and its paired differences."""
     ranked = _held_out(lookup) or lookup.ranked()
     if not ranked:
         return None
     best = lookup.row(ranked[0], "accuracy")
     assert best is not None
-    said = f"{strong(percent(best['value']))} on {count(best['n'], 'pair')}"
-    said += f" ({interval(best['low'], best['high'])})" if best["low"] is not None else ""
+    value = f"{strong(percent(best['value']))} on {count(best['n'], 'pair')}"
+    value += f" ({interval(best['low'], best['high'])})" if best["low"] is not None else ""
     where = "in-sample accuracy" if ranked[0] in lookup.in_sample else "accuracy"
-    text = f"{called(lookup, ranked[0], True)} has {where} {said}."
+    text = f"{called(lookup, ranked[0], True)} has {where} {value}."
     text += _over_baseline(inputs, lookup, ranked[0]) + _over_others(inputs, lookup, ranked)
     return Finding("Accuracy", text)
 
@@ -94,33 +95,33 @@ def _over_baseline(inputs: Inputs, lookup: MetricLookup, model: str) -> str:
 
 
 def _difference(row: Row) -> str:
-    """A paired difference with its interval and test, and whether it is significant."""
-    said = interval(row["low"], row["high"])
+    """Format a paired difference with its interval and test, and its significance."""
+    details = interval(row["low"], row["high"])
     if row.get("p_holm") is not None:
-        said += f"; Holm-corrected p {p_text(row['p_holm'], equals=True)}"
+        details += f"; Holm-corrected p {p_text(row['p_holm'], equals=True)}"
     end = "" if is_significant(row) else ", not significant"
-    return f"{strong(points(row['value']))} ({said}){end}"
+    return f"{strong(points(row['value']))} ({details}){end}"
 
 
 def _over_others(inputs: Inputs, lookup: MetricLookup, ranked: Sequence[str]) -> str:
-    """What the paired tests say of the best reward and the others; never their intervals."""
+    """Describe the paired tests of the best reward against the others; never their intervals."""
     best, others = ranked[0], ranked[1:]
-    found = {
+    tested = {
         other: row
         for other in others
         if (row := difference_of(inputs.metrics, lookup, best, other)) is not None
     }
     if not others:
         return ""
-    if not found:
+    if not tested:
         which = name(others[0], 40) if len(others) == 1 else "another reward"
         return f" Whether it is better than {which} is not tested; the kind compare tests it."
-    if len(found) == 1:
-        (other,) = found
-        return f" Paired difference to {name(other, 40)}: {_difference(found[other])}."
-    better = [o for o, row in found.items() if is_significant(row) and row["value"] > 0]
-    same = [o for o, row in found.items() if not is_significant(row)]
-    text = f" It is better than {len(better)} of {len(found)} others in paired comparison"
+    if len(tested) == 1:
+        (other,) = tested
+        return f" Paired difference to {name(other, 40)}: {_difference(tested[other])}."
+    better = [o for o, row in tested.items() if is_significant(row) and row["value"] > 0]
+    same = [o for o, row in tested.items() if not is_significant(row)]
+    text = f" It is better than {len(better)} of {len(tested)} others in paired comparison"
     return f"{text}{_not_different(same)}."
 
 

@@ -1,4 +1,4 @@
-"""What benchmarks and comparisons say, in sentences."""
+"""Findings about benchmarks and comparisons."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ MOST_BENCHMARKS = 3
 
 
 def overall(inputs: Inputs) -> dict[str, list[Row]]:
-    """By step, each model's and each baseline's number on the whole of a benchmark, best first."""
+    """Return, by step, each model's and baseline's overall number on a benchmark, best first."""
     rows = [row for row in valued(inputs.metrics, is_level) if row["level"] == "overall"]
-    found: dict[str, list[Row]] = {}
+    results: dict[str, list[Row]] = {}
     for (step,), inside in by(rows, "step").items():
         metric, subset = str(inside[0]["metric"]), str(inside[0]["subset"])
         same = [row for row in inside if (row["metric"], row["subset"]) == (metric, subset)]
-        found[step] = sorted(same, key=lambda row: -float(row["value"]))
-    return found
+        results[step] = sorted(same, key=lambda row: -float(row["value"]))
+    return results
 
 
 def benchmark_headline(inputs: Inputs) -> str:
-    """The best of the first benchmark, and what the strongest baseline would score."""
+    """Return the best result on the first benchmark, and the strongest baseline's."""
     for step, rows in overall(inputs).items():
         models, baselines = _apart(rows)
         if models:
@@ -44,14 +44,14 @@ def benchmark_headline(inputs: Inputs) -> str:
 
 
 def _whole(step: str, models: Sequence[Row], baselines: Sequence[Row]) -> str:
-    """The best model's number on the whole of a benchmark, and the strongest baseline's."""
+    """Describe the best model's overall number on a benchmark, and the strongest baseline's."""
     best, share = models[0], in_percent(str(models[0]["metric"]), models)
     text = (
         f"{name(best['model'], 40)}, {name(best['metric'])} {strong(amount(best['value'], share))}"
     )
     items = f"n = {number(best['n'])}" if best.get("n") is not None else ""
-    known = span(best.get("low"), best.get("high"), share)
-    aside = "; ".join(one for one in (f"95 % CI {known}" if known else "", items) if one)
+    bounds = span(best.get("low"), best.get("high"), share)
+    aside = "; ".join(one for one in (f"95 % CI {bounds}" if bounds else "", items) if one)
     text += (f" ({aside})" if aside else "") + f" on {name(step or 'the benchmark')}"
     if not baselines:
         return f"{text}."
@@ -65,23 +65,25 @@ def _apart(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
 
 
 def benchmark_findings(inputs: Inputs) -> list[Finding]:
-    """The whole of each benchmark, its flagged parts, and the first comparisons."""
-    found = [
+    """Return the whole of each benchmark, its flagged parts, and the first comparisons."""
+    results = [
         Finding("Benchmark", _whole(step, *_apart(rows)))
         for step, rows in list(overall(inputs).items())[:MOST_BENCHMARKS]
         if _apart(rows)[0]
     ]
-    found += _flagged(inputs)
+    results += _flagged(inputs)
     pairs = valued(inputs.metrics, is_comparison)
     whole = [row for row in pairs if row["subset"] in WHOLE]
-    if said := sentences(whole or pairs):
-        more = f" {count(len(said) - 1, 'more comparison')} below." if said[1:] else ""
-        found.append(Finding("Comparison", said[0] + more))
-    return found
+    if comparisons := sentences(whole or pairs):
+        more = (
+            f" {count(len(comparisons) - 1, 'more comparison')} below." if comparisons[1:] else ""
+        )
+        results.append(Finding("Comparison", comparisons[0] + more))
+    return results
 
 
 def _flagged(inputs: Inputs) -> list[Finding]:
-    """How many parts a baseline gets right too often."""
+    """Return the number of parts that a baseline gets right too often."""
     rows = [row for row in valued(inputs.metrics, is_level) if row.get("sentence")]
     parts = distinct(rows, "subset")
     if not parts:

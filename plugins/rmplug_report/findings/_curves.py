@@ -1,4 +1,4 @@
-"""What curves say, in sentences."""
+"""Findings about curves."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from ._finding import Finding
 
 
 def curve_findings(inputs: Inputs) -> list[Finding]:
-    """The first sentence that points of curves carry."""
-    said = sentences(valued([*inputs.metrics, *inputs.numbers], is_point))
-    if not said:
+    """Return the first sentence among the points of curves."""
+    lines = sentences(valued([*inputs.metrics, *inputs.numbers], is_point))
+    if not lines:
         return []
-    more = f" {count(len(said) - 1, 'more sentence')} below." if said[1:] else ""
-    return [Finding("Curve", said[0] + more)]
+    more = f" {count(len(lines) - 1, 'more sentence')} below." if lines[1:] else ""
+    return [Finding("Curve", lines[0] + more)]
 
 
 def curve_headline(inputs: Inputs) -> str:
-    """Where the first curve of a model begins and ends, and where it differs from the other."""
+    """Describe both ends of the first curve of a model, and its difference from the other model."""
     points = [row for row in valued(inputs.metrics, is_point) if row.get("kind") != "baseline"]
     lines = by(points, "step", "axis", "metric", "model")
     line = next((rows for rows in lines.values() if len({row["at"] for row in rows}) > 1), None)
@@ -36,20 +36,20 @@ def curve_headline(inputs: Inputs) -> str:
     ends = [strong(amount(row["value"], share)) for row in (first, last)]
     positions = [position(row["at"], axis) for row in (first, last)]
     who = name(first["model"], 30) if first.get("model") else "The curve"
-    said = f"{who}: {metric_title(metric)} from {ends[0]} to {ends[1]}"
+    text = f"{who}: {metric_title(metric)} from {ends[0]} to {ends[1]}"
     over = f"the {axis}" if axis[:1].islower() else axis
     return (
-        f"{said} as {over} goes from {positions[0]} to {positions[1]}{_significant(inputs, first)}."
+        f"{text} as {over} goes from {positions[0]} to {positions[1]}{_significant(inputs, first)}."
     )
 
 
 def position(at: float, axis: str) -> str:
-    """A position on an axis, in per cent where the axis is of shares."""
+    """Format a position on an axis, in per cent if the axis is of shares."""
     return amount(at, True, 0) if "share" in axis and 0 <= at <= 1 else number(at)
 
 
 def _significant(inputs: Inputs, point: Row) -> str:
-    """At how many points the curve's model differs from the other it is compared with."""
+    """Describe at how many points the curve's model differs from the other."""
     rows = [
         row
         for row in valued(inputs.metrics, is_comparison)
@@ -68,6 +68,6 @@ def _significant(inputs: Inputs, point: Row) -> str:
 
 def _sides(clear: Sequence[Row], points: int) -> str:
     above = sum(row["value"] > 0 for row in clear)
-    said = [f"significantly {side} at {n} of {points} points"
+    texts = [f"significantly {side} at {n} of {points} points"
             for n, side in ((above, "above"), (len(clear) - above, "below")) if n]  # fmt: skip
-    return " and ".join(said)
+    return " and ".join(texts)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Finding:
-    """One sentence or two, and what they are about."""
+    """One or two sentences, and their subject."""
 
     about: str
     text: str

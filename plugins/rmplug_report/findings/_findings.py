@@ -1,4 +1,4 @@
-"""What the numbers say, in sentences that are only written where they are true."""
+"""Findings of the page: sentences that are only written where the numbers support them."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ from ._in_sample import in_sample_finding
 
 MOST_FITS = 3
 ENOUGH = 20
-"""Pairs that a subset or a bin must have before a sentence is said about it."""
+"""Fewest pairs of a subset or a bin that a sentence is written about."""
 
 
 def findings(inputs: Inputs, lookup: MetricLookup) -> list[Finding]:
-    """The most important first."""
-    found = [accuracy_finding(inputs, lookup), in_sample_finding(inputs.plan.seen)]
+    """Return all findings, the most important first."""
+    candidates = [accuracy_finding(inputs, lookup), in_sample_finding(inputs.plan.seen)]
     for best in lookup.ranked()[:1]:
-        found += [_length(lookup, best), _weakest(lookup, best), _calibration(lookup, best)]
-    found += benchmark_findings(inputs)
-    found += curve_findings(inputs)
+        candidates += [_length(lookup, best), _weakest(lookup, best), _calibration(lookup, best)]
+    candidates += benchmark_findings(inputs)
+    candidates += curve_findings(inputs)
     texts = [explained(inputs, fit) for fit in inputs.fits[:MOST_FITS]]
     texts += list(explained_parts(inputs).values())[:MOST_FITS]
-    found += [Finding("Explanation", text) for text in texts if text]
-    found.append(_noticed(inputs))
-    return [one for one in found if one is not None]
+    candidates += [Finding("Explanation", text) for text in texts if text]
+    candidates.append(_noticed(inputs))
+    return [one for one in candidates if one is not None]
 
 
 def headline(inputs: Inputs, lookup: MetricLookup) -> str:
-    """The page's largest words: short, and true."""
+    """Return the headline of the page: short, and true."""
     return (
         accuracy_headline(inputs, lookup)
         or benchmark_headline(inputs)
@@ -88,13 +88,13 @@ def _length(lookup: MetricLookup, model: str) -> Finding | None:
 
 
 def _weakest(lookup: MetricLookup, model: str) -> Finding | None:
-    """The worst subset, only if its interval lies below the accuracy over all."""
+    """Return the worst subset, only if its interval lies below the accuracy over all."""
     whole = lookup.value(model, "accuracy")
     rows = [lookup.row(model, "accuracy", subset) for subset in lookup.subsets]
-    known = [r for r in rows if r and r["high"] is not None and r["n"] >= ENOUGH]
-    if len(known) < 2 or whole is None:
+    measured = [r for r in rows if r and r["high"] is not None and r["n"] >= ENOUGH]
+    if len(measured) < 2 or whole is None:
         return None
-    worst = min(known, key=lambda row: row["value"])
+    worst = min(measured, key=lambda row: row["value"])
     if worst["high"] >= whole:
         text = "No subset has a 95 % CI below the accuracy on all pairs."
         return Finding("Subsets", text)
@@ -110,25 +110,25 @@ def _weakest(lookup: MetricLookup, model: str) -> Finding | None:
 
 
 def _calibration(lookup: MetricLookup, model: str) -> Finding | None:
-    """The calibration error, and in how many bins confidence and accuracy differ."""
+    """Return the calibration error, and in how many bins confidence and accuracy differ."""
     bins = [p for p in lookup.reliability(model) if p["n"] >= ENOUGH and p["high"] is not None]
     error = lookup.row(model, "ece")
     if not bins or error is None:
         return None
-    said = f"ECE {strong(decimal(error['value'], 3))}"
+    text = f"ECE {strong(decimal(error['value'], 3))}"
     if error.get("low") is not None:
-        said += f" ({interval(error['low'], error['high'], 1)})"
+        text += f" ({interval(error['low'], error['high'], 1)})"
     top = bins[-1]
     return Finding(
         "Calibration",
-        f"{called(lookup, model, True)} has {said}; {_off(bins)}. In the bin of highest confidence "
+        f"{called(lookup, model, True)} has {text}; {_off(bins)}. In the bin of highest confidence "
         f"(mean {percent(top['confidence'], 0)}) accuracy is {percent(top['value'], 0)} on "
         f"{count(top['n'], 'pair')} ({interval(top['low'], top['high'])}).",
     )
 
 
 def _off(bins: Sequence[dict[str, Any]]) -> str:
-    """In how many bins the mean confidence lies outside the interval of the accuracy."""
+    """Describe in how many bins the mean confidence lies outside the interval of the accuracy."""
     over = sum(bin["high"] < bin["confidence"] for bin in bins)
     under = sum(bin["low"] > bin["confidence"] for bin in bins)
     of = count(len(bins), "bin")
@@ -140,7 +140,7 @@ def _off(bins: Sequence[dict[str, Any]]) -> str:
 
 
 def _noticed(inputs: Inputs) -> Finding | None:
-    """How many different rows steps noticed, and what happened to them."""
+    """Return the number of different rows in notices, and their treatment."""
     every = [notice for step in inputs.plan.steps for notice in step.notices]
     notices = [notice for notice in every if notice.of == "rows"]
     if not notices:
@@ -152,8 +152,8 @@ def _noticed(inputs: Inputs) -> Finding | None:
     )
     biggest = max(notices, key=lambda notice: notice.count)
     what = f"{name(biggest.what, 80)} ({biggest.count:,})"
-    said = f"{'at least ' * least}{rows:,} different row{'s' * (rows != 1)}"
-    text = f"Steps have notices about {strong(said)}: {what}"
+    rows_text = f"{'at least ' * least}{rows:,} different row{'s' * (rows != 1)}"
+    text = f"Steps have notices about {strong(rows_text)}: {what}"
     text += f" and {count(len(notices) - 1, 'other notice')}" if notices[1:] else ""
     done = [
         f"{strong(f'{n:,}')} {'was' if n == 1 else 'were'} {how}"
@@ -165,6 +165,6 @@ def _noticed(inputs: Inputs) -> Finding | None:
 
 
 def _different(notices: Sequence[Notice]) -> tuple[int, bool]:
-    """How many ids these name, each once; and whether there may be more that are not named."""
+    """Count the distinct ids of notices; return also whether some rows have no listed id."""
     ids = {one for notice in notices for one in notice.ids}
     return max([len(ids), *(n.count for n in notices)]), any(n.count > len(n.ids) for n in notices)

@@ -1,4 +1,4 @@
-"""What fits explain, in sentences that claim no more than their intervals allow."""
+"""Findings about fits that claim no more than their intervals allow."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from rmplug_report.inputs._wording import count, decimal, interval, listed, name
 WHOLE = ("", "all")
 MOST_NAMES = 6
 CHANCE = {"r2": 0.0, "spearman": 0.0, "auc": 0.5}
-"""What a held-out number is where features say nothing."""
+"""Value of a held-out number where features carry no information."""
 
 
 def beats_chance(row: Row | None) -> bool:
-    """Whether the interval of a held-out number lies above chance; a number without one counts."""
+    """Check whether the interval of a held-out number lies above chance; without one, its value."""
     if row is None or row.get("value") is None:
         return False
     chance = CHANCE[str(row["metric"])]
@@ -26,7 +26,7 @@ def beats_chance(row: Row | None) -> bool:
 
 
 def held_out(fit: Fit, metric: str) -> Row | None:
-    """The row of a fit's number on data it has not seen, over all of them."""
+    """Return the row of a fit's held-out number over all rows."""
     rows = [
         row
         for row in fit.numbers
@@ -37,7 +37,7 @@ def held_out(fit: Fit, metric: str) -> Row | None:
 
 
 def is_chance(fit: Fit) -> bool:
-    """Whether a fit has held-out numbers, and none of them is better than chance."""
+    """Check whether a fit has held-out numbers, and none of them is better than chance."""
     rows = [row for metric in CHANCE if (row := held_out(fit, metric)) is not None]
     if rows:
         return not any(beats_chance(row) for row in rows)
@@ -48,13 +48,15 @@ def is_chance(fit: Fit) -> bool:
 
 
 def is_positive_by_construction(fit: Fit) -> bool:
-    """Whether the importance of a fit is a mean of sizes (SHAP), above zero whatever it explains;
-    the drop of held-out accuracy then stands beside it, in ``permutation``."""
+    """Check whether the importance of a fit is mean |SHAP|, above zero whatever the fit explains.
+
+    The drop of held-out accuracy is then beside it, in ``permutation``.
+    """
     return "importance" in fit.tables and "permutation" in fit.tables["importance"].column_names
 
 
 def strongest(fit: Fit) -> list[str]:
-    """Up to three features whose importance is above zero, and that help on held-out data."""
+    """Return up to three features with importance above zero that help on held-out data."""
     if "importance" not in fit.tables:
         return []
     rows: list[dict[str, Any]] = fit.tables["importance"].to_pylist()
@@ -68,13 +70,13 @@ def strongest(fit: Fit) -> list[str]:
 
 
 def target_of(inputs: Inputs, fit: Fit) -> str:
-    """What the fit predicts, by the plan."""
+    """Return the target of the fit, by the plan."""
     taken = [e for s in inputs.plan.steps if s.id == fit.name for e in s.inputs.get("target", ())]
     return name(taken[0]) if taken else f"the target of {name(fit.name)}"
 
 
 def explained(inputs: Inputs, fit: Fit) -> str:
-    """What a fit explains of its target as a whole; nothing where it has no explained variance."""
+    """Describe how much of its target a fit explains; empty without explained variance."""
     row = held_out(fit, "r2")
     if row is None:
         return ""
@@ -98,35 +100,35 @@ def explained(inputs: Inputs, fit: Fit) -> str:
 
 
 def _r2(row: Row) -> str:
-    known = interval(row.get("low"), row.get("high"))
-    return f"R² {percent(row['value'])}" + (f", {known}" if known else "")
+    bounds = interval(row.get("low"), row.get("high"))
+    return f"R² {percent(row['value'])}" + (f", {bounds}" if bounds else "")
 
 
 def _spearman(row: Row | None) -> str:
     if row is None:
         return ""
-    known = interval(row.get("low"), row.get("high"), 1)
-    return f"Spearman {decimal(row['value'], 2)}" + (f", {known}" if known else "")
+    bounds = interval(row.get("low"), row.get("high"), 1)
+    return f"Spearman {decimal(row['value'], 2)}" + (f", {bounds}" if bounds else "")
 
 
 def _rival(fit: Fit) -> Row | None:
-    """The explained variance of a baseline that a fit was measured with."""
+    """Return the explained variance of a baseline that a fit was measured with."""
     rows = [row for row in fit.numbers if row.get("kind") == "baseline"]
     same = [row for row in rows if row.get("metric") == "r2" and row.get("value") is not None]
     return same[0] if same else None
 
 
 def _with_rival(fit: Fit, row: Row, rival: Row) -> str:
-    """The explained variance and the baseline's, and the first sentence of the fit."""
+    """Describe the explained variance and the baseline's, with the fit's first sentence."""
     text = f"On held-out rows {name(fit.name)} explains {strong(percent(row['value']))} of the "
     text += f"variance ({_r2(row)}{'' if beats_chance(row) else ': not beyond chance'}); "
     text += f"{baseline_name(name(rival['model']))} {strong(percent(rival['value']))}."
-    said = [str(one["sentence"]) for one in fit.numbers if one.get("sentence")]
-    return " ".join([text, *said[:1]])
+    own_sentences = [str(one["sentence"]) for one in fit.numbers if one.get("sentence")]
+    return " ".join([text, *own_sentences[:1]])
 
 
 def explained_parts(inputs: Inputs) -> dict[str, str]:
-    """By step, of which of several attributes size or ranks are predicted beyond chance."""
+    """Describe, by step, the attributes whose size or ranks are predicted beyond chance."""
     rows = [
         row
         for row in valued(inputs.numbers, is_plain)
@@ -134,8 +136,8 @@ def explained_parts(inputs: Inputs) -> dict[str, str]:
         and row.get("kind") != "baseline" and str(row.get("subset") or "") not in WHOLE
     ]  # fmt: skip
     steps = by(rows, "step")
-    found = {step: _of_parts(step, inside) for (step,), inside in steps.items()}
-    return {step: text for step, text in found.items() if text}
+    texts = {step: _of_parts(step, inside) for (step,), inside in steps.items()}
+    return {step: text for step, text in texts.items() if text}
 
 
 def _of_parts(step: str, rows: Sequence[Row]) -> str:
@@ -146,14 +148,14 @@ def _of_parts(step: str, rows: Sequence[Row]) -> str:
     size = [one for one, row in r2.items() if beats_chance(row)]
     order = [one for one in r2 if one not in size and beats_chance(ranks.get(one))]
     chance = [one for one in r2 if one not in (*size, *order)]
-    said = [_explained(step, [r2[one] for one in size])] if size else []
+    texts = [_explained(step, [r2[one] for one in size])] if size else []
     if order:
-        said.append(f"Only the ranks, not the size, are predicted of {_names(order)}.")
-    if chance and said:
-        said.append(f"Nothing is predicted beyond chance of {_names(chance)}.")
-    if not said:
+        texts.append(f"Only the ranks, not the size, are predicted of {_names(order)}.")
+    if chance and texts:
+        texts.append(f"Nothing is predicted beyond chance of {_names(chance)}.")
+    if not texts:
         return f"On held-out rows {name(step)} predicts nothing beyond chance of {_names(chance)}."
-    return " ".join(said)
+    return " ".join(texts)
 
 
 def _explained(step: str, rows: Sequence[Row]) -> str:

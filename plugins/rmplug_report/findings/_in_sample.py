@@ -12,7 +12,7 @@ from ._finding import Finding
 
 
 def in_sample_headline(lookup: MetricLookup, model: str) -> str:
-    """What may be said of the accuracy of a model on rows that it was trained on."""
+    """Return the headline for a model that was trained on rows it is measured on."""
     seen, row = lookup.in_sample[model], lookup.row(model, "accuracy")
     assert row is not None
     if seen.seen < seen.rows:
@@ -29,7 +29,7 @@ def in_sample_headline(lookup: MetricLookup, model: str) -> str:
 
 
 def in_sample_finding(seen: Mapping[str, SeenRows]) -> Finding | None:
-    """Which rewards are in-sample, and on how many rows."""
+    """Return the rewards that are in-sample, with the counts of those rows."""
     lines = [line for line in in_sample_lines(seen) if line]
     if not lines:
         return None
@@ -38,7 +38,7 @@ def in_sample_finding(seen: Mapping[str, SeenRows]) -> Finding | None:
 
 
 def in_sample_lines(seen: Mapping[str, SeenRows]) -> Iterator[str]:
-    """A clause for each reward with rows that its model has seen."""
+    """Yield a clause for each reward with rows that its model has seen."""
     for model, rows in seen.items():
         if rows.seen:
             some = "all" if rows.seen == rows.rows else f"{rows.seen:,} of"

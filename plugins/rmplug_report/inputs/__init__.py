@@ -1,1 +1,1 @@
-"""What a report is about, and how its numbers and names are written."""
+"""Inputs of a report, and the wording of its numbers and names."""

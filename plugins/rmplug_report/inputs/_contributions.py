@@ -1,4 +1,4 @@
-"""What each attribute adds to the scores of a pair."""
+"""Contributions of each attribute to the scores of a pair."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ MOST_NUMBERS = 1_500_000
 
 
 @dataclass(frozen=True)
-class Contributions:
-    """By attribute, row by row of the pairs; NaN where there is none."""
+class PairContributions:
+    """Contributions by attribute, aligned to the rows of the pairs; NaN where there is none."""
 
     name: str
     attributes: Sequence[str]
@@ -30,8 +30,8 @@ class Contributions:
     weights: Sequence[Floats]
 
 
-def contributions(features: Sequence[Features], pairs: Pairs | None) -> Contributions | None:
-    """Those of the first features that have any."""
+def contributions(features: Sequence[Features], pairs: Pairs | None) -> PairContributions | None:
+    """Return the contributions of the first features that have any."""
     if pairs is None:
         return None
     for one in features:
@@ -42,7 +42,7 @@ def contributions(features: Sequence[Features], pairs: Pairs | None) -> Contribu
         rows = pc.index_in(pairs["id"], value_set=one.table["id"])
         weights = [f"{WEIGHT}{name}" for name in both]
         weighed = all(name in one.values and _has_numbers(one, name) for name in weights)
-        return Contributions(
+        return PairContributions(
             one.name,
             both,
             [_taken(one, CHOSEN + name, rows) for name in both],
@@ -53,7 +53,7 @@ def contributions(features: Sequence[Features], pairs: Pairs | None) -> Contribu
 
 
 def _has_numbers(features: Features, column: str) -> bool:
-    """Whether a model has such weights at all: one without gives NaN for every row."""
+    """Check whether a model has such weights at all: one without has NaN for every row."""
     finite = pc.is_finite(features.table[column].cast(pa.float64()))
     return bool(pc.any(finite).as_py())
 
@@ -63,7 +63,7 @@ def _taken(features: Features, column: str, rows: pa.ChunkedArray) -> Floats:
     return np.asarray(taken.cast(pa.float64()).to_numpy(), dtype=np.float64)
 
 
-def shown_rows(found: Contributions, rows: int) -> int:
-    """How many of the first pairs the page can hold contributions of."""
-    each = len(found.attributes) * (3 if found.weights else 2)
+def shown_rows(contributions: PairContributions, rows: int) -> int:
+    """Return the number of first pairs whose contributions fit into the page."""
+    each = len(contributions.attributes) * (3 if contributions.weights else 2)
     return min(rows, MOST_NUMBERS // max(each, 1))

@@ -1,4 +1,4 @@
-"""What a report is about: the artifacts given to it, sorted by what they tell."""
+"""Inputs of a report: the artifacts passed to it, sorted by their content."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from rmplug import Artifact, Checkpoint, Features, Fit, Metrics, Pairs, PlanView, Responses, text_of
 
-from ._contributions import Contributions, Floats, contributions
+from ._contributions import Floats, PairContributions, contributions
 
 Row = Mapping[str, Any]
 
@@ -20,8 +20,8 @@ MOST_REWARDS = 8
 
 
 @dataclass(frozen=True)
-class Reward:
-    """One reward, row by row of the pairs; NaN where it gave nothing."""
+class RewardColumns:
+    """One reward, aligned to the rows of the pairs; NaN where it has no score."""
 
     name: str
     margin: Floats
@@ -30,7 +30,7 @@ class Reward:
 
 
 @dataclass(frozen=True)
-class Scores:
+class ResponseScores:
     """Rewards of single responses."""
 
     name: str
@@ -44,14 +44,14 @@ class Inputs:
     plan: PlanView
     pairs: Pairs | None = None
     data: list[Pairs | Responses] = field(default_factory=list)
-    rewards: list[Reward] = field(default_factory=list)
+    rewards: list[RewardColumns] = field(default_factory=list)
     rewards_left_out: int = 0
-    scores: list[Scores] = field(default_factory=list)
+    scores: list[ResponseScores] = field(default_factory=list)
     measures: list[Features] = field(default_factory=list)
     metrics: list[Row] = field(default_factory=list)
     fits: list[Fit] = field(default_factory=list)
     checkpoints: list[Checkpoint] = field(default_factory=list)
-    contributions: Contributions | None = None
+    contributions: PairContributions | None = None
 
     def __post_init__(self) -> None:
         self.lengths: dict[str, Floats] = {}
@@ -61,25 +61,25 @@ class Inputs:
 
     @property
     def gap(self) -> Floats | None:
-        """Characters of the chosen response minus those of the rejected one."""
+        """Length gap: characters of the chosen response minus those of the rejected one."""
         return self.lengths["chosen"] - self.lengths["rejected"] if self.lengths else None
 
     @property
     def numbers(self) -> list[Row]:
-        """The numbers of fits and checkpoints, each with the step that gave it."""
+        """Numbers of fits and checkpoints, each with the step that reported it."""
         stepped = [(one.name, one.numbers) for one in self.fits]
         stepped += [(one.name, one.numbers) for one in self.checkpoints]
         return [{"step": step, **row} for step, rows in stepped for row in rows]
 
     @property
     def subsets(self) -> list[str] | None:
-        """The subset of each pair, an empty string where it has none."""
+        """Subset of each pair, an empty string where it has none."""
         if self.pairs is None or "subset" not in self.pairs.columns:
             return None
         return [str(name or "") for name in self.pairs["subset"].to_pylist()]
 
     def number(self, reward: str) -> int:
-        """The place of a reward among all: its colour on the whole page."""
+        """Return the index of a reward among all: its colour on the whole page."""
         names = [one.name for one in self.rewards] + [one.name for one in self.scores]
         named = [row for row in self.metrics if row.get("kind") != "baseline"]
         others = [str(row["model"]) for row in named if row.get("model")]
@@ -88,7 +88,7 @@ class Inputs:
 
 
 def gather(items: Sequence[Artifact], plan: PlanView) -> Inputs:
-    """The items by kind, rewards aligned to the pairs they are about."""
+    """Sort the items by kind, rewards aligned to their pairs."""
     data = [item for item in items if isinstance(item, Pairs | Responses)]
     features = [item for item in items if isinstance(item, Features)]
     rewarding = [item for item in features if _margins(item)]
@@ -114,7 +114,7 @@ def gather(items: Sequence[Artifact], plan: PlanView) -> Inputs:
 
 
 def characters(column: pa.ChunkedArray) -> Floats:
-    """Unicode code points of each conversation."""
+    """Count the Unicode code points of each conversation."""
     return np.asarray(pc.fill_null(pc.utf8_length(text_of(column)), 0), dtype=np.float64)
 
 
@@ -123,7 +123,7 @@ def _margins(features: Features) -> list[str]:
 
 
 def _about(rewards: Sequence[Features], pairs: Sequence[Pairs]) -> Pairs | None:
-    """The pairs that most ids of the first reward belong to; the first pairs without a reward."""
+    """Select the pairs with most ids of the first reward; the first pairs without a reward."""
     if len(pairs) < 2 or not rewards:
         return pairs[0] if pairs else None
     ids = rewards[0].table["id"]
@@ -131,18 +131,18 @@ def _about(rewards: Sequence[Features], pairs: Sequence[Pairs]) -> Pairs | None:
     return pairs[int(np.argmax(shared))]
 
 
-def _rewards(features: Features, pairs: Pairs | None) -> list[Reward]:
+def _rewards(features: Features, pairs: Pairs | None) -> list[RewardColumns]:
     table = features.table
     if pairs is not None and not table["id"].equals(pairs["id"]):
         table = table.take(pc.index_in(pairs["id"], value_set=table["id"]))
-    found = []
+    rewards = []
     for name in _margins(features):
         output = name.removeprefix("margin")
         sides = (_column(table, f"{side}{output}") for side in ("chosen", "rejected"))
         margin = _column(table, name)
         if margin is not None:
-            found.append(Reward(f"{features.name}{output}" or "reward", margin, *sides))
-    return found
+            rewards.append(RewardColumns(f"{features.name}{output}" or "reward", margin, *sides))
+    return rewards
 
 
 def _column(table: pa.Table, name: str) -> Floats | None:
@@ -151,13 +151,13 @@ def _column(table: pa.Table, name: str) -> Floats | None:
     return np.asarray(table[name].to_numpy(), dtype=np.float64)
 
 
-def _scores(features: Features) -> list[Scores]:
-    found = []
+def _scores(features: Features) -> list[ResponseScores]:
+    scores = []
     for name in features.values:
         values = _column(features.table, name) if name.split(".")[0] == "reward" else None
         if values is not None:
-            found.append(Scores(f"{features.name}{name.removeprefix('reward')}", values))
-    return found
+            scores.append(ResponseScores(f"{features.name}{name.removeprefix('reward')}", values))
+    return scores
 
 
 def _rows(metrics: Metrics) -> list[Row]:
@@ -166,7 +166,7 @@ def _rows(metrics: Metrics) -> list[Row]:
 
 
 def _plain_accuracy(inputs: Inputs) -> list[Row]:
-    """Accuracy from the margins alone, without intervals, where no evaluator was asked."""
+    """Compute accuracy from the margins, without intervals, where no evaluator ran."""
     margins = {("model", one.name): one.margin for one in inputs.rewards}
     if margins and inputs.gap is not None:
         margins["baseline", "longer"] = inputs.gap
@@ -176,8 +176,8 @@ def _plain_accuracy(inputs: Inputs) -> list[Row]:
         masks = {"all": np.ones(len(margin), bool)}
         masks |= {s: subsets == s for s in dict.fromkeys(subsets.tolist()) if s}
         for subset, mask in masks.items():
-            known = margin[mask & np.isfinite(margin)]
+            finite = margin[mask & np.isfinite(margin)]
             row = {"metric": "accuracy", "subset": subset, "low": None, "high": None}
-            value = float(((np.sign(known) + 1) / 2).mean()) if len(known) else None
-            rows.append({**row, "value": value, "n": len(known), "model": name, "kind": kind})
+            value = float(((np.sign(finite) + 1) / 2).mean()) if len(finite) else None
+            rows.append({**row, "value": value, "n": len(finite), "model": name, "kind": kind})
     return rows

@@ -1,4 +1,4 @@
-"""Metrics as a report asks for them: by model, metric and subset."""
+"""Look-up of metrics by model, metric and subset."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ._row_forms import is_plain
 
 
 class MetricLookup:
-    """Plain rows of metrics with a model, looked up by what they measure.
+    """Plain rows of metrics with a model, looked up by model, metric and subset.
 
     Cells, points of curves, comparisons and levels of a benchmark are shown elsewhere.
     """
 
     def __init__(self, rows: Sequence[Row], seen: Mapping[str, SeenRows] | None = None) -> None:
         self.rows = [row for row in rows if row.get("model") and is_plain(row)]
-        self._known = {self._key(row): row for row in reversed(self.rows)}
+        self._rows_by_key = {self._key(row): row for row in reversed(self.rows)}
         accuracy = [row for row in self.rows if row["metric"] == "accuracy"]
         self.models = _distinct(row["model"] for row in accuracy if row.get("kind") != "baseline")
         self.baselines = _distinct(
@@ -37,33 +37,33 @@ class MetricLookup:
             for rows in (seen_of(model, seen or {}),)
             if rows is not None and rows.seen
         }
-        """Models that were trained on rows they are measured on, and on how many."""
+        """Models that were trained on rows they are measured on, with the counts of those rows."""
 
     @staticmethod
     def _key(row: Row) -> tuple[str, str, str]:
         return (row["model"], row["metric"], row["subset"])
 
     def row(self, model: str, metric: str, subset: str = "all") -> Row | None:
-        """The row, if it is there and has a value."""
-        found = self._known.get((model, metric, subset))
-        return None if found is None or found["value"] is None else found
+        """Return the row, if present and with a value."""
+        row = self._rows_by_key.get((model, metric, subset))
+        return None if row is None or row["value"] is None else row
 
     def value(self, model: str, metric: str, subset: str = "all") -> Any:
-        found = self.row(model, metric, subset)
-        return None if found is None else found["value"]
+        row = self.row(model, metric, subset)
+        return None if row is None else row["value"]
 
     def accuracies(self, subset: str) -> list[Row]:
-        """Accuracy of every model and rule, models first."""
-        found = [self.row(model, "accuracy", subset) for model in (*self.models, *self.baselines)]
-        return [row for row in found if row is not None]
+        """Return the accuracy of every model and rule, models first."""
+        rows = [self.row(model, "accuracy", subset) for model in (*self.models, *self.baselines)]
+        return [row for row in rows if row is not None]
 
     def ranked(self) -> list[str]:
-        """Models from the most to the least accurate; those that are in-sample come last."""
-        known = [m for m in self.models if self.value(m, "accuracy") is not None]
-        return sorted(known, key=lambda m: (m in self.in_sample, -self.value(m, "accuracy")))
+        """Return models from the most to the least accurate; those that are in-sample come last."""
+        measured = [m for m in self.models if self.value(m, "accuracy") is not None]
+        return sorted(measured, key=lambda m: (m in self.in_sample, -self.value(m, "accuracy")))
 
     def reliability(self, model: str) -> list[dict[str, Any]]:
-        """Bins of the calibration curve: accuracy with its interval, and mean confidence."""
+        """Return bins of the calibration curve: accuracy with its interval, and mean confidence."""
         bins = [r for r in self.rows if r["model"] == model and r["metric"] == "reliability"]
         curve = []
         for row in bins:
@@ -78,6 +78,6 @@ def _distinct(names: Any) -> list[str]:
 
 
 def seen_of(model: str, seen: Mapping[str, SeenRows]) -> SeenRows | None:
-    """The rows that a model has seen; one of several outputs is named after its features."""
+    """Return the rows that a model has seen; one of several outputs is named after its features."""
     names = [name for name in seen if model == name or model.startswith(f"{name}.")]
     return seen[max(names, key=len)] if names else None

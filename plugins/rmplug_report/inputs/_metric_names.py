@@ -1,4 +1,4 @@
-"""What metrics and baselines are called on the page, and how their numbers are written."""
+"""Names of metrics and baselines on the page, and the format of their numbers."""
 
 from __future__ import annotations
 
@@ -68,22 +68,23 @@ FLOORS = {
     "length": "by length alone",
     "longer": "by choosing the longer response",
 }
-"""What a metric ``<name>-of-<floor>`` is reached by."""
+"""Words for the rule behind the floor of a metric ``<name>-of-<floor>``."""
 
 SHARES = ("accuracy", "score", "pair-accuracy", "easy", "normal", "hard", "prefers", "ties",
           "length-controlled-accuracy", "top-1", "mrr", "agreement", "same-decision", "all-right",
           "all-wrong", "share", "difference", "minimum-detectable-difference")  # fmt: skip
-"""What the name of a metric begins with where its values are shares, told in per cent."""
+"""Prefixes of the names of metrics whose values are shares, written in per cent."""
 
 
 def metric_title(metric: str) -> str:
-    """A metric in a sentence: ``mse-of-mean`` is the mean squared error by predicting the mean."""
+    """Return a metric's name in a sentence: ``mse-of-mean`` is the mean squared error by predicting
+    the mean."""
     if metric in TITLES:
         return TITLES[metric]
     if metric.endswith(PUBLISHED):
         return f"{metric_title(metric.removesuffix(PUBLISHED))}, as published"
-    stem, found, baseline = metric.partition("-over-")
-    if found and stem and baseline:
+    stem, over, baseline = metric.partition("-over-")
+    if over and stem and baseline:
         return f"{metric_title(stem)} over the {baseline_name(baseline)}"
     if floor_of(metric):
         stem, floor = split_floor(metric)
@@ -92,13 +93,14 @@ def metric_title(metric: str) -> str:
 
 
 def titled(metric: str) -> str:
-    """The same at the beginning of a title or of a table's line."""
-    said = metric_title(metric)
-    return said[:1].upper() + said[1:]
+    """Return a metric's name for the beginning of a title or of a table's line."""
+    title = metric_title(metric)
+    return title[:1].upper() + title[1:]
 
 
 def split_floor(metric: str) -> tuple[str, str]:
-    """``mse-of-mean`` is ``mse``, ``mean``; without a known floor it is the metric, nothing."""
+    """Split ``mse-of-mean`` into ``mse`` and ``mean``; without such a floor, return ``(metric,
+    "")``."""
     stem, _, floor = metric.partition("-of-")
     return (stem, floor) if stem and floor in FLOORS else (metric, "")
 
@@ -108,7 +110,7 @@ def floor_of(metric: str) -> str:
 
 
 def baseline_name(baseline: str) -> str:
-    """What a baseline is called in a sentence: ``n-gram baseline``."""
+    """Return a baseline's name in a sentence: ``n-gram baseline``."""
     return f"{baseline} baseline"
 
 
@@ -117,18 +119,18 @@ def is_share(metric: str) -> bool:
 
 
 def is_points(metric: str) -> bool:
-    """Whether the values are differences of shares, told in points."""
+    """Check whether the values are differences of shares, written in percentage points."""
     stem, over, _ = metric.partition("-over-")
     return (bool(over) and is_share(stem)) or metric.endswith("difference")
 
 
 def in_percent(metric: str, rows: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether these values of a metric are shares: by its name, and none is beyond the whole."""
+    """Check whether these values of a metric are shares: by its name, and none above 1 in size."""
     return is_share(metric) and all(abs(row["value"]) <= 1 for row in rows)
 
 
 def value_of(row: Mapping[str, Any]) -> str:
-    """A row's value in the unit of its metric: in per cent, in points, or as a number."""
+    """Return a row's value in the unit of its metric: in per cent, in points, or as a number."""
     metric = str(row["metric"])
     share = in_percent(metric, [row])
     if share and is_points(metric):
@@ -137,5 +139,5 @@ def value_of(row: Mapping[str, Any]) -> str:
 
 
 def span_of(row: Mapping[str, Any]) -> str:
-    """A row's interval in the same unit."""
+    """Return a row's interval in the unit of its metric."""
     return span(row.get("low"), row.get("high"), in_percent(str(row["metric"]), [row]))

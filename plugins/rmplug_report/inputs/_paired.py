@@ -1,4 +1,4 @@
-"""Paired differences of two models: the one test that decides what the page says of them."""
+"""Paired differences of two models, and the one test that decides the page's wording about them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LEVEL = 0.05
 
 
 def is_significant(row: Row) -> bool:
-    """Whether a paired difference is not zero: by Holm's p, without one by its interval."""
+    """Check whether a paired difference is not zero: by Holm's p, else by its interval."""
     if row.get("p_holm") is not None:
         return bool(row["p_holm"] < LEVEL)
     return row.get("low") is not None and (row["low"] > 0 or row["high"] < 0)
@@ -22,10 +22,10 @@ def is_significant(row: Row) -> bool:
 def difference_of(
     metrics: Sequence[Row], lookup: MetricLookup, model: str, other: str
 ) -> Row | None:
-    """The paired difference in accuracy of two models on all pairs, first minus second.
+    """Return the paired difference in accuracy of two models on all pairs, first minus second.
 
     A tested difference (with Holm's p) comes before one that has only an interval, so that the page
-    never says of the same two models what their test denies. None where they were not compared.
+    never contradicts the test of the same two models. None where they were not compared.
     """
     tested = [
         row
@@ -47,7 +47,7 @@ def _turned(row: Row) -> Row:
 
 
 def p_text(p: Any, *, equals: bool = False) -> str:
-    """A p-value; with an equals sign where it stands in a sentence."""
+    """Format a p-value; with an equals sign inside a sentence."""
     if p is None:
         return "–"
     if p < 0.001:

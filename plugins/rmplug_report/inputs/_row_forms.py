@@ -1,4 +1,4 @@
-"""Rows of metrics by what they tell: plain numbers, levels of a benchmark, cells, curves.
+"""Forms of rows of metrics: plain numbers, levels of a benchmark, cells, curves.
 
 Only the optional columns of a row decide, never the kind of step that gave it.
 """
@@ -14,23 +14,23 @@ CHANGES = ("-before", "-after")
 
 
 def is_point(row: Row) -> bool:
-    """A point of a curve."""
+    """Check whether a row is a point of a curve."""
     return row.get("at") is not None and bool(row.get("axis"))
 
 
 def is_comparison(row: Row) -> bool:
-    """A paired difference of a model and another."""
+    """Check whether a row is a paired difference of two models."""
     return bool(row.get("other")) and not is_point(row)
 
 
 def is_cell(row: Row) -> bool:
-    """A cell of a matrix."""
+    """Check whether a row is a cell of a matrix."""
     named = row.get("row") and row.get("column")
     return bool(named) and not is_point(row) and not is_comparison(row)
 
 
 def is_change(row: Row) -> bool:
-    """One end of a before and after."""
+    """Check whether a row is one end of a before and after."""
     return str(row["metric"]).endswith(CHANGES) and not is_cell(row) and not is_point(row)
 
 
@@ -39,32 +39,32 @@ def is_rank(row: Row) -> bool:
 
 
 def is_level(row: Row) -> bool:
-    """The number of a subset, a section or the whole of a benchmark."""
+    """Check whether a row is the number of a subset, a section or the whole of a benchmark."""
     apart = (is_point, is_comparison, is_cell, is_change, is_rank)
     return row.get("level") in LEVELS and bool(row.get("model")) and not any(a(row) for a in apart)
 
 
 def is_plain(row: Row) -> bool:
-    """A number that none of these forms tells more about."""
+    """Check whether a row has none of the other forms."""
     forms = (is_point, is_comparison, is_cell, is_change, is_rank, is_level)
     return not any(form(row) for form in forms)
 
 
 def by(rows: Iterable[Row], *keys: str) -> dict[tuple[str, ...], list[Row]]:
-    """Rows that have the same texts in these columns, in the order they are first met."""
-    found: dict[tuple[str, ...], list[Row]] = {}
+    """Group rows by their texts in these columns, in the order of first occurrence."""
+    groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
-        found.setdefault(tuple(str(row.get(key) or "") for key in keys), []).append(row)
-    return found
+        groups.setdefault(tuple(str(row.get(key) or "") for key in keys), []).append(row)
+    return groups
 
 
 def valued(rows: Iterable[Row], form: Callable[[Row], bool]) -> list[Row]:
-    """The rows of a form that have a value."""
+    """Select the rows of a form that have a value."""
     return [row for row in rows if row.get("value") is not None and form(row)]
 
 
 def sentences(rows: Iterable[Row]) -> list[str]:
-    """The plain sentences of some rows, each once."""
+    """Return the sentences of some rows, each once."""
     return list(dict.fromkeys(str(row["sentence"]) for row in rows if row.get("sentence")))
 
 

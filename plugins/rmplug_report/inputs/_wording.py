@@ -1,4 +1,4 @@
-"""How numbers and names are written on the page."""
+"""Wording of numbers and names on the page."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u20
 
 
 def name(text: Any, width: int = 60) -> str:
-    """A name for a label: no control or direction marks, cut in the middle when it is long."""
+    """Shorten a name for a label: no control or direction marks, cut in the middle if too long."""
     plain = _CONTROL.sub(" ", str(text))
     keep = (width - 1) // 2
     return plain if len(plain) <= width else f"{plain[: width - 1 - keep]}…{plain[-keep:]}"
@@ -27,13 +27,13 @@ def strong(text: str) -> str:
 
 
 def rich(sentence: str) -> Markup:
-    """A sentence as HTML: everything escaped, what is strong marked up."""
+    """Return a sentence as HTML: everything escaped, strong parts marked up."""
     text = str(escape(unbroken(sentence)))
     return Markup(text.replace(STRONG, "<strong>").replace(END, "</strong>"))
 
 
 def unbroken(text: str) -> str:
-    """No line may end between a number and its per cent sign, nor inside an interval."""
+    """Prevent line breaks between a number and its per cent sign, and inside an interval."""
     return _DASH.sub(JOINED_DASH, text.replace(" %", "\N{NO-BREAK SPACE}%"))
 
 
@@ -46,23 +46,24 @@ def percent(value: float, digits: int = 1) -> str:
 
 
 def between(low: Any, high: Any, scale: float = 100) -> str:
-    """``57.9–64.6``, or nothing where there is no interval; in per cent or points by default."""
+    """Format ``57.9–64.6``, or an empty string without an interval; in per cent or points by
+    default."""
     return "" if low is None or high is None else interval_text(low, high, scale)
 
 
 def interval(low: Any, high: Any, scale: float = 100) -> str:
-    """``95 % CI 57.9–64.6``, or nothing where there is no interval."""
-    return f"95 % CI {known}" if (known := between(low, high, scale)) else ""
+    """Format ``95 % CI 57.9–64.6``, or an empty string without an interval."""
+    return f"95 % CI {bounds}" if (bounds := between(low, high, scale)) else ""
 
 
 def with_interval(value: float, low: Any, high: Any) -> str:
-    """A share in per cent, made strong, with its interval where it has one."""
-    known = interval(low, high)
-    return strong(percent(value)) + (f" ({known})" if known else "")
+    """Format a share in per cent, strong, with its interval if it has one."""
+    bounds = interval(low, high)
+    return strong(percent(value)) + (f" ({bounds})" if bounds else "")
 
 
 def points(value: float) -> str:
-    """A difference of shares, ``+7.5 points``."""
+    """Format a difference of shares, ``+7.5 points``."""
     return f"{number_text(100 * value, 1, signed=True)} points"
 
 
@@ -71,7 +72,7 @@ def decimal(value: float, places: int) -> str:
 
 
 def number(value: Any) -> str:
-    """A number for a table: thousands separated, about three digits that matter."""
+    """Format a number for a table: thousands separated, about three significant digits."""
     if value is None or value != value:
         return "–"
     if isinstance(value, str):
@@ -83,24 +84,24 @@ def number(value: Any) -> str:
 
 
 def count(n: int, noun: str) -> str:
-    """``1 pair``, ``2,744 pairs``."""
+    """Format a count: ``1 pair``, ``2,744 pairs``."""
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
 def left_out(n: int, noun: str) -> list[str]:
-    """Says that so many are not on the page; nothing where all are."""
+    """Return a sentence that so many are not on the page; nothing where all are."""
     if n <= 0:
         return []
     return [f"{count(n, noun)} {'is' if n == 1 else 'are'} only in metrics.json."]
 
 
 def listed(names: list[str]) -> str:
-    """``a``, ``a and b``, ``a, b and c``."""
+    """Join names: ``a``, ``a and b``, ``a, b and c``."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def amount(value: Any, share: bool, digits: int | None = None) -> str:
-    """A value as a share in per cent, or as a number."""
+    """Format a value as a share in per cent, or as a number."""
     if value is None:
         return "–"
     if share:
@@ -110,12 +111,12 @@ def amount(value: Any, share: bool, digits: int | None = None) -> str:
 
 
 def span(low: Any, high: Any, share: bool) -> str:
-    """An interval, in per cent where it is of a share."""
+    """Format an interval, in per cent if it is of a share."""
     return between(low, high, 100 if share else 1)
 
 
 def signed(value: float, share: bool) -> str:
-    """A difference with its sign, in points where it is of shares."""
+    """Format a difference with its sign, in points if it is of shares."""
     return (
         number_text(100 * value, 1, signed=True) if share else f"{value:+.3g}".replace("-", MINUS)
     )

@@ -1,4 +1,4 @@
-"""Benchmarks: parts, sections and the whole, with baselines; matrices and curves."""
+"""Sections of benchmarks: parts, sections and the whole, with baselines; matrices and curves."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from ._section import Section, Table
 
 ENOUGH_MODELS, ENOUGH_PARTS = 2, 3
 DIFFERENT = 5e-5
-"""What two shares differ by when their last printed digit may."""
+"""Smallest difference of two shares that can change their last printed digit."""
 MOST_MATRICES = 8
 
 
 def benchmarks(inputs: Inputs, _: MetricLookup) -> Section | None:
-    """One part for each step whose numbers have levels."""
-    found = by(valued(inputs.metrics, is_level), "step")
+    """Return the section of benchmarks, one part for each step whose numbers have levels."""
+    steps = by(valued(inputs.metrics, is_level), "step")
     parts = [
-        _benchmark(inputs, step, rows, n + 1) for n, ((step,), rows) in enumerate(found.items())
+        _benchmark(inputs, step, rows, n + 1) for n, ((step,), rows) in enumerate(steps.items())
     ]
     if not parts:
         return None
@@ -78,7 +78,7 @@ def _is_baseline(row: Row) -> bool:
 
 
 def principal(rows: Sequence[Row]) -> list[Row]:
-    """The rows of each part's main metric: the first one it has."""
+    """Select the rows of each part's main metric: the first one it has."""
     first: dict[tuple[str, str], str] = {}
     for row in rows:
         if not str(row["metric"]).endswith(PUBLISHED):
@@ -90,18 +90,19 @@ def principal(rows: Sequence[Row]) -> list[Row]:
 
 
 def _with_strongest(rows: Sequence[Row]) -> list[Row]:
-    """Models, and of the baselines the strongest on each part."""
+    """Return the rows of models, and on each part that of the strongest baseline."""
     models = [row for row in rows if not _is_baseline(row)]
     strongest: dict[str, Row] = {}
     for row in rows:
-        known = strongest.get(str(row["subset"]))
-        if _is_baseline(row) and (known is None or row["value"] > known["value"]):
+        best = strongest.get(str(row["subset"]))
+        if _is_baseline(row) and (best is None or row["value"] > best["value"]):
             strongest[str(row["subset"])] = row
     return [*models, *({**row, "model": "strongest baseline"} for row in strongest.values())]
 
 
 def _table(rows: Sequence[Row], main: Sequence[Row]) -> Table:
-    """Every part with each model's value, interval, and published number where it differs."""
+    """Return a table of every part: each model's value, interval, and published number if
+    different."""
     models = distinct([row for row in main if not _is_baseline(row)], "model")
     published = {
         (str(row["model"]), str(row["subset"]), str(row["metric"]).removesuffix(PUBLISHED)): row
@@ -110,14 +111,14 @@ def _table(rows: Sequence[Row], main: Sequence[Row]) -> Table:
     }
     body = []
     for (level, part), inside in by(main, "level", "subset").items():
-        known = {str(row["model"]): row for row in inside if not _is_baseline(row)}
+        by_model = {str(row["model"]): row for row in inside if not _is_baseline(row)}
         baselines = [row for row in inside if _is_baseline(row)]
         best = max(baselines, key=lambda row: float(row["value"]), default=None)
-        said = "–" if best is None else f"{value_of(best)} ({name(best['model'], 24)})"
+        strongest = "–" if best is None else f"{value_of(best)} ({name(best['model'], 24)})"
         sizes = [row["n"] for row in inside if row.get("n") is not None]
-        values = [_value(known.get(model), published) for model in models]
+        values = [_value(by_model.get(model), published) for model in models]
         label = "the whole" if level == "overall" and part == "all" else name(part, 60)
-        body.append((label, level, *values, said, max(sizes, default=None)))
+        body.append((label, level, *values, strongest, max(sizes, default=None)))
     columns = ("part", "level", *(name(model, 32) for model in models), "strongest baseline", "n")
     return Table("Each part with its 95 % CI", Numbers(columns, body), len(body) > 40)
 
@@ -126,14 +127,14 @@ def _value(row: Row | None, published: dict[tuple[str, str, str], Row]) -> str:
     if row is None:
         return "–"
     share = in_percent(str(row["metric"]), [row])
-    said = value_of(row)
+    text = value_of(row)
     if interval := span_of(row):
-        said += f" ({interval})"
+        text += f" ({interval})"
     theirs = published.get((str(row["model"]), str(row["subset"]), str(row["metric"])))
     if theirs is not None and abs(theirs["value"] - row["value"]) >= DIFFERENT:
         digits = 1 if abs(theirs["value"] - row["value"]) >= 0.001 else 2
-        said += f"; published rule {amount(theirs['value'], share, digits)}"
-    return said
+        text += f"; published rule {amount(theirs['value'], share, digits)}"
+    return text
 
 
 def _baselines_table(main: Sequence[Row]) -> Table | None:
@@ -143,14 +144,14 @@ def _baselines_table(main: Sequence[Row]) -> Table | None:
         return None
     body = []
     for (part,), inside in by(baselines, "subset").items():
-        known = {str(row["model"]): value_of(row) for row in inside}
-        body.append((name(part), *(known.get(one, "–") for one in names)))
+        by_baseline = {str(row["model"]): value_of(row) for row in inside}
+        body.append((name(part), *(by_baseline.get(one, "–") for one in names)))
     return Table("Every baseline, part by part",
                  Numbers(("part", *names), body), folded=True)  # fmt: skip
 
 
 def _other_table(rows: Sequence[Row], main: Sequence[Row]) -> Table | None:
-    """The numbers that parts have besides."""
+    """Return a table of the further numbers of each part."""
     shown = {id(row) for row in main}
     body = [
         (str(row["model"]), titled(str(row["metric"])), str(row["subset"]), value_of(row),
@@ -163,7 +164,7 @@ def _other_table(rows: Sequence[Row], main: Sequence[Row]) -> Table | None:
 
 
 def model_by_subset(file: str, rows: Sequence[Row]) -> list[Drawing]:
-    """Models against subsets, where there are enough of both."""
+    """Draw models against subsets where there are enough of both."""
     models, subsets = distinct(rows, "model"), distinct(rows, "subset")
     if len(models) < ENOUGH_MODELS or len(subsets) < ENOUGH_PARTS:
         return []
@@ -174,33 +175,38 @@ def model_by_subset(file: str, rows: Sequence[Row]) -> list[Drawing]:
 
 
 def matrices(inputs: Inputs, _: MetricLookup) -> Section | None:
-    """Rows with a row and a column: one heat map for each model, metric and subset."""
+    """Return the section of heat maps: one for each model, metric and subset of matrix cells."""
     cells = [
         _whole_matrix(row)
         for row in valued(inputs.metrics, is_cell)
         if not is_gate_weight(inputs, row)
     ]
     first = sorted(cells, key=lambda row: (str(row["subset"] or "all") != "all", _is_baseline(row)))
-    found = by(first, "step", "metric", "model", "subset")
+    groups = by(first, "step", "metric", "model", "subset")
     drawings = [
-        _matrix(f"matrix-{place + 1}", key, rows, len({k[3] for k in found}) > 1)
-        for place, (key, rows) in enumerate(list(found.items())[:MOST_MATRICES])
+        _matrix(f"matrix-{index + 1}", key, rows, len({k[3] for k in groups}) > 1)
+        for index, (key, rows) in enumerate(list(groups.items())[:MOST_MATRICES])
     ]
     if not drawings:
         return None
-    lead = left_out(len(found) - len(drawings), "more heat map")
+    lead = left_out(len(groups) - len(drawings), "more heat map")
     return Section("matrices", "Matrices", lead, drawings=drawings, notes=sentences(cells))
 
 
 def is_gate_weight(inputs: Inputs, row: Row) -> bool:
-    """A mean weight that the section of the gate shows, by the weights of each pair."""
-    found = inputs.contributions
-    shown = found is not None and bool(found.weights) and row["row"] in found.attributes
+    """Check whether a row is a mean weight that the section of the gate shows from each pair's
+    weights."""
+    contributions = inputs.contributions
+    shown = (
+        contributions is not None
+        and bool(contributions.weights)
+        and row["row"] in contributions.attributes
+    )
     return shown and row["metric"] == "weight"
 
 
 def _whole_matrix(row: Row) -> Row:
-    """A cell whose column is its subset belongs to one matrix of all subsets."""
+    """Assign a cell whose column is its subset to the one matrix of all subsets."""
     return {**row, "subset": ""} if row["column"] == (row["subset"] or "all") else row
 
 
@@ -212,22 +218,22 @@ def _matrix(file: str, key: tuple[str, ...], rows: Sequence[Row], parted: bool) 
     if set(sides[1]) <= set(sides[0]):
         sides = (sides[0], [one for one in sides[0] if one in sides[1]])
     matrix = Matrix(*sides, cells, share, middle_of(rows, share and "accuracy" in metric))
-    said = f"{titled(metric)}: {model}" if model else titled(metric)
-    said += f", {subset}" if parted and subset not in ("", "all") else ""
+    title = f"{titled(metric)}: {model}" if model else titled(metric)
+    title += f", {subset}" if parted and subset not in ("", "all") else ""
     against = share and "accuracy" in metric and set(sides[0]) == set(sides[1])
     note = ("Down: the right response. Across: the wrong one. " if against else "") + colours_of(
         matrix
     )
     drawn = matrix if against else matrix.longer_side_down()
-    return heat(file, said, note, drawn)
+    return heat(file, title, note, drawn)
 
 
 def curves(inputs: Inputs, _: MetricLookup) -> Section | None:
-    """Points of metrics, and of the numbers of fits, as curves."""
+    """Return the section of curves from points of metrics and of the numbers of fits."""
     points = valued([*inputs.metrics, *inputs.numbers], is_point)
     drawings, left = [], 0
-    for place, rows in enumerate(by(points, "step").values()):
-        shown, more = _curves.figures(inputs, rows, str(place + 1))
+    for index, rows in enumerate(by(points, "step").values()):
+        shown, more = _curves.figures(inputs, rows, str(index + 1))
         drawings += shown
         left += more
     if not drawings:

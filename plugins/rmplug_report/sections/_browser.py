@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from rmplug import Fit, Pairs, text_of
 from rmplug_report.figures._palette import reward_colour
-from rmplug_report.inputs._contributions import Contributions, Floats, shown_rows
+from rmplug_report.inputs._contributions import Floats, PairContributions, shown_rows
 from rmplug_report.inputs._inputs import Inputs
 from rmplug_report.inputs._wording import name
 
@@ -26,7 +26,7 @@ LEAST = 200
 
 @dataclass(frozen=True)
 class Packed:
-    """What the page's table is made of: one packed block of columns, many of texts."""
+    """Contents of the page's table: one packed block of columns, several of texts."""
 
     head: dict[str, Any]
     columns: str
@@ -38,7 +38,8 @@ class Packed:
 
 
 def pack(inputs: Inputs, rows: int, text_limit: int, megabytes: float) -> Packed | None:
-    """The first ``rows`` pairs with texts of at most ``text_limit`` characters, or fewer to fit."""
+    """Pack the first ``rows`` pairs with texts of at most ``text_limit`` characters, or fewer to
+    fit."""
     if inputs.pairs is None or not len(inputs.pairs):
         return None
     pairs = Pairs(inputs.pairs.table.slice(0, rows), inputs.pairs.name)
@@ -53,20 +54,20 @@ def pack(inputs: Inputs, rows: int, text_limit: int, megabytes: float) -> Packed
 
 
 def packed(value: Any) -> str:
-    """JSON, compressed, as base64; the same value gives the same text."""
+    """Encode a value as JSON, compressed, in base64; the same value returns the same text."""
     plain = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return base64.b64encode(gzip.compress(plain.encode(), 6, mtime=0)).decode("ascii")
 
 
 def _estimate(pairs: Pairs, limit: int) -> float:
-    """Bytes that all texts would take, from a spread-out sample."""
-    places = np.unique(np.linspace(0, len(pairs) - 1, SAMPLE).astype(np.int64))
-    sample = packed_texts(pairs.take(pa.array(places)), limit)
-    return sum(map(len, sample)) / len(places) * len(pairs)
+    """Estimate the bytes that all texts would take, from an evenly spaced sample."""
+    rows = np.unique(np.linspace(0, len(pairs) - 1, SAMPLE).astype(np.int64))
+    sample = packed_texts(pairs.take(pa.array(rows)), limit)
+    return sum(map(len, sample)) / len(rows) * len(pairs)
 
 
 def packed_texts(pairs: Pairs, limit: int) -> list[str]:
-    """Blocks of ``[prompt turns, chosen, rejected]``, each turn ``[role, text]``."""
+    """Return blocks of ``[prompt turns, chosen, rejected]``, each turn ``[role, text]``."""
     blocks = []
     for start in range(0, len(pairs), CHUNK):
         part = Pairs(pairs.table.slice(start, CHUNK))
@@ -80,7 +81,7 @@ def packed_texts(pairs: Pairs, limit: int) -> list[str]:
 
 
 def _end(prompt: Sequence[dict[str, Any]], limit: int) -> list[list[str]]:
-    """The last turns of a prompt, ``limit`` characters of them."""
+    """Return the last turns of a prompt, ``limit`` characters of them."""
     turns: list[list[str]] = []
     for turn in reversed(prompt):
         if limit <= 0:
@@ -92,7 +93,7 @@ def _end(prompt: Sequence[dict[str, Any]], limit: int) -> list[list[str]]:
 
 
 def _count_cut(pairs: Pairs, limit: int) -> int:
-    """How many prompts and responses are longer than the page shows."""
+    """Count the prompts and responses that are longer than the page shows."""
     long = 0
     for side in ("prompt", "chosen", "rejected"):
         lengths = pc.utf8_length(pc.fill_null(text_of(pairs[side]), ""))
@@ -101,16 +102,18 @@ def _count_cut(pairs: Pairs, limit: int) -> int:
 
 
 def _columns(inputs: Inputs, rows: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Columns to sort and filter by, and what they are called."""
+    """Return the columns to sort and filter by, and their names."""
     assert inputs.pairs is not None and inputs.gap is not None
     subsets = (inputs.subsets or [])[:rows]
     names = sorted({one for one in subsets if one})
-    place = {one: i for i, one in enumerate(names)}
-    known = [(fit, residual(inputs.pairs, fit)) for fit in inputs.fits if "rows" in fit.tables]
-    residuals = [(fit, values) for fit, values in known if np.isfinite(values).any()]
+    index = {one: i for i, one in enumerate(names)}
+    residual_columns = [
+        (fit, residual(inputs.pairs, fit)) for fit in inputs.fits if "rows" in fit.tables
+    ]
+    residuals = [(fit, values) for fit, values in residual_columns if np.isfinite(values).any()]
     columns: dict[str, Any] = {
         "ids": inputs.pairs["id"].to_pylist()[:rows],
-        "subset": [place.get(one, -1) for one in subsets],
+        "subset": [index.get(one, -1) for one in subsets],
         "chosenLength": inputs.lengths["chosen"][:rows].astype(int).tolist(),
         "rejectedLength": inputs.lengths["rejected"][:rows].astype(int).tolist(),
         "margin": [short(one.margin[:rows]) for one in inputs.rewards],
@@ -132,13 +135,13 @@ def _columns(inputs: Inputs, rows: int) -> tuple[dict[str, Any], dict[str, Any]]
     return columns, head
 
 
-def _parts(found: Contributions, rows: int) -> tuple[list[Any], dict[str, Any]]:
-    """Contributions to either side and the gate's weights, attribute by attribute."""
-    held = shown_rows(found, rows)
-    sides = (found.chosen, found.rejected, found.weights)
+def _parts(contributions: PairContributions, rows: int) -> tuple[list[Any], dict[str, Any]]:
+    """Return contributions to both sides and the gate's weights, attribute by attribute."""
+    held = shown_rows(contributions, rows)
+    sides = (contributions.chosen, contributions.rejected, contributions.weights)
     packed = [[short(values[:held]) for values in side] for side in sides]
-    names = [name(one, 60) for one in found.attributes]
-    return packed, {"name": name(found.name), "attributes": names, "rows": held}
+    names = [name(one, 60) for one in contributions.attributes]
+    return packed, {"name": name(contributions.name), "attributes": names, "rows": held}
 
 
 def _side(values: Floats | None, rows: int) -> list[float | None] | None:
@@ -146,19 +149,19 @@ def _side(values: Floats | None, rows: int) -> list[float | None] | None:
 
 
 def short(values: Floats) -> list[float | None]:
-    """Five digits that matter; None where there is no number."""
+    """Round to five significant digits; None where there is no number."""
     return [float(f"{v:.5g}") if np.isfinite(v) else None for v in values.tolist()]
 
 
 def residual(pairs: Pairs, fit: Fit) -> Floats:
-    """The fit's residual of each pair, NaN where it has none."""
+    """Return the fit's residual of each pair, NaN where it has none."""
     table = fit.tables["rows"]
     taken = table["residual"].take(pc.index_in(pairs["id"], value_set=table["id"]))
     return np.asarray(taken.cast(pa.float64()).to_numpy(), dtype=np.float64)
 
 
 def explains(inputs: Inputs, fit: Fit) -> int:
-    """The reward whose margin the fit's target is, by the plan; the first where it is not said."""
+    """Return the index of the reward whose margin is the fit's target, by the plan; else 0."""
     names = [one.name for one in inputs.rewards]
     taken = [
         entry

@@ -1,4 +1,4 @@
-"""Before and after, and one number for each attribute."""
+"""Sections of changes (before and after) and of one number for each attribute."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WHOLE = ("", "all")
 
 
 def changed(inputs: Inputs, _: MetricLookup) -> Section | None:
-    """Numbers with ``-before`` and ``-after``, whatever gave them."""
+    """Return the section of numbers with ``-before`` and ``-after``, from any step."""
     rows = valued([*inputs.metrics, *inputs.numbers], is_change)
     drawings: list[Drawing] = []
     for (step,), inside in by(rows, "step").items():
@@ -42,19 +42,20 @@ def _stem(row: Row) -> str:
 
 
 def _pairs(rows: Sequence[Row]) -> list[tuple[str, Row, Row]]:
-    """Label, before, after: where both are there."""
-    found = []
+    """Return label, before and after where both ends are present."""
+    pairs = []
     for (model, subset), inside in by(rows, "model", "subset").items():
         ends = {str(row["metric"]).rsplit("-", 1)[1]: row for row in inside}
         if len(ends) == 2:
             part = subset if subset not in WHOLE or not model else ""
             label = ", ".join(one for one in (model, part) if one) or "all"
-            found.append((label, ends["before"], ends["after"]))
-    return found
+            pairs.append((label, ends["before"], ends["after"]))
+    return pairs
 
 
 def attributes(inputs: Inputs, _: MetricLookup) -> Section | None:
-    """Numbers of fits and checkpoints of each of several parts, with intervals."""
+    """Return the section of numbers of fits and checkpoints for each of several parts, with
+    intervals."""
     rows = [row for row in valued(inputs.numbers, is_plain) if clock(row) is None]
     drawings: list[Drawing] = []
     shown: list[Row] = []
@@ -79,12 +80,12 @@ def _is_part(row: Row) -> bool:
 
 
 def _beside_floors(rows: Sequence[Row]) -> list[Row]:
-    """The rows, those of ``<metric>-of-<floor>`` as baselines of a metric that the step has."""
-    known = {(row.get("step"), row["metric"]) for row in rows}
-    found = []
+    """Turn rows of ``<metric>-of-<floor>`` into baselines of a metric that the step has."""
+    metrics = {(row.get("step"), row["metric"]) for row in rows}
+    relabelled = []
     for row in rows:
         stem, floor = split_floor(str(row["metric"]))
-        if floor and (row.get("step"), stem) in known:
+        if floor and (row.get("step"), stem) in metrics:
             row = {**row, "metric": stem, "kind": "baseline", "model": FLOORS[floor]}
-        found.append(row)
-    return found
+        relabelled.append(row)
+    return relabelled

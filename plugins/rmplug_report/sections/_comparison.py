@@ -1,4 +1,4 @@
-"""Paired differences of two models, and the ranks that follow from them."""
+"""The section of paired differences of two models, and of the ranks that follow from them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WHOLE = ("", "all")
 
 @dataclass(frozen=True)
 class Forest:
-    """Differences of one figure: of which metric, and on which part where it is only one."""
+    """Differences of one figure: their metric, and their part where it is only one."""
 
     metric: str
     subset: str
@@ -30,8 +30,8 @@ class Forest:
 
     @property
     def title(self) -> str:
-        said = f"Differences in {metric_title(self.metric)}" if self.metric else "Differences"
-        return _on(said, self.subset)
+        title = f"Differences in {metric_title(self.metric)}" if self.metric else "Differences"
+        return _on(title, self.subset)
 
     @property
     def share(self) -> bool:
@@ -43,39 +43,40 @@ def _on(title: str, subset: str) -> str:
 
 
 def compared(inputs: Inputs, _: MetricLookup) -> Section | None:
-    """Paired differences and ranks; other numbers of two models are a table."""
-    pairs, places = valued(inputs.metrics, is_comparison), valued(inputs.metrics, is_rank)
-    if not pairs and not places:
+    """Return the section of paired differences and ranks; other pairwise numbers are a table."""
+    pairs, rank_rows = valued(inputs.metrics, is_comparison), valued(inputs.metrics, is_rank)
+    if not pairs and not rank_rows:
         return None
-    found = forests(inputs, [row for row in pairs if row.get("low") is not None])
+    groups = forests(inputs, [row for row in pairs if row.get("low") is not None])
     drawings = [
         _differences.differences(f"differences-{n + 1}", one.title, one.metric, one.rows, one.share)
-        for n, one in enumerate(found[:MOST_FORESTS])
+        for n, one in enumerate(groups[:MOST_FORESTS])
     ]
-    ranked = sorted(by(places, "step", "subset").items(), key=lambda one: one[0][1] not in WHOLE)
+    ranked = sorted(by(rank_rows, "step", "subset").items(), key=lambda one: one[0][1] not in WHOLE)
     drawings += [
         _differences.ranks(inputs, f"ranks-{n + 1}", _on("Rank", subset), rows)
         for n, ((_step, subset), rows) in enumerate(ranked[:MOST_FORESTS])
     ]
-    left = max(len(found), len(ranked)) - MOST_FORESTS
+    left = max(len(groups), len(ranked)) - MOST_FORESTS
     lead = left_out(left, "more part")
     return Section("compared", "Paired comparison", lead, drawings=drawings,
-                   tables=_more_of_pairs(pairs), notes=sentences([*pairs, *places]))  # fmt: skip
+                   tables=_more_of_pairs(pairs), notes=sentences([*pairs, *rank_rows]))  # fmt: skip
 
 
 def forests(inputs: Inputs, rows: Sequence[Row]) -> list[Forest]:
-    """One for each part, the whole first; one for all parts where each tells one difference."""
-    found = []
+    """Group differences into one forest per part, the whole first; into one for all parts where
+    each has one difference."""
+    groups = []
     for inside in by(rows, "step", "metric").values():
         parts = by(inside, "subset")
         single = len(parts) > 1 and all(len(part) == 1 for part in parts.values())
         shown = {"": inside} if single else {key[0]: part for key, part in parts.items()}
-        found += [Forest(of(inputs, part[0]), key, part) for key, part in shown.items()]
-    return sorted(found, key=lambda one: one.subset not in WHOLE)
+        groups += [Forest(of(inputs, part[0]), key, part) for key, part in shown.items()]
+    return sorted(groups, key=lambda one: one.subset not in WHOLE)
 
 
 def of(inputs: Inputs, row: Row) -> str:
-    """The metric that a difference is of: what its step tells of the same model and part."""
+    """Return the metric of a difference: the one its step reports of the same model and part."""
     metric = str(row["metric"])
     if metric != DIFFERENCE:
         return metric
@@ -89,7 +90,7 @@ def of(inputs: Inputs, row: Row) -> str:
 
 
 def _more_of_pairs(rows: Sequence[Row]) -> list[Table]:
-    """Numbers of two models that have no interval, such as what could have been detected."""
+    """Return a table of the numbers of two models that have no interval."""
     body = [
         (str(row["model"]), str(row["other"]), titled(str(row["metric"])), str(row["subset"]),
          value_of(row), row.get("n"))

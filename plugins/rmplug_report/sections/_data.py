@@ -1,4 +1,4 @@
-"""What ran, and the data it ran on."""
+"""Sections of the plan that ran and of the data it ran on."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ def _facts(inputs: Inputs) -> Iterator[Fact]:
         yield Fact("subsets", f"{len({one for one in inputs.subsets if one}):,}")
     apart = gap[gap != 0]
     if len(apart):
-        said = f"of {count(len(apart), 'pair')} of unequal length"
-        yield Fact("longer is chosen", percent(float((apart > 0).mean())), said)
+        aside = f"of {count(len(apart), 'pair')} of unequal length"
+        yield Fact("longer is chosen", percent(float((apart > 0).mean())), aside)
     if len(gap):
         medians = [f"{np.median(inputs.lengths[side]):,.0f}" for side in ("chosen", "rejected")]
         yield Fact("median length", f"{medians[0]} / {medians[1]}", "characters, chosen / rejected")
@@ -89,13 +89,13 @@ def _subset_table(inputs: Inputs) -> list[Table]:
         return []
     gap, names = inputs.gap, np.array(inputs.subsets, dtype=object)
     assert gap is not None
-    known, sizes = np.unique(names[names != ""].astype(str), return_counts=True)
+    values, sizes = np.unique(names[names != ""].astype(str), return_counts=True)
     rows = []
     for i in np.argsort(-sizes, kind="stable"):
-        mask = names == known[i]
+        mask = names == values[i]
         apart = gap[mask & (gap != 0)]
         longer = percent(float((apart > 0).mean())) if len(apart) else "–"
-        rows.append((str(known[i]), int(sizes[i]), float(sizes[i] / len(names)), longer))
+        rows.append((str(values[i]), int(sizes[i]), float(sizes[i] / len(names)), longer))
     columns = ("subset", "pairs", "share", "longer is chosen")
     return (
         [Table("Subsets", Numbers(columns, rows), folded=len(rows) > 12, bars="share")]

@@ -1,4 +1,4 @@
-"""What fits explain, and how training went."""
+"""Sections of fits and of training."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MOST_PANELS = 9
 
 def why(inputs: Inputs, _: MetricLookup) -> Section | None:
     explaining = [fit for fit in inputs.fits if _explains(fit)]
-    parts = [_fit(inputs, fit, place) for place, fit in enumerate(explaining)]
+    parts = [_fit(inputs, fit, index) for index, fit in enumerate(explaining)]
     if not parts:
         return None
     margins = all(target_of(inputs, fit).endswith("margin") for fit in explaining)
@@ -39,15 +39,15 @@ def why(inputs: Inputs, _: MetricLookup) -> Section | None:
 
 
 def _explains(fit: Fit) -> bool:
-    """Whether a fit tells of features or of its prediction as a whole."""
+    """Check whether a fit reports on features or on its prediction as a whole."""
     return bool({"importance", "coefficients", "dependence", "rows"} & set(fit.tables)) or any(
         str(row.get("subset") or "all") == "all" and row.get("metric") in KNOWN
         for row in fit.numbers
     )
 
 
-def _fit(inputs: Inputs, fit: Fit, place: int) -> Section:
-    title, tag = name(fit.name or "fit"), f"{place + 1}"
+def _fit(inputs: Inputs, fit: Fit, index: int) -> Section:
+    title, tag = name(fit.name or "fit"), f"{index + 1}"
     drawings = [*_weights(fit, title, tag)]
     if curves := _curves(fit):
         drawings.append(_feature_effects.dependence(title, f"dependence-{tag}", curves))
@@ -62,14 +62,14 @@ def _fit(inputs: Inputs, fit: Fit, place: int) -> Section:
 
 
 def _weights(fit: Fit, title: str, tag: str) -> Iterator[Drawing]:
-    """Figures of importance and of coefficients, where the fit has them."""
+    """Yield figures of importance and of coefficients, where the fit has them."""
     for table, value in (("importance", "importance"), ("coefficients", "coefficient")):
         if table not in fit.tables:
             continue
-        found = fit.tables[table]
-        rows: list[Row] = [row for row in found.to_pylist() if row[value] is not None]
+        weights = fit.tables[table]
+        rows: list[Row] = [row for row in weights.to_pylist() if row[value] is not None]
         note = "Change of the prediction per unit of the feature."
-        if "per" in found.column_names and rows:
+        if "per" in weights.column_names and rows:
             note = f"Change of the prediction per {rows[0]['per']}."
         by_construction = table == "importance" and is_positive_by_construction(fit)
         if by_construction and is_chance(fit):
@@ -91,24 +91,24 @@ HELD_OUT = (
     ("accuracy", "accuracy", "accuracy-of-majority", "by the majority"),
     ("log-loss", "log-loss", "log-loss-of-base-rate", "by the base rate"),
 )
-"""Metric, label, the metric of its floor, and what the floor is."""
+"""Metric, label, the metric of its floor, and the floor in words."""
 
 
 KNOWN = frozenset(metric for metric, *_ in HELD_OUT)
 
 
 def _fit_facts(fit: Fit) -> Iterator[Fact]:
-    """Held-out numbers with their intervals, and the floor that nothing but chance reaches."""
+    """Yield held-out numbers with their intervals, and the floor that chance alone reaches."""
     whole = [row for row in fit.numbers if str(row.get("subset") or "all") == "all"]
     rows = {str(row.get("metric")): row for row in reversed(whole)}
     for metric, label, lowest, words in HELD_OUT:
         row, under = rows.get(metric), rows.get(lowest)
         if row is None or row.get("value") is None:
             continue
-        known = interval(row.get("low"), row.get("high"), 1)
+        bounds = interval(row.get("low"), row.get("high"), 1)
         if under is not None and under.get("value") is not None:
             words = f"{number(under['value'])} {words}"
-        yield Fact(label, number(row["value"]), f"{known}; {words}" if known else words)
+        yield Fact(label, number(row["value"]), f"{bounds}; {words}" if bounds else words)
 
 
 def _fit_numbers(fit: Fit) -> Table:
@@ -122,18 +122,18 @@ def _fit_numbers(fit: Fit) -> Table:
 
 
 def _curves(fit: Fit) -> list[tuple[str, Any, Any]]:
-    """Partial dependence of the features that matter most, at most nine."""
+    """Return the partial dependence of the most important features, at most nine."""
     if "dependence" not in fit.tables:
         return []
     table = fit.tables["dependence"]
-    known = table["feature"].unique().to_pylist()
+    names = table["feature"].unique().to_pylist()
     if "importance" in fit.tables:
         ranked = (
             fit.tables["importance"].sort_by([("importance", "descending")])["feature"].to_pylist()
         )
-        known = sorted(known, key=lambda one: ranked.index(one) if one in ranked else len(ranked))
+        names = sorted(names, key=lambda one: ranked.index(one) if one in ranked else len(ranked))
     curves = []
-    for feature in known[:MOST_PANELS]:
+    for feature in names[:MOST_PANELS]:
         part = table.filter(pc.equal(table["feature"], feature)).sort_by("x")
         if part.num_rows > 1:
             curves.append((str(feature), part["x"].to_numpy(), part["y"].to_numpy()))
@@ -141,7 +141,7 @@ def _curves(fit: Fit) -> list[tuple[str, Any, Any]]:
 
 
 def trained(inputs: Inputs, _: MetricLookup) -> Section | None:
-    """Curves of training, and the numbers of checkpoints and of fits that explain nothing."""
+    """Return the section of training curves, and the numbers of checkpoints and of other fits."""
     made: list[Fit | Checkpoint] = [fit for fit in inputs.fits if not _explains(fit)]
     made += inputs.checkpoints
     if not made:
@@ -170,6 +170,6 @@ def trained(inputs: Inputs, _: MetricLookup) -> Section | None:
 
 
 def _measured_of(row: Row) -> str:
-    """What a number is about, where a step has several: a model, or one minus another."""
+    """Return the model that a number is about, or one model minus another."""
     names = [str(row[key]) for key in ("model", "other") if row.get(key)]
     return " − ".join(names)

@@ -37,6 +37,6 @@ MAKERS: tuple[Callable[[Inputs, MetricLookup], Section | None], ...] = (
 
 
 def sections(inputs: Inputs, lookup: MetricLookup) -> list[Section]:
-    """Every section that the inputs allow."""
-    found = [make(inputs, lookup) for make in MAKERS]
-    return [one for one in found if one is not None]
+    """Return every section that the inputs allow."""
+    made = [make(inputs, lookup) for make in MAKERS]
+    return [one for one in made if one is not None]

@@ -1,4 +1,4 @@
-"""Rewards, how often they are right, their length, calibration, and numbers without a figure."""
+"""Sections of rewards, their accuracy, length and calibration, and of numbers without a figure."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ PAGE = {"accuracy", "reliability", "confidence"}
 
 
 def more(inputs: Inputs, _: MetricLookup) -> Section | None:
-    """Numbers of evaluators that no other section shows."""
+    """Return the section of evaluators' numbers that no other section shows."""
     plain = [row for row in inputs.metrics if is_plain(row)]
     rows = [
         (str(row.get("model") or row.get("step") or ""), titled(str(row["metric"])),
@@ -73,17 +73,17 @@ def more(inputs: Inputs, _: MetricLookup) -> Section | None:
         for row in plain
         if row["metric"] not in PAGE and (row["subset"] == "all" or not row.get("model"))
     ]  # fmt: skip
-    said = sentences(plain)
-    if not rows and not said:
+    notes = sentences(plain)
+    if not rows and not notes:
         return None
     columns = ("of", "metric", "part", "value", "95 % CI", "n")
     tables = [Table("Metrics", Numbers(columns, rows), len(rows) > 12)] if rows else []
     lead = ["By subset they are in metrics.json."] if rows else []
-    return Section("numbers", "All metrics", lead, tables=tables, notes=said)
+    return Section("numbers", "All metrics", lead, tables=tables, notes=notes)
 
 
 def scoreboard(lookup: MetricLookup) -> Table | None:
-    """Each reward in one line."""
+    """Return a table with one line for each reward."""
     rows = []
     for model in lookup.ranked():
         value = lookup.row(model, "accuracy")

@@ -1,4 +1,4 @@
-"""What a part of the page is made of."""
+"""Parts of a section of the page: facts, tables, figures."""
 
 from __future__ import annotations
 
