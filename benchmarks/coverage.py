@@ -29,7 +29,7 @@ from rmplug.stats.intervals import Bounds, share_interval
 from rmplug_bench.comparison._compare import Part, _part
 from rmplug_bench.comparison._judged import Judged
 from rmplug_bench.comparison._paired import by_group, detectable, mcnemar_p, sign_flip_p
-from rmplug_bench.rules._models import Model
+from rmplug_bench.rules._models import ScoredModel
 
 RESAMPLES = 2_000
 OF_PROMPT, OF_MODEL, OF_PAIR = 0.2, 0.2, 0.25
@@ -49,7 +49,7 @@ def simulated(prompts: int, most: int, truth: tuple[float, float], seed: list[in
     alone += np.sqrt(1 - OF_PROMPT - OF_MODEL - OF_PAIR) * rng.normal(size=alone.shape)
     limits = [NormalDist().inv_cdf(accuracy) for accuracy in truth]
     right = (shared[:, None] + alone < limits).astype(np.float64)
-    judges = tuple(Model(name, "model", np.empty(0)) for name in "AB")
+    judges = tuple(ScoredModel(name, "model", np.empty(0)) for name in "AB")
     found = Judged(judges, right, groups, (None,) * len(groups), "pairs")
     return _part(found, "all", np.ones(len(groups), bool), RESAMPLES, seed)
 

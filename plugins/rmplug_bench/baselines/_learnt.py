@@ -1,6 +1,6 @@
-"""What the look of a response tells about being right, learnt from the other groups' responses.
+"""Baselines that learn from the form of the other groups' responses.
 
-Texts come block by block; of the n-grams of all responses only their numbers are kept, in a file.
+Texts are read block by block; only the codes of n-grams are kept, in a file.
 """
 
 from __future__ import annotations
@@ -21,51 +21,52 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 SHRINKAGE = 2.0
-"""Responses' worth of the share of right ones that every estimate is drawn towards."""
+"""Number of responses that the share of right ones counts as, when estimates are shrunk to it."""
 BETWEEN_WORDS = r"[^\p{L}\p{N}]+"
 HASH_BITS = 22
 MIXER = np.uint64(0x9E3779B97F4A7C15)
 BLOCK_FEATURES = 1 << 20
-"""Features of responses that are looked at together, when they are scored."""
+"""Features of responses that are scored in one block."""
 
 
 @dataclass(frozen=True)
-class Labels:
-    """Of each response: 1 if it is right and 0 if not, whether that is known, and its group."""
+class RightLabels:
+    """Labels of responses: 1 if right, else 0; 1 if labelled, else 0; and the group."""
 
     right: Floats
-    known: Floats
+    labelled: Floats
     groups: Ints
 
     @classmethod
-    def of(cls, right: Floats, groups: Ints) -> Labels:
-        known = np.isfinite(right)
-        return cls(np.where(known, right, 0.0), known.astype(np.float64), groups)
+    def of(cls, right: Floats, groups: Ints) -> RightLabels:
+        labelled = np.isfinite(right)
+        return cls(np.where(labelled, right, 0.0), labelled.astype(np.float64), groups)
 
     def share_elsewhere(self) -> Floats:
-        """The share of right ones among all responses of other groups than each one's."""
-        right, known = (w.sum() - _sums(self.groups, w) for w in (self.right, self.known))
-        return np.where(known > 0, right / np.maximum(known, 1), 0.5)
+        """Compute the share of right ones among the responses of all other groups."""
+        right, labelled = (w.sum() - _sums(self.groups, w) for w in (self.right, self.labelled))
+        return np.where(labelled > 0, right / np.maximum(labelled, 1), 0.5)
 
 
 def first_characters(blocks: Iterable[pa.Array], right: Floats, groups: Ints) -> Floats:
-    """The share of right ones among other groups' responses with the same first character."""
+    """Compute the share of right ones among others with the same first character, by group held
+    out."""
     firsts = [pc.utf8_slice_codeunits(pc.utf8_trim_whitespace(b), 0, 1) for b in blocks]
     features = _numbers(pa.chunked_array(firsts, pa.string()).combine_chunks())
-    labels = Labels.of(right, groups)
+    labels = RightLabels.of(right, groups)
     cells = groups * (int(features.max(initial=0)) + 1) + features
     cells = np.unique(cells, return_inverse=True)[1]
-    good, seen = (_sums(features, w) - _sums(cells, w) for w in (labels.right, labels.known))
+    good, seen = (_sums(features, w) - _sums(cells, w) for w in (labels.right, labels.labelled))
     return (good + SHRINKAGE * labels.share_elsewhere()) / (seen + SHRINKAGE)
 
 
 def n_grams(blocks: Iterable[pa.Array], right: Floats, groups: Ints) -> Floats:
-    """The sum over a response's distinct words and pairs of words of their log-odds elsewhere.
+    """Sum the log-odds, in other groups, of a response's distinct words and pairs of words.
 
     The features of each response are hashed once, counted, and written to a file without a name;
     then the responses are scored from it, some groups at a time, each without its own group.
     """
-    labels, scores = Labels.of(right, groups), np.zeros(len(right))
+    labels, scores = RightLabels.of(right, groups), np.zeros(len(right))
     if not len(right):
         return scores
     with tempfile.TemporaryFile() as file:
@@ -78,7 +79,7 @@ def n_grams(blocks: Iterable[pa.Array], right: Floats, groups: Ints) -> Floats:
         for rows in _whole_groups(groups, np.diff(ends, prepend=0)):
             marks = _Marks.of(features, ends, rows)
             cells = marks.cells(groups)
-            own = [_sums(cells, w[marks.rows]) for w in (labels.right, labels.known)]
+            own = [_sums(cells, w[marks.rows]) for w in (labels.right, labels.labelled)]
             right_ones, all_ones = good[marks.features] - own[0], seen[marks.features] - own[1]
             odds = _log_odds(right_ones, all_ones, share[marks.rows])
             scores += np.bincount(marks.rows, odds, minlength=len(scores))
@@ -87,17 +88,17 @@ def n_grams(blocks: Iterable[pa.Array], right: Floats, groups: Ints) -> Floats:
 
 
 def _learnt(
-    blocks: Iterable[pa.Array], labels: Labels, file: IO[bytes]
+    blocks: Iterable[pa.Array], labels: RightLabels, file: IO[bytes]
 ) -> tuple[Ints, Floats, Floats]:
-    """Where each response's features end in the file, and of each feature the right and all
-    responses that have it."""
+    """Write each response's features to the file; return their ends, and per feature the right and
+    all labelled responses."""
     counts = []
     good, seen = np.zeros((2, 1 << HASH_BITS))
     start = 0
     for texts in blocks:
         rows, features = _distinct(*_hashed(*_words(texts)))
         features.astype(np.uint32).tofile(file)
-        for total, weights in ((good, labels.right), (seen, labels.known)):
+        for total, weights in ((good, labels.right), (seen, labels.labelled)):
             np.add.at(total, features, weights[start + rows])
         counts.append(np.bincount(rows, minlength=len(texts)))
         start += len(texts)
@@ -106,7 +107,7 @@ def _learnt(
 
 
 def _log_odds(right: Floats, seen: Floats, share: Floats) -> Floats:
-    """How much likelier than the share a feature makes it to be right; 0 where that is infinite."""
+    """Compute the log-odds of a feature over those of the share; 0 where infinite."""
     good, bad = right + SHRINKAGE * share, seen - right + SHRINKAGE * (1 - share)
     with np.errstate(divide="ignore", invalid="ignore"):
         odds = np.log(good / bad) - np.log(share / (1 - share))
@@ -115,21 +116,21 @@ def _log_odds(right: Floats, seen: Floats, share: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class _Marks:
-    """Some responses (``rows``) with each of their features, once."""
+    """Features of some responses (``rows``), each once per response."""
 
     rows: Ints
     features: Ints
 
     @classmethod
     def of(cls, features: npt.NDArray[np.uint32], ends: Ints, rows: Ints) -> _Marks:
-        """Of the responses of these rows, from all features side by side."""
+        """Select the features of these rows from the features of all responses."""
         counts = np.diff(ends, prepend=0)[rows]
         shift = ends[rows] - counts - (np.cumsum(counts) - counts)
-        places = np.repeat(shift, counts) + np.arange(counts.sum())
-        return cls(np.repeat(rows, counts), features[places].astype(np.int64))
+        positions = np.repeat(shift, counts) + np.arange(counts.sum())
+        return cls(np.repeat(rows, counts), features[positions].astype(np.int64))
 
     def cells(self, groups: Ints) -> Ints:
-        """The number of each mark's pair of group and feature."""
+        """Number each mark's pair of group and feature."""
         group = groups[self.rows]
         keys = (group << HASH_BITS) + self.features
         order = np.argsort(keys)
@@ -139,7 +140,7 @@ class _Marks:
 
 
 def _whole_groups(groups: Ints, sizes: Ints) -> Iterator[Ints]:
-    """The rows of some whole groups at a time, with about as many features as are wanted."""
+    """Yield the rows of some whole groups at a time, with about ``BLOCK_FEATURES`` features."""
     order = np.argsort(groups, kind="stable")
     reached = np.cumsum(sizes[order]) // BLOCK_FEATURES
     last = np.flatnonzero(np.diff(groups[order], append=-1))
@@ -148,24 +149,24 @@ def _whole_groups(groups: Ints, sizes: Ints) -> Iterator[Ints]:
 
 
 def _sums(codes: Ints, weight: Floats) -> Floats:
-    """For each entry, the sum over all entries with its code."""
+    """Compute, for each entry, the sum over all entries with its code."""
     return np.asarray(np.bincount(codes, weight), dtype=np.float64)[codes]
 
 
 def _words(texts: pa.Array) -> tuple[Ints, npt.NDArray[np.uint64]]:
-    """The row and the hash of each word, in order, in lower case."""
+    """Return the row and the hash of each word, in order, in lower case."""
     lists = pc.split_pattern_regex(pc.utf8_lower(texts), BETWEEN_WORDS)
     rows = np.repeat(np.arange(len(lists)), np.asarray(pc.list_value_length(lists)))
     words = lists.flatten()
-    said = np.asarray(pc.not_equal(words, ""))
+    filled = np.asarray(pc.not_equal(words, ""))
     coded = words.dictionary_encode()
     hashes = [blake2b(w.encode(), digest_size=8).digest() for w in coded.dictionary.to_pylist()]
-    known = np.frombuffer(b"".join(hashes), dtype=np.uint64)
-    return rows[said], known[np.asarray(coded.indices)[said]]
+    values = np.frombuffer(b"".join(hashes), dtype=np.uint64)
+    return rows[filled], values[np.asarray(coded.indices)[filled]]
 
 
 def _hashed(rows: Ints, words: npt.NDArray[np.uint64]) -> tuple[Ints, Ints]:
-    """The row and the number of each word and of each pair of neighbouring words."""
+    """Return the row and the code of each word and of each pair of neighbouring words."""
     beside = rows[1:] == rows[:-1]
     mixed = words * MIXER
     pairs = ((mixed[:-1] ^ (mixed[1:] >> np.uint64(7))) * MIXER)[beside]
@@ -174,12 +175,12 @@ def _hashed(rows: Ints, words: npt.NDArray[np.uint64]) -> tuple[Ints, Ints]:
 
 
 def _distinct(rows: Ints, features: Ints) -> tuple[Ints, Ints]:
-    """Each feature of a row once, in the order of rows."""
+    """Return each feature of a row once, in the order of rows."""
     keys = np.sort((rows << HASH_BITS) + features)
     keys = keys[np.diff(keys, prepend=-1) > 0]
     return keys >> HASH_BITS, keys & ((1 << HASH_BITS) - 1)
 
 
 def _numbers(texts: pa.Array) -> Ints:
-    """Each distinct text as a number."""
+    """Return each distinct text as a number."""
     return np.asarray(texts.dictionary_encode().indices).astype(np.int64)

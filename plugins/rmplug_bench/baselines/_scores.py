@@ -17,14 +17,16 @@ Floats = npt.NDArray[np.float64]
 
 
 def baseline_scores(name: str, data: pa.Table, seed: int) -> Floats:
-    """Float64 scores, higher is better: (rows, 2) for chosen and rejected of a table of ``Pairs``,
-    (rows,) for a table of ``Responses``; all NaN where there is nothing to go by.
+    """Compute the scores of a baseline, float64, higher is better.
+
+    Shape (rows, 2), chosen and rejected, for a table of ``Pairs``; (rows,) for one of
+    ``Responses``. All NaN where the data lack what the baseline needs.
 
     - ``longer``, ``shorter``: characters (Unicode code points).
     - ``most-markdown``, ``least-markdown``: headings, list items, code, bold, tables and links.
-    - ``first-position``, ``last-position``: the place in which the responses were published, from
-      the column ``place`` (for pairs: the place of the chosen response, 0 or 1), or for pairs from
-      the column ``position`` (A or B, the place of the chosen response).
+    - ``first-position``, ``last-position``: the order in which the responses were published, from
+      the column ``place`` (for pairs: the position of the chosen response, 0 or 1), or for pairs
+      from the column ``position`` (A or B, the position of the chosen response).
     - ``first-character``, learnt: how often responses of other groups that begin with the same
       character are right, shrunk towards the share of right responses.
     - ``n-gram``, learnt: the sum of log-odds of being right, in other groups, of responses with
@@ -42,30 +44,30 @@ def baseline_scores(name: str, data: pa.Table, seed: int) -> Floats:
 
 
 def _fixed(name: str, data: pa.Table, sides: tuple[str, ...]) -> Floats:
-    """Scores of a baseline that learns nothing, of shape (rows, sides)."""
+    """Compute a baseline that learns nothing, of shape (rows, sides)."""
     if name == "random":
         return np.zeros((len(data), len(sides)))
     if name.endswith("-position"):
-        places = _places(data, len(sides))
-        return -places if name == "first-position" else places
+        positions = _positions(data, len(sides))
+        return -positions if name == "first-position" else positions
     count = markdown_marks if name.endswith("-markdown") else characters
     counts = np.stack([count(data, side) for side in sides], axis=1)
     return -counts if name in ("shorter", "least-markdown") else counts
 
 
-def _places(data: pa.Table, sides: int) -> Floats:
+def _positions(data: pa.Table, sides: int) -> Floats:
     if "place" in data.column_names:
         column = pc.cast(data["place"], pa.float64())
     elif sides == 2 and "position" in data.column_names:
         column = pc.cast(pc.index_in(data["position"], pa.array(["A", "B"])), pa.float64())
     else:
         return np.full((len(data), sides), np.nan)
-    place = np.asarray(column.to_numpy(), dtype=np.float64)
-    return np.stack([place, 1 - place][:sides], axis=1)
+    position = np.asarray(column.to_numpy(), dtype=np.float64)
+    return np.stack([position, 1 - position][:sides], axis=1)
 
 
 def _learnt(name: str, data: pa.Table, sides: tuple[str, ...]) -> Floats:
-    """Scores of a baseline that learns from other groups, of shape (rows, sides)."""
+    """Compute a baseline that learns from other groups, of shape (rows, sides)."""
     right = _right(data, len(sides))
     if not np.isfinite(right).any():
         return np.full(right.shape, np.nan)
@@ -77,7 +79,7 @@ def _learnt(name: str, data: pa.Table, sides: tuple[str, ...]) -> Floats:
 
 
 def _right(data: pa.Table, sides: int) -> Floats:
-    """1 for a right response, 0 for a wrong one, NaN where that is not known."""
+    """Return 1 for a right response, 0 for a wrong one, NaN without a label."""
     if sides == 2:
         return np.tile([1.0, 0.0], (len(data), 1))
     if "label" not in data.column_names:

@@ -1,4 +1,4 @@
-"""How far models decide alike: the table of the ``agreement`` evaluator."""
+"""The table of the ``agreement`` evaluator."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from rmplug.errors import some
 from rmplug.stats.bootstrap import Statistics, Sums, intervals
 from rmplug.stats.estimates import spearman
 from rmplug.stats.intervals import NO_BOUND, Bounds
-from rmplug_bench.rules._models import Model, baselines, models
+from rmplug_bench.rules._models import ScoredModel, baselines, models
 from rmplug_bench.statistics._arrays import Floats, Ints
 from rmplug_bench.statistics._metric_rows import Row, metric_row, metrics_of
 from rmplug_bench.statistics._scored import codes
 
-from ._best_of_n import first_places, kendall, order_of
+from ._best_of_n import first_ranks, kendall, order_of
 from ._judged import choices_of, parts_of, subset_names
 
 COLUMNS = ("metric", "subset", "value", "low", "high", "n", "row", "column")
@@ -30,7 +30,7 @@ SHARES = ("same-decision", "same-choice", "all-right", "all-wrong")
 
 @dataclass(frozen=True)
 class Draws:
-    """How many resamples, and from which seed."""
+    """Number of resamples, and their seed."""
 
     sums: int
     seed: int
@@ -43,47 +43,47 @@ def agreement(
     repeats: Sequence[str],
     draws: Draws,
 ) -> Metrics:
-    """Every two models, and models with baselines and the label; whole and subsets."""
+    """Measure every two models, and models with baselines and the label; whole and subsets."""
     judges = [*models(data, rewards), *baselines(data, baseline_names, draws.seed)]
     if any(judge.name == LABEL for judge in judges):
         raise DataError("a reward is called 'label', the name of the label; rename its step")
-    known = np.isfinite(np.stack([judge.scores for judge in judges])).all(axis=0)
+    scored = np.isfinite(np.stack([judge.scores for judge in judges])).all(axis=0)
     choice = choices_of(data) if isinstance(data, Responses) else np.arange(len(data))
-    known = (np.bincount(choice, ~known) == 0)[choice]
-    left_out = data["id"].filter(pa.array(~known)).to_pylist()
+    scored = (np.bincount(choice, ~scored) == 0)[choice]
+    left_out = data["id"].filter(pa.array(~scored)).to_pylist()
     notice("rows that not every model scores, left out", left_out, "dropped")
-    kept = data.take(np.flatnonzero(known))
-    judges = [Model(judge.name, judge.kind, judge.scores[known]) for judge in judges]
+    kept = data.take(np.flatnonzero(scored))
+    judges = [ScoredModel(judge.name, judge.kind, judge.scores[scored]) for judge in judges]
     rows: list[Row] = []
     if isinstance(kept, Pairs):
         rows += _of_pairs(kept, judges, draws)
     else:
-        rows += _of_choices(kept, choice[known], judges, draws)
+        rows += _of_choices(kept, choice[scored], judges, draws)
         if repeats:
             rows.append(_of_repeats(kept, judges, repeats, draws))
     return metrics_of(rows, COLUMNS)
 
 
-def _of_pairs(data: Pairs, judges: Sequence[Model], draws: Draws) -> Iterator[Row]:
+def _of_pairs(data: Pairs, judges: Sequence[ScoredModel], draws: Draws) -> Iterator[Row]:
     signs = {judge.name: np.sign(judge.scores) for judge in judges}
     groups = codes(data["group"])
     signs[LABEL] = np.ones(len(groups))
     own = [judge.name for judge in judges if judge.kind == "model"]
     margins = {judge.name: judge.scores for judge in judges if judge.name != "random"}
-    for place, (subset, mask) in enumerate(parts_of(subset_names(data, np.arange(len(groups))))):
+    for number, (subset, mask) in enumerate(parts_of(subset_names(data, np.arange(len(groups))))):
         part = {name: sign[mask] for name, sign in signs.items()}
         columns = _sign_columns(part, own)
         statistics = _sign_statistics(list(part))
-        yield from _cells(columns, groups[mask], statistics, subset, draws, place)
+        yield from _cells(columns, groups[mask], statistics, subset, draws, number)
         for one, two in combinations(margins, 2):
-            found = spearman(margins[one][mask], margins[two][mask])
-            bound = found.interval(groups[mask])
+            rank = spearman(margins[one][mask], margins[two][mask])
+            bound = rank.interval(groups[mask])
             key = f"margin-spearman\n{one}\n{two}"
-            yield from _cell(key, subset, found.value, int(mask.sum()), bound)
+            yield from _cell(key, subset, rank.value, int(mask.sum()), bound)
 
 
 def _sign_columns(signs: Mapping[str, Floats], models: Sequence[str]) -> dict[str, Floats]:
-    """Ties of each, the same decision of every two, and whether all models are right or wrong."""
+    """Return ties of each, equal decisions of every two, and unanimous right and wrong ones."""
     columns = {f"tie\n{name}": (sign == 0) * 1.0 for name, sign in signs.items()}
     for one, two in combinations(signs, 2):
         columns[f"same\n{one}\n{two}"] = (signs[one] == signs[two]) * 1.0
@@ -96,14 +96,14 @@ def _sign_columns(signs: Mapping[str, Floats], models: Sequence[str]) -> dict[st
 def _sign_statistics(names: Sequence[str]) -> Statistics:
     def statistics(sums: Sums) -> dict[str, Floats]:
         n = np.maximum(sums["n"], 1)
-        found = {name: sums[name] / n for name in ("all-right", "all-wrong")}
+        values = {name: sums[name] / n for name in ("all-right", "all-wrong")}
         for one, two in combinations(names, 2):
             same = sums[f"same\n{one}\n{two}"] / n
             ties = [sums[f"tie\n{name}"] / n for name in (one, two)]
             by_chance = ties[0] * ties[1] + (1 - ties[0]) * (1 - ties[1]) / 2
-            found[f"same-decision\n{one}\n{two}"] = same
-            found[f"kappa\n{one}\n{two}"] = _over_chance(same, by_chance)
-        return found
+            values[f"same-decision\n{one}\n{two}"] = same
+            values[f"kappa\n{one}\n{two}"] = _over_chance(same, by_chance)
+        return values
 
     return statistics
 
@@ -114,7 +114,7 @@ def _over_chance(same: Floats, by_chance: Floats) -> Floats:
 
 
 def _of_choices(
-    data: Responses, choice: Ints, judges: Sequence[Model], draws: Draws
+    data: Responses, choice: Ints, judges: Sequence[ScoredModel], draws: Draws
 ) -> Iterator[Row]:
     _, firsts, choice = np.unique(choice, return_index=True, return_inverse=True)
     groups = codes(data["group"])[firsts]
@@ -122,33 +122,33 @@ def _of_choices(
     columns = {"chance": 1 / np.bincount(choice)}
     scores = {judge.name: judge.scores for judge in judges}
     for one, two in combinations(scores, 2):
-        both = first_places(orders[one]) * first_places(orders[two])
+        both = first_ranks(orders[one]) * first_ranks(orders[two])
         columns[f"same\n{one}\n{two}"] = orders[one].sum_of(both)
         columns[f"tau\n{one}\n{two}"] = kendall(choice, scores[one], scores[two])
     if "label" in data.columns:
         label = np.asarray(pc.cast(data["label"], pa.float64()).to_numpy(), dtype=np.float64)
         for name, own in scores.items():
             columns[f"tau\n{name}\n{LABEL}"] = kendall(choice, own, label)
-    for place, (subset, mask) in enumerate(parts_of(subset_names(data, firsts))):
+    for number, (subset, mask) in enumerate(parts_of(subset_names(data, firsts))):
         part = {name: column[mask] for name, column in columns.items()}
         for name in [name for name in part if name.startswith("tau\n")]:
-            part[name.replace("tau\n", "known\n", 1)] = np.isfinite(part[name]) * 1.0
+            part[name.replace("tau\n", "finite\n", 1)] = np.isfinite(part[name]) * 1.0
             part[name] = np.nan_to_num(part[name])
-        yield from _cells(part, groups[mask], _choice_statistics, subset, draws, place)
+        yield from _cells(part, groups[mask], _choice_statistics, subset, draws, number)
 
 
 def _choice_statistics(sums: Sums) -> dict[str, Floats]:
-    found: dict[str, Floats] = {}
+    values: dict[str, Floats] = {}
     n = np.maximum(sums["n"], 1)
     for name, total in sums.items():
         kind, _, both = name.partition("\n")
         if kind == "same":
-            found[f"same-choice\n{both}"] = total / n
-            found[f"kappa\n{both}"] = _over_chance(total / n, sums["chance"] / n)
+            values[f"same-choice\n{both}"] = total / n
+            values[f"kappa\n{both}"] = _over_chance(total / n, sums["chance"] / n)
         elif kind == "tau":
             with np.errstate(divide="ignore", invalid="ignore"):
-                found[f"kendall\n{both}"] = np.asarray(total / sums[f"known\n{both}"])
-    return found
+                values[f"kendall\n{both}"] = np.asarray(total / sums[f"finite\n{both}"])
+    return values
 
 
 def _cells(
@@ -157,22 +157,22 @@ def _cells(
     statistics: Statistics,
     subset: str,
     draws: Draws,
-    place: int,
+    number: int,
 ) -> Iterator[Row]:
-    """Statistics of sums, each a cell of a matrix, with their intervals."""
+    """Yield statistics of sums, each a cell of a matrix, with their intervals."""
     columns = {"n": np.ones(len(groups)), **columns}
     sums = {name: np.asarray(column.sum()) for name, column in columns.items()}
-    found = statistics(sums)
-    shares = {key for key in found if key.partition("\n")[0] in SHARES}
-    limits = intervals(columns, groups, statistics, draws.sums, [draws.seed, place], shares)
-    for key, value in found.items():
-        known = sums.get(f"known\n{key.partition(chr(10))[2]}", sums["n"])
-        n = known if key.startswith("kendall\n") else sums["n"]
+    values = statistics(sums)
+    shares = {key for key in values if key.partition("\n")[0] in SHARES}
+    limits = intervals(columns, groups, statistics, draws.sums, [draws.seed, number], shares)
+    for key, value in values.items():
+        counted = sums.get(f"finite\n{key.partition(chr(10))[2]}", sums["n"])
+        n = counted if key.startswith("kendall\n") else sums["n"]
         yield from _cell(key, subset, float(value) if n else np.nan, int(n), limits.get(key))
 
 
 def _cell(key: str, subset: str, value: float, n: int, bound: Bounds | None) -> Iterator[Row]:
-    """A number about two, in both places of the matrix, or about all."""
+    """Yield a number about two models, in both cells of the matrix, or one about all models."""
     metric, *both = key.split("\n")
     limits = bound or NO_BOUND
     if not both:
@@ -183,12 +183,12 @@ def _cell(key: str, subset: str, value: float, n: int, bound: Bounds | None) -> 
 
 
 def _of_repeats(
-    data: Responses, judges: Sequence[Model], repeats: Sequence[str], draws: Draws
+    data: Responses, judges: Sequence[ScoredModel], repeats: Sequence[str], draws: Draws
 ) -> Row:
-    """Krippendorff's alpha of ratings that repeat each other."""
+    """Compute Krippendorff's alpha of ratings that repeat each other."""
     scores = {judge.name: judge.scores for judge in judges}
-    found = np.stack([_repeat(data, scores, name) for name in repeats])
-    columns = alpha_columns(found)
+    ratings = np.stack([_repeat(data, scores, name) for name in repeats])
+    columns = alpha_columns(ratings)
     groups = codes(data["group"])
     value = float(alpha({name: column.sum() for name, column in columns.items()})["alpha"])
     limits = intervals(columns, groups, alpha, draws.sums, [draws.seed, 3_000_000])
@@ -200,23 +200,25 @@ def _repeat(data: Responses, scores: Mapping[str, Floats], name: str) -> Floats:
     if name in scores:
         return scores[name]
     if f"ratings.{name}" not in data.columns:
-        known = [c.removeprefix("ratings.") for c in data.columns if c.startswith("ratings.")]
+        names = [c.removeprefix("ratings.") for c in data.columns if c.startswith("ratings.")]
         raise DataError(
-            f"there is no rating {name!r} to repeat another; there are {some([*scores, *known])}"
+            f"there is no rating {name!r} to repeat another; there are {some([*scores, *names])}"
         )
     column = pc.cast(data[f"ratings.{name}"], pa.float64())
     return np.asarray(column.to_numpy(), dtype=np.float64)
 
 
-def alpha_columns(found: Floats) -> dict[str, Floats]:
-    """Columns whose sums give alpha, from values of shape (ratings, responses), NaN for none; a
-    response with fewer than two values adds nothing."""
-    known = np.isfinite(found)
-    number = known.sum(axis=0).astype(np.float64)
+def alpha_columns(ratings: Floats) -> dict[str, Floats]:
+    """Return columns whose sums give alpha, from values of shape (ratings, responses).
+
+    NaN stands for no value; a response with fewer than two values adds nothing.
+    """
+    finite = np.isfinite(ratings)
+    number = finite.sum(axis=0).astype(np.float64)
     number[number < 2] = 0
-    used = known & (number > 0)
-    middle = found[used].mean() if used.any() else 0.0
-    values = np.where(used, found - middle, 0.0)
+    used = finite & (number > 0)
+    middle = ratings[used].mean() if used.any() else 0.0
+    values = np.where(used, ratings - middle, 0.0)
     first, second = values.sum(axis=0), (values**2).sum(axis=0)
     within = second - first**2 / np.maximum(number, 1)
     pairs = number / np.maximum(number - 1, 1)
@@ -224,9 +226,10 @@ def alpha_columns(found: Floats) -> dict[str, Floats]:
 
 
 def alpha(sums: Sums) -> dict[str, Floats]:
-    """1 less disagreement within responses over that among all values, as squared differences."""
+    """Compute 1 minus disagreement within responses over that among all values, as squared
+    differences."""
     n = sums["values"]
     with np.errstate(divide="ignore", invalid="ignore"):
         total = (sums["second"] - sums["first"] ** 2 / n) / (n - 1)
-        found = np.where(total > 1e-12, 1 - sums["within"] / n / total, np.nan)
-    return {"alpha": np.asarray(found, dtype=np.float64)}
+        values = np.where(total > 1e-12, 1 - sums["within"] / n / total, np.nan)
+    return {"alpha": np.asarray(values, dtype=np.float64)}

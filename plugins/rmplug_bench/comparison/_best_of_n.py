@@ -1,4 +1,4 @@
-"""Choosing the best-scored of N responses, and how well scores order a prompt's responses."""
+"""Best-of-N choices, and the order of a prompt's responses by score."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CELLS = 2_000_000
 
 @dataclass(frozen=True)
 class Order:
-    """Where each response stands among those of its choice."""
+    """Rank of each response among those of its choice."""
 
     choice: Ints
     count: Ints
@@ -30,16 +30,16 @@ class Order:
         return self.upto - self.below
 
     def sum_of(self, values: Floats) -> Floats:
-        """The sum over each choice's responses."""
+        """Sum values over each choice's responses."""
         return np.asarray(np.bincount(self.choice, values), dtype=np.float64)
 
     def all_tied(self) -> npt.NDArray[np.bool_]:
-        """Whether all responses of the choice have this score."""
+        """Check whether all responses of the choice have this score."""
         return np.asarray(self.tied == self.count)
 
 
 def order_of(choice: Ints, scores: Floats) -> Order:
-    """The order by scores, all finite, within choices numbered from 0."""
+    """Order responses by scores, all finite, within choices numbered from 0."""
     count = np.bincount(choice)
     order = np.lexsort((scores, choice))
     ordered, owner = scores[order], choice[order]
@@ -56,12 +56,14 @@ def order_of(choice: Ints, scores: Floats) -> Order:
 
 
 def chances(order: Order, size: int) -> Floats:
-    """How often each response is the best-scored of ``size`` drawn from its choice without
-    replacement, ties broken at random: exact, over all subsets."""
+    """Compute the probability that each response is the best-scored of ``size`` of its choice.
+
+    Drawn without replacement, ties broken at random: exact, over all subsets.
+    """
     logs = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, order.count.max(initial=1) + 1)))])
 
     def share(number: Ints) -> Floats:
-        """Of all subsets, those within ``number`` of the responses."""
+        """Compute the share of subsets that lie within ``number`` of the responses."""
         enough = number >= size
         low = np.where(enough, number, size)
         log = logs[low] - logs[low - size] - logs[order.count] + logs[order.count - size]
@@ -71,26 +73,30 @@ def chances(order: Order, size: int) -> Floats:
 
 
 def divergence_of(size: int) -> float:
-    """KL divergence, in nats, of the best of ``size`` from one drawn: log N - (N - 1) / N (Stiennon
-    et al. 2020; an upper bound where responses repeat)."""
+    """Compute the KL divergence, in nats, of the best of ``size`` from one draw.
+
+    log N - (N - 1) / N (Stiennon et al. 2020; an upper bound where responses repeat).
+    """
     return float(np.log(size) - (size - 1) / size)
 
 
 def top(order: Order, ratings: Floats) -> Floats:
-    """Per choice: how often the best-scored response is one of the best rated."""
+    """Compute, per choice, how often the best-scored response is one of the best rated."""
     best = order_of(order.choice, ratings)
-    return order.sum_of((best.upto == best.count) * first_places(order))
+    return order.sum_of((best.upto == best.count) * first_ranks(order))
 
 
-def first_places(order: Order) -> Floats:
-    """Each best-scored response's share of the first place."""
+def first_ranks(order: Order) -> Floats:
+    """Return each best-scored response's share of the first rank."""
     return np.where(order.upto == order.count, 1 / order.tied, 0.0)
 
 
 def ndcg(order: Order, ratings: Floats) -> Floats:
-    """Per choice: discounted cumulative gain of the order by scores over that of the order by
-    ratings, gains being ratings (none below 0), discounts 1 / log2(1 + rank), tied responses
-    sharing theirs; NaN where all gains are 0."""
+    """Compute NDCG per choice: the gain of the order by scores over that of the order by ratings.
+
+    Gains are ratings (none below 0), discounts 1 / log2(1 + rank), tied responses share theirs; NaN
+    where all gains are 0.
+    """
     best = order_of(order.choice, ratings)
     gain, ideal = (one.sum_of(ratings * _discounts(one)) for one in (order, best))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -105,7 +111,8 @@ def _discounts(order: Order) -> Floats:
 
 
 def kendall(choice: Ints, scores: Floats, ratings: Floats) -> Floats:
-    """Per choice: Kendall's tau-b of scores with ratings; NaN where one of them is constant."""
+    """Compute, per choice, Kendall's tau-b of scores with ratings; NaN where one of them is
+    constant."""
     count = np.bincount(choice)
     widest = int(count.max(initial=1))
     rows = np.argsort(choice, kind="stable")

@@ -1,4 +1,4 @@
-"""What the best of N by one score is worth by another, against N."""
+"""Curves of the value of the best of N by one score, measured by another, against N."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rmplug.stats.intervals import (
     interval_of_draws,
     percentile_interval,
 )
-from rmplug_bench.rules._models import Model
+from rmplug_bench.rules._models import ScoredModel
 from rmplug_bench.statistics._arrays import Floats, Ints
 from rmplug_bench.statistics._metric_rows import Row, metric_row
 
@@ -28,7 +28,7 @@ PROXY = "best-of-n-proxy"
 
 @dataclass(frozen=True)
 class Truth:
-    """What responses are worth: right or wrong, or a gold score."""
+    """Value of responses: right or wrong, or a gold score."""
 
     metric: str
     values: Floats
@@ -37,7 +37,7 @@ class Truth:
 
 @dataclass(frozen=True)
 class Curve:
-    """Expected values at every N, as they are and in every resample (none with one group)."""
+    """Expected values at every N, observed and in every resample (none with one group)."""
 
     metric: str
     values: Floats
@@ -45,15 +45,15 @@ class Curve:
     share: bool = False
 
     def of(self, change: Any, metric: str) -> Curve:
-        """A function of this curve."""
+        """Apply a function to this curve."""
         draws = None if self.draws is None else change(self.draws)
         return Curve(metric, change(self.values), draws)
 
 
 @dataclass(frozen=True)
 class Curves:
-    """The curves of one subset: ``rows`` of its responses, the ``choice`` of each from 0, and the
-    prompt group of each choice."""
+    """Curves of one subset: the rows of its responses, the choice of each from 0, and the prompt
+    group of each choice."""
 
     subset: str
     rows_of: Ints
@@ -63,28 +63,28 @@ class Curves:
     resamples: int
     seed: tuple[int, ...] = field(default=(0,))
 
-    def rows(self, judges: Sequence[Model], truths: Sequence[Truth]) -> Iterator[Row]:
-        """Every judge's curves, and that of an oracle which chooses by the truth itself."""
+    def rows(self, judges: Sequence[ScoredModel], truths: Sequence[Truth]) -> Iterator[Row]:
+        """Yield every judge's curves, and that of an oracle which chooses by the truth itself."""
         if not len(self.groups):
             return
         for judge in judges:
             scores = judge.scores[self.rows_of]
             own = [Truth(PROXY, judge.scores, False)] if judge.kind == "model" else []
-            found = self._curves(scores, [*truths, *own])
-            for curve in found:
+            curves = self._curves(scores, [*truths, *own])
+            for curve in curves:
                 yield from self._points(curve, judge)
             if own:
-                yield from self._overoptimised(found[-2], found[-1], judge, truths[-1])
+                yield from self._overoptimised(curves[-2], curves[-1], judge, truths[-1])
         for truth in truths:
-            oracle = Model("oracle", "baseline", truth.values)
+            oracle = ScoredModel("oracle", "baseline", truth.values)
             for curve in self._curves(truth.values[self.rows_of], [truth]):
                 yield from self._points(curve, oracle)
 
     def _curves(self, scores: Floats, truths: Sequence[Truth]) -> list[Curve]:
         order = order_of(self.choice, scores)
         picks = [chances(order, size) for size in self.sizes]
-        found = [self._expected(order, picks, truth.values[self.rows_of]) for truth in truths]
-        drawn = self._drawn(np.concatenate(found))
+        expected = [self._expected(order, picks, truth.values[self.rows_of]) for truth in truths]
+        drawn = self._drawn(np.concatenate(expected))
         k = len(self.sizes)
         return [
             Curve(
@@ -93,24 +93,24 @@ class Curves:
                 None if drawn is None else drawn[:, i * k : (i + 1) * k],
                 truth.share,
             )
-            for i, (truth, values) in enumerate(zip(truths, found, strict=True))
+            for i, (truth, values) in enumerate(zip(truths, expected, strict=True))
         ]
 
     def _expected(self, order: Order, picks: Sequence[Floats], values: Floats) -> Floats:
-        """Of the response that is chosen, of shape (sizes, choices)."""
+        """Compute the expected value of the chosen response, of shape (sizes, choices)."""
         return np.stack([order.sum_of(values * pick) for pick in picks])
 
-    def _drawn(self, found: Floats) -> Floats | None:
-        """Means in every resample, of shape (resamples, curves times sizes)."""
+    def _drawn(self, expected: Floats) -> Floats | None:
+        """Compute means in every resample, of shape (resamples, curves times sizes)."""
         if len(np.unique(self.groups)) < 2:
             return None
-        columns = {str(i): values for i, values in enumerate(found)}
+        columns = {str(i): values for i, values in enumerate(expected)}
         columns["n"] = np.ones(len(self.groups))
         sums = resampled_sums(columns, self.groups, self.resamples, self.seed)
-        drawn = np.stack([sums[str(i)] for i in range(len(found))], axis=1)
+        drawn = np.stack([sums[str(i)] for i in range(len(expected))], axis=1)
         return np.asarray(drawn / sums["n"][:, None], dtype=np.float64)
 
-    def _points(self, curve: Curve, judge: Model) -> Iterator[Row]:
+    def _points(self, curve: Curve, judge: ScoredModel) -> Iterator[Row]:
         number = len(np.unique(self.groups))
         for k, size in enumerate(self.sizes):
             bound, value = NO_BOUND, float(curve.values[k])
@@ -121,15 +121,17 @@ class Curves:
             at = {"at": float(size), "axis": "N", "kl": divergence_of(size)}
             yield self._row(curve.metric, judge, value, bound, **at)
 
-    def _row(self, metric: str, judge: Model, value: Any, bound: Bounds, **more: Any) -> Row:
+    def _row(self, metric: str, judge: ScoredModel, value: Any, bound: Bounds, **more: Any) -> Row:
         names = {"model": judge.name, "kind": judge.kind} | more
         return metric_row(metric, self.subset, value, len(self.groups), bound, **names)
 
     def _overoptimised(
-        self, worth: Curve, proxy: Curve, judge: Model, truth: Truth
+        self, worth: Curve, proxy: Curve, judge: ScoredModel, truth: Truth
     ) -> Iterator[Row]:
-        """Gains over one response in standard deviations within prompts, their difference, and
-        where the true worth is highest and how far it falls after that."""
+        """Yield gains over one response, their difference, the best N and the fall after it.
+
+        Gains are in standard deviations within prompts.
+        """
         gains = []
         for curve, values, name in (
             (proxy, judge.scores, "proxy-gain"),
@@ -146,13 +148,13 @@ class Curves:
         yield from self._peak(worth, judge, truth)
 
     def _spread(self, values: Floats) -> float:
-        """The standard deviation within choices; NaN where nothing varies."""
+        """Compute the standard deviation within choices; NaN where nothing varies."""
         count = np.bincount(self.choice)
         means = np.bincount(self.choice, values) / count
         spread = float(np.sqrt(((values - means[self.choice]) ** 2).mean()))
         return spread if spread > 0 else float("nan")
 
-    def _peak(self, worth: Curve, judge: Model, truth: Truth) -> Iterator[Row]:
+    def _peak(self, worth: Curve, judge: ScoredModel, truth: Truth) -> Iterator[Row]:
         sizes, best = np.array(self.sizes, dtype=np.float64), int(np.argmax(worth.values))
         fall = worth.values[best] - worth.values[-1]
         where, far = NO_BOUND, NO_BOUND
@@ -161,8 +163,8 @@ class Curves:
             where = (float(low), float(high))
             draws = worth.draws[:, best] - worth.draws[:, -1]
             far = percentile_interval(draws, len(np.unique(self.groups)))
-        said = self._sentence(judge.name, truth, best, fall, where, far)
-        yield self._row("best-n", judge, sizes[best], where, sentence=said)
+        sentence = self._sentence(judge.name, truth, best, fall, where, far)
+        yield self._row("best-n", judge, sizes[best], where, sentence=sentence)
         yield self._row("fall-after-best-n", judge, fall, far)
 
     def _sentence(
@@ -178,9 +180,9 @@ class Curves:
             )
         scale, unit = (100, " points") if truth.share else (1, "")
         less = number_text(scale * fall, decimals(scale * far[0], scale * far[1])) + unit
-        known = f" (95 % CI {where[0]:g}–{where[1]:g})" if best else ""
+        bounds = f" (95 % CI {where[0]:g}–{where[1]:g})" if best else ""
         return (
-            f"Choosing by {name} beyond N = {peak}{known} lowers {what}: at N = {last} it is "
+            f"Choosing by {name} beyond N = {peak}{bounds} lowers {what}: at N = {last} it is "
             f"{less} lower (95 % CI {interval_text(far[0], far[1], scale)}), while {name} rises "
             f"({over})."
         )

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from rmplug import DataError, Features, Metrics, Responses, notice
 from rmplug.stats.bootstrap import Sums, intervals
 from rmplug.stats.intervals import NO_BOUND
-from rmplug_bench.rules._models import Model, baselines, models
+from rmplug_bench.rules._models import ScoredModel, baselines, models
 from rmplug_bench.statistics._arrays import Floats, Ints
 from rmplug_bench.statistics._metric_rows import Row, metric_row, metrics_of
 from rmplug_bench.statistics._scored import codes
@@ -35,7 +35,7 @@ def measure(
     resamples: int,
     seed: int,
 ) -> Metrics:
-    """Curves against N where there is a label or a gold score, and agreement with ratings."""
+    """Measure curves against N, for a label or a gold score, and agreement with ratings."""
     judges = [*models(data, rewards), *baselines(data, baseline_names, seed)]
     worth = None if gold is None else models(data, [gold])[0].scores
     truths, ratings = _truths(data, worth), _ratings(data, worth)
@@ -56,36 +56,38 @@ def measure(
 
 
 def _truths(data: Responses, gold: Floats | None) -> list[Truth]:
-    found = []
+    truths = []
     if "label" in data.columns:
-        found.append(Truth("best-of-n-accuracy", labels_of(data), True))
+        truths.append(Truth("best-of-n-accuracy", labels_of(data), True))
     if gold is not None:
-        found.append(Truth("best-of-n-gold", gold, False))
-    return found
+        truths.append(Truth("best-of-n-gold", gold, False))
+    return truths
 
 
 def _ratings(data: Responses, gold: Floats | None) -> dict[str, Floats]:
     names = [name for name in data.columns if name.startswith("ratings.")]
-    found = {
+    ratings = {
         name.removeprefix("ratings."): np.asarray(
             pc.cast(data[name], pa.float64()).to_numpy(), dtype=np.float64
         )
         for name in names
     }
-    return found | ({} if gold is None else {"gold": gold})
+    return ratings | ({} if gold is None else {"gold": gold})
 
 
 def _curves(
     data: Responses,
     choice: Ints,
-    judges: Sequence[Model],
+    judges: Sequence[ScoredModel],
     truths: Sequence[Truth],
     sizes: Sequence[int] | None,
     resamples: int,
     seed: int,
 ) -> Iterator[Row]:
-    """Curves over the choices in which nothing is missing and that have as many responses as the
-    largest N, so that every N is measured on the same prompts."""
+    """Yield curves over complete choices with as many responses as the largest N.
+
+    Every N is thus measured on the same prompts.
+    """
     firsts = np.unique(choice, return_index=True)[1]
     needed = np.stack([*(judge.scores for judge in judges), *(truth.values for truth in truths)])
     lacks = np.bincount(choice, ~np.isfinite(needed).all(axis=0)) > 0
@@ -96,11 +98,11 @@ def _curves(
     _left_out(data, firsts[few], f"choices with fewer than {chosen[-1]} responses, left out")
     kept = firsts[~lacks & ~few]
     groups = codes(data["group"])
-    for place, (subset, mask) in enumerate(parts_of(subset_names(data, kept))):
+    for number, (subset, mask) in enumerate(parts_of(subset_names(data, kept))):
         rows = np.flatnonzero(np.isin(choice, choice[kept[mask]]))
         numbered = np.unique(choice[rows], return_inverse=True)[1]
         members = groups[kept[mask]]
-        curves = Curves(subset, rows, numbered, members, chosen, resamples, (seed, place))
+        curves = Curves(subset, rows, numbered, members, chosen, resamples, (seed, number))
         yield from curves.rows(judges, truths)
 
 
@@ -109,7 +111,8 @@ def _left_out(data: Responses, rows: Ints, what: str) -> None:
 
 
 def _sizes(count: Ints, sizes: Sequence[int] | None) -> tuple[int, ...]:
-    """1 and the N asked for, or powers of two and the largest that half of the choices have."""
+    """Return 1 and the requested N, or powers of two and the largest N that half of the choices
+    have."""
     if sizes:
         return tuple(sorted({1, *sizes}))
     largest = int(np.median(count)) if len(count) else 1
@@ -120,14 +123,13 @@ def _sizes(count: Ints, sizes: Sequence[int] | None) -> tuple[int, ...]:
 def _rated(
     data: Responses,
     choice: Ints,
-    judge: Model,
+    judge: ScoredModel,
     name: str,
     ratings: Floats,
     resamples: int,
     seed: list[int],
 ) -> Iterator[Row]:
-    """How one judge orders the rated responses of each choice, where they are not all rated the
-    same."""
+    """Measure one judge's order of the rated responses of each choice whose ratings differ."""
     groups = codes(data["group"])
     rows = np.flatnonzero(np.isfinite(ratings) & np.isfinite(judge.scores))
     order = order_of(np.unique(choice[rows], return_inverse=True)[1], ratings[rows])
@@ -136,33 +138,33 @@ def _rated(
     numbered = np.unique(choice[rows], return_inverse=True)[1]
     own, scores = ratings[rows], judge.scores[rows]
     by_score = order_of(numbered, scores)
-    found = {
+    measured = {
         f"kendall-{name}": kendall(numbered, scores, own),
         f"ndcg-{name}": ndcg(by_score, own - min(0.0, float(own.min(initial=0.0)))),
         f"top-1-{name}": top(by_score, own),
     }
     for subset, mask in parts_of(subset_names(data, firsts)):
-        part = {metric: values[mask] for metric, values in found.items()}
+        part = {metric: values[mask] for metric, values in measured.items()}
         yield from _means(judge, subset, part, groups[firsts[mask]], resamples, seed)
 
 
 def _means(
-    judge: Model,
+    judge: ScoredModel,
     subset: str,
-    found: Mapping[str, Floats],
+    measured: Mapping[str, Floats],
     groups: Ints,
     resamples: int,
     seed: list[int],
 ) -> Iterator[Row]:
-    """The mean of each number over choices, those left out in which it does not exist."""
-    for metric, values in found.items():
-        known = np.isfinite(values)
-        columns = {"n": known.astype(np.float64), "x": np.nan_to_num(values)}
+    """Yield the mean of each number over the choices in which it exists."""
+    for metric, values in measured.items():
+        finite = np.isfinite(values)
+        columns = {"n": finite.astype(np.float64), "x": np.nan_to_num(values)}
         shares = ("mean",) if metric.startswith("top-1") else ()
         limits = intervals(columns, groups, _mean, resamples, seed, shares)
-        value = values[known].mean() if known.any() else np.nan
+        value = values[finite].mean() if finite.any() else np.nan
         names = {"model": judge.name, "kind": judge.kind}
-        yield metric_row(metric, subset, value, known.sum(), limits.get("mean", NO_BOUND), **names)
+        yield metric_row(metric, subset, value, finite.sum(), limits.get("mean", NO_BOUND), **names)
 
 
 def _mean(sums: Sums) -> dict[str, Floats]:

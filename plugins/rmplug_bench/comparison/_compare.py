@@ -28,7 +28,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Part:
-    """The decisions of one subset: accuracies as they are and in every resample."""
+    """Decisions of one subset: accuracies, observed and in every resample."""
 
     judged: Judged
     subset: str
@@ -49,8 +49,8 @@ class Part:
 
 
 @dataclass
-class Comparison:
-    """Two judges on one part."""
+class PairedTest:
+    """Paired test of two judges on one part."""
 
     part: Part
     one: int
@@ -68,14 +68,14 @@ def compare(
     resamples: int,
     seed: int,
 ) -> Metrics:
-    """All comparisons of the whole, then of each subset."""
-    found = judged(data, rewards, baselines, seed)
+    """Compare all models on the whole, then on each subset."""
+    decisions = judged(data, rewards, baselines, seed)
     parts = [
-        _part(found, subset, mask, resamples, [seed, place])
-        for place, (subset, mask) in enumerate(parts_of(found.subsets))
+        _part(decisions, subset, mask, resamples, [seed, index])
+        for index, (subset, mask) in enumerate(parts_of(decisions.subsets))
     ]
     whole = parts[0]
-    order = sorted(found.places("model"), key=lambda place: -whole.accuracy[place])
+    order = sorted(decisions.indices("model"), key=lambda index: -whole.accuracy[index])
     rows: list[Row] = []
     for members in ([whole], parts[1:]):
         pairs = _corrected([_test(p, i, j) for p in members for i, j in combinations(order, 2)])
@@ -90,52 +90,52 @@ def compare(
     return metrics_of(rows, COLUMNS)
 
 
-def _part(found: Judged, subset: str, mask: Mask, resamples: int, seed: list[int]) -> Part:
-    right, groups = found.right[mask], found.groups[mask]
+def _part(decided: Judged, subset: str, mask: Mask, resamples: int, seed: list[int]) -> Part:
+    right, groups = decided.right[mask], decided.groups[mask]
     number = len(np.unique(groups))
-    decisions = Decisions(len(right), found.unit, number)
+    decisions = Decisions(len(right), decided.unit, number)
     accuracy = right.mean(axis=0) if len(right) else np.full(right.shape[1], np.nan)
     drawn = None
     if number > 1:
-        columns = {str(place): right[:, place] for place in range(right.shape[1])}
+        columns = {str(index): right[:, index] for index in range(right.shape[1])}
         sums = resampled_sums(columns | {"n": np.ones(len(right))}, groups, resamples, seed)
-        drawn = np.stack([sums[place] for place in columns], axis=1) / sums["n"][:, None]
-    return Part(found, subset, mask, accuracy, drawn, decisions)
+        drawn = np.stack([sums[index] for index in columns], axis=1) / sums["n"][:, None]
+    return Part(decided, subset, mask, accuracy, drawn, decisions)
 
 
 def _best_baseline(part: Part) -> int:
-    """The baseline with the highest accuracy in this part."""
-    places = part.judged.places("baseline")
-    if not places:
+    """Return the index of the baseline with the highest accuracy in this part."""
+    indices = part.judged.indices("baseline")
+    if not indices:
         raise DataError("comparing needs a baseline that applies to the data; add 'longer'")
-    return places[int(np.argmax(part.accuracy[places]))]
+    return indices[int(np.argmax(part.accuracy[indices]))]
 
 
-def _test(part: Part, one: int, two: int) -> Comparison:
+def _test(part: Part, one: int, two: int) -> PairedTest:
     sums = by_group(part.difference(one, two), part.judged.groups[part.mask])
-    return Comparison(part, one, two, sign_flip_p(sums), sums)
+    return PairedTest(part, one, two, sign_flip_p(sums), sums)
 
 
-def _corrected(family: list[Comparison]) -> list[Comparison]:
+def _corrected(family: list[PairedTest]) -> list[PairedTest]:
     corrected = adjust_holm(np.array([one.p for one in family]))
     for one, p in zip(family, corrected.tolist(), strict=True):
         one.p_holm, one.family = p, len(family)
     return family
 
 
-def _row(part: Part, metric: str, place: int, value: Any, bound: Bounds, **more: Any) -> Row:
-    judge = part.judged.judges[place]
+def _row(part: Part, metric: str, index: int, value: Any, bound: Bounds, **more: Any) -> Row:
+    judge = part.judged.judges[index]
     names = {"model": judge.name, "kind": judge.kind} | more
     return metric_row(metric, part.subset, value, part.decisions.number, bound, **names)
 
 
 def _accuracies(part: Part) -> Iterator[Row]:
-    for place, judge in enumerate(part.judged.judges):
+    for index, judge in enumerate(part.judged.judges):
         bound = NO_BOUND
         if part.drawn is not None and judge.name != "random":
-            draws = part.drawn[:, place]
-            bound = share_interval(float(part.accuracy[place]), draws, part.decisions.groups)
-        yield _row(part, "accuracy", place, part.accuracy[place], bound)
+            draws = part.drawn[:, index]
+            bound = share_interval(float(part.accuracy[index]), draws, part.decisions.groups)
+        yield _row(part, "accuracy", index, part.accuracy[index], bound)
 
 
 def _ranks(part: Part, order: Sequence[int]) -> Iterator[Row]:
@@ -143,16 +143,16 @@ def _ranks(part: Part, order: Sequence[int]) -> Iterator[Row]:
         return
     values = ranks(part.accuracy[list(order)])
     drawn = None if part.drawn is None else ranks(part.drawn[:, list(order)])
-    for i, place in enumerate(order):
+    for i, index in enumerate(order):
         bound = NO_BOUND
         if drawn is not None:
             low, high = np.quantile(drawn[:, i], (0.025, 0.975))
             bound = (float(np.floor(low)), float(np.ceil(high)))
-        yield _row(part, "rank", place, values[i], bound)
+        yield _row(part, "rank", index, values[i], bound)
 
 
-def _compared(one: Comparison) -> Iterator[Row]:
-    """The difference with its tests, and what difference could have been seen."""
+def _compared(one: PairedTest) -> Iterator[Row]:
+    """Yield the difference with its tests, and the minimum detectable difference."""
     part, judges = one.part, one.part.judged.judges
     bound = part.bound(one.one, one.two)
     other = judges[one.two].name
@@ -168,21 +168,23 @@ def _compared(one: Comparison) -> Iterator[Row]:
     yield _row(part, "minimum-detectable-difference", one.one, seen, NO_BOUND, other=other)
 
 
-def _sentence(one: Comparison, bound: Bounds, seen: float) -> str | None:
+def _sentence(one: PairedTest, bound: Bounds, seen: float) -> str | None:
     part = one.part
     if not part.decisions.number:
         return None
     names = (str(part.judged.judges[one.one]), str(part.judged.judges[one.two]))
     accuracies = (float(part.accuracy[one.one]), float(part.accuracy[one.two]))
-    said = Compared(names, accuracies, bound, one.p, one.p_holm, one.family, seen)
-    return comparison(said, part.decisions)
+    compared = Compared(names, accuracies, bound, one.p, one.p_holm, one.family, seen)
+    return comparison(compared, part.decisions)
 
 
-def _clusters(part: Part, order: list[int], pairs: Sequence[Comparison]) -> Iterator[Row]:
-    """Runs of models that do not differ significantly; each run is a row of its best member."""
+def _clusters(part: Part, order: list[int], pairs: Sequence[PairedTest]) -> Iterator[Row]:
+    """Yield runs of models that do not differ significantly; each is a row of its best member."""
     apart = {frozenset((one.one, one.two)) for one in pairs if one.p_holm < LEVEL}
     if len(order) < 2 or not part.decisions.number:
         return
     for run in inseparable(order, apart):
-        said = cluster([part.judged.judges[place].name for place in run], part.decisions)
-        yield _row(part, "not-significantly-different", run[0], len(run), NO_BOUND, sentence=said)
+        sentence = cluster([part.judged.judges[index].name for index in run], part.decisions)
+        yield _row(
+            part, "not-significantly-different", run[0], len(run), NO_BOUND, sentence=sentence
+        )

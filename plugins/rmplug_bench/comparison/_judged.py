@@ -1,5 +1,4 @@
-"""Which decisions each model and each baseline gets right: pairs, or choices among a prompt's
-responses."""
+"""Decisions of each model and each baseline: pairs, or choices among a prompt's responses."""
 
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ import pyarrow.compute as pc
 
 from rmplug import DataError, Features, Pairs, Responses, notice
 from rmplug.data.choices import choice_of_each
-from rmplug_bench.rules._models import Model, baselines, models
+from rmplug_bench.rules._models import ScoredModel, baselines, models
 from rmplug_bench.rules._rules import half_for_ties
 from rmplug_bench.statistics._arrays import Floats, Ints
 from rmplug_bench.statistics._scored import codes
@@ -23,21 +22,21 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Judged:
-    """One row per decision that all judges made."""
+    """Accuracy of each decision that all judges made, one row each."""
 
-    judges: tuple[Model, ...]
+    judges: tuple[ScoredModel, ...]
     right: Floats
     """From 0 to 1, of shape (decisions, judges)."""
     groups: Ints
     subsets: tuple[str | None, ...]
     unit: str
 
-    def places(self, kind: str) -> list[int]:
-        return [place for place, judge in enumerate(self.judges) if judge.kind == kind]
+    def indices(self, kind: str) -> list[int]:
+        return [index for index, judge in enumerate(self.judges) if judge.kind == kind]
 
 
 def parts_of(subsets: Sequence[str | None]) -> Iterator[tuple[str, Mask]]:
-    """The whole, called ``all``, then each subset."""
+    """Yield the whole, called ``all``, then each subset."""
     yield "all", np.ones(len(subsets), dtype=bool)
     for name in dict.fromkeys(subsets):
         if name is not None:
@@ -47,7 +46,7 @@ def parts_of(subsets: Sequence[str | None]) -> Iterator[tuple[str, Mask]]:
 def judged(
     data: Pairs | Responses, rewards: Sequence[Features], baseline_names: Sequence[str], seed: int
 ) -> Judged:
-    """The decisions of rewards and baselines; one that a judge cannot make is left out for all."""
+    """Judge the decisions of rewards and baselines; one that a judge lacks is left out for all."""
     judges = (*models(data, rewards), *baselines(data, baseline_names, seed))
     if isinstance(data, Pairs):
         firsts, unit = np.arange(len(data)), "pairs"
@@ -58,16 +57,16 @@ def judged(
         label = labels_of(data)
         columns = [_chosen_right(choice, label, judge.scores) for judge in judges]
     right = np.stack(columns, axis=1) if columns else np.empty((len(firsts), 0))
-    known = np.isfinite(right).all(axis=1)
-    left_out = data["id"].take(pa.array(firsts[~known])).to_pylist()
+    complete = np.isfinite(right).all(axis=1)
+    left_out = data["id"].take(pa.array(firsts[~complete])).to_pylist()
     notice(f"{unit} that not every model decides, left out", left_out, "dropped")
-    kept = firsts[known]
+    kept = firsts[complete]
     names = subset_names(data, kept)
-    return Judged(judges, right[known], codes(data["group"])[kept], names, unit)
+    return Judged(judges, right[complete], codes(data["group"])[kept], names, unit)
 
 
 def subset_names(data: Pairs | Responses, rows: Ints) -> tuple[str | None, ...]:
-    """The subset of these rows."""
+    """Return the subset of these rows."""
     if "subset" not in data.columns:
         return (None,) * len(rows)
     names = tuple(pc.cast(data["subset"], pa.string()).take(pa.array(rows)).to_pylist())
@@ -77,8 +76,10 @@ def subset_names(data: Pairs | Responses, rows: Ints) -> tuple[str | None, ...]:
 
 
 def choices_of(data: Responses) -> Ints:
-    """The choice of each response, as ``choice_of_each``; those of several subsets are named, as
-    they count in the subset of their first response."""
+    """Return the choice of each response, as ``choice_of_each``.
+
+    Choices of several subsets are named in a notice: they count in that of their first response.
+    """
     choice = choice_of_each(data.table)
     if "subset" in data.columns:
         firsts = np.unique(choice, return_index=True)[1]
@@ -90,7 +91,7 @@ def choices_of(data: Responses) -> Ints:
 
 
 def labels_of(data: Responses) -> Floats:
-    """1 where ``label`` is above 0, else 0; NaN where it is missing."""
+    """Return 1 where ``label`` is above 0, else 0; NaN where it is missing."""
     if "label" not in data.columns:
         raise DataError("responses need a column 'label' (above 0 for a right one) to be judged by")
     label = np.asarray(pc.cast(data["label"], pa.float64()).to_numpy(), dtype=np.float64)
@@ -98,8 +99,10 @@ def labels_of(data: Responses) -> Floats:
 
 
 def _chosen_right(choice: Ints, label: Floats, scores: Floats) -> Floats:
-    """Per choice: the share of right ones among the best-scored responses; NaN where a score or a
-    label is missing, or where all responses are right or all wrong."""
+    """Compute, per choice, the share of right ones among the best-scored responses.
+
+    NaN where a score or a label is missing, or where all responses are right or all wrong.
+    """
     count = np.bincount(choice)
     right = np.bincount(choice, np.nan_to_num(label))
     best = np.full(len(count), -np.inf)

@@ -1,4 +1,4 @@
-"""Two models on the same decisions: exact tests, correction for many, and what could be seen."""
+"""Paired tests of two models: exact p-values, correction for many, and detectable differences."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ import numpy as np
 from rmplug_bench.statistics._arrays import Floats, Ints
 
 SCALES = (1, 2, 6, 12, 60)
-"""What makes whole numbers of differences: a tie of m responses counts 1/m."""
+"""Factors that turn differences into whole numbers: a tie of m responses counts 1/m."""
 SMALLEST_P = 1e-15
-"""Below this, rounding decides."""
+"""Smallest p-value that rounding errors do not change."""
 Z_LEVEL, Z_POWER = 1.959964, 0.841621
 """Normal quantiles of 97.5 % (a level of 5 %, two sides) and 80 %."""
 
 
 def sign_flip_p(differences: Floats) -> float:
-    """Two-sided p of the sum, each difference's sign being a coin's flip: exact, for differences in
-    wholes down to sixtieths. Of differences of -1, 0 and 1 it is McNemar's exact test."""
+    """Compute the two-sided p of the sum under random signs of the differences.
+
+    Exact for multiples of 1/60. For differences of -1, 0 and 1 it is McNemar's exact test.
+    """
     scale = next((s for s in SCALES if _whole(differences * s)), SCALES[-1])
     sizes = np.abs(np.rint(differences * scale)).astype(np.int64)
     sizes, counts = np.unique(sizes[sizes > 0], return_counts=True)
@@ -36,19 +38,20 @@ def _whole(values: Floats) -> bool:
 
 
 def mcnemar_p(differences: Floats) -> float:
-    """McNemar's exact test: the decisions in which one is better, as if each were a prompt."""
+    """Compute McNemar's exact test on the signs of decisions, as if each were a prompt."""
     return sign_flip_p(np.sign(np.where(np.abs(differences) < 1e-9, 0.0, differences)))
 
 
 def by_group(differences: Floats, groups: Ints) -> Floats:
-    """The sum of differences in each prompt group."""
+    """Sum the differences in each prompt group."""
     _, numbered = np.unique(groups, return_inverse=True)
     return np.asarray(np.bincount(numbered, differences), dtype=np.float64)
 
 
 def detectable(sums: Floats, decisions: int) -> float:
-    """The smallest difference in accuracy that is found with 80 % power at a level of 5 %, for
-    models that disagree as these do: the solution d of (Connor, 1987, Biometrics 43)
+    """Compute the minimum detectable difference in accuracy at 80 % power and a level of 5 %.
+
+    For models that disagree as these do: the solution d of (Connor, 1987, Biometrics 43)
     ``d = z(0.975) sqrt(q / m) + c + z(0.8) sqrt((q - d**2) / m)``, where m counts prompt groups, q
     is the mean square of their differences, and c, the smallest of them over all decisions, allows
     for the steps of an exact test. NaN where the models never disagree."""
@@ -63,14 +66,14 @@ def detectable(sums: Floats, decisions: int) -> float:
 
 
 def ranks(scores: Floats) -> Floats:
-    """Ranks along the last axis, 1 the best; equal scores share the mean of their ranks."""
+    """Compute ranks along the last axis, 1 the best; equal scores share the mean of their ranks."""
     better = (scores[..., None, :] > scores[..., :, None]).sum(axis=-1)
     equal = (scores[..., None, :] == scores[..., :, None]).sum(axis=-1)
     return np.asarray(better + (equal + 1) / 2, dtype=np.float64)
 
 
 def inseparable(order: list[int], apart: set[frozenset[int]]) -> list[list[int]]:
-    """Models in order of accuracy, as the longest runs in which no two are apart."""
+    """Return the longest runs, in the order of accuracy, in which no two models are apart."""
     runs: list[list[int]] = []
     reached = 0
     for start in range(len(order)):

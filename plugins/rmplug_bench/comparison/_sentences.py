@@ -1,4 +1,4 @@
-"""What a comparison says, in words."""
+"""Sentences about comparisons."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LEVEL = 0.05
 
 @dataclass(frozen=True)
 class Decisions:
-    """How many decisions, of what, from how many prompt groups."""
+    """Number of decisions, their unit, and the number of their prompt groups."""
 
     number: int
     unit: str
@@ -40,24 +40,24 @@ class Compared:
 
 
 def comparison(one: Compared, decisions: Decisions) -> str:
-    """Say whether one model is better than another by the corrected p, and by how much."""
+    """Describe whether one model is better than another by the corrected p, and by how much."""
     (name, other), (first, second) = one.names, one.accuracies
     significant = one.p_holm < LEVEL
     head = f"{name} and {other} do not differ significantly"
     if significant:
         head = f"{name} is {'better' if first > second else 'worse'} than {other}"
-    found = f"{decisions}; {_tested(one)}"
+    details = f"{decisions}; {_tested(one)}"
     low, high = one.bound
     if low is not None and high is not None:
-        found = f"95 % CI {interval_text(low, high, 100)}; {found}"
-    said = (
+        details = f"95 % CI {interval_text(low, high, 100)}; {details}"
+    sentence = (
         f"{head}: accuracy {100 * first:.1f} % and {100 * second:.1f} %, paired difference "
-        f"{number_text(100 * (first - second), 1)} points ({found})."
+        f"{number_text(100 * (first - second), 1)} points ({details})."
     )
     if significant or not one.detectable < 1:
-        return said
+        return sentence
     power = f"{100 * one.detectable:.1f} points"
-    return f"{said} Minimum detectable difference at 80 % power: {power}."
+    return f"{sentence} Minimum detectable difference at 80 % power: {power}."
 
 
 def _tested(one: Compared) -> str:
@@ -73,7 +73,7 @@ def _p(p: float) -> str:
 
 
 def cluster(names: Sequence[str], decisions: Decisions) -> str:
-    """Say which models do not differ significantly from each other."""
+    """List the models that do not differ significantly from each other."""
     if len(names) == 1:
         return f"{names[0]} differs significantly from every other model ({decisions})."
     listed = f"{', '.join(names[:-1])} and {names[-1]}"

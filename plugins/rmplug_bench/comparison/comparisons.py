@@ -1,4 +1,4 @@
-"""Comparing reward models: differences, choosing the best of several responses, agreement."""
+"""Evaluators that compare reward models: differences, best of N, agreement."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rmplug_bench.baselines.names import BASELINES, Baseline
 
 
 class Compare(Evaluator):
-    """Test which of several reward models is better, and whether the data can tell.
+    """Test which of several reward models is better, and compute the detectable difference.
 
     Takes pairs with margins, or responses with scores and a ``label`` (above 0 is right), and
     measures accuracy: of pairs, a tie counting one half; of choices (the responses of a ``case``
@@ -31,7 +31,7 @@ class Compare(Evaluator):
       ``p_holm``: ``p`` by Holm's correction over all comparisons of its family: models on the
       whole, models on subsets, models against baselines on the whole, the same on subsets. The best
       baseline is chosen on the same data, which favours the baseline.
-    - ``minimum-detectable-difference``: the difference in accuracy that is found with 80 % power
+    - ``minimum-detectable-difference``: the difference in accuracy that is detected with 80 % power
       at a level of 5 %, with so many prompts and models that disagree as these two do.
     - ``rank`` of each model, 1 the best, with the middle 95 % of its ranks in the resamples.
     - ``not-significantly-different``, for the whole: how many models, from this one down, do not
@@ -93,7 +93,7 @@ class BestOfN(Evaluator):
     the curves and named. For each rating, and for gold, over the choices whose responses are not
     all rated the same: ``kendall-<name>`` (tau-b), ``ndcg-<name>`` (gains are ratings, counted
     from the lowest where some are below 0, discounts 1 / log2(1 + rank)), ``top-1-<name>`` (how
-    often the best-scored response is best-rated); equal scores share their places.
+    often the best-scored response is best-rated); equal scores share their ranks.
     """
 
     kind = "best-of-n"
@@ -129,11 +129,11 @@ class BestOfN(Evaluator):
 
 
 class Agreement(Evaluator):
-    """Measure how far models decide alike: with each other, with baselines, and with the label.
+    """Measure how often models decide alike: with each other, with baselines, and with the label.
 
     Takes pairs with margins, or responses with scores. What a model lacks a score for is left out
     for all and named. Gives ``metric, subset, value, low, high, n, row, column``: each number about
-    two models stands at both places of a matrix. Intervals are 95 %, over prompt groups. Of pairs:
+    two models is in both cells of a matrix. Intervals are 95 %, over prompt groups. Of pairs:
 
     - ``same-decision``: share of pairs on which both prefer the same response, or both none; with
       ``label`` that is accuracy, a tie counting nothing.

@@ -31,8 +31,8 @@ TEXT, NUMBER, POSITION = pa.string(), pa.float64(), pa.int64()
 
 @dataclass(frozen=True)
 class Layout:
-    """How rows of a published layout are converted, and the columns that this gives: texts
-    (``prompt`` first), and others with their types."""
+    """Converter of the rows of a published layout, and the columns of its result: texts (``prompt``
+    first), and others with their types."""
 
     convert: PublishedRowConverter
     texts: tuple[str, ...]
@@ -65,9 +65,9 @@ LAYOUTS: dict[str, Layout] = {
 
 def file_batches(paths: Sequence[Path], layout: str, bad_rows: Policy) -> Iterator[pa.Table]:
     """Yield the rows of a benchmark's files in batches; at least one."""
-    found = LAYOUTS[layout]
-    converted = RowFiles(paths, bad_rows=bad_rows).convert(found.convert, _hint(layout))
-    return _batches((result for _, result in converted), found)
+    target = LAYOUTS[layout]
+    converted = RowFiles(paths, bad_rows=bad_rows).convert(target.convert, _hint(layout))
+    return _batches((result for _, result in converted), target)
 
 
 def hub_batches(
@@ -79,11 +79,11 @@ def hub_batches(
     bad_rows: Policy,
 ) -> Iterator[pa.Table]:
     """Yield the rows of a benchmark's splits on the hub in batches; at least one."""
-    found = LAYOUTS[layout]
+    target = LAYOUTS[layout]
     commit = commit_of(name, revision, "dataset")
     unusable = UnusableRows(bad_rows, _hint(layout), [name])
-    converted = convert_rows(hub_rows(name, commit, configs, splits), found.convert, unusable)
-    return _batches((result for _, result in converted), found)
+    converted = convert_rows(hub_rows(name, commit, configs, splits), target.convert, unusable)
+    return _batches((result for _, result in converted), target)
 
 
 def _hint(layout: str) -> str:
@@ -92,18 +92,18 @@ def _hint(layout: str) -> str:
 
 def _batches(converted: Iterable[Converted], layout: Layout) -> Iterator[pa.Table]:
     batch: list[dict[str, Any]] = []
-    given = False
+    any_batch = False
     for entries in _with_ids(converted):
         batch += entries
         if len(batch) >= BATCH_ROWS:
             yield _table(batch, layout)
-            batch, given = [], True
-    if batch or not given:
+            batch, any_batch = [], True
+    if batch or not any_batch:
         yield _table(batch, layout)
 
 
 def _with_ids(converted: Iterable[Converted]) -> Iterator[list[dict[str, Any]]]:
-    """Give every entry an id; a name that was there before gets a number."""
+    """Yield entries with an id; a repeated name gets a number."""
     seen: Counter[str] = Counter()
     for name, entries in converted:
         seen[name] += 1

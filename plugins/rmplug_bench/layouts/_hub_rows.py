@@ -15,8 +15,10 @@ from rmplug.data.row_files import DataFile, Row
 def hub_rows(
     name: str, commit: str, configs: Sequence[str], splits: Sequence[str]
 ) -> Iterator[Row]:
-    """Yield every row of the splits of each configuration (without one, of the data set); the path
-    of a row's file is the data set's name, the configuration and the split."""
+    """Yield every row of the splits of each configuration (without one, of the data set).
+
+    The path of a row's file is the data set's name, the configuration and the split.
+    """
     for config in configs or (None,):
         for split in splits:
             file = DataFile(Path(name, config or "", split), split)

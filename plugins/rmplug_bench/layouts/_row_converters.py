@@ -11,10 +11,10 @@ from rmplug.data.raw_texts import BadRow, Text, text_from
 from rmplug.data.row_files import Row, identifier, number
 
 Entry: TypeAlias = dict[str, Any]
-"""One row to give: its texts and columns and, where a row gives several, the ``suffix`` of its
+"""One converted row: its texts and columns and, if its source has several, the ``suffix`` of its
 id."""
 Converted: TypeAlias = tuple[str, Sequence[Entry]]
-"""What a row is called, and the rows that it gives."""
+"""Name of a source row, and the rows converted from it."""
 PublishedRowConverter: TypeAlias = Callable[[Row], Converted]
 
 STYLES = ("concise", "plain", "markdown")
@@ -24,7 +24,7 @@ DOMAINS = {
     "livebench-math": "math",
     "livecodebench": "coding",
 }
-"""What the sources of JudgeBench begin with, and the domain that each stands for."""
+"""Prefixes of the sources of JudgeBench, and the domain of each."""
 LLMBAR_PARTS = ("LLMBar", "CaseStudy", "Processed")
 NUMBERED = re.compile(r"response_([1-9][0-9]{0,8})")
 
@@ -101,9 +101,9 @@ def judgebench(source: Row) -> Converted:
     pair = (
         _pair(row) if "chosen" in row else _labelled(row, "question", "response_", "AB", position)
     )
-    found = [domain for head, domain in DOMAINS.items() if task.startswith(head)]
+    domains = [domain for head, domain in DOMAINS.items() if task.startswith(head)]
     writer = row.get("response_model") or meta.get("response_model")
-    further = {"subset": (found or [task])[0], "source": task, "response_model": writer}
+    further = {"subset": (domains or [task])[0], "source": task, "response_model": writer}
     return _name(source, ("pair_id", "id")), [{**pair, "place": position, **further}]
 
 
@@ -124,7 +124,7 @@ def llmbar(source: Row) -> Converted:
 
 
 def _llmbar_subset(path: Path) -> str:
-    """``LLMBar/Adversarial/Neighbor`` of a file in such a folder."""
+    """Return ``LLMBar/Adversarial/Neighbor`` for a file in such a folder."""
     parts = path.parts[:-1]
     starts = [position for position, part in enumerate(parts) if part in LLMBAR_PARTS]
     return "/".join(parts[starts[-1] :] if starts else parts[-1:])
@@ -155,13 +155,13 @@ def rmb_choices(source: Row) -> Converted:
         raise BadRow("no list of losing responses", missing="loser_list")
     texts = [text_from(_answer(one), "answer", "auto") for one in (best, *losers)]
     meta = _meta(row)
-    known = [meta.get("model_chosen"), *_listed(meta.get("models_rejected"), len(losers))]
+    models = [meta.get("model_chosen"), *_listed(meta.get("models_rejected"), len(losers))]
     asked = {**row, "prompt": _rmb_prompt(row)}
     subset = _category(row)
     return _name(source, ("bon_uid", "id"), f"bon:{subset}"), [
         {**entry, "subset": subset, "model": _writer(one) or model}
         for entry, one, model in zip(
-            _choice(asked, "prompt", texts[:1], texts[1:]), (best, *losers), known, strict=True
+            _choice(asked, "prompt", texts[:1], texts[1:]), (best, *losers), models, strict=True
         )
     ]
 
@@ -218,7 +218,7 @@ def ppe(source: Row) -> Converted:
 
 
 def _ppe_subset(path: Path) -> str:
-    """``MMLU-Pro`` of the data set ``PPE-MMLU-Pro-Best-of-K``, or what the file is called."""
+    """Return ``MMLU-Pro`` for the data set ``PPE-MMLU-Pro-Best-of-K``, else the file's name."""
     parts = [part for part in path.parts if part.startswith("PPE-")]
     named = parts[-1] if parts else path.name.partition(".")[0]
     return named.removeprefix("PPE-").removesuffix("-Best-of-K")
@@ -233,7 +233,7 @@ def _need(row: Mapping[str, Any], name: str) -> Any:
 
 
 def _name(source: Row, keys: Sequence[str], scope: str = "") -> str:
-    """Return what the row is called: its id, one that is a number after what it counts in."""
+    """Return the name of the row: its id; a number gets the scope it counts in before it."""
     key = next((key for key in keys if source.value.get(key) is not None), None)
     if key is None:
         return source.default_id
@@ -244,9 +244,9 @@ def _name(source: Row, keys: Sequence[str], scope: str = "") -> str:
 
 
 def _meta(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the mapping that some sets keep further fields in; an empty one without it."""
-    found = row.get("meta")
-    return found if isinstance(found, dict) else {}
+    """Return the mapping of further fields that some sets have; an empty one without it."""
+    meta = row.get("meta")
+    return meta if isinstance(meta, dict) else {}
 
 
 def _label(value: Any) -> float:
@@ -281,7 +281,7 @@ def _texts(row: Mapping[str, Any], name: str, count: int | None = None) -> list[
 
 
 def _steps(value: Any) -> Text:
-    """A response; a list of plain texts is one of steps, a line each."""
+    """Return a response; a list of plain texts is one of steps, a line each."""
     if isinstance(value, list) and value and all(isinstance(step, str) for step in value):
         return "\n".join(value)
     return text_from(value, "response", "auto")
@@ -297,7 +297,7 @@ def _choice(
 
 
 def _listed(value: Any, count: int) -> list[Any]:
-    """A list of ``count`` values; of nothing where there is none, or not one for each."""
+    """Return a list of ``count`` values; of None where there is none, or another number of them."""
     return value if isinstance(value, list) and len(value) == count else [None] * count
 
 
@@ -317,6 +317,6 @@ def _writer(value: Any) -> Any:
 
 
 def _category(row: Mapping[str, Any]) -> str:
-    """``Harmlessness/S1`` of ``BoN_set/Harmlessness/S1``."""
+    """Return ``Harmlessness/S1`` for ``BoN_set/Harmlessness/S1``."""
     path = str(row.get("category_path") or _need(row, "subset"))
     return re.sub(r"^(BoN|Pairwise)_set/", "", path)

@@ -39,8 +39,8 @@ class Published(DatasetLoader):
     split: Names | None = None
     """The split of ``name``, or several; when not given, the one that holds the benchmark."""
     bad_rows: Literal["error", "drop"] = "error"
-    """What to do with rows that cannot be read or do not have the layout: stop and name them, or
-    leave them out and count them."""
+    """Treatment of rows that cannot be read or do not have the layout: stop and name them, or leave
+    them out and count them."""
 
     usual: ClassVar[tuple[str, ...]] = ("train",)
     gives: ClassVar[tuple[str, ...]] = ()
@@ -71,7 +71,7 @@ class Published(DatasetLoader):
         return Known(columns=self.gives)
 
     def identity(self) -> Mapping[str, Any]:
-        """The commit that a name on the hub stands for."""
+        """Return the commit that a name on the hub stands for."""
         if self.name is None:
             return {}
         from rmplug.models.hub import commit_of
@@ -190,7 +190,7 @@ class RMB(Published):
     kind = "rmb"
 
     rows: Literal["pairs", "best-of-n"] = "pairs"
-    """Which of the two sets the files are."""
+    """Set of the files: pairs, or best-of-N lists."""
 
     def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
         if self.rows == "pairs":

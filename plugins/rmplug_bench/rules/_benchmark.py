@@ -17,7 +17,7 @@ from ._choices import ChoiceRule, TiesRule
 from ._definitions import Definition
 from ._figure_rows import NO_SUBSET, FigureRows, Groups, Row, head
 from ._flags import flag
-from ._models import Model, baselines, models
+from ._models import ScoredModel, baselines, models
 from ._rules import Outcomes, PairRule, Rule
 from ._style_matrix import StyleMatrix
 from ._sums import Cells, Weights, as_they_are, drawn, levels
@@ -39,8 +39,8 @@ RULES: dict[str, type[Rule]] = {
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What the step was asked for."""
+class BenchmarkSettings:
+    """Settings of the ``benchmark`` step."""
 
     baselines: Sequence[str]
     baseline_accuracy: float
@@ -49,14 +49,17 @@ class Asked:
 
 
 def measure(
-    data: Pairs | Responses, rewards: Sequence[Features], definition: Definition, asked: Asked
+    data: Pairs | Responses,
+    rewards: Sequence[Features],
+    definition: Definition,
+    asked: BenchmarkSettings,
 ) -> Metrics:
-    """All figures of all models, then those of the baselines."""
+    """Compute all figures of all models, then those of the baselines."""
     _check_kind(data, definition)
     rule = RULES[definition.rule](data.table, definition)
     cells = _cells(data, definition, rule)
-    _say_what_is_left_out(data, definition, rule, cells)
-    _say_without_interval(data, rule, cells)
+    _notice_left_out(data, definition, rule, cells)
+    _notice_without_interval(data, rule, cells)
     weights = Weights.of(definition, cells.subsets)
     chance = _chance(rule, cells)
     rows: list[Row] = []
@@ -90,7 +93,8 @@ def _cells(data: Pairs | Responses, definition: Definition, rule: Rule) -> Cells
 def _names(
     data: Pairs | Responses, column: str | None, items: pa.Array
 ) -> tuple[tuple[str, ...], Any]:
-    """The distinct values of a column in the order of the data, and which one each item has."""
+    """Return the distinct values of a column in the order of the data, and each item's index in
+    them."""
     if column != "subset" and column is not None and column not in data.columns:
         raise DataError(f"the benchmark is averaged by {column!r}, a column that the data lack")
     if column is None or column not in data.columns:
@@ -99,40 +103,42 @@ def _names(
     return tuple(texts.unique().to_pylist()), codes(texts)
 
 
-def _say_what_is_left_out(
+def _notice_left_out(
     data: Pairs | Responses, definition: Definition, rule: Rule, cells: Cells
 ) -> None:
     if not definition.sections:
         return
     subset = cells.cell % len(cells.subsets)
-    for place, name in enumerate(cells.subsets):
+    for index, name in enumerate(cells.subsets):
         if definition.section_of(name) is None:
-            ids = data["id"].take(pa.array(rule.items[subset == place])).to_pylist()
+            ids = data["id"].take(pa.array(rule.items[subset == index])).to_pylist()
             notice(f"subset {name!r} is in no section of {definition.name}", ids, of="items")
     named = [n for weights in definition.sections.values() for n in weights if "*" not in n]
     lacking = [name for name in named if name not in cells.subsets]
     notice(f"subset of {definition.name} that the data lack", lacking, of="subsets")
 
 
-def _say_without_interval(data: Pairs | Responses, rule: Rule, cells: Cells) -> None:
+def _notice_without_interval(data: Pairs | Responses, rule: Rule, cells: Cells) -> None:
     subset = cells.cell % len(cells.subsets)
-    for place, name in enumerate(cells.subsets):
-        inside = subset == place
+    for index, name in enumerate(cells.subsets):
+        inside = subset == index
         if len(np.unique(cells.group[inside])) == 1:
             ids = data["id"].take(pa.array(rule.items[inside])).to_pylist()
             notice(f"subset {name!r} has one prompt group: no interval", ids, of="items")
 
 
 def _chance(rule: Rule, cells: Cells) -> dict[str, float]:
-    """The share of each subset's items that a draw gets right."""
+    """Compute the share of each subset's items that a random draw gets right."""
     subset = cells.cell % len(cells.subsets)
     sums = np.bincount(subset, rule.chance, minlength=len(cells.subsets))
     return dict(zip(cells.subsets, sums / np.bincount(subset), strict=True))
 
 
-def _rows_of(one: Model, rule: Rule, cells: Cells, weights: Weights, asked: Asked) -> Iterator[Row]:
+def _rows_of(
+    one: ScoredModel, rule: Rule, cells: Cells, weights: Weights, asked: BenchmarkSettings
+) -> Iterator[Row]:
     outcomes = rule.outcomes(one.scores)
-    if not outcomes.known.any():
+    if not outcomes.counted.any():
         yield _missing(one, outcomes)
         return
     now = as_they_are(outcomes, cells)
@@ -148,10 +154,10 @@ def _rows_of(one: Model, rule: Rule, cells: Cells, weights: Weights, asked: Aske
     yield _missing(one, outcomes)
 
 
-def _missing(one: Model, outcomes: Outcomes) -> Row:
-    known = outcomes.known
+def _missing(one: ScoredModel, outcomes: Outcomes) -> Row:
+    counted = outcomes.counted
     return {
         **head("missing", "all", one, "overall"),
-        "value": float((~known).sum()),
-        "n": len(known),
+        "value": float((~counted).sum()),
+        "n": len(counted),
     }

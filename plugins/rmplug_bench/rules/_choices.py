@@ -18,8 +18,8 @@ from ._rules import Figure, Floats, Ints, Mask, Outcomes, Rule, right_responses
 
 
 class ChoiceRule(Rule):
-    """Responses with the same ``case`` (or else to the same prompt) are an item: the best is
-    chosen."""
+    """Rule of best of N: responses with the same ``case`` (or else to the same prompt) are an
+    item."""
 
     def __init__(self, data: pa.Table, definition: Definition) -> None:
         super().__init__(data, definition)
@@ -32,55 +32,55 @@ class ChoiceRule(Rule):
         self.right = right[self.order]
         self.rights = np.add.reduceat(self.right.astype(np.float64), self.starts)
         self.chance = self.rights / self.sizes
-        _say_without_choice(data, self.items, self.chance)
+        _notice_without_choice(data, self.items, self.chance)
 
     def outcomes(self, scores: Floats) -> Outcomes:
-        found = Outcomes()
+        outcomes = Outcomes()
         ordered = scores[self.order]
         share, top = self._chosen(ordered)
-        known = self._known(ordered)
-        found.add("accuracy", "score", np.where(known, share, np.nan))
+        complete = self._complete(ordered)
+        outcomes.add("accuracy", "score", np.where(complete, share, np.nan))
         how = self.definition.published
         if how is not None:
             value = share if how == "share" else (share == 1) & (top > 0)
-            found.add("accuracy-published", "score-published", np.where(known, value, 0.0))
+            outcomes.add("accuracy-published", "score-published", np.where(complete, value, 0.0))
         if "mrr" in self.definition.also:
-            self._add_ranks(found, ordered, known)
+            self._add_ranks(outcomes, ordered, complete)
         if "pair-accuracy" in self.definition.also:
             above = self._right_above_wrong(ordered)
-            found.add("pair-accuracy", "pair-accuracy", np.where(known, above, np.nan))
-        return found
+            outcomes.add("pair-accuracy", "pair-accuracy", np.where(complete, above, np.nan))
+        return outcomes
 
     def spread(self, per_case: Floats) -> Floats:
-        """A value of each case, for each of its rows."""
+        """Repeat a value of each case for each of its rows."""
         return np.repeat(per_case, self.sizes)
 
-    def _known(self, ordered: Floats) -> Mask:
-        """The cases all of whose responses have a score."""
+    def _complete(self, ordered: Floats) -> Mask:
+        """Return the mask of cases all of whose responses have a score."""
         return np.asarray(np.logical_and.reduceat(np.isfinite(ordered), self.starts))
 
     def _chosen(self, ordered: Floats) -> tuple[Floats, Floats]:
-        """The share of right responses among those with the highest score, and their number."""
+        """Return the share of right responses among the best-scored, and the number of these."""
         filled = np.where(np.isfinite(ordered), ordered, -np.inf)
         best = np.maximum.reduceat(filled, self.starts)
         at_top = (filled == self.spread(best)).astype(np.float64)
         top = np.add.reduceat(at_top, self.starts)
         return np.add.reduceat(at_top * self.right, self.starts) / top, top
 
-    def _add_ranks(self, found: Outcomes, ordered: Floats, known: Mask) -> None:
-        """One over the rank of the best right response: among ties the middle rank, or (published)
-        the last."""
+    def _add_ranks(self, outcomes: Outcomes, ordered: Floats, complete: Mask) -> None:
+        """Add the reciprocal rank of the best right response: the middle rank among ties, or
+        (published) the last."""
         filled = np.where(np.isfinite(ordered) & self.right, ordered, -np.inf)
         best = self.spread(np.maximum.reduceat(filled, self.starts))
         higher = np.add.reduceat(((ordered > best) & ~self.right) * 1.0, self.starts)
         equal = np.add.reduceat(((ordered == best) & ~self.right) * 1.0, self.starts)
-        found.add("mrr", "mrr", np.where(known, 1 / (1 + higher + equal / 2), np.nan))
+        outcomes.add("mrr", "mrr", np.where(complete, 1 / (1 + higher + equal / 2), np.nan))
         if self.definition.published is not None:
-            last = np.where(known, 1 / (1 + higher + equal), 0.0)
-            found.add("mrr-published", "mrr-published", last)
+            last = np.where(complete, 1 / (1 + higher + equal), 0.0)
+            outcomes.add("mrr-published", "mrr-published", last)
 
     def _right_above_wrong(self, ordered: Floats) -> Floats:
-        """The share of (right, wrong) pairs of a case in the right order, ties one half."""
+        """Compute the share of (right, wrong) pairs of a case in the right order, ties one half."""
         case = np.repeat(np.arange(len(self.sizes)), self.sizes)
         by_score = np.lexsort((ordered, case))
         sorted_case, value = case[by_score], ordered[by_score]
@@ -95,19 +95,20 @@ class ChoiceRule(Rule):
         return np.asarray(above)
 
 
-def _say_without_choice(data: pa.Table, items: Ints, chance: Floats) -> None:
+def _notice_without_choice(data: pa.Table, items: Ints, chance: Floats) -> None:
     for value, what in ((0.0, "no response is right"), (1.0, "every response is right")):
         ids = data["id"].take(pa.array(items[chance == value])).to_pylist()
         notice(f"{what}: the choice is settled", ids, of="choices")
 
 
 class TiesRule(ChoiceRule):
-    """Best of N, and cases with a ``kind``: ``ref`` with one right response, ``tied`` with several.
+    """Rule of best of N with ties: cases with a ``kind``, ``ref`` with one right response, ``tied``
+    with several.
 
-    Of the latter the score is 0.3 of the share of tied cases, and 0.3 of ref cases, whose right
-    responses are all above the wrong ones; 0.2 of the share of tied cases whose gap between right
-    and wrong exceeds the spread of the right ones; 0.2 of those where the smaller gap of the two
-    cases does; and 0.01 of the mean of tanh(smaller gap / spread - 1).
+    The score of cases with a kind is 0.3 of the share of tied cases, and 0.3 of ref cases, whose
+    right responses are all above the wrong ones; 0.2 of the share of tied cases whose gap between
+    right and wrong exceeds the spread of the right ones; 0.2 of those where the smaller gap of the
+    two cases does; and 0.01 of the mean of tanh(smaller gap / spread - 1).
     """
 
     WEIGHTS: Mapping[str, float] = {
@@ -134,30 +135,31 @@ class TiesRule(ChoiceRule):
         notice("a case of ties without its other kind: not compared with it", ids, of="cases")
 
     def _partners(self, groups: Ints) -> Ints:
-        """The case of the other kind in the same group; -1 where there is none."""
-        found = np.full(len(groups), -1)
+        """Return the case of the other kind in the same group; -1 where there is none."""
+        partners = np.full(len(groups), -1)
         for mine, other in ((self.tied, self.ref), (self.ref, self.tied)):
-            place = {groups[case]: case for case in np.flatnonzero(other)}
+            case_of_group = {groups[case]: case for case in np.flatnonzero(other)}
             for case in np.flatnonzero(mine):
-                found[case] = place.get(groups[case], -1)
-        return found
+                partners[case] = case_of_group.get(groups[case], -1)
+        return partners
 
     def outcomes(self, scores: Floats) -> Outcomes:
         plain = super().outcomes(scores)
-        found = Outcomes()
+        outcomes = Outcomes()
         ties = self.ref | self.tied
         for metric in plain.columns:
             tail = metric.removeprefix("accuracy")
-            found.columns[metric] = np.where(ties, np.nan, plain.columns[metric])
+            outcomes.columns[metric] = np.where(ties, np.nan, plain.columns[metric])
             columns = self._ties(scores[self.order], bool(tail))
-            found.columns.update({part + tail: values for part, values in columns.items()})
+            outcomes.columns.update({part + tail: values for part, values in columns.items()})
             weights = {part + tail: weight for part, weight in self.WEIGHTS.items()}
-            found.figures.append(Figure(metric, f"score{tail}", {metric: 1.0, **weights}))
-        return found
+            outcomes.figures.append(Figure(metric, f"score{tail}", {metric: 1.0, **weights}))
+        return outcomes
 
     def _ties(self, ordered: Floats, published: bool) -> dict[str, Floats]:
-        """The columns of the cases of ties; published, a missing score is wrong, else left out."""
-        known = self._known(ordered)
+        """Return the columns of cases of ties; a missing score is wrong if published, else left
+        out."""
+        complete = self._complete(ordered)
         lowest = np.minimum.reduceat(np.where(self.right, ordered, np.inf), self.starts)
         highest = np.maximum.reduceat(np.where(self.right, ordered, -np.inf), self.starts)
         wrong = np.maximum.reduceat(np.where(self.right, -np.inf, ordered), self.starts)
@@ -166,8 +168,8 @@ class TiesRule(ChoiceRule):
             smaller = np.minimum(gap, gap[self.partner])
             ratio = np.tanh(smaller / spread - 1)
         both = self.tied & (self.partner >= 0) & (self.rights > 1)
-        counted = known | published
-        paired = both & (known & known[self.partner] | published)
+        counted = complete | published
+        paired = both & (complete & complete[self.partner] | published)
         return {
             "tied": _where(self.tied & counted, gap > 0),
             "ref": _where(self.ref & counted, gap > 0),

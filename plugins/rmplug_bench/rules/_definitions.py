@@ -1,4 +1,4 @@
-"""What a benchmark is, as data: a rule, and which subsets count how much in which section."""
+"""Definitions of benchmarks as data: a rule, and the weight of each subset in its section."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Definition(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
-    """What the benchmark is called in messages."""
+    """Name of the benchmark in messages."""
     rule: Literal["pairs", "two-games", "best-of-n", "ties", "style-matrix"]
-    """How one item is judged."""
+    """Rule that judges one item."""
     sections: dict[str, dict[str, Weight] | tuple[str, ...]] = {}
     """Each section's subsets: with their weights, or as a list in which every item counts the same;
     ``*`` in the name of a subset stands for anything."""
@@ -34,8 +34,8 @@ class Definition(BaseModel):
     by: str | None = None
     """A column, such as ``language``, over whose values sections and the whole are averaged."""
     published: Literal["lose", "share", "second"] | None = None
-    """How the published tool counts an exact tie: it loses, shares (one half, or one of m), or is a
-    vote for the response at the second place. A missing score is never right there."""
+    """Published tool's count of an exact tie: it loses, shares (one half, or one of m), or is a
+    vote for the response in the second position. A missing score is never right there."""
     also: tuple[Literal["mrr", "pair-accuracy"], ...] = ()
     """Further figures of ``best-of-n``: the mean reciprocal rank of the best right response, and
     the share of right responses above wrong ones of the same prompt."""
@@ -68,7 +68,7 @@ class Definition(BaseModel):
             raise ValueError("styles: at least two different ones are needed")
 
     def section_of(self, subset: str) -> tuple[str, float | None] | None:
-        """The section that a subset counts in, and its weight (none: as many as its items)."""
+        """Return the section that a subset counts in, and its weight (None: number of items)."""
         for section, weights in self.sections.items():
             for name in weights:
                 if subset == name or ("*" in name and fnmatchcase(subset, name)):
@@ -76,20 +76,20 @@ class Definition(BaseModel):
         return None
 
     def weight_of(self, section: str) -> float:
-        """A section's weight in the whole."""
+        """Return a section's weight in the whole."""
         if isinstance(self.overall, str) or not self.overall:
             return 1.0
         return self.overall.get(section, 0.0)
 
 
 def built_in(name: str) -> Definition:
-    """One of the benchmarks that come with the package."""
+    """Read one of the benchmarks that come with the package."""
     text = (files(__package__) / "definitions" / f"{name}.yaml").read_text(encoding="utf-8")
     return _validated(yaml.safe_load(text), name)
 
 
 def read_definition(path: Path) -> Definition:
-    """A benchmark of the user's own: one page of YAML."""
+    """Read a benchmark of the user's own: one page of YAML."""
     try:
         value = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -111,14 +111,14 @@ def _validated(value: Any, where: str) -> Definition:
 
 
 def _sentence(entry: Any) -> str:
-    """One problem: where it is, and what must stand there instead."""
+    """Return a problem as a sentence: its key, and the value that is expected there."""
     parts: Sequence[Any] = [p for p in entry["loc"] if not str(p).endswith(("]", "literal"))]
-    place = ".".join(str(p) for p in parts if p not in ("dict", "tuple", "str"))
+    key = ".".join(str(p) for p in parts if p not in ("dict", "tuple", "str"))
     name = str(entry["loc"][-1]) if entry["loc"] else ""
     if entry["type"] == "extra_forbidden":
-        return f"{place}: unknown field{did_you_mean(name, Definition.model_fields)}"
+        return f"{key}: unknown field{did_you_mean(name, Definition.model_fields)}"
     if entry["type"] == "missing":
-        return f"{place}: missing"
+        return f"{key}: missing"
     if entry["type"] == "value_error":
         return str(entry["msg"]).removeprefix("Value error, ")
-    return f"{place}: {str(entry['msg']).lower()}, not {entry['input']!r}"
+    return f"{key}: {str(entry['msg']).lower()}, not {entry['input']!r}"

@@ -1,4 +1,4 @@
-"""Subsets on which a baseline is right too often."""
+"""Flags of subsets on which a baseline is right too often."""
 
 from __future__ import annotations
 
@@ -11,28 +11,30 @@ from ._figure_rows import Row
 
 
 def flagged_at(accuracy: float, chance: float) -> float:
-    """The accuracy that is to ``chance`` what ``accuracy`` is to one half: the same odds ratio."""
+    """Return the accuracy with the odds ratio to ``chance`` that ``accuracy`` has to one half."""
     odds = accuracy / (1 - accuracy) * chance / (1 - chance) if 0 < chance < 1 else np.inf
     return odds / (1 + odds) if np.isfinite(odds) else np.inf
 
 
 def flag(rows: list[Row], chance: dict[str, float], accuracy: float) -> None:
-    """Say on which subsets a baseline is right too often, and its interval above chance: in the row
-    of the strongest, and by its name in those beside it."""
-    found: dict[str, Row] = {}
+    """Flag the subsets on which a baseline is right too often, and its interval above chance.
+
+    The row of the strongest baseline gets a sentence, the rows beside it the baseline's name.
+    """
+    strongest: dict[str, Row] = {}
     measured = [r for r in rows if r["metric"] == "accuracy" and r["level"] == "subset"]
     for row in measured:
         expected = chance[row["subset"]]
         row["chance"] = expected if np.isfinite(expected) else None
         sure = row["low"] is not None and row["low"] > expected
         if row["kind"] == "baseline" and sure and row["value"] >= flagged_at(accuracy, expected):
-            best = found.setdefault(row["subset"], row)
-            found[row["subset"]] = max(best, row, key=lambda r: float(r["value"]))
-    for row in found.values():
+            best = strongest.setdefault(row["subset"], row)
+            strongest[row["subset"]] = max(best, row, key=lambda r: float(r["value"]))
+    for row in strongest.values():
         row["sentence"] = _sentence(row, chance[row["subset"]])
     for row in measured:
-        if row["subset"] in found:
-            row["baseline"] = found[row["subset"]]["model"]
+        if row["subset"] in strongest:
+            row["baseline"] = strongest[row["subset"]]["model"]
 
 
 def _sentence(row: Row, chance: float) -> str:

@@ -1,4 +1,4 @@
-"""What a benchmark measures: one score per row of each reward, and of each baseline."""
+"""Models that a benchmark measures: one score per row of each reward, and of each baseline."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ._rules import Floats
 
 
 @dataclass(frozen=True)
-class Model:
+class ScoredModel:
     """A reward or a baseline; ``scores`` are margins of pairs, or scores of responses."""
 
     name: str
@@ -26,29 +26,29 @@ class Model:
     scores: Floats
 
     def __str__(self) -> str:
-        """What it is called in a sentence."""
+        """Return the model's name in a sentence."""
         return f"the {self.name} baseline" if self.kind == "baseline" else self.name
 
 
-def models(data: Pairs | Responses, rewards: Sequence[Features]) -> list[Model]:
-    """Each reward; of several outputs the one called ``reward``, or else each as a model."""
-    found = [one for reward in rewards for one in _outputs(data, reward)]
-    names = [one.name for one in found]
+def models(data: Pairs | Responses, rewards: Sequence[Features]) -> list[ScoredModel]:
+    """Return each reward; of several outputs the one called ``reward``, or else each as a model."""
+    outputs = [one for reward in rewards for one in _outputs(data, reward)]
+    names = [one.name for one in outputs]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DataError(f"the reward {twice[0]!r} is given twice; name each step once")
-    return found
+    return outputs
 
 
-def _outputs(data: Pairs | Responses, reward: Features) -> list[Model]:
+def _outputs(data: Pairs | Responses, reward: Features) -> list[ScoredModel]:
     if isinstance(data, Pairs):
-        found = [Model(one.name, "model", one.margin) for one in scored(data, [reward])]
+        outputs = [ScoredModel(one.name, "model", one.margin) for one in scored(data, [reward])]
     else:
-        found = list(_of_responses(data, reward))
-    return [one for one in found if one.name == reward.name] or found
+        outputs = list(_of_responses(data, reward))
+    return [one for one in outputs if one.name == reward.name] or outputs
 
 
-def _of_responses(data: Responses, reward: Features) -> Iterator[Model]:
+def _of_responses(data: Responses, reward: Features) -> Iterator[ScoredModel]:
     names = [name for name in reward.values if name.split(".")[0] == "reward"]
     names = names or (reward.values if len(reward.values) == 1 else [])
     if not names:
@@ -62,31 +62,31 @@ def _of_responses(data: Responses, reward: Features) -> Iterator[Model]:
         scores = np.asarray(table[name].to_numpy(), dtype=np.float64)
         odd = data["id"].filter(pa.array(~np.isfinite(scores))).to_pylist()
         notice(f"{reward.name}{output}: no finite score", odd)
-        yield Model(f"{reward.name}{output}", "model", scores)
+        yield ScoredModel(f"{reward.name}{output}", "model", scores)
 
 
 def _aligned(data: Responses, reward: Features) -> pa.Table:
-    """The reward's rows in the order of the responses; it may have more."""
+    """Return the reward's rows in the order of the responses; it may have more."""
     table, ids = reward.table, data["id"]
     if table["id"].equals(ids):
         return table
-    places = pc.index_in(ids, value_set=table["id"])
-    if places.null_count:
-        lacking = ids.filter(pc.is_null(places)).to_pylist()
+    rows = pc.index_in(ids, value_set=table["id"])
+    if rows.null_count:
+        lacking = ids.filter(pc.is_null(rows)).to_pylist()
         raise DataError(
             f"{reward.name} has no row for {len(lacking)} of {len(ids)} responses "
             f"({some(lacking)}); measure it on the data it was computed from, or on a part of it"
         )
-    return table.take(places)
+    return table.take(rows)
 
 
-def baselines(data: Pairs | Responses, names: Sequence[str], seed: int) -> list[Model]:
-    """The baselines that have something to go by in these data."""
-    found = []
+def baselines(data: Pairs | Responses, names: Sequence[str], seed: int) -> list[ScoredModel]:
+    """Return the baselines that these data have what they need for."""
+    applicable = []
     for name in names:
         scores = baseline_scores(name, data.table, seed)
         if isinstance(data, Pairs):
             scores = scores[:, 0] - scores[:, 1]
         if np.isfinite(scores).any():
-            found.append(Model(name, "baseline", scores))
-    return found
+            applicable.append(ScoredModel(name, "baseline", scores))
+    return applicable

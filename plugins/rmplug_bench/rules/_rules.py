@@ -1,4 +1,4 @@
-"""How one item of a benchmark is judged: outcomes per item, whose means are the figures.
+"""Rules that judge one item of a benchmark: outcomes per item, whose means are the figures.
 
 A rule turns scores into columns with one number per item (NaN where the item does not count), and
 says of which columns' means each figure is the sum.
@@ -46,45 +46,46 @@ class Outcomes:
     figures: list[Figure] = field(default_factory=list)
 
     def add(self, metric: str, above: str, values: Floats) -> None:
-        """A figure that is the mean of one column."""
+        """Add a figure that is the mean of one column."""
         self.columns[metric] = values
         self.figures.append(Figure(metric, above, {metric: 1.0}))
 
     @property
-    def known(self) -> Mask:
-        """Which items the main figure counts."""
+    def counted(self) -> Mask:
+        """Items that the main figure counts, as a mask."""
         parts = [np.isfinite(self.columns[name]) for name in self.figures[0].parts]
         return np.asarray(np.any(parts, axis=0))
 
 
 class Rule(ABC):
-    """A rule on the rows of a data set; ``items`` is the first row of each item."""
+    """Rule of a benchmark on the rows of a data set; ``items`` is the first row of each item."""
 
     items: Ints
     chance: Floats
-    """The share of items that a draw gets right; NaN where that says nothing."""
+    """The share of items that a random draw gets right; NaN where it is undefined."""
 
     def __init__(self, data: pa.Table, definition: Definition) -> None:
         self.definition = definition
 
     @abstractmethod
     def outcomes(self, scores: Floats) -> Outcomes:
-        """What scores (margins, for pairs) give, one per row, NaN where there is none."""
+        """Judge scores (margins, for pairs), one per row, NaN where there is none."""
 
 
 def half_for_ties(margin: Floats) -> Floats:
-    """1 for a positive margin, one half for a tie, NaN without a margin."""
+    """Return 1 for a positive margin, 0 for a negative one, one half for a tie, NaN without a
+    margin."""
     return np.where(np.isfinite(margin), (np.sign(margin) + 1) / 2, np.nan)
 
 
 class PairRule(Rule):
-    """Each pair is an item."""
+    """Rule of pairs: each pair is an item."""
 
     def __init__(self, data: pa.Table, definition: Definition) -> None:
         super().__init__(data, definition)
         self.items = np.arange(len(data))
         self.chance = np.full(len(data), 0.5)
-        self.second = _second_places(data)
+        self.second = _chosen_second(data)
         if definition.published == "second" and self.second is None:
             raise DataError(
                 f"{definition.name} needs the column 'place' (0 where the chosen response was "
@@ -92,14 +93,14 @@ class PairRule(Rule):
             )
 
     def outcomes(self, scores: Floats) -> Outcomes:
-        found = Outcomes()
-        found.add("accuracy", "score", half_for_ties(scores))
+        outcomes = Outcomes()
+        outcomes.add("accuracy", "score", half_for_ties(scores))
         how = self.definition.published
         if how is not None:
-            found.add("accuracy-published", "score-published", self._published(scores, how))
+            outcomes.add("accuracy-published", "score-published", self._published(scores, how))
         if self.definition.rule == "two-games" and self.second is not None:
-            found.add("accuracy-one-game", "score-one-game", self._published(scores, "second"))
-        return found
+            outcomes.add("accuracy-one-game", "score-one-game", self._published(scores, "second"))
+        return outcomes
 
     def _published(self, margin: Floats, ties: str) -> Floats:
         with np.errstate(invalid="ignore"):
@@ -110,15 +111,15 @@ class PairRule(Rule):
             return (margin > 0).astype(np.float64)
 
 
-def _second_places(data: pa.Table) -> Mask | None:
-    """Whether the chosen response was published at the second place."""
+def _chosen_second(data: pa.Table) -> Mask | None:
+    """Return the mask of pairs whose chosen response was published in the second position."""
     if "place" not in data.column_names:
         return None
     return np.asarray(pc.fill_null(pc.equal(data["place"], 1), False)).astype(bool)
 
 
 def right_responses(data: pa.Table, definition: Definition) -> Mask:
-    """Which responses are right (above 0)."""
+    """Return the mask of right responses (label above 0)."""
     if "label" not in data.column_names:
         raise DataError(
             f"{definition.name} needs the column 'label' (1 for a right response, 0 for a wrong "

@@ -1,4 +1,4 @@
-"""From outcomes of items to figures of subsets, sections and the whole, drawn or as they are."""
+"""Sums of outcomes, and figures of subsets, sections and the whole, observed or resampled."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ._definitions import Definition
 from ._rules import Figure, Floats, Ints, Mask, Outcomes
 
 FEW = 10
-"""Fewer groups than this would vary too little among themselves."""
+"""Fewest groups that are resampled among themselves."""
 
 
 @dataclass(frozen=True)
 class Cells:
-    """Where items count: a cell is a subset within a value of ``by`` (one value without it)."""
+    """Cells that items count in: a subset within a value of ``by`` (one value without it)."""
 
     subsets: tuple[str, ...]
     values: tuple[str, ...]
@@ -31,9 +31,11 @@ class Cells:
         return len(self.subsets) * len(self.values)
 
     def strata(self) -> Iterator[tuple[Ints, Mask]]:
-        """Groups that count in the same cells are drawn among themselves, so that every subset
-        keeps its size; those that share several cells with few others, all together. The cells, and
-        the items of those groups."""
+        """Yield the cells and the item mask of each stratum of groups.
+
+        Groups that count in the same cells are drawn among themselves, so that every subset keeps
+        its size; those that share several cells with few others, all together.
+        """
         pairs = np.unique(np.stack([self.group, self.cell], axis=1), axis=0)
         cells_of: dict[int, list[int]] = {}
         for group, cell in pairs.tolist():
@@ -59,7 +61,7 @@ class Sums:
     items: Floats
 
     def means(self, parts: Mapping[str, float]) -> Floats:
-        """The weighted sum of the columns' means; NaN in cells without any item."""
+        """Compute the weighted sum of the columns' means; NaN in cells without any item."""
         total = np.zeros(self.items.shape)
         any_item = np.zeros(self.items.shape, dtype=bool)
         for name, weight in parts.items():
@@ -69,13 +71,13 @@ class Sums:
         return np.where(any_item, total, np.nan)
 
     def is_share(self, parts: Mapping[str, float], inside: Mask) -> bool:
-        """Whether a figure is a mean of numbers from 0 to 1 in these cells."""
+        """Check whether a figure is a mean of numbers from 0 to 1 in these cells."""
         used = [weight for name, weight in parts.items() if self.counts[name][0, inside].any()]
         return abs(sum(used) - 1) < 1e-9
 
 
 def as_they_are(outcomes: Outcomes, cells: Cells) -> Sums:
-    """The sums of all items, of shape (1, cells)."""
+    """Compute the sums of all items, of shape (1, cells)."""
 
     def by_cell(values: Floats) -> Floats:
         return np.bincount(cells.cell, values, minlength=cells.count)[None].astype(np.float64)
@@ -84,9 +86,9 @@ def as_they_are(outcomes: Outcomes, cells: Cells) -> Sums:
 
 
 def drawn(outcomes: Outcomes, cells: Cells, resamples: int, seed: int) -> Sums:
-    """The sums of resampled groups, of shape (resamples, cells)."""
+    """Compute the sums of resampled groups, of shape (resamples, cells)."""
     columns = _additive(outcomes)
-    found = {name: np.zeros((resamples, cells.count)) for name in columns}
+    totals = {name: np.zeros((resamples, cells.count)) for name in columns}
     for number, (together, mask) in enumerate(cells.strata()):
         flat = {
             f"{cell} {name}": np.where(cells.cell[mask] == cell, values[mask], 0.0)
@@ -96,39 +98,39 @@ def drawn(outcomes: Outcomes, cells: Cells, resamples: int, seed: int) -> Sums:
         sums = resampled_sums(flat, cells.group[mask], resamples, [seed, number])
         for key, values in sums.items():
             cell, _, name = key.partition(" ")
-            found[name][:, int(cell)] += values
-    return _sums(outcomes, found)
+            totals[name][:, int(cell)] += values
+    return _sums(outcomes, totals)
 
 
 def _additive(outcomes: Outcomes) -> dict[str, Floats]:
-    """Columns to sum over items: values and, once for those that count the same items, counts."""
-    found: dict[str, Floats] = {"items": outcomes.known.astype(np.float64)}
+    """Return columns to sum over items: values, and one count per set of counted items."""
+    columns: dict[str, Floats] = {"items": outcomes.counted.astype(np.float64)}
     for name, values in outcomes.columns.items():
-        found[f"sum {name}"] = np.nan_to_num(values)
-        found.setdefault(_count_of(values), np.isfinite(values).astype(np.float64))
-    return found
+        columns[f"sum {name}"] = np.nan_to_num(values)
+        columns.setdefault(_count_of(values), np.isfinite(values).astype(np.float64))
+    return columns
 
 
 def _count_of(values: Floats) -> str:
     return f"count {np.packbits(np.isfinite(values)).tobytes().hex()}"
 
 
-def _sums(outcomes: Outcomes, found: Mapping[str, Floats]) -> Sums:
+def _sums(outcomes: Outcomes, totals: Mapping[str, Floats]) -> Sums:
     columns = outcomes.columns
     return Sums(
-        {name: found[f"sum {name}"] for name in columns},
-        {name: found[_count_of(values)] for name, values in columns.items()},
-        found["items"],
+        {name: totals[f"sum {name}"] for name in columns},
+        {name: totals[_count_of(values)] for name, values in columns.items()},
+        totals["items"],
     )
 
 
 @dataclass(frozen=True)
 class Weights:
-    """How subsets make sections and sections the whole; ``pooled`` sections count every item."""
+    """Weights of subsets in sections and of sections in the whole; a pooled whole has none."""
 
     sections: tuple[str, ...]
     members: tuple[Ints, ...]
-    """The places of each section's subsets."""
+    """Indices of each section's subsets."""
     weights: tuple[Floats | None, ...]
     """Their weights; none where every item counts the same."""
     overall: Floats | None
@@ -136,7 +138,7 @@ class Weights:
 
     @classmethod
     def of(cls, definition: Definition, subsets: Sequence[str]) -> Weights:
-        """The sections of which the data have a subset."""
+        """Return the weights of the sections of which the data have a subset."""
         placed = [definition.section_of(subset) for subset in subsets]
         names = [name for name in definition.sections if any(p and p[0] == name for p in placed)]
         if not definition.sections:
@@ -144,9 +146,9 @@ class Weights:
         members, weights = [], []
         for name in names:
             inside = [(i, p[1]) for i, p in enumerate(placed) if p and p[0] == name]
-            given = [weight for _, weight in inside if weight is not None]
+            own = [weight for _, weight in inside if weight is not None]
             members.append(np.asarray([i for i, _ in inside]))
-            weights.append(np.asarray(given) if given else None)
+            weights.append(np.asarray(own) if own else None)
         whole = np.asarray([definition.weight_of(name) for name in names])
         pooled = definition.overall == "pooled"
         return cls(tuple(names), tuple(members), tuple(weights), None if pooled else whole)
@@ -163,15 +165,18 @@ class Levels:
 
 
 def levels(sums: Sums, figure: Figure, cells: Cells, weights: Weights, present: Mask) -> Levels:
-    """A figure at every level; ``present`` says which cells have items in the data, of shape
-    (cells,): others leave the denominators, as they do in the published tools."""
+    """Compute a figure at every level.
+
+    ``present`` is the mask of cells with items in the data, of shape (cells,): others leave the
+    denominators, as they do in the published tools.
+    """
     shape = (-1, len(cells.values), len(cells.subsets))
     means = sums.means(figure.parts)
     mean, items = means.reshape(shape), sums.items.reshape(shape)
     there = present.reshape(shape[1:])
     sections = [
-        _weighted(mean[:, :, places], _shares(given, items[:, :, places]), there[:, places])
-        for places, given in zip(weights.members, weights.weights, strict=True)
+        _weighted(mean[:, :, members], _shares(own, items[:, :, members]), there[:, members])
+        for members, own in zip(weights.members, weights.weights, strict=True)
     ]
     whole = _whole(mean, items, there, sections, weights)
     return Levels(
@@ -185,7 +190,7 @@ def levels(sums: Sums, figure: Figure, cells: Cells, weights: Weights, present: 
 def _whole(
     mean: Floats, items: Floats, there: Mask, sections: Sequence[Floats], weights: Weights
 ) -> Floats:
-    """The whole of each value of ``by``, of shape (draws, values)."""
+    """Compute the whole of each value of ``by``, of shape (draws, values)."""
     if weights.overall is None:
         inside = np.arange(mean.shape[2])
         if weights.members:
@@ -193,16 +198,16 @@ def _whole(
         return _weighted(mean[:, :, inside], items[:, :, inside], there[:, inside])
     if not sections:
         return np.full(mean.shape[:2], np.nan)
-    known = np.stack([there[:, places].any(axis=1) for places in weights.members], axis=1)
-    return _weighted(np.stack(sections, axis=2), weights.overall, known)
+    filled = np.stack([there[:, members].any(axis=1) for members in weights.members], axis=1)
+    return _weighted(np.stack(sections, axis=2), weights.overall, filled)
 
 
-def _shares(given: Floats | None, items: Floats) -> Floats:
-    return items if given is None else given
+def _shares(own: Floats | None, items: Floats) -> Floats:
+    return items if own is None else own
 
 
 def _weighted(values: Floats, weights: Floats, there: Mask) -> Floats:
-    """The weighted mean over the last axis of what is there; NaN where nothing is."""
+    """Compute the weighted mean over the last axis of the present entries; NaN without any."""
     weight = np.where(there, weights, 0.0)
     total = np.where(there & (weight > 0), values * weight, 0.0).sum(axis=-1)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -210,7 +215,7 @@ def _weighted(values: Floats, weights: Floats, there: Mask) -> Floats:
 
 
 def _averaged(values: Floats) -> Floats:
-    """The mean over the values of ``by`` that have any item."""
+    """Compute the mean over the values of ``by`` that have any item."""
     there = np.isfinite(values).any(axis=0)
     return values[:, there].mean(axis=1) if there.any() else np.full(len(values), np.nan)
 
@@ -218,13 +223,15 @@ def _averaged(values: Floats) -> Floats:
 def section_scores(
     definition: Definition, accuracies: Mapping[str, float], counts: Mapping[str, float]
 ) -> dict[str, float]:
-    """Sections and ``all`` from accuracies of subsets, where items are not at hand; ``counts`` is
-    the number of items of each, for sections in which every item counts the same."""
+    """Compute the scores of sections and of ``all`` from accuracies of subsets, without the items.
+
+    ``counts`` is the number of items of each, for sections in which every item counts the same.
+    """
     subsets = tuple(accuracies)
     cells = Cells(subsets, ("",), np.arange(len(subsets)), np.arange(len(subsets)))
     items = np.asarray([[float(counts.get(name, 1)) for name in subsets]])
     total = np.asarray([[accuracies[name] for name in subsets]]) * items
     figure = Figure("accuracy", "score", {"accuracy": 1.0})
     sums = Sums({"accuracy": total}, {"accuracy": items}, items)
-    found = levels(sums, figure, cells, Weights.of(definition, subsets), items[0] > 0)
-    return {**{n: float(v[0]) for n, v in found.sections.items()}, "all": float(found.overall[0])}
+    scores = levels(sums, figure, cells, Weights.of(definition, subsets), items[0] > 0)
+    return {**{n: float(v[0]) for n, v in scores.sections.items()}, "all": float(scores.overall[0])}

@@ -44,7 +44,7 @@ class Benchmark(Evaluator):
       section is named. With ``by``, also the whole of each value, such as a language.
     - ``accuracy-published`` and ``score-published``: the same by the published tool's rule (a tie
       may be a loss, a missing score always is).
-    - ``accuracy-one-game`` (JudgeBench): a tie is a vote for the response at the second place.
+    - ``accuracy-one-game`` (JudgeBench): a tie is a vote for the response in the second position.
     - ``easy``, ``normal``, ``hard`` (RM-Bench): the right response in the fancier, the same, the
       plainer style; level ``cell``: each style of right (``row``) against wrong (``column``).
     - ``mrr``, ``pair-accuracy``: mean reciprocal rank of the best right response; the share of
@@ -92,12 +92,12 @@ class Benchmark(Evaluator):
     def evaluate(
         self, data: Pairs | Responses, rewards: Sequence[Features], *, seed: int
     ) -> Metrics:
-        from ._benchmark import Asked, measure
+        from ._benchmark import BenchmarkSettings, measure
         from ._definitions import built_in, read_definition
 
         if self.definition is not None:
             definition = read_definition(self.definition)
         else:
             definition = built_in(str(self.benchmark))
-        asked = Asked(self.baselines, self.baseline_accuracy, self.resamples, seed)
+        asked = BenchmarkSettings(self.baselines, self.baseline_accuracy, self.resamples, seed)
         return measure(data, rewards, definition, asked)

@@ -1,4 +1,4 @@
-"""Whether a margin's confidence, sigmoid(|margin|), is how often it is right."""
+"""Calibration: the difference of a margin's confidence, sigmoid(|margin|), and its accuracy."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ BINS = 10
 
 
 def right(margin: Floats) -> Floats:
-    """1 where the chosen response is preferred, one half for a tie, NaN without a margin."""
+    """Return 1 where the chosen response is preferred, one half for a tie, NaN without a margin."""
     return (np.sign(margin) + 1) / 2
 
 
 def confidence_bins(margin: Floats) -> tuple[Floats, Ints]:
-    """sigmoid(|margin|), and its tenth of 0.5 to 1, from 0 to 9."""
+    """Compute sigmoid(|margin|), and its tenth of 0.5 to 1, from 0 to 9."""
     confidence = 1 / (1 + np.exp(-np.abs(margin)))
     return confidence, np.minimum((confidence - 0.5) * 2 * BINS, BINS - 1).astype(np.int64)
 
 
 @dataclass(frozen=True)
 class CalibrationError:
-    """The expected calibration error: debiased with its bounds, and as it is usually published."""
+    """Expected calibration error: debiased with its bounds, and the usual plug-in estimate."""
 
     debiased: float
     bounds: Bounds
@@ -37,7 +37,7 @@ class CalibrationError:
 
 
 def calibration_error(margin: Floats, groups: Ints, seed: int) -> CalibrationError:
-    """The mean over pairs of their bin's |accuracy - confidence|, ten bins.
+    """Compute the mean over pairs of their bin's |accuracy - confidence|, ten bins.
 
     The usual estimate puts in what each bin happens to show and is too high, as chance alone makes
     a bin differ. From the square of each bin's difference the variance of that difference over
@@ -58,12 +58,12 @@ def calibration_error(margin: Floats, groups: Ints, seed: int) -> CalibrationErr
 
 
 def _variance(values: Floats, groups: Ints) -> float:
-    """The variance of the mean over groups; 0 for a single group."""
+    """Compute the variance of the mean over groups; 0 for a single group."""
     return float(np.nan_to_num(group_variance(values - values.mean(), groups)))
 
 
 def _bounds(off: Floats, bins: Ints, apart: Floats, groups: Ints, seed: int) -> Bounds:
-    """From an estimate that is never too high on average to one that is never too low.
+    """Compute bounds from an estimate never too high on average to one never too low.
 
     Below, the pairs of each half of the groups count with the signs that their bins have in the
     other half, so that chance adds nothing; above, with the signs of their own bins, which gives
@@ -83,7 +83,8 @@ def _bounds(off: Floats, bins: Ints, apart: Floats, groups: Ints, seed: int) -> 
 
 
 def reliability(margin: Floats, groups: Ints) -> Iterator[tuple[str, float, Bounds, float, int]]:
-    """Per bin that has pairs: its name, accuracy with bounds, mean confidence, and pairs."""
+    """Yield, per bin with pairs, its name, accuracy with bounds, mean confidence, and number of
+    pairs."""
     confidence, bins = confidence_bins(margin)
     preferred = right(margin)
     for k in np.unique(bins):

@@ -1,4 +1,4 @@
-"""Sums over pairs that give the statistics of a model or of a baseline."""
+"""Sums over pairs for the statistics of a model or of a baseline."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ BLOCK_PAIRS = 1 << 16
 
 
 @dataclass(frozen=True)
-class Beside:
-    """What all models are measured beside: the lengths of both responses in characters, the scaled
-    gaps of ``_length_control.gaps``, and where each baseline prefers the chosen response."""
+class SharedColumns:
+    """Columns shared by all models: the lengths of both responses in characters, the scaled gaps of
+    ``_length_control.gaps``, and each baseline's preference for the chosen response (0 to 1)."""
 
     chosen_length: Floats
     rejected_length: Floats
@@ -36,20 +36,20 @@ class Beside:
 
 
 def baseline_sums(preferred: Floats, name: str, units: Ints) -> dict[str, Floats]:
-    """Sums by unit of a baseline that prefers the chosen response so."""
+    """Compute sums by unit of a baseline with these preferences."""
     columns = {"n": np.ones(len(preferred)), "right": preferred}
     if name != "random":
         columns["ties"] = is_true(preferred == 0.5)
     return {name: _by_unit(units, column) for name, column in columns.items()}
 
 
-def model_sums(one: Scored, beside: Beside, rows: Ints, units: Ints) -> dict[str, Floats]:
-    """Sums by unit of a model on some pairs; columns are made some thousand pairs at a time."""
+def model_sums(one: Scored, beside: SharedColumns, rows: Ints, units: Ints) -> dict[str, Floats]:
+    """Compute sums by unit of a model on some pairs, some thousand pairs at a time."""
     margin = one.margin[rows]
-    known = np.isfinite(margin)
-    preferred = right(np.where(known, margin, 0.0)) * known
-    theta = fitted(preferred, beside.gaps[rows], is_true(known))
-    centre = _mean(beside.length_gap[rows], known), _mean(margin, known)
+    finite = np.isfinite(margin)
+    preferred = right(np.where(finite, margin, 0.0)) * finite
+    theta = fitted(preferred, beside.gaps[rows], is_true(finite))
+    centre = _mean(beside.length_gap[rows], finite), _mean(margin, finite)
     number = int(units.max(initial=-1)) + 1
     sums: dict[str, Floats] = {}
     for start in range(0, max(len(rows), 1), BLOCK_PAIRS):
@@ -61,17 +61,17 @@ def model_sums(one: Scored, beside: Beside, rows: Ints, units: Ints) -> dict[str
 
 
 def _columns(
-    one: Scored, beside: Beside, rows: Ints, theta: Floats, centre: tuple[float, float]
+    one: Scored, beside: SharedColumns, rows: Ints, theta: Floats, centre: tuple[float, float]
 ) -> dict[str, Floats]:
-    """Numbers for each pair; one without a margin adds nothing to any sum."""
+    """Return columns with a number for each pair; one without a margin adds nothing to any sum."""
     margins = one.margin[rows]
-    known = np.isfinite(margins)
-    margin = np.where(known, margins, 0.0)
+    finite = np.isfinite(margins)
+    margin = np.where(finite, margins, 0.0)
     gap = beside.chosen_length[rows] - beside.rejected_length[rows]
     preferred = right(margin)
-    decided = known & (margin != 0) & (gap != 0)
+    decided = finite & (margin != 0) & (gap != 0)
     columns = {
-        "n": is_true(known),
+        "n": is_true(finite),
         "right": preferred,
         "ties": is_true(margin == 0),
         "loss": np.logaddexp(0.0, -margin),
@@ -85,7 +85,7 @@ def _columns(
         **_moments(gap - centre[0], margin - centre[1]),
         **{f"right-{n}": p[rows] for n, p in beside.baselines.items() if n != "random"},
     }
-    kept = {name: np.where(known, column, 0.0) for name, column in columns.items()}
+    kept = {name: np.where(finite, column, 0.0) for name, column in columns.items()}
     return kept | controlled_columns(kept["right"], beside.gaps[rows], kept["n"], theta)
 
 
@@ -94,21 +94,21 @@ def is_true(mask: Mask) -> Floats:
 
 
 def _by_unit(units: Ints, column: Floats, number: int = 0) -> Floats:
-    """The sum of each unit, of at least so many units."""
+    """Sum a column by unit, for at least ``number`` units."""
     return np.asarray(np.bincount(units, column, minlength=number), dtype=np.float64)
 
 
-def _mean(values: Floats, known: Mask) -> float:
-    return float(values[known].mean()) if known.any() else 0.0
+def _mean(values: Floats, finite: Mask) -> float:
+    return float(values[finite].mean()) if finite.any() else 0.0
 
 
 def _moments(x: Floats, y: Floats) -> dict[str, Floats]:
-    """Of centred numbers, so that sums of squares lose no digits."""
+    """Return the moments of centred numbers, so that sums of squares lose no digits."""
     return {"x": x, "y": y, "xx": x * x, "yy": y * y, "xy": x * y}
 
 
 def statistics(sums: Sums) -> dict[str, Floats]:
-    """Every statistic that is a function of sums, for one set of sums or for many resamples."""
+    """Compute every statistic that is a function of sums, for one set of sums or many resamples."""
     n = sums["n"]
     with np.errstate(divide="ignore", invalid="ignore"):
         figures = {"accuracy": sums["right"] / n}

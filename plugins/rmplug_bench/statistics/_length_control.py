@@ -1,4 +1,4 @@
-"""Accuracy at equal length and markdown: a logistic regression within pairs, read off at no gap."""
+"""Accuracy at equal length and markdown, by a logistic regression within pairs."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ NAMES = ("equal", "length", "markdown")
 
 
 def gaps(data: Pairs, lengths: tuple[Floats, Floats]) -> Floats:
-    """Chosen minus rejected in characters (from ``lengths``) and in markdown marks, over their root
-    mean square and through tanh, so that a few very long responses do not decide: shape (pairs, 2).
+    """Compute scaled gaps, chosen minus rejected, in characters and in markdown marks.
+
+    Over their root mean square and through tanh, so that a few very long responses do not decide:
+    shape (pairs, 2). Characters are those of ``lengths``.
     """
     marks = markdown_marks(data, "chosen") - markdown_marks(data, "rejected")
     return np.stack([_scaled(lengths[0] - lengths[1]), _scaled(marks)], axis=1)
@@ -31,27 +33,29 @@ def _scaled(gap: Floats) -> Floats:
 
 
 def controlled_columns(
-    right: Floats, x: Floats, known: Floats, theta: Floats | None = None
+    right: Floats, x: Floats, weight: Floats, theta: Floats | None = None
 ) -> dict[str, Floats]:
-    """Columns whose sums give the accuracy at no gap, for any resample of the pairs: the gradient
-    and the curvature of the penalised log-likelihood at the fit to all pairs, and that fit, which
-    is ``theta`` where these are not all pairs."""
+    """Return columns whose sums give the accuracy at no gap, for any resample of the pairs.
+
+    These are the gradient and the curvature of the penalised log-likelihood at the fit to all
+    pairs, and that fit, which is ``theta`` where these are not all pairs.
+    """
     z = np.column_stack([np.ones(len(right)), x])
-    theta = fitted(right, x, known) if theta is None else theta
+    theta = fitted(right, x, weight) if theta is None else theta
     chance = _logistic(z @ theta)
-    slope = (z * (right - chance)[:, None] - PENALTY * theta) * known[:, None]
+    slope = (z * (right - chance)[:, None] - PENALTY * theta) * weight[:, None]
     columns = {f"slope-{name}": slope[:, i] for i, name in enumerate(NAMES)}
     for i, one in enumerate(NAMES):
         for j, two in enumerate(NAMES):
             bend = z[:, i] * z[:, j] * chance * (1 - chance) + PENALTY * (i == j)
-            columns[f"bend-{one}-{two}"] = bend * known
-    return columns | {"fit-equal": np.full(len(right), theta[0]) * known}
+            columns[f"bend-{one}-{two}"] = bend * weight
+    return columns | {"fit-equal": np.full(len(right), theta[0]) * weight}
 
 
-def fitted(right: Floats, x: Floats, known: Floats) -> Floats:
+def fitted(right: Floats, x: Floats, counts: Floats) -> Floats:
     """Fit the regression by Newton's method: intercept and coefficients of the two gaps."""
     z = np.column_stack([np.ones(len(right)), x])
-    theta, weight = np.zeros(z.shape[1]), known / max(known.sum(), 1)
+    theta, weight = np.zeros(z.shape[1]), counts / max(counts.sum(), 1)
     for _ in range(STEPS):
         chance = _logistic(z @ theta)
         slope = z.T @ (weight * (right - chance)) - PENALTY * theta
@@ -64,7 +68,7 @@ def fitted(right: Floats, x: Floats, known: Floats) -> Floats:
 
 
 def accuracy_at_no_gap(sums: Sums) -> Floats:
-    """One Newton step from the fit to all pairs, in every resample at once."""
+    """Compute one Newton step from the fit to all pairs, in every resample at once."""
     n = np.asarray(sums["n"], dtype=np.float64)
     slope = np.stack([sums[f"slope-{name}"] for name in NAMES], axis=-1)
     bend = np.stack([sums[f"bend-{one}-{two}"] for one in NAMES for two in NAMES], axis=-1)

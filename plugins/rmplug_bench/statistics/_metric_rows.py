@@ -21,7 +21,7 @@ TYPES |= {name: pa.float64() for name in ("at", "kl", "p", "p_holm", "p_mcnemar"
 def metric_row(
     metric: str, subset: str, value: Any, n: Any, bound: Bounds = NO_BOUND, **more: Any
 ) -> Row:
-    """One number with its interval; a value that does not exist is null."""
+    """Return one number with its interval; a value that does not exist is null."""
     return {
         "metric": metric,
         "subset": subset,
@@ -34,6 +34,6 @@ def metric_row(
 
 
 def metrics_of(rows: Iterable[Row], columns: Iterable[str]) -> Metrics:
-    """The rows as a table with these columns."""
+    """Return the rows as a table with these columns."""
     schema = pa.schema([(name, TYPES.get(name, pa.string())) for name in columns])
     return Metrics(pa.Table.from_pylist(list(rows), schema=schema))

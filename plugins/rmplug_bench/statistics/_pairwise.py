@@ -17,7 +17,7 @@ from rmplug_bench.baselines._scores import baseline_scores
 
 from ._arrays import Floats, Ints
 from ._calibration import calibration_error, reliability, right
-from ._columns import COUNTED, SHARES, Beside, Mask, baseline_sums, model_sums, statistics
+from ._columns import COUNTED, SHARES, Mask, SharedColumns, baseline_sums, model_sums, statistics
 from ._length_control import gaps
 from ._metric_rows import Row, metric_row, metrics_of
 from ._scored import Scored, characters, codes, scored
@@ -30,13 +30,13 @@ COLUMNS = ("metric", "subset", "value", "low", "high", "n", "model", "kind", "at
 def measure(
     data: Pairs, rewards: Sequence[Features], baselines: Sequence[str], resamples: int, seed: int
 ) -> Metrics:
-    """All metrics of all models, the whole first, then each subset."""
+    """Compute all metrics of all models, the whole first, then each subset."""
     models, groups = scored(data, rewards), codes(data["group"])
     lengths = characters(data, "chosen"), characters(data, "rejected")
-    beside = Beside(*lengths, gaps(data, lengths), _preferences(data, baselines, seed))
+    beside = SharedColumns(*lengths, gaps(data, lengths), _preferences(data, baselines, seed))
     rows: list[Row] = []
     for number, (subset, mask) in enumerate(subsets(data)):
-        _say_when_one_group(data, subset, mask, groups[mask])
+        _notice_one_group(data, subset, mask, groups[mask])
         drawn = [seed, number]
         for one in models:
             rows += _of_model(one, beside, subset, mask, groups[mask], resamples, drawn)
@@ -48,7 +48,8 @@ def measure(
 
 
 def _preferences(data: Pairs, baselines: Sequence[str], seed: int) -> dict[str, Floats]:
-    """Where each baseline prefers the chosen response; those with nothing to go by are left out."""
+    """Return the preference of each baseline for the chosen response; a notice names those left
+    out."""
     preferences: dict[str, Floats] = {}
     blind = []
     for name in baselines:
@@ -61,35 +62,35 @@ def _preferences(data: Pairs, baselines: Sequence[str], seed: int) -> dict[str, 
     return preferences
 
 
-def _say_when_one_group(data: Pairs, subset: str, mask: Mask, groups: Ints) -> None:
+def _notice_one_group(data: Pairs, subset: str, mask: Mask, groups: Ints) -> None:
     if len(np.unique(groups)) == 1:
         ids = data["id"].filter(pa.array(mask)).to_pylist()
         notice(f"subset {subset!r} has one prompt group: no interval", ids)
 
 
 def subsets(data: Pairs) -> Iterator[tuple[str, Mask]]:
-    """The whole, called ``all``, then each subset, with its rows."""
+    """Yield the whole, called ``all``, then each subset, with its rows."""
     yield "all", np.ones(len(data), dtype=bool)
     if "subset" not in data.columns:
         return
     names = pc.cast(data["subset"], pa.string())
-    known = [name for name in names.unique().to_pylist() if name is not None]
-    if "all" in known:
+    present = [name for name in names.unique().to_pylist() if name is not None]
+    if "all" in present:
         raise DataError("a subset is called 'all', the name of the whole; rename it in the data")
-    for name in known:
+    for name in present:
         yield name, np.asarray(pc.fill_null(pc.equal(names, name), False))
 
 
 def _of_model(
     one: Scored,
-    beside: Beside,
+    beside: SharedColumns,
     subset: str,
     mask: Mask,
     groups: Ints,
     resamples: int,
     seed: list[int],
 ) -> Iterator[Row]:
-    """The rows of a model in one subset; all models see the same resamples of its groups."""
+    """Yield the rows of a model in one subset; all models have the same resamples of its groups."""
     by_unit = model_sums(one, beside, np.flatnonzero(mask), units_of(groups, seed))
     units = np.arange(len(by_unit["n"]))
     bounds = intervals(by_unit, units, statistics, resamples, seed, SHARES)
@@ -98,11 +99,11 @@ def _of_model(
         n = sums[COUNTED.get(metric, "n")]
         yield _row(metric, subset, value, n, one.name, bounds.get(metric, NO_BOUND))
     margin = one.margin[mask]
-    known = np.isfinite(margin)
-    yield from _calibration(one.name, subset, margin[known], groups[known], seed[0])
+    finite = np.isfinite(margin)
+    yield from _calibration(one.name, subset, margin[finite], groups[finite], seed[0])
     gap = beside.length_gap[mask]
-    yield from _ranks(one.name, subset, margin[known], gap[known], groups[known])
-    yield _row("missing", subset, len(margin) - int(known.sum()), len(margin), one.name)
+    yield from _ranks(one.name, subset, margin[finite], gap[finite], groups[finite])
+    yield _row("missing", subset, len(margin) - int(finite.sum()), len(margin), one.name)
     yield from _raw_ranks(one, beside, subset, mask, groups)
 
 
@@ -113,7 +114,7 @@ def _calibration(model: str, subset: str, margin: Floats, groups: Ints, seed: in
 
 
 def _ranks(model: str, subset: str, margin: Floats, gap: Floats, groups: Ints) -> Iterator[Row]:
-    """The median margin, and the rank correlation of margin and length gap within pairs."""
+    """Yield the median margin, and the rank correlation of margin and length gap within pairs."""
     n = len(margin)
     middle = np.median(margin) if n else np.nan
     bounds = median_interval(margin, groups) if n else NO_BOUND
@@ -123,8 +124,10 @@ def _ranks(model: str, subset: str, margin: Floats, gap: Floats, groups: Ints) -
     yield _row("margin-length-spearman", subset, rank.value, n, model, bounds)
 
 
-def _raw_ranks(one: Scored, beside: Beside, subset: str, mask: Mask, groups: Ints) -> Iterator[Row]:
-    """The rank correlation of score and length over all responses, where scores are known."""
+def _raw_ranks(
+    one: Scored, beside: SharedColumns, subset: str, mask: Mask, groups: Ints
+) -> Iterator[Row]:
+    """Yield the rank correlation of score and length over all responses with a score."""
     if one.chosen is None or one.rejected is None:
         return
     scores = np.concatenate([one.chosen[mask], one.rejected[mask]])
@@ -158,7 +161,7 @@ def _of_baselines(
 
 
 def _of_each(sums: Sums) -> dict[str, Floats]:
-    """``statistics`` of each baseline, from columns named ``<baseline> <column>``."""
+    """Compute ``statistics`` of each baseline, from columns named ``<baseline> <column>``."""
     own: dict[str, dict[str, Floats]] = {}
     for name, values in sums.items():
         baseline, _, column = name.partition(" ")
@@ -171,16 +174,16 @@ def _of_each(sums: Sums) -> dict[str, Floats]:
 
 
 def _reliability(one: Scored, groups: Ints) -> Iterator[Row]:
-    known = np.isfinite(one.margin)
-    for name, accuracy, bound, confidence, n in reliability(one.margin[known], groups[known]):
+    finite = np.isfinite(one.margin)
+    for name, accuracy, bound, confidence, n in reliability(one.margin[finite], groups[finite]):
         yield _row("reliability", name, accuracy, n, one.name, bound)
         yield _row("confidence", name, confidence, n, one.name)
 
 
 def _by_length_gap(one: Scored, length_gap: Floats, groups: Ints) -> Iterator[Row]:
-    """Accuracy in each tenth of the pairs by length gap; fewer parts where pairs are few."""
-    known = np.isfinite(one.margin)
-    gap, preferred, members = length_gap[known], right(one.margin[known]), groups[known]
+    """Yield accuracy in each tenth of the pairs by length gap; fewer parts if pairs are few."""
+    finite = np.isfinite(one.margin)
+    gap, preferred, members = length_gap[finite], right(one.margin[finite]), groups[finite]
     for inside in _tenths(gap):
         accuracy = mean(preferred[inside], "share")
         bound = accuracy.interval(members[inside])

@@ -1,4 +1,4 @@
-"""Which rewards are known, before running, to have no scores of the data."""
+"""A check, before running, of rewards without scores of the data."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from rmplug.errors import some
 
 
 def no_rewards(data: Known, rewards: Sequence[Known]) -> Iterator[tuple[str, str]]:
-    """Each reward without ``margin`` on pairs, or ``reward`` on responses, and what to say of it;
-    its only column counts as that."""
+    """Yield each reward without ``margin`` on pairs, or ``reward`` on responses, and the message.
+
+    The only column of a reward counts as that.
+    """
     if not data.is_a(Pairs, Responses):
         return
     column, of = ("margin", "pairs") if data.is_a(Pairs) else ("reward", "responses")

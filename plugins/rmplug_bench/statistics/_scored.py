@@ -1,4 +1,4 @@
-"""What is measured: margins of each reward, lengths, and preferences of simple rules."""
+"""Columns behind the metrics: margins of each reward, lengths, and markdown marks."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ LINES = (
     (r"(?m)^[ \t]*(?:[-*+•]|\d{1,9}[.)])(?:[ \t][^\n]*)?$", ""),
     (r"(?m)^[-:| \t]*(?:-[-: \t]*\||\|[|: \t]*-)[-:| \t]*$", "|"),
 )
-"""Headings, list items, table rules, and what each of them has; not counted in fenced code."""
+"""Headings, list items, table rules, and a text in each of them; not counted in fenced code."""
 SPANS = (
     (r"`[^`\n]+`", "`"),
     (r"\*\*[^*\n]+\*\*", "**"),
     (r"\[[^\[\]\n]*\]\([^()\n]+\)", "]("),
 )
-"""Code, bold, links, and what each of them has."""
+"""Code, bold, links, and a text in each of them."""
 BLOCK_ROWS = 1 << 14
 """Rows whose texts are held at a time."""
 
@@ -41,16 +41,16 @@ class Scored:
 
 
 def scored(data: Pairs, rewards: Sequence[Features]) -> list[Scored]:
-    """Every output of every reward, aligned to the pairs."""
-    found = [one for reward in rewards for one in _outputs(data, reward)]
-    names = [one.name for one in found]
+    """Return every output of every reward, aligned to the pairs."""
+    outputs = [one for reward in rewards for one in _outputs(data, reward)]
+    names = [one.name for one in outputs]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DataError(f"the reward {twice[0]!r} is given twice; name each step once")
-    for one in found:
+    for one in outputs:
         odd = data["id"].filter(pa.array(~np.isfinite(one.margin)))
         notice(f"{one.name}: no finite margin, left out of the metrics", odd.to_pylist(), "dropped")
-    return found
+    return outputs
 
 
 def _outputs(data: Pairs, reward: Features) -> list[Scored]:
@@ -81,22 +81,22 @@ def _column(table: pa.Table, name: str) -> Floats | None:
 
 
 def _aligned(data: Pairs, reward: Features) -> pa.Table:
-    """The reward's rows in the order of the pairs; it may have more."""
+    """Return the reward's rows in the order of the pairs; it may have more."""
     table, ids = reward.table, data["id"]
     if table["id"].equals(ids):
         return table
-    places = pc.index_in(ids, value_set=table["id"])
-    if places.null_count:
-        first = ids.filter(pc.is_null(places))[0].as_py()
+    rows = pc.index_in(ids, value_set=table["id"])
+    if rows.null_count:
+        first = ids.filter(pc.is_null(rows))[0].as_py()
         raise DataError(
-            f"{reward.name} has no row for {places.null_count} of {len(ids)} pairs "
+            f"{reward.name} has no row for {rows.null_count} of {len(ids)} pairs "
             f"(first: {first}); evaluate it on the data it was computed from, or on a part of it"
         )
-    return table.take(places)
+    return table.take(rows)
 
 
 def codes(column: pa.ChunkedArray) -> Ints:
-    """Each distinct value of a column as a number."""
+    """Return each distinct value of a column as a number."""
     encoded = column.combine_chunks().dictionary_encode()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.unify_dictionaries().combine_chunks()
@@ -104,17 +104,17 @@ def codes(column: pa.ChunkedArray) -> Ints:
 
 
 def characters(data: Pairs | pa.Table, side: str) -> Floats:
-    """Unicode code points of each response."""
+    """Count the Unicode code points of each response."""
     return _counted(data, side, lambda texts: np.asarray(pc.utf8_length(texts)))
 
 
 def markdown_marks(data: Pairs | pa.Table, side: str) -> Floats:
-    """Headings, list items, code blocks and spans, bold, tables and links of each response."""
+    """Count headings, list items, code, bold, tables and links of each response."""
     return _counted(data, side, _marks)
 
 
 def text_blocks(column: pa.ChunkedArray) -> Iterator[pa.Array]:
-    """The texts of a column of conversations, some thousand rows at a time; a null is empty."""
+    """Yield the texts of a column of conversations, ``BLOCK_ROWS`` at a time; a null is empty."""
     for start in range(0, len(column), BLOCK_ROWS):
         yield pc.fill_null(text_of(column.slice(start, BLOCK_ROWS)), "")
 
@@ -138,11 +138,11 @@ def _marks(texts: pa.Array) -> Ints:
 
 
 def _matches(texts: pa.Array, pattern: str, character: str) -> Ints:
-    """How often a pattern is in each text; only texts with what every match has are searched."""
+    """Count a pattern in each text; only texts that contain ``character`` are searched."""
     if not character:
         return np.asarray(pc.count_substring_regex(texts, pattern)).astype(np.int64)
     counts = np.zeros(len(texts), dtype=np.int64)
     rows = np.flatnonzero(np.asarray(pc.match_substring(texts, character)))
-    found = pc.count_substring_regex(texts.take(pa.array(rows)), pattern)
-    counts[rows] = np.asarray(found)
+    matches = pc.count_substring_regex(texts.take(pa.array(rows)), pattern)
+    counts[rows] = np.asarray(matches)
     return counts

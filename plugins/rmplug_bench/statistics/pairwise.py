@@ -14,7 +14,7 @@ class Pairwise(Evaluator):
     """Measure how often each reward prefers the chosen response, beside simple rules.
 
     Takes pairs and one or more rewards on them (columns ``margin``, and ``chosen`` and ``rejected``
-    where known; a reward with several outputs gives one model per output, ``<step>.<output>``).
+    if present; a reward with several outputs gives one model per output, ``<step>.<output>``).
     Gives ``metric, subset, value, low, high, n, model, kind, at, axis``; ``kind`` is ``model`` or
     ``baseline``, ``subset`` is ``all`` for the whole, ``n`` counts the pairs behind the value, and
     ``low`` and ``high`` bound a 95 % interval, null where there is none. It counts prompt groups as
