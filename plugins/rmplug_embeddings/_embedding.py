@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -12,13 +12,12 @@ import pyarrow.compute as pc
 from sentence_transformers import SentenceTransformer
 
 from rmplug import DataError, notice, text_of
+from rmplug.arrays import Array
 
 from ._encoders import open_encoder
 
 if TYPE_CHECKING:
     from . import SentenceEmbedding
-
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True)

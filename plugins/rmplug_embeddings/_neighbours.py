@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -11,9 +10,9 @@ import pyarrow.compute as pc
 import torch
 
 from rmplug import DataError, Features, notice
+from rmplug.arrays import Array
 from rmplug.models.devices import device_of
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 QUERIES, KEYS = 1024, 8192
 
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
 from rmplug import DataError
-
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+from rmplug.arrays import Array
 
 
 def bin_of(values: Array, edges: Sequence[float]) -> Array:

@@ -7,11 +7,10 @@ import sys
 import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypeAlias
 
 import numpy as np
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+from rmplug.arrays import Array
 
 SPACE, LATIN, CJK, CYRILLIC, ARABIC, LETTER, DIGIT, NUMBER, PUNCTUATION, OTHER = range(10)
 WORDLIKE = (LATIN, CJK, CYRILLIC, ARABIC, LETTER, DIGIT, NUMBER)

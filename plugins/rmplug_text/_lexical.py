@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rmplug import text_of
+from rmplug.arrays import Array
 
 from ._characters import (
     ARABIC,
@@ -25,7 +26,6 @@ from ._characters import (
     OTHER,
     PUNCTUATION,
     SPACE,
-    Array,
     alphabet,
 )
 from ._phrases import OPENING, PHRASES

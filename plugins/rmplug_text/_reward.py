@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from rmplug import DataError, RewardModel, notice
+from rmplug.arrays import Array
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 PLAIN = "reward"
 UNSCORED = "score is not a finite number"
 

@@ -12,11 +12,11 @@ import numpy as np
 import pyarrow as pa
 
 from rmplug import text_of
+from rmplug.arrays import Array
 
 from ._characters import ALONE
 
 Score: TypeAlias = tuple[float, float, float]
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 _ALONE = "".join(f"{chr(first)}-{chr(last)}" for first, last in ALONE)
 TOKENS = {

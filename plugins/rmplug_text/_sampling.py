@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from rmplug import DataError, Features, Pairs, Responses, Selection, notice, text_of
+from rmplug.arrays import Array
 from rmplug.data.choices import choice_of_each
 
 from ._expression import mask
 from ._lexical import measure_texts
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 RATINGS = "ratings."
 
 

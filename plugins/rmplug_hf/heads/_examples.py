@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from rmplug import DataError, Features, Pairs, Responses, notice
+from rmplug.arrays import Array
 from rmplug.data.rows import one_batch
 from rmplug.stats.row_weights import weights_and_margins
 from rmplug_hf.loading._encoder import EncoderModel, pooled_states
@@ -21,7 +22,6 @@ from ._newton import Loss
 if TYPE_CHECKING:
     from .heads import LinearHead
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 CHECKED = 4
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from rmplug import DataError, Features, Pairs, Responses, RewardModel, text_of
+from rmplug.arrays import Array
 from rmplug.stats.folds import deal_folds
 from rmplug.stats.metric_rows import mean_of, measured, number, r2_columns, r2_of, share_of, wins
 from rmplug_hf.loading._encoder import EncoderModel
@@ -22,7 +23,6 @@ from ._newton import Axes, minimise, principal_axes
 if TYPE_CHECKING:
     from .heads import LinearHead
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 PATIENCE, ROUGHLY = 2, 1e-5
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 from safetensors.numpy import save_file
 
 from rmplug import DataError, Origin, reopen
+from rmplug.arrays import Array
 from rmplug.errors import some
 from rmplug.models.files import read_json, read_tensors
 from rmplug_hf.loading._encoder import EncoderModel
@@ -20,7 +21,6 @@ from rmplug_hf.loading._loading import Loaded
 if TYPE_CHECKING:
     from rmplug_hf.loading.encoders import Encoder
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 CONFIG, HEAD, FORMAT, KIND, ENCODER = (
     "config.json", "head.safetensors", 1, "linear-head", "encoder",
 )  # fmt: skip

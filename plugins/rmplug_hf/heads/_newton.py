@@ -7,11 +7,12 @@ Newton steps by conjugate gradients then need few products, each of which serves
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Literal
 
 import numpy as np
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+from rmplug.arrays import Array
+
 MOST_STEPS, MOST_PRODUCTS, SHORTEST_STEP = 60, 500, 1e-9
 
 

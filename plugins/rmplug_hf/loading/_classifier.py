@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import torch
 
 from rmplug import DataError
+from rmplug.arrays import Array
 from rmplug_hf.tokens._batching import Batch
 
 from ._adapters import adapter_weights, labels_of
@@ -19,8 +20,6 @@ from ._transformer import Transformer
 
 if TYPE_CHECKING:
     from .loaders import SequenceClassifier
-
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 
 def load_classifier(step: SequenceClassifier) -> Classifier:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from rmplug import DataError, Origin
+from rmplug.arrays import Array
 from rmplug.models.digests import model_digests
 from rmplug.models.installed_encoders import MINILM
 from rmplug_hf.queries._states import States, states_and_prompts, states_of
@@ -17,8 +18,6 @@ from ._transformer import Transformer
 
 if TYPE_CHECKING:
     from .encoders import Encoder
-
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 
 def load_encoder(step: Encoder) -> EncoderModel:

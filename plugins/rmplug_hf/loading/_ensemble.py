@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from rmplug import DataError, RewardModel
+from rmplug.arrays import Array
 from rmplug.errors import did_you_mean, some
 
 if TYPE_CHECKING:
     from .ensembles import Ensemble, Scale
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 REWARD = "reward"
 
 

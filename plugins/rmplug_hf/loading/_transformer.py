@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import torch
 
 from rmplug import DataError, RewardModel
+from rmplug.arrays import Array
 from rmplug_hf.tokens._batching import Batch, padded, run_batches
 from rmplug_hf.tokens._conversations import Part
 from rmplug_hf.tokens._tokenizing import Tokens
 
 from ._loading import Loaded
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Pooling: TypeAlias = Literal["last", "mean", "cls"]
 TRIED = 12
 """Tokens that are the same, and then as many that differ, in the trial of a model."""

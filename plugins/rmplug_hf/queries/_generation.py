@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from transformers import GenerationConfig
 
+from rmplug.arrays import Array
 from rmplug_hf.loading._loading import Loaded
 from rmplug_hf.loading._transformer import Transformer
 from rmplug_hf.tokens._batching import plan
 from rmplug_hf.tokens._conversations import Conversation
 
 Message: TypeAlias = Mapping[str, str]
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 
 class Writer(Transformer):

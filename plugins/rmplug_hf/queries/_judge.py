@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import torch
 
 from rmplug import DataError, notice
+from rmplug.arrays import Array
 from rmplug_hf.loading._loading import Loaded
 from rmplug_hf.tokens._batching import Batch
 from rmplug_hf.tokens._conversations import Conversation, Message, conversations_of
@@ -23,7 +24,6 @@ from ._likelihood import load_language_model
 if TYPE_CHECKING:
     from .judges import GenerativeJudge
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 TOO_LONG = "question longer than the judge reads, even without its conversation: no verdict"
 UNSURE = "less than half of the judge's next-token probability is on the labels"
 SWAYED = "the judge's verdict depends on the order of the responses"

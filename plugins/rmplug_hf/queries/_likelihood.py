@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import torch
 
 from rmplug import DataError, RewardModel, notice
+from rmplug.arrays import Array
 from rmplug_hf.loading._loading import Loaded, load
 from rmplug_hf.loading._transformer import is_causal
 from rmplug_hf.tokens._batching import Batch, run_batches
@@ -23,7 +24,6 @@ from ._states import side_of
 if TYPE_CHECKING:
     from .likelihood import CausalLM
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 AUTO = "AutoModelForCausalLM"
 
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
 from rmplug import DataError, RewardModel
+from rmplug.arrays import Array
 from rmplug_hf.loading._encoder import pooled_states, pooled_with_prompts
 from rmplug_hf.loading._transformer import Transformer
 
 from ._states import States, side_of
-
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True)

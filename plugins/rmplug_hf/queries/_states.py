@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias, cast
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
 import torch
 
 from rmplug import DataError
+from rmplug.arrays import Array
 from rmplug_hf.loading._transformer import Pooling, Transformer, pooled, prompts_of
 from rmplug_hf.tokens._batching import Batch
 from rmplug_hf.tokens._conversations import Part
-
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,9 @@ import numpy as np
 import torch
 
 from rmplug import DataError
+from rmplug.arrays import Array
 
 from ._tokenizing import Tokens
-
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True, slots=True)

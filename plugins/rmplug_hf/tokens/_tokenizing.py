@@ -6,19 +6,19 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from rmplug import DataError, notice
+from rmplug.arrays import Array
 from rmplug.errors import some
 
 from ._chat_process import TemplateRefusal
 from ._conversations import Conversation, Part, conversations_of
 from ._rendering import Renderer, Style, Text, shared
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 CHUNK = 512
 CUT_PROMPT = "prompt cut to fit the model's max_length"
 CUT_RESPONSE = "response cut to fit the model's max_length"

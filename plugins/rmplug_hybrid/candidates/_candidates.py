@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from scipy import sparse
 
 from rmplug import DataError, Features, Pairs, Tabular, notice
+from rmplug.arrays import Array
 from rmplug.errors import some
 from rmplug_hybrid.membership._matrix import read_matrix, read_numbers
 from rmplug_hybrid.names.feature_names import LENGTHS, parse_feature
@@ -27,8 +28,6 @@ from ._designs import (
     spread_budgets,
 )
 from ._labels import Sources, read_sources
-
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 TOTALS = ("size", "agree", "ties")
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
 from rmplug import DataError
-
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+from rmplug.arrays import Array
 
 FRAME = 3
 """What tilts shall not follow: a constant, the budget, and its square."""

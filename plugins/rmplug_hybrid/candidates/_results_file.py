@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pc_csv
 
 from rmplug import DataError, Features, notice
+from rmplug.arrays import Array
 from rmplug.data.raw_texts import BadRow
 from rmplug.data.row_files import (
     Policy,
@@ -24,7 +25,6 @@ from rmplug.data.row_files import (
 )
 from rmplug.errors import some
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 MISSING = frozenset(pc_csv.ConvertOptions().null_values)
 """How tables write that a number is missing: as Arrow, and so pandas, has it."""
 WORDS = {"true": 1.0, "false": 0.0, "inf": np.inf, "-inf": -np.inf}

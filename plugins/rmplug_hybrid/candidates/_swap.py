@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from rmplug import DataError, Features, Pairs, Selection, notice
+from rmplug.arrays import Array
 from rmplug.errors import some
 from rmplug_hybrid.membership._matrix import read_matrix, read_numbers
 
 from ._candidates import read_draws
 from ._designs import Subsets, sample_rows
 from ._labels import Sources, merge_ids, read_sources
-
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 
 def make_training_set(

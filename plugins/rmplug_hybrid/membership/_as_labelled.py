@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from rmplug import DataError, Features, Pairs, text_of
+from rmplug.arrays import Array
 from rmplug.errors import some
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 SIDES = {"chosen": "rejected", "rejected": "chosen"}
 SIGNED = ("margin", "difference")
 

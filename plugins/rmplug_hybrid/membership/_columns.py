@@ -6,16 +6,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any, TypeAlias
 
-import numpy as np
 import pyarrow as pa
 
 from rmplug import DataError, Features
+from rmplug.arrays import Array
 from rmplug.errors import did_you_mean, some
 from rmplug_hybrid.names.feature_names import LENGTHS, name_bins
-
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from rmplug import DataError, Features
-
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+from rmplug.arrays import Array
 
 
 def read_numbers(column: pa.Array | pa.ChunkedArray) -> Array:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from rmplug import DataError, Features, join, notice
+from rmplug.arrays import Array
 from rmplug_hybrid.names.feature_names import list_features
 
 from ._columns import BinnedMeasure, BinningRules, Flag, plan_columns
 from ._matrix import read_numbers
 from ._survey import check_columns, cut_by_rank, survey_columns
-
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 
 def compute_membership(

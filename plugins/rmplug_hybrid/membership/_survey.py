@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
 from rmplug import DataError, Features
+from rmplug.arrays import Array
 from rmplug.errors import some
 
 from ._columns import Bin, BinnedMeasure, Flag
 from ._matrix import read_numbers
-
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass

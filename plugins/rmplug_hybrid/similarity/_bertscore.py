@@ -5,17 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
 from rmplug import notice
+from rmplug.arrays import Array
 
 from ._texts import read_texts
 from ._token_matcher import SIDES, TokenMatcher
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 PARTS = ("bertscore_precision", "bertscore_recall", "bertscore")
 WORDS = {"punctuation": re.compile(r"\w+|[^\w\s]"), "whitespace": re.compile(r"\S+")}
 EMPTY = "response without a token that has weight: BERTScore 0"

@@ -5,18 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
 from rmplug import DataError, Pairs, notice
+from rmplug.arrays import Array
 from rmplug.errors import did_you_mean, some
 
 from ._recognisers import Recogniser
 from ._texts import read_texts
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 NONE = "no named entity in either response: entity_sim 1"
 SIDES = ("chosen", "rejected")
 

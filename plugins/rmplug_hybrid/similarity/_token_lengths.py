@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
 from tokenizers import Tokenizer
 
 from rmplug import DataError
+from rmplug.arrays import Array
 from rmplug.models.hub import fetched
 
 from ._texts import read_texts
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Counter: TypeAlias = Callable[[Sequence[str]], Array]
 FILE = "tokenizer.json"
 

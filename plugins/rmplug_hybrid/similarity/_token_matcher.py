@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
 
 from rmplug import DataError, Pairs, notice
+from rmplug.arrays import Array
 from rmplug.models.encoder_choice import locate_encoder
 
 from ._model_folder import FILES, count_readable_tokens, read_model
 from ._texts import read_texts
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 SIDES = ("chosen", "rejected")
 CUT = "response cut to fit the encoder's max_length"
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from rmplug import DataError, notice
+from rmplug.arrays import Array
 from rmplug_hybrid.names.dimensions import Dimension
 from rmplug_hybrid.names.feature_names import name_tags
-
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 
 def normalise_value(text: str) -> str:

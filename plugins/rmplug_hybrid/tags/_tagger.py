@@ -6,18 +6,17 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
 from rmplug import DataError, RewardModel, notice
+from rmplug.arrays import Array
 from rmplug.models.text_generator import Message, TextGenerator
 from rmplug_hybrid.names.dimensions import Dimension
 
 from ._encoding import Vocabulary, encode, is_tag, make_lists, report_unknown
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 CUT = "prompt cut to the characters that the tagger shows (longest)"
 
 
