@@ -1,4 +1,4 @@
-"""Putting the parts of a reward model together: do they belong together, how sure are scores."""
+"""Assembly of a reward model from its parts: checks that they belong together, and calibration."""
 
 from __future__ import annotations
 
@@ -40,21 +40,22 @@ def assemble(
     seed: int,
     directory: Path,
 ) -> list[dict[str, Any]]:
-    """Writes the folder, gives the numbers of the gate and of the calibration."""
-    found = read_heads(heads.directory)
-    transform = transform_of(found, debias)
-    mixture = Mixture(found, transform, _gate_of(gate, found, transform))
-    given = encoder_of(encoder)
-    _check_width(given, found)
-    end = "turn" if gate is None else prompt_end_of(given, gate)
-    model = AssembledModel(given, mixture, end)
+    """Assemble the model, write its folder, and return the numbers of the gate and the
+    calibration."""
+    attribute_heads = read_heads(heads.directory)
+    transform = transform_of(attribute_heads, debias)
+    mixture = Mixture(attribute_heads, transform, _gate_of(gate, attribute_heads, transform))
+    prompt_encoder = encoder_of(encoder)
+    _check_width(prompt_encoder, attribute_heads)
+    end = "turn" if gate is None else prompt_end_of(prompt_encoder, gate)
+    model = AssembledModel(prompt_encoder, mixture, end)
     numbers: list[dict[str, Any]] = [] if gate is None else list(gate.numbers)
     temperature = 1.0
     if data is not None:
-        examples = examples_of(found, transform, _states(model, data, states), data)
+        examples = examples_of(attribute_heads, transform, _states(model, data, states), data)
         temperature, more = calibrated(mixture, examples, seed)
         numbers += more
-    final = Mixture(found, transform, mixture.gate, temperature)
+    final = Mixture(attribute_heads, transform, mixture.gate, temperature)
     origin = model.encoder.origin()
     assert origin is not None
     save(directory, final, AssemblyFacts(origin, end, temperature, numbers))
@@ -62,7 +63,7 @@ def assemble(
 
 
 def _gate_of(gate: Checkpoint | None, heads: Heads, transform: Transform) -> AttributeGate:
-    """The gate, if it was trained on these heads and this transform; else equal weights."""
+    """Return the gate, if it was trained on these heads and this transform; else equal weights."""
     if gate is None:
         alive = np.abs(transform.matrix).sum(axis=0) > 0
         return ConstantGate(alive / alive.sum())
@@ -82,32 +83,35 @@ def _gate_of(gate: Checkpoint | None, heads: Heads, transform: Transform) -> Att
 def _check_width(encoder: PromptEncoder, heads: Heads) -> None:
     row = {"role": "user", "content": "Hello."}
     probe = pa.RecordBatch.from_pydict({"id": ["probe"], "prompt": [[row]], "response": [[row]]})
-    found, width = encoder.vectors(probe).shape[1], heads.weight.shape[1]
-    if found != width:
+    size, width = encoder.vectors(probe).shape[1], heads.weight.shape[1]
+    if size != width:
         raise DataError(
-            f"the encoder gives states of {found} numbers, the heads read {width}; give the "
+            f"the encoder gives states of {size} numbers, the heads read {width}; give the "
             "encoder whose states the heads were fitted on"
         )
 
 
 def _states(model: AssembledModel, data: Pairs, states: Features | None) -> Features:
-    """States of the pairs, encoded now; or as given, when a few rows prove that they belong."""
+    """Return the states of the pairs: encoded now, or the given ones after a few rows were
+    verified."""
     if not len(data):
         raise DataError("there are no pairs to calibrate on; leave data out, or give pairs")
     if states is None:
-        rows = one_batch(data.table)
-        return Features({"id": data["id"], **encoded(model, rows, PAIR)}, data.name)
-    places = pc.index_in(data["id"], value_set=states["id"].combine_chunks())
-    few = places.take(pa.array(spread_rows(len(data))))
-    if places.null_count == 0:
-        given = states.table.take(few)
-        found = {
-            side: matrix_of(given[side].combine_chunks(), given[side].type.list_size, states.name)
+        every_row = one_batch(data.table)
+        return Features({"id": data["id"], **encoded(model, every_row, PAIR)}, data.name)
+    rows = pc.index_in(data["id"], value_set=states["id"].combine_chunks())
+    few = rows.take(pa.array(spread_rows(len(data))))
+    if rows.null_count == 0:
+        sampled = states.table.take(few)
+        stored = {
+            side: matrix_of(
+                sampled[side].combine_chunks(), sampled[side].type.list_size, states.name
+            )
             for side in PAIR
-            if side in given.column_names
+            if side in sampled.column_names
         }
         prove(
-            model, one_batch(data.table.take(pa.array(spread_rows(len(data))))), found, states.name
+            model, one_batch(data.table.take(pa.array(spread_rows(len(data))))), stored, states.name
         )
     return states
 
@@ -115,7 +119,7 @@ def _states(model: AssembledModel, data: Pairs, states: Features | None) -> Feat
 def calibrated(
     mixture: Mixture, examples: GateExamples, seed: int
 ) -> tuple[float, list[dict[str, Any]]]:
-    """The temperature with the least loss, and how well scores do before and after."""
+    """Return the temperature with the least log-loss, and the numbers before and after it."""
     lead = mixture.gate.margins(examples.chosen, examples.rejected, examples.prompts)
     factor = fit_scale(lead, examples.margins, examples.weights)
     temperature = 1 / factor if factor > 1e-6 else 1.0

@@ -1,4 +1,4 @@
-"""Explanations as columns, and attributes measured on pairs."""
+"""Explanations as columns, and the accuracy of attributes on pairs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Explain:
-    """Row-wise: scores, and what each is made of. ``states`` names the step that gave the states,
+    """A row-wise computation of scores and their parts. ``states`` names the step with the states,
     in columns ``states.…`` beside ``data.…``; without it the model encodes the texts."""
 
     sides: tuple[str, ...]
@@ -46,9 +46,9 @@ class Explain:
         if self.states is None:
             states, prompts = model.states_and_prompts(responses)
         else:
-            states, prompts = self._given(model, rows, self._part(batch, "states"))
-        found = model.mixture.explain(states, prompts, model.measured(responses))
-        return self._columns(model, found, prompts)
+            states, prompts = self._read_states(model, rows, self._part(batch, "states"))
+        explanation = model.mixture.explain(states, prompts, model.measured(responses))
+        return self._columns(model, explanation, prompts)
 
     def _part(self, batch: pa.RecordBatch, step: str) -> pa.RecordBatch:
         names = [name for name in batch.schema.names if name.startswith(f"{step}.")]
@@ -57,10 +57,10 @@ class Explain:
             arrays, names=["id", *(name.removeprefix(f"{step}.") for name in names)]
         )
 
-    def _given(
+    def _read_states(
         self, model: AssembledModel, rows: pa.RecordBatch, states: pa.RecordBatch
     ) -> tuple[Array, Array]:
-        given = {}
+        matrices = {}
         for side in ("prompt", *self.sides):
             kind = states.schema.field(side).type if side in states.schema.names else None
             if kind is None or not pa.types.is_fixed_size_list(kind):
@@ -68,39 +68,45 @@ class Explain:
                     f"{self.states} has no states in a column {side}; give the hidden-state step "
                     "of the same rows, with part: both"
                 )
-            given[side] = matrix_of(states.column(side), kind.list_size, f"{self.states}.{side}")
+            matrices[side] = matrix_of(states.column(side), kind.list_size, f"{self.states}.{side}")
         if rows.num_rows:
             few = spread_rows(rows.num_rows)
-            some_given = {side: values[few] for side, values in given.items()}
-            prove(model, rows.take(pa.array(few)), some_given, str(self.states))
-        states = np.concatenate([given[side] for side in self.sides])
-        return states, np.concatenate([given["prompt"]] * len(self.sides))
+            sampled = {side: values[few] for side, values in matrices.items()}
+            prove(model, rows.take(pa.array(few)), sampled, str(self.states))
+        states = np.concatenate([matrices[side] for side in self.sides])
+        return states, np.concatenate([matrices["prompt"]] * len(self.sides))
 
-    def _columns(self, model: AssembledModel, found: Explanation, prompts: Array) -> dict[str, Any]:
-        names, rows = model.attributes, len(found.score) // len(self.sides)
-        weights = {f"{WEIGHT}{name}": found.weights[:rows, k] for k, name in enumerate(names)}
+    def _columns(
+        self, model: AssembledModel, explanation: Explanation, prompts: Array
+    ) -> dict[str, Any]:
+        names, rows = model.attributes, len(explanation.score) // len(self.sides)
+        weights = {f"{WEIGHT}{name}": explanation.weights[:rows, k] for k, name in enumerate(names)}
         if self.sides == ("response",):
-            return {"reward": found.score, **weights, **_made_of(found, names, slice(None), "")}
+            return {
+                "reward": explanation.score,
+                **weights,
+                **_made_of(explanation, names, slice(None), ""),
+            }
         first, second = slice(0, rows), slice(rows, None)
-        chosen, rejected = found.score[first], found.score[second]
+        chosen, rejected = explanation.score[first], explanation.score[second]
         margin = chosen - rejected
         if model.mixture.gate.compares:
-            both = found.rewards[first], found.rewards[second]
+            both = explanation.rewards[first], explanation.rewards[second]
             margin = model.mixture.margins(*both, prompts[first])
         return {
             "chosen": chosen,
             "rejected": rejected,
             "margin": margin,
             **weights,
-            **_made_of(found, names, first, "chosen."),
-            **_made_of(found, names, second, "rejected."),
+            **_made_of(explanation, names, first, "chosen."),
+            **_made_of(explanation, names, second, "rejected."),
         }
 
 
 def _made_of(
-    found: Explanation, names: tuple[str, ...], rows: slice, before: str
+    explanation: Explanation, names: tuple[str, ...], rows: slice, before: str
 ) -> dict[str, Array]:
-    parts = {"attribute": found.rewards, "contribution": found.contributions}
+    parts = {"attribute": explanation.rewards, "contribution": explanation.contributions}
     return {
         f"{before}{part}.{name}": values[rows, k]
         for part, values in parts.items()
@@ -109,7 +115,7 @@ def _made_of(
 
 
 def explain(model: RewardModel, data: Pairs | Responses, states: Features | None) -> Features:
-    """The columns, from texts or from states of the same rows."""
+    """Compute the columns of explanations, from texts or from states of the same rows."""
     sides = ("chosen", "rejected") if isinstance(data, Pairs) else ("response",)
     if states is None:
         return data.map(Explain(sides), open=model.open)
@@ -118,17 +124,17 @@ def explain(model: RewardModel, data: Pairs | Responses, states: Features | None
 
 
 def measure(data: Pairs, contributions: Features) -> dict[str, Any]:
-    """Accuracy and mean weight of each attribute by subset, as columns of ``Metrics``."""
+    """Measure accuracy and mean weight of each attribute by subset: columns of ``Metrics``."""
     names = [c.removeprefix(CHOSEN) for c in contributions.columns if c.startswith(CHOSEN)]
     if not names:
         raise DataError(
             f"{contributions.name} has no columns {CHOSEN}…; give the contributions of the pairs"
         )
-    places = pc.index_in(data["id"], value_set=contributions["id"].combine_chunks())
-    if places.null_count:
-        lost = data["id"].filter(pc.is_null(places)).to_pylist()
+    positions = pc.index_in(data["id"], value_set=contributions["id"].combine_chunks())
+    if positions.null_count:
+        lost = data["id"].filter(pc.is_null(positions)).to_pylist()
         raise DataError(f"{contributions.name} has no row for {len(lost)} ids ({some(lost)})")
-    table = contributions.table.take(places)
+    table = contributions.table.take(positions)
     groups = np.asarray(data["group"].combine_chunks().dictionary_encode().indices)
     subsets = subsets_of(data.table)
     every = np.ones(len(data), bool)

@@ -1,4 +1,4 @@
-"""States that were asked for before, and the proof that they are a model's own."""
+"""States of the texts of rows, and the check that given states are those of a model."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ._model import AssembledModel, side_of
 
 PAIR, RESPONSE = ("prompt", "chosen", "rejected"), ("prompt", "response")
 NEAR = 5e-2
-"""How far apart, relative to their length, the same states may be: they may be in bfloat16."""
+"""Greatest distance, relative to their length, of states that count as the same (bfloat16)."""
 
 
 def encoded(model: AssembledModel, rows: pa.RecordBatch, sides: Sequence[str]) -> dict[str, Array]:
-    """States (n, d) of each side of pairs or responses."""
+    """Encode each side of pairs or responses; returns states (n, d) by side."""
     return {
         side: model.prompts(rows) if side == "prompt" else model.states(side_of(rows, side))
         for side in sides
@@ -27,14 +27,14 @@ def encoded(model: AssembledModel, rows: pa.RecordBatch, sides: Sequence[str]) -
 
 
 def prove(
-    model: AssembledModel, rows: pa.RecordBatch, given: Mapping[str, Array], name: str
+    model: AssembledModel, rows: pa.RecordBatch, states: Mapping[str, Array], name: str
 ) -> None:
-    """Raise DataError unless these are the states of these rows, asked anew."""
-    with collect_notices():  # told already, by the step that asked for them
-        found = encoded(model, rows, tuple(given))
-    for side, anew in found.items():
-        if anew.shape == given[side].shape:
-            far = np.linalg.norm(anew - given[side], axis=1) / np.linalg.norm(anew, axis=1)
+    """Encode these rows again; raises DataError unless the given states are the same."""
+    with collect_notices():  # the step that computed them reported these
+        recomputed = encoded(model, rows, tuple(states))
+    for side, expected in recomputed.items():
+        if expected.shape == states[side].shape:
+            far = np.linalg.norm(expected - states[side], axis=1) / np.linalg.norm(expected, axis=1)
             if (far <= NEAR).all():
                 continue
         hint = " (is prompt_end as in that step?)" if side == "prompt" else ""

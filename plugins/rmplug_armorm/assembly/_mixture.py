@@ -1,4 +1,4 @@
-"""Heads, transform and gate put together: a score that says what it is made of."""
+"""Heads, transform and gate together: a score with its contributions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rmplug_armorm.heads._heads_file import Heads, read_heads, write_heads
 
 @dataclass(frozen=True)
 class Explanation:
-    """Of each response (n): the score, and by attribute (n, K) raw rewards, their weights, and
+    """For n responses: scores (n,), and by attribute (n, K) raw rewards, their weights, and
     contributions, which add up to the score."""
 
     score: Array
@@ -28,18 +28,18 @@ class Explanation:
 
 @dataclass(frozen=True)
 class Mixture:
-    """All that lies between states and scores."""
+    """The computation between states and scores."""
 
     heads: Heads
     debiasing: Transform
     """Of the heads' rewards, and of what is measured on the text of a response beside them."""
     gate: AttributeGate
     temperature: float = 1.0
-    """What scores are divided by: the calibration."""
+    """The divisor of scores, from the calibration."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Attributes, then measures: what a score is made of."""
+        """Attributes, then measures: the parts of a score."""
         return self.debiasing.names
 
     @property
@@ -51,30 +51,30 @@ class Mixture:
         return self.debiasing.matrix
 
     def rewards(self, responses: Array, measured: Array) -> Array:
-        """Raw rewards of states (n, d), and what was measured (n, measures) beside them."""
+        """Compute raw rewards of states (n, d) and append ``measured``, (n, measures)."""
         return np.column_stack([self.heads.rewards(responses), measured])
 
     def explain(self, responses: Array, prompts: Array, measured: Array) -> Explanation:
-        """For states of responses and of their prompts, both (n, d), and their measures."""
+        """Explain scores from states of responses and of their prompts (n, d), and measures."""
         rewards = self.rewards(responses, measured)
         weights, contributions = self.gate.explain(rewards, self.transform, prompts)
         weights, contributions = weights / self.temperature, contributions / self.temperature
         return Explanation(contributions.sum(axis=1), rewards, weights, contributions)
 
     def margins(self, chosen: Array, rejected: Array, prompts: Array) -> Array:
-        """Scores of chosen minus those of rejected, of raw rewards and measures."""
+        """Compute scores of chosen minus those of rejected from raw rewards and measures."""
         sides = [rewards @ self.transform for rewards in (chosen, rejected)]
         return np.asarray(self.gate.margins(sides[0], sides[1], prompts) / self.temperature)
 
     def save(self, directory: Path) -> None:
-        """Writes heads, transform and gate."""
+        """Write heads, transform and gate."""
         write_heads(directory, self.heads, {})
         write_transform(directory, self.debiasing)
         write_gate(directory, self.gate, self.names)
 
 
 def read_mixture(directory: Path, temperature: float) -> Mixture:
-    """What ``save`` wrote."""
+    """Read what ``save`` wrote."""
     heads = read_heads(directory)
     debiasing = order_transform(read_transform(directory), heads.names)
     return Mixture(heads, debiasing, read_gate(directory), temperature)

@@ -23,24 +23,25 @@ CONFIG, FORMAT, KIND = "config.json", 1, "assemble"
 REWARD = "reward"
 FIELDS = ("id", "prompt", "response")
 PARTS = {"turn": "turn", "response": "prompt"}
-"""What an encoder calls a prompt alone, by where it ends."""
+"""The encoder's names for a prompt alone, by the position of its end."""
 
 
 class PromptEncoder(Protocol):
-    """What is needed of an encoder."""
+    """The interface that an encoder must have."""
 
     def vectors(self, responses: pa.RecordBatch, part: str = "both") -> Array:
-        """States (rows, width): of prompts with responses, or of prompts (`prompt`, `turn`)."""
+        """Compute states (rows, width): of prompts with responses, or of prompts (`prompt`,
+        `turn`)."""
 
     def vectors_and_prompts(self, responses: pa.RecordBatch, part: str) -> tuple[Array, Array]:
-        """States of prompts with responses, and of their prompts."""
+        """Compute states of prompts with responses, and of their prompts."""
 
     def origin(self) -> Origin | None:
-        """What it can be made again from."""
+        """Return the origin from which the encoder can be made again."""
 
 
 def encoder_of(model: RewardModel) -> PromptEncoder:
-    """The model, if it gives states and can be made again."""
+    """Return the model as an encoder; raises DataError if it cannot be one, or be loaded again."""
     opened = model.open()
     if not callable(getattr(opened, "vectors", None)) or opened.origin() is None:
         raise DataError(
@@ -52,7 +53,7 @@ def encoder_of(model: RewardModel) -> PromptEncoder:
 
 @dataclass(frozen=True)
 class AssemblyFacts:
-    """What a folder holds beside the numbers of heads, transform and gate."""
+    """The contents of a folder beside the numbers of heads, transform and gate."""
 
     origin: Origin
     prompt_end: str
@@ -61,7 +62,7 @@ class AssemblyFacts:
 
 
 class AssembledModel(RewardModel):
-    """Scores of shape (rows, 1 + attributes): the reward, then each attribute's raw reward."""
+    """A model with scores (rows, 1 + attributes): the reward, then each raw attribute reward."""
 
     def __init__(self, encoder: PromptEncoder, mixture: Mixture, prompt_end: str) -> None:
         self.encoder, self.mixture, self.prompt_end = encoder, mixture, prompt_end
@@ -69,16 +70,16 @@ class AssembledModel(RewardModel):
 
     @property
     def attributes(self) -> tuple[str, ...]:
-        """What a score is made of: attributes, then measures on which rewards were debiased."""
+        """The parts of a score: attributes, then measures against which rewards were debiased."""
         return self.mixture.names
 
     def score(self, responses: pa.RecordBatch) -> Array:
-        found = self.explain(responses)
+        explanation = self.explain(responses)
         count = len(self.mixture.heads.names)
-        return np.column_stack([found.score, found.rewards[:, :count]])
+        return np.column_stack([explanation.score, explanation.rewards[:, :count]])
 
     def compare(self, pairs: pa.RecordBatch) -> Array | None:
-        """Margins of a gate that looks at both sides of a pair at once, else None."""
+        """Return margins of a gate that reads both sides of a pair at once, else None."""
         if not self.mixture.gate.compares:
             return None
         chosen, rejected = (side_of(pairs, side) for side in ("chosen", "rejected"))
@@ -88,34 +89,35 @@ class AssembledModel(RewardModel):
         return self.mixture.margins(better, worse, prompts)
 
     def explain(self, responses: pa.RecordBatch) -> Explanation:
-        """What each row's score is made of: attributes, then measures."""
+        """Explain the score of each row by attributes, then measures."""
         states, prompts = self.states_and_prompts(responses)
         return self.mixture.explain(states, prompts, self.measured(responses))
 
     def measured(self, responses: pa.RecordBatch) -> Array:
-        """What is measured on the texts of responses, (n, measures)."""
+        """Measure the texts of responses, (n, measures)."""
         return measure_texts(responses.column("response"), self.mixture.measures)
 
     def states(self, responses: pa.RecordBatch) -> Array:
-        """States of prompts with responses."""
+        """Compute states of prompts with responses."""
         return self.encoder.vectors(responses)
 
     def prompts(self, rows: pa.RecordBatch) -> Array:
-        """States of prompts."""
+        """Compute states of prompts."""
         return self.encoder.vectors(side_of(rows, "prompt"), self.part)
 
     def states_and_prompts(self, responses: pa.RecordBatch) -> tuple[Array, Array]:
-        """Both; what the encoder can read in one pass it reads in one."""
+        """Compute both, in one pass where the encoder can."""
         return self.encoder.vectors_and_prompts(responses, self.part)
 
     @property
     def part(self) -> str:
-        """What a prompt alone is called by the encoder."""
+        """The encoder's name for a prompt alone."""
         return PARTS[self.prompt_end]
 
 
 def side_of(rows: pa.RecordBatch, side: str) -> pa.RecordBatch:
-    """Rows of ``Responses`` of one side of rows, named ``<id>/chosen`` where there are two."""
+    """Return one side of the rows as rows of ``Responses``, with ids ``<id>/chosen`` if there are
+    two."""
     ids = rows.column("id")
     if side in ("chosen", "rejected"):
         ids = pa.array([f"{name}/{side}" for name in ids.to_pylist()], pa.string())
@@ -124,7 +126,7 @@ def side_of(rows: pa.RecordBatch, side: str) -> pa.RecordBatch:
 
 
 def save(directory: Path, mixture: Mixture, parts: AssemblyFacts) -> None:
-    """Writes the whole model but its encoder."""
+    """Write the whole model except its encoder."""
     mixture.save(directory)
     origin = parts.origin
     config = {
@@ -149,7 +151,7 @@ def save(directory: Path, mixture: Mixture, parts: AssemblyFacts) -> None:
 
 
 def open_assembled(directory: Path, changed: Mapping[str, Any] | None = None) -> AssembledModel:
-    """The reward model of a folder; ``changed`` is what the user says of its encoder."""
+    """Open the reward model of a folder; ``changed`` has the user's settings of its encoder."""
     config = _read_config(directory / CONFIG)
     mixture = read_mixture(directory, config["temperature"])
     if list(mixture.heads.names) != config["attributes"]:

@@ -1,4 +1,4 @@
-"""Where prompts end whose states a gate reads: found by asking its encoder for a few anew."""
+"""The end of the prompts whose states a gate reads, detected by encoding a few of them again."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from ._model import PARTS, PromptEncoder
 
 
 def prompt_end_of(encoder: PromptEncoder, gate: Checkpoint) -> str:
-    """Where prompts end whose states the gate was trained on: the nearer of what the encoder gives
-    at the ends of their turns, and before responses."""
+    """Return the end of the prompts on which the gate was trained: the nearer of the encoder's
+    states at the ends of their turns, and before responses."""
     kept = read_about(gate.directory).get("about", {}).get(KEPT)
     if not kept:
         raise DataError(
@@ -38,12 +38,12 @@ def prompt_end_of(encoder: PromptEncoder, gate: Checkpoint) -> str:
 
 
 def _distance(encoder: PromptEncoder, kept: Sequence[Mapping[str, Any]], part: str) -> float:
-    """The greatest, relative to the length of a state."""
+    """Return the greatest distance relative to the length of a state."""
     talks = pa.array([entry["prompt"] for entry in kept], message_type())
-    ids = pa.array([f"prompt {place}" for place in range(len(kept))])
+    ids = pa.array([f"prompt {number}" for number in range(len(kept))])
     rows = pa.RecordBatch.from_arrays([ids, talks], names=["id", "prompt"])
-    with collect_notices():  # told already, by the step that asked for the states
-        found = np.asarray(encoder.vectors(rows, part), np.float64)
+    with collect_notices():  # the step that computed them reported these
+        recomputed = np.asarray(encoder.vectors(rows, part), np.float64)
     states = np.array([entry["state"] for entry in kept])
-    apart = found[:, spread_dimensions(found.shape[1])] - states
-    return float((np.linalg.norm(apart, axis=1) / np.linalg.norm(states, axis=1)).max())
+    differences = recomputed[:, spread_dimensions(recomputed.shape[1])] - states
+    return float((np.linalg.norm(differences, axis=1) / np.linalg.norm(states, axis=1)).max())

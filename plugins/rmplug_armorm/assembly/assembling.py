@@ -18,11 +18,11 @@ class Assemble(Trainer):
     `transformers` of it. Outputs: ``reward``, and one per attribute: its raw reward, 0 at the least
     label and 1 at the greatest.
 
-    Where the gate reads the state of a prompt (`prompt_end` of `hidden-state`) is found by asking
-    the encoder for a few prompts that the gate was trained on; one whose states are others is
-    refused. Without a gate all debiased attributes count the same. With pairs that nothing was
-    trained on (`data`, and their `states` to save encoding), scores are divided by the temperature
-    that makes the Bradley-Terry loss least; the gate's trees, too.
+    The position of the prompt's state that the gate reads (`prompt_end` of `hidden-state`) is
+    detected by encoding a few prompts that the gate was trained on again; an encoder with other
+    states is refused. Without a gate all debiased attributes count the same. With pairs that
+    nothing was trained on (`data`, and their `states` to save encoding), scores are divided by the
+    temperature that makes the Bradley-Terry loss least; the gate's trees, too.
 
     Numbers: those of the gate, and with pairs ``accuracy``, ``log-loss-before`` and
     ``log-loss-after`` the calibration, with 95 % intervals of a bootstrap over groups, of `model`
@@ -57,7 +57,7 @@ class Assemble(Trainer):
 
     @classmethod
     def open(cls, directory: Path, **changed: Any) -> RewardModel:
-        """``changed`` says where the encoder is now (`path`), or how it runs (`device`)."""
+        """Open the model; ``changed`` may have `path` and `device` of its encoder."""
         from ._model import open_assembled
 
         return open_assembled(directory, changed)

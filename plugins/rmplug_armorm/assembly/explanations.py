@@ -1,4 +1,4 @@
-"""What scores are made of, and which attribute is right where."""
+"""Explanations of scores by attributes, and the accuracy of each attribute."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Contributions(QueryStrategy):
     confound out) and `contribution.<name>`, their product; contributions add up to the score. From
     pairs `weight.<name>` once, and the others as `chosen.attribute.<name>`,
     `chosen.contribution.<name>`, `rejected.…`. A measured length that rewards are debiased against
-    is told like an attribute: what it takes away is its contribution.
+    has the same columns as an attribute: its contribution is the part that debiasing subtracts.
 
     A gate of trees has no weights (NaN): its contributions are SHAP values of debiased rewards,
     against a typical response, and its `margin` looks at both sides at once.

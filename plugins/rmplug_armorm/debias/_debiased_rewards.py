@@ -17,7 +17,7 @@ from ._transform_file import Transform, read_about, read_transform
 
 
 class DebiasedRewards(Predictor):
-    """Rewards after the transform, by attribute; NaN where a reward or a measure is missing."""
+    """The rewards after a transform, by attribute; NaN where a reward or a measure is missing."""
 
     def __init__(self, transform: Transform, measures: Sequence[str]) -> None:
         self.transform = transform
@@ -33,20 +33,20 @@ class DebiasedRewards(Predictor):
         return {name: after[:, k] for k, name in enumerate(self.attributes)}
 
 
-def _column(given: Sequence[str], name: str) -> str:
-    """The joined column of an attribute or measure; its step may have another name."""
-    found = [column for column in given if column == name]
-    found = found or [column for column in given if column.partition(".")[2] == name]
+def _column(columns: Sequence[str], name: str) -> str:
+    """Return the joined column of an attribute or measure; its step may have another name."""
+    same = [column for column in columns if column == name]
+    same = same or [column for column in columns if column.partition(".")[2] == name]
     ending = name.partition(".")[2]
-    found = found or [c for c in given if ending and c.partition(".")[2] == ending]
-    if len(found) != 1:
+    same = same or [c for c in columns if ending and c.partition(".")[2] == ending]
+    if len(same) != 1:
         raise DataError(
-            f"the transform reads {name}, and {'several columns are' if found else 'no column is'} "
-            f"that; given: {some([c for c in given if c not in ('id', 'group')], 12)}"
+            f"the transform reads {name}, and {'several columns are' if same else 'no column is'} "
+            f"that; given: {some([c for c in columns if c not in ('id', 'group')], 12)}"
         )
-    return found[0]
+    return same[0]
 
 
 def open_transform(directory: Path) -> DebiasedRewards:
-    """The fit written to a directory."""
+    """Open the fit written to a directory."""
     return DebiasedRewards(read_transform(directory), read_about(directory).get("measures", []))

@@ -1,4 +1,4 @@
-"""Penalties that free attribute rewards of a confound: found, measured held out, applied."""
+"""Penalties that free attribute rewards of a confound: fitted, measured held out, applied."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Rewards:
         return tuple(name for name in self.against if name not in self.names)
 
     def where(self, rows: Array) -> Rewards:
-        """Some of the rows."""
+        """Return the rows of a mask."""
         parts = {n: getattr(self, n)[rows] for n in ("values", "confounds", "groups")}
         return replace(self, **parts)
 
@@ -69,47 +69,53 @@ def fit(
     seed: int,
     directory: Path,
 ) -> list[dict[str, Any]]:
-    """Writes the transform to ``directory``; gives the numbers about it."""
-    known = read_rewards(settings, rewards, measures)
+    """Fit the transform, write it to ``directory``, and return its numbers."""
+    complete = read_rewards(settings, rewards, measures)
     find = _published(settings) if settings.compat else _two_sided(settings)
-    penalties, reached = find(known)
-    names = known.names + known.measures
-    matrix = matrix_of(names, known, penalties)
+    penalties, reached = find(complete)
+    names = complete.names + complete.measures
+    matrix = matrix_of(names, complete, penalties)
     about = {
         "kind": KIND,
-        "against": list(known.against),
-        "measures": list(known.measures),
-        "penalties": {n: p.tolist() for n, p in zip(known.names, penalties, strict=True)},
+        "against": list(complete.against),
+        "measures": list(complete.measures),
+        "penalties": {n: p.tolist() for n, p in zip(complete.names, penalties, strict=True)},
         "compat": settings.compat,
     }
     write_transform(directory, Transform(names, matrix), about)
-    after = held_out(known, find, settings.folds, seed)
-    numbers = _numbers(known, after, seed) + _penalty_numbers(settings, known, penalties, reached)
-    _tell(settings, numbers)
+    after = held_out(complete, find, settings.folds, seed)
+    numbers = _numbers(complete, after, seed) + _penalty_numbers(
+        settings, complete, penalties, reached
+    )
+    _report_remaining(settings, numbers)
     return numbers
 
 
 def read_rewards(
     settings: DebiasSettings, rewards: Features, measures: Sequence[Features] | None
 ) -> Rewards:
-    """The rows that have all rewards and confounds; others are left out and counted."""
+    """Read the rows that have all rewards and confounds; count the others in a notice."""
     names = tuple(
         f.name
         for f in rewards.rows.schema
         if f.name in rewards.values and not pa.types.is_fixed_size_list(f.type)
     )
     joined = join([rewards, *(measures or ())]).table
-    found = {name: f"{rewards.name}.{name}" for name in names}
-    places = {**{column: column for column in joined.column_names}, **found}
-    unknown = [name for name in settings.against if name not in places]
+    attributes = {name: f"{rewards.name}.{name}" for name in names}
+    column_of = {**{column: column for column in joined.column_names}, **attributes}
+    unknown = [name for name in settings.against if name not in column_of]
     if unknown or not names:
-        said = f"{unknown[0]!r} is neither" if unknown else "there is no"
+        measured = [column for column in joined.column_names if column not in attributes.values()]
+        problem = f"{unknown[0]!r} is neither" if unknown else "there is no"
         raise DataError(
-            f"{said} an attribute of {rewards.name or 'rewards'} nor a column of measures; there "
-            f"is {some([*names, *(c for c in joined.column_names if c not in found.values())], 20)}"
+            f"{problem} an attribute of {rewards.name or 'rewards'} nor a column of measures; "
+            f"there is {some([*names, *measured], 20)}"
         )
     _check_compat(settings, names)
-    columns = [*(places[name] for name in names), *(places[name] for name in settings.against)]
+    columns = [
+        *(column_of[name] for name in names),
+        *(column_of[name] for name in settings.against),
+    ]
     values = np.column_stack(
         [pc.fill_null(joined[c].cast(pa.float64()), np.nan).to_numpy() for c in columns]
     )
@@ -117,15 +123,15 @@ def read_rewards(
     notice("a reward or measure is missing", joined["id"].filter(pa.array(~whole)).to_pylist())
     groups = joined["group" if "group" in joined.column_names else "id"].combine_chunks()
     numbered = np.asarray(groups.dictionary_encode().indices, np.int64)
-    known = Rewards(
+    complete = Rewards(
         names,
         values[whole, : len(names)],
         settings.against,
         values[whole, len(names) :],
         np.unique(numbered[whole], return_inverse=True)[1],
     )
-    _check_rows(known)
-    return known
+    _check_rows(complete)
+    return complete
 
 
 def _check_compat(settings: DebiasSettings, names: Sequence[str]) -> None:
@@ -136,111 +142,111 @@ def _check_compat(settings: DebiasSettings, names: Sequence[str]) -> None:
         )
 
 
-def _check_rows(known: Rewards) -> None:
-    groups = len(np.unique(known.groups))
+def _check_rows(rewards: Rewards) -> None:
+    groups = len(np.unique(rewards.groups))
     if groups < 2:
         raise DataError(
-            f"debias needs rows of at least 2 groups (prompts) and there are {len(known.groups)} "
+            f"debias needs rows of at least 2 groups (prompts) and there are {len(rewards.groups)} "
             f"rows of {groups}; give more data"
         )
-    same = np.ptp(known.confounds, axis=0) == 0
+    same = np.ptp(rewards.confounds, axis=0) == 0
     if same.any():
-        name = known.against[int(np.argmax(same))]
+        name = rewards.against[int(np.argmax(same))]
         raise DataError(
             f"{name} is the same in all rows: rewards cannot depend on it; leave it out"
         )
 
 
-def matrix_of(names: Sequence[str], known: Rewards, penalties: Array) -> Array:
-    """The transform: each reward less its penalties times the confounds; confounds become 0."""
+def matrix_of(names: Sequence[str], rewards: Rewards, penalties: Array) -> Array:
+    """Make the transform: rewards minus penalties times confounds; confounds become 0."""
     matrix = np.eye(len(names))
-    for c, confound in enumerate(known.against):
-        matrix[names.index(confound), : len(known.names)] -= penalties[:, c]
-    for confound in known.against:
+    for c, confound in enumerate(rewards.against):
+        matrix[names.index(confound), : len(rewards.names)] -= penalties[:, c]
+    for confound in rewards.against:
         matrix[:, names.index(confound)] = 0
     return matrix
 
 
 Penalties: TypeAlias = tuple[Array, Array]
-"""Penalties (K, C), and the correlations (K, C) that they reach on the rows they were found on."""
+"""Penalties (K, C), and the correlations (K, C) that they reach on the rows they were fitted to."""
 Find: TypeAlias = Callable[[Rewards], Penalties]
 
 
 def _published(settings: DebiasSettings) -> Find:
-    def find(known: Rewards) -> Penalties:
-        found = [
+    def find(rewards: Rewards) -> Penalties:
+        accepted = [
             (1.0, 1.0)
-            if name in known.against
+            if name in rewards.against
             else find_published_penalty(
-                known.values[:, k], known.confounds[:, 0], settings.tolerance
+                rewards.values[:, k], rewards.confounds[:, 0], settings.tolerance
             )
-            for k, name in enumerate(known.names)
+            for k, name in enumerate(rewards.names)
         ]
-        penalties, reached = np.array(found).T
+        penalties, reached = np.array(accepted).T
         return penalties[:, None], reached[:, None]
 
     return find
 
 
 def _two_sided(settings: DebiasSettings) -> Find:
-    def find(known: Rewards) -> Penalties:
-        ranks = [Ranks(confound) for confound in known.confounds.T]
-        penalties = np.zeros((len(known.names), len(ranks)))
+    def find(rewards: Rewards) -> Penalties:
+        ranks = [Ranks(confound) for confound in rewards.confounds.T]
+        penalties = np.zeros((len(rewards.names), len(ranks)))
         reached = np.zeros_like(penalties)
-        for k, name in enumerate(known.names):
-            if name in known.against:
-                penalties[k] = np.array(known.against) == name
+        for k, name in enumerate(rewards.names):
+            if name in rewards.against:
+                penalties[k] = np.array(rewards.against) == name
                 continue
             penalties[k], reached[k] = find_penalties(
-                known.values[:, k], known.confounds, ranks, AIM * settings.tolerance
+                rewards.values[:, k], rewards.confounds, ranks, AIM * settings.tolerance
             )
         return penalties, reached
 
     return find
 
 
-def held_out(known: Rewards, find: Find, folds: int, seed: int) -> Array:
-    """Rewards after, shape (n, K): those of each fold with penalties found on the others."""
-    split = grouped_split(known.groups, np.ones((len(known.groups), 1), bool), folds, seed)
-    after = np.empty_like(known.values)
+def held_out(rewards: Rewards, find: Find, folds: int, seed: int) -> Array:
+    """Compute the rewards after, (n, K), of each fold with penalties fitted on the others."""
+    split = grouped_split(rewards.groups, np.ones((len(rewards.groups), 1), bool), folds, seed)
+    after = np.empty_like(rewards.values)
     for part in split.held:
         rest, here = split.part != part, split.part == part
-        penalties, _ = find(known.where(rest))
-        after[here] = known.values[here] - known.confounds[here] @ penalties.T
+        penalties, _ = find(rewards.where(rest))
+        after[here] = rewards.values[here] - rewards.confounds[here] @ penalties.T
     return after
 
 
-def _numbers(known: Rewards, after: Array, seed: int) -> list[dict[str, Any]]:
-    """The correlations before and after, for each attribute and confound."""
+def _numbers(rewards: Rewards, after: Array, seed: int) -> list[dict[str, Any]]:
+    """Measure the correlations before and after, for each attribute and confound."""
     columns: dict[str, Array] = {}
     statistics: dict[tuple[str, str], Statistic] = {}
-    for k, name in enumerate(known.names):
-        for c, confound in enumerate(known.against):
-            if name in known.against:
+    for k, name in enumerate(rewards.names):
+        for c, confound in enumerate(rewards.against):
+            if name in rewards.against:
                 continue
-            metric = "correlation" if len(known.against) == 1 else f"correlation-with-{confound}"
-            for at, values in (("before", known.values), ("after", after)):
+            metric = "correlation" if len(rewards.against) == 1 else f"correlation-with-{confound}"
+            for at, values in (("before", rewards.values), ("after", after)):
                 key = f"{name} {confound} {at}"
-                columns |= rank_columns(values[:, k], known.confounds[:, c], key)
+                columns |= rank_columns(values[:, k], rewards.confounds[:, c], key)
                 statistics[f"{metric}-{at}", name] = spearman_of(key)
-    return measured_together(columns, statistics, known.groups, seed)
+    return measured_together(columns, statistics, rewards.groups, seed)
 
 
 def _penalty_numbers(
-    settings: DebiasSettings, known: Rewards, penalties: Array, reached: Array
+    settings: DebiasSettings, rewards: Rewards, penalties: Array, reached: Array
 ) -> list[dict[str, Any]]:
-    found, rows = [], len(known.groups)
-    for k, name in enumerate(known.names):
-        for c, confound in enumerate(known.against):
-            metric = "penalty" if len(known.against) == 1 else f"penalty-of-{confound}"
-            found.append(number(metric, penalties[k, c], rows, subset=name))
+    numbers, rows = [], len(rewards.groups)
+    for k, name in enumerate(rewards.names):
+        for c, confound in enumerate(rewards.against):
+            metric = "penalty" if len(rewards.against) == 1 else f"penalty-of-{confound}"
+            numbers.append(number(metric, penalties[k, c], rows, subset=name))
         if settings.compat:
-            found.append(number("correlation-accepted", reached[k, 0], rows, subset=name))
-    return found
+            numbers.append(number("correlation-accepted", reached[k, 0], rows, subset=name))
+    return numbers
 
 
-def _tell(settings: DebiasSettings, numbers: Sequence[Mapping[str, Any]]) -> None:
-    """Attributes that are not free of a confound on rows held out."""
+def _report_remaining(settings: DebiasSettings, numbers: Sequence[Mapping[str, Any]]) -> None:
+    """Notice attributes that still correlate with a confound on held-out rows."""
     far = [
         str(row["subset"])
         for row in numbers

@@ -1,4 +1,4 @@
-"""What is measured on the text of a response beside its attribute rewards: its length."""
+"""Measures of the text of a response beside its attribute rewards: its length."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from .text_measures import CHARACTERS
 
 
 def count_characters(texts: pa.Array | pa.ChunkedArray) -> Array:
-    """The lengths (n,), float64, of responses, chat messages or texts; 0 where one is missing."""
+    """Count characters (n,), float64, of chat messages or texts; 0 where one is missing."""
     return np.asarray(pc.fill_null(pc.utf8_length(text_of(texts)), 0)).astype(np.float64)
 
 
 def measure_texts(texts: pa.Array | pa.ChunkedArray, measures: Sequence[str]) -> Array:
-    """The measures (n, C) of responses: each is the length in characters."""
+    """Compute the measures (n, C) of responses: each is the length in characters."""
     return np.repeat(count_characters(texts)[:, None], len(measures), axis=1)
 
 
 def order_transform(transform: Transform, names: tuple[str, ...]) -> Transform:
-    """The transform for attributes in the order of ``names``, then its measures. Raises DataError
+    """Put the transform into the order of ``names``, followed by its measures. Raises DataError
     where it lacks an attribute, or has a measure that cannot be taken of a text."""
     missing = [name for name in names if name not in transform.names]
     measures = tuple(name for name in transform.names if name not in names)

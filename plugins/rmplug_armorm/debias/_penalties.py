@@ -1,4 +1,4 @@
-"""Penalties that leave a reward no rank correlation with a confound: how they are sought."""
+"""The search for penalties after which a reward has no rank correlation with a confound."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ CYCLES, HALVINGS = 20, 40
 
 
 def find_published_penalty(reward: Array, confound: Array, threshold: float) -> tuple[float, float]:
-    """The first penalty with a rank correlation of at most the threshold, and that correlation; 1
-    and the least correlation seen, if there is none."""
+    """Find the first penalty with a rank correlation of at most the threshold, and that
+    correlation; return 1 and the least correlation seen if there is none."""
     ranks = Ranks(confound)
     least = np.inf
     for penalty in PUBLISHED:
@@ -38,7 +38,7 @@ class Ranks:
         self.unit = centred / np.linalg.norm(centred)
 
     def correlation(self, values: Array) -> float:
-        """Spearman's rank correlation; 0 with what is the same everywhere."""
+        """Compute Spearman's rank correlation; 0 with values that are all the same."""
         centred = middle_ranks(values) - (len(values) + 1) / 2
         size = np.linalg.norm(centred)
         return float(self.unit @ centred / size) if size > 0 else 0.0
@@ -47,8 +47,9 @@ class Ranks:
 def find_penalties(
     reward: Array, confounds: Array, ranks: Sequence[Ranks], aim: float
 ) -> tuple[Array, Array]:
-    """Penalties (C,) that leave a rank correlation within ``aim`` of 0 with each confound, from the
-    slopes of least squares on, one confound after the other until all hold; and what is left."""
+    """Find penalties (C,) after which the rank correlation with each confound is within ``aim`` of
+    0. Starts at the slopes of least squares and corrects one confound after the other until all
+    hold; also returns the remaining correlations."""
     scales = confounds.std(axis=0)
     centred = (confounds - confounds.mean(axis=0)) / scales
     slopes, *_ = np.linalg.lstsq(centred, reward - reward.mean(), rcond=None)
@@ -65,8 +66,8 @@ def find_penalties(
 
 
 def _root(reward: Array, confound: Array, ranks: Ranks, start: float, aim: float) -> float:
-    """The slope at which the rank correlation with the confound is 0, by halving: the more is taken
-    away, the lower the correlation."""
+    """Find the slope at which the rank correlation with the confound is 0, by bisection: the larger
+    the slope, the lower the correlation."""
 
     def left(slope: float) -> float:
         return ranks.correlation(reward - slope * confound)

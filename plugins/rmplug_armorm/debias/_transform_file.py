@@ -21,7 +21,7 @@ JSON, TENSORS, FORMAT = "transform.json", "transform.safetensors", 1
 
 @dataclass(frozen=True)
 class Transform:
-    """Rewards after = rewards before (n, K) @ ``matrix`` (K, K), float64, columns as ``names``."""
+    """A linear map: rewards after = rewards before (n, K) @ ``matrix`` (K, K), float64."""
 
     names: tuple[str, ...]
     matrix: Array
@@ -33,15 +33,15 @@ class Transform:
 def write_transform(
     directory: Path, transform: Transform, about: Mapping[str, Any] | None = None
 ) -> None:
-    """Writes ``transform.safetensors`` and ``transform.json``; ``about`` is kept beside."""
+    """Write ``transform.safetensors`` and ``transform.json``; ``about`` is stored in the latter."""
     matrix = np.ascontiguousarray(transform.matrix, dtype=np.float64)
     save_file({"reward_transform_matrix": matrix}, directory / TENSORS)
-    said = {"format": FORMAT, "names": list(transform.names), "about": dict(about or {})}
-    (directory / JSON).write_text(json.dumps(said, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    record = {"format": FORMAT, "names": list(transform.names), "about": dict(about or {})}
+    (directory / JSON).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
 def read_transform(directory: Path) -> Transform:
-    """The transform that ``write_transform`` wrote; anything else is refused."""
+    """Read the transform that ``write_transform`` wrote; raises DataError for any other file."""
     names = tuple(_read_json(directory)["names"])
     matrix = read_tensors(directory / TENSORS).get("reward_transform_matrix")
     if matrix is None or matrix.shape != (len(names), len(names)):
@@ -53,12 +53,12 @@ def read_transform(directory: Path) -> Transform:
 
 
 def read_about(directory: Path) -> dict[str, Any]:
-    """What was said beside the transform: penalties, what it is against."""
+    """Read the facts stored beside the transform: its penalties and confounds."""
     return dict(_read_json(directory)["about"])
 
 
 def _read_json(directory: Path) -> dict[str, Any]:
-    found = read_json(directory / JSON)
-    if found.get("format") != FORMAT or not is_named(found):
+    record = read_json(directory / JSON)
+    if record.get("format") != FORMAT or not is_named(record):
         raise DataError(f"{directory / JSON} is not the file of a transform, format {FORMAT}")
-    return found
+    return record

@@ -23,7 +23,8 @@ class Debias(Estimator):
 
     Numbers, one ``subset`` per attribute and confound: ``correlation-before`` and
     ``correlation-after`` (Spearman) on rows of groups (prompts) that were held out when the
-    penalties were found, with 95 % intervals of a bootstrap over groups; ``penalty`` from all rows.
+    penalties were fitted, with 95 % intervals of a bootstrap over groups; ``penalty`` from all
+    rows.
 
     The fit ``predict``s the rewards after, from the same columns. Saved as `transform.safetensors`,
     a matrix of which the rewards before are multiplied from the left, and `transform.json`.
@@ -34,11 +35,11 @@ class Debias(Estimator):
     extra = "tabular"
 
     against: tuple[str, ...] = Field(min_length=1, examples=[("helpsteer-verbosity",)])
-    """What rewards are freed of: attributes of ``rewards``, or columns of ``measures`` by their
+    """The confounds: attributes of ``rewards``, or columns of ``measures`` by their
     joined names."""
     tolerance: Annotated[float, Field(gt=0, lt=1)] = 0.03
-    """How far from 0 the rank correlation may be; with ``compat``, how far above 0, and it may be
-    anything at or below 0, too."""
+    """Greatest distance of the rank correlation from 0; with ``compat``, its greatest value, while
+    any correlation below 0 is accepted."""
     folds: int = Field(default=5, ge=2)
     """Folds of whole groups, for the correlations on rows held out."""
     compat: Literal["original"] | None = None

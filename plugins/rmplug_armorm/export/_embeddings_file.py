@@ -1,4 +1,4 @@
-"""Embeddings of the published scripts: which files make up a data set, and what is in them."""
+"""Embeddings of the published scripts: the files of a data set, and their contents."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class EmbeddingsSet:
         return sum(tensors["embeddings"].shape[0] for tensors in self.files)
 
     def batches(self, rows: int = ROWS) -> Iterator[dict[str, Array]]:
-        """The tensors by name, some rows at a time; a file without rows gives a batch."""
+        """Read the tensors by name, some rows at a time; a file without rows gives one batch."""
         for tensors in self.files:
             length = tensors["embeddings"].shape[0]
             for start in range(0, max(length, 1), rows):
@@ -53,28 +53,29 @@ class EmbeddingsSet:
 
 
 def open_set(paths: Sequence[Path]) -> EmbeddingsSet:
-    """The data set that these files are; files of several, or a shard too few, are refused."""
+    """Open the data set of these files; raises DataError for files of several, or a missing
+    shard."""
     name, files = _whole(paths)
-    known = ("embeddings", "labels", "prompt_embeddings")
-    tensors = [{n: t for n, t in tensors_in(file).items() if n in known} for file in files]
-    for file, found in zip(files, tensors, strict=True):
-        _check_shapes(file, found, tensors[0])
+    expected = ("embeddings", "labels", "prompt_embeddings")
+    tensors = [{n: t for n, t in tensors_in(file).items() if n in expected} for file in files]
+    for file, contents in zip(files, tensors, strict=True):
+        _check_shapes(file, contents, tensors[0])
     return EmbeddingsSet(name, tuple(tensors))
 
 
 def _whole(paths: Sequence[Path]) -> tuple[str, list[Path]]:
-    """The name of the data set, and its shards in order."""
+    """Return the name of the data set, and its shards in order."""
     files = sorted(paths, key=lambda path: path.name)
-    found = [SHARD.fullmatch(path.name.removesuffix(".safetensors")) for path in files]
-    if len(files) == 1 and found[0] is None:
+    shards = [SHARD.fullmatch(path.name.removesuffix(".safetensors")) for path in files]
+    if len(files) == 1 and shards[0] is None:
         return files[0].name.removesuffix(".safetensors"), files
-    odd = [path.name for path, match in zip(files, found, strict=True) if match is None]
+    odd = [path.name for path, match in zip(files, shards, strict=True) if match is None]
     if odd:
         raise DataError(
             f"{some(odd)} is not named like a shard, <name>-00001-of-0000N.safetensors, and would "
             "mix with the others; give the files of one data set"
         )
-    matches = [match for match in found if match is not None]
+    matches = [match for match in shards if match is not None]
     sets = sorted({f"{m['name']}-…-of-{m['count']}" for m in matches})
     if len(sets) > 1:
         raise DataError(
@@ -85,25 +86,27 @@ def _whole(paths: Sequence[Path]) -> tuple[str, list[Path]]:
     numbers = [int(m["number"]) for m in matches]
     missing = sorted(set(range(1, count + 1)) - set(numbers))
     if missing or len(numbers) != count:
-        said = f"lacks shard {some([str(n) for n in missing])}" if missing else "has shards twice"
-        raise DataError(f"{matches[0]['name']} {said} of {count}; give all its files, each once")
+        problem = (
+            f"lacks shard {some([str(n) for n in missing])}" if missing else "has shards twice"
+        )
+        raise DataError(f"{matches[0]['name']} {problem} of {count}; give all its files, each once")
     return matches[0]["name"], files
 
 
-def _check_shapes(file: Path, found: Mapping[str, Tensor], first: Mapping[str, Tensor]) -> None:
-    if "embeddings" not in found or len(found["embeddings"].shape) not in (2, 3):
+def _check_shapes(file: Path, tensors: Mapping[str, Tensor], first: Mapping[str, Tensor]) -> None:
+    if "embeddings" not in tensors or len(tensors["embeddings"].shape) not in (2, 3):
         raise DataError(f"{file} has no tensor embeddings of shape (n, d) or (n, 2, d)")
-    states = found["embeddings"].shape
+    states = tensors["embeddings"].shape
     if len(states) == 3 and states[1] != 2:
         raise DataError(f"{file}: embeddings has shape {states}; pairs are (n, 2, d)")
-    other = {name: tensor.shape[1:] for name, tensor in found.items()}
+    other = {name: tensor.shape[1:] for name, tensor in tensors.items()}
     if other != {name: tensor.shape[1:] for name, tensor in first.items()}:
         raise DataError(f"{file} has other tensors or widths than the first shard; embed it again")
     fits = {"labels": len(states) == 2, "prompt_embeddings": len(states) == 3}
-    for name in set(found) - {"embeddings"}:
-        if found[name].shape[0] != states[0] or not fits[name]:
+    for name in set(tensors) - {"embeddings"}:
+        if tensors[name].shape[0] != states[0] or not fits[name]:
             raise DataError(
-                f"{file}: {name} has shape {found[name].shape}, embeddings {states}; they "
+                f"{file}: {name} has shape {tensors[name].shape}, embeddings {states}; they "
                 "must have as many rows, labels beside responses, prompt_embeddings beside pairs"
             )
 
@@ -111,7 +114,7 @@ def _check_shapes(file: Path, found: Mapping[str, Tensor], first: Mapping[str, T
 def read(
     paths: Sequence[Path], attributes: Sequence[str] | None, data: Pairs | Responses | None
 ) -> Iterator[dict[str, Any]]:
-    """The columns of a data set, some rows at a time."""
+    """Read the columns of a data set, some rows at a time."""
     whole = open_set(paths)
     names = _label_names(whole, attributes)
     keys = _keys(whole, data)
@@ -187,7 +190,7 @@ class ShardSettings:
 def write(
     settings: ShardSettings, states: Features, labels: Responses | Features | None, directory: Path
 ) -> None:
-    """Writes the shards and a page that lists them."""
+    """Write the shards, and a page that lists them."""
     vectors = [f.name for f in states.rows.schema if pa.types.is_fixed_size_list(f.type)]
     pairs = {"chosen", "rejected"} <= set(vectors)
     if not pairs and "response" not in vectors:
@@ -223,15 +226,15 @@ class _Shard:
         return int(self.states.rows.schema.field(name).type.list_size)
 
     def matrices(self, *names: str) -> Iterator[Array]:
-        """The vectors of these names beside each other, (rows, names, d), or (rows, d) of one."""
+        """Read the vectors of these names side by side, (rows, names, d), or (rows, d) of one."""
         for start in range(self.start, self.stop, ROWS):
             table = self.states.rows.read(start, min(start + ROWS, self.stop)).combine_chunks()
-            found = [
+            parts = [
                 matrix_of(chunk, self.width(name), self.states.name)
                 for name in names
                 for chunk in table[name].chunks
             ]
-            yield found[0] if len(names) == 1 else np.stack(found, axis=1)
+            yield parts[0] if len(names) == 1 else np.stack(parts, axis=1)
 
 
 def _write_shard(settings: ShardSettings, part: _Shard, ratings: Array | None, file: Path) -> None:
@@ -255,19 +258,19 @@ def _write_shard(settings: ShardSettings, part: _Shard, ratings: Array | None, f
 
 
 def _label_matrix(settings: ShardSettings, states: Features, labels: Responses | Features) -> Array:
-    """Labels (n, K) in the order of the states' rows; NaN is missing."""
+    """Return labels (n, K) in the order of the states' rows; NaN where one is missing."""
     columns = settings.attributes or {}
     missing = [column for column in columns.values() if column not in labels.columns]
     if missing or not columns:
-        said = f"no column {missing[0]!r}" if missing else "no attributes named"
+        problem = f"no column {missing[0]!r}" if missing else "no attributes named"
         raise DataError(
-            f"{labels.name or 'labels'}: {said}; write attributes: with the column of each, of "
+            f"{labels.name or 'labels'}: {problem}; write attributes: with the column of each, of "
             f"{some(labels.columns, 20)}"
         )
     ids = pa.chunked_array([batch.column("id") for batch in states.batches()], pa.string())
-    places = pc.index_in(ids, value_set=labels["id"].combine_chunks())
-    if places.null_count:
-        lost = ids.filter(pc.is_null(places)).to_pylist()
+    positions = pc.index_in(ids, value_set=labels["id"].combine_chunks())
+    if positions.null_count:
+        lost = ids.filter(pc.is_null(positions)).to_pylist()
         raise DataError(f"{labels.name or 'labels'} has no row for {len(lost)} ids ({some(lost)})")
-    found = [labels[column].cast(pa.float64()).take(places) for column in columns.values()]
-    return np.column_stack([pc.fill_null(c, np.nan).to_numpy() for c in found]).astype(np.float32)
+    arrays = [labels[column].cast(pa.float64()).take(positions) for column in columns.values()]
+    return np.column_stack([pc.fill_null(c, np.nan).to_numpy() for c in arrays]).astype(np.float32)

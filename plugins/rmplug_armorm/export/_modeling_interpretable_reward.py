@@ -22,11 +22,11 @@ from transformers.utils import ModelOutput
 
 
 class InterpretableRewardConfig(PretrainedConfig):  # type: ignore[misc]
-    """``backbone`` is the configuration of a causal model; ``gating_widths`` the sizes from state
-    to attributes, or empty for constant weights; ``gating_signed`` says that its weights are no
-    softmax; ``response_start_ids`` are the tokens that the chat template ends any prompt with, and
-    ``prompt_offset`` is the one among them whose state the gate reads: the first where that is the
-    token that ends a turn."""
+    """The configuration. ``backbone`` is that of a causal model; ``gating_widths`` the sizes from
+    state to attributes, or empty for constant weights; ``gating_signed`` says that its weights are
+    no softmax; ``response_start_ids`` are the tokens that the chat template ends any prompt with,
+    and ``prompt_offset`` is the index of the one among them whose state the gate reads: the first
+    where that is the token that ends a turn."""
 
     model_type = "interpretable_reward"
 
@@ -56,7 +56,7 @@ class InterpretableRewardConfig(PretrainedConfig):  # type: ignore[misc]
 
 @dataclass
 class InterpretableRewardOutput(ModelOutput):  # type: ignore[misc]
-    """What the model gives; shapes are those of the module's docstring."""
+    """The output of the model; shapes are those of the module's docstring."""
 
     logits: torch.Tensor | None = None
     score: torch.Tensor | None = None
@@ -83,11 +83,11 @@ class Gating(nn.Module):  # type: ignore[misc]
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         if not len(self.layers):
             return self.weights.expand(len(states), -1)
-        found = states
-        for place, layer in enumerate(self.layers):
-            found = layer(torch.relu(found) if place else found)
-        found = found / self.temperature
-        return self.logit_scale * (found if self.signed else torch.softmax(found, dim=1))
+        hidden = states
+        for number, layer in enumerate(self.layers):
+            hidden = layer(torch.relu(hidden) if number else hidden)
+        hidden = hidden / self.temperature
+        return self.logit_scale * (hidden if self.signed else torch.softmax(hidden, dim=1))
 
 
 class InterpretableRewardModel(PreTrainedModel):  # type: ignore[misc]
@@ -121,8 +121,8 @@ class InterpretableRewardModel(PreTrainedModel):  # type: ignore[misc]
         length = input_ids.shape[1]
         last = length - 1 - mask.flip(1).long().argmax(dim=1)
         rewards = self.regression_layer(states[rows, last])
-        places = last_places(input_ids, self.config.response_start_ids)
-        gating = self.gating(states[rows, places + self.config.prompt_offset])
+        starts = last_starts(input_ids, self.config.response_start_ids)
+        gating = self.gating(states[rows, starts + self.config.prompt_offset])
         weights = gating @ self.reward_transform_matrix.T / self.config.score_temperature
         contributions = weights * rewards
         score = contributions.sum(dim=1)
@@ -135,16 +135,16 @@ class InterpretableRewardModel(PreTrainedModel):  # type: ignore[misc]
         )
 
 
-def last_places(ids: torch.Tensor, pattern: list[int]) -> torch.Tensor:
-    """Where the pattern begins for the last time in each row of ids (B, length)."""
+def last_starts(ids: torch.Tensor, pattern: list[int]) -> torch.Tensor:
+    """Find the start of the last match of the pattern in each row of ids (B, length)."""
     wanted = torch.tensor(pattern, device=ids.device)
     missing = torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
     if ids.shape[1] >= len(wanted):
-        found = (ids.unfold(1, len(wanted), 1) == wanted).all(dim=2)
-        missing = ~found.any(dim=1)
+        matches = (ids.unfold(1, len(wanted), 1) == wanted).all(dim=2)
+        missing = ~matches.any(dim=1)
     if ids.shape[1] < len(wanted) or missing.any():
         raise ValueError(
             "no response begins in these ids: write conversations with the tokenizer's chat "
             "template, the response included, and do not cut them"
         )
-    return found.shape[1] - 1 - found.flip(1).long().argmax(dim=1)
+    return matches.shape[1] - 1 - matches.flip(1).long().argmax(dim=1)

@@ -32,7 +32,8 @@ def load_released(
     temperature: float | None,
     encoder: Mapping[str, Any],
 ) -> AssembledModel:
-    """The reward model of a folder; ``encoder`` has more parameters of the kind ``encoder``."""
+    """Load the reward model of a folder; ``encoder`` has more parameters of the kind
+    ``encoder``."""
     files = weights or weight_files(folder)
     tensors: dict[str, Array] = {}
     for file in files:
@@ -52,7 +53,8 @@ def _backbone(folder: Path, encoder: Mapping[str, Any]) -> Any:
 def mixture_of(
     tensors: Mapping[str, Array], attributes: tuple[str, ...], temperature: float, where: str
 ) -> Mixture:
-    """Heads, transform and gate; what is missing or does not fit is named."""
+    """Make heads, transform and gate; raises DataError that names what is missing or does not
+    fit."""
     if HEADS not in tensors or not any(name.startswith(GATING) for name in tensors):
         raise DataError(
             f"{where} lack {HEADS if HEADS not in tensors else GATING + '…'}; give the folder of "
@@ -80,15 +82,17 @@ def mixture_of(
 
 
 def _read_temperature(folder: Path) -> float:
-    """What the logits of the gate are divided by, as ``config.json`` says."""
-    found = read_json(folder / "config.json").get("gating_temperature", PUBLISHED_TEMPERATURE)
-    if not isinstance(found, int | float) or not found > 0:
-        raise DataError(f"{folder} has the gating_temperature {found!r:.20}; give temperature")
-    return float(found)
+    """Read the divisor of the gate's logits from ``config.json``."""
+    temperature = read_json(folder / "config.json").get("gating_temperature", PUBLISHED_TEMPERATURE)
+    if not isinstance(temperature, int | float) or not temperature > 0:
+        raise DataError(
+            f"{folder} has the gating_temperature {temperature!r:.20}; give temperature"
+        )
+    return float(temperature)
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The safetensors of a folder, one or those that its index names."""
+    """List the safetensors files of a folder: one, or those that its index names."""
     index = folder / "model.safetensors.index.json"
     if index.is_file():
         named = read_json(index).get("weight_map")
@@ -103,27 +107,29 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def read_tensors(file: Path) -> dict[str, Array]:
-    """The tensors of heads, transform and gate in a file, under the released names, as float32."""
+    """Read the tensors of heads, transform and gate in a file, under the released names, as
+    float32."""
     try:
         if file.suffix == ".safetensors":
             with safe_open(file, framework="pt") as opened:
                 names = [name for name in opened.keys() if _named(name)]  # noqa: SIM118
-                found = {name: opened.get_tensor(name) for name in names}
+                tensors = {name: opened.get_tensor(name) for name in names}
         else:
-            found = torch.load(file, map_location="cpu", weights_only=True)
+            tensors = torch.load(file, map_location="cpu", weights_only=True)
     except (OSError, SafetensorError, RuntimeError, EOFError) as error:
         raise DataError(f"{file} cannot be read: {error}") from error
     except Exception as error:  # a pickle that asks for more than tensors
         raise DataError(f"{file} holds more than tensors, and is not read: {error}") from error
-    known = {_named(name): values for name, values in found.items() if _named(name)}
-    return {name: values.to(torch.float32).numpy() for name, values in known.items()}
+    used = {_named(name): values for name, values in tensors.items() if _named(name)}
+    return {name: values.to(torch.float32).numpy() for name, values in used.items()}
 
 
 def _named(name: str) -> str:
-    """The released name of a tensor; empty for one that is not of the heads, transform or gate."""
+    """Return the released name of a tensor; empty for one that is not of the heads, transform or
+    gate."""
     if name == "weight":
         return HEADS
     if name.startswith("layers.") or name == "logit_scale":
         return GATING + name
-    known = name.startswith(("regression_layer.", GATING)) or name == TRANSFORM
-    return name if known else ""
+    is_used = name.startswith(("regression_layer.", GATING)) or name == TRANSFORM
+    return name if is_used else ""

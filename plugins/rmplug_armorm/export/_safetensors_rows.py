@@ -20,7 +20,7 @@ MOST_HEADER = 100_000_000
 
 @dataclass(frozen=True)
 class Tensor:
-    """Where a tensor lies in a file."""
+    """The location of a tensor in a file."""
 
     file: Path
     dtype: str
@@ -28,7 +28,7 @@ class Tensor:
     offset: int
 
     def rows(self, start: int, stop: int) -> Array:
-        """Some rows, as float32 (float64 is kept); the file is mapped only while they are read."""
+        """Read some rows as float32 (float64 stays); the file is mapped only during the call."""
         width = int(np.prod(self.shape[1:], dtype=np.int64))
         stored = np.dtype(STORED[self.dtype])
         if stop <= start or not width:
@@ -47,7 +47,7 @@ class Tensor:
 
 
 def tensors_in(file: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file by name."""
+    """List the tensors of a safetensors file by name."""
     try:
         with file.open("rb") as stream:
             length = int.from_bytes(stream.read(8), "little")
@@ -82,7 +82,7 @@ def write_tensors(
     tensors: Mapping[str, tuple[str, Sequence[int]]],
     values: Mapping[str, Iterable[Array]],
 ) -> None:
-    """Writes tensors of these dtypes and shapes, each from batches of its rows."""
+    """Write tensors of these dtypes and shapes, each from batches of its rows."""
     entries: dict[str, Any] = {}
     offset = 0
     for name, (dtype, shape) in tensors.items():

@@ -40,7 +40,7 @@ found.score, dict(zip(model.config.attributes, found.contributions[0].tolist()))
 
 
 def export(model: RewardModel, directory: Path) -> None:
-    """Writes the folder, loads it again, and compares scores."""
+    """Write the folder, load it again, and compare scores."""
     opened = model.open()
     if not isinstance(opened, AssembledModel):
         raise DataError(
@@ -66,7 +66,7 @@ def export(model: RewardModel, directory: Path) -> None:
 
 
 def check_exportable(model: AssembledModel) -> None:
-    """Only what the modelling file can do is exported."""
+    """Raise DataError unless the modelling file can do all that the model does."""
     origin = model.encoder.origin()
     params = {} if origin is None else origin.params
     wanted = {"template": "chat", "pooling": "last", "layer": -1, "normalise": False}
@@ -89,7 +89,7 @@ def check_exportable(model: AssembledModel) -> None:
 
 
 def build(model: AssembledModel, loaded: Any) -> modeling.InterpretableRewardModel:
-    """The model as transformers will load it, on the CPU."""
+    """Build the model as transformers will load it, on the CPU."""
     mixture, gate = model.mixture, model.mixture.gate
     heads = mixture.heads
     pattern, offset = response_start(loaded.tokenizing, model.part)
@@ -129,7 +129,7 @@ def build(model: AssembledModel, loaded: Any) -> modeling.InterpretableRewardMod
 
 
 def response_start(tokenizing: Any, part: str) -> tuple[list[int], int]:
-    """The tokens that any prompt ends with, and which of them ends the part that the gate reads."""
+    """Find the tokens that end any prompt, and which of them ends the part that the gate reads."""
     asked = [[{"role": "user", "content": text}] for text in ("Is 91 prime?", "Name a river.")]
     rows = pa.RecordBatch.from_pydict({"id": ["0", "1"], "prompt": asked})
     one, other = (row.ids.tolist() for row in tokenizing.rows(rows, "prompt"))
@@ -146,14 +146,14 @@ def response_start(tokenizing: Any, part: str) -> tuple[list[int], int]:
 
 
 def verify(model: AssembledModel, built: modeling.InterpretableRewardModel, loaded: Any) -> None:
-    """Scores of a few conversations must be the same by both."""
+    """Check that both models give a few conversations the same scores; raises DataError."""
     roles = ("user", "assistant", "user")
     prompts = [
         [{"role": role, "content": text} for role, text in zip(roles, turns, strict=False)]
         for turns, _ in TALKS
     ]
     answers = [[{"role": "assistant", "content": answer}] for _, answer in TALKS]
-    ids = [str(place) for place in range(len(TALKS))]
+    ids = [str(number) for number in range(len(TALKS))]
     rows = pa.RecordBatch.from_pydict({"id": ids, "prompt": prompts, "response": answers})
     ours = model.explain(rows).score
     theirs = []

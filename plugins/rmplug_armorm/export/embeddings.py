@@ -63,7 +63,7 @@ class WriteEmbeddings(Reporter):
     attributes: dict[str, str] | None = Field(default=None, min_length=1)
     """The attributes in the order of `labels`, and the column of ``labels`` that has each."""
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
-    """How states are written; bfloat16 rounds them to 8 bits."""
+    """Number format of the states in the file; bfloat16 rounds them to 8 bits."""
     rows_per_file: int = Field(default=100_000, ge=1)
     """Rows of each shard, fewer in the last."""
 

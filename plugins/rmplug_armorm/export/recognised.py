@@ -1,4 +1,4 @@
-"""What a folder holds, seen without loading it."""
+"""Recognition of a folder's contents without loading it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rmplug.models.files import read_json
 
 
 def is_armorm(source: str) -> bool:
-    """Whether a folder's config is that of the released model's layout."""
+    """Check whether a folder's config is that of the released model's layout."""
     try:
         config = read_json(Path(source) / "config.json")
     except DataError:

@@ -40,13 +40,13 @@ class ArmoRM(ModelLoader):
     attributes: tuple[str, ...] = PUBLISHED
     """Names of the attributes, in order."""
     temperature: float | None = Field(default=None, gt=0)
-    """What the gate's logits are divided by; as `config.json` says unless given, else 10."""
+    """Divisor of the gate's logits; that of `config.json` unless given, else 10."""
     encoder: Mapping[str, Any] = Field(default_factory=dict)
     """More parameters of the `encoder` that reads the folder: `dtype`, `device`, `batch_tokens`."""
 
     @classmethod
     def accepts(cls, source: str) -> Mapping[str, Any] | None:
-        """A folder whose config has attributes and the temperature of a gate."""
+        """Check for a folder whose config has attributes and the temperature of a gate."""
         from .recognised import is_armorm
 
         return {"path": source} if is_armorm(source) else None

@@ -10,9 +10,9 @@ STEPS, CLOSE = 100, 1e-10
 
 
 def fit_weights(lead: Array, margins: Array, weights: Array, l2: float) -> Array:
-    """Weights (K,) that minimise the mean of ``-log sigmoid(lead @ w - margin)`` plus ``l2 / 2``
-    times their squares, where a column of ``lead`` is measured in its root mean square. Newton's
-    method, each step halved until it helps."""
+    """Fit weights (K,) that minimise the mean of ``-log sigmoid(lead @ w - margin)`` plus ``l2 /
+    2`` times their squares, with each column of ``lead`` in units of its root mean square. Newton's
+    method, each step halved until it lowers the loss."""
     sizes = np.sqrt(np.maximum((lead**2).mean(axis=0), 1e-300))
     rows = np.where(sizes > 1e-100, lead / sizes, 0)
     share = weights / weights.sum()
@@ -37,5 +37,5 @@ def fit_weights(lead: Array, margins: Array, weights: Array, l2: float) -> Array
 
 
 def fit_scale(score: Array, margins: Array, weights: Array) -> float:
-    """The factor of a score with the least Bradley-Terry loss."""
+    """Fit the factor of a score with the least Bradley-Terry loss."""
     return float(fit_weights(score[:, None], margins, weights, 1e-6)[0])

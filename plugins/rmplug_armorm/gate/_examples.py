@@ -1,4 +1,4 @@
-"""Pairs as a gate sees them: states of prompts, and differences of debiased attribute rewards."""
+"""Pairs as a gate reads them: states of prompts, and differences of debiased attribute rewards."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SAME = "chosen and rejected have the same attribute rewards"
 
 @dataclass(frozen=True)
 class GateExamples:
-    """What a gate learns from, a row per pair; ``lead`` is chosen minus rejected."""
+    """The training data of a gate, one row per pair; ``lead`` is chosen minus rejected."""
 
     names: tuple[str, ...]
     prompts: Array
@@ -49,13 +49,13 @@ class GateExamples:
         return len(self.groups)
 
     def at(self, rows: Array) -> GateExamples:
-        """Some of the rows."""
+        """Return the rows at these indices."""
         names = [name for name in self.__dataclass_fields__ if name != "names"]
         return GateExamples(self.names, *(getattr(self, name)[rows] for name in names))
 
 
 def examples_of(heads: Heads, transform: Transform, states: Features, data: Pairs) -> GateExamples:
-    """The rows of ``data``, with the attribute rewards of their states."""
+    """Make examples of the rows of ``data``, with the attribute rewards of their states."""
     prompts, *rewards = rewards_of(heads, states, data)
     table, extra = data.table, transform.names[len(heads.names) :]
     chosen, rejected = (
@@ -63,7 +63,7 @@ def examples_of(heads: Heads, transform: Transform, states: Features, data: Pair
         for side, values in zip(SIDES[1:], rewards, strict=True)
     )
     weights, margins = weights_and_margins(table)
-    found = GateExamples(
+    examples = GateExamples(
         names=transform.names,
         prompts=prompts,
         chosen=chosen,
@@ -75,40 +75,40 @@ def examples_of(heads: Heads, transform: Transform, states: Features, data: Pair
         subsets=subsets_of(table),
         longer=count_characters(table["chosen"]) - count_characters(table["rejected"]),
     )
-    notice(SAME, found.ids[~found.lead.any(axis=1)].tolist())
-    return found
+    notice(SAME, examples.ids[~examples.lead.any(axis=1)].tolist())
+    return examples
 
 
 def rewards_of(heads: Heads, states: Features, data: Pairs) -> tuple[Array, Array, Array]:
-    """Prompt states (n, d) in float32, and raw rewards (n, K) of chosen and rejected, read a batch
-    at a time: of the states of responses only their K rewards are kept."""
+    """Read prompt states (n, d) in float32, and compute raw rewards (n, K) of chosen and rejected,
+    a batch at a time: of the states of responses only their K rewards stay in memory."""
     _check_columns(heads, states)
     width = heads.weight.shape[1]
     ids: list[pa.Array] = []
-    found: dict[str, list[Array]] = {side: [] for side in SIDES}
+    parts: dict[str, list[Array]] = {side: [] for side in SIDES}
     for batch in states.batches():
         ids.append(batch.column("id"))
         for side in SIDES:
             values = matrix_of(batch.column(side), width, f"{states.name}.{side}")
             kept = values.astype(np.float32) if side == "prompt" else heads.rewards(values)
             _check_finite(kept, batch, f"{states.name}.{side}")
-            found[side].append(kept)
+            parts[side].append(kept)
     if not ids or not len(data):
         raise DataError("there is no pair to learn from; give pairs and their states")
-    places = _places(pa.chunked_array(ids, pa.string()), data.table["id"], states.name)
-    prompts, chosen, rejected = (np.concatenate(found[side])[places] for side in SIDES)
+    positions = _find_positions(pa.chunked_array(ids, pa.string()), data.table["id"], states.name)
+    prompts, chosen, rejected = (np.concatenate(parts[side])[positions] for side in SIDES)
     return prompts, chosen, rejected
 
 
-def _places(found: pa.ChunkedArray, wanted: pa.ChunkedArray, name: str) -> Array:
-    places = pc.index_in(wanted, value_set=found.combine_chunks())
-    if places.null_count:
-        lost = wanted.filter(pc.is_null(places)).to_pylist()
+def _find_positions(ids: pa.ChunkedArray, wanted: pa.ChunkedArray, name: str) -> Array:
+    positions = pc.index_in(wanted, value_set=ids.combine_chunks())
+    if positions.null_count:
+        lost = wanted.filter(pc.is_null(positions)).to_pylist()
         raise DataError(
             f"{name} has no row for {len(lost)} of {len(wanted)} ids ({some(lost)}); give the "
             "states of the same pairs"
         )
-    return np.asarray(places, dtype=np.int64)
+    return np.asarray(positions, dtype=np.int64)
 
 
 def _check_columns(heads: Heads, states: Features) -> None:
@@ -136,7 +136,7 @@ def _check_finite(values: Array, batch: pa.RecordBatch, name: str) -> None:
 
 
 def subsets_of(table: pa.Table) -> Array:
-    """The subset of each row, as text; empty where there is none."""
+    """Return the subset of each row, as text; empty where there is none."""
     if "subset" not in table.column_names:
         return np.full(table.num_rows, "", dtype=object)
     return np.asarray(pc.fill_null(table["subset"].cast(pa.string()), "").to_pylist(), object)
@@ -144,7 +144,7 @@ def subsets_of(table: pa.Table) -> Array:
 
 @dataclass(frozen=True)
 class GateSplit:
-    """Rows to learn from, rows to choose by, and rows to measure on."""
+    """Row indices for training, for choosing the model, and for measuring it."""
 
     learnt: Array
     chosen_by: Array
@@ -152,7 +152,7 @@ class GateSplit:
 
 
 def grouped_parts(groups: Array, held: float, validation: float, seed: int) -> GateSplit:
-    """Whole groups, drawn at random until a part has its share of the rows."""
+    """Split rows by whole groups, drawn at random until a part has its share of the rows."""
     count = int(groups.max()) + 1
     if count < 3:
         raise DataError(
@@ -174,8 +174,8 @@ def grouped_parts(groups: Array, held: float, validation: float, seed: int) -> G
 
 
 def original_parts(rows: int) -> GateSplit:
-    """The published script's: the first fifth, rounded up, of a permutation of all rows is measured
-    on; nothing is chosen by."""
+    """Split rows as the published script does: the first fifth, rounded up, of a permutation of all
+    rows is held out; there are no rows to choose by."""
     order = np.random.RandomState(0).permutation(rows)
     count = int(np.ceil(0.2 * rows))
     return GateSplit(order[count:], np.zeros(0, np.int64), order[:count])

@@ -1,4 +1,4 @@
-"""From heads, states and pairs to a gate in a folder, with its numbers."""
+"""Training of a gate from heads, states and pairs: its folder and its numbers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ._constant import fit_weights
 from ._examples import GateExamples, examples_of, grouped_parts, original_parts
 from ._gate import AttributeGate, ConstantGate, NetworkGate
 from ._gate_file import digest_of, read_gate, write_gate
-from ._numbers import numbers_of, told
+from ._numbers import numbers_of, training_number
 from ._opposite_signs import measure_signs
 from ._prompts import KEPT, few_prompts
 from ._settings import GateSettings
@@ -33,10 +33,10 @@ def train(
     seed: int,
     directory: Path,
 ) -> list[dict[str, Any]]:
-    """Trains, writes the gate to ``directory``, gives the held-out numbers."""
-    found = read_heads(heads.directory)
-    transform = transform_of(found, None if settings.compat == "original" else debias)
-    examples = examples_of(found, transform, states, data)
+    """Train a gate, write it to ``directory``, and return the held-out numbers."""
+    attribute_heads = read_heads(heads.directory)
+    transform = transform_of(attribute_heads, None if settings.compat == "original" else debias)
+    examples = examples_of(attribute_heads, transform, states, data)
     if settings.compat is None:
         parts = grouped_parts(examples.groups, settings.held_out, settings.validation, seed)
     else:
@@ -51,7 +51,7 @@ def train(
             )
     gate, facts = fit_gate(settings, learnt, chosen_by, seed)
     about = {
-        "heads": digest_of(found.weight, found.bias),
+        "heads": digest_of(attribute_heads.weight, attribute_heads.bias),
         "transform": digest_of(transform.matrix),
         "facts": facts,
         KEPT: few_prompts(data, examples.prompts),
@@ -62,14 +62,14 @@ def train(
     return [
         *numbers_of(saved, learnt, held, settings.l2, seed),
         *_measure_signs(saved, learnt, held, settings.l2),
-        *(told(name, value, len(learnt)) for name, value in facts.items()),
+        *(training_number(name, value, len(learnt)) for name, value in facts.items()),
     ]
 
 
 def _measure_signs(
     gate: AttributeGate, learnt: GateExamples, held: GateExamples, l2: float
 ) -> list[dict[str, Any]]:
-    """Whether attributes change sign between prompts, for a gate that reads prompts."""
+    """Measure whether attributes change sign between prompts, for a gate that reads prompts."""
     if not isinstance(gate, NetworkGate):
         return []
     return measure_signs(learnt, held, l2, gate.signed)
@@ -78,7 +78,7 @@ def _measure_signs(
 def fit_gate(
     settings: GateSettings, learnt: GateExamples, chosen_by: GateExamples, seed: int
 ) -> tuple[AttributeGate, dict[str, float]]:
-    """The gate, and plain facts about how it came to be."""
+    """Fit the gate; also returns plain facts about its training."""
     if settings.gate == "constant":
         weights = fit_weights(learnt.lead, learnt.margins, learnt.weights, settings.l2)
         return ConstantGate(weights), {}
@@ -108,7 +108,7 @@ def fit_gate(
 
 
 def transform_of(heads: Heads, debias: Fit | None) -> Transform:
-    """What debiases, in the order of the heads; without it nothing changes."""
+    """Return the transform of the debiasing in the order of the heads; the identity without one."""
     if debias is None:
         return Transform(heads.names, np.eye(len(heads.names)))
     return order_transform(read_transform(debias.directory), heads.names)
@@ -121,7 +121,7 @@ class BareGate(RewardModel):
         self.gate = read_gate(directory)
 
     def score(self, responses: Any) -> Array:
-        """Always an error."""
+        """Raise DataError: a gate reads states, not text."""
         raise DataError(
             f"the gate {self.name or 'given'} reads states, not text; put it together with its "
             "encoder and heads: kind: assemble"

@@ -1,4 +1,4 @@
-"""Gates in use: how much each attribute counts for a prompt."""
+"""Gates after training: the weight of each attribute for a prompt."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ BLOCK = 1024
 
 
 class AttributeGate(ABC):
-    """Turns debiased attribute rewards into a score that is a sum of contributions."""
+    """A map from debiased attribute rewards to a score that is a sum of contributions."""
 
     kind = ""
     compares = False
-    """Whether it looks at both sides of a pair at once: then it has ``margins``."""
+    """True for a gate that reads both sides of a pair at once, by ``margins``."""
 
     @abstractmethod
     def explain(self, rewards: Array, transform: Array, prompts: Array) -> tuple[Array, Array]:
-        """Weights of and contributions by attribute, both (n, K) float64, for raw rewards (n, K),
-        the transform (K, K) that debiases them, and states of prompts (n, d). Contributions add up
-        to the score; weights are NaN where there are none."""
+        """Compute weights and contributions by attribute, both (n, K) float64, for raw rewards (n,
+        K), the transform (K, K) that debiases them, and states of prompts (n, d). Contributions add
+        up to the score; weights are NaN where there are none."""
 
     def margins(self, chosen: Array, rejected: Array, prompts: Array) -> Array:
-        """Margins (n,) of debiased rewards (n, K)."""
+        """Compute margins (n,) of debiased rewards (n, K)."""
         same = np.eye(chosen.shape[1])
         _, contributions = self.explain(chosen - rejected, same, prompts)
         return np.asarray(contributions.sum(axis=1))
 
     @abstractmethod
     def save(self, directory: Path) -> Mapping[str, Any]:
-        """Writes the numbers; what is given is kept in ``gate.json``."""
+        """Write the arrays; returns the entries for ``gate.json``."""
 
 
 class LinearGate(AttributeGate):
@@ -48,21 +48,21 @@ class LinearGate(AttributeGate):
 
     @abstractmethod
     def weights(self, prompts: Array) -> Array:
-        """Weights (n, K) on debiased rewards."""
+        """Compute weights (n, K) on debiased rewards."""
 
     def explain(self, rewards: Array, transform: Array, prompts: Array) -> tuple[Array, Array]:
         weights = self.weights(prompts) @ np.asarray(transform, np.float64).T
         return weights, weights * rewards
 
     def shares(self, prompts: Array) -> Array:
-        """Each attribute's share of the sizes of the weights, (n, K)."""
+        """Compute each attribute's share of the absolute weights, (n, K)."""
         sizes = np.abs(self.weights(prompts))
         return np.asarray(sizes / np.maximum(sizes.sum(axis=1, keepdims=True), 1e-300))
 
 
 @dataclass(frozen=True)
 class ConstantGate(LinearGate):
-    """The same weights (K,) for every prompt."""
+    """A gate with the same weights (K,) for every prompt."""
 
     values: Array
     kind = "constant"
@@ -77,8 +77,8 @@ class ConstantGate(LinearGate):
 
 @dataclass(frozen=True)
 class NetworkGate(LinearGate):
-    """``scale * softmax(layers(prompt) / temperature)``, or where it is ``signed`` without the
-    softmax; ReLU between layers."""
+    """A gate ``scale * softmax(layers(prompt) / temperature)``, without the softmax where it is
+    ``signed``; ReLU between layers."""
 
     layers: tuple[tuple[Array, Array], ...]
     """Weight (out, in) and bias (out,) of each layer."""
@@ -92,20 +92,22 @@ class NetworkGate(LinearGate):
         return np.concatenate(parts) if parts else np.zeros((0, len(self.layers[-1][1])))
 
     def _block(self, prompts: Array) -> Array:
-        found = np.asarray(prompts, np.float64)
-        for place, (weight, bias) in enumerate(self.layers):
-            found = (np.maximum(found, 0) if place else found) @ weight.T.astype(np.float64) + bias
-        found = found / self.temperature
+        outputs = np.asarray(prompts, np.float64)
+        for number, (weight, bias) in enumerate(self.layers):
+            outputs = (np.maximum(outputs, 0) if number else outputs) @ weight.T.astype(
+                np.float64
+            ) + bias
+        outputs = outputs / self.temperature
         if self.signed:
-            return np.asarray(self.scale * found)
-        found = np.exp(found - found.max(axis=1, keepdims=True))
-        return np.asarray(self.scale * found / found.sum(axis=1, keepdims=True))
+            return np.asarray(self.scale * outputs)
+        outputs = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+        return np.asarray(self.scale * outputs / outputs.sum(axis=1, keepdims=True))
 
     def tensors(self) -> dict[str, Array]:
-        """In the published layout: ``layers.<n>.weight``, ``layers.<n>.bias``, ``logit_scale``."""
+        """Return the published layout: ``layers.<n>.weight`` and ``.bias``, ``logit_scale``."""
         named = {
-            f"layers.{place}.{name}": np.ascontiguousarray(values, dtype=np.float32)
-            for place, layer in enumerate(self.layers)
+            f"layers.{number}.{name}": np.ascontiguousarray(values, dtype=np.float32)
+            for number, layer in enumerate(self.layers)
             for name, values in zip(("weight", "bias"), layer, strict=True)
         }
         return {**named, "logit_scale": np.array([self.scale], np.float32)}
@@ -114,7 +116,7 @@ class NetworkGate(LinearGate):
     def of_tensors(
         cls, tensors: Mapping[str, Array], temperature: float, signed: bool = False
     ) -> NetworkGate:
-        """From the published layout; names that do not fit are refused."""
+        """Make a gate from the published layout; raises DataError for names that do not fit."""
         count = sum(name.endswith(".weight") for name in tensors)
         try:
             layers = tuple(

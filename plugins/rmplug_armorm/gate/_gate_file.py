@@ -1,4 +1,4 @@
-"""A gate on disk: its numbers, and what they are of."""
+"""A gate on disk: its arrays, and the heads and transform to which it belongs."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ JSON, FORMAT = "gate.json", 1
 
 
 def digest_of(*arrays: Array) -> str:
-    """SHA-256 of float64 numbers and their shapes: which heads a gate was trained on."""
-    found = sha256()
+    """Compute the SHA-256 of float64 arrays and their shapes, to identify heads or transforms."""
+    digest = sha256()
     for array in arrays:
         values = np.ascontiguousarray(array, dtype=np.float64)
-        found.update(str(values.shape).encode() + values.tobytes())
-    return found.hexdigest()
+        digest.update(str(values.shape).encode() + values.tobytes())
+    return digest.hexdigest()
 
 
 def write_gate(
@@ -36,37 +36,37 @@ def write_gate(
     names: Sequence[str],
     about: Mapping[str, Any] | None = None,
 ) -> None:
-    """Writes the gate's numbers and ``gate.json``; ``about`` is kept beside the names."""
-    said = {
+    """Write the gate's arrays and ``gate.json``; ``about`` is stored in the latter."""
+    record = {
         "format": FORMAT,
         "kind": gate.kind,
         "names": list(names),
         **gate.save(directory),
         "about": dict(about or {}),
     }
-    text = json.dumps(said, indent=2, ensure_ascii=False)
+    text = json.dumps(record, indent=2, ensure_ascii=False)
     (directory / JSON).write_text(text + "\n", encoding="utf-8")
 
 
 def read_about(directory: Path) -> dict[str, Any]:
-    """All that ``gate.json`` says."""
-    found = read_json(directory / JSON)
-    if found.get("format") != FORMAT or not is_named(found):
+    """Read the record in ``gate.json``."""
+    record = read_json(directory / JSON)
+    if record.get("format") != FORMAT or not is_named(record):
         raise DataError(f"{directory / JSON} is not the file of a gate, format {FORMAT}")
-    return found
+    return record
 
 
 def read_gate(directory: Path) -> AttributeGate:
-    """The gate that ``write_gate`` wrote; anything else is refused."""
-    said = read_about(directory)
-    if said.get("kind") == TreesGate.kind:
-        return read_trees(directory, said["names"])
+    """Read the gate that ``write_gate`` wrote; raises DataError for any other file."""
+    record = read_about(directory)
+    if record.get("kind") == TreesGate.kind:
+        return read_trees(directory, record["names"])
     tensors = read_tensors(directory / TENSORS)
-    if said.get("kind") == ConstantGate.kind and "weights" in tensors:
+    if record.get("kind") == ConstantGate.kind and "weights" in tensors:
         return ConstantGate(tensors["weights"])
-    temperature = said.get("temperature", 1.0)
+    temperature = record.get("temperature", 1.0)
     if not isinstance(temperature, int | float) or not temperature > 0:
         raise DataError(
             f"{directory / JSON} has the temperature {temperature!r:.20}, not one above 0"
         )
-    return NetworkGate.of_tensors(tensors, float(temperature), said.get("weights") == "signed")
+    return NetworkGate.of_tensors(tensors, float(temperature), record.get("weights") == "signed")

@@ -36,19 +36,19 @@ class PromptLayers(torch.nn.Module):  # type: ignore[misc]
             self.layers[-1].bias.copy_(outputs)
 
     def read(self, prompts: torch.Tensor) -> torch.Tensor:
-        """The outputs, float32."""
-        found = prompts
-        for place, layer in enumerate(self.layers):
-            if place:
-                found = functional.relu(found)
+        """Compute the outputs in float32."""
+        hidden = prompts
+        for number, layer in enumerate(self.layers):
+            if number:
+                hidden = functional.relu(hidden)
                 if self.training and self.dropout:
-                    found = found * kept_units(found, self.dropout)
-            found = layer(found)
-        return found.float()
+                    hidden = hidden * kept_units(hidden, self.dropout)
+            hidden = layer(hidden)
+        return hidden.float()
 
 
 class SoftmaxNetwork(PromptLayers):
-    """Prompt states (n, d) to logarithms of the shares of attributes (n, K)."""
+    """A network from prompt states (n, d) to logarithms of the shares of attributes (n, K)."""
 
     signed = False
 
@@ -71,10 +71,10 @@ class SoftmaxNetwork(PromptLayers):
             self.start_at(shares * self.temperature)
 
     def forward(self, prompts: torch.Tensor) -> torch.Tensor:
-        found = self.read(prompts) / self.temperature
-        found = found.masked_fill(self.dead, FLOOR * 2)
-        top = found.detach().max(dim=1, keepdim=True).values
-        return torch.log_softmax(torch.maximum(found, top + FLOOR), dim=1)
+        logits = self.read(prompts) / self.temperature
+        logits = logits.masked_fill(self.dead, FLOOR * 2)
+        top = logits.detach().max(dim=1, keepdim=True).values
+        return torch.log_softmax(torch.maximum(logits, top + FLOOR), dim=1)
 
     def score(self, logs: torch.Tensor, lead: torch.Tensor) -> torch.Tensor:
         return self.log_scale.exp() * (logs.exp() * lead).sum(dim=1)
@@ -83,13 +83,13 @@ class SoftmaxNetwork(PromptLayers):
         return float(self.log_scale.detach().exp())
 
     def fold(self, weight: Array, bias: Array) -> tuple[Array, Array]:
-        """The last layer of the saved gate: attributes that say nothing are switched off."""
+        """Return the last layer of the saved gate; attributes without information are off."""
         off = np.asarray(self.dead.cpu().numpy())
         return weight, np.where(off, OFF * self.temperature, bias)
 
 
 class SignedNetwork(PromptLayers):
-    """Prompt states (n, d) to weights of attributes (n, K) of any sign.
+    """A network from prompt states (n, d) to weights of attributes (n, K) of any sign.
 
     ``units`` (K,) are the weights that an output of 1 stands for: one over the root mean square of
     an attribute's differences, so that all learn at the same pace, or 0 where it says nothing.
@@ -114,7 +114,7 @@ class SignedNetwork(PromptLayers):
         return 1.0
 
     def fold(self, weight: Array, bias: Array) -> tuple[Array, Array]:
-        """The last layer of the saved gate: the units go into it."""
+        """Return the last layer of the saved gate, multiplied by the units."""
         units = np.asarray(self.units.cpu().double().numpy())
         return weight * units[:, None], bias * units
 
@@ -140,8 +140,9 @@ GateNetwork: TypeAlias = PromptNetwork | PairAxis
 
 
 def kept_units(like: torch.Tensor, share: float) -> torch.Tensor:
-    """The factor of each unit where a share is left out: 0, or what keeps the mean. From a random
-    byte each, so the share is a multiple of 1/256; twice as fast as the library's dropout."""
+    """Draw the factor of each unit under dropout: 0, or the factor that keeps the mean. Draws one
+    random byte each, so the share is a multiple of 1/256; twice as fast as the library's
+    dropout."""
     count = like.numel()
     drawn = torch.empty(count // 8 + 1, dtype=torch.int64, device=like.device)
     drawn = drawn.random_(-(2**63), None).view(torch.uint8)[:count].view(like.shape)

@@ -1,4 +1,4 @@
-"""How well a gate does on pairs that it has not seen, beside weights that know no prompt."""
+"""The accuracy of a gate on held-out pairs, beside weights that do not depend on the prompt."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ GATE, EQUAL, CONSTANT, LONGEST = "gate", "equal-weights", "constant-weights", "l
 def numbers_of(
     gate: AttributeGate, learnt: GateExamples, held: GateExamples, l2: float, seed: int
 ) -> list[dict[str, Any]]:
-    """Accuracy, loss and entropy on ``held``; baselines are fitted to ``learnt``."""
+    """Measure accuracy, log-loss and entropy on ``held``; baselines are fitted to ``learnt``."""
     leads = {
         GATE: gate.margins(held.chosen, held.rejected, held.prompts),
         **baselines(learnt, held, l2),
@@ -31,15 +31,15 @@ def numbers_of(
     parts = {"all": rows} | {
         name: rows[held.subsets == name] for name in sorted(set(held.subsets.tolist()) - {""})
     }
-    found = []
+    numbers = []
     for subset, at in parts.items():
         here = {name: lead[at] for name, lead in leads.items()}
-        found += _of_part(here, held.at(at), None if shares is None else shares[at], subset, seed)
-    return found
+        numbers += _of_part(here, held.at(at), None if shares is None else shares[at], subset, seed)
+    return numbers
 
 
 def baselines(learnt: GateExamples, held: GateExamples, l2: float) -> dict[str, Array]:
-    """Margins by equal weights, times the factor with the least loss, and by the best weights."""
+    """Compute margins by scaled equal weights, and by the best constant weights."""
     margins, weights = learnt.margins, learnt.weights
     factor = fit_scale(learnt.lead.mean(axis=1), margins, weights)
     best = fit_weights(learnt.lead, margins, weights, l2)
@@ -49,7 +49,7 @@ def baselines(learnt: GateExamples, held: GateExamples, l2: float) -> dict[str, 
 def _of_part(
     leads: Mapping[str, Array], held: GateExamples, shares: Array | None, subset: str, seed: int
 ) -> list[dict[str, Any]]:
-    found = []
+    numbers = []
     own = wins(leads[GATE])
     for name, lead in leads.items():
         columns, statistics = {"right": wins(lead)}, {"accuracy": share_of("right")}
@@ -62,29 +62,29 @@ def _of_part(
             statistics["entropy-share"] = _share_of(shares.shape[1])
         kind = "model" if name == GATE else "baseline"
         rows = measured(columns, statistics, held.groups, seed, subset)
-        found += [{**row, "model": name, "kind": kind} for row in rows]
+        numbers += [{**row, "model": name, "kind": kind} for row in rows]
         if name != GATE:
-            apart = {"apart": own - wins(lead)}
-            rows = measured(apart, {"difference": mean_of("apart")}, held.groups, seed, subset)
+            difference = {"apart": own - wins(lead)}
+            rows = measured(difference, {"difference": mean_of("apart")}, held.groups, seed, subset)
             ids = {"model": GATE, "other": name, "kind": "model"}
-            found += [{**row, **ids, "sentence": _sentence(row, name)} for row in rows]
-    return found
+            numbers += [{**row, **ids, "sentence": _sentence(row, name)} for row in rows]
+    return numbers
 
 
 def _sentence(row: Mapping[str, Any], other: str) -> str | None:
-    """Whether the gate is better than a baseline, in words; for the whole only."""
+    """Write whether the gate is better than a baseline; for all rows only, None for a subset."""
     if row["subset"] != "all" or row["low"] is None:
         return None
     low, high = 100 * row["low"], 100 * row["high"]
-    said = "better than" if low > 0 else "worse than" if high < 0 else "not told apart from"
+    verdict = "better than" if low > 0 else "worse than" if high < 0 else "not told apart from"
     return (
-        f"On {row['n']} held-out pairs the gate is {said} {other.replace('-', ' ')}: difference "
+        f"On {row['n']} held-out pairs the gate is {verdict} {other.replace('-', ' ')}: difference "
         f"{100 * row['value']:+.1f} points (95 % interval {low:+.1f} to {high:+.1f})."
     )
 
 
 def entropy_of(shares: Array) -> Array:
-    """Nats, of each row."""
+    """Compute the entropy of each row in nats."""
     return np.asarray(-(shares * np.log(np.maximum(shares, 1e-300))).sum(axis=1))
 
 
@@ -92,6 +92,6 @@ def _share_of(attributes: int) -> Statistic:
     return lambda sums: np.asarray(sums["entropy"] / sums["n"] / max(np.log(attributes), 1e-300))
 
 
-def told(name: str, value: float, n: int) -> dict[str, Any]:
-    """A plain number about the training."""
+def training_number(name: str, value: float, n: int) -> dict[str, Any]:
+    """Make a row for a plain number about the training."""
     return {**number(name, value, n), "model": GATE, "kind": "model"}

@@ -70,17 +70,17 @@ Segments: TypeAlias = Mapping[str, _Estimate]
 def measure_signs(
     learnt: GateExamples, held: GateExamples, l2: float, signed: bool
 ) -> list[dict[str, Any]]:
-    """The number of attributes with weights of both signs, and these weights; noticed where the
-    gate is not ``signed``. Nothing where the held-out pairs are too few to test."""
+    """Count attributes with weights of both signs, and return these weights; also a notice where
+    the gate is not ``signed``. Empty where the held-out pairs are too few to test."""
     tests, contrasts = find_contrasts(learnt, held, l2)
     if not tests:
         return []
-    found = sorted({contrast[0].attribute for contrast in contrasts})
+    attributes = sorted({contrast[0].attribute for contrast in contrasts})
     if not signed:
         what = f"weights of opposite sign for different prompts, held out; {REMEDY}"
-        notice(what, [held.names[k] for k in found], of="attributes")
-    sentence = _sentence(held, contrasts, len(found), signed) if found else None
-    count = {**number("opposite-signs", len(found), len(held)), "sentence": sentence}
+        notice(what, [held.names[k] for k in attributes], of="attributes")
+    sentence = _sentence(held, contrasts, len(attributes), signed) if attributes else None
+    count = {**number("opposite-signs", len(attributes), len(held)), "sentence": sentence}
     return [count, *(_row(held.names, one) for contrast in contrasts for one in contrast)]
 
 
@@ -92,16 +92,16 @@ def _row(names: Sequence[str], one: SegmentWeight) -> dict[str, Any]:
 def _sentence(
     held: GateExamples, contrasts: Sequence[Contrast], attributes: int, signed: bool
 ) -> str:
-    """The weights of the first contrast, of subsets where there are any, and what to do."""
+    """Write the weights of the first contrast, of subsets where there are any, and the remedy."""
     low, high = contrasts[0][0], contrasts[0][-1]
     name = held.names[low.attribute]
     more = attributes - 1
     others = f", and {more} more attribute{'s' * (more > 1)} likewise" if more else ""
-    said = (
+    sentence = (
         f"On {len(held)} held-out pairs, {name} counts for the chosen response in {high.segment} "
         f"({_interval(high)}) and against it in {low.segment} ({_interval(low)}){others}"
     )
-    return f"{said}." if signed else f"{said}; {REMEDY}."
+    return f"{sentence}." if signed else f"{sentence}; {REMEDY}."
 
 
 def _interval(one: SegmentWeight) -> str:
@@ -111,21 +111,21 @@ def _interval(one: SegmentWeight) -> str:
 def find_contrasts(
     learnt: GateExamples, held: GateExamples, l2: float
 ) -> tuple[int, list[Contrast]]:
-    """How many weights are tested, and the weights of each attribute that has both signs in the
-    subsets, or in the segments learnt from the other pairs."""
+    """Return the number of weights tested, and the weights of each attribute that has both signs in
+    the subsets, or in the segments learnt from the other pairs."""
     families = list(_families(learnt, held, l2))
     tests = sum(len(segments) for _, segments in families)
-    found: list[Contrast] = []
+    contrasts: list[Contrast] = []
     for k, segments in families:
         weights = [_weight(k, name, one, tests) for name, one in segments.items()]
         if {-1, 1} <= {one.sign for one in weights}:
-            known = (one for one in weights if one.sign)
-            found.append(tuple(sorted(known, key=lambda one: one.value)))
-    return tests, found
+            signed = (one for one in weights if one.sign)
+            contrasts.append(tuple(sorted(signed, key=lambda one: one.value)))
+    return tests, contrasts
 
 
 def _weight(k: int, segment: str, of: _Estimate, tests: int) -> SegmentWeight:
-    """One weight; its interval holds for all tests together (Bonferroni)."""
+    """Make one weight; its interval holds for all tests together (Bonferroni)."""
     value = float(of.weights[k])
     half = float(of.errors[k] * stdtrit(of.freedom, 1 - ERROR / 2 / tests))
     return SegmentWeight(k, segment, value, value - half, value + half, of.pairs)
@@ -134,7 +134,7 @@ def _weight(k: int, segment: str, of: _Estimate, tests: int) -> SegmentWeight:
 def _families(
     learnt: GateExamples, held: GateExamples, l2: float
 ) -> Iterator[tuple[int, Segments]]:
-    """Each attribute with the segments in which its weights are compared: two at least."""
+    """List each attribute with the segments whose weights are compared: two at least."""
     alive = np.flatnonzero(held.lead.any(axis=0))
     masks = {str(name): held.subsets == name for name in np.unique(held.subsets) if name}
     subsets = _estimates(held, masks, l2)
@@ -151,7 +151,7 @@ def _families(
 
 
 def _estimates(held: GateExamples, masks: Mapping[str, Array], l2: float) -> Segments:
-    """Estimates of the segments that have enough groups."""
+    """Estimate the weights of the segments that have enough groups."""
     least = GROUPS * held.lead.shape[1]
     return {
         name: _estimate(held.at(np.flatnonzero(mask)), l2)
@@ -161,9 +161,9 @@ def _estimates(held: GateExamples, masks: Mapping[str, Array], l2: float) -> Seg
 
 
 def _estimate(held: GateExamples, l2: float) -> _Estimate:
-    """Constant weights, with errors that hold however the pairs of a group depend on each other
-    (the sandwich estimator over groups, with its correction for few: Liang and Zeger 1986,
-    Biometrika 73)."""
+    """Estimate constant weights, with standard errors that are valid for any dependence within
+    groups (the sandwich estimator over groups, with its small-sample correction: Liang and Zeger
+    1986, Biometrika 73)."""
     sizes = np.sqrt((held.lead**2).mean(axis=0))
     sizes = np.where(sizes > 0, sizes, 1.0)
     rows, share = held.lead / sizes, held.weights / held.weights.sum()
@@ -180,16 +180,16 @@ def _estimate(held: GateExamples, l2: float) -> _Estimate:
 
 
 def learn_prompt_weights(learnt: GateExamples, prompts: Array) -> Array | None:
-    """Weights (n, K) that depend on the first principal components of the states of ``prompts``
-    (n, d), learnt from other pairs; None where these have one state only."""
+    """Learn weights (n, K) that depend on the first principal components of the states of
+    ``prompts`` (n, d), from other pairs; None where these have one state only."""
     some = learnt.at(_evenly(len(learnt), MOST_ROWS))
     components = _Components.of(some.prompts[_evenly(len(some), SAMPLE)])
     if components is None:
         return None
-    told, asked = components(some.prompts), components(prompts)
-    products = (some.lead[:, :, None] * told[:, None, :]).reshape(len(some), -1)
+    known_components, new_components = components(some.prompts), components(prompts)
+    products = (some.lead[:, :, None] * known_components[:, None, :]).reshape(len(some), -1)
     weights = fit_weights(products, some.margins, some.weights, PENALTY)
-    return np.asarray(asked @ weights.reshape(some.lead.shape[1], -1).T)
+    return np.asarray(new_components @ weights.reshape(some.lead.shape[1], -1).T)
 
 
 def _evenly(rows: int, most: int) -> Array:
@@ -198,7 +198,7 @@ def _evenly(rows: int, most: int) -> Array:
 
 @dataclass(frozen=True)
 class _Components:
-    """Principal components of states, of deviation 1, after a column of ones."""
+    """Principal components of states, of standard deviation 1, after a column of ones."""
 
     mean: Array
     directions: Array

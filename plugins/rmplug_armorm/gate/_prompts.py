@@ -1,4 +1,4 @@
-"""Which states of prompts a gate reads: it keeps a few, for whoever puts it on an encoder."""
+"""Example prompts that are saved with a gate to identify the states that it reads."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ DIMENSIONS = 256
 
 
 def spread_rows(rows: int) -> Array:
-    """A few of so many rows, from the first to the last."""
+    """Choose a few row indices of so many, evenly from the first to the last."""
     return np.unique(np.linspace(0, rows - 1, min(CHECKED, rows)).astype(np.int64))
 
 
 def spread_dimensions(width: int) -> Array:
-    """Some of so many, from the first to the last."""
+    """Choose some dimensions of so many, evenly from the first to the last."""
     return np.linspace(0, width - 1, min(width, DIMENSIONS)).astype(np.int64)
 
 
 def few_prompts(data: Pairs, states: Array) -> list[dict[str, Any]]:
-    """A few prompts with some of the numbers of their states (rows, width)."""
+    """Choose a few prompts with some of the numbers of their states (rows, width)."""
     rows, at = spread_rows(len(data)), spread_dimensions(states.shape[1])
     talks = data["prompt"].take(pa.array(rows)).to_pylist()
     kept = np.round(states[rows][:, at].astype(np.float64), 6).tolist()

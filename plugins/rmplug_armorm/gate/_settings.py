@@ -1,4 +1,4 @@
-"""How a gate is trained."""
+"""Settings of the training of a gate."""
 
 from __future__ import annotations
 

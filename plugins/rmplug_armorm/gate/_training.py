@@ -27,7 +27,7 @@ WIDE = 512
 
 @dataclass(frozen=True)
 class GridPoint:
-    """One combination of the grid, and where training starts."""
+    """One combination of the grid, with the start of its training."""
 
     temperature: float
     entropy: float
@@ -38,7 +38,7 @@ class GridPoint:
 
 @dataclass(frozen=True)
 class Trained:
-    """A gate, how it was chosen, and how far training went."""
+    """A trained gate, with its grid point, loss and number of steps."""
 
     gate: NetworkGate
     point: GridPoint
@@ -62,26 +62,28 @@ class Tensors:
 def train_network(
     settings: GateSettings, learnt: GateExamples, chosen_by: GateExamples, seed: int
 ) -> Trained:
-    """The best of the grid by held-out loss; without rows to choose by, the one point's last."""
+    """Train the grid and return the network with the least loss on the rows to choose by; without
+    such rows, train one point and return its last state."""
     device = device_of(settings.device)
     centre, spread = _standard(learnt.prompts, settings.standardise and settings.compat is None)
     dead = np.asarray(~learnt.lead.any(axis=0))
     if dead.all():
         raise DataError("chosen and rejected have the same rewards in all pairs: nothing to learn")
     rows, few = (_tensors(part, centre, spread, device) for part in (learnt, chosen_by))
-    found: list[Trained] = []
+    candidates: list[Trained] = []
     devices = [device] if device.type == "cuda" else []
     with no_denormals(), torch.random.fork_rng(devices=devices):
         for point in settings_of(settings, learnt, dead):
             torch.manual_seed(seed)
             network = _network(settings, point, learnt, dead).to(device)
             loss, at = _fit(settings, network, point, rows, few)
-            found.append(Trained(_folded(network, centre, spread), point, loss, at))
-    return min(found, key=lambda trained: trained.loss)
+            candidates.append(Trained(_folded(network, centre, spread), point, loss, at))
+    return min(candidates, key=lambda trained: trained.loss)
 
 
 def train_original(settings: GateSettings, learnt: GateExamples, seed: int) -> ConstantGate:
-    """What the published script learns: one factor, and half of it as the weight of each."""
+    """Train as the published script does: one factor, half of which is the weight of each
+    attribute."""
     device = device_of(settings.device)
     rows = _tensors(learnt, *_standard(learnt.prompts, False), device)
     network = PairAxis(learnt.lead.shape[1]).to(device)
@@ -93,7 +95,7 @@ def train_original(settings: GateSettings, learnt: GateExamples, seed: int) -> C
 
 
 def settings_of(settings: GateSettings, learnt: GateExamples, dead: Array) -> Iterator[GridPoint]:
-    """The grid; each starts at the best constant weights, or as the published script does."""
+    """List the grid; each point starts at the best constant weights, or as the published script."""
     if settings.compat is not None:
         yield GridPoint(settings.temperature[0], settings.entropy[0], None, settings.scale or 1.0)
         return
@@ -113,7 +115,7 @@ def settings_of(settings: GateSettings, learnt: GateExamples, dead: Array) -> It
 def _network(
     settings: GateSettings, point: GridPoint, learnt: GateExamples, dead: Array
 ) -> PromptNetwork:
-    """The network of one point, where its training starts."""
+    """Make the network of one point, at the start of its training."""
     width = learnt.prompts.shape[1]
     if settings.weights == "signed":
         sizes = np.sqrt((learnt.lead**2).mean(axis=0))
@@ -134,8 +136,8 @@ def _standard(prompts: Array, wanted: bool) -> tuple[Array, Array]:
 def _tensors(part: GateExamples, centre: Array, spread: Array, device: torch.device) -> Tensors:
     prompts = (part.prompts - centre.astype(np.float32)) / spread.astype(np.float32)
     arrays = (prompts, part.lead, part.margins, part.weights)
-    found = (torch.from_numpy(np.asarray(values, np.float32)).to(device) for values in arrays)
-    return Tensors(*found)
+    tensors = (torch.from_numpy(np.asarray(values, np.float32)).to(device) for values in arrays)
+    return Tensors(*tensors)
 
 
 def _fit(
@@ -145,7 +147,8 @@ def _fit(
     rows: Tensors,
     few: Tensors,
 ) -> tuple[float, int]:
-    """Trains in place, back to the best weights by held-out loss; gives that loss and its step."""
+    """Train in place, then restore the weights with the least loss on ``few``; returns that loss
+    and its step."""
     optimiser = torch.optim.AdamW(
         network.parameters(),
         lr=settings.learning_rate,
@@ -163,8 +166,8 @@ def _fit(
         drawn = torch.randint(count, (min(settings.batch, count),), generator=draws)
         batch = rows.at(drawn.to(rows.prompts.device))
         with autocast:
-            found = network(batch.prompts)
-        loss = _objective(network, found, batch, point.entropy)
+            outputs = network(batch.prompts)
+        loss = _objective(network, outputs, batch, point.entropy)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
@@ -183,20 +186,20 @@ def _fit(
 
 
 def _objective(
-    network: GateNetwork, found: torch.Tensor, batch: Tensors, entropy: float
+    network: GateNetwork, outputs: torch.Tensor, batch: Tensors, entropy: float
 ) -> torch.Tensor:
-    score = network.score(found, batch.lead)
+    score = network.score(outputs, batch.lead)
     loss = (batch.weights * functional.softplus(batch.margins - score)).mean()
     # an entropy weight is that of a softmax, whose network gives logarithms of shares
-    return loss if not entropy else loss + entropy * (found.exp() * found).sum(dim=1).mean()
+    return loss if not entropy else loss + entropy * (outputs.exp() * outputs).sum(dim=1).mean()
 
 
 def _loss_of(network: GateNetwork, rows: Tensors) -> float:
     network.eval()
     with torch.inference_mode():
-        found = _objective(network, network(rows.prompts), rows, 0.0) / rows.weights.mean()
+        loss = _objective(network, network(rows.prompts), rows, 0.0) / rows.weights.mean()
     network.train()
-    return float(found)
+    return float(loss)
 
 
 def _state(network: GateNetwork) -> Mapping[str, torch.Tensor]:
@@ -204,7 +207,7 @@ def _state(network: GateNetwork) -> Mapping[str, torch.Tensor]:
 
 
 def _folded(network: PromptNetwork, centre: Array, spread: Array) -> NetworkGate:
-    """For states as they are: centring and scaling go into the first layer."""
+    """Fold centring and scaling into the first layer, so that the gate reads raw states."""
     layers = [
         tuple(part.detach().cpu().double().numpy() for part in (layer.weight, layer.bias))
         for layer in network.layers
@@ -217,7 +220,7 @@ def _folded(network: PromptNetwork, centre: Array, spread: Array) -> NetworkGate
 
 
 def in_bfloat16(settings: GateSettings, device: torch.device) -> bool:
-    """Whether products are in bfloat16: as wished, or where the machine multiplies it faster and
+    """Check whether products are in bfloat16: as set, or where the machine multiplies it faster and
     layers are wide enough to gain."""
     if settings.precision != "auto":
         return settings.precision == "bfloat16"
@@ -231,7 +234,7 @@ def in_bfloat16(settings: GateSettings, device: torch.device) -> bool:
 
 @contextmanager
 def no_denormals() -> Iterator[None]:
-    """Numbers too small to be normal are 0 while this lasts: they would cost a hundredfold."""
+    """Treat denormal numbers as 0 inside the context: they would be a hundred times slower."""
     able = torch.set_flush_denormal(True)
     try:
         yield

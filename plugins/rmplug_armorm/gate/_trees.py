@@ -27,7 +27,7 @@ MODEL, RULES = "trees.txt", "rules.txt"
 
 @dataclass(frozen=True)
 class TreesGate(AttributeGate):
-    """Half of what the trees say of a difference, minus half of what they say of its negative.
+    """A gate by trees: half their output for a difference, minus half of that for its negative.
 
     A score is the margin against a typical response, whose debiased rewards are ``reference``.
     """
@@ -46,12 +46,12 @@ class TreesGate(AttributeGate):
         return np.asarray(self._parts(chosen - rejected).sum(axis=1))
 
     def _parts(self, difference: Array) -> Array:
-        """SHAP values of both orders (n, K): the trees' constant cancels."""
+        """Compute SHAP values of both orders (n, K); the trees' constant cancels."""
         if not len(difference):
             return np.zeros((0, len(self.names)))
         both = np.concatenate([difference, -difference])
-        found = np.asarray(self.booster.predict(both, pred_contrib=True, num_threads=1))
-        one, other = np.split(found[:, :-1], 2)
+        values = np.asarray(self.booster.predict(both, pred_contrib=True, num_threads=1))
+        one, other = np.split(values[:, :-1], 2)
         return np.asarray((one - other) / 2)
 
     def save(self, directory: Path) -> Mapping[str, Any]:
@@ -62,7 +62,7 @@ class TreesGate(AttributeGate):
 
 
 def read_trees(directory: Path, names: Sequence[str]) -> TreesGate:
-    """The gate that ``save`` wrote."""
+    """Read the gate that ``save`` wrote."""
     lightgbm = library()
     text, reference = read_text(directory / MODEL), read_tensors(directory / TENSORS)
     try:
@@ -78,7 +78,8 @@ def read_trees(directory: Path, names: Sequence[str]) -> TreesGate:
 def train_trees(
     settings: GateSettings, learnt: GateExamples, chosen_by: GateExamples, seed: int
 ) -> TreesGate:
-    """Both orders of each pair; as many trees as lower the loss of the rows to choose by."""
+    """Train on both orders of each pair, with as many trees as lower the loss of the rows to choose
+    by."""
     lightgbm = library()
     params = {
         "objective": "binary",
@@ -113,7 +114,7 @@ def _both_orders(examples: GateExamples) -> dict[str, Any]:
 
 
 def rules_of(trees: TreesGate) -> list[str]:
-    """Each tree as sentences: what it takes to come to a leaf, and what the leaf adds."""
+    """Write each tree as sentences: the conditions of a leaf, and the value that it adds."""
     lines = ["Adds to the log-odds that chosen is better, for chosen minus rejected:"]
     for tree in trees.booster.dump_model()["tree_info"]:
         lines.append(f"tree {tree['tree_index'] + 1}")
@@ -131,7 +132,7 @@ def _leaves(node: Mapping[str, Any], path: tuple[str, ...], names: Sequence[str]
 
 
 def library() -> Any:
-    """LightGBM, or how to install it."""
+    """Import LightGBM; raises DataError that says how to install it."""
     try:
         import lightgbm
     except ImportError as error:

@@ -58,7 +58,7 @@ class Gate(Trainer):
     neutral = frozenset({"device"})
 
     gate: Literal["mlp", "linear", "constant", "trees"] = "mlp"
-    """What makes weights of a prompt's state."""
+    """The function from a prompt's state to weights."""
     weights: Literal["softmax", "signed"] = "softmax"
     """Of `mlp` and `linear`: `softmax` shares one scale among the attributes, none below 0;
     `signed` gives each a weight of any sign, for prompts that count an attribute in opposite ways.
@@ -66,16 +66,16 @@ class Gate(Trainer):
     hidden: int = Field(default=128, ge=1)
     """Width of the hidden layers of `mlp`."""
     layers: int = Field(default=3, ge=1)
-    """How many hidden layers `mlp` has."""
+    """Number of hidden layers of `mlp`."""
     dropout: Share = 0.5
     """Share of hidden units that are left out at each step, to the nearest 1/256."""
     temperature: tuple[Positive, ...] = Field(default=(1.0, 10.0), min_length=1)
-    """What logits are divided by before the softmax; of several, the one with the least loss."""
+    """Divisor of the logits before the softmax; of several, the one with the least loss."""
     entropy: tuple[float, ...] = Field(default=(0.0,), min_length=1)
-    """What the mean entropy of the weights (nats) is worth in the loss: above 0 keeps a gate from
+    """Weight of the mean entropy of the weights (nats) in the loss: above 0 keeps a gate from
     relying on one attribute, below 0 sharpens it; of several, the one with the least loss."""
     scale: Positive | None = None
-    """Where the trainable factor of the score starts; that of the best constant weights unless
+    """First value of the trainable factor of the score; that of the best constant weights unless
     given."""
     learning_rate: Positive = 1e-3
     """Of AdamW, at the first step; it falls to 0 over `steps` along a cosine."""
@@ -103,12 +103,12 @@ class Gate(Trainer):
     depth: int = Field(default=3, ge=1, le=10)
     """Conditions of a rule at most."""
     tree_rate: float = Field(default=0.1, gt=0, le=1)
-    """What each tree counts for."""
+    """Learning rate of the trees."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the products in training: `auto` is bfloat16 where the machine multiplies it faster and
     layers have at least 512 units. Weights and the loss are float32."""
     device: Device = "auto"
-    """Where it trains: `auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:1`."""
+    """Device of the training: `auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:1`."""
     compat: Literal["original", "softmaxfix"] | None = None
     """Train as the published script does: rows are split, training starts at scale 1, states are as
     they are, all `steps` are taken, no checkpoint is chosen. In `original` its softmax runs over
@@ -130,11 +130,15 @@ class Gate(Trainer):
 
     def _check_signed(self) -> None:
         if self.gate not in ("mlp", "linear") or self.compat is not None:
-            said = "compat" if self.compat is not None else f"gate: {self.gate}"
-            raise ValueError(f"weights: signed does not go with {said}; leave one of them out")
-        given = [n for n in ("temperature", "entropy", "scale") if n in self.model_fields_set]
-        if given:
-            raise ValueError(f"{given[0]} is that of a softmax; leave it out with weights: signed")
+            setting = "compat" if self.compat is not None else f"gate: {self.gate}"
+            raise ValueError(f"weights: signed does not go with {setting}; leave one of them out")
+        softmax_only = [
+            n for n in ("temperature", "entropy", "scale") if n in self.model_fields_set
+        ]
+        if softmax_only:
+            raise ValueError(
+                f"{softmax_only[0]} is that of a softmax; leave it out with weights: signed"
+            )
 
     def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
         from rmplug_armorm.debias.text_measures import untaken

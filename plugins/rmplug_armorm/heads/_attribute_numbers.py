@@ -1,4 +1,4 @@
-"""How well heads predict labels that they have not seen, beside what knows nothing of the state."""
+"""Accuracy of heads on held-out labels, beside baselines that do not read the state."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class HeldOutLabels:
     """The mean label of what each held-out part was predicted from, shape (held parts, K)."""
     rows: tuple[Array, ...]
     """For each attribute, the rows that are held out at some time and have its label."""
-    places: Array
-    """Where a row is in ``rows``, shape (n, K); -1 where it is not."""
+    index_of: Array
+    """The index of each row in ``rows``, shape (n, K); -1 where it is not there."""
     targets: tuple[Array, ...]
     predictions: tuple[Array, ...]
     """For each attribute, shape (its rows, strengths), float32."""
@@ -47,44 +47,44 @@ class HeldOutLabels:
     def empty(
         cls, labels: AttributeLabels, split: HeldOutSplit, alphas: int, means: Array
     ) -> HeldOutLabels:
-        """Places for predictions that are yet to come."""
-        known = labels.known & np.isin(split.part, split.held)[:, None]
-        rows = tuple(np.flatnonzero(column) for column in known.T)
+        """Make empty arrays for predictions."""
+        held_out = labels.labelled & np.isin(split.part, split.held)[:, None]
+        rows = tuple(np.flatnonzero(column) for column in held_out.T)
         return cls(
             split,
             means,
             rows,
-            np.where(known, np.cumsum(known, axis=0, dtype=np.int32) - 1, -1),
+            np.where(held_out, np.cumsum(held_out, axis=0, dtype=np.int32) - 1, -1),
             tuple(labels.values[at, k] for k, at in enumerate(rows)),
             tuple(np.empty((len(at), alphas), np.float32) for at in rows),
             tuple(np.zeros((len(split.held), alphas)) for _ in rows),
         )
 
     def put(self, rows: Array, attributes: Sequence[int], predicted: Array) -> None:
-        """Predictions (rows, strengths, attributes) of rows of one part."""
+        """Store predictions (rows, strengths, attributes) of rows of one part."""
         at = self.split.held.index(int(self.split.part[rows[0]]))
         for j, k in enumerate(attributes):
-            places = self.places[rows, k]
-            self.predictions[k][places] = predicted[:, :, j]
+            indices = self.index_of[rows, k]
+            self.predictions[k][indices] = predicted[:, :, j]
             self.errors[k][at] += (
-                (predicted[:, :, j] - self.targets[k][places][:, None]) ** 2
+                (predicted[:, :, j] - self.targets[k][indices][:, None]) ** 2
             ).sum(axis=0)
 
     def losses(self) -> Array:
-        """The mean squared error by strength and attribute."""
-        found = [
+        """Compute the mean squared error by strength and attribute."""
+        losses = [
             errors.sum(axis=0) / max(len(rows), 1)
             for errors, rows in zip(self.errors, self.rows, strict=True)
         ]
-        return np.stack(found, axis=1)
+        return np.stack(losses, axis=1)
 
     def best(self) -> Array:
-        """The place of the best strength of each attribute; of equal ones the first."""
+        """Return the index of the best strength of each attribute; the first of equal ones."""
         return np.asarray(self.losses().argmin(axis=0))
 
     def predicted(self, k: int) -> tuple[Array, Array]:
-        """Predictions of one attribute, each part with the strength that is best on the others
-        (or on itself, if there is no other), and the mean label beside them."""
+        """Return predictions of one attribute, each part with the strength that is best on the
+        others (or on itself, if there is no other), and the mean label beside them."""
         errors, part = self.errors[k], self.split.part[self.rows[k]]
         others = errors.sum(axis=0) - errors if len(errors) > 1 else errors
         strengths = others.argmin(axis=1)
@@ -96,31 +96,32 @@ class HeldOutLabels:
 def numbers_of(
     labels: AttributeLabels, held: HeldOutLabels, alphas: Sequence[float], seed: int
 ) -> list[dict[str, Any]]:
-    """The numbers of all attributes, each with the attribute as its ``subset``."""
+    """Compute the numbers of all attributes, each with the attribute as its ``subset``."""
     best = held.best()
-    told = _on_held_out(labels, held, seed)
-    found = []
+    by_attribute = _on_held_out(labels, held, seed)
+    numbers = []
     for k, name in enumerate(labels.names):
-        count = int(np.count_nonzero(labels.known[:, k]))
+        count = int(np.count_nonzero(labels.labelled[:, k]))
         edge = len(alphas) > 1 and best[k] in (0, len(alphas) - 1)
-        found += [
-            *told[k],
+        numbers += [
+            *by_attribute[k],
             number("alpha", alphas[best[k]], count, subset=name),
             number("alpha-at-edge", float(edge), count, subset=name),
             number("labels", count, count, subset=name),
             number("groups", labels.groups_of(k), count, subset=name),
         ]
-    return found
+    return numbers
 
 
 def _on_held_out(
     labels: AttributeLabels, held: HeldOutLabels, seed: int
 ) -> dict[int, list[dict[str, Any]]]:
-    """Numbers with intervals by attribute; attributes with the same rows share the resamples."""
+    """Compute numbers with intervals by attribute; attributes with the same rows share
+    resamples."""
     alike: dict[bytes, list[int]] = {}
     for k, rows in enumerate(held.rows):
         alike.setdefault(rows.tobytes(), []).append(k)
-    found: dict[int, list[dict[str, Any]]] = {}
+    numbers: dict[int, list[dict[str, Any]]] = {}
     for attributes in alike.values():
         columns: dict[str, Array] = {}
         statistics: dict[tuple[str, str], Statistic] = {}
@@ -132,8 +133,8 @@ def _on_held_out(
             measured_together(columns, statistics, groups, seed, RESAMPLES) if columns else []
         )
         for k in attributes:
-            found[k] = [row for row in together if row["subset"] == labels.names[k]]
-    return found
+            numbers[k] = [row for row in together if row["subset"] == labels.names[k]]
+    return numbers
 
 
 def _add_attribute(
@@ -143,7 +144,7 @@ def _add_attribute(
     columns: dict[str, Array],
     statistics: dict[tuple[str, str], Statistic],
 ) -> None:
-    """Adds what is to be summed for one attribute, and what is made of the sums."""
+    """Add the columns to sum for one attribute, and the statistics of the sums."""
     name, target = labels.names[k], held.targets[k]
     predicted, mean = held.predicted(k)
     columns |= r2_columns(target, predicted, name) | rank_columns(target, predicted, name)
@@ -165,19 +166,19 @@ def _add_attribute(
 
 
 def of_length(labels: AttributeLabels, held: HeldOutLabels, k: int) -> Array | None:
-    """Held-out predictions from the length of the response and its logarithm alone, by least
-    squares; None where lengths are not known."""
+    """Predict held-out labels from the length of the response and its logarithm alone, by least
+    squares; None where lengths are missing."""
     rows, part = held.rows[k], held.split.part
-    learnt = np.flatnonzero(labels.known[:, k])
+    learnt = np.flatnonzero(labels.labelled[:, k])
     if np.isnan(labels.characters[learnt]).any():
         return None
-    found = np.empty(len(rows))
-    for place in held.split.held:
-        rest, here = learnt[part[learnt] != place], part[rows] == place
+    predicted = np.empty(len(rows))
+    for fold in held.split.held:
+        rest, here = learnt[part[learnt] != fold], part[rows] == fold
         design = _length_design(labels.characters[rest])
         weights, *_ = np.linalg.lstsq(design, labels.values[rest, k], rcond=None)
-        found[here] = _length_design(labels.characters[rows[here]]) @ weights
-    return found
+        predicted[here] = _length_design(labels.characters[rows[here]]) @ weights
+    return predicted
 
 
 def _length_design(characters: Array) -> Array:

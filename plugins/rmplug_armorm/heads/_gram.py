@@ -1,9 +1,9 @@
-"""One pass over states: the sums that ridge regression needs, for labels that may be missing.
+"""Gram sums of states in one pass, as ridge regression needs them, for labels that may be missing.
 
-Rows whose labels are known for the same attributes make up a *cell*; each cell has one Gram matrix,
-and that of an attribute is the sum of its cells. Attributes that are known independently of each
-other would make too many cells, so they are put in blocks: each block has cells of its own, and a
-row counts once for each block, not once for each attribute.
+Rows whose labels are present for the same attributes make up a *cell*; each cell has one Gram
+matrix, and that of an attribute is the sum of its cells. Attributes that are labelled independently
+of each other would make too many cells, so they are put in blocks: each block has cells of its own,
+and a row counts once for each block, not once for each attribute.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ class GramSums:
         self.y = np.zeros(self.labels)
 
     def add(self, x: Array, y: Array) -> bool:
-        """Adds rows (n, width) and their labels (n, labels); whether all are finite numbers."""
+        """Add rows (n, width) and their labels (n, labels); returns whether all are finite
+        numbers."""
         rank_update(self.gram, x.T, 1.0)
         both = np.vstack([np.ones(len(y)), y.T]) @ x
         self.rows += len(x)
@@ -60,12 +61,12 @@ class GramSums:
 
 
 def rank_update(gram: Array, columns: Array, scale: float) -> None:
-    """``gram += scale * columns @ columns.T``, in place, for a packed Gram matrix."""
+    """Compute ``gram += scale * columns @ columns.T``, in place, for a packed Gram matrix."""
     lapack.dsfrk(len(columns), columns.shape[1], scale, columns, 1.0, gram, uplo="L", overwrite_c=1)
 
 
 def square(gram: Array, width: int) -> Array:
-    """A packed Gram matrix as a symmetric square in C order."""
+    """Return a packed Gram matrix as a symmetric square in C order."""
     full, _ = lapack.dtfttr(width, gram, uplo="L")
     for start in range(0, width, TILE):
         end = start + TILE
@@ -77,7 +78,7 @@ def square(gram: Array, width: int) -> Array:
 
 @dataclass(frozen=True)
 class Cell:
-    """Rows of one part whose labels are known for these attributes (of its block)."""
+    """The rows of one part that are labelled for these attributes (of its block)."""
 
     attributes: tuple[int, ...]
     part: int
@@ -91,29 +92,31 @@ class RowCells:
     of_rows: tuple[Array, ...]
 
     def within(self, start: int, stop: int, parts: Iterable[int]) -> Iterator[tuple[int, Array]]:
-        """The cells of some parts with the rows of theirs among ``start`` to ``stop``."""
+        """List the cells of some parts with the indices of their rows among ``start`` to
+        ``stop``."""
         wanted = set(parts)
         for of_rows in self.of_rows:
             here = of_rows[start:stop]
             order = np.argsort(here, kind="stable")
-            places, starts = np.unique(here[order], return_index=True)
-            for place, rows in zip(places, np.split(order, starts[1:]), strict=True):
-                if place >= 0 and self.cells[place].part in wanted:
-                    yield int(place), rows
+            cells, starts = np.unique(here[order], return_index=True)
+            for cell, rows in zip(cells, np.split(order, starts[1:]), strict=True):
+                if cell >= 0 and self.cells[cell].part in wanted:
+                    yield int(cell), rows
 
 
-def cells_of(known: Array, part: Array, width: int) -> RowCells:
-    """The cells of rows whose labels are ``known`` (n, K) and whose part is ``part`` (n,)."""
-    masks, members = _distinct(known)
+def cells_of(labelled: Array, part: Array, width: int) -> RowCells:
+    """Make the cells of rows whose labels are present where ``labelled`` (n, K), in parts ``part``
+    (n,)."""
+    masks, members = _distinct(labelled)
     parts = int(part.max()) + 1 if len(part) else 1
     cells: list[Cell] = []
     of_rows = []
     for block in _blocks(masks, parts, width):
         code, held = _codes(masks[:, block])
         cell = np.where(code >= 0, code * parts + part, -1)
-        used, place = np.unique(cell, return_inverse=True)
+        used, position = np.unique(cell, return_inverse=True)
         skipped = int(len(used) > 0 and used[0] < 0)
-        of_rows.append((place - skipped + len(cells)).astype(np.int32))
+        of_rows.append((position - skipped + len(cells)).astype(np.int32))
         of_rows[-1][cell < 0] = -1
         for number in used[skipped:].tolist():
             names = [k for j in held[number // parts] for k in members[block[j]]]
@@ -121,16 +124,17 @@ def cells_of(known: Array, part: Array, width: int) -> RowCells:
     return RowCells(tuple(cells), tuple(of_rows))
 
 
-def _distinct(known: Array) -> tuple[Array, list[list[int]]]:
-    """The distinct columns of ``known`` (n, K), and the attributes that have each."""
-    found: dict[bytes, list[int]] = {}
-    for k, packed in enumerate(np.packbits(known, axis=0).T):
-        found.setdefault(packed.tobytes(), []).append(k)
-    return known[:, [members[0] for members in found.values()]], list(found.values())
+def _distinct(labelled: Array) -> tuple[Array, list[list[int]]]:
+    """Return the distinct columns of ``labelled`` (n, K), and the attributes that have each."""
+    members_of: dict[bytes, list[int]] = {}
+    for k, packed in enumerate(np.packbits(labelled, axis=0).T):
+        members_of.setdefault(packed.tobytes(), []).append(k)
+    return labelled[:, [members[0] for members in members_of.values()]], list(members_of.values())
 
 
 def _codes(masks: Array) -> tuple[Array, list[tuple[int, ...]]]:
-    """A number per row for which masks (n, Q) hold it (-1: none does), and the masks of each."""
+    """Return a number per row for its set of masks (n, Q), -1 for none, and the masks of each
+    number."""
     code = np.zeros(len(masks), np.int64)
     patterns: list[tuple[int, ...]] = [()]
     for j in range(masks.shape[1]):
@@ -145,7 +149,7 @@ def _codes(masks: Array) -> tuple[Array, list[tuple[int, ...]]]:
 
 @dataclass(frozen=True)
 class _Block:
-    """Masks that share cells, by a sample of rows: the code of each row, 0 for no label."""
+    """A block of masks that share cells, from a sample of rows: each row's code, 0 for no label."""
 
     masks: tuple[int, ...]
     code: Array
@@ -166,7 +170,8 @@ class _Block:
 
 
 def _blocks(masks: Array, parts: int, width: int) -> list[list[int]]:
-    """Which masks share cells: blocks are merged while that saves rows, or cells cost nothing."""
+    """Group masks that share cells: blocks are merged while that saves rows, or cells cost
+    nothing."""
     sample = masks[:: max(1, len(masks) // SAMPLE)].astype(np.int64)
     blocks = [_Block((j,), sample[:, j]) for j in range(masks.shape[1])]
     spare = MOST_BYTES // (width * (width + 1) * 4 * parts)
@@ -186,7 +191,7 @@ def _best_merge(
     spare: int,
     most: int,
 ) -> tuple[_Block, _Block, _Block] | None:
-    """The merge that saves the most rows per cell that it adds, if there is one that pays."""
+    """Find the merge that saves the most rows per added cell; None if none is worth its cost."""
     best, best_value = None, 0.0
     for first, second in combinations(blocks, 2):
         whole = merged[first.masks, second.masks]

@@ -21,7 +21,7 @@ SHAPES = {"weight": 2, "bias": 1, "low": 1, "high": 1}
 
 @dataclass(frozen=True)
 class Heads:
-    """One linear head per attribute: ``reward = states @ weight.T + bias``, in scaled units.
+    """Linear heads, one per attribute: ``reward = states @ weight.T + bias``, in scaled units.
 
     A label ``y`` is learnt as ``(y - low) / (high - low)``, so a reward of 0 is the label ``low``
     and 1 is ``high``.
@@ -38,30 +38,30 @@ class Heads:
     """Shape (K,): the greatest."""
 
     def rewards(self, states: Array) -> Array:
-        """Float64 rewards of shape (n, K) for states of shape (n, d)."""
+        """Compute float64 rewards of shape (n, K) for states of shape (n, d)."""
         return np.asarray(states, np.float64) @ np.asarray(self.weight, np.float64).T + self.bias
 
     def labels(self, rewards: Array) -> Array:
-        """Rewards in the units of the labels that were declared."""
+        """Convert rewards to the units of the declared labels."""
         return np.asarray(rewards * (self.high - self.low) + self.low)
 
     def only(self, names: Sequence[str]) -> Heads:
-        """Some of the heads, in the order of ``names``."""
+        """Return some of the heads, in the order of ``names``."""
         at = [self.names.index(name) for name in names]
         parts = (part[at] for part in (self.weight, self.bias, self.low, self.high))
         return Heads(tuple(names), *parts)
 
 
 def write_heads(directory: Path, heads: Heads, about: Mapping[str, Any]) -> None:
-    """Writes ``heads.safetensors`` and ``heads.json``; ``about`` is kept beside the names."""
+    """Write ``heads.safetensors`` and ``heads.json``; ``about`` is stored beside the names."""
     tensors = {name: np.ascontiguousarray(getattr(heads, name)) for name in SHAPES}
     save_file(tensors, directory / TENSORS)
-    said = {"format": FORMAT, "names": list(heads.names), "about": dict(about)}
-    (directory / JSON).write_text(json.dumps(said, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    record = {"format": FORMAT, "names": list(heads.names), "about": dict(about)}
+    (directory / JSON).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
 def read_heads(directory: Path) -> Heads:
-    """The heads that ``write_heads`` wrote; anything else is refused."""
+    """Read the heads that ``write_heads`` wrote; raises DataError for any other file."""
     names = tuple(_read_json(directory)["names"])
     tensors = read_tensors(directory / TENSORS)
     fits = set(tensors) == set(SHAPES) and all(
@@ -77,19 +77,19 @@ def read_heads(directory: Path) -> Heads:
 
 
 def read_about(directory: Path) -> dict[str, Any]:
-    """What was said beside the heads: the column of states, the alphas, the backbone."""
+    """Read the facts stored beside the heads: the column of states, the alphas, the backbone."""
     return dict(_read_json(directory)["about"])
 
 
 def _read_json(directory: Path) -> dict[str, Any]:
-    found = read_json(directory / JSON)
-    if found.get("format") != FORMAT or not is_named(found):
+    record = read_json(directory / JSON)
+    if record.get("format") != FORMAT or not is_named(record):
         raise DataError(f"{directory / JSON} is not a file of attribute heads, format {FORMAT}")
-    return found
+    return record
 
 
 def is_named(written: Mapping[str, Any]) -> bool:
-    """Whether what stands beside tensors has different ``names`` and an ``about``."""
+    """Check whether a record beside tensors has distinct ``names`` and an ``about``."""
     names = written.get("names")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         return False

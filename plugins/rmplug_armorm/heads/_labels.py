@@ -1,4 +1,4 @@
-"""The labels that attribute heads learn: read from several data sets, matched to states, scaled."""
+"""Labels for attribute heads: read from several data sets, matched to states, scaled."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Labelled: TypeAlias = Responses | Features
 
 @dataclass(frozen=True)
 class LabelColumn:
-    """Where the labels of an attribute are, and between which values they lie."""
+    """The column of an attribute's labels, and the least and greatest value in it."""
 
     column: str
     low: float = 0.0
@@ -31,7 +31,7 @@ class LabelColumn:
 
 @dataclass(frozen=True)
 class AttributeLabels:
-    """The rows of all states, one data set after the other, and what is known of them."""
+    """The labels of the rows of all states, one data set after the other."""
 
     names: tuple[str, ...]
     values: Array
@@ -45,19 +45,19 @@ class AttributeLabels:
     """Length of the response of each row; NaN where the texts are not at hand."""
 
     @cached_property
-    def known(self) -> Array:
-        """Whether a row has a label, shape (n, K)."""
+    def labelled(self) -> Array:
+        """A mask of the labels that are present, shape (n, K)."""
         return ~np.isnan(self.values)
 
     def groups_of(self, k: int) -> int:
-        """The number of groups that have labels of an attribute."""
-        return int(np.count_nonzero(np.bincount(self.groups[self.known[:, k]])))
+        """Count the groups that have labels of an attribute."""
+        return int(np.count_nonzero(np.bincount(self.groups[self.labelled[:, k]])))
 
 
 def read_labels(
     attributes: Mapping[str, LabelColumn], states: Sequence[Features], data: Sequence[Labelled]
 ) -> AttributeLabels:
-    """The labels of the rows of ``states``, from the data set in the same place of the list."""
+    """Read the labels of the rows of ``states``, each from the data set of the same index."""
     if len(states) != len(data):
         raise DataError(
             f"states come from {len(states)} steps and labels from {len(data)}; give for each data "
@@ -113,7 +113,7 @@ def _check_values(labels: AttributeLabels) -> None:
         outside = (values < 0) | (values > 1)
         ids = labels.ids.filter(pa.array(outside)).to_pylist()
         notice(f"{name} is outside its declared range {labels.low[k]:g} to {labels.high[k]:g}", ids)
-    unlabelled = ~labels.known.any(axis=1)
+    unlabelled = ~labels.labelled.any(axis=1)
     notice("no label of any attribute", labels.ids.filter(pa.array(unlabelled)).to_pylist())
 
 
@@ -128,23 +128,24 @@ class _Part:
 def _of_one_set(attributes: Mapping[str, LabelColumn], states: Features, data: Labelled) -> _Part:
     ids = _one(states.column("id"))
     table = _small_table(attributes, data)
-    places = pc.index_in(ids, value_set=_one(table["id"]))
-    if len(ids) and places.null_count == len(ids):
+    positions = pc.index_in(ids, value_set=_one(table["id"]))
+    if len(ids) and positions.null_count == len(ids):
         raise DataError(
             f"{states.name or 'states'} and {data.name or 'data'} have no id in common; give each "
             "data set the states that were computed from it"
         )
-    lost = np.setdiff1d(np.arange(table.num_rows), places.drop_null().to_numpy())
+    lost = np.setdiff1d(np.arange(table.num_rows), positions.drop_null().to_numpy())
     notice("rows without a state", table["id"].take(lost).to_pylist(), "dropped")
-    notice("states without a row of data", ids.filter(places.is_null()).to_pylist(), "dropped")
-    found = table.take(places)
-    values = [_numbers(found, f"label of {name}") for name in attributes]
-    groups = pc.coalesce(_one(found["group"]), ids)
-    return _Part(np.column_stack(values), ids, groups, _numbers(found, "characters"))
+    notice("states without a row of data", ids.filter(positions.is_null()).to_pylist(), "dropped")
+    matched = table.take(positions)
+    values = [_numbers(matched, f"label of {name}") for name in attributes]
+    groups = pc.coalesce(_one(matched["group"]), ids)
+    return _Part(np.column_stack(values), ids, groups, _numbers(matched, "characters"))
 
 
 def _small_table(attributes: Mapping[str, LabelColumn], data: Labelled) -> pa.Table:
-    """``id, group``, the labels by attribute, and the length of the response, without the texts."""
+    """Make a table ``id, group``, the labels by attribute, and the length of the response, without
+    texts."""
     return pa.Table.from_batches(list(_small_batches(attributes, data)))
 
 
@@ -160,8 +161,8 @@ def _small_batches(
                 batch, attribute.column if here else "", pa.float64()
             )
         nothing = pa.nulls(len(batch), pa.float64())
-        told = "response" in batch.schema.names and isinstance(data, Responses)
-        lengths = pc.utf8_length(text_of(batch.column("response"))) if told else nothing
+        has_texts = "response" in batch.schema.names and isinstance(data, Responses)
+        lengths = pc.utf8_length(text_of(batch.column("response"))) if has_texts else nothing
         columns["characters"] = pc.cast(lengths, pa.float64())
         yield pa.RecordBatch.from_pydict(columns)
 

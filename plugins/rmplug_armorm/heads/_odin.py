@@ -48,7 +48,7 @@ class OdinSettings:
 
 @runtime_checkable
 class Encodes(Protocol):
-    """A model that gives a vector for each response."""
+    """The interface of a model that gives a vector for each response."""
 
     def vectors(self, responses: pa.RecordBatch) -> Array: ...
 
@@ -62,7 +62,7 @@ class OdinReward(RewardModel):
         self.encoder, self.weight = encoder, weight
 
     def score(self, responses: pa.RecordBatch) -> Array:
-        """Float64 rewards of shape (rows, 2)."""
+        """Compute float64 rewards of shape (rows, 2)."""
         if not responses.num_rows:
             return np.zeros((0, 2))
         return np.asarray(self.encoder.vectors(responses), np.float64) @ self.weight.T
@@ -76,7 +76,7 @@ def train(
     seed: int,
     directory: Path,
 ) -> list[dict[str, Any]]:
-    """Trains on all pairs, writes the heads to ``directory``, gives the held-out numbers."""
+    """Train on all pairs, write the heads to ``directory``, and return the held-out numbers."""
     origin = model.origin()
     if not isinstance(model, Encodes) or origin is None:
         raise DataError(
@@ -93,10 +93,10 @@ def train(
         return two_heads(settings, scaled[rows], longer[rows], l2)
 
     split = grouped_split(groups, np.ones((len(groups), 1), bool), settings.folds, seed)
-    found = search(learn, lambda w, rows: scaled[rows] @ w.T, _sum, split.part, settings.l2)
-    weight = learn(np.arange(len(scaled)), settings.l2[found.best]) / sizes
+    result = search(learn, lambda w, rows: scaled[rows] @ w.T, _sum, split.part, settings.l2)
+    weight = learn(np.arange(len(scaled)), settings.l2[result.best]) / sizes
     save(directory, origin, weight)
-    return numbers_of(found, longer, groups, seed)
+    return numbers_of(result, longer, groups, seed)
 
 
 def _sum(values: Array) -> Array:
@@ -104,8 +104,8 @@ def _sum(values: Array) -> Array:
 
 
 def encoded(model: Encodes, data: Pairs) -> Array:
-    """Differences of the states of all pairs, a batch at a time."""
-    found = []
+    """Compute differences of the states of all pairs, a batch at a time."""
+    parts = []
     for batch in data.batches(256):
         sides = [
             model.vectors(
@@ -116,18 +116,18 @@ def encoded(model: Encodes, data: Pairs) -> Array:
             )
             for side in ("chosen", "rejected")
         ]
-        found.append(np.subtract(*sides, dtype=np.float64))
-    return np.concatenate(found)
+        parts.append(np.subtract(*sides, dtype=np.float64))
+    return np.concatenate(parts)
 
 
 def two_heads(settings: OdinSettings, differences: Array, longer: Array, l2: float) -> Array:
-    """Weights of the quality head and the length head, shape (2, width)."""
-    found = minimise_loss(loss_of(settings, differences, longer, l2), _start(differences, longer))
-    return found.reshape(2, differences.shape[1])
+    """Fit weights of the quality head and the length head, shape (2, width)."""
+    minimum = minimise_loss(loss_of(settings, differences, longer, l2), _start(differences, longer))
+    return minimum.reshape(2, differences.shape[1])
 
 
 def loss_of(settings: OdinSettings, differences: Array, longer: Array, l2: float) -> Loss:
-    """The loss of both heads and its slope, of their weights one after the other."""
+    """Make the loss of both heads with its gradient, a function of their concatenated weights."""
     width = differences.shape[1]
 
     def loss(both: Array) -> tuple[float, Array]:
@@ -145,27 +145,30 @@ def loss_of(settings: OdinSettings, differences: Array, longer: Array, l2: float
                 slope - settings.length_strength * follows_slope,
             ]
         )
-        apart = 2 * settings.orthogonality * alike * np.stack([quality_slope, length_slope])
-        return value, (by_margin @ differences + apart).ravel() + l2 * both
+        orthogonality_slope = (
+            2 * settings.orthogonality * alike * np.stack([quality_slope, length_slope])
+        )
+        return value, (by_margin @ differences + orthogonality_slope).ravel() + l2 * both
 
     return loss
 
 
 def _start(differences: Array, longer: Array) -> Array:
-    """Small weights along the mean difference, and along what goes with length."""
+    """Return small weights along the mean difference, and along what grows with length."""
     directions = [differences.mean(axis=0), longer @ differences]
     sizes = [max(float(np.linalg.norm(one)), SMALL) for one in directions]
     return np.concatenate([0.01 * one / size for one, size in zip(directions, sizes, strict=True)])
 
 
 def cosine(values: Array, fixed: Array) -> tuple[float, Array]:
-    """The cosine of two vectors and its slope for the first; 0 where one of them is zero."""
+    """Compute the cosine of two vectors and its gradient for the first; 0 if one of them is
+    zero."""
     cos, slope, _ = cosines(values, fixed)
     return cos, slope
 
 
 def cosines(left: Array, right_one: Array) -> tuple[float, Array, Array]:
-    """The cosine of two vectors and its slopes for both; 0 where one of them is zero."""
+    """Compute the cosine of two vectors and its gradients for both; 0 if one of them is zero."""
     sizes = float(np.linalg.norm(left)), float(np.linalg.norm(right_one))
     if min(sizes) < SMALL:
         return 0.0, np.zeros_like(left), np.zeros_like(right_one)
@@ -175,10 +178,10 @@ def cosines(left: Array, right_one: Array) -> tuple[float, Array, Array]:
 
 
 def numbers_of(
-    found: StrengthSearch, longer: Array, groups: Array, seed: int
+    result: StrengthSearch, longer: Array, groups: Array, seed: int
 ) -> list[dict[str, Any]]:
-    """Accuracy and correlation with length of the heads, held out."""
-    heads = found.held_out()
+    """Measure accuracy and correlation with length of the heads, held out."""
+    heads = result.held_out()
     margins = {"": heads[:, 0], "-with-length": heads.sum(axis=1), "-of-length": heads[:, 1]}
     columns: dict[str, Array] = {"tt": longer**2, "right by length": wins(longer)}
     statistics: dict[str, Statistic] = {}
@@ -193,11 +196,12 @@ def numbers_of(
             columns |= {f"{part}": rows * 1.0, f"right{name} {part}": rows * ahead}
             statistics[f"accuracy{name}-{part}-chosen"] = ratio(f"right{name} {part}", part)
     statistics["accuracy-of-longer"] = share_of("right by length")
-    return measured(columns, statistics, groups, seed) + found.numbers("all", groups)
+    return measured(columns, statistics, groups, seed) + result.numbers("all", groups)
 
 
 def correlation(name: str) -> Statistic:
-    """The correlation of margins with differences in length, about 0, from sums."""
+    """Make the statistic of the correlation of margins with length differences, about 0, from
+    sums."""
 
     def of(sums: Mapping[str, Array]) -> Array:
         spread = np.sqrt(sums[f"mm{name}"] * sums["tt"])
@@ -208,7 +212,7 @@ def correlation(name: str) -> Statistic:
 
 
 def ratio(part: str, whole: str) -> Statistic:
-    """One sum over another; not a number where there is nothing."""
+    """Make the statistic of one sum over another; NaN where the divisor is 0."""
 
     def of(sums: Mapping[str, Array]) -> Array:
         count = np.asarray(sums[whole])
@@ -226,7 +230,7 @@ def save(directory: Path, origin: Origin, weight: Array) -> None:
 
 
 def open_odin(directory: Path, changed: Mapping[str, Any]) -> RewardModel:
-    """The model of a folder; ``changed`` is what the user says of its encoder."""
+    """Open the model of a folder; ``changed`` has the user's settings of its encoder."""
     config = read_json(directory / CONFIG)
     weight = read_tensors(directory / HEADS).get("weight")
     encoder = config.get("encoder")

@@ -1,4 +1,4 @@
-"""What heads learn from pairs: differences of states, and the least loss over folds of groups."""
+"""Differences of the states of pairs, and the least loss over folds of groups."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ Loss: TypeAlias = Callable[[Array], tuple[float, Array]]
 
 
 def state_differences(states: Features, data: Pairs) -> Array:
-    """Float64 differences (chosen - rejected) of the states of all pairs, shape (pairs, width)."""
+    """Compute float64 differences (chosen - rejected) of the states of all pairs, (pairs,
+    width)."""
     needed = {"chosen", "rejected"} - set(states.values)
     if needed:
         raise DataError(
@@ -41,7 +42,7 @@ def state_differences(states: Features, data: Pairs) -> Array:
 
 
 def length_differences(data: Pairs, measure: str) -> Array:
-    """How much longer the chosen response is."""
+    """Compute the length of chosen minus that of rejected for each pair."""
     count = pc.utf8_length if measure == "characters" else _count_words
     sides = [count(text_of(data[name])) for name in ("chosen", "rejected")]
     chosen, rejected = (np.asarray(side.to_numpy(), np.float64) for side in sides)
@@ -53,7 +54,7 @@ def _count_words(texts: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def group_codes(data: Pairs, what: str) -> Array:
-    """A number for the group of each pair; at least two groups are needed to hold one out."""
+    """Number the group of each pair; raises DataError for fewer than two groups."""
     groups = data["group"].combine_chunks().dictionary_encode().indices.to_numpy()
     if len(groups) == 0 or groups.max() < 1:
         raise DataError(
@@ -64,25 +65,25 @@ def group_codes(data: Pairs, what: str) -> Array:
 
 
 def root_mean_squares(differences: Array) -> Array:
-    """The size of each dimension; of one that never differs, 1."""
+    """Compute the root mean square of each dimension; 1 for one that never differs."""
     sizes = np.sqrt(np.mean(differences**2, axis=0))
     return np.where(sizes > 0, sizes, 1.0)
 
 
 def minimise_loss(loss: Loss, start: Array) -> Array:
-    """Where the loss is least, from a start."""
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 500})
-    return np.asarray(found.x)
+    """Find the parameters with the least loss, from a start."""
+    result = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 500})
+    return np.asarray(result.x)
 
 
 def preference_loss(margins: Array) -> tuple[float, Array]:
-    """The mean of ``softplus(-margin)``, and its slope for each margin."""
+    """Compute the mean of ``softplus(-margin)``, and its derivative for each margin."""
     return float(np.logaddexp(0, -margins).mean()), -expit(-margins) / len(margins)
 
 
 @dataclass(frozen=True)
 class StrengthSearch:
-    """Held-out values of each row for each strength, and which strength is best."""
+    """The held-out values of each row for each strength, and the best strength."""
 
     strengths: tuple[float, ...]
     part: Array
@@ -96,20 +97,20 @@ class StrengthSearch:
         return int(self.losses.sum(axis=1).argmin())
 
     def held_out(self) -> Array:
-        """The values of each row with the strength that is best on the other folds."""
+        """Return the values of each row with the strength that is best on the other folds."""
         others = self.losses.sum(axis=1, keepdims=True) - self.losses
         return np.asarray(self.values[others.argmin(axis=0)[self.part], np.arange(len(self.part))])
 
     def numbers(self, subset: str, groups: Array) -> list[dict[str, Any]]:
         edge = len(self.strengths) > 1 and self.best in (0, len(self.strengths) - 1)
         n = len(groups)
-        said = {
+        facts = {
             "l2": self.strengths[self.best],
             "l2-at-edge": float(edge),
             "pairs": float(n),
             "groups": float(len(np.unique(groups))),
         }
-        return [number(metric, value, n, subset=subset) for metric, value in said.items()]
+        return [number(metric, value, n, subset=subset) for metric, value in facts.items()]
 
 
 def search(
@@ -119,20 +120,25 @@ def search(
     part: Array,
     strengths: Sequence[float],
 ) -> StrengthSearch:
-    """Each fold by what was learnt on the others: ``learn(rows, strength)`` gives parameters,
-    ``use(parameters, rows)`` the values of rows, ``margins(values)`` what the loss is of."""
+    """Predict each fold from the others: ``learn(rows, strength)`` returns parameters,
+    ``use(parameters, rows)`` the values of rows, ``margins(values)`` the margins that the loss is
+    computed of."""
     rows = np.arange(len(part))
     held = range(int(part.max()) + 1)
     values, losses = [], np.zeros((len(strengths), len(held)))
     for at, strength in enumerate(strengths):
-        found: Array | None = None
+        predictions: Array | None = None
         for fold in held:
             here = rows[part == fold]
-            given = use(learn(rows[part != fold], strength), here)
-            found = np.empty((len(part), *given.shape[1:])) if found is None else found
-            found[here] = given
-            losses[at, fold] = np.logaddexp(0, -margins(given)).sum() / len(part)
-        values.append(found)
+            fold_values = use(learn(rows[part != fold], strength), here)
+            predictions = (
+                np.empty((len(part), *fold_values.shape[1:]))
+                if predictions is None
+                else predictions
+            )
+            predictions[here] = fold_values
+            losses[at, fold] = np.logaddexp(0, -margins(fold_values)).sum() / len(part)
+        values.append(predictions)
     return StrengthSearch(
         tuple(strengths), part, np.stack([v for v in values if v is not None]), losses
     )

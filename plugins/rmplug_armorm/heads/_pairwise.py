@@ -42,16 +42,18 @@ class PairwiseSettings:
 def fit(
     settings: PairwiseSettings, states: Features, data: Pairs, seed: int, directory: Path
 ) -> list[dict[str, Any]]:
-    """Fits all heads, writes them to ``directory``, gives the held-out numbers."""
+    """Fit all heads, write them to ``directory``, and return the held-out numbers."""
     differences = state_differences(states, data)
     longer = length_differences(data, "characters")
     weights, numbers = [], []
     rows_of = attribute_rows(settings, data)
     for attribute, rows in rows_of.items():
         groups = group_codes(data.take(pa.array(rows)), f"attribute {attribute!r}")
-        weight, found = fit_one(settings, attribute, differences[rows], longer[rows], groups, seed)
+        weight, head_numbers = fit_one(
+            settings, attribute, differences[rows], longer[rows], groups, seed
+        )
         weights.append(weight)
-        numbers += found
+        numbers += head_numbers
     count = len(weights)
     heads = Heads(
         tuple(rows_of), np.stack(weights), np.zeros(count), np.zeros(count), np.ones(count)
@@ -61,7 +63,7 @@ def fit(
 
 
 def attribute_rows(settings: PairwiseSettings, data: Pairs) -> Mapping[str, Array]:
-    """The rows of the pairs that were judged for each attribute."""
+    """List the rows of the pairs that were judged for each attribute."""
     if settings.by not in data.columns or not pa.types.is_string(
         data.table.schema.field(settings.by).type
     ):
@@ -73,13 +75,13 @@ def attribute_rows(settings: PairwiseSettings, data: Pairs) -> Mapping[str, Arra
     column = data[settings.by]
     unnamed = pc.is_null(column)
     notice(f"{settings.by} is missing", data["id"].filter(unnamed).to_pylist(), "dropped")
-    known = sorted(filter(None, column.unique().to_pylist()))
-    wanted = settings.attributes or tuple(known)
-    missing = [name for name in wanted if name not in known]
+    present = sorted(filter(None, column.unique().to_pylist()))
+    wanted = settings.attributes or tuple(present)
+    missing = [name for name in wanted if name not in present]
     if missing or not wanted:
         raise DataError(
             f"no pair has {settings.by} {missing[0] if missing else ''!r}; there are "
-            f"{some(known, 12)}"
+            f"{some(present, 12)}"
         )
     named = {name: pc.fill_null(pc.equal(column, name), False) for name in wanted}
     return {name: np.flatnonzero(mask.to_numpy()) for name, mask in named.items()}
@@ -93,7 +95,7 @@ def fit_one(
     groups: Array,
     seed: int,
 ) -> tuple[Array, list[dict[str, Any]]]:
-    """The weights of one head, and its numbers."""
+    """Fit the weights of one head; also returns its numbers."""
     sizes = root_mean_squares(differences)
     scaled = differences / sizes
 
@@ -101,10 +103,10 @@ def fit_one(
         return bradley_terry(scaled[rows], l2)
 
     split = grouped_split(groups, np.ones((len(groups), 1), bool), settings.folds, seed)
-    found = search(
+    result = search(
         learn, lambda weight, rows: scaled[rows] @ weight, lambda m: m, split.part, settings.l2
     )
-    margins = found.held_out()
+    margins = result.held_out()
     columns = {
         "right": wins(margins),
         "loss": np.logaddexp(0, -margins),
@@ -116,12 +118,12 @@ def fit_one(
         "accuracy-of-longer": share_of("right by length"),
     }
     numbers = measured(columns, statistics, groups, seed, attribute)
-    weight = learn(np.arange(len(scaled)), settings.l2[found.best]) / sizes
-    return weight, [*numbers, *found.numbers(attribute, groups)]
+    weight = learn(np.arange(len(scaled)), settings.l2[result.best]) / sizes
+    return weight, [*numbers, *result.numbers(attribute, groups)]
 
 
 def bradley_terry(differences: Array, l2: float) -> Array:
-    """Weights that minimise the mean preference loss plus ``l2 / 2`` times their squares."""
+    """Fit weights that minimise the mean preference loss plus ``l2 / 2`` times their squares."""
 
     def loss(weight: Array) -> tuple[float, Array]:
         value, slope = preference_loss(differences @ weight)

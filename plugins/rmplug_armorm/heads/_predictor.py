@@ -39,5 +39,5 @@ class HeadsPredictor(Predictor):
 
 
 def open_heads(directory: Path) -> HeadsPredictor:
-    """The fit written to a directory."""
+    """Open the fit written to a directory."""
     return HeadsPredictor(read_heads(directory), str(read_about(directory).get("state", "")))

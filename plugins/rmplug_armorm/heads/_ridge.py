@@ -1,4 +1,4 @@
-"""Attribute heads by ridge regression: learn, choose the strength, measure, save, predict."""
+"""Attribute heads by ridge regression: fitted, their strength chosen, measured, saved."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ class RidgeSettings:
 
 @dataclass(frozen=True)
 class Ridge:
-    """How one fit is done."""
+    """The settings of one fit."""
 
     alphas: tuple[float, ...]
     intercept: bool
     relative: bool
-    """Whether alphas are in units of the mean squared length of a state."""
+    """True if alphas are in units of the mean squared length of a state."""
 
 
 @dataclass(frozen=True)
 class Learnt:
-    """Weights (alphas, width, K) and offsets (alphas, K) from all rows but those held out."""
+    """The weights (alphas, width, K) and offsets (alphas, K) from all rows but those held out."""
 
     weights: Array
     offsets: Array
@@ -66,7 +66,7 @@ def fit(
     seed: int,
     directory: Path,
 ) -> tuple[list[dict[str, Any]], dict[str, pa.Table]]:
-    """Writes the heads to ``directory``; gives the numbers and tables about them."""
+    """Fit the heads, write them to ``directory``, and return their numbers and tables."""
     original = settings.compat is not None
     how = Ridge(
         tuple(sorted(settings.alphas or (ORIGINAL_GRID if original else GRID))),
@@ -78,9 +78,9 @@ def fit(
     split = (
         original_split(len(labels.values))
         if original
-        else grouped_split(labels.groups, labels.known, settings.folds, seed)
+        else grouped_split(labels.groups, labels.labelled, settings.folds, seed)
     )
-    cells = cells_of(labels.known, split.part, source.width)
+    cells = cells_of(labels.labelled, split.part, source.width)
     learnt = split.rest(0) if original else list(split.parts)
     for held_part in split.held:
         _check_parts(labels, split.part == held_part)
@@ -91,28 +91,28 @@ def fit(
     best = held.best()
     final = paths[0] if original else refit(how, labels, cells, sums, best)
     _save(settings, directory, labels, source.column, how, best, final)
-    _tell_edges(labels, how, best)
+    _report_edges(labels, how, best)
     return numbers_of(labels, held, how.alphas, seed), {"losses": _losses(labels, held, how)}
 
 
 def gather(
     source: StateBatches, labels: AttributeLabels, cells: RowCells, parts: Sequence[int]
 ) -> dict[int, GramSums]:
-    """The sums of each cell of these parts, from one pass over the states."""
-    found: dict[int, GramSums] = {}
+    """Sum each cell of these parts in one pass over the states."""
+    sums: dict[int, GramSums] = {}
     wide = np.empty((CHUNK_ROWS, source.width))
     for start, states in source.batches():
-        for place, rows in cells.within(start, start + len(states), parts):
-            attributes = list(cells.cells[place].attributes)
-            if place not in found:
-                found[place] = GramSums(source.width, len(attributes))
+        for index, rows in cells.within(start, start + len(states), parts):
+            attributes = list(cells.cells[index].attributes)
+            if index not in sums:
+                sums[index] = GramSums(source.width, len(attributes))
             for chunk in np.split(rows, range(CHUNK_ROWS, len(rows), CHUNK_ROWS)):
-                known = labels.values[chunk + start][:, attributes]
+                targets = labels.values[chunk + start][:, attributes]
                 x = wide[: len(chunk)]
                 x[:] = states[chunk]
-                if not found[place].add(x, known):
+                if not sums[index].add(x, targets):
                     _refuse(source, labels, start, states)
-    return found
+    return sums
 
 
 def _refuse(source: StateBatches, labels: AttributeLabels, start: int, states: Array) -> None:
@@ -125,9 +125,9 @@ def _refuse(source: StateBatches, labels: AttributeLabels, start: int, states: A
 
 
 def _check_parts(labels: AttributeLabels, held: Array) -> None:
-    """Each attribute must have labels left to learn from, and some part must measure it."""
+    """Check that each attribute has labels to learn from, and a part to be measured on."""
     for k, name in enumerate(labels.names):
-        if not labels.known[~held, k].any():
+        if not labels.labelled[~held, k].any():
             raise DataError(
                 f"attribute {name} has no label left to learn from when a part is held out; give "
                 "more groups (prompts) with labels, or leave it out of attributes"
@@ -141,7 +141,7 @@ def learn(
     sums: Mapping[int, GramSums],
     parts: Sequence[int],
 ) -> Learnt:
-    """Weights for all strengths from the rows of some parts."""
+    """Fit weights for all strengths from the rows of some parts."""
     count = len(labels.names)
     width = next(iter(sums.values())).width
     path = Learnt(
@@ -149,8 +149,8 @@ def learn(
         np.empty((len(how.alphas), count)),
         np.empty(count),
     )
-    for attributes, places in _alike(cells, parts, count).items():
-        group = total(cells, sums, places, attributes)
+    for attributes, indices in _alike(cells, parts, count).items():
+        group = total(cells, sums, indices, attributes)
         weights, offsets = _path_of(how, group, how.alphas)
         path.weights[:, :, list(attributes)] = weights
         path.offsets[:, list(attributes)] = offsets
@@ -161,7 +161,7 @@ def learn(
 def refit(
     how: Ridge, labels: AttributeLabels, cells: RowCells, sums: Mapping[int, GramSums], best: Array
 ) -> Learnt:
-    """Weights from all rows with the strength chosen for each attribute, at its place."""
+    """Fit weights from all rows with the strength chosen for each attribute, at its index."""
     width = next(iter(sums.values())).width
     count = len(labels.names)
     path = Learnt(
@@ -170,37 +170,37 @@ def refit(
         np.empty(count),
     )
     every = sorted({cell.part for cell in cells.cells})
-    for attributes, places in _alike(cells, every, count).items():
-        group = total(cells, sums, places, attributes)
+    for attributes, indices in _alike(cells, every, count).items():
+        group = total(cells, sums, indices, attributes)
         chosen = sorted({int(best[k]) for k in attributes})
         weights, offsets = _path_of(how, group, [how.alphas[a] for a in chosen])
-        for at, place in enumerate(chosen):
-            path.weights[place][:, list(attributes)] = weights[at]
-            path.offsets[place][list(attributes)] = offsets[at]
+        for at, alpha in enumerate(chosen):
+            path.weights[alpha][:, list(attributes)] = weights[at]
+            path.offsets[alpha][list(attributes)] = offsets[at]
     return path
 
 
 def _alike(
     cells: RowCells, parts: Sequence[int], count: int
 ) -> dict[tuple[int, ...], tuple[int, ...]]:
-    """Attributes that are known in the same cells, with these cells."""
+    """Group attributes that are labelled in the same cells, with the indices of these cells."""
     of: dict[tuple[int, ...], list[int]] = {}
     for k in range(count):
-        places = tuple(
+        indices = tuple(
             p for p, cell in enumerate(cells.cells) if cell.part in parts and k in cell.attributes
         )
-        of.setdefault(places, []).append(k)
-    return {tuple(attributes): places for places, attributes in of.items()}
+        of.setdefault(indices, []).append(k)
+    return {tuple(attributes): indices for indices, attributes in of.items()}
 
 
 def total(
-    cells: RowCells, sums: Mapping[int, GramSums], places: Sequence[int], attributes: Sequence[int]
+    cells: RowCells, sums: Mapping[int, GramSums], indices: Sequence[int], attributes: Sequence[int]
 ) -> GramSums:
-    """The sums of several cells, and of their labels those of ``attributes``."""
-    whole = GramSums(sums[places[0]].width, len(attributes))
-    for place in places:
-        part = sums[place]
-        at = [cells.cells[place].attributes.index(k) for k in attributes]
+    """Sum several cells, with the labels of ``attributes`` only."""
+    whole = GramSums(sums[indices[0]].width, len(attributes))
+    for index in indices:
+        part = sums[index]
+        at = [cells.cells[index].attributes.index(k) for k in attributes]
         whole.gram += part.gram
         whole.x += part.x
         whole.xy += part.xy[:, at]
@@ -210,7 +210,7 @@ def total(
 
 
 def _path_of(how: Ridge, sums: GramSums, alphas: Sequence[float]) -> tuple[Array, Array]:
-    """Weights (alphas, width, c) and offsets (alphas, c); the sums are centred in place."""
+    """Compute weights (alphas, width, c) and offsets (alphas, c); the sums are centred in place."""
     state, label = sums.x / sums.rows, sums.y / sums.rows
     if how.intercept:
         rank_update(sums.gram, state[:, None], -float(sums.rows))
@@ -232,16 +232,16 @@ def hold_out(
     paths: Sequence[Learnt],
     alphas: int,
 ) -> HeldOutLabels:
-    """What each path predicts of the rows that it has not seen, from a second pass."""
+    """Predict the rows held out from each path, in a second pass."""
     held = HeldOutLabels.empty(labels, split, alphas, np.stack([path.means for path in paths]))
     for start, states in source.batches():
-        for place, rows in cells.within(start, start + len(states), split.held):
-            cell = cells.cells[place]
+        for index, rows in cells.within(start, start + len(states), split.held):
+            cell = cells.cells[index]
             path, attributes = paths[split.held.index(cell.part)], list(cell.attributes)
             weights = path.weights[:, :, attributes].transpose(1, 0, 2).reshape(source.width, -1)
             for chunk in np.split(rows, range(CHUNK_ROWS, len(rows), CHUNK_ROWS)):
-                found = states[chunk].astype(np.float64) @ weights
-                predicted = found.reshape(len(chunk), alphas, -1) + path.offsets[:, attributes]
+                products = states[chunk].astype(np.float64) @ weights
+                predicted = products.reshape(len(chunk), alphas, -1) + path.offsets[:, attributes]
                 held.put(start + chunk, attributes, predicted)
     return held
 
@@ -271,22 +271,23 @@ def _save(
         "kind": KIND,
         "state": column,
         "columns": {name: attribute.column for name, attribute in settings.attributes.items()},
-        "alphas": [how.alphas[place] for place in best.tolist()],
+        "alphas": [how.alphas[index] for index in best.tolist()],
         "compat": settings.compat,
     }
     write_heads(directory, Heads(labels.names, weight, bias, labels.low, labels.high), about)
 
 
-def at_edge(place: int, count: int) -> bool:
-    """Whether a wider grid may do better."""
-    return count > 1 and place in (0, count - 1)
+def at_edge(index: int, count: int) -> bool:
+    """Check whether the best strength is at an end of the grid, so that a wider grid may be
+    better."""
+    return count > 1 and index in (0, count - 1)
 
 
-def _tell_edges(labels: AttributeLabels, how: Ridge, best: Array) -> None:
+def _report_edges(labels: AttributeLabels, how: Ridge, best: Array) -> None:
     edges = [
         name
-        for name, place in zip(labels.names, best.tolist(), strict=True)
-        if at_edge(place, len(how.alphas))
+        for name, index in zip(labels.names, best.tolist(), strict=True)
+        if at_edge(index, len(how.alphas))
     ]
     notice(
         f"the best alpha is at the edge of the grid {how.alphas[0]:g} … {how.alphas[-1]:g}",
@@ -296,7 +297,7 @@ def _tell_edges(labels: AttributeLabels, how: Ridge, best: Array) -> None:
 
 
 def _losses(labels: AttributeLabels, held: HeldOutLabels, how: Ridge) -> pa.Table:
-    """``attribute, alpha, mse``: the held-out error of each strength."""
+    """Make the table ``attribute, alpha, mse``: the held-out error of each strength."""
     losses = held.losses()
     return pa.table(
         {

@@ -24,27 +24,27 @@ FEW = 4
 
 
 def ridge_path(gram: Array, products: Array, penalties: Sequence[float]) -> Array:
-    """Weights of shape (penalties, width, labels): ``(gram + penalty I) w = products`` (width, c).
+    """Solve ``(gram + penalty I) w = products`` (width, c); returns (penalties, width, c).
 
     ``gram`` is a symmetric square in C order. Where rounding leaves it no positive definite matrix,
     eigenvalues below 0 count as 0.
     """
     if len(penalties) <= FEW or len(gram) < 4 * BAND:
-        found = _by_factors(gram, products, penalties)
+        weights = _by_factors(gram, products, penalties)
     else:
-        found = _by_band(gram, products, penalties)
-    return _by_eigenvalues(gram, products, penalties) if found is None else found
+        weights = _by_band(gram, products, penalties)
+    return _by_eigenvalues(gram, products, penalties) if weights is None else weights
 
 
 def _by_factors(gram: Array, products: Array, penalties: Sequence[float]) -> Array | None:
     weights = np.empty((len(penalties), *products.shape))
-    for place, penalty in enumerate(penalties):
+    for number, penalty in enumerate(penalties):
         matrix = gram.copy().T
         np.einsum("ii->i", matrix)[:] += penalty
         factor, failed = lapack.dpotrf(matrix, lower=1, clean=0, overwrite_a=1)
         if failed:
             return None
-        weights[place] = lapack.dpotrs(factor, products, lower=1)[0]
+        weights[number] = lapack.dpotrs(factor, products, lower=1)[0]
     return weights
 
 
@@ -53,15 +53,15 @@ def _by_band(gram: Array, products: Array, penalties: Sequence[float]) -> Array 
     turned = products.copy()
     for reflection in reflections:
         reflection.apply(turned, transposed=True)
-    found = []
+    solutions = []
     for penalty in penalties:
         shifted = band.copy(order="F")
         shifted[0] += penalty
         factor, failed = lapack.dpbtrf(shifted, lower=1, overwrite_ab=1)
         if failed:
             return None
-        found.append(lapack.dpbtrs(factor, turned, lower=1)[0])
-    columns = np.hstack(found)
+        solutions.append(lapack.dpbtrs(factor, turned, lower=1)[0])
+    columns = np.hstack(solutions)
     for reflection in reversed(reflections):
         reflection.apply(columns, transposed=False)
     return columns.reshape(len(gram), len(penalties), -1).transpose(1, 0, 2)
@@ -69,22 +69,22 @@ def _by_band(gram: Array, products: Array, penalties: Sequence[float]) -> Array 
 
 @dataclass(frozen=True)
 class Reflection:
-    """Reflections of the rows from ``start`` on: ``I - vectors @ inner @ vectors.T``."""
+    """Orthogonal reflections of the rows from ``start`` on: ``I - vectors @ inner @ vectors.T``."""
 
     start: int
     vectors: Array
     inner: Array
 
     def apply(self, columns: Array, transposed: bool) -> None:
-        """Reflects columns (width, c), in place."""
+        """Reflect columns (width, c), in place."""
         part = columns[self.start :]
         inner = self.inner.T if transposed else self.inner
         part -= self.vectors @ (inner @ (self.vectors.T @ part))
 
 
 def to_band(matrix: Array, width: int) -> tuple[Array, list[Reflection]]:
-    """The band matrix that a symmetric one (C order, overwritten) is turned into: its diagonal and
-    the ``width`` diagonals below it, in LAPACK's order; and the reflections that turn it back.
+    """Reduce a symmetric matrix (C order, overwritten) to a band matrix: its diagonal and the
+    ``width`` diagonals below it, in LAPACK's order; also returns the reflections to undo it.
 
     Source: Bischof, Lang and Sun 2000, A framework for symmetric band reduction.
     """
@@ -104,7 +104,7 @@ def to_band(matrix: Array, width: int) -> tuple[Array, list[Reflection]]:
 
 
 def _reflection(start: int, panel: Array) -> tuple[Reflection, Array]:
-    """What makes a panel (rows, width) triangular, and the triangle."""
+    """Compute the reflection that makes a panel (rows, width) triangular, and the triangle."""
     packed, scales, *_ = lapack.dgeqrf(np.asfortranarray(panel))
     count = len(scales)
     vectors = np.tril(packed[:, :count], -1)
@@ -117,7 +117,7 @@ def _reflection(start: int, panel: Array) -> tuple[Reflection, Array]:
 
 
 def _turn(matrix: Array, reflection: Reflection) -> None:
-    """Reflects rows and columns of what remains; only tiles on and below the diagonal are kept."""
+    """Reflect the remaining rows and columns; only tiles on and below the diagonal are kept."""
     start, size = reflection.start, len(matrix)
     edges = [start, *range(start + TILE - start % TILE, size, TILE), size]
     tiles = [slice(low, high) for low, high in pairwise(edges)]

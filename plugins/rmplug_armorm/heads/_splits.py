@@ -1,4 +1,4 @@
-"""Which rows are held out when."""
+"""Splits of rows into parts that are held out in turn."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HELD_SHARE = 0.2
 
 @dataclass(frozen=True)
 class HeldOutSplit:
-    """The part that each row is in, and the parts that are held out, one after the other."""
+    """The part of each row, and the parts that are held out, one after the other."""
 
     part: Array
     held: tuple[int, ...]
@@ -28,18 +28,19 @@ class HeldOutSplit:
 
 
 def original_split(rows: int) -> HeldOutSplit:
-    """The published script's: the first fifth, rounded up, of a permutation of all rows."""
+    """Hold out as the published script does: the first fifth, rounded up, of a permutation of
+    rows."""
     order = np.random.RandomState(42).permutation(rows)
     part = np.ones(rows, np.int64)
     part[order[: int(np.ceil(HELD_SHARE * rows))]] = 0
     return HeldOutSplit(part, (0,))
 
 
-def grouped_split(groups: Array, known: Array, folds: int, seed: int) -> HeldOutSplit:
-    """Whole groups dealt to folds, those that are labelled for the same attributes one after the
-    other, the largest first, so that each fold has its share of each attribute."""
+def grouped_split(groups: Array, labelled: Array, folds: int, seed: int) -> HeldOutSplit:
+    """Assign whole groups to folds in serpentine order, those labelled for the same attributes one
+    after the other, so that each fold has its share of each attribute."""
     names, first, of_rows = np.unique(groups, return_index=True, return_inverse=True)
-    _, kind = np.unique(np.packbits(known[first], axis=1), axis=0, return_inverse=True)
+    _, kind = np.unique(np.packbits(labelled[first], axis=1), axis=0, return_inverse=True)
     parts = min(folds if folds > 1 else round(1 / HELD_SHARE), len(names))
     part = deal_folds(of_rows, parts, seed, kind.ravel()[of_rows])
     return (

@@ -18,7 +18,7 @@ LEAST_ROWS, MOST_ROWS, BATCH_NUMBERS = 8192, 32_768, 2**24
 
 @dataclass(frozen=True)
 class StateBatches:
-    """States of several data sets, one after the other."""
+    """The states of several data sets, one after the other."""
 
     states: tuple[Features, ...]
     column: str
@@ -28,7 +28,7 @@ class StateBatches:
         return int(self.states[0].rows.schema.field(self.column).type.list_size)
 
     def batches(self) -> Iterator[tuple[int, Array]]:
-        """The place of the first row, and the states (rows, width), a batch at a time."""
+        """Read the index of the first row and the states (rows, width), a batch at a time."""
         start, rows = 0, min(MOST_ROWS, max(LEAST_ROWS, BATCH_NUMBERS // max(self.width, 1)))
         for features in self.states:
             for batch in features.batches(rows):
@@ -37,18 +37,18 @@ class StateBatches:
 
 
 def matrix_of(column: pa.Array, width: int, name: str) -> Array:
-    """A column of vectors as a matrix, without a copy where it can be."""
+    """Return a column of vectors as a matrix, without a copy where possible."""
     if column.null_count or column.type.list_size != width:
-        said = "missing vectors" if column.null_count else f"vectors of {column.type.list_size}"
-        raise DataError(f"{name} has {said}; all states must be vectors of {width} numbers")
+        problem = "missing vectors" if column.null_count else f"vectors of {column.type.list_size}"
+        raise DataError(f"{name} has {problem}; all states must be vectors of {width} numbers")
     flat = column.flatten().to_numpy(zero_copy_only=False)
     return np.asarray(flat.reshape(len(column), width))
 
 
 def state_column(states: Sequence[Features], wanted: str | None) -> str:
-    """The name of the column of states, the same in all steps."""
-    found = [f.name for f in states[0].rows.schema if pa.types.is_fixed_size_list(f.type)]
-    column = wanted or ("response" if "response" in found else "".join(found[:2]))
+    """Return the name of the column of states, the same in all steps."""
+    vector_columns = [f.name for f in states[0].rows.schema if pa.types.is_fixed_size_list(f.type)]
+    column = wanted or ("response" if "response" in vector_columns else "".join(vector_columns[:2]))
     for features in states:
         vectors = [f.name for f in features.rows.schema if pa.types.is_fixed_size_list(f.type)]
         if column not in vectors:

@@ -14,7 +14,7 @@ Positive = Annotated[float, Field(gt=0)]
 
 
 class Attribute(BaseModel):
-    """Where the labels of an attribute are, and between which values they lie."""
+    """The column of an attribute's labels, and the least and greatest value in it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 

@@ -50,7 +50,7 @@ class PairwiseHeads(Estimator):
     by: str = "subset"
     """The text column that names the attribute of a pair; missing ones are left out and counted."""
     attributes: tuple[str, ...] | None = Field(default=None, min_length=1)
-    """Which attributes; all that occur, in alphabetical order, unless given."""
+    """The attributes to fit; all that occur, in alphabetical order, unless given."""
     l2: tuple[Positive, ...] = Field(default=GRID, min_length=1)
     """Strengths of the penalty to choose from."""
     folds: int = Field(default=5, ge=2)
@@ -73,7 +73,7 @@ class PairwiseHeads(Estimator):
 
 
 class OdinHead(Trainer):
-    """Train a reward that is told apart from length: one head for quality, one for length.
+    """Train a reward that is separate from length: one head for quality, one for length.
 
     Two linear heads on the states of a frozen encoder. Their sum learns the preferences, pair by
     pair (Bradley-Terry); the length head is drawn to follow the length of the response, the quality
@@ -101,13 +101,13 @@ class OdinHead(Trainer):
     extra = "hf"
 
     measure: Literal["characters", "words"] = "characters"
-    """What the length of a response is counted in."""
+    """The unit of the length of a response."""
     length_strength: Strength = 1.0
-    """How strongly the length head is drawn to follow length."""
+    """Weight of the loss that makes the length head follow length."""
     quality_strength: Strength = 1.0
-    """How strongly the quality head is kept from following length."""
+    """Weight of the loss that keeps the quality head from following length."""
     orthogonality: Strength = 1.0
-    """How strongly the heads are kept orthogonal."""
+    """Weight of the loss that keeps the heads orthogonal."""
     l2: tuple[Positive, ...] = Field(default=GRID, min_length=1)
     """Strengths of the penalty to choose from, in units in which a difference of states has a mean
     square of 1 in each dimension."""

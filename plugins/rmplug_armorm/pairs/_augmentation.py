@@ -27,7 +27,7 @@ def pseudo_labelled(
     threshold: float,
     weigh: bool,
 ) -> Pairs:
-    """The pairs that the model is sure of, with its label."""
+    """Label the pairs that the model is sure of; the others are left out."""
     if (labelled is None) != (labelled_reward is None):
         raise DataError("labelled and labelled_reward belong together; give both or neither")
     margins = margins_of(reward, data)
@@ -52,7 +52,7 @@ def pseudo_labelled(
 
 
 def margins_of(reward: Features, data: Pairs) -> Array:
-    """The margins of a reward on exactly these pairs."""
+    """Read the margins of a reward on exactly these pairs."""
     if "margin" not in reward.values:
         raise DataError(
             f"{reward.name or 'reward'} has no column margin; ask for the reward of the pairs with "
@@ -67,27 +67,27 @@ def margins_of(reward: Features, data: Pairs) -> Array:
 
 
 def fitted_temperature(margins: Array) -> float:
-    """What margins of labelled pairs must be divided by for the least log-loss."""
-    known = margins[np.isfinite(margins)]
-    size = float(np.sqrt(np.mean(known**2))) if len(known) else 0.0
+    """Fit the divisor of margins of labelled pairs that has the least log-loss."""
+    finite = margins[np.isfinite(margins)]
+    size = float(np.sqrt(np.mean(finite**2))) if len(finite) else 0.0
     if not size:
         raise DataError("the model has no margin other than 0 on the labelled pairs: not usable")
 
     def loss(logarithm: float) -> float:
-        return float(np.logaddexp(0, -known / (size * np.exp(logarithm))).mean())
+        return float(np.logaddexp(0, -finite / (size * np.exp(logarithm))).mean())
 
-    found = minimize_scalar(loss, bounds=(-7, 7), method="bounded")
-    return size * float(np.exp(found.x))
+    minimum = minimize_scalar(loss, bounds=(-7, 7), method="bounded")
+    return size * float(np.exp(minimum.x))
 
 
 def exchange(table: pa.Table, rows: Array) -> pa.Table:
-    """Chosen and rejected change places in some rows."""
+    """Exchange chosen and rejected in some rows."""
     mask = pa.array(rows)
     chosen, rejected = (table[side].combine_chunks() for side in SIDES)
-    places = {name: table.schema.get_field_index(name) for name in SIDES}
+    positions = {name: table.schema.get_field_index(name) for name in SIDES}
     new = pc.if_else(mask, rejected, chosen), pc.if_else(mask, chosen, rejected)
     for name, column in zip(SIDES, new, strict=True):
-        table = table.set_column(places[name], name, column)
+        table = table.set_column(positions[name], name, column)
     return table
 
 
@@ -103,7 +103,7 @@ def _tell(what: str, data: Pairs, rows: Array) -> None:
 
 
 def with_off_topic(data: Pairs, *, partners: int, ties: bool, weight: float, seed: int) -> Pairs:
-    """The pairs, each with those that are made of it and its partners."""
+    """Return the pairs, each followed by those made of it and its partners."""
     table = labelled_as(data.table, "original", None)
     if not len(data):
         return Pairs(table, data.name)
@@ -123,7 +123,7 @@ Side: TypeAlias = "tuple[str, Array | None]"
 
 
 def _pairs_with(rows: Array, ties: bool) -> Iterator[tuple[Side, Side, str, float]]:
-    """Chosen, rejected, origin and share of the weight of each pair that partners give."""
+    """Return chosen, rejected, origin and share of the weight of each pair made with partners."""
     for own, other in product(SIDES, SIDES):
         yield (own, None), (other, rows), "off-topic", 1.0
     if ties:
@@ -142,20 +142,20 @@ def group_codes(data: Pairs) -> Array:
 
 
 def other_groups(groups: Array, partners: int, rng: np.random.Generator) -> list[Array]:
-    """For each row ``partners`` rows of other groups, at random."""
+    """Draw for each row ``partners`` rows of other groups."""
     order = np.argsort(groups, kind="stable")
     sizes = np.bincount(groups)
     starts = np.cumsum(sizes) - sizes
     own, before = sizes[groups], starts[groups]
-    found = []
+    partner_rows = []
     for _ in range(partners):
-        place = (rng.random(len(groups)) * (len(groups) - own)).astype(np.int64)
-        found.append(order[place + np.where(place >= before, own, 0)])
-    return found
+        offset = (rng.random(len(groups)) * (len(groups) - own)).astype(np.int64)
+        partner_rows.append(order[offset + np.where(offset >= before, own, 0)])
+    return partner_rows
 
 
 def _replace_sides(data: Pairs, chosen: Side, rejected: Side, ending: str) -> pa.Table:
-    """The pairs with other sides, ids of their own, and no margin: that was of the pair itself."""
+    """Return the pairs with other sides, ids of their own, and no margin."""
     table = data.table
     for name, (side, rows) in {"chosen": chosen, "rejected": rejected}.items():
         column = data[side] if rows is None else data[side].take(pa.array(rows))
@@ -168,7 +168,7 @@ def _replace_sides(data: Pairs, chosen: Side, rejected: Side, ending: str) -> pa
 
 
 def labelled_as(table: pa.Table, origin: str, weight: float | None) -> pa.Table:
-    """The rows with where they are from, and their weight: their own, or 1, if none is given."""
+    """Return the rows with an origin and a weight; without one, their own weight stays, or is 1."""
     rows = len(table)
     names: Sequence[str] = table.column_names
     values = np.full(rows, 1.0 if weight is None else weight)

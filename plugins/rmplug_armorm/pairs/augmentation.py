@@ -77,7 +77,7 @@ class OffTopic(Sampler):
     kind = "off-topic"
 
     partners: Annotated[int, Field(ge=1, le=16)] = 2
-    """How many other pairs each pair is put beside."""
+    """Number of other pairs that each pair is combined with."""
     ties: bool = False
     """Add pairs that neither response should win."""
     weight: Annotated[float, Field(gt=0)] = 1.0

@@ -16,7 +16,7 @@ from rmplug.data.rows import one_batch
 from rmplug.testing import LengthModel, check_step
 from rmplug_armorm import Assemble, ExportTransformers
 from rmplug_armorm.assembly._model import side_of
-from rmplug_armorm.export._modeling_interpretable_reward import last_places
+from rmplug_armorm.export._modeling_interpretable_reward import last_starts
 from rmplug_armorm.export._transformers import response_start
 from rmplug_hf import Encoder
 
@@ -109,9 +109,9 @@ def test_the_last_place_of_a_pattern_is_found():
         ids, pattern = torch.tensor([case["ids"]]), told["patterns"][case["family"]]
         if case["position"] == "ValueError":
             with pytest.raises(ValueError, match="no response begins in these ids: write conv"):
-                last_places(ids, pattern)
+                last_starts(ids, pattern)
         else:
-            assert last_places(ids, pattern).tolist() == [case["position"]]
+            assert last_starts(ids, pattern).tolist() == [case["position"]]
 
 
 def test_what_ends_a_prompt_is_found_in_the_tokens_of_the_template(tmp_path):

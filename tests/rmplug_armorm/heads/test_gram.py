@@ -176,7 +176,7 @@ def test_a_pass_in_batches_gathers_what_one_pass_over_all_rows_does() -> None:
     ]
     for sources in ([table], halves):
         found = read_labels({"a": LabelColumn("a")}, sources, sources)
-        cells = cells_of(found.known, np.zeros(9000, int), 6)
+        cells = cells_of(found.labelled, np.zeros(9000, int), 6)
         [sums] = gather(StateBatches(tuple(sources), "response"), found, cells, [0]).values()
         exact = gram_of(states.astype(np.float32).astype(np.float64))
         np.testing.assert_allclose(square(sums.gram, 6), exact, rtol=1e-12)
