@@ -1,4 +1,4 @@
-"""Which preference pairs deserve a human label: features, candidates, performance, routes."""
+"""Choice of the preference pairs for human labels: features, candidates, performance, routes."""
 
 from __future__ import annotations
 

@@ -34,24 +34,24 @@ TOTALS = ("size", "agree", "ties")
 
 @dataclass(frozen=True)
 class RankedLength:
-    """A column whose bins are of percentile ranks within the set: the place of each row's value
-    among all different values, and where its bins are."""
+    """A column whose bins are of percentile ranks within the set: the rank of each row's value
+    among all different values, and the limits of its bins."""
 
-    places: Array
+    ranks: Array
     bins: tuple[tuple[int, float, float], ...]
 
     def count(self, rows: Array) -> dict[int, int]:
         """Count the rows of a set in each bin, both limits of which belong to it."""
-        found = np.bincount(self.places[rows], minlength=1)
-        ranks = (np.cumsum(found) - (found - 1) / 2) / max(int(found.sum()), 1)
+        counts = np.bincount(self.ranks[rows], minlength=1)
+        percentiles = (np.cumsum(counts) - (counts - 1) / 2) / max(int(counts.sum()), 1)
         return {
-            column: int(found[(ranks >= low) & (ranks <= high)].sum())
+            column: int(counts[(percentiles >= low) & (percentiles <= high)].sum())
             for column, low, high in self.bins
         }
 
 
 class SetCounter:
-    """Counts what is in sets of pairs, many sets at once."""
+    """A counter of the contents of sets of pairs, many sets at once."""
 
     def __init__(
         self, members: Any, sources: Sources, rows: int | None, ranked: tuple[RankedLength, ...]
@@ -74,10 +74,10 @@ class SetCounter:
         dense = np.ascontiguousarray(bought.T, dtype=self._columns.dtype)
         counts = np.asarray((self._columns @ dense).T, dtype=np.float64)
         for row, inside in enumerate(bought if self._ranked else ()):
-            known = np.flatnonzero(inside & (self._sources.human >= 0))
+            labelled = np.flatnonzero(inside & (self._sources.human >= 0))
             for column in self._ranked:
-                for place, count in column.count(known).items():
-                    counts[row, len(TOTALS) + place] = count
+                for index, count in column.count(labelled).items():
+                    counts[row, len(TOTALS) + index] = count
         return counts, trained.sum(axis=1)
 
     def _trained(self, sets: Array, seeds: Array) -> Array:
@@ -120,7 +120,7 @@ def make_candidates(
 
 
 def draw_sets(design: SetDesign, members: Any, seed: int) -> SetDraws:
-    """Choose what each candidate's set is drawn by."""
+    """Draw the parameters of each candidate's set."""
     rng = np.random.default_rng(seed)
     seeds = np.random.SeedSequence(seed).generate_state(design.n)
     pairs = members.shape[0]
@@ -140,29 +140,29 @@ def draw_sets(design: SetDesign, members: Any, seed: int) -> SetDraws:
 
 
 def _report_missing_labels(ids: pa.Array, sources: Sources) -> None:
-    for who, places in (("human", sources.human), ("AI", sources.ai)):
-        lacking = ids.filter(pa.array(places < 0)).to_pylist()
+    for who, positions in (("human", sources.human), ("AI", sources.ai)):
+        lacking = ids.filter(pa.array(positions < 0)).to_pylist()
         notice(f"no {who} label: a tie, or missing", lacking)
 
 
 def _find_ranked_lengths(
     names: list[str], ids: pa.Array, scores: Features | None
 ) -> tuple[RankedLength, ...]:
-    """Find the lengths, which are ranked anew in every set."""
-    found: dict[str, list[tuple[int, float, float]]] = {}
-    for place, name in enumerate(names):
+    """Find the lengths that are ranked again in every set."""
+    bins_of: dict[str, list[tuple[int, float, float]]] = {}
+    for index, name in enumerate(names):
         about, keys = parse_feature(name)
         if about in LENGTHS and "min_val" in keys:
             limits = float(keys["min_val"]), float(keys["max_val"])
-            found.setdefault(about, []).append((place, *limits))
-    if not found:
+            bins_of.setdefault(about, []).append((index, *limits))
+    if not bins_of:
         return ()
     if scores is None:
         raise DataError(
             "compat: original ranks lengths anew in every candidate; give the input scores, with "
-            f"the columns {', '.join(found)}"
+            f"the columns {', '.join(bins_of)}"
         )
-    missing = [name for name in found if name not in scores.columns]
+    missing = [name for name in bins_of if name not in scores.columns]
     if missing:
         raise DataError(
             f"scores has no column {missing[0]!r}, to rank lengths by; it has "
@@ -175,7 +175,7 @@ def _find_ranked_lengths(
         RankedLength(
             np.unique(read_numbers(scores.table[name].take(rows)), return_inverse=True)[1], tuple(b)
         )
-        for name, b in found.items()
+        for name, b in bins_of.items()
     )
 
 
@@ -190,20 +190,20 @@ def _make_table(
         "design": pa.array([design] * n, pa.string()),
         "seed": pa.array(draws.seeds.astype(np.float64)),
         "budget": pa.array(draws.budgets.astype(np.float64)),
-        **{name: pa.array(counts[:, place]) for place, name in enumerate(TOTALS)},
+        **{name: pa.array(counts[:, index]) for index, name in enumerate(TOTALS)},
         "rows": pa.array(rows),
     }
     if draws.tilts is not None:
         flat = pa.array(np.ascontiguousarray(draws.tilts).reshape(-1))
         columns["tilt"] = pa.FixedSizeListArray.from_arrays(flat, len(names))
-    for place, name in enumerate(names):
-        columns[f"count.{name}"] = pa.array(counts[:, len(TOTALS) + place])
+    for index, name in enumerate(names):
+        columns[f"count.{name}"] = pa.array(counts[:, len(TOTALS) + index])
     # Through a plain table, which keeps the texts that name items and designs.
     return Features(Tabular(pa.table(columns)).rows, "candidates")
 
 
 def read_draws(candidate: Features) -> SetDraws:
-    """Read from the row of a candidate what its set is drawn by."""
+    """Read the parameters of a candidate's set from its row."""
     table = candidate.table
     tilts = None
     if "tilt" in table.column_names:

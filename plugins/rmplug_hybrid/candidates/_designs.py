@@ -1,4 +1,5 @@
-"""Which pairs each candidate buys a human label for: a few numbers that give the set again."""
+"""Designs of candidates: the pairs that each buys a human label for, drawn again from a few
+numbers."""
 
 from __future__ import annotations
 
@@ -14,18 +15,18 @@ from rmplug import DataError
 from rmplug.arrays import Array
 
 FRAME = 3
-"""What tilts shall not follow: a constant, the budget, and its square."""
+"""The columns that tilts are uncorrelated with: a constant, the budget, and its square."""
 CONSTANT = 1e-10
 """Directions with this share of the largest variance do not vary: bins that add up to one."""
 BLOCK = 1 << 23
 """Numbers of a block of candidates (pairs times candidates) that are worked on at once."""
 SAMPLED = 1
-"""Sets the draw of training rows apart from that of the set, which have the same seed."""
+"""Separates the draw of training rows from that of the set, which has the same seed."""
 
 
 @dataclass(frozen=True)
 class SetDesign:
-    """How many sets are drawn, how, and for how many labels."""
+    """The number of sets, the way they are drawn, and their numbers of labels."""
 
     n: int
     name: str
@@ -37,8 +38,8 @@ class SetDesign:
 
 @dataclass(frozen=True)
 class SetDraws:
-    """A set of pairs for each of n candidates, as what it is drawn by: a seed, a number of labels,
-    and, where not all pairs are equally likely, a tilt for each feature (n, features)."""
+    """The parameters of a set of pairs for each of n candidates: a seed, a number of labels, and,
+    where not all pairs are equally likely, a tilt for each feature (n, features)."""
 
     fill: bool
     seeds: Array
@@ -86,8 +87,8 @@ def make_focused_tilts(n: int, members: Any, rng: np.random.Generator) -> Array:
     sums = np.asarray(members.sum(axis=0, dtype=np.int64)).ravel()
     usable = rng.permutation(np.flatnonzero((sums > 0) & (sums < pairs)))
     tilts = np.zeros((n, features))
-    for place, feature in enumerate(usable[:n]):
-        rows = rng.permutation(np.arange(place, n, len(usable)))
+    for first, feature in enumerate(usable[:n]):
+        rows = rng.permutation(np.arange(first, n, len(usable)))
         share = (np.arange(len(rows)) + 0.5) / len(rows)
         odds = sums[feature] / (pairs - sums[feature])
         tilts[rows, feature] = np.log(share / (1 - share)) - np.log(odds)
@@ -101,9 +102,9 @@ def make_spread_tilts(
     weights equally far, and all together by a standard deviation of ``strength`` in logs."""
     scores = draw_even_scores(budgets, members.shape[1], rng)
     values, vectors = np.linalg.eigh(compute_covariance(members))
-    known = values > CONSTANT * max(values[-1], 0.0)
-    whitened = vectors[:, known] / np.sqrt(values[known]) @ vectors[:, known].T
-    return np.asarray(scores @ whitened * strength / np.sqrt(max(int(known.sum()), 1)))
+    varying = values > CONSTANT * max(values[-1], 0.0)
+    whitened = vectors[:, varying] / np.sqrt(values[varying]) @ vectors[:, varying].T
+    return np.asarray(scores @ whitened * strength / np.sqrt(max(int(varying.sum()), 1)))
 
 
 def compute_covariance(members: Any) -> Array:

@@ -18,7 +18,7 @@ from rmplug_hybrid.membership._matrix import read_numbers
 
 @dataclass(frozen=True)
 class Sources:
-    """For each pair: its row in each source (-1: a tie or missing there), and whether both prefer
+    """The rows of pairs in two sources (-1: a tie or missing there), and whether both prefer
     the same response. Without sources, all pairs have both labels, which never agree."""
 
     human: Array
@@ -26,9 +26,10 @@ class Sources:
     agree: Array
 
     def kept(self, bought: Array) -> Array:
-        """Tell where the label in force (the human's if it was bought, else the AI's) is no tie."""
-        found: Array = np.where(bought, self.human >= 0, self.ai >= 0)
-        return found
+        """Return a mask of pairs whose label in force (the human's if it was bought, else the AI's)
+        is no tie."""
+        kept: Array = np.where(bought, self.human >= 0, self.ai >= 0)
+        return kept
 
 
 def read_sources(ids: pa.Array, human: Pairs | None, ai: Pairs | None) -> Sources:
@@ -56,18 +57,18 @@ def _look_up(ids: pa.Array, pairs: Pairs | None, who: str) -> tuple[Array, Array
     """Find the row of each id in a source, and hash the source's responses."""
     if pairs is None:
         return np.arange(len(ids)), np.empty((0, 2), dtype=np.uint64)
-    known, hashes = hash_responses(pairs)
-    if pc.count_distinct(known).as_py() < len(known):
+    source_ids, hashes = hash_responses(pairs)
+    if pc.count_distinct(source_ids).as_py() < len(source_ids):
         raise DataError(f"{pairs.name or who} has ids that are there twice; give each its own")
-    extra = known.filter(pc.invert(pc.is_in(known, value_set=ids))).to_pylist()
+    extra = source_ids.filter(pc.invert(pc.is_in(source_ids, value_set=ids))).to_pylist()
     notice(f"labelled in {who}, and without features", extra, "dropped")
-    places = pc.fill_null(pc.index_in(ids, value_set=known), -1)
-    return np.asarray(places).astype(np.int64), hashes
+    positions = pc.fill_null(pc.index_in(ids, value_set=source_ids), -1)
+    return np.asarray(positions).astype(np.int64), hashes
 
 
 def hash_responses(pairs: Pairs) -> tuple[pa.ChunkedArray, Array]:
-    """Give the ids, and 64-bit hashes of the texts of ``chosen`` and ``rejected``, shape (rows, 2);
-    texts are read a batch at a time."""
+    """Return the ids, and 64-bit hashes of the texts of ``chosen`` and ``rejected``, shape (rows,
+    2); texts are read a batch at a time."""
     ids, hashes = [], [np.empty((0, 2), dtype=np.uint64)]
     for batch in pairs.batches():
         ids.append(batch.column("id"))
@@ -88,10 +89,10 @@ def merge_ids(human: Pairs, ai: Pairs) -> pa.Array:
     """Merge the ids of both sources: in the human's order, and those that only the AI has after the
     ones they follow there."""
     mine, theirs = (pairs.table["id"].combine_chunks() for pairs in (human, ai))
-    places = np.asarray(pc.fill_null(pc.index_in(theirs, value_set=mine), -1)).astype(np.int64)
-    extra = np.flatnonzero(places < 0)
-    last = np.maximum.accumulate(np.where(places >= 0, np.arange(len(places)), -1))[extra]
-    after = np.where(last >= 0, places[last], -1)
+    positions = np.asarray(pc.fill_null(pc.index_in(theirs, value_set=mine), -1)).astype(np.int64)
+    extra = np.flatnonzero(positions < 0)
+    last = np.maximum.accumulate(np.where(positions >= 0, np.arange(len(positions)), -1))[extra]
+    after = np.where(last >= 0, positions[last], -1)
     order = np.lexsort(
         (
             np.concatenate([np.full(len(mine), -1), extra]),
@@ -102,17 +103,17 @@ def merge_ids(human: Pairs, ai: Pairs) -> pa.Array:
 
 
 def relabel_pairs(data: Pairs, reward: Features, by: str, gap: float, ties: str) -> Pairs:
-    """Give the same pairs, the response with the higher reward chosen."""
+    """Return the same pairs, with the response of the higher reward as the chosen one."""
     table = data.table
     margins = _read_margins(data, reward, by)
     unknown, tied = np.isnan(margins), np.abs(margins) <= gap
-    for what, found in ((f"no {by}", unknown), (f"a tie by {by}", tied)):
-        listed = table["id"].filter(pa.array(found)).to_pylist()
+    for problem, mask in ((f"no {by}", unknown), (f"a tie by {by}", tied)):
+        listed = table["id"].filter(pa.array(mask)).to_pylist()
         if listed and ties == "error":
             raise DataError(
-                f"{len(listed)} pairs have {what} ({some(listed)}); set ties to drop or keep"
+                f"{len(listed)} pairs have {problem} ({some(listed)}); set ties to drop or keep"
             )
-        notice(what, listed, "dropped" if ties == "drop" else "kept")
+        notice(problem, listed, "dropped" if ties == "drop" else "kept")
     turn = (margins < 0) & ~tied
     turned = _exchange_sides(table, turn)
     for name in ("margin", "lead", "relabelled"):
@@ -128,26 +129,27 @@ def _read_margins(data: Pairs, reward: Features, by: str) -> Array:
             f"{reward.name or 'reward'} has no column {by!r}; it has {some(reward.values, 12)}"
         )
     ids = data.table["id"]
-    places = pc.index_in(ids, value_set=reward.table["id"])
-    if places.null_count:
+    positions = pc.index_in(ids, value_set=reward.table["id"])
+    if positions.null_count:
         raise DataError(
-            f"{reward.name or 'reward'} lacks {places.null_count} of {len(ids)} pairs "
-            f"({some(ids.filter(pc.is_null(places)).to_pylist())}); ask the model about these pairs"
+            f"{reward.name or 'reward'} lacks {positions.null_count} of {len(ids)} pairs "
+            f"({some(ids.filter(pc.is_null(positions)).to_pylist())}); ask the model about "
+            "these pairs"
         )
-    return read_numbers(reward.table[by].take(places))
+    return read_numbers(reward.table[by].take(positions))
 
 
 def _exchange_sides(table: pa.Table, turn: Array) -> pa.Table:
-    """Exchange what some rows say of the chosen and of the rejected response, in every column
+    """Exchange the values for the chosen and the rejected response in some rows, in every column
     that has its counterpart (``rejected``, ``rejected_model``, ``ratings.rejected.x``)."""
     count = table.num_rows
-    places = pa.array(np.where(turn, np.arange(count) + count, np.arange(count)))
+    positions = pa.array(np.where(turn, np.arange(count) + count, np.arange(count)))
     columns = {}
     for name in table.column_names:
         other = name.replace("chosen", "\0").replace("rejected", "chosen").replace("\0", "rejected")
         column = table[name]
         if other != name and other in table.column_names:
             sides = pa.chunked_array([*column.chunks, *table[other].chunks], type=column.type)
-            column = sides.take(places)
+            column = sides.take(positions)
         columns[name] = column
     return pa.table(columns)

@@ -44,7 +44,7 @@ def read_pairs(path: Path, label: str | None, fields: Mapping[str, str], bad_row
 
 @dataclass(frozen=True)
 class Labelled:
-    """Converts a row with responses A and B to the pair that its label says; ties give none."""
+    """A converter of rows with responses A and B to the pair of their label; ties give none."""
 
     label: str | None
     fields: Mapping[str, str]
@@ -65,33 +65,33 @@ class Labelled:
     def _further(self, value: Mapping[str, Any], order: int) -> dict[str, Any]:
         """Return all other columns; one that bears the name of a column of pairs becomes
         ``file.<name>``."""
-        known = {*self.fields.values()}
+        used = {*self.fields.values()}
         models: dict[str, Any] = {}
         if all(name in value for name in MODELS):
-            known |= {*MODELS}
+            used |= {*MODELS}
             written = [value[name] for name in MODELS][::order]
             models = dict(zip(("chosen_model", "rejected_model"), written, strict=True))
-        further = {name: item for name, item in value.items() if name not in known}
+        further = {name: item for name, item in value.items() if name not in used}
         return models | {
             f"file.{name}" if name in GIVEN else name: item for name, item in further.items()
         }
 
 
 def _text(value: Mapping[str, Any], name: str) -> Text:
-    found = need(value, name)
-    return found if isinstance(found, str) else text_from(found, name, "messages")
+    text = need(value, name)
+    return text if isinstance(text, str) else text_from(text, name, "messages")
 
 
 def _verdict(value: Mapping[str, Any], label: str) -> str:
-    found = need(value, label)
-    verdict = found.lower() if isinstance(found, str) else ""
+    written = need(value, label)
+    verdict = written.lower() if isinstance(written, str) else ""
     if verdict not in (*VERDICTS, TIE):
-        raise BadRow(f"{label} is {shown(found)}", f"labels are {', '.join(VERDICTS)} and {TIE}")
+        raise BadRow(f"{label} is {shown(written)}", f"labels are {', '.join(VERDICTS)} and {TIE}")
     return verdict
 
 
 def write_records(data: Pairs, layout: str, file: Path) -> None:
-    """One line of JSON for each pair, a batch at a time."""
+    """Write one line of JSON for each pair, a batch at a time."""
     make = _original if layout == "original" else _plain
     with file.open("w", encoding="utf-8") as lines:
         for batch in data.batches():

@@ -26,7 +26,7 @@ from rmplug.data.row_files import (
 from rmplug.errors import some
 
 MISSING = frozenset(pc_csv.ConvertOptions().null_values)
-"""How tables write that a number is missing: as Arrow, and so pandas, has it."""
+"""The texts for a missing number in tables, those of Arrow and pandas."""
 WORDS = {"true": 1.0, "false": 0.0, "inf": np.inf, "-inf": -np.inf}
 
 
@@ -92,8 +92,8 @@ def _number(values: Mapping[str, Any], name: str) -> float:
         return np.nan
     if isinstance(value, str) and value.strip().lower() in WORDS:
         return WORDS[value.strip().lower()]
-    found = number(value, name)
-    return np.nan if found is None else found
+    parsed = number(value, name)
+    return np.nan if parsed is None else parsed
 
 
 def _check_ids(ids: Sequence[str], path: Path) -> None:

@@ -93,13 +93,13 @@ def _read_number(chosen: Features, name: str) -> float:
 
 
 def _check_counts(chosen: Features, bought: Array, kept: Array, whole: int) -> None:
-    """Check that the set is the one that was counted, as far as its sizes tell."""
+    """Check that the set is the one that was counted, by its sizes."""
     size = int(_read_number(chosen, "size"))
-    found = int(np.count_nonzero(bought))
-    if found != size or int(np.count_nonzero(kept)) != whole:
+    redrawn = int(np.count_nonzero(bought))
+    if redrawn != size or int(np.count_nonzero(kept)) != whole:
         raise DataError(
             f"candidate {chosen.table['id'][0]} has {size} human labels among {whole} pairs, and "
-            f"{found} among {int(np.count_nonzero(kept))} when drawn again; give the membership, "
+            f"{redrawn} among {int(np.count_nonzero(kept))} when drawn again; give the membership, "
             "human and ai that the candidates were made of"
         )
 
@@ -124,8 +124,8 @@ def _choose_rows(
 def _take_rows(human: Pairs, ai: Pairs, sources: Sources, bought: Array, kept: Array) -> Pairs:
     """Take the pairs as their source has them; a column that one source lacks is null there."""
     both = pa.concat_tables([human.table, ai.table], promote_options="permissive")
-    places = np.where(bought, sources.human, len(human) + sources.ai)[kept]
-    table = both.take(pa.array(places))
+    positions = np.where(bought, sources.human, len(human) + sources.ai)[kept]
+    table = both.take(pa.array(positions))
     if "is_swapped" in table.column_names:
         table = table.drop_columns(["is_swapped"])
     return Pairs(table.append_column("is_swapped", pa.array(bought[kept])))

@@ -45,17 +45,17 @@ class Candidates(Sampler):
     extra = "tabular"
 
     n: Annotated[int, Field(ge=1, le=1_000_000)] = 200
-    """How many candidates."""
+    """Number of candidates."""
     design: Literal["space-filling", "stratified", "uniform", "fill"] = "space-filling"
-    """How pairs are drawn."""
+    """The way pairs are drawn."""
     budgets: tuple[Budget, ...] = ()
     """Labels of the candidates, in turn: shares of all pairs (up to 1; rounded down), or whole
     numbers above 1. Unless given, they are spread evenly."""
     between: tuple[Budget, Budget] = (0.0, 1.0)
-    """Where they are spread: the fewest and the most labels, as shares or whole numbers."""
+    """The range of the budgets: the fewest and the most labels, as shares or whole numbers."""
     strength: Annotated[float, Field(gt=0, le=10)] = 2.0
-    """How unequal ``space-filling`` makes pairs: the standard deviation, over pairs, of the log of
-    their weights."""
+    """Inequality of the pairs in ``space-filling``: the standard deviation, over pairs, of the log
+    of their weights."""
     rows: Annotated[int, Field(ge=1)] | None = None
     """Train on at most this many pairs, drawn at random after ties are dropped."""
     compat: Literal["original"] | None = None

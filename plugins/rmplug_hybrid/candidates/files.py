@@ -29,10 +29,10 @@ class ResultsFile(FeatureComputer):
     columns_to_read: Annotated[tuple[str, ...], Field(min_length=1)] = ("*",)
     """Patterns of the columns of numbers to read."""
     missing: Literal["drop", "keep", "error"] = "drop"
-    """What to do with rows that lack a number: leave them out and count them, keep and count them,
+    """The treatment of rows that lack a number: leave them out and count them, keep and count them,
     or stop."""
     bad_rows: Literal["error", "drop"] = "error"
-    """What to do with rows that cannot be read or have no name: stop and name them, or leave them
+    """The treatment of rows that cannot be read or have no name: stop and name them, or leave them
     out and count them."""
 
     def compute(self) -> Features:
@@ -68,7 +68,7 @@ class HybridFile(DatasetLoader):
     b_column: str = "completion_b"
     """The column of the second response."""
     bad_rows: Literal["error", "drop"] = "error"
-    """What to do with rows that cannot be read or have another label: stop and name them, or leave
+    """The treatment of rows that cannot be read or have another label: stop and name them, or leave
     them out and count them."""
 
     def load(self) -> Pairs:

@@ -14,10 +14,10 @@ class Relabel(Sampler):
     """Label pairs by a reward: the response with the higher one becomes the chosen one.
 
     Gives the same pairs in their order, ``lead`` (by how much the reward prefers chosen: 0 or more,
-    in its units) and ``relabelled`` (whether chosen and rejected changed places). A ``margin`` of
+    in its units) and ``relabelled`` (whether chosen and rejected were exchanged). A ``margin`` of
     the data, the lead that people saw, is left out: it is not of this label. Columns about one of
     the two (``chosen_model`` with ``rejected_model``, ``ratings.chosen.x`` with
-    ``ratings.rejected.x``) change places too. A model's preferences become one of two sources of
+    ``ratings.rejected.x``) are exchanged too. A model's preferences become one of two sources of
     labels in this way.
     """
 
@@ -28,7 +28,7 @@ class Relabel(Sampler):
     gap: Annotated[float, Field(ge=0)] = 0.0
     """Margins up to this one are ties."""
     ties: Literal["drop", "keep", "error"] = "drop"
-    """What to do with ties, and with pairs that have no margin: leave them out and count them, keep
+    """The treatment of ties, and of pairs that have no margin: leave them out and count them, keep
     them as they are and count them, or stop."""
 
     def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:

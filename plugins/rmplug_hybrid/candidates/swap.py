@@ -16,7 +16,7 @@ class Swap(Sampler):
     a tie (an id that the source lacks) is dropped and counted. ``chosen`` is one row of
     `candidates`, which is drawn again and must come out as it was counted (with ``membership``,
     that they were made of), or one route: a selection of ids. Inside a `for-each` over either it is
-    ``item``. Rows keep their order and all columns; ``is_swapped`` tells the human's.
+    ``item``. Rows keep their order and all columns; ``is_swapped`` marks the human's.
     """
 
     kind = "swap"

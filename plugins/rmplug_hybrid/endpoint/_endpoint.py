@@ -30,7 +30,7 @@ from ._server import Server
 
 @dataclass(kw_only=True, eq=False)
 class EndpointModel(RewardModel):
-    """Generates text; each prompt is one request."""
+    """A model that generates text; each prompt is one request."""
 
     server: Server
     model: str
@@ -86,7 +86,7 @@ class EndpointModel(RewardModel):
         return json.dumps(body).encode()
 
     def _ask(self, client: httpx.Client, ended: Event, body: bytes) -> str:
-        """Send one request, again while that may help, and give the text of its answer."""
+        """Send one request, again while that may help, and return the text of its answer."""
         asking = Retrying(
             sleep=sleep_using_event(ended),
             stop=stop_after_attempt(self.retries + 1) | stop_when_event_set(ended),

@@ -1,4 +1,4 @@
-"""Which requests are tried again, and after how long."""
+"""Retries of requests, and the pauses before them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LONGEST_WAIT = 60.0
 
 
 class Failure(Exception):
-    """A request without an answer: why, whether to try again, and seconds the server asks for."""
+    """A failed request: the reason, whether to try again, and the seconds the server asks for."""
 
     def __init__(self, why: str, again: bool, pause: float | None = None) -> None:
         super().__init__(why)
@@ -23,7 +23,7 @@ class Failure(Exception):
 
 
 class Backoff(wait_exponential):
-    """Seconds before the next try: as the server asks, else twice as long each time."""
+    """The seconds before the next try: as the server asks, else twice as long each time."""
 
     def __call__(self, retry_state: RetryCallState) -> float:
         failure = retry_state.outcome.exception() if retry_state.outcome else None
@@ -33,8 +33,7 @@ class Backoff(wait_exponential):
 
 
 def read_pause(response: httpx.Response) -> float | None:
-    """Read the seconds that Retry-After asks for, as a number or a date; None where it says
-    neither."""
+    """Read the seconds that Retry-After asks for, as a number or a date; None for anything else."""
     asked = response.headers.get("Retry-After", "")
     if asked.isascii() and asked.isdigit():
         return float(asked)

@@ -1,4 +1,4 @@
-"""One request to a server that speaks as OpenAI's does, and what is read of its answer."""
+"""One request to a server with OpenAI's interface, and the parts of its answer that are read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ._retries import AGAIN, Failure, read_pause
 
 MOST_BYTES = 16 << 20
 SHOWN = 200
-"""Characters of what a server said that a message shows."""
+"""Characters of a server's text that a message shows."""
 
 
 class WrittenMessage(BaseModel):
@@ -32,7 +32,7 @@ class CompletionChoice(BaseModel):
 
 
 class Completion(BaseModel):
-    """What is read of the body of an answer."""
+    """The parts of an answer's body that are read."""
 
     choices: list[CompletionChoice] = Field(min_length=1)
 
@@ -70,8 +70,8 @@ class Server:
             ) from None
 
     def post(self, client: httpx.Client, body: bytes) -> str:
-        """Send a request once, and give the text of its answer. Raises Failure where there is none,
-        DataError where the address is no language model's."""
+        """Send a request once, and return the text of its answer. Raises Failure where there is
+        none, DataError where the address is no language model's."""
         deadline = time.monotonic() + self.timeout
         try:
             with client.stream("POST", self.address, content=body) as response:
@@ -88,15 +88,15 @@ class Server:
         raise Failure(self._status(response, answer), again, read_pause(response))
 
     def _status(self, response: httpx.Response, body: bytes) -> str:
-        """The status of an answer, with the server's words."""
-        said = body.decode("utf-8", "replace")
+        """Write the status of an answer, with the server's text."""
+        text = body.decode("utf-8", "replace")
         if response.has_redirect_location:
             location = response.headers["Location"]
-            said = f"redirects are not followed, and this one leads to {location}"
-        return self._clean(f"{response.status_code} {response.reason_phrase}: {said}").rstrip(": ")
+            text = f"redirects are not followed, and this one leads to {location}"
+        return self._clean(f"{response.status_code} {response.reason_phrase}: {text}").rstrip(": ")
 
     def _text(self, response: httpx.Response, body: bytes) -> str:
-        """The text in the body of an answer; empty where the model wrote none."""
+        """Read the text in the body of an answer; empty where the model wrote none."""
         if len(body) > MOST_BYTES:
             raise DataError(
                 f"{self.address} answered with more than {MOST_BYTES >> 20} MiB; check that url is "
@@ -116,7 +116,7 @@ class Server:
         )
 
     def _clean(self, text: str) -> str:
-        """The start of what a server said, in one line and without the key."""
+        """Return the start of a server's text, in one line and without the key."""
         if self.key is not None:
             text = text.replace(self.key, "[key]")
         shown = "".join(char if char.isprintable() else " " for char in text[: 10 * SHOWN])
@@ -125,7 +125,7 @@ class Server:
 
 @cache
 def _certificates() -> ssl.SSLContext:
-    """The system's certificates, not certifi's: they know a company's own authority.
+    """Load the system's certificates, not certifi's: they include a company's own authority.
 
     Read once per process, which takes longer than all else that a client is made of.
     """
@@ -133,7 +133,7 @@ def _certificates() -> ssl.SSLContext:
 
 
 def _read_body(response: httpx.Response, deadline: float) -> bytes:
-    """The body, up to the chunk that goes beyond the bound; a slow one ends at the deadline."""
+    """Read the body up to the chunk that exceeds the limit; a slow one ends at the deadline."""
     body = bytearray()
     for chunk in response.iter_bytes():
         body += chunk

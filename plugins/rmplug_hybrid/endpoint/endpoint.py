@@ -41,7 +41,7 @@ class Endpoint(ModelLoader):
     timeout: float = Field(default=60.0, gt=0, le=86_400)
     """Seconds to wait for a whole answer."""
     retries: int = Field(default=4, ge=0)
-    """How often a request is tried again."""
+    """Most times that a request is tried again."""
     wait: float = Field(default=1.0, ge=0)
     """Seconds before the first new try."""
     concurrency: int = Field(default=4, ge=1, le=256)

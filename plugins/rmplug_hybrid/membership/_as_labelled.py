@@ -15,32 +15,32 @@ SIGNED = ("margin", "difference")
 
 
 def turn_features(features: Features, of: Pairs, data: Pairs) -> Features:
-    """Give the features for the rows of ``data``, turned where the pair was."""
+    """Return the features of the rows of ``data``, turned where the pair was."""
     if not features["id"].equals(of["id"]):
         raise DataError(
             f"{features.name or 'features'} are not of the rows of {of.name or 'of'}; give the "
             "pairs that they were computed on"
         )
-    places = find_rows(of, data)
-    turned = find_exchanged(of.take(places), data)
-    found = features.table.take(places)
-    columns = {name: turn_column(found, name, turned) for name in features.values}
+    positions = find_rows(of, data)
+    turned = find_exchanged(of.take(positions), data)
+    original = features.table.take(positions)
+    columns = {name: turn_column(original, name, turned) for name in features.values}
     return Features({"id": data["id"], "group": data["group"], **columns})
 
 
 def find_rows(of: Pairs, data: Pairs) -> pa.Array:
     """Find the row of each pair of ``data`` in ``of``."""
-    places = pc.index_in(data["id"], value_set=of["id"]).combine_chunks()
-    if places.null_count:
-        missing = data["id"].filter(pc.is_null(places)).to_pylist()
+    positions = pc.index_in(data["id"], value_set=of["id"]).combine_chunks()
+    if positions.null_count:
+        missing = data["id"].filter(pc.is_null(positions)).to_pylist()
         raise DataError(
             f"{of.name or 'of'} has no pair {some(missing)}; give the pairs that data was made of"
         )
-    return places
+    return positions
 
 
 def find_exchanged(before: Pairs, after: Pairs) -> Array:
-    """Find the pairs whose responses are exchanged; other responses are an error."""
+    """Mark the pairs whose responses are exchanged; raises DataError for other responses."""
     old, new = ([text_of(pairs[side]) for side in SIDES] for pairs in (before, after))
     same = pc.and_(pc.equal(old[0], new[0]), pc.equal(old[1], new[1]))
     turned = pc.and_(pc.equal(old[0], new[1]), pc.equal(old[1], new[0]))
@@ -54,7 +54,7 @@ def find_exchanged(before: Pairs, after: Pairs) -> Array:
 
 
 def turn_column(table: pa.Table, name: str, turned: Array) -> pa.Array:
-    """Give a column, from the other side or with the other sign where a pair was turned."""
+    """Return a column, from the other side or with the other sign where a pair was turned."""
     side, dot, rest = name.partition(".")
     column = table[name].combine_chunks()
     other = f"{SIDES[side]}{dot}{rest}" if side in SIDES else name

@@ -1,4 +1,4 @@
-"""What becomes of each column: bins of a measure, or a feature as it is."""
+"""The plan of columns: bins of a measure, or a feature as it is."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rmplug_hybrid.names.feature_names import LENGTHS, name_bins
 
 @dataclass(frozen=True)
 class Bin:
-    """A feature: the values of a column between two limits, each with whether it belongs."""
+    """A feature: the values of a column between two limits, each included or not."""
 
     name: str
     low: float
@@ -26,7 +26,7 @@ class Bin:
     holds_high: bool = True
 
     def has(self, values: Array) -> Array:
-        """Tell whether each value is inside; a missing one is not."""
+        """Mark the values inside; a missing one is not."""
         above = values >= self.low if self.holds_low else values > self.low
         below = values <= self.high if self.holds_high else values < self.high
         inside: Array = above & below
@@ -54,7 +54,7 @@ class Flag:
 
 @dataclass(frozen=True)
 class BinningRules:
-    """Which columns are used, what they are called, and where their bins end."""
+    """The columns to use, their names in features, and the limits of their bins."""
 
     only: tuple[str, ...]
     names: Mapping[str, str]
@@ -66,7 +66,7 @@ class BinningRules:
 
 
 def plan_columns(joined: Features, rules: BinningRules) -> tuple[list[BinnedMeasure], list[Flag]]:
-    """Plan what becomes of each column of the joined features."""
+    """Plan the features of each column of the joined features."""
     schema = joined.rows.schema
     names = _name_columns(joined, rules)
     measures, flags = [], []
@@ -130,12 +130,12 @@ def _make_measure(column: str, name: str, rules: BinningRules) -> BinnedMeasure:
     bins = tuple(
         Bin(
             feature,
-            edges[place],
-            edges[place + 1],
+            edges[index],
+            edges[index + 1],
             holds_low=rules.bins != "open",
-            holds_high=rules.bins == "closed" or (rules.bins == "half-open" and place == last),
+            holds_high=rules.bins == "closed" or (rules.bins == "half-open" and index == last),
         )
-        for place, feature in enumerate(name_bins(name, edges))
+        for index, feature in enumerate(name_bins(name, edges))
     )
     ranked = any(fnmatchcase(name, pattern) for pattern in rules.ranks)
     return BinnedMeasure(column, name, edges, ranked, bins)

@@ -35,11 +35,13 @@ def read_matrix(features: Features) -> tuple[list[str], Any]:
 def _make_block(batch: pa.RecordBatch, names: Sequence[str], step: str) -> Any:
     from scipy import sparse
 
-    places = [_find_rows_with(batch.column(name), name, step, batch) for name in names]
-    rows = np.concatenate([np.empty(0, np.int32), *places])
-    columns = np.repeat(np.arange(len(names), dtype=np.int32), [len(one) for one in places])
-    ones = np.ones(len(rows), dtype=np.uint8)
-    return sparse.csr_matrix((ones, (rows, columns)), shape=(batch.num_rows, len(names)))
+    rows_with = [_find_rows_with(batch.column(name), name, step, batch) for name in names]
+    row_indices = np.concatenate([np.empty(0, np.int32), *rows_with])
+    columns = np.repeat(
+        np.arange(len(names), dtype=np.int32), [len(members) for members in rows_with]
+    )
+    ones = np.ones(len(row_indices), dtype=np.uint8)
+    return sparse.csr_matrix((ones, (row_indices, columns)), shape=(batch.num_rows, len(names)))
 
 
 def _find_rows_with(column: pa.Array, name: str, step: str, batch: pa.RecordBatch) -> Array:

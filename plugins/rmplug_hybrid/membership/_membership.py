@@ -1,4 +1,4 @@
-"""Which rows have which features, as columns of booleans."""
+"""The features of each row, as columns of booleans."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ._survey import check_columns, cut_by_rank, survey_columns
 def compute_membership(
     features: Sequence[Features], rules: BinningRules, missing_is_error: bool, original: bool
 ) -> Features:
-    """Cut columns into features, row-wise once the whole table has been looked at."""
+    """Cut columns into features row by row, after one pass over the whole table."""
     joined = join(features)
     measures, flags = plan_columns(joined, rules)
     surveys = survey_columns(joined, measures, flags)
@@ -47,22 +47,22 @@ def _original_order(made: Sequence[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class Binning:
-    """Row-wise: which features each row has, as columns of booleans in a fixed order."""
+    """A row-wise computation of features as columns of booleans in a fixed order."""
 
     measures: tuple[BinnedMeasure, ...]
     flags: tuple[Flag, ...]
     order: tuple[str, ...]
 
     def __call__(self, batch: pa.RecordBatch) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        features: dict[str, Any] = {}
         for measure in self.measures:
             values = read_numbers(batch.column(measure.column))
-            inside = {feature.name: feature.has(values) for feature in measure.bins}
+            inside = {bin_.name: bin_.has(values) for bin_ in measure.bins}
             self._tell(measure, values, np.any(list(inside.values()), axis=0), batch.column("id"))
-            found |= inside
+            features |= inside
         for flag in self.flags:
-            found[flag.name] = read_numbers(batch.column(flag.column)) == 1
-        return {name: found[name] for name in self.order}
+            features[flag.name] = read_numbers(batch.column(flag.column)) == 1
+        return {name: features[name] for name in self.order}
 
     def _tell(self, measure: BinnedMeasure, values: Array, inside: Array, ids: pa.Array) -> None:
         if inside.all():

@@ -1,4 +1,4 @@
-"""What must be known of whole columns before they are cut."""
+"""A survey of whole columns, needed before they are cut."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from ._matrix import read_numbers
 
 @dataclass
 class ColumnSurvey:
-    """What must be known of a whole column before it is cut: its range, which values it has where
-    it is ranked, and which ids lack one."""
+    """The facts about a whole column that cutting it needs: its range, its values where it is
+    ranked, and the ids that lack one."""
 
     low: float = np.inf
     high: float = -np.inf
@@ -35,28 +35,28 @@ def survey_columns(
     columns = [*(measure.column for measure in measures), *(flag.column for flag in flags)]
     surveys = {column: ColumnSurvey() for column in columns}
     for batch in joined.batches():
-        _look(batch, measures, flags, surveys)
+        _survey_batch(batch, measures, flags, surveys)
     return surveys
 
 
-def _look(
+def _survey_batch(
     batch: pa.RecordBatch,
     measures: Sequence[BinnedMeasure],
     flags: Sequence[Flag],
     surveys: dict[str, ColumnSurvey],
 ) -> None:
-    """Take note of one batch's values."""
+    """Add one batch's values to the surveys."""
     ids = batch.column("id")
     for measure in measures:
         survey, values = surveys[measure.column], read_numbers(batch.column(measure.column))
-        known = values[~np.isnan(values)]
-        if len(known) < len(values):
+        present = values[~np.isnan(values)]
+        if len(present) < len(values):
             survey.missing += ids.filter(pa.array(np.isnan(values))).to_pylist()
-        if len(known):
-            survey.low = min(survey.low, float(known.min()))
-            survey.high = max(survey.high, float(known.max()))
+        if len(present):
+            survey.low = min(survey.low, float(present.min()))
+            survey.high = max(survey.high, float(present.max()))
         if measure.ranked:
-            survey.values.append(known)
+            survey.values.append(present)
     for flag in flags:
         survey, column = surveys[flag.column], batch.column(flag.column)
         values = read_numbers(column)
@@ -112,15 +112,15 @@ def _check_range(measure: BinnedMeasure, survey: ColumnSurvey) -> None:
 
 
 def rank_by_percentile(values: Array) -> tuple[Array, Array]:
-    """Give the different values, ascending, and their average rank divided by how many values
-    there are: 0 (excluded) to 1."""
+    """Compute the different values, ascending, and their average rank divided by their number: 0
+    (excluded) to 1."""
     different, counts = np.unique(values, return_counts=True)
     ends = np.cumsum(counts)
     return different, (ends - (counts - 1) / 2) / max(len(values), 1)
 
 
 def cut_by_rank(measure: BinnedMeasure, survey: ColumnSurvey) -> BinnedMeasure:
-    """Give the same bins with limits that are values: those of the lowest and the highest rank
+    """Compute the same bins with limits that are values: those of the lowest and the highest rank
     inside. Rows can then be cut one by one."""
     values, ranks = rank_by_percentile(np.concatenate([np.empty(0), *survey.values]))
     survey.values.clear()

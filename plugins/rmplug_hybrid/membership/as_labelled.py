@@ -10,8 +10,8 @@ class AsLabelled(FeatureComputer):
 
     ``features`` were computed on the pairs ``of``; ``data`` are some of the same pairs, some with
     chosen and rejected exchanged (by `swap`, `relabel` or another source of labels). Where they
-    are exchanged, columns ``chosen`` and ``rejected`` (``chosen.x`` and ``rejected.x``) change
-    places, and ``margin`` and ``difference.x`` change sign; others stay. With the states of
+    are exchanged, columns ``chosen`` and ``rejected`` (``chosen.x`` and ``rejected.x``) are
+    exchanged too, and ``margin`` and ``difference.x`` change sign; others stay. With the states of
     `hidden-state`, hundreds of `linear-head` proxies cost one pass over the texts.
 
     Gives the rows of ``data``, in their order. A pair that ``of`` has not, or has with other

@@ -44,7 +44,7 @@ class Membership(FeatureComputer):
     only: Annotated[tuple[str, ...], Field(min_length=1)] = ("*",)
     """Patterns of the columns to use, as `<step>.<column>`: `rouge.responses.rouge1`."""
     names: Mapping[str, str] = Field(default_factory=dict)
-    """What columns are called in the features: `{rouge.responses.rouge1: rouge}`."""
+    """Names of columns in the features: `{rouge.responses.rouge1: rouge}`."""
     edges: Edges = THIRDS
     """Limits of the bins, ascending."""
     edges_of: Mapping[str, Edges] = Field(default_factory=dict)
@@ -53,9 +53,9 @@ class Membership(FeatureComputer):
     """Patterns of measures, by their name in the features, that are replaced by their percentile
     rank: lengths, and whatever else is not between the edges by nature."""
     bins: Literal["half-open", "closed", "open"] = "half-open"
-    """Which limits belong to a bin: see above."""
+    """The limits that belong to a bin: see above."""
     missing: Literal["error", "no-bin"] = "error"
-    """What to do with missing numbers: refuse them, or count them and put them into no bin. A
+    """The treatment of missing numbers: refuse them, or count them and put them into no bin. A
     missing tag is always refused."""
     give: Literal["all", "original"] = "all"
     """All features, or the 90 of the hybrid preference router in its order."""

@@ -1,1 +1,1 @@
-"""What features are called, and what tags can say."""
+"""Names of features, and values of tags."""

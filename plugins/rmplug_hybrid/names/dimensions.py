@@ -1,4 +1,4 @@
-"""What can be said about a prompt: tag dimensions and their values."""
+"""Tag dimensions of a prompt, and their values."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ class Dimension(BaseModel):
     values: tuple[str, ...] = ()
     """The values that become features, in the order of the columns."""
     others: tuple[str, ...] = ()
-    """Further values that are known and become no feature."""
+    """Further values of the vocabulary, which become no feature."""
     question: str = Field(default="")
-    """What a language model is asked, instead of a question made from the values."""
+    """Question to a language model, instead of one made from the values."""
 
     @model_validator(mode="after")
     def _check(self) -> Dimension:
         if (self.form == "open-set") == bool(self.values):
             raise ValueError("a closed set and a scalar need values, an open set has none")
-        known = [" ".join(value.casefold().split()) for value in (*self.values, *self.others)]
-        if len(set(known)) < len(known):
+        normalised = [" ".join(value.casefold().split()) for value in (*self.values, *self.others)]
+        if len(set(normalised)) < len(normalised):
             raise ValueError("values and others must differ by more than case and spaces")
         odd = [value for value in self.values if any(m in value for m in ("::", "|", "="))]
         if odd:
@@ -176,15 +176,15 @@ DIMENSIONS: Mapping[str, Dimension] = {
 def choose_dimensions(
     only: Sequence[str] | None, dimensions: Mapping[str, Dimension] | None
 ) -> dict[str, Dimension]:
-    known = DIMENSIONS if dimensions is None else dimensions
-    return {name: known[name] for name in (known if only is None else only)}
+    available = DIMENSIONS if dimensions is None else dimensions
+    return {name: available[name] for name in (available if only is None else only)}
 
 
 def check_choice(only: Sequence[str] | None, dimensions: Mapping[str, Dimension] | None) -> None:
-    known = DIMENSIONS if dimensions is None else dimensions
-    odd = [name for name in only or () if name not in known]
+    available = DIMENSIONS if dimensions is None else dimensions
+    odd = [name for name in only or () if name not in available]
     if odd:
-        raise ValueError(f"only names {odd[0]!r}; the dimensions are {', '.join(known)}")
-    marked = [name for name in known if any(mark in name for mark in ("::", "|", "="))]
-    if marked or not known:
+        raise ValueError(f"only names {odd[0]!r}; the dimensions are {', '.join(available)}")
+    marked = [name for name in available if any(mark in name for mark in ("::", "|", "="))]
+    if marked or not available:
         raise ValueError("dimensions need names, without ::, | and =")

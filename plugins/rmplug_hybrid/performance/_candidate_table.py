@@ -1,4 +1,4 @@
-"""Candidates with what their proxies reached: the rows that a performance model learns from."""
+"""Candidates with the results of their proxies: the rows that a performance model learns from."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FEWEST = 10
 
 @dataclass(frozen=True)
 class WantedResult:
-    """Which result is predicted, and by which columns."""
+    """The result to predict, and the columns that predict it."""
 
     metric: str
     subset: str
@@ -33,14 +33,14 @@ class WantedResult:
 
     @property
     def result(self) -> str:
-        """What is predicted, in words."""
+        """The predicted result, in words."""
         return ("minus " if self.lower_is_better else "") + (self.column or self.metric)
 
 
 @dataclass(frozen=True)
 class Trials:
-    """Counts of features (rows, features) and human labels (rows) of candidates, and the results
-    of their proxies."""
+    """The counts of features (rows, features) and human labels (rows) of candidates, and the
+    results of their proxies."""
 
     ids: tuple[str, ...]
     names: tuple[str, ...]
@@ -84,9 +84,9 @@ def read_trials(
 def find_count_columns(names: Sequence[str], include: Sequence[str]) -> list[str]:
     """Find the columns that count features: those that match the first pattern that any matches."""
     for pattern in include:
-        found = [name for name in names if fnmatchcase(name, pattern)]
-        if found:
-            return found
+        matches = [name for name in names if fnmatchcase(name, pattern)]
+        if matches:
+            return matches
     return []
 
 
@@ -138,11 +138,13 @@ def _read_targets(
     ids: Sequence[str],
 ) -> np.ndarray:
     if isinstance(results, Metrics):
-        found = average_results(results, wanted, ids)
+        result_of = average_results(results, wanted, ids)
     else:
-        found = _read_result_column(results if results is not None else candidates, wanted.column)
+        result_of = _read_result_column(
+            results if results is not None else candidates, wanted.column
+        )
     sign = -1 if wanted.lower_is_better else 1
-    return sign * np.array([found.get(name, np.nan) for name in ids])
+    return sign * np.array([result_of.get(name, np.nan) for name in ids])
 
 
 def _read_result_column(source: Tabular, column: str | None) -> dict[str, float]:
@@ -171,23 +173,23 @@ def select_model(results: Metrics, wanted: WantedResult) -> pa.Table:
     """Select the rows of one metric and subset of one model that is not a baseline."""
     table, name = results.table, results.name or "results"
     for column, value in (("metric", wanted.metric), ("subset", wanted.subset)):
-        known = table[column].unique().to_pylist()
+        available = table[column].unique().to_pylist()
         table = table.filter(pc.equal(table[column], value))
         if not table.num_rows:
-            hint = did_you_mean(value, known)
-            raise DataError(f"{name} has no {column} {value!r}{hint}; it has {some(known, 12)}")
+            hint = did_you_mean(value, available)
+            raise DataError(f"{name} has no {column} {value!r}{hint}; it has {some(available, 12)}")
     if "kind" in table.column_names:
         table = table.filter(pc.not_equal(pc.fill_null(table["kind"], "model"), "baseline"))
     if "model" not in table.column_names:
         return table
-    known = [model for model in table["model"].unique().to_pylist() if model is not None]
-    model = wanted.model if wanted.model is not None else (known or [None])[0]
-    if len(known) > 1 and wanted.model is None:
-        which = f"params: {{result_of: {known[0]}}}"
-        raise DataError(f"{name} measures {some(known)}; say which: {which}")
-    if model is not None and model not in known:
-        hint = did_you_mean(model, known)
-        raise DataError(f"{name} has no model {model!r}{hint}; it has {some(known, 12)}")
+    available = [model for model in table["model"].unique().to_pylist() if model is not None]
+    model = wanted.model if wanted.model is not None else (available or [None])[0]
+    if len(available) > 1 and wanted.model is None:
+        which = f"params: {{result_of: {available[0]}}}"
+        raise DataError(f"{name} measures {some(available)}; say which: {which}")
+    if model is not None and model not in available:
+        hint = did_you_mean(model, available)
+        raise DataError(f"{name} has no model {model!r}{hint}; it has {some(available, 12)}")
     return table if model is None else table.filter(pc.equal(table["model"], model))
 
 

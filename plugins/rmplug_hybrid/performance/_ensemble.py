@@ -24,7 +24,7 @@ FIT_FILE, FORMS_FILE = "fit.json", "forms.npy"
 
 @dataclass(frozen=True)
 class FormEnsemble(Predictor):
-    """A fitted form, the same without each fold of candidates, and on random halves of them."""
+    """A fitted form, with refits without each fold of candidates and on random halves of them."""
 
     model: str
     names: tuple[str, ...]
@@ -41,7 +41,7 @@ class FormEnsemble(Predictor):
     sizes: np.ndarray
     """… and sizes (sets)."""
     result: str
-    """What is predicted, in words."""
+    """The predicted result, in words."""
 
     @property
     def forms(self) -> tuple[ResultForm, ...]:
@@ -52,11 +52,11 @@ class FormEnsemble(Predictor):
         return isinstance(self.whole, PolynomialForm) and self.whole.pairwise is None
 
     def predict(self, features: pa.Table) -> Mapping[str, np.ndarray]:
-        """``prediction`` of each candidate, and ``low`` and ``high``: a 95 % interval for the
+        """Predict each candidate: ``prediction``, and ``low`` and ``high``, a 95 % interval for the
         result of its proxy (CV+: Barber et al., 2021, Annals of Statistics 49)."""
         columns = [[COUNT + name, name] for name in self.names]
-        found = [_find_column(features.column_names, wanted) for wanted in [*columns, list(SIZES)]]
-        matrix = np.column_stack([read_column(features, name) for name in found])
+        names = [_find_column(features.column_names, wanted) for wanted in [*columns, list(SIZES)]]
+        matrix = np.column_stack([read_column(features, name) for name in names])
         counts, sizes = matrix[:, :-1], matrix[:, -1]
         low, high = self.interval(counts, sizes)
         return {"prediction": self.whole.values(counts, sizes), "low": low, "high": high}
@@ -75,9 +75,9 @@ class FormEnsemble(Predictor):
 def _find_column(names: Sequence[str], wanted: Sequence[str]) -> str:
     """Find a column by its name, or by its name after that of a step."""
     for name in wanted:
-        found = [n for n in names if n == name or n.endswith(f".{name}")]
-        if len(found) == 1:
-            return found[0]
+        matches = [n for n in names if n == name or n.endswith(f".{name}")]
+        if len(matches) == 1:
+            return matches[0]
     raise DataError(
         f"the performance model needs one column {' or '.join(map(repr, wanted))}; give the "
         f"candidates that it should predict (given: {some(names, 8)})"
@@ -85,7 +85,7 @@ def _find_column(names: Sequence[str], wanted: Sequence[str]) -> str:
 
 
 def save_ensemble(ensemble: FormEnsemble, directory: Path) -> None:
-    told: dict[str, Any] = {
+    record: dict[str, Any] = {
         "model": ensemble.model,
         "result": ensemble.result,
         "names": list(ensemble.names),
@@ -96,32 +96,32 @@ def save_ensemble(ensemble: FormEnsemble, directory: Path) -> None:
         "trees": isinstance(ensemble.whole, TreesForm),
         "pairwise": isinstance(ensemble.whole, PolynomialForm) and not ensemble.is_linear,
     }
-    for place, form in enumerate(ensemble.forms):
+    for number, form in enumerate(ensemble.forms):
         if isinstance(form, TreesForm):
-            told["with_size"] = form.with_size
+            record["with_size"] = form.with_size
             text = form.booster.model_to_string()
-            (directory / f"trees-{place}.txt").write_text(text, encoding="utf-8")
+            (directory / f"trees-{number}.txt").write_text(text, encoding="utf-8")
     rows = np.array([_flatten_form(form) for form in ensemble.forms])
     np.save(directory / FORMS_FILE, rows, allow_pickle=False)
-    (directory / FIT_FILE).write_text(json.dumps(told), encoding="utf-8")
+    (directory / FIT_FILE).write_text(json.dumps(record), encoding="utf-8")
 
 
 def open_ensemble(directory: Path) -> FormEnsemble:
-    told = json.loads((directory / FIT_FILE).read_text(encoding="utf-8"))
+    record = json.loads((directory / FIT_FILE).read_text(encoding="utf-8"))
     rows = np.load(directory / FORMS_FILE, allow_pickle=False)
-    forms = [_read_form(row, told, directory, place) for place, row in enumerate(rows)]
-    folds = told["folds"]
+    forms = [_read_form(row, record, directory, number) for number, row in enumerate(rows)]
+    folds = record["folds"]
     return FormEnsemble(
-        told["model"],
-        tuple(told["names"]),
+        record["model"],
+        tuple(record["names"]),
         forms[0],
         tuple(forms[1 : 1 + folds]),
-        np.array(told["fold_of"]),
-        np.array(told["errors"]),
+        np.array(record["fold_of"]),
+        np.array(record["errors"]),
         tuple(forms[1 + folds :]),
-        np.array(told["around"]["counts"]).reshape(-1, len(told["names"])),
-        np.array(told["around"]["sizes"], dtype=float),
-        told["result"],
+        np.array(record["around"]["counts"]).reshape(-1, len(record["names"])),
+        np.array(record["around"]["sizes"], dtype=float),
+        record["result"],
     )
 
 
@@ -141,15 +141,17 @@ def _flatten_form(form: ResultForm) -> np.ndarray:
     return np.concatenate([size, frame.share, frame.scale, *own])
 
 
-def _read_form(row: np.ndarray, told: Mapping[str, Any], directory: Path, place: int) -> ResultForm:
-    features = len(told["names"])
+def _read_form(
+    row: np.ndarray, record: Mapping[str, Any], directory: Path, number: int
+) -> ResultForm:
+    features = len(record["names"])
     size, rest = row[:SIZE_TERMS], row[SIZE_TERMS:]
     share, scale, own = (rest[k * features : (k + 1) * features] for k in range(3))
     frame = Frame(share, scale, size)
-    if told["trees"]:
-        file = directory / f"trees-{place}.txt"
-        return TreesForm(frame, own, lightgbm.Booster(model_file=str(file)), told["with_size"])
-    if not told["pairwise"]:
+    if record["trees"]:
+        file = directory / f"trees-{number}.txt"
+        return TreesForm(frame, own, lightgbm.Booster(model_file=str(file)), record["with_size"])
+    if not record["pairwise"]:
         return PolynomialForm(frame, own)
     pairwise = np.zeros((features, features))
     pairwise[np.triu_indices(features)] = rest[3 * features :]

@@ -1,4 +1,4 @@
-"""Fitting a performance model: learned, checked on held-out candidates, told, saved."""
+"""Fitting of a performance model: learned, checked on held-out candidates, summarised, saved."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PER_LABEL = "(any label)"
 
 @dataclass(frozen=True)
 class LearningSettings:
-    """What the spec says about learning."""
+    """The parameters of learning."""
 
     model: str
     original: bool
@@ -55,7 +55,7 @@ def fit(
     seed: int,
     directory: Path,
 ) -> tuple[list[dict[str, Any]], dict[str, pa.Table]]:
-    """Learn a model, write it to ``directory``, and give its numbers and tables."""
+    """Learn a model, write it to ``directory``, and return its numbers and tables."""
     trials = read_trials(candidates, results, wanted)
     _report_constant(trials)
     learner = choose_learner(settings.model, settings.size_degree, settings.original)
@@ -84,11 +84,11 @@ def _fit(
     half = learn_halves(learner, trials, settings.splits, seed, learned.strength)
     ensemble = _make_ensemble(trials, result, settings, learned.form, held, half)
     save_ensemble(ensemble, directory)
-    told = compare_with_baseline(
+    comparison = compare_with_baseline(
         settings.model, trials.target, held, held_alone, settings.resamples, seed
     )
     numbers = [
-        *add_sentences(told),
+        *add_sentences(comparison),
         *numbers,
         *_make_summary_rows(trials, taught, learned, settings),
     ]
@@ -157,8 +157,8 @@ def _make_plain_row(metric: str, value: float, n: int, **more: Any) -> dict[str,
 def _make_summary_rows(
     trials: Trials, taught: Trials, learned: LearnedForm, settings: LearningSettings
 ) -> list[dict[str, Any]]:
-    found = {"candidates": len(taught), "features": len(trials.names)}
-    rows = [_make_plain_row(metric, value, len(taught)) for metric, value in found.items()]
+    facts = {"candidates": len(taught), "features": len(trials.names)}
+    rows = [_make_plain_row(metric, value, len(taught)) for metric, value in facts.items()]
     if learned.strength is not None:
         rows.append(_make_plain_row("strength", learned.strength, len(taught)))
     if settings.original and isinstance(learned.form, PolynomialForm):
@@ -181,12 +181,12 @@ def _make_tables(
 
 
 def _tabulate_coefficients(ensemble: FormEnsemble) -> pa.Table:
-    """Tabulate what one more label is worth, and what each feature adds to it; with half the
+    """Tabulate the value of one more label, and the addition of each feature; with half the
     candidates, drawn without replacement, a weight varies as between samples of their number."""
-    found = [_value_labels(form, ensemble) for form in (ensemble.whole, *ensemble.halves)]
-    low, high = np.quantile(found[1:], (0.025, 0.975), axis=0)
+    values = [_value_labels(form, ensemble) for form in (ensemble.whole, *ensemble.halves)]
+    low, high = np.quantile(values[1:], (0.025, 0.975), axis=0)
     names = [PER_LABEL, *ensemble.names]
-    table = {"feature": names, "coefficient": found[0], "low": low, "high": high}
+    table = {"feature": names, "coefficient": values[0], "low": low, "high": high}
     return pa.table({**table, "per": ["label"] * len(names)})
 
 

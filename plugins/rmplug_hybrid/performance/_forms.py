@@ -1,4 +1,5 @@
-"""The forms of a performance model: what a set of human labels is worth, and each label in it."""
+"""The forms of a performance model: the predicted result of a set of human labels, and the gain of
+each label."""
 
 from __future__ import annotations
 
@@ -15,8 +16,8 @@ BLOCK = 1 << 16
 
 @dataclass(frozen=True)
 class Frame:
-    """How counts are measured: ``z = (count - size * share) / scale``, so that a set with no more
-    of a feature than its size lets expect is 0; and what the size alone is worth."""
+    """The scale of counts: ``z = (count - size * share) / scale``, which is 0 for a set with no
+    more of a feature than its size lets expect; and the prediction from the size alone."""
 
     share: np.ndarray
     scale: np.ndarray
@@ -24,16 +25,16 @@ class Frame:
     """Coefficients of 1, the size, its square, …"""
 
     def z(self, counts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-        found: np.ndarray = (counts - np.outer(sizes, self.share)) / self.scale
-        return found
+        z: np.ndarray = (counts - np.outer(sizes, self.share)) / self.scale
+        return z
 
     def of_size(self, sizes: np.ndarray) -> np.ndarray:
-        found = np.polynomial.polynomial.polyval(np.asarray(sizes, dtype=float), self.size)
-        return np.asarray(found)
+        values = np.polynomial.polynomial.polyval(np.asarray(sizes, dtype=float), self.size)
+        return np.asarray(values)
 
 
 class ResultForm(ABC):
-    """Predicts the result of a proxy from counts (rows, features) and sizes (rows)."""
+    """A form that predicts a proxy's result from counts (rows, features) and sizes (rows)."""
 
     frame: Frame
 
@@ -42,22 +43,22 @@ class ResultForm(ABC):
 
     @abstractmethod
     def slopes(self, counts: np.ndarray, sizes: np.ndarray) -> tuple[float, np.ndarray]:
-        """Measure what one more label is worth without any feature, and what each adds to that,
-        per label, on average over these sets."""
+        """Compute the gain of one more label without any feature, and the addition of each feature,
+        per label, averaged over these sets."""
 
     def gains(self, members: csr_matrix, counts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-        """Measure what each pair's label is worth on top of these sets, on average over them."""
+        """Compute the gain of each pair's label on top of these sets, averaged over them."""
         one, each = self.slopes(counts, sizes)
         return np.asarray(members @ each + one + self.own(members))
 
     def own(self, members: csr_matrix) -> np.ndarray | float:
-        """Measure what the features of a pair are worth to each other; 0 unless they interact."""
+        """Compute the gain that a pair's features have together; 0 unless they interact."""
         return 0.0
 
 
 @dataclass(frozen=True)
 class PolynomialForm(ResultForm):
-    """Linear in ``z``, and quadratic with ``pairwise`` (symmetric, features by features)."""
+    """A form linear in ``z``, and quadratic with ``pairwise`` (symmetric, features by features)."""
 
     frame: Frame
     linear: np.ndarray
@@ -65,10 +66,10 @@ class PolynomialForm(ResultForm):
 
     def values(self, counts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
         z = self.frame.z(counts, sizes)
-        found = self.frame.of_size(sizes) + z @ self.linear
+        values = self.frame.of_size(sizes) + z @ self.linear
         if self.pairwise is not None:
-            found = found + ((z @ self.pairwise) * z).sum(axis=1)
-        return np.asarray(found)
+            values = values + ((z @ self.pairwise) * z).sum(axis=1)
+        return np.asarray(values)
 
     def slopes(self, counts: np.ndarray, sizes: np.ndarray) -> tuple[float, np.ndarray]:
         slope = self.linear
@@ -92,11 +93,11 @@ class PolynomialForm(ResultForm):
 
 @dataclass(frozen=True)
 class TreesForm(ResultForm):
-    """LightGBM on ``z`` and the size, on top of what the size alone is worth."""
+    """A LightGBM model of ``z`` and the size, added to the prediction from the size alone."""
 
     frame: Frame
     step: np.ndarray
-    """How far a count is moved to see what its feature is worth."""
+    """The change of a count by which its feature's gain is measured."""
     booster: Any
     with_size: bool
 
@@ -105,8 +106,8 @@ class TreesForm(ResultForm):
         matrix = np.column_stack([z, sizes]) if self.with_size else z
         if not len(matrix):
             return np.empty(0)
-        found = self.booster.predict(matrix, num_threads=1)
-        return np.asarray(self.frame.of_size(sizes) + found, dtype=np.float64)
+        residuals = self.booster.predict(matrix, num_threads=1)
+        return np.asarray(self.frame.of_size(sizes) + residuals, dtype=np.float64)
 
     def slopes(self, counts: np.ndarray, sizes: np.ndarray) -> tuple[float, np.ndarray]:
         """Compare sets with more and with fewer of each feature, and of all."""

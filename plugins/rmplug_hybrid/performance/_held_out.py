@@ -1,4 +1,4 @@
-"""How well a performance model predicts candidates it has not seen, beside their size alone."""
+"""The held-out error of a performance model, beside a baseline of size alone."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ BLOCK_CELLS = 2_000_000
 
 @dataclass(frozen=True)
 class HeldOutResults:
-    """Predictions of each candidate without its fold, (repeats, candidates); ``mean`` is what
-    knowing nothing predicts. ``fold_of`` and ``forms`` are those of the first repeat."""
+    """The predictions of each candidate without its fold, (repeats, candidates); ``mean`` is the
+    mean result of the other folds. ``fold_of`` and ``forms`` are those of the first repeat."""
 
     predicted: np.ndarray
     mean: np.ndarray
@@ -55,12 +55,12 @@ def learn_halves(
     learner: FormLearner, trials: Trials, splits: int, seed: int, strength: float | None
 ) -> tuple[ResultForm, ...]:
     """Learn forms of random halves of the candidates, in twos that share no candidate."""
-    found = []
+    forms = []
     for split in range(splits):
         order = np.random.default_rng([seed, split, 1]).permutation(len(trials))
         for half in (order[::2], order[1::2]):
-            found.append(learner.learn(trials.take(np.sort(half)), seed, strength).form)
-    return tuple(found)
+            forms.append(learner.learn(trials.take(np.sort(half)), seed, strength).form)
+    return tuple(forms)
 
 
 def compare_with_baseline(
@@ -101,8 +101,8 @@ def make_row(
     metric: str, value: float, draws: np.ndarray, n: int, subset: str = "all", **more: Any
 ) -> dict[str, Any]:
     low, high = percentile_interval(draws, n)
-    known = float(value) if np.isfinite(value) else None
-    row = {"metric": metric, "subset": subset, "value": known, "low": low, "high": high, "n": n}
+    finite = float(value) if np.isfinite(value) else None
+    row = {"metric": metric, "subset": subset, "value": finite, "low": low, "high": high, "n": n}
     return {**row, **more}
 
 
@@ -147,17 +147,17 @@ def _rank_rows(values: np.ndarray) -> np.ndarray:
 
 
 def _correlate_rows(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Correlate each row; 0 where one side does not vary: it tells nothing."""
+    """Correlate each row; 0 where one side does not vary."""
     spread = np.sqrt((left**2).sum(axis=1) * (right**2).sum(axis=1))
     return np.asarray((left * right).sum(axis=1) / np.where(spread > 0, spread, 1.0))
 
 
 def add_sentences(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Add to the difference in error a sentence that says whether the features help."""
-    found = {(row["metric"], row["subset"]): row for row in rows if row.get("other")}
-    row = found["difference", "rmse"]
+    differences = {(row["metric"], row["subset"]): row for row in rows if row.get("other")}
+    row = differences["difference", "rmse"]
     row["sentence"] = _write_verdict(row)
-    rank = found["difference", "spearman"]
+    rank = differences["difference", "spearman"]
     if rank["low"] is not None:
         rank["sentence"] = _write_rank_verdict(rank)
     return rows
@@ -166,15 +166,17 @@ def add_sentences(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _write_verdict(row: Mapping[str, Any]) -> str:
     if row["low"] is None:
         return "There are too few candidates to tell whether the features add anything."
-    told = (
+    evidence = (
         f"(held-out RMSE {row['value']:+.4g}, 95 % {row['low']:+.4g} to {row['high']:+.4g}, "
         f"{row['n']} candidates)"
     )
     if row["high"] < 0:
-        return f"The features predict results better than the number of human labels alone {told}."
+        return (
+            f"The features predict results better than the number of human labels alone {evidence}."
+        )
     worse = "predict worse than" if row["low"] > 0 else "add nothing that can be shown to"
     return (
-        f"The features {worse} the number of human labels alone {told}: "
+        f"The features {worse} the number of human labels alone {evidence}: "
         "whether routing by them beats routing at random is open."
     )
 

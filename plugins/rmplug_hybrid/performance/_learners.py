@@ -1,4 +1,5 @@
-"""How a performance model is learned from candidates: by size alone, by ridge regression, …"""
+"""Learners of a performance model from candidates: by size alone, by ridge regression, and
+others."""
 
 from __future__ import annotations
 
@@ -41,14 +42,14 @@ ROUNDS = 100
 
 @dataclass(frozen=True)
 class LearnedForm:
-    """A form, and the strength of regularisation that was chosen for it."""
+    """A form, with the strength of regularisation that was chosen for it."""
 
     form: ResultForm
     strength: float | None = None
 
 
 class FormLearner(ABC):
-    """Learns a form from candidates; ``strength`` fixes what would else be chosen on them."""
+    """A learner of a form from candidates; ``strength`` is chosen on them where it is None."""
 
     name: str
 
@@ -71,8 +72,9 @@ class SizeAlone(FormLearner):
 
 @dataclass(frozen=True)
 class Penalised(FormLearner):
-    """Ridge, elastic net or plain least squares on standardised deviations from what the size lets
-    expect; the size itself is not penalised, so that the limit is the count-only baseline."""
+    """A learner by ridge, elastic net or least squares on standardised deviations from what the
+    size lets expect; the size itself is not penalised, so that the limit is the count-only
+    baseline."""
 
     name: str
     degree: int
@@ -109,7 +111,7 @@ class Penalised(FormLearner):
 
 @dataclass(frozen=True)
 class Boosted(FormLearner):
-    """LightGBM on deviations and size, fitted to what the size alone leaves unexplained."""
+    """A learner by LightGBM on deviations and size, fitted to the residuals of the size alone."""
 
     degree: int
     name: str = "lightgbm"
@@ -126,8 +128,8 @@ class Boosted(FormLearner):
 
 @dataclass(frozen=True)
 class Original(FormLearner):
-    """What the published system fits: least squares on raw counts (minimum norm), the same with
-    all products of two counts, or LightGBM with its settings; the size is no feature."""
+    """The learner of the published system: least squares on raw counts (minimum norm), the same
+    with all products of two counts, or LightGBM with its settings; the size is no feature."""
 
     name: str
 
@@ -165,11 +167,11 @@ def make_size_basis(sizes: np.ndarray, degree: int) -> np.ndarray:
 
 
 def fit_size(sizes: np.ndarray, target: np.ndarray, degree: int) -> np.ndarray:
-    """Fit the least-squares polynomial of the size; its coefficients."""
+    """Fit the least-squares polynomial of the size; returns its coefficients."""
     basis = make_size_basis(sizes, degree)
-    found = np.linalg.lstsq(basis, target, rcond=None)[0]
+    scaled = np.linalg.lstsq(basis, target, rcond=None)[0]
     unit = max(float(np.abs(sizes).max()), 1.0)
-    coefficients: np.ndarray = found / unit ** np.arange(basis.shape[1])
+    coefficients: np.ndarray = scaled / unit ** np.arange(basis.shape[1])
     return coefficients
 
 
@@ -233,9 +235,9 @@ def _make_polynomial(frame: Frame, weights: np.ndarray) -> PolynomialForm:
 
 def _measure_spread(columns: np.ndarray, made_of: np.ndarray) -> np.ndarray:
     """Compute standard deviations; 1 for what is constant but for rounding."""
-    found = columns.std(axis=0)
+    deviations = columns.std(axis=0)
     size = np.abs(made_of).max(axis=0, initial=0.0)
-    return np.where(found > 1e-9 * size, found, 1.0)
+    return np.where(deviations > 1e-9 * size, deviations, 1.0)
 
 
 def choose_learner(model: str, degree: int, original: bool) -> FormLearner:

@@ -62,9 +62,9 @@ class PerformanceModel(Estimator):
     """The metric that is predicted, where ``results`` are metrics. The ``log-loss`` of the same
     pairs often tells sets of labels apart that ``accuracy``, which counts whole pairs, does not."""
     better: Literal["higher", "lower"] | None = None
-    """Which way the result is good; unless given, ``lower`` for ``log-loss``, ``ece``, ``brier``
-    and errors (``mse``, ``rmse``, ``mae``), ``higher`` for all else. Of one that is good when it is
-    low, minus the result is predicted."""
+    """The direction in which the result is good; unless given, ``lower`` for ``log-loss``, ``ece``,
+    ``brier`` and errors (``mse``, ``rmse``, ``mae``), ``higher`` for all else. Of one that is good
+    when it is low, minus the result is predicted."""
     subset: str = "all"
     """Its subset."""
     result_of: str | None = None
@@ -78,10 +78,10 @@ class PerformanceModel(Estimator):
     folds: int = Field(default=10, ge=2)
     """Folds of cross-validation."""
     repeats: int = Field(default=5, ge=1)
-    """How often the candidates are cut into folds anew."""
+    """Number of times that the candidates are split into folds."""
     splits: int = Field(default=25, ge=1)
-    """How often the candidates are halved at random, for intervals of coefficients, and so that
-    `route` can value on one half what it chose on the other."""
+    """Number of times that the candidates are halved at random, for intervals of coefficients, and
+    so that `route` can value on one half what it chose on the other."""
     resamples: int = Field(default=1000, ge=100)
     """Bootstrap resamples of candidates behind each interval."""
     split_seed: int = Field(default=42, ge=0)

@@ -1,1 +1,1 @@
-"""Which pairs a human should label."""
+"""Choice of the pairs that a human should label."""

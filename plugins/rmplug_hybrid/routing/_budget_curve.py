@@ -52,55 +52,56 @@ class MeasuredRoute(CurvePoint):
 
     @property
     def observed(self) -> np.ndarray:
-        """What the interval is over: seeds, or draws where there is one seed."""
+        """The values of the interval: of seeds, or of draws where there is one seed."""
         values = list(self.by_seed.values())
         return np.array(values if len(values) > 1 else self.drawn)
 
 
 def make_budget_curve(routes: Selection, results: Metrics | None, wanted: WantedResult) -> Metrics:
-    """Make the rows of what was measured, where there are results, and of what was predicted."""
-    known = read_routes(routes)
-    if not known:
+    """Make the rows of the measured results, where there are any, and of the predicted ones."""
+    predicted = read_routes(routes)
+    if not predicted:
         raise DataError(f"{routes.name or 'routes'} has no rows: there is no route to tell of")
-    rows = [] if results is None else _make_measured_rows(known, results, wanted)
-    return Metrics(pa.Table.from_pylist([*rows, *make_rows(known)], schema=SCHEMA))
+    rows = [] if results is None else _make_measured_rows(predicted, results, wanted)
+    return Metrics(pa.Table.from_pylist([*rows, *make_rows(predicted)], schema=SCHEMA))
 
 
 def _make_measured_rows(
-    known: Mapping[str, PredictedRoute], results: Metrics, wanted: WantedResult
+    predicted: Mapping[str, PredictedRoute], results: Metrics, wanted: WantedResult
 ) -> list[dict[str, Any]]:
-    """Make the points of each strategy, and how far each route is from random ones of its size."""
-    points = _match_results(known, results, wanted)
+    """Make the points of each strategy, and the difference of each route from random ones of its
+    size."""
+    points = _match_results(predicted, results, wanted)
     single = [point.name for point in points if len(point.observed) < 2]
     notice("one result only: no interval; repeat the loop over seeds", single, "kept", "routes")
-    rows = [_make_row(one, strategy, wanted.metric) for strategy, one in trace_curves(points)]
+    rows = [_make_row(point, strategy, wanted.metric) for strategy, point in trace_curves(points)]
     return rows + _make_difference_rows(points, wanted.metric)
 
 
 def _match_results(
-    known: Mapping[str, PredictedRoute], results: Metrics, wanted: WantedResult
+    predicted: Mapping[str, PredictedRoute], results: Metrics, wanted: WantedResult
 ) -> list[MeasuredRoute]:
     """Match routes with their results; draws of one random route together."""
-    found = _read_results(results, wanted, list(known))
-    missing = [name for name in known if name not in found]
+    values = _read_results(results, wanted, list(predicted))
+    missing = [name for name in predicted if name not in values]
     notice("routes without a result", missing, "dropped", "routes")
-    measured = {name: route for name, route in known.items() if name in found}
+    measured = {name: route for name, route in predicted.items() if name in values}
     return [
-        _make_measured_route(name, draws, [found[draw.name] for draw in draws])
+        _make_measured_route(name, draws, [values[draw.name] for draw in draws])
         for name, draws in group_draws(measured).items()
     ]
 
 
 def _make_measured_route(
-    name: str, draws: Sequence[PredictedRoute], found: Sequence[Mapping[str, float]]
+    name: str, draws: Sequence[PredictedRoute], results: Sequence[Mapping[str, float]]
 ) -> MeasuredRoute:
     by_seed: dict[str, list[float]] = {}
-    for results in found:
-        for seed, value in results.items():
+    for values_of in results:
+        for seed, value in values_of.items():
             by_seed.setdefault(seed, []).append(value)
-    means = {seed: float(np.mean(values)) for seed, values in by_seed.items()}
+    means = {seed: float(np.mean(repeated)) for seed, repeated in by_seed.items()}
     at = float(np.mean([draw.at for draw in draws]))
-    every = tuple(value for values in by_seed.values() for value in values)
+    every = tuple(value for repeated in by_seed.values() for value in repeated)
     return MeasuredRoute(name, draws[0].strategy, at, means, every)
 
 
@@ -112,23 +113,24 @@ def _read_results(
     own = find_item_column(table, names, results.name)
     others = [column for column in ITEMS if column in table.column_names and column != own]
     seeds = table[others[0]].to_pylist() if others else ["only"] * table.num_rows
-    found: dict[str, dict[str, float]] = {}
+    values: dict[str, dict[str, float]] = {}
     for name, seed, value in zip(
         table[own].to_pylist(), seeds, table["value"].to_pylist(), strict=True
     ):
         if value is None or not np.isfinite(value):
             continue
-        if seed in found.setdefault(name, {}):
+        if seed in values.setdefault(name, {}):
             raise DataError(
                 f"{results.name or 'results'} has more than one {wanted.metric} for {name!r} "
                 f"({some([seed])}); choose one with subset or result_of"
             )
-        found[name][seed] = float(value)
-    return found
+        values[name][seed] = float(value)
+    return values
 
 
 def _mean_interval(values: np.ndarray) -> Bounds:
-    """Give Student's 95 % interval of the mean of independent values; none for fewer than two."""
+    """Compute Student's 95 % interval of the mean of independent values; None for fewer than
+    two."""
     number = len(values)
     if number < 2:
         return NO_BOUND
@@ -163,34 +165,37 @@ def _make_difference_rows(points: Sequence[MeasuredRoute], metric: str) -> list[
 
 def _make_difference_row(one: MeasuredRoute, other: MeasuredRoute) -> dict[str, Any]:
     seeds = [seed for seed in one.by_seed if seed in other.by_seed]
-    apart = np.array([one.by_seed[seed] - other.by_seed[seed] for seed in seeds])
-    low, high = _mean_interval(apart)
+    differences = np.array([one.by_seed[seed] - other.by_seed[seed] for seed in seeds])
+    low, high = _mean_interval(differences)
     return {
         "metric": "difference",
         "subset": one.name,
-        "value": float(apart.mean()) if len(apart) else None,
+        "value": float(differences.mean()) if len(differences) else None,
         "low": low,
         "high": high,
-        "n": len(apart),
+        "n": len(differences),
         "model": one.strategy,
         "kind": "model",
         "other": other.strategy,
-        "p": _test_difference(apart),
+        "p": _test_difference(differences),
     }
 
 
-def _test_difference(apart: np.ndarray) -> float | None:
+def _test_difference(differences: np.ndarray) -> float | None:
     """Test whether the mean is 0: p of a two-sided t-test; None for fewer than two values."""
-    if len(apart) < 2:
+    if len(differences) < 2:
         return None
-    mean, error = float(apart.mean()), float(apart.std(ddof=1) / np.sqrt(len(apart)))
+    mean, error = (
+        float(differences.mean()),
+        float(differences.std(ddof=1) / np.sqrt(len(differences))),
+    )
     if error <= 1e-12 * abs(mean):
         return 0.0 if mean else 1.0
-    return float(2 * stats.t.sf(abs(mean) / error, len(apart) - 1))
+    return float(2 * stats.t.sf(abs(mean) / error, len(differences) - 1))
 
 
 def is_share(metric: str) -> bool:
-    """Tell whether differences of a metric are written in points."""
+    """Check whether differences of a metric are written in points."""
     return "accuracy" in metric
 
 
@@ -202,10 +207,10 @@ def _write_difference(value: float, metric: str) -> str:
 def _write_sentence(row: Mapping[str, Any], metric: str) -> str:
     if row["value"] is None:
         return f"{row['subset']} and {row['other']} have no seed in common."
-    apart = _write_difference(row["value"], metric)
-    apart += f" points of {metric}" if is_share(metric) else f" {metric}"
+    difference = _write_difference(row["value"], metric)
+    difference += f" points of {metric}" if is_share(metric) else f" {metric}"
     if row["low"] is None:
-        return f"{row['subset']}: {apart} against {row['other']}, one seed only: no interval."
+        return f"{row['subset']}: {difference} against {row['other']}, one seed only: no interval."
     verdict = "is not told apart from"
     if row["p_holm"] < LEVEL:
         verdict = "beats" if row["value"] > 0 else "loses to"
@@ -213,4 +218,4 @@ def _write_sentence(row: Mapping[str, Any], metric: str) -> str:
     span = f"95 % {low} to {high}, {row['n']} seeds"
     p = row["p_holm"]
     span += f"; corrected p {'< 0.001' if p < 0.001 else f'= {p:.3f}'}"
-    return f"{row['subset']} {verdict} {row['other']} of the same budget: {apart} ({span})."
+    return f"{row['subset']} {verdict} {row['other']} of the same budget: {difference} ({span})."

@@ -1,4 +1,4 @@
-"""What a human label on each pair is worth, and why."""
+"""The pool of pairs for human labels: the gain of each pair, and the reasons for it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Pool:
     """Shape (pairs, features of the model)."""
     costs: np.ndarray | None
     labelled: np.ndarray
-    """1 where the human has a preference, as far as it is known."""
+    """1 where the human has a preference, or where human labels are not given."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -41,7 +41,7 @@ class Pool:
         return np.asarray(one @ self.members, dtype=np.float64)
 
     def labels(self, chosen: np.ndarray) -> tuple[np.ndarray, float]:
-        """Count the same for those with a human preference, and how many they are."""
+        """Count those with a human preference: the counts of features, and their number."""
         kept = chosen[self.labelled[chosen] > 0]
         return self.counts(kept), float(len(kept))
 
@@ -49,20 +49,20 @@ class Pool:
 def read_pool(
     membership: Features, names: Sequence[str], human: Pairs | None, costs: Features | None
 ) -> Pool:
-    found, members = read_matrix(membership)
-    missing = [name for name in names if name not in found]
+    columns, members = read_matrix(membership)
+    missing = [name for name in names if name not in columns]
     if missing:
         raise DataError(
             f"the performance model has learned from {len(names)} features, and "
             f"{membership.name or 'membership'} lacks {len(missing)} of them ({some(missing)}); "
             "give the membership that the candidates were counted with"
         )
-    unused = [name for name in found if name not in set(names)]
+    unused = [name for name in columns if name not in set(names)]
     notice("features that the performance model does not know", unused, "dropped", "features")
     if not membership.table.num_rows:
         raise DataError("there are no pairs to choose from: membership has no rows")
-    place = {name: index for index, name in enumerate(found)}
-    picked = csc_matrix(members)[:, [place[name] for name in names]]
+    index_of = {name: index for index, name in enumerate(columns)}
+    picked = csc_matrix(members)[:, [index_of[name] for name in names]]
     ids = membership.table["id"].combine_chunks()
     labelled = np.ones(len(ids))
     if human is not None:
@@ -73,8 +73,8 @@ def read_pool(
 def _read_costs(costs: Features | None, ids: pa.Array) -> np.ndarray | None:
     if costs is None:
         return None
-    places = pc.index_in(ids, value_set=costs.table["id"])
-    values = read_numbers(costs.only().take(places))
+    positions = pc.index_in(ids, value_set=costs.table["id"])
+    values = read_numbers(costs.only().take(positions))
     bad = ~(np.isfinite(values) & (values > 0))
     if bad.any():
         wrong = ids.filter(pa.array(bad)).to_pylist()
@@ -92,17 +92,17 @@ def compute_gains(ensemble: FormEnsemble, form: ResultForm, pool: Pool) -> np.nd
 def find_main_features(ensemble: FormEnsemble, pool: Pool) -> np.ndarray:
     """Find for each pair the feature that adds most to its gain; -1 where none does."""
     _, each = ensemble.whole.slopes(ensemble.counts, ensemble.sizes)
-    found = np.full(len(pool), -1, dtype=np.int64)
+    main = np.full(len(pool), -1, dtype=np.int64)
     columns = csc_matrix(pool.members)
-    for place in np.argsort(each, kind="stable"):
-        if each[place] > 0:
-            start, stop = columns.indptr[place : place + 2]
-            found[columns.indices[start:stop]] = place
-    return found
+    for feature in np.argsort(each, kind="stable"):
+        if each[feature] > 0:
+            start, stop = columns.indptr[feature : feature + 2]
+            main[columns.indices[start:stop]] = feature
+    return main
 
 
 def find_outcomes(ids: pa.Array, human: Pairs | None, ai: Pairs | None) -> pa.Array | None:
-    """Find what the human label of each pair turns out to do, where both are known."""
+    """Find the outcome of each pair's human label, where both labels are there."""
     if human is None or ai is None:
         return None
     sources = read_sources(ids, human, ai)

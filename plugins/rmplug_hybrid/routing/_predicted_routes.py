@@ -1,4 +1,4 @@
-"""What each route buys, and what that is predicted to be worth."""
+"""The labels that each route buys, and their predicted value."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OUTCOMES = {
     "only the human has a preference: comes in": "AI tie: comes in",
     "no preference in either": "tie of both",
 }
-"""What a label turns out to do, and the same in a few words."""
+"""The outcomes of a label, each with a short description."""
 VALUES = ("value", "value.low", "value.high", "value.naive")
 NAMES = ("item", "strategy", "result")
 NUMBERS = ("budget", "size", *VALUES)
@@ -45,7 +45,7 @@ AnyPoint = TypeVar("AnyPoint", bound=CurvePoint)
 
 @dataclass(frozen=True)
 class PredictedRoute(CurvePoint):
-    """A route with the number of its labels, and their predicted worth: by models that did not
+    """A route with the number of its labels and their predicted value: by models that did not
     choose them, with the middle 95 %, and by the one that did."""
 
     size: float
@@ -55,9 +55,9 @@ class PredictedRoute(CurvePoint):
     naive: float
     cost: float | None
     outcomes: Mapping[str, float]
-    """How many labels turned out to do what."""
+    """Number of labels by outcome."""
     result: str
-    """What is predicted of it."""
+    """The predicted result."""
 
 
 def read_routes(routes: Selection) -> dict[str, PredictedRoute]:
@@ -82,16 +82,16 @@ def read_routes(routes: Selection) -> dict[str, PredictedRoute]:
 def _aggregate(table: pa.Table, keys: list[str], wanted: Mapping[str, str]) -> list[dict[str, Any]]:
     # with threads the order of groups would not be that of the rows
     groups = table.select([*keys, *wanted]).group_by(keys, use_threads=False)
-    found: list[dict[str, Any]] = groups.aggregate(list(wanted.items())).to_pylist()
-    return found
+    rows: list[dict[str, Any]] = groups.aggregate(list(wanted.items())).to_pylist()
+    return rows
 
 
 def _make_route(row: Mapping[str, Any], outcomes: Mapping[str, float]) -> PredictedRoute:
     at, size, value, low, high, naive = (row[f"{name}_min"] for name in NUMBERS)
-    known = {name: count for name, count in outcomes.items() if name in OUTCOMES}
+    counts = {name: count for name, count in outcomes.items() if name in OUTCOMES}
     cost = row.get("cost_sum")
     numbers = (at, size, value, low, high, naive, cost)
-    return PredictedRoute(row["item"], row["strategy"], *numbers, known, row["result"])
+    return PredictedRoute(row["item"], row["strategy"], *numbers, counts, row["result"])
 
 
 def strip_draw(name: str) -> str:
@@ -102,10 +102,10 @@ def strip_draw(name: str) -> str:
 
 def group_draws(routes: Mapping[str, PredictedRoute]) -> dict[str, list[PredictedRoute]]:
     """Group the routes by name, several draws of a random one together."""
-    found: dict[str, list[PredictedRoute]] = {}
+    draws_of: dict[str, list[PredictedRoute]] = {}
     for name, route in routes.items():
-        found.setdefault(strip_draw(name), []).append(route)
-    return found
+        draws_of.setdefault(strip_draw(name), []).append(route)
+    return draws_of
 
 
 def _average_draws(name: str, draws: Sequence[PredictedRoute]) -> PredictedRoute:
@@ -127,13 +127,13 @@ def _average_draws(name: str, draws: Sequence[PredictedRoute]) -> PredictedRoute
     return replace(first, name=name, cost=cost, outcomes=outcomes, **numbers)
 
 
-def trace_curves(places: Sequence[AnyPoint]) -> Iterator[tuple[str, AnyPoint]]:
+def trace_curves(points: Sequence[AnyPoint]) -> Iterator[tuple[str, AnyPoint]]:
     """Trace the points of each strategy, from no human label over its routes to all of them."""
-    ends = [place for place in places if place.name in ENDS]
-    for strategy in dict.fromkeys(p.strategy for p in places if p.name not in ENDS):
-        own = [place for place in places if place.strategy == strategy]
-        for place in sorted([*own, *ends], key=lambda place: place.at):
-            yield strategy, place
+    ends = [point for point in points if point.name in ENDS]
+    for strategy in dict.fromkeys(point.strategy for point in points if point.name not in ENDS):
+        own = [point for point in points if point.strategy == strategy]
+        for point in sorted([*own, *ends], key=lambda point: point.at):
+            yield strategy, point
 
 
 def find_random_beside(route: CurvePoint, routes: Sequence[AnyPoint]) -> AnyPoint | None:
@@ -158,10 +158,13 @@ def make_point(strategy: str, at: float) -> dict[str, Any]:
 
 
 def make_rows(routes: Mapping[str, PredictedRoute]) -> list[dict[str, Any]]:
-    """Make rows of metrics: what each route is predicted to reach, its labels, and what they do."""
-    found = [_average_draws(name, draws) for name, draws in group_draws(routes).items()]
-    rows = [_make_prediction_row(strategy, route, found) for strategy, route in trace_curves(found)]
-    bought = sorted((route for route in found if route.size), key=lambda r: r.name in ENDS)
+    """Make rows of metrics: the predicted result of each route, its labels, and their outcomes."""
+    averaged = [_average_draws(name, draws) for name, draws in group_draws(routes).items()]
+    rows = [
+        _make_prediction_row(strategy, route, averaged)
+        for strategy, route in trace_curves(averaged)
+    ]
+    bought = sorted((route for route in averaged if route.size), key=lambda r: r.name in ENDS)
     rows += [_make_number_row("bought", route.size, route) for route in bought]
     rows += [
         _make_number_row("cost", route.cost, route) for route in bought if route.cost is not None
@@ -185,20 +188,20 @@ def _make_prediction_row(
 
 
 def _write_worth(route: PredictedRoute, random: PredictedRoute | None) -> str | None:
-    """Write what belongs to the prediction of a route that a model chose."""
+    """Write the sentence for the prediction of a route that a model chose."""
     if route.strategy in BASELINES:
         return None
     value, low, high, naive = (
         f"{number:#.4g}" for number in (route.value, route.low, route.high, route.naive)
     )
-    found = (
+    sentence = (
         f"{route.name} is predicted to reach {value} ({low} to {high} over halves of the "
         f"candidates) in {route.result}, by models that did not choose it"
     )
     if random is not None:
         alike = "for the same money" if random.strategy == RANDOM_BY_COST else "of that number"
-        found += f"; random labels {alike} reach {random.value:#.4g}"
-    return f"{found}. The model that chose it says {naive}."
+        sentence += f"; random labels {alike} reach {random.value:#.4g}"
+    return f"{sentence}. The model that chose it says {naive}."
 
 
 def _make_number_row(metric: str, value: float, route: PredictedRoute) -> dict[str, Any]:
@@ -207,7 +210,7 @@ def _make_number_row(metric: str, value: float, route: PredictedRoute) -> dict[s
 
 
 def _make_outcome_rows(routes: Sequence[PredictedRoute]) -> list[dict[str, Any]]:
-    """Make a matrix: of the labels of each route, the share that turned out to do what."""
+    """Make a matrix: the share of each outcome among the labels of each route."""
     met = [name for name in OUTCOMES if any(name in route.outcomes for route in routes)]
     whole = next((route for route in routes if route.name == ALL_HUMAN), None)
     return [

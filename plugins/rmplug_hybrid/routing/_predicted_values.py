@@ -1,4 +1,4 @@
-"""What a route is worth by models that did not choose it."""
+"""The value of a route, predicted by models that did not choose it."""
 
 from __future__ import annotations
 
@@ -30,21 +30,23 @@ class RouteValue:
 def value_fixed_set(ensemble: FormEnsemble, pool: Pool, chosen: np.ndarray) -> RouteValue:
     """Value a set that no model has chosen."""
     bought = _count_labels(pool, [chosen])
-    found = np.array([form.values(*bought)[0] for form in ensemble.halves])
-    return _summarise(found, float(ensemble.whole.values(*bought)[0]))
+    predictions = np.array([form.values(*bought)[0] for form in ensemble.halves])
+    return _summarise(predictions, float(ensemble.whole.values(*bought)[0]))
 
 
 def value_chosen_sets(chooser: Chooser, strategy: str, sets: Sets) -> list[RouteValue]:
     """Value sets that half of the candidates choose by the same rule, by the other half."""
     halves = chooser.ensemble.halves[: FEW_HALVES if strategy in ITERATED else None]
-    found = np.array(
+    predictions = np.array(
         [
-            halves[place ^ 1].values(*_count_labels(chooser.pool, chooser.choose(strategy, form)))
-            for place, form in enumerate(halves)
+            halves[half ^ 1].values(*_count_labels(chooser.pool, chooser.choose(strategy, form)))
+            for half, form in enumerate(halves)
         ]
     )
     naive = chooser.ensemble.whole.values(*_count_labels(chooser.pool, sets))
-    return [_summarise(column, float(own)) for column, own in zip(found.T, naive, strict=True)]
+    return [
+        _summarise(column, float(own)) for column, own in zip(predictions.T, naive, strict=True)
+    ]
 
 
 def _count_labels(pool: Pool, sets: Sets) -> tuple[np.ndarray, np.ndarray]:
@@ -53,6 +55,6 @@ def _count_labels(pool: Pool, sets: Sets) -> tuple[np.ndarray, np.ndarray]:
     return np.array([counts for counts, _ in bought]), np.array([size for _, size in bought])
 
 
-def _summarise(found: np.ndarray, naive: float) -> RouteValue:
-    low, high = np.quantile(found, (0.025, 0.975))
-    return RouteValue(float(found.mean()), float(low), float(high), naive)
+def _summarise(predictions: np.ndarray, naive: float) -> RouteValue:
+    low, high = np.quantile(predictions, (0.025, 0.975))
+    return RouteValue(float(predictions.mean()), float(low), float(high), naive)

@@ -38,7 +38,7 @@ BY_GAIN = ("top-k", "exact", "greedy", "diverse", "cost-aware", "positive-gain")
 
 @dataclass(frozen=True)
 class RoutingSettings:
-    """What the spec says about routing."""
+    """The parameters of routing."""
 
     budgets: tuple[float, ...]
     strategies: tuple[str, ...]
@@ -50,7 +50,7 @@ class RoutingSettings:
 
 @dataclass(frozen=True)
 class ChosenSet:
-    """One item: which pairs, by which strategy, and what that is worth."""
+    """One item: the chosen pairs, their strategy, and the predicted value."""
 
     item: str
     strategy: str
@@ -72,14 +72,14 @@ def make_routes(
     pool = read_pool(membership, ensemble.names, human, costs)
     sizes = tuple(count_bought(budget, len(pool)) for budget in settings.budgets)
     chooser = _make_chooser(ensemble, pool, sizes, settings, seed)
-    found = [
-        route
-        for one in settings.strategies
-        for route in _choose_by_strategy(chooser, one, settings)
+    routes = [
+        chosen_set
+        for strategy in settings.strategies
+        for chosen_set in _choose_by_strategy(chooser, strategy, settings)
     ]
-    found += _make_baselines(chooser, settings, found)
+    routes += _make_baselines(chooser, settings, routes)
     _report_doubt(model)
-    return Selection(_make_table(found, ensemble, pool, find_outcomes(pool.ids, human, ai)))
+    return Selection(_make_table(routes, ensemble, pool, find_outcomes(pool.ids, human, ai)))
 
 
 def _open_ensemble(model: Fit) -> FormEnsemble:
@@ -90,7 +90,7 @@ def _open_ensemble(model: Fit) -> FormEnsemble:
 
 
 def count_bought(budget: float, pairs: int) -> int:
-    """Turn a budget into a number of labels, of which there must be one at least."""
+    """Convert a budget to a number of labels; raises DataError for less than one."""
     size = count_labels(budget, pairs)
     if size < 1:
         raise DataError(f"a budget of {budget:g} buys no label of {pairs} pairs; give more")
@@ -134,9 +134,9 @@ def write_budget(budget: float) -> str:
 
 
 def _make_baselines(
-    chooser: Chooser, settings: RoutingSettings, found: Sequence[ChosenSet]
+    chooser: Chooser, settings: RoutingSettings, routes: Sequence[ChosenSet]
 ) -> list[ChosenSet]:
-    """Make random routes at every budget that is used, and the two ends."""
+    """Make random routes at every budget that is used, and the routes of all and of no pairs."""
     pool = chooser.pool
     made = [(ALL_HUMAN, np.arange(len(pool))), (ALL_AI, np.empty(0, dtype=np.int64))]
     for draw in range(settings.draws):
@@ -144,10 +144,10 @@ def _make_baselines(
         mark = "" if draw == 0 else f" ({draw + 1})"
         for budget, size in zip(settings.budgets, chooser.sizes, strict=True):
             made.append((f"{RANDOM} at {write_budget(budget)}{mark}", order[:size]))
-        for one in found:
-            if one.strategy == "positive-gain" and 0 < len(one.chosen) < len(pool):
-                name = f"{RANDOM} at {len(one.chosen)} labels{mark}"
-                made.append((name, order[: len(one.chosen)]))
+        for route in routes:
+            if route.strategy == "positive-gain" and 0 < len(route.chosen) < len(pool):
+                name = f"{RANDOM} at {len(route.chosen)} labels{mark}"
+                made.append((name, order[: len(route.chosen)]))
         if pool.costs is not None:
             for budget, money in zip(settings.budgets, chooser.money, strict=True):
                 part = take_affordable(order, pool.costs, money)
@@ -171,59 +171,61 @@ def _report_doubt(model: Fit) -> None:
 
 
 def _helps(difference: Mapping[str, Any]) -> bool:
-    """Tell whether the features lower the error of the performance model."""
+    """Check whether the features lower the error of the performance model."""
     return difference["high"] is not None and difference["high"] < 0
 
 
 def _make_table(
-    found: Sequence[ChosenSet], ensemble: FormEnsemble, pool: Pool, known: pa.Array | None
+    routes: Sequence[ChosenSet], ensemble: FormEnsemble, pool: Pool, outcomes: pa.Array | None
 ) -> pa.Table:
     gain, main = compute_gains(ensemble, ensemble.whole, pool), find_main_features(ensemble, pool)
     parts = [
-        _make_rows(one, ensemble.result, gain, _write_reasons(one, ensemble, main), pool, known)
-        for one in found
+        _make_rows(
+            route, ensemble.result, gain, _write_reasons(route, ensemble, main), pool, outcomes
+        )
+        for route in routes
     ]
     return pa.concat_tables(parts)
 
 
-def _write_reasons(one: ChosenSet, ensemble: FormEnsemble, main: np.ndarray) -> pa.Array:
+def _write_reasons(route: ChosenSet, ensemble: FormEnsemble, main: np.ndarray) -> pa.Array:
     """Write why each pair was chosen: by its gain, then with the feature that adds most to it."""
-    why = WHY[one.strategy]
-    if one.strategy not in BY_GAIN or not len(one.chosen):
-        return pa.repeat(why, max(len(one.chosen), 1))
+    why = WHY[route.strategy]
+    if route.strategy not in BY_GAIN or not len(route.chosen):
+        return pa.repeat(why, max(len(route.chosen), 1))
     # the last one stands for -1: no feature adds anything
     texts = [f"{why}; most for {name}" for name in ensemble.names] + [why]
-    return pa.array(texts).take(pa.array(main[one.chosen] % len(texts)))
+    return pa.array(texts).take(pa.array(main[route.chosen] % len(texts)))
 
 
 def _make_rows(
-    one: ChosenSet,
+    route: ChosenSet,
     result: str,
     gain: np.ndarray,
     reasons: pa.Array,
     pool: Pool,
-    known: pa.Array | None,
+    outcomes: pa.Array | None,
 ) -> pa.Table:
     """Make the rows of one route; one row without an id for the route that buys nothing."""
-    chosen = one.chosen
+    chosen = route.chosen
     empty = not len(chosen)
     rows = max(len(chosen), 1)
     columns: dict[str, Any] = {
         "id": pa.array([NO_PAIR]) if empty else pool.ids.take(pa.array(chosen)),
         "gain": np.zeros(1) if empty else gain[chosen],
         "reason": reasons,
-        "item": pa.repeat(one.item, rows),
-        "strategy": pa.repeat(one.strategy, rows),
+        "item": pa.repeat(route.item, rows),
+        "strategy": pa.repeat(route.strategy, rows),
         "result": pa.repeat(result, rows),
         "budget": np.full(rows, len(chosen) / len(pool)),
         "size": np.full(rows, float(len(chosen))),
-        "value": np.full(rows, one.value.value),
-        "value.low": np.full(rows, one.value.low),
-        "value.high": np.full(rows, one.value.high),
-        "value.naive": np.full(rows, one.value.naive),
+        "value": np.full(rows, route.value.value),
+        "value.low": np.full(rows, route.value.low),
+        "value.high": np.full(rows, route.value.high),
+        "value.naive": np.full(rows, route.value.naive),
     }
-    if known is not None:
-        columns["outcome"] = pa.array(["none"]) if empty else known.take(pa.array(chosen))
+    if outcomes is not None:
+        columns["outcome"] = pa.array(["none"]) if empty else outcomes.take(pa.array(chosen))
     if pool.costs is not None:
         columns["cost"] = np.zeros(1) if empty else pool.costs[chosen]
     return pa.table(columns)

@@ -1,4 +1,4 @@
-"""The strategies: which pairs each one sends to a human, for every budget at once."""
+"""The strategies: the pairs that each one sends to a human, for every budget at once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Sets = list[np.ndarray]
 
 @dataclass(frozen=True)
 class Chooser:
-    """Chooses pairs by a form of the performance model: places in the pool, first choice first."""
+    """A chooser of pairs by a form of the performance model: pool indices, first choice first."""
 
     ensemble: FormEnsemble
     pool: Pool
@@ -66,8 +66,8 @@ class Chooser:
         return [order[:size] for size in self.sizes]
 
     def _usual(self, form: ResultForm) -> np.ndarray | float:
-        """What trees do not see is decided by the average gains: they are flat between steps, and
-        beyond the candidates they have learned from."""
+        """Return average gains, which order pairs between which trees see no difference (trees are
+        flat between steps, and beyond the candidates they have learned from); else 0."""
         return compute_gains(self.ensemble, form, self.pool) if isinstance(form, TreesForm) else 0.0
 
     def _diverse(self, form: ResultForm) -> Sets:
@@ -81,7 +81,7 @@ class Chooser:
     def _by_cost(self, form: ResultForm) -> Sets:
         costs = _require_costs(self.pool.costs)
         gain = compute_gains(self.ensemble, form, self.pool)
-        # What is worth less than nothing is not made better by a high price: last, by its gain.
+        # A high price does not improve a negative gain: such pairs are last, ordered by gain.
         worth = np.where(gain > 0, gain / costs, gain - np.abs(gain).max())
         return [take_affordable(order_best_first(worth), costs, money) for money in self.money]
 
@@ -100,11 +100,11 @@ class Chooser:
         return [order[: ends[int(np.argmax(form.values(counts, ends.astype(float))))]]]
 
     def _simulated(self, form: ResultForm) -> Sets:
-        found = []
+        chosen = []
         for sets, (counts, sizes) in zip(self._random_sets, self._in_random_sets, strict=True):
             best = int(np.argmax(form.values(counts, sizes)))
-            found.append(np.flatnonzero(sets.read(best, best + 1)[0]))
-        return found
+            chosen.append(np.flatnonzero(sets.read(best, best + 1)[0]))
+        return chosen
 
     @cached_property
     def _random_sets(self) -> list[Subsets]:
@@ -115,18 +115,18 @@ class Chooser:
 
     @cached_property
     def _in_random_sets(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """How many of each random set have each feature, and how many there are: the same for
-        every form."""
+        """The counts of each feature in the random sets, and the sizes of these: the same for every
+        form."""
         counter = SetCounter(self.pool.members, read_sources(self.pool.ids, None, None), None, ())
-        found = []
+        counted = []
         for sets in self._random_sets:
             parts = [
                 counter(part, sets.draws.seeds[start : start + len(part)])[0]
                 for start, part in sets.blocks()
             ]
             counts = np.concatenate(parts)
-            found.append((counts[:, len(TOTALS) :], counts[:, TOTALS.index("size")]))
-        return found
+            counted.append((counts[:, len(TOTALS) :], counts[:, TOTALS.index("size")]))
+        return counted
 
 
 def order_best_first(worth: np.ndarray) -> np.ndarray:
@@ -175,8 +175,8 @@ def _choose_covering(
 
 def _plan_rounds(most: int, rounds: int) -> list[int]:
     """Plan how many are chosen after each round."""
-    found = np.unique(np.linspace(0, most, min(rounds, most) + 1).round().astype(int))
-    return [int(end) for end in found[1:]]
+    ends = np.unique(np.linspace(0, most, min(rounds, most) + 1).round().astype(int))
+    return [int(end) for end in ends[1:]]
 
 
 def _require_costs(costs: np.ndarray | None) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What human labels have bought."""
+"""The result for the human labels that were bought."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ class BudgetCurve(Evaluator):
     candidates (``n``: its labels), and a sentence that compares it with random labels and with what
     the model says that chose it; ``bought``, its labels of ``n`` pairs, and ``cost``, what they
     cost together, where that is known; ``share-of-labels``, where `route` knew both sources of
-    labels: a matrix of the share of a route's labels (``row``; ``n`` labels) that turned out to do
-    what (``column``).
+    labels: a matrix of the share of each outcome (``column``) among a route's labels (``row``;
+    ``n`` labels).
 
     With ``results``, metrics collected by a `for-each` over ``routes`` (the steps inside swap the
     labels, train, and evaluate), in an outer `for-each` over seeds or with one inside, also what
     was measured: rows of ``metric``, the mean over seeds with a 95 % t interval (none with one
-    seed), ``n`` seeds. With one seed, several random draws are what the interval is over. Intervals
-    tell how far the same routes, trained again, may come out elsewhere; not what other test pairs
-    or other candidates would give. ``difference`` rows compare each route with ``other``, random
+    seed), ``n`` seeds. With one seed, the interval is over several random draws. Intervals
+    cover how much the same routes, trained again, may differ; not other test pairs or other
+    candidates. ``difference`` rows compare each route with ``other``, random
     routes of the same size, paired by seed: a t interval over seeds, ``p`` (t-test) and ``p_holm``
     (Holm's correction for all of them), and a sentence.
 

@@ -1,4 +1,4 @@
-"""Which pairs a human should label."""
+"""Choice of the pairs that a human should label."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Route(Sampler):
     ``membership`` has the features of all pairs, ``model`` is a `performance-model` of candidates
     counted by the same features. A budget counts labels that are bought: every chosen pair is one,
     whether the human then agrees with the AI, or has no preference, which nobody knows before. With
-    ``human`` and ``ai``, two sources of labels with the same ids, ``outcome`` tells what each label
-    turned out to do; an id that only one of them has is a tie in the other.
+    ``human`` and ``ai``, two sources of labels with the same ids, ``outcome`` is the effect of each
+    label; an id that only one of them has is a tie in the other.
 
     Each row is one chosen pair of one route, best first: ``id``; ``gain``, the predicted result for
     one more label on it, around the average candidate; ``reason``; ``item``, the name of the route,
@@ -48,10 +48,10 @@ class Route(Sampler):
     extra = "tabular"
 
     budgets: tuple[PositiveBudget, ...] = Field(default=(0.25, 0.5, 0.75), min_length=1)
-    """How many labels: shares of all pairs (up to 1, which is all of them; rounded down), or whole
-    numbers above 1."""
+    """Numbers of labels: shares of all pairs (up to 1, which is all of them; rounded down), or
+    whole numbers above 1."""
     strategies: tuple[Strategy, ...] = Field(default=("top-k",), min_length=1)
-    """How pairs are chosen."""
+    """The rules by which pairs are chosen."""
     draws: int = Field(default=1, ge=1)
     """Random routes at each budget."""
     rounds: int = Field(default=100, ge=1)
@@ -60,14 +60,14 @@ class Route(Sampler):
     simulations: int = Field(default=500, ge=1)
     """Random sets that ``simulated`` chooses from at each budget."""
     diversity: float = Field(default=1.0, ge=0)
-    """What ``diverse`` gives for features that are short, in standard deviations of the gain."""
+    """Weight in ``diverse`` of features that are short, in standard deviations of the gain."""
 
     @field_validator("budgets", "strategies")
     @classmethod
-    def _different(cls, given: tuple[object, ...]) -> tuple[object, ...]:
-        if len(set(given)) < len(given):
+    def _different(cls, values: tuple[object, ...]) -> tuple[object, ...]:
+        if len(set(values)) < len(values):
             raise ValueError("one of them is there twice")
-        return given
+        return values
 
     def sample(
         self,

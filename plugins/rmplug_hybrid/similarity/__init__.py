@@ -1,1 +1,1 @@
-"""How alike the two responses of a pair are, and how long."""
+"""Similarity and length of the two responses of a pair."""

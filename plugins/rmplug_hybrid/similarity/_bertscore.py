@@ -22,7 +22,7 @@ EMPTY = "response without a token that has weight: BERTScore 0"
 
 @dataclass(frozen=True)
 class TokenComparison:
-    """Row-wise: the scores of a batch's pairs."""
+    """A row-wise computation of the scores of a batch's pairs."""
 
     scores: tuple[str, ...]
     words: str
@@ -32,11 +32,11 @@ class TokenComparison:
         chosen, rejected = (read_texts(batch, side) for side in SIDES)
         first, second = (matcher.tokens(texts, ids) for texts in (chosen, rejected))
         same = [a.strip() == b.strip() for a, b in zip(chosen, rejected, strict=True)]
-        found = np.ones((len(ids), 3))
+        scores = np.ones((len(ids), 3))
         differ = np.flatnonzero(~np.array(same, dtype=bool))
-        found[differ] = matcher.compare([first[n] for n in differ], [second[n] for n in differ])
+        scores[differ] = matcher.compare([first[n] for n in differ], [second[n] for n in differ])
         notice(EMPTY, [ids[n] for n in differ if not matcher.has_weight(first[n], second[n])])
-        columns = dict(zip(PARTS, found.T, strict=True))
+        columns = dict(zip(PARTS, scores.T, strict=True))
         if "bertscore_length" in self.scores:
             columns["bertscore_length"] = adjust_for_length(
                 columns["bertscore"], chosen, rejected, self.words

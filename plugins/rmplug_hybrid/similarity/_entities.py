@@ -1,4 +1,4 @@
-"""Named entities of the two responses of each pair, and how many they share."""
+"""Named entities of the two responses of each pair, and the share they have in common."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def normalise_as_original(entity: str) -> str:
 
 
 def compute_similarity(first: Iterable[str], second: Iterable[str], compat: str = "none") -> float:
-    """Compute how alike two lists of entities are, 0 to 1."""
+    """Compute the similarity of two lists of entities, 0 to 1."""
     if compat == "original":
         one, other = (set(map(normalise_as_original, entities)) for entities in (first, second))
         shared = len(one & other)
@@ -59,21 +59,21 @@ def compare_entities(
 
 @dataclass(frozen=True)
 class EntityComparison:
-    """Row-wise: entities found in a batch's responses, compared; each text is read once."""
+    """A row-wise comparison of the entities in a batch's responses; each text is read once."""
 
     compat: str
 
     def __call__(self, recognise: Recogniser, batch: pa.RecordBatch) -> dict[str, Array]:
         sides = [read_texts(batch, side) for side in SIDES]
         texts = [text for text in dict.fromkeys([*sides[0], *sides[1]]) if text.strip()]
-        found = dict(zip(texts, recognise(texts), strict=True))
-        first, second = ([found.get(text, []) for text in side] for side in sides)
+        entities_of = dict(zip(texts, recognise(texts), strict=True))
+        first, second = ([entities_of.get(text, []) for text in side] for side in sides)
         return compare_entities(first, second, self.compat, batch.column("id").to_pylist())
 
 
 @dataclass(frozen=True)
 class ListedEntityComparison:
-    """Row-wise: entities that are in two columns, compared."""
+    """A row-wise comparison of the entities in two columns."""
 
     columns: tuple[str, str]
     compat: str

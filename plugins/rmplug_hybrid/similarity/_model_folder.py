@@ -1,4 +1,4 @@
-"""Models of transformers in a folder, and how much they read."""
+"""Models of transformers in a folder, and the number of tokens that they read."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def read_model(folder: Path, auto: str, dtype: str, device: str) -> tuple[Any, A
 
 
 def count_readable_tokens(model: Any, tokenizer: Any, wanted: int | None) -> int:
-    """Count the tokens read of a text: as many as the model has positions, or as wanted."""
+    """Return the most tokens read of a text: the model's positions, or as many as wanted."""
     limits = [int(tokenizer.model_max_length)]
     positions = getattr(model.config, "max_position_embeddings", None)
     if positions is not None and positions > 0:

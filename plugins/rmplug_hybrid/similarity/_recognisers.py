@@ -22,7 +22,7 @@ Recogniser: TypeAlias = Callable[[Sequence[str]], list[list[str]]]
 
 
 class TokenClassifier:
-    """Finds entities with a model of transformers."""
+    """A recogniser of entities by a model of transformers."""
 
     def __init__(
         self,
@@ -34,8 +34,10 @@ class TokenClassifier:
     ) -> None:
         from transformers import pipeline
 
-        known = sorted({re.sub("^[BILESU]-", "", label) for label in model.config.label2id} - {"O"})
-        self.labels = _check_labels(labels, known)
+        available = sorted(
+            {re.sub("^[BILESU]-", "", label) for label in model.config.label2id} - {"O"}
+        )
+        self.labels = _check_labels(labels, available)
         most = tokenizer.model_max_length = count_readable_tokens(model, tokenizer, None)
         with quiet():
             self.pipeline = pipeline(
@@ -49,28 +51,28 @@ class TokenClassifier:
             )
 
     def __call__(self, texts: Sequence[str]) -> list[list[str]]:
-        found = self.pipeline(list(texts)) if texts else []
+        entries = self.pipeline(list(texts)) if texts else []
         return [
             [text[entry["start"] : entry["end"]] for entry in row if self._counts(entry)]
-            for text, row in zip(texts, found, strict=True)
+            for text, row in zip(texts, entries, strict=True)
         ]
 
     def _counts(self, entry: Any) -> bool:
         return self.labels is None or entry["entity_group"] in self.labels
 
 
-def _check_labels(labels: Sequence[str] | None, known: Sequence[str]) -> frozenset[str] | None:
-    odd = [label for label in labels or () if label not in known]
+def _check_labels(labels: Sequence[str] | None, available: Sequence[str]) -> frozenset[str] | None:
+    odd = [label for label in labels or () if label not in available]
     if odd:
         raise DataError(
-            f"the model has no label {odd[0]!r}{did_you_mean(odd[0], known)}; it has "
-            f"{some(known, 20)}"
+            f"the model has no label {odd[0]!r}{did_you_mean(odd[0], available)}; it has "
+            f"{some(available, 20)}"
         )
     return None if labels is None else frozenset(labels)
 
 
 class SpacyRecogniser:
-    """Finds entities with a spaCy pipeline."""
+    """A recogniser of entities by a spaCy pipeline."""
 
     def __init__(self, pipeline: Any, labels: Sequence[str] | None, batch_rows: int) -> None:
         self.pipeline = pipeline
@@ -87,7 +89,7 @@ class SpacyRecogniser:
 
 @dataclass(frozen=True, kw_only=True)
 class TokenClassifierOpener:
-    """Opens a model of transformers, from its folder or from the hub, once per process."""
+    """An opener of a model of transformers, from its folder or the hub, once per process."""
 
     path: Path | None
     name: str | None
@@ -107,7 +109,7 @@ class TokenClassifierOpener:
 
 @dataclass(frozen=True)
 class SpacyOpener:
-    """Opens a spaCy pipeline, an installed one or that of a folder, once per process."""
+    """An opener of a spaCy pipeline, an installed one or that of a folder, once per process."""
 
     name: str | None
     path: Path | None

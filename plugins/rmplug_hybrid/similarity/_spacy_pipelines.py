@@ -28,14 +28,14 @@ def read_versions(name: str | None) -> str:
         raise DataError("spaCy is not installed: pip install 'rmplug[spacy]'") from None
     if name is None:
         return spacy
-    found = {point.name: point for point in entry_points(group=GROUP)}
-    if name not in found:
-        known = f"; installed: {some(sorted(found), 12)}" if found else ""
+    pipelines = {point.name: point for point in entry_points(group=GROUP)}
+    if name not in pipelines:
+        hint = f"; installed: {some(sorted(pipelines), 12)}" if pipelines else ""
         raise DataError(
-            f"spacy: {name} is no installed pipeline{did_you_mean(name, found)}{known}; install it "
-            f"(python -m spacy download {name}), or give the path of a folder"
+            f"spacy: {name} is no installed pipeline{did_you_mean(name, pipelines)}{hint}; install "
+            f"it (python -m spacy download {name}), or give the path of a folder"
         )
-    dist = found[name].dist
+    dist = pipelines[name].dist
     return f"{spacy}, {name} {dist.version if dist is not None else ''}".strip()
 
 
@@ -65,8 +65,8 @@ def open_pipeline_folder(path: Path) -> Any:
         raise DataError(f"{path} cannot be opened as a spaCy pipeline: {reason}") from error
 
 
-def _refuse(path: Path, found: Mapping[str, str]) -> None:
-    for where, what in found.items():
+def _refuse(path: Path, problems: Mapping[str, str]) -> None:
+    for where, what in problems.items():
         raise DataError(
             f"{path / CONFIG}: {where} {what}, which a folder may not; if you trust it, install it "
             "as a package (python -m spacy package) and name it: {spacy: …}"

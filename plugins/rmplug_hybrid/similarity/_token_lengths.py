@@ -27,7 +27,7 @@ def count_words(texts: Sequence[str]) -> Array:
 
 
 class ByTokenizer:
-    """Counts the tokens of texts, all of them and no special ones."""
+    """A counter of all tokens of texts except special ones."""
 
     def __init__(self, file: Path) -> None:
         try:
@@ -38,13 +38,13 @@ class ByTokenizer:
         self.tokenizer.no_padding()
 
     def __call__(self, texts: Sequence[str]) -> Array:
-        found = self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
-        return np.array([len(row) for row in found], dtype=np.float64)
+        encodings = self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        return np.array([len(encoding) for encoding in encodings], dtype=np.float64)
 
 
 @dataclass(frozen=True)
 class TokenCounterOpener:
-    """Opens the tokenizer of a step, once per process."""
+    """An opener of the tokenizer of a step, once per process."""
 
     tokenizer: str
     revision: str | None
@@ -65,7 +65,7 @@ class TokenCounterOpener:
 
 @dataclass(frozen=True)
 class TokenCounts:
-    """Row-wise: the lengths of a batch's texts."""
+    """A row-wise computation of the lengths of a batch's texts."""
 
     def __call__(self, count: Counter, batch: pa.RecordBatch) -> dict[str, Array]:
         prompt, chosen, rejected = (

@@ -23,7 +23,7 @@ CUT = "response cut to fit the encoder's max_length"
 
 @dataclass(frozen=True)
 class TextTokens:
-    """The token ids of one text, and which of them are special; arrays of shape (length,)."""
+    """The token ids of one text, and a mask of the special ones; arrays of shape (length,)."""
 
     ids: Array
     special: Array
@@ -31,7 +31,7 @@ class TextTokens:
 
 @dataclass(frozen=True, kw_only=True)
 class TokenMatcherOpener:
-    """Opens the encoder of a step, once per process."""
+    """An opener of the encoder of a step, once per process."""
 
     encoder: str
     revision: str | None
@@ -42,7 +42,7 @@ class TokenMatcherOpener:
     device: str
     batch_tokens: int
     weights: Array | None = None
-    """How much each token of the vocabulary counts, of shape (vocabulary,); all the same unless
+    """The weight of each token of the vocabulary, of shape (vocabulary,); all the same unless
     given."""
 
     def __call__(self) -> TokenMatcher:
@@ -54,8 +54,8 @@ class TokenMatcherOpener:
 
 
 def weigh_tokens(data: Pairs, opener: TokenMatcherOpener) -> Array:
-    """Count in how many responses each token of the vocabulary is, and give the inverse document
-    frequencies, of shape (vocabulary,)."""
+    """Count the responses that contain each token of the vocabulary, and return the inverse
+    document frequencies, of shape (vocabulary,)."""
     matcher = replace(opener, device="cpu")()
     counts = np.zeros(matcher.vocabulary, dtype=np.int64)
     for batch in data.batches():
@@ -111,27 +111,27 @@ class TokenMatcher:
 
     def compare(self, first: Sequence[TextTokens], second: Sequence[TextTokens]) -> Array:
         """Compute precision, recall and F1 of each two texts, of shape (rows, 3)."""
-        found = np.zeros((len(first), 3))
+        scores = np.zeros((len(first), 3))
         lengths = [max(len(a.ids), len(b.ids)) for a, b in zip(first, second, strict=True)]
-        for places in _plan_batches(lengths, self.batch_tokens):
-            for part, values in self._halved(first, second, places):
-                found[part] = values
-        return found
+        for rows in _plan_batches(lengths, self.batch_tokens):
+            for part, values in self._halved(first, second, rows):
+                scores[part] = values
+        return scores
 
     def _halved(
-        self, first: Sequence[TextTokens], second: Sequence[TextTokens], places: Array
+        self, first: Sequence[TextTokens], second: Sequence[TextTokens], rows: Array
     ) -> Iterator[tuple[Array, Array]]:
         """Compare one batch; what does not fit into the device's memory is halved."""
         try:
-            yield places, self._batch([first[n] for n in places], [second[n] for n in places])
+            yield rows, self._batch([first[n] for n in rows], [second[n] for n in rows])
             return
         except torch.OutOfMemoryError as error:
-            if len(places) == 1:
+            if len(rows) == 1:
                 raise DataError(
                     f"one pair does not fit into the memory of {self.device}; lower max_length"
                 ) from error
         torch.cuda.empty_cache()
-        for half in np.array_split(places, 2):
+        for half in np.array_split(rows, 2):
             yield from self._halved(first, second, half)
 
     def _batch(self, first: Sequence[TextTokens], second: Sequence[TextTokens]) -> Array:
@@ -140,16 +140,16 @@ class TokenMatcher:
         ids = np.full((len(rows), longest), self.tokenizer.pad_token_id or 0, dtype=np.int64)
         here = np.zeros((len(rows), longest), dtype=np.int64)
         weights = np.zeros((len(rows), longest), dtype=np.float32)
-        for place, row in enumerate(rows):
-            ids[place, : len(row.ids)] = row.ids
-            here[place, : len(row.ids)] = 1
-            weights[place, : len(row.ids)] = self._weights(row)
+        for index, row in enumerate(rows):
+            ids[index, : len(row.ids)] = row.ids
+            here[index, : len(row.ids)] = 1
+            weights[index, : len(row.ids)] = self._weights(row)
         with torch.inference_mode():
             states = self._states(torch.from_numpy(ids), torch.from_numpy(here))
             mask = torch.from_numpy(here).to(self.device).bool()
             scores = match_tokens(states, mask, torch.from_numpy(weights).to(self.device))
-        found: Array = scores.double().cpu().numpy()
-        return found
+        values: Array = scores.double().cpu().numpy()
+        return values
 
     def _weights(self, row: TextTokens) -> Array:
         own = np.ones(len(row.ids)) if self.weights is None else self.weights[row.ids]
@@ -157,23 +157,23 @@ class TokenMatcher:
         return weights
 
     def has_weight(self, *rows: TextTokens) -> bool:
-        """Tell whether each text has a token that counts."""
+        """Check whether each text has a token that counts."""
         return all(bool(self._weights(row).any()) for row in rows)
 
     def _states(self, ids: torch.Tensor, here: torch.Tensor) -> torch.Tensor:
         """Compute unit states of every token at the layer, shape (texts, longest, width)."""
-        given = {"input_ids": ids.to(self.device), "attention_mask": here.to(self.device)}
+        inputs = {"input_ids": ids.to(self.device), "attention_mask": here.to(self.device)}
         if self.layer == -1:
-            states = self.model(**given)[0]
+            states = self.model(**inputs)[0]
         else:
-            states = self.model(**given, output_hidden_states=True).hidden_states[self.layer]
+            states = self.model(**inputs, output_hidden_states=True).hidden_states[self.layer]
         unit: torch.Tensor = torch.nn.functional.normalize(states.float(), dim=-1)
         return unit
 
 
 def match_tokens(states: torch.Tensor, mask: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """Match unit vectors of tokens, and give precision, recall and F1 of shape (rows, 3): the first
-    half of the rows are the candidates, the second half the references."""
+    """Match unit vectors of tokens, and return precision, recall and F1 of shape (rows, 3): the
+    first half of the rows are the candidates, the second half the references."""
     rows = len(states) // 2
     cosines = states[:rows] @ states[rows:].transpose(1, 2)
     first, second = mask[:rows, :, None], mask[rows:, None, :]
@@ -182,8 +182,8 @@ def match_tokens(states: torch.Tensor, mask: torch.Tensor, weights: torch.Tensor
     sums = weights.sum(1)
     counts = (sums[:rows] > 0) & (sums[rows:] > 0)
     precision, recall = (
-        torch.where(counts, (torch.where(w > 0, found, 0.0) * w).sum(1) / w.sum(1), 0.0)
-        for w, found in ((weights[:rows], best), (weights[rows:], other))
+        torch.where(counts, (torch.where(w > 0, nearest, 0.0) * w).sum(1) / w.sum(1), 0.0)
+        for w, nearest in ((weights[:rows], best), (weights[rows:], other))
     )
     total = precision + recall
     f1 = torch.where(total == 0, 0.0, 2 * precision * recall / total)

@@ -1,4 +1,4 @@
-"""How alike two responses are, token by token."""
+"""Similarity of two responses, token by token."""
 
 from __future__ import annotations
 
@@ -52,19 +52,19 @@ class BertScore(FeatureComputer):
     implementation takes layer 5 of `distilbert-base-uncased`, 9 of `bert-base-uncased`, 17 of
     `roberta-large`."""
     scores: Annotated[tuple[Score, ...], Field(min_length=1)] = ("bertscore", "bertscore_length")
-    """What to give."""
+    """The scores to compute."""
     idf: bool = False
-    """Whether rare tokens count more: each with `log((N + 1) / (n + 1))`, where n of the N
+    """True if rare tokens count more: each with `log((N + 1) / (n + 1))`, where n of the N
     responses of the data have it. Needs the whole table; one pass more."""
     words: Literal["punctuation", "whitespace"] = "punctuation"
-    """What `bertscore_length` counts: runs of letters and digits, and every other character that is
-    no white space; or whatever is between white space."""
+    """The words that `bertscore_length` counts: runs of letters and digits, and every other
+    character that is no white space; or whatever is between white space."""
     max_length: int | None = Field(default=None, ge=3)
     """Tokens that are read of a text; as many as the encoder takes unless given."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Number format of the encoder's weights; matching is done in float32."""
     device: Device = "auto"
-    """Where the encoder runs: `auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:1`."""
+    """Device of the encoder: `auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:1`."""
     batch_tokens: int = Field(default=4096, ge=1)
     """Most tokens per forward pass, padding included; a longer pair goes alone."""
 
@@ -74,7 +74,8 @@ class BertScore(FeatureComputer):
         return self
 
     def identity(self) -> Mapping[str, Any]:
-        """What the encoder's name stands for: the weights' digest, or the commit on the hub."""
+        """Return the identity behind the encoder's name: the weights' digest, or the commit on the
+        hub."""
         return identify_encoder(self.encoder, self.revision, self.path)
 
     def compute(self, data: Pairs) -> Features:

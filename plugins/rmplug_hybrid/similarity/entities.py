@@ -1,4 +1,4 @@
-"""How many named entities two responses share."""
+"""Named entities that two responses share."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Entities(FeatureComputer):
     `compat: original` repeats the hybrid preference router (arXiv 2410.19133): characters other
     than ASCII letters, digits and spaces are dropped, then every `the`, inside words too, and the
     score is `shared / (2 * n_rejected - shared)`, 1 where that is nothing divided by nothing. It
-    changes when the responses change places. (The router also lemmatises; this does not.)
+    changes when the responses are exchanged. (The router also lemmatises; this does not.)
 
     Entities come from a model of transformers for token classification, from a spaCy pipeline
     (whose components must find entities: `ner`, or an entity ruler), or from two columns of the
@@ -52,13 +52,13 @@ class Entities(FeatureComputer):
     given: tuple[str, str] | None = None
     """Two columns of the data with the entities of chosen and of rejected: lists of texts."""
     labels: tuple[str, ...] | None = None
-    """Which kinds of entities count, by the model's labels (`PER`, `LOC`); all unless given."""
+    """Kinds of entities that count, by the model's labels (`PER`, `LOC`); all unless given."""
     compat: Literal["none", "original"] = "none"
-    """Whether the original's formula and normalisation are repeated: see above."""
+    """`original` repeats the original's formula and normalisation: see above."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Number format of the model's weights."""
     device: Device = "auto"
-    """Where the model runs: `auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:1`."""
+    """Device of the model: `auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:1`."""
     batch_rows: int = Field(default=8, ge=1)
     """Texts per forward pass."""
 
@@ -77,13 +77,13 @@ class Entities(FeatureComputer):
 
     @property
     def reads_spacy(self) -> bool:
-        """Whether entities are found by spaCy."""
+        """True if spaCy recognises the entities."""
         from ._spacy_pipelines import is_spacy_folder
 
         return self.spacy is not None or (self.path is not None and is_spacy_folder(self.path))
 
     def identity(self) -> Mapping[str, Any]:
-        """The commit that a name on the hub stands for, or the versions of spaCy and a pipeline."""
+        """Return the commit of a name on the hub, or the versions of spaCy and a pipeline."""
         if self.name is not None:
             from rmplug.models.hub import commit_of
 
@@ -103,7 +103,8 @@ class Entities(FeatureComputer):
         return data.map(EntityComparison(self.compat), open=self.recogniser_opener())
 
     def recogniser_opener(self) -> Callable[[], Callable[[Sequence[str]], list[list[str]]]]:
-        """Give what opens the recogniser, once per process; it gives the entities of each text."""
+        """Return the opener of the recogniser, once per process; it lists the entities of each
+        text."""
         from ._recognisers import SpacyOpener, TokenClassifierOpener
 
         if self.reads_spacy:

@@ -1,4 +1,4 @@
-"""How many tokens prompt and responses have."""
+"""Numbers of tokens of prompt and responses."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class TokenLengths(FeatureComputer):
         return self
 
     def identity(self) -> Mapping[str, Any]:
-        """The commit that a name on the hub stands for."""
+        """Return the commit of a name on the hub."""
         if self.path is not None or self.tokenizer == "whitespace":
             return {}
         from rmplug.models.hub import commit_of

@@ -1,1 +1,1 @@
-"""What a prompt is about, as 0/1 features."""
+"""Tags of a prompt's contents, as 0/1 features."""

@@ -1,4 +1,4 @@
-"""Tags of one dimension, whatever they come as, as columns of booleans."""
+"""Tags of one dimension, in any input form, as columns of booleans."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from rmplug_hybrid.names.feature_names import name_tags
 
 
 def normalise_value(text: str) -> str:
-    """Set case aside, and keep single spaces."""
+    """Fold case, and keep single spaces."""
     return " ".join(text.casefold().split())
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The values of one dimension, and how texts are found among them."""
+    """The values of one dimension, and the matching of texts with them."""
 
     name: str
     dimension: Dimension
@@ -33,26 +33,26 @@ class Vocabulary:
     def columns(self) -> list[str]:
         return name_tags(self.name, self.dimension)
 
-    def places(self) -> dict[str, int]:
-        """Number each known value by its column; -1 where it has none."""
+    def number_values(self) -> dict[str, int]:
+        """Number each value of the vocabulary by its column; -1 where it has none."""
         values = enumerate(self.dimension.values)
-        known = {self._key(value): place for place, value in values}
-        return {**{self._key(value): -1 for value in self.dimension.others}, **known}
+        numbers = {self._key(value): number for number, value in values}
+        return {**{self._key(value): -1 for value in self.dimension.others}, **numbers}
 
     def _key(self, value: str) -> str:
         return value if self.exact else normalise_value(value)
 
     def find(self, texts: Sequence[str]) -> Array:
-        """Find the column of each text; -1 for none, -2 where it is not known."""
-        known = self.places()
-        found = [known.get(self._key(text), -2) for text in texts]
-        return np.array(found, dtype=np.int64)
+        """Find the column of each text; -1 for none, -2 for an unknown text."""
+        numbers = self.number_values()
+        codes = [numbers.get(self._key(text), -2) for text in texts]
+        return np.array(codes, dtype=np.int64)
 
 
 @dataclass
 class Encoded:
-    """One dimension of some rows: which of its columns (rows, columns) each has, the rows without
-    any value, and the rows of each value that is not known."""
+    """One dimension of some rows: a mask of its columns (rows, columns), the rows without any
+    value, and the rows of each unknown value."""
 
     has: Array
     missing: Array
@@ -73,10 +73,10 @@ def encode(lists: pa.ListArray, vocabulary: Vocabulary) -> Encoded:
     coded = texts.dictionary_encode()
     different = coded.dictionary.to_pylist()
     codes = np.asarray(coded.indices, dtype=np.int64)
-    found = vocabulary.find(different)
-    places = found[codes]
-    has[rows[places >= 0], places[places >= 0]] = True
-    odd = np.flatnonzero(found == -2)
+    column_of = vocabulary.find(different)
+    columns = column_of[codes]
+    has[rows[columns >= 0], columns[columns >= 0]] = True
+    odd = np.flatnonzero(column_of == -2)
     unknown = {different[code]: rows[codes == code].tolist() for code in odd}
     return Encoded(has, missing, unknown)
 
@@ -110,15 +110,15 @@ def make_lists(values: Sequence[Any], ids: Sequence[str], name: str) -> pa.ListA
 
 
 def is_tag(value: Any) -> bool:
-    """Tell whether a value can be read as tags: a text, a list of texts, or nothing."""
+    """Check whether a value can be read as tags: a text, a list of texts, or nothing."""
     if value is None or isinstance(value, str):
         return True
     return isinstance(value, list) and all(isinstance(entry, str) for entry in value)
 
 
 def report_unknown(name: str, unknown: Mapping[str, Sequence[str]], most: int = 20) -> None:
-    """Count the rows of each value that is not known; beyond the most frequent ones together."""
+    """Count the rows of each unknown value; beyond the most frequent ones together."""
     order = sorted(unknown, key=lambda value: (-len(unknown[value]), value))
-    for place, value in enumerate(order):
-        shown = repr(value) if place < most else "a further value"
+    for rank, value in enumerate(order):
+        shown = repr(value) if rank < most else "a further value"
         notice(f"{name} {shown} is in no vocabulary", unknown[value])

@@ -1,4 +1,4 @@
-"""Questions about prompts, and what is read from a language model's answers."""
+"""Questions about prompts, and the tags in a language model's answers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def write_conversation(messages: Sequence[Message]) -> str:
 
 
 def write_choices(name: str, dimension: Dimension) -> str:
-    """Write what may be answered, and in which form."""
+    """Write the allowed answers, and their form."""
     values = ", ".join((*dimension.values, *dimension.others))
     if dimension.form == "open-set":
         what, shown = "Name each in a few words, or none.", '["..."]'
@@ -57,17 +57,17 @@ def parse_answer(answer: str, name: str) -> str | list[str] | None:
     decoder = json.JSONDecoder()
     for start in (brace.start() for brace in re.finditer("{", answer)):
         try:
-            found, _ = decoder.raw_decode(answer, start)
+            parsed, _ = decoder.raw_decode(answer, start)
         except (ValueError, RecursionError):
             continue
-        value = found.get(name)
+        value = parsed.get(name)
         return value if is_tag(value) else None
     return None
 
 
 @dataclass(frozen=True)
 class PromptTagging:
-    """Row-wise: the tags that a model gives the prompts of a batch."""
+    """A row-wise query for the tags that a model gives the prompts of a batch."""
 
     dimensions: Mapping[str, Dimension]
     template: str

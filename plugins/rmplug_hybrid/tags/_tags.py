@@ -29,7 +29,7 @@ Read: TypeAlias = Callable[[pa.RecordBatch, str], pa.ListArray]
 
 @dataclass(frozen=True)
 class TagSource:
-    """Where tags are: in columns of the data, or in the fields of a file's rows."""
+    """The location of tags: columns of the data, or fields of a file's rows."""
 
     path: Path | None
     id_field: str
@@ -76,7 +76,7 @@ def _make_empty_batch(data: Pairs | Responses) -> pa.RecordBatch:
 
 @dataclass
 class TagTally:
-    """Missing and unknown values of one dimension, over the whole table."""
+    """The missing and unknown values of one dimension, over the whole table."""
 
     vocabulary: Vocabulary
     missing_is_error: bool
@@ -109,7 +109,7 @@ class TagTally:
 
 
 def _choose_reader(data: Pairs | Responses, source: TagSource) -> Read:
-    """Choose what reads the lists of a dimension for a batch of the data."""
+    """Choose the reader of a dimension's lists for a batch of the data."""
     if source.path is not None:
         return FileTags(read_tag_rows(source.path, source.id_field), source)
     fields, holder = source.fields, source.holder
@@ -131,14 +131,14 @@ def _read_entry(batch: pa.RecordBatch, holder: str, name: str) -> pa.ListArray:
     column = batch.column(holder)
     if pa.types.is_struct(column.type):
         if column.type.get_field_index(name) < 0:
-            known = [column.type.field(n).name for n in range(column.type.num_fields)]
-            raise DataError(f"{holder} has no entry {name!r}; it has {some(known, 20)}")
+            fields = [column.type.field(n).name for n in range(column.type.num_fields)]
+            raise DataError(f"{holder} has no entry {name!r}; it has {some(fields, 20)}")
         return read_lists(pc.struct_field(column, name), f"{holder}.{name}")
     if not pa.types.is_string(column.type):
         raise DataError(f"{holder} is {column.type}; it must be a structure, or text with JSON")
     ids = batch.column("id").to_pylist()
-    found = zip(column.to_pylist(), ids, strict=True)
-    return make_lists([_parse_entry(text, row, holder).get(name) for text, row in found], ids, name)
+    cells = zip(column.to_pylist(), ids, strict=True)
+    return make_lists([_parse_entry(text, row, holder).get(name) for text, row in cells], ids, name)
 
 
 def _parse_entry(text: str | None, row: str, holder: str) -> Mapping[str, Any]:
@@ -152,7 +152,7 @@ def _parse_entry(text: str | None, row: str, holder: str) -> Mapping[str, Any]:
 
 def read_tag_rows(path: Path, id_field: str) -> dict[str, Mapping[str, Any]]:
     """Read the rows of a file by id."""
-    found: dict[str, Mapping[str, Any]] = {}
+    rows_of: dict[str, Mapping[str, Any]] = {}
     for row in read_rows(data_files([path])):
         name = _id_of(row, id_field)
         if name is None:
@@ -160,10 +160,10 @@ def read_tag_rows(path: Path, id_field: str) -> dict[str, Mapping[str, Any]]:
                 f"{path}:{row.line} is no JSON object with the field {id_field!r}; mend the "
                 "line, or name the field that holds the id: id_field"
             )
-        if name in found:
+        if name in rows_of:
             raise DataError(f"{path}:{row.line} has the id {name} a second time; keep one line")
-        found[name] = row.value if isinstance(row, Row) else {}
-    return found
+        rows_of[name] = row.value if isinstance(row, Row) else {}
+    return rows_of
 
 
 def _id_of(row: Row | UnreadableRow, id_field: str) -> str | None:
@@ -175,7 +175,7 @@ def _id_of(row: Row | UnreadableRow, id_field: str) -> str | None:
 
 
 class FileTags:
-    """Reads the tags of a batch's rows from the rows of a file."""
+    """A reader of the tags of a batch's rows from the rows of a file."""
 
     def __init__(self, rows: Mapping[str, Mapping[str, Any]], source: TagSource) -> None:
         self.rows, self.holder, self.fields = rows, source.holder, source.fields
@@ -186,10 +186,10 @@ class FileTags:
         return make_lists([self._tags(row).get(wanted) for row in ids], ids, name)
 
     def _tags(self, row: str) -> Mapping[str, Any]:
-        found = self.rows.get(row, {})
+        fields = self.rows.get(row, {})
         if self.holder is None:
-            return found
-        inside = found.get(self.holder)
+            return fields
+        inside = fields.get(self.holder)
         if isinstance(inside, str):
             return _parse_entry(inside, row, self.holder)
         if inside is not None and not isinstance(inside, dict):

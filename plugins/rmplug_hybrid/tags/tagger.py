@@ -41,12 +41,12 @@ class Tagger(QueryStrategy):
     kind = "tagger"
 
     dimensions: Mapping[str, Dimension] | None = None
-    """What to ask, by name: `{topic: {values: [law, medicine], question: "What is it about?"}}`;
-    eight built-in dimensions unless given."""
+    """Dimensions to ask about, by name: `{topic: {values: [law, medicine], question: "What is it
+    about?"}}`; eight built-in dimensions unless given."""
     only: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
-    """Which of the dimensions; all of them unless given."""
+    """The dimensions to use; all of them unless given."""
     template: str = TEMPLATE
-    """What the model is sent: `{conversation}` is the prompt with who speaks, `{question}` the
+    """The text sent to the model: `{conversation}` is the prompt with who speaks, `{question}` the
     dimension's question, `{answers}` what it may answer and in which form, `{dimension}` its name.
     """
     longest: int | None = Field(default=None, ge=1)
@@ -65,7 +65,7 @@ class Tagger(QueryStrategy):
         return self
 
     def _dimensions(self) -> dict[str, Dimension]:
-        """The dimensions that are asked about, by name."""
+        """Return the dimensions that are asked about, by name."""
         return choose_dimensions(self.only, self.dimensions)
 
     def query(self, model: RewardModel, data: Pairs | Responses) -> Features:

@@ -34,10 +34,10 @@ class Tags(FeatureComputer):
     kind = "tags"
 
     dimensions: Mapping[str, Dimension] | None = None
-    """What the tags say, by name: `{topic: {values: [law, medicine]}}`; eight built-in dimensions
-    unless given."""
+    """Dimensions of the tags, by name: `{topic: {values: [law, medicine]}}`; eight built-in
+    dimensions unless given."""
     only: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
-    """Which of the dimensions; all of them unless given."""
+    """The dimensions to use; all of them unless given."""
     column: str | None = None
     """The one column (or field of the file) that holds all dimensions."""
     columns_of: Mapping[str, str] = Field(default_factory=dict)
@@ -48,12 +48,12 @@ class Tags(FeatureComputer):
     id_field: str = "id"
     """The field of the file that holds a row's id."""
     match: Literal["normalised", "exact"] = "normalised"
-    """Whether case and spaces are set aside when values are compared."""
+    """`normalised` ignores case and spaces when values are compared."""
     missing: Literal["error", "none"] = "error"
-    """What to do with a row that has no value (null, or no line in the file): refuse it, or count
+    """The treatment of a row that has no value (null, or no line in the file): refuse it, or count
     it and give it no tag of that dimension."""
     unknown: Literal["count", "error"] = "count"
-    """What to do with values that are in no vocabulary."""
+    """The treatment of values that are in no vocabulary."""
 
     @model_validator(mode="after")
     def _check(self) -> Tags:
@@ -64,7 +64,7 @@ class Tags(FeatureComputer):
         return self
 
     def _dimensions(self) -> dict[str, Dimension]:
-        """The dimensions that are read, by name."""
+        """Return the dimensions that are read, by name."""
         return choose_dimensions(self.only, self.dimensions)
 
     def compute(self, data: Pairs | Responses) -> Features:
