@@ -1,4 +1,5 @@
-"""Which responses are chosen among: those to one prompt, or of one published case."""
+"""The choice that each response belongs to: the responses to one prompt, or of one published
+case."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
 
 
 def choice_of_each(responses: pa.Table) -> Ints:
-    """The choice that each response belongs to, numbered from 0 in order of first appearance.
+    """Return the choice that each response belongs to, numbered from 0 in order of first
+    appearance.
 
     Responses with the same ``case`` are one choice, whatever their prompts; without a case, those
     with the same ``group`` and ``prompt``. A group (a topic, or a prompt that several cases share)

@@ -77,13 +77,13 @@ def prompt_groups(prompts: pa.ChunkedArray) -> pa.Array:
     """
     import pyarrow as pa
 
-    known: dict[str, str] = {}
+    hashes: dict[str, str] = {}
     groups = []
     for chunk in prompts.chunks:
         for text in _as_json(chunk):
-            if text not in known:
-                known[text] = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-            groups.append(known[text])
+            if text not in hashes:
+                hashes[text] = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+            groups.append(hashes[text])
     return pa.array(groups, type=pa.string())
 
 

@@ -1,4 +1,4 @@
-"""Odd rows of preference data: what is looked for, how it is found, and what is done about it."""
+"""Odd rows of preference data: their detection, and the policy for them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Policy = Literal["keep", "drop", "error"]
 
 
 class OddRows(BaseModel):
-    """What to do with valid but odd rows. Every odd row is counted and named either way."""
+    """The policy for valid but odd rows. Every odd row is counted and named either way."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
@@ -81,31 +81,31 @@ def find_oddities(batch: pa.RecordBatch, texts: Sequence[str]) -> dict[str, np.n
     from .messages import text_of
 
     plain = {name: text_of(batch.column(name)).cast(pa.large_string()) for name in texts}
-    found = _unusual_characters(list(plain.values()))
-    found |= _prompt_shape(batch.column("prompt"), plain["prompt"])
+    masks = _unusual_characters(list(plain.values()))
+    masks |= _prompt_shape(batch.column("prompt"), plain["prompt"])
     answers = [_trimmed(plain[name]) for name in texts[1:]]
     blank = [_equal(answer, "") for answer in answers]
-    found["empty_response"] = blank[0] | blank[-1]
+    masks["empty_response"] = blank[0] | blank[-1]
     if len(answers) == 2:
-        found["identical"] = _equal(*(plain[name] for name in texts[1:]))
-        found["differs_by_space"] = _equal(*answers) & ~found["identical"]
-    return found
+        masks["identical"] = _equal(*(plain[name] for name in texts[1:]))
+        masks["differs_by_space"] = _equal(*answers) & ~masks["identical"]
+    return masks
 
 
 def _unusual_characters(texts: Sequence[pa.Array]) -> dict[str, np.ndarray]:
-    """Tell which rows have a character of each kind in any of their texts."""
+    """Return masks of the rows that have a character of each kind in any of their texts."""
     import numpy as np
     import pyarrow.compute as pc
 
-    found = {name: np.zeros(len(texts[0]), dtype=bool) for name in _PATTERNS}
+    masks = {name: np.zeros(len(texts[0]), dtype=bool) for name in _PATTERNS}
     for name, pattern in _PATTERNS.items():
         for text in texts:
-            found[name] |= _mask(pc.match_substring_regex(text, pattern))
-    return found
+            masks[name] |= _mask(pc.match_substring_regex(text, pattern))
+    return masks
 
 
 def _prompt_shape(prompts: pa.Array, texts: pa.Array) -> dict[str, np.ndarray]:
-    """Oddities of the turns of each prompt."""
+    """Return masks of the oddities in the turns of each prompt."""
     import numpy as np
     import pyarrow.compute as pc
 
@@ -154,7 +154,7 @@ def _equal(first: pa.Array, second: pa.Array | str) -> np.ndarray:
 
 
 class OddRowsFilter:
-    """Applies a policy to the batches of one data set, in order; ``texts`` are its columns of text,
+    """A policy applied to the batches of one data set, in order; ``texts`` are its columns of text,
     ``prompt`` first.
 
     Every odd row is counted with ``notice``; rows whose policy is ``drop`` are left out; a row
@@ -179,11 +179,11 @@ class OddRowsFilter:
             return table
         batch = one_batch(table)
         self._ids.check(batch.column("id"))
-        found = find_oddities(batch, self.texts) | self._repetitions(batch)
+        masks = find_oddities(batch, self.texts) | self._repetitions(batch)
         dropped = np.zeros(batch.num_rows, dtype=bool)
         for name in WORDS:
-            if name in found and found[name].any():
-                dropped |= self._handle(name, found[name], batch.column("id"))
+            if name in masks and masks[name].any():
+                dropped |= self._handle(name, masks[name], batch.column("id"))
         return table.filter(~dropped) if dropped.any() else table
 
     def _repetitions(self, batch: pa.RecordBatch) -> dict[str, np.ndarray]:
@@ -192,16 +192,16 @@ class OddRowsFilter:
         if len(answers) == 1 and "model" in batch.schema.names:
             answers.append(hash_texts(batch.column("model")))
         same = combine_hashes(prompt, *answers)
-        found = {"duplicate": self._rows.known(same) | seen_earlier(same, same)}
+        masks = {"duplicate": self._rows.contains(same) | seen_earlier(same, same)}
         if "rejected" in self.texts:
             reverse = combine_hashes(prompt, *reversed(answers))
-            before = self._rows.known(reverse) | seen_earlier(reverse, same)
-            found["contradiction"] = before & (same != reverse)
+            before = self._rows.contains(reverse) | seen_earlier(reverse, same)
+            masks["contradiction"] = before & (same != reverse)
         self._rows.add(same)
-        return found
+        return masks
 
     def _handle(self, name: str, mask: np.ndarray, ids: pa.Array) -> np.ndarray:
-        """Count the rows of one oddity; the mask of those to drop."""
+        """Count the rows of one oddity; return the mask of those to drop."""
         import numpy as np
 
         from rmplug.notices import notice

@@ -1,4 +1,5 @@
-"""pandas stays out of a process until something imports it, though pyarrow looks for it."""
+"""A delay of pandas: it stays out of a process until something imports it, though pyarrow looks for
+it."""
 
 from __future__ import annotations
 
@@ -46,8 +47,8 @@ def _shim() -> Any:
 
 
 class _PandasFinder:
-    """Finds pandas as the import system would, and tells pyarrow of it once it is imported: else
-    NaN in a Series would not become null. While ``hidden``, there is no pandas."""
+    """An import hook that finds pandas as the import system would, and tells pyarrow once it is
+    imported: else NaN in a Series would not become null. While ``hidden``, there is no pandas."""
 
     def __init__(self) -> None:
         self.hidden = True

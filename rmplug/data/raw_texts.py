@@ -12,14 +12,14 @@ Text: TypeAlias = str | list[Message]
 """A prompt or a response: plain text, or turns."""
 
 MISSING: Any = object()
-"""What ``find`` gives where a row has nothing."""
+"""The result of ``find`` where a row has no value."""
 _TURN = re.compile(r"(?:\A|\n\n|(?<=\n\n))(Human|Assistant|System):")
 _ROLES = {"human": "user", "gpt": "assistant", "bot": "assistant", "chatbot": "assistant"}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class BadRow(ValueError):
-    """Why a row cannot be used: the kind of fault, the details, and the field that is missing.
+    """The reason why a row cannot be used: the kind of fault, the details, and the missing field.
 
     As text it is ``reason (detail)``.
     """
@@ -36,7 +36,7 @@ def without_surrogates(text: str) -> str:
 
 
 def find(value: Any, path: str) -> Any:
-    """Return what stands at a dotted path (``answers.0.text``), or ``MISSING``.
+    """Return the value at a dotted path (``answers.0.text``), or ``MISSING``.
 
     A key that itself has dots is found too; the longest match wins.
     """
@@ -111,29 +111,29 @@ def turns_of(transcript: str) -> list[Message]:
 
 
 def _role(name: str) -> str:
-    known = name.lower()
-    return _ROLES.get(known, known)
+    lowered = name.lower()
+    return _ROLES.get(lowered, lowered)
 
 
-def _message(item: Any, name: str, place: int) -> Message:
+def _message(item: Any, name: str, index: int) -> Message:
     if not isinstance(item, dict):
-        raise BadRow(f"{name} is not a list of messages", f"item {place} is {shown(item)}")
+        raise BadRow(f"{name} is not a list of messages", f"item {index} is {shown(item)}")
     role = item.get("role", item.get("from"))
     content = item.get("content", item.get("value"))
     if isinstance(content, list):
         content = _joined(content)
     if not isinstance(role, str):
-        raise BadRow(f"a message of {name} has no role", f"message {place}")
+        raise BadRow(f"a message of {name} has no role", f"message {index}")
     if not isinstance(content, str):
-        raise BadRow(f"a message of {name} has no text", f"message {place} has {shown(content)}")
+        raise BadRow(f"a message of {name} has no text", f"message {index} has {shown(content)}")
     return {"role": _role(role), "content": content}
 
 
 def _joined(parts: list[Any]) -> str | None:
     """Return the text of a content made of parts, when all parts are text."""
-    texts = [part.get("text") if isinstance(part, dict) else part for part in parts]
-    known = [text for text in texts if isinstance(text, str)]
-    return "\n".join(known) if len(known) == len(texts) else None
+    values = [part.get("text") if isinstance(part, dict) else part for part in parts]
+    texts = [text for text in values if isinstance(text, str)]
+    return "\n".join(texts) if len(texts) == len(values) else None
 
 
 def shown(value: Any) -> str:
@@ -142,7 +142,8 @@ def shown(value: Any) -> str:
 
 
 def is_conversation(text: Text) -> bool:
-    """Tell whether a response holds its prompt too: messages whose first is not the assistant's."""
+    """Check whether a response holds its prompt too: messages whose first is not the
+    assistant's."""
     return not isinstance(text, str) and text[0]["role"] != "assistant"
 
 
@@ -186,8 +187,8 @@ def _check_prompt(prompt: Text | None, beginning: list[Message]) -> None:
     """Require that a prompt beside whole conversations is part of how they begin."""
     if prompt is None:
         return
-    given = [prompt] if isinstance(prompt, str) else [turn["content"] for turn in prompt]
+    expected = [prompt] if isinstance(prompt, str) else [turn["content"] for turn in prompt]
     turns = [turn["content"] for turn in beginning]
-    places = range(len(turns) - len(given) + 1)
-    if not any(turns[place : place + len(given)] == given for place in places):
+    starts = range(len(turns) - len(expected) + 1)
+    if not any(turns[start : start + len(expected)] == expected for start in starts):
         raise BadRow("the conversation does not begin with the prompt")

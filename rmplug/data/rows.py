@@ -1,4 +1,4 @@
-"""Where the rows of a table live: in memory, in Parquet parts, or in a function not yet applied."""
+"""Rows of a table: in memory, in Parquet parts, or in a function not yet applied."""
 
 from __future__ import annotations
 
@@ -254,7 +254,8 @@ def one_batch(table: pa.Table) -> pa.RecordBatch:
 
 
 def with_keys(batch: pa.RecordBatch, columns: ColumnsLike) -> pa.Table:
-    """``id`` and ``group`` of the batch in front of the numeric columns that were computed."""
+    """Return ``id`` and ``group`` of the batch in front of the numeric columns that were
+    computed."""
     table = feature_table(columns)
     if len(table.column_names) and table.num_rows != batch.num_rows:
         raise DataError(f"a row-wise function gave {table.num_rows} rows for {batch.num_rows}")
@@ -265,8 +266,8 @@ def with_keys(batch: pa.RecordBatch, columns: ColumnsLike) -> pa.Table:
 
 
 def feature_table(columns: ColumnsLike) -> pa.Table:
-    """Columns as a table of float64 scalars (float32 and booleans are kept) and vectors, keys left
-    out."""
+    """Return columns as a table of float64 scalars (float32 and booleans are kept) and vectors,
+    keys left out."""
     import pyarrow as pa
 
     named = (

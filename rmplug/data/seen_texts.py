@@ -1,4 +1,4 @@
-"""Texts that were met before, known by 8-byte hashes in bounded memory."""
+"""Texts seen before, recorded as 8-byte hashes in bounded memory."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ IN_MEMORY = 1 << 16
 
 
 class SeenHashes:
-    """The 8-byte hashes met so far, in a few sorted arrays of growing size; large ones lie in
+    """The 8-byte hashes seen so far, in a few sorted arrays of growing size; large ones lie in
     temporary files, so that memory does not grow with the rows."""
 
     def __init__(self) -> None:
         self.levels: list[np.ndarray] = []
 
-    def known(self, hashes: np.ndarray) -> np.ndarray:
-        """Tell which of the hashes were added before."""
+    def contains(self, hashes: np.ndarray) -> np.ndarray:
+        """Return which of the hashes were added before."""
         import numpy as np
 
         mask = np.zeros(len(hashes), dtype=bool)
@@ -85,20 +85,20 @@ def combine_hashes(first: np.ndarray, *others: np.ndarray) -> np.ndarray:
 
 
 def seen_earlier(hashes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Tell for each of ``hashes`` whether ``others`` has it at an earlier position."""
+    """Return for each of ``hashes`` whether ``others`` has it at an earlier position."""
     import numpy as np
 
     if not len(others):
         return np.zeros(len(hashes), dtype=bool)
     values, first = np.unique(others, return_index=True)
     positions = np.minimum(np.searchsorted(values, hashes), len(values) - 1)
-    known: np.ndarray = values[positions] == hashes
-    return known & (first[positions] < np.arange(len(hashes)))
+    present: np.ndarray = values[positions] == hashes
+    return present & (first[positions] < np.arange(len(hashes)))
 
 
 class UniqueIds:
-    """Checks the ids of a table, a batch at a time: each must be there, and only once. ``advice``
-    says what to do about ids that occur again."""
+    """A check of the ids of a table, a batch at a time: each must be there, and only once.
+    ``advice`` explains what to do about ids that occur again."""
 
     def __init__(self, advice: str) -> None:
         self.advice = advice
@@ -110,7 +110,7 @@ class UniqueIds:
         if missing:
             raise DataError(f"{missing} rows have no id; every row needs its own")
         hashes = hash_texts(ids)
-        again = self._seen.known(hashes) | seen_earlier(hashes, hashes)
+        again = self._seen.contains(hashes) | seen_earlier(hashes, hashes)
         if again.any():
             names = ids.filter(again).to_pylist()
             raise DataError(
@@ -121,8 +121,8 @@ class UniqueIds:
 
 def with_unique_ids(rows: Rows) -> Stream:
     """Return the rows as a stream that raises ``DataError`` where an id is null or occurs again:
-    tables join by it, and results are found by it. A table with a column ``item`` of texts holds
-    several tables, one for each item (routes), and an id occurs once in each."""
+    tables join by id, and results are looked up by id. A table with a column ``item`` of texts
+    holds several tables, one for each item (routes), and an id occurs once in each."""
     unique = UniqueIds("give each row an id of its own")
 
     def checked() -> Iterator[pa.Table]:
@@ -147,7 +147,7 @@ def _tables(rows: Rows) -> Iterator[pa.Table]:
 
 
 def _ids_of_items(table: pa.Table) -> pa.ChunkedArray:
-    """Give the ids, with their item where there is one."""
+    """Return the ids, with their item where there is one."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

@@ -1,4 +1,4 @@
-"""The fields of a row: found by their dotted names, converted, flattened."""
+"""The fields of a row: read by their dotted names, converted, flattened."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?|nan", r
 
 
 def need(value: Mapping[str, Any], path: str) -> Any:
-    """Return what stands at a dotted path; raise ``BadRow`` where a row has nothing there."""
-    found = find(value, path)
-    if found is MISSING:
+    """Return the value at a dotted path; raise ``BadRow`` where a row has none."""
+    field = find(value, path)
+    if field is MISSING:
         raise BadRow(f"no {path!r}", missing=path)
-    return found
+    return field
 
 
 def identifier(value: Any, name: str) -> str:

@@ -1,4 +1,4 @@
-"""Files as bytes: which ones a path means, their names in messages, gunzipped where needed."""
+"""Files as bytes: the files that a path means, their names in messages, gunzipped where needed."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _REFUSED = {
 
 @dataclass(frozen=True)
 class DataFile:
-    """A file to read, and the shortest name that tells it from the others."""
+    """A file to read, and the shortest name that distinguishes it from the others."""
 
     path: Path
     name: str
 
     @property
     def suffix(self) -> str:
-        """The ending that says the format: ``.jsonl`` of ``a.jsonl.gz``."""
+        """The ending that names the format: ``.jsonl`` of ``a.jsonl.gz``."""
         endings = [ending.lower() for ending in self.path.suffixes if ending.lower() != ".gz"]
         return endings[-1] if endings else ""
 
@@ -42,15 +42,15 @@ class DataFile:
 def data_files(paths: Sequence[Path]) -> list[DataFile]:
     """Return the files that the paths and patterns mean, in order; each must be there and not
     empty."""
-    found = [match for path in paths for match in _matches(path)]
-    if len(set(found)) < len(found):
-        twice = next(path for path in found if found.count(path) > 1)
+    matches = [match for path in paths for match in _matches(path)]
+    if len(set(matches)) < len(matches):
+        twice = next(path for path in matches if matches.count(path) > 1)
         raise DataError(f"{twice} is named twice; name each file once")
-    short = [path.name for path in found]
+    short = [path.name for path in matches]
     if len(set(short)) < len(short):
-        top = os.path.commonpath([path.absolute().parent for path in found])
-        short = [path.absolute().relative_to(top).as_posix() for path in found]
-    return [DataFile(path, name) for path, name in zip(found, short, strict=True)]
+        top = os.path.commonpath([path.absolute().parent for path in matches])
+        short = [path.absolute().relative_to(top).as_posix() for path in matches]
+    return [DataFile(path, name) for path, name in zip(matches, short, strict=True)]
 
 
 def _matches(path: Path) -> list[Path]:
@@ -107,7 +107,7 @@ def _head(path: Path) -> bytes:
 
 @contextmanager
 def reading(file: DataFile) -> Iterator[None]:
-    """Says in one sentence why a file cannot be read to its end."""
+    """Explain in one sentence why a file cannot be read to its end, as a context."""
     try:
         yield
     except EOFError as error:

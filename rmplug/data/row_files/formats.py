@@ -1,4 +1,4 @@
-"""Rows of files of every format, one mapping each, with the places where they stand."""
+"""Rows of files of every format, one mapping each, with their lines and row numbers."""
 
 from __future__ import annotations
 

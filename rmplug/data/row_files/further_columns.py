@@ -43,12 +43,12 @@ class FurtherColumns:
     def learn(self, values: Mapping[str, Any], typed: bool) -> None:
         """Take one row's values into account."""
         for name, value in values.items():
-            known = self.kinds.get(name)
-            if known is None:
+            bits = self.kinds.get(name)
+            if bits is None:
                 if not self._admit(name):
                     continue
-                known = 0
-            self.kinds[name] = known | _kind_of(value, typed)
+                bits = 0
+            self.kinds[name] = bits | _kind_of(value, typed)
 
     def _admit(self, name: str) -> bool:
         """Decide whether a new name becomes a column of its own."""

@@ -149,7 +149,7 @@ def _json_array(file: DataFile) -> Iterator[Row | UnreadableRow]:
 
 
 class Scanner:
-    """Reads the elements of a JSON array one by one from a text stream."""
+    """A reader of the elements of a JSON array, one by one from a text stream."""
 
     def __init__(self, stream: IO[str]) -> None:
         self.stream = stream
@@ -159,7 +159,7 @@ class Scanner:
         self.ended = False
 
     def elements(self) -> Iterator[tuple[int, Any, str]]:
-        """Line, value and text of each element."""
+        """Yield line, value and text of each element."""
         self._take("[")
         if self._peek() == "]":
             self.position += 1
@@ -194,13 +194,13 @@ class Scanner:
         self.position = end
 
     def _take(self, expected: str) -> str:
-        found = self._peek()
-        if not found:
+        character = self._peek()
+        if not character:
             raise BadRow("not valid JSON", "the array is not closed")
-        if found not in expected:
+        if character not in expected:
             raise BadRow("not valid JSON", f"expected {' or '.join(expected)}")
         self.position += 1
-        return found
+        return character
 
     def _value(self) -> tuple[int, Any, str]:
         while True:
@@ -221,13 +221,13 @@ class Scanner:
             self._more()
 
     def _may_be_cut(self, error: json.JSONDecodeError) -> bool:
-        """Tell whether more text could mend the error: a string without its end, or one near the
+        """Check whether more text could mend the error: a string without its end, or one near the
         end."""
         return error.msg.startswith("Unterminated") or error.pos > len(self.buffer) - 16
 
 
 def _json_objects(file: DataFile, first: bytes) -> Iterator[Row | UnreadableRow]:
-    """Decides between JSON Lines and one object that fills the file."""
+    """Yield the rows of JSON Lines, or of one object that fills the file."""
     try:
         value, _ = _json_object(first)
         one_line = True
@@ -260,15 +260,15 @@ def _columns(
     }
     lengths = {name: len(items) for name, items in columns.items()}
     if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{name} {count}" for name, count in lengths.items())
-        raise DataError(f"{file.path}: the columns differ in length: {told}")
+        listed = ", ".join(f"{name} {count}" for name, count in lengths.items())
+        raise DataError(f"{file.path}: the columns differ in length: {listed}")
     for number, items in enumerate(zip(*columns.values(), strict=True), 1):
         row = dict(zip(columns, items, strict=True))
         yield Row(file, number, number, row, size // len(items), repaired=repaired)
 
 
 def _is_columns(value: Mapping[str, Any]) -> bool:
-    """Tell whether an object holds columns: all lists (not of messages), or all index-to-value
+    """Check whether an object holds columns: all lists (not of messages), or all index-to-value
     maps."""
     items = list(value.values())
     if items and all(isinstance(item, dict) for item in items):

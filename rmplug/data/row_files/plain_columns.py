@@ -22,7 +22,7 @@ NULL_ROW = re.compile(rb"\}\s*null")
 
 
 class NotPlain(ValueError):
-    """Why files must be read row by row."""
+    """The reason why files must be read row by row."""
 
 
 def read_plain_columns(

@@ -1,4 +1,4 @@
-"""A row as it stands in a file, and what can be wrong with it."""
+"""A row as it stands in a file, and its possible faults."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Row:
 
 @dataclass(slots=True)
 class UnreadableRow:
-    """A line that could not be parsed as a row: where it stands, and why."""
+    """A line that could not be parsed as a row: its location, and the reason."""
 
     file: DataFile
     line: int

@@ -1,4 +1,4 @@
-"""From rows of files to batches of columns: two passes, so that every batch has the same columns.
+"""Tables from rows of files: two passes, so that every batch has the same columns.
 
 The first pass finds what is unusable and which types the columns have; the second gives the rows.
 Memory holds one batch.
@@ -39,7 +39,7 @@ RowConverter: TypeAlias = Callable[[Row], Sequence[Entry]]
 
 @dataclass(frozen=True)
 class RowFiles:
-    """The files to read rows from, and what to do with rows that cannot be used."""
+    """The files to read rows from, and the policy for rows that cannot be used."""
 
     paths: Sequence[Path]
     format: str = "auto"
@@ -48,7 +48,7 @@ class RowFiles:
 
     @cached_property
     def files(self) -> list[DataFile]:
-        """The files that the paths and patterns mean."""
+        """List the files that the paths and patterns mean."""
         return data_files(self.paths)
 
     def read(self) -> Iterator[Row | UnreadableRow]:
@@ -60,7 +60,7 @@ class RowFiles:
         return read_plain_columns(self.files, self.format, types)
 
     def convert(self, convert: Callable[[Row], Result], hint: str) -> Iterator[tuple[Row, Result]]:
-        """Yield each usable row with what ``convert`` makes of it, as ``convert_rows`` does."""
+        """Yield each usable row with its entry, as ``convert_rows`` does."""
         unusable = UnusableRows(self.bad_rows, hint, [file.name for file in self.files])
         return convert_rows(self.read(), convert, unusable, self.limit)
 
@@ -72,8 +72,9 @@ def read_tables(
     hint: str,
     columns: FurtherColumns | None = None,
 ) -> Iterator[pa.Table]:
-    """Yield batches of what ``convert`` makes of the rows of files: ``id``, the columns named in
-    ``texts`` as messages, and all further columns. At least one batch, all with one schema.
+    """Yield batches of the entries that ``convert`` makes of the rows of files: ``id``, the columns
+    named in ``texts`` as messages, and all further columns. At least one batch, all with one
+    schema.
 
     ``convert`` is called twice for each row; what it notices counts once. ``hint`` says what to do
     where a column is missing from every row.
@@ -84,19 +85,19 @@ def read_tables(
             columns.learn(further, row.typed)
     batch: list[Entry] = []
     size = 0
-    given = False
+    any_yielded = False
     for row, entries in islice(_usable(source, convert), source.limit):
         batch.extend((core, _folded(further, row, columns.whole)) for core, further in entries)
         size += row.size
         if len(batch) >= BATCH_ROWS or size > BATCH_CHARACTERS:
             yield table_of(batch, texts, columns)
-            batch, size, given = [], 0, True
-    if batch or not given:
+            batch, size, any_yielded = [], 0, True
+    if batch or not any_yielded:
         yield table_of(batch, texts, columns)
 
 
 def _usable(source: RowFiles, convert: RowConverter) -> Iterator[tuple[Row, Sequence[Entry]]]:
-    """Yield the usable rows once more; what is noticed was noticed in the first pass."""
+    """Yield the usable rows once more; notices were collected in the first pass."""
     for row in source.read():
         try:
             with collect_notices():

@@ -25,7 +25,7 @@ def convert_rows(
     unusable: UnusableRows,
     limit: int | None = None,
 ) -> Iterator[tuple[Row, Result]]:
-    """Yield each row with what ``convert`` makes of it, up to ``limit`` of them.
+    """Yield each row with the entry that ``convert`` makes of it, up to ``limit`` of them.
 
     A row that could not be parsed, or for which ``convert`` raises ``BadRow``, is left out and
     counted; ``unusable`` raises ``DataError`` after the last row if its policy says so. Halves of
@@ -52,7 +52,7 @@ def convert_rows(
 
 
 class UnusableRows:
-    """Gathers the rows that cannot be used: one error at the end, or notices as they come.
+    """A collector of the rows that cannot be used: one error at the end, or notices as they come.
 
     ``hint`` is what to do where a column is missing from every row; ``names`` are the files', for
     the error of data without rows.

@@ -182,7 +182,7 @@ def test_seen_hashes_know_exactly_what_was_added(batches):
     seen, expected = SeenHashes(), set()
     for batch in batches:
         hashes = np.array(batch, dtype=np.uint64)
-        assert seen.known(hashes).tolist() == [number in expected for number in batch]
+        assert seen.contains(hashes).tolist() == [number in expected for number in batch]
         seen.add(hashes)
         expected.update(batch)
 
