@@ -32,8 +32,8 @@ def intervals(
     seed: int | Sequence[int],
     shares: Collection[str] = (),
 ) -> dict[str, Bounds]:
-    """95 % intervals of functions of sums: Wilson's for ``shares``, expanded percentiles for all
-    else; empty for fewer than 2 groups."""
+    """Compute 95 % confidence intervals of functions of sums: Wilson's for ``shares``, expanded
+    percentiles for all else; empty for fewer than 2 groups."""
     import numpy as np
 
     number = len(np.unique(groups))
@@ -55,7 +55,8 @@ def resampled_sums(
     resamples: int,
     seed: int | Sequence[int],
 ) -> dict[str, Array]:
-    """The sum of each column over the rows of each resample of groups: one number per resample.
+    """Return the sum of each column over the rows of each resample of groups: one number per
+    resample.
 
     ``columns`` have a number, ``groups`` the group of each row. For statistics that are functions
     of sums, such as means; many times faster than ``row_weights``. The same seed and groups draw
@@ -71,7 +72,7 @@ def resampled_sums(
 
 
 def units_of(groups: Array, seed: int | Sequence[int]) -> Array:
-    """What is drawn, by row, numbered from 0: its group, or the block that its group is in.
+    """Return the resampled unit of each row, numbered from 0: its group, or the block of its group.
 
     Sums by unit stand for the rows in ``intervals`` and ``resampled_sums`` (with the units' numbers
     as groups), so that columns need not be held for all rows at once.
@@ -82,7 +83,7 @@ def units_of(groups: Array, seed: int | Sequence[int]) -> Array:
 
 
 def row_weights(groups: Array, resamples: int, seed: int) -> Iterator[Array]:
-    """How often each row is in each resample of groups, for statistics that need the rows."""
+    """Count how often each row is in each resample of groups, for statistics that need the rows."""
     import numpy as np
 
     rng = np.random.default_rng(seed)
@@ -92,7 +93,7 @@ def row_weights(groups: Array, resamples: int, seed: int) -> Iterator[Array]:
 
 
 def _units(groups: Array, rng: np.random.Generator) -> Array:
-    """What is drawn, by row: its group, or the block that its group is in."""
+    """Return the resampled unit of each row: its group, or the block of its group."""
     import numpy as np
 
     names, numbered = np.unique(groups, return_inverse=True)
@@ -103,7 +104,7 @@ def _units(groups: Array, rng: np.random.Generator) -> Array:
 
 
 def _drawn_sums(by_unit: Array, resamples: int, rng: np.random.Generator) -> Array:
-    """Sums over units drawn with replacement: shape (resamples, columns).
+    """Return sums over units drawn with replacement: shape (resamples, columns).
 
     Units with equal sums are one outcome of a multinomial draw; where there are few outcomes (right
     or wrong), that is the same distribution for a fraction of the work.
@@ -123,7 +124,7 @@ def _drawn_sums(by_unit: Array, resamples: int, rng: np.random.Generator) -> Arr
 
 
 def _counts(units: int, resamples: int, rng: np.random.Generator) -> Array:
-    """How often each unit is drawn in each resample."""
+    """Count how often each unit is drawn in each resample."""
     import numpy as np
 
     drawn = rng.integers(0, units, size=(resamples, units))

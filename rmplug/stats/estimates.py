@@ -16,15 +16,15 @@ from .intervals import NO_BOUND, Bounds, Scale, group_variance, t_interval, wils
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number, what each row adds to it, and the scale on which it is close to normal."""
+    """A number, the influence of each row on it, and the scale on which it is close to normal."""
 
     value: float
     influence: Array
     scale: Scale
 
     def interval(self, groups: Array, freedom: float | None = None) -> Bounds:
-        """95 % bounds from the sums over groups; ``freedom`` is their number less 1 unless given;
-        none for fewer than 2 groups or where the statistic does not exist."""
+        """Return 95 % bounds from the sums over groups; ``freedom`` is their number less 1 by
+        default; none for fewer than 2 groups or where the statistic does not exist."""
         import numpy as np
 
         number = len(np.unique(groups))
@@ -38,13 +38,14 @@ class Estimate:
 
 
 def mean(values: Array, scale: Scale = "plain") -> Estimate:
-    """The mean; NaN of nothing."""
+    """Estimate the mean; NaN of nothing."""
     value = float(values.mean()) if len(values) else float("nan")
     return Estimate(value, values - value, scale)
 
 
 def explained_variance(target: Array, predicted: Array) -> Estimate:
-    """R²: 1 less the mean squared error over the variance; NaN where the target does not vary."""
+    """Estimate R²: 1 less the mean squared error over the variance; NaN where the target does not
+    vary."""
     import numpy as np
 
     n = max(len(target), 1)
@@ -57,7 +58,8 @@ def explained_variance(target: Array, predicted: Array) -> Estimate:
 
 
 def spearman(left: Array, right: Array) -> Estimate:
-    """Spearman's rank correlation, ties at their middle rank; NaN where one side does not vary.
+    """Estimate Spearman's rank correlation, ties at their middle rank; NaN where one side does not
+    vary.
 
     A row changes the correlation of ranks by its own ranks, and by those of the rows above it.
     """
@@ -77,8 +79,8 @@ def spearman(left: Array, right: Array) -> Estimate:
 
 
 def area_under_curve(higher: Array, scores: Array) -> Estimate:
-    """The chance that a row of the higher class scores above one of the lower, a tie one half; NaN
-    where there is one class only. ``higher`` is true for the rows of the higher class."""
+    """Estimate the chance that a row of the higher class scores above one of the lower, a tie one
+    half; NaN where there is one class only. ``higher`` is true for the rows of the higher class."""
     import numpy as np
 
     high = higher.astype(bool)
@@ -110,14 +112,16 @@ class Ranking:
         return cls(order, middle[order] - 0.5)
 
     def counts_below(self, weights: Array) -> Array:
-        """The summed weights of the rows with lower values, and half of those with the same."""
+        """Return the summed weights of the rows with lower values, and half of those with the
+        same."""
         import numpy as np
 
         sums = np.bincount(self.order, weights)
-        found: Array = (np.cumsum(sums) - sums / 2)[self.order]
-        return found
+        counts: Array = (np.cumsum(sums) - sums / 2)[self.order]
+        return counts
 
     def above(self, weights: Array) -> Array:
-        """The mean over all rows of the weights of those above, and half of those with the same."""
-        found: Array = (weights.sum() - self.counts_below(weights)) / len(weights)
-        return found
+        """Return the mean over all rows of the weights of those above, and half of those with the
+        same."""
+        means: Array = (weights.sum() - self.counts_below(weights)) / len(weights)
+        return means

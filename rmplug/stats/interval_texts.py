@@ -1,4 +1,4 @@
-"""How an interval is written: two significant digits of its width, one sort of minus sign."""
+"""The text of an interval: two significant digits of its width, one sort of minus sign."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ ROUNDING = 1e-9
 
 
 def decimals(low: float, high: float) -> int:
-    """Decimal places at which the width of an interval has two significant digits, 0 to 6; 1 where
-    it has no width."""
+    """Return the decimal places at which the width of an interval has two significant digits, 0 to
+    6; 1 where it has no width."""
     width = abs(high - low)
     if not ROUNDING * max(abs(low), abs(high)) < width < float("inf"):
         return 1
@@ -20,14 +20,15 @@ def decimals(low: float, high: float) -> int:
 
 
 def number_text(value: float, places: int, *, signed: bool = False) -> str:
-    """A number with so many decimal places, with its sign where ``signed``; zero has none."""
+    """Format a number with so many decimal places, with its sign where ``signed``; zero has
+    none."""
     text = f"{value:+.{places}f}" if signed else f"{value:.{places}f}"
     return text.lstrip("+-") if float(text) == 0 else text.replace("-", MINUS)
 
 
 def interval_text(low: float, high: float, scale: float = 1.0) -> str:
-    """``77.5–85.9``; ``−0.3 to 1.2`` where an end is below 0. ``scale`` 100 writes shares as per
-    cent or points."""
+    """Format ``77.5–85.9``; ``−0.3 to 1.2`` where an end is below 0. ``scale`` 100 writes shares as
+    per cent or points."""
     ends = (scale * low, scale * high)
     first, last = (number_text(end, decimals(*ends)) for end in ends)
     return f"{first} to {last}" if MINUS in first + last else f"{first}–{last}"

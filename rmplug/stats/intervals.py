@@ -27,51 +27,53 @@ if TYPE_CHECKING:
 Bounds: TypeAlias = tuple[float | None, float | None]
 NO_BOUND: Bounds = (None, None)
 Scale: TypeAlias = Literal["plain", "share", "positive", "explained", "correlation"]
-"""How a statistic is distributed: without limits, from 0 to 1, above 0, up to 1, from -1 to 1."""
+"""The range of a statistic: without limits, from 0 to 1, above 0, up to 1, from -1 to 1."""
 
 
 def interval_of_draws(value: float, draws: Array, groups: int, scale: Scale = "plain") -> Bounds:
-    """The interval of a statistic from its values in bootstrap resamples of ``groups`` groups, by
-    the construction that its scale asks for; none for fewer than 2 groups."""
+    """Compute the interval of a statistic from its values in bootstrap resamples of ``groups``
+    groups, by the construction for its scale; none for fewer than 2 groups."""
     import numpy as np
 
     if scale == "plain":
         return percentile_interval(draws, groups)
-    known = draws[np.isfinite(draws)]
-    if groups < 2 or not len(known) or not isfinite(value):
+    finite = draws[np.isfinite(draws)]
+    if groups < 2 or not len(finite) or not isfinite(value):
         return NO_BOUND
-    variance = float(known.var()) * groups / (groups - 1)
+    variance = float(finite.var()) * groups / (groups - 1)
     if scale == "share":
         return wilson_interval(value, variance, groups)
     return t_interval(value, variance, groups - 1, scale)
 
 
 def percentile_interval(draws: Array, groups: int) -> Bounds:
-    """The expanded percentile interval (Hesterberg, 2015, The American Statistician 69): the middle
-    of the draws in which the statistic exists, as much wider than 95 % as a t interval with the
-    unbiased variance is than a normal one with the plain variance. None for fewer than 2 groups."""
+    """Compute the expanded percentile interval (Hesterberg, 2015, The American Statistician 69):
+    the middle of the draws in which the statistic exists, as much wider than 95 % as a t interval
+    with the unbiased variance is than a normal one with the plain variance. None for fewer than 2
+    groups."""
     import numpy as np
 
-    known = draws[np.isfinite(draws)]
-    if groups < 2 or not len(known):
+    finite = draws[np.isfinite(draws)]
+    if groups < 2 or not len(finite):
         return NO_BOUND
     tail = NormalDist().cdf(-t_quantile(groups - 1) * sqrt(groups / (groups - 1)))
-    low, high = np.quantile(known, (tail, 1 - tail))
+    low, high = np.quantile(finite, (tail, 1 - tail))
     return float(low), float(high)
 
 
 def share_interval(share: float, draws: Array, groups: int) -> Bounds:
-    """Wilson's interval of a share with the variance of its bootstrap draws."""
+    """Compute Wilson's interval of a share with the variance of its bootstrap draws."""
     return interval_of_draws(share, draws, groups, "share")
 
 
 def wilson_interval(
     share: float, variance: float, groups: int, freedom: float | None = None
 ) -> Bounds:
-    """Wilson's interval (1927, JASA 22) of a share, with the design effect of groups: as many
-    observations as would vary like ``variance``, and a t quantile (Korn and Graubard, 1998, Survey
-    Methodology 24). It never leaves 0 to 1 and is never empty: where nothing varies, each group is
-    one observation. ``freedom`` is ``groups - 1`` unless given. None for fewer than 2 groups."""
+    """Compute Wilson's interval (1927, JASA 22) of a share, with the design effect of groups: as
+    many observations as would vary like ``variance``, and a t quantile (Korn and Graubard, 1998,
+    Survey Methodology 24). It never leaves 0 to 1 and is never empty: where nothing varies, each
+    group is one observation. ``freedom`` is ``groups - 1`` by default. None for fewer than 2
+    groups."""
     if groups < 2 or not isfinite(share):
         return NO_BOUND
     spread = max(share * (1 - share), 0.0)
@@ -84,9 +86,9 @@ def wilson_interval(
 
 
 def t_interval(value: float, variance: float, freedom: float, scale: Scale) -> Bounds:
-    """Student's interval on the scale on which the statistic is closest to normal (the delta
-    method), put back: Fisher's z for correlations, log(1 - x) for R², log for errors above 0. A
-    value at the end of its scale, which does not vary, is its own interval."""
+    """Compute Student's interval on the scale on which the statistic is closest to normal (the
+    delta method), transformed back: Fisher's z for correlations, log(1 - x) for R², log for errors
+    above 0. A value at the end of its scale, which does not vary, is its own interval."""
     change, back, slope = SCALES[scale]
     if not isfinite(value) or not isfinite(variance):
         return NO_BOUND
@@ -98,8 +100,8 @@ def t_interval(value: float, variance: float, freedom: float, scale: Scale) -> B
 
 
 def median_interval(values: Array, groups: Array) -> Bounds:
-    """Woodruff's interval of a median (1952, JASA 47): the quantiles at the ends of the interval of
-    the share of values below it, whose variance is that of groups."""
+    """Compute Woodruff's interval of a median (1952, JASA 47): the quantiles at the ends of the
+    interval of the share of values below it, whose variance is that of groups."""
     import numpy as np
 
     number = len(np.unique(groups))
@@ -113,29 +115,29 @@ def median_interval(values: Array, groups: Array) -> Bounds:
 
 
 def fold_interval(by_fold: Array) -> Bounds:
-    """Student's interval of the mean of a number that each fold of a cross-validation has, with the
-    correction for models that share training rows (Nadeau and Bengio, 2003, Machine Learning 52).
-    Folds without the number are left out; none for fewer than 2."""
+    """Compute Student's interval of the mean of a number that each fold of a cross-validation has,
+    with the correction for models that share training rows (Nadeau and Bengio, 2003, Machine
+    Learning 52). Folds without the number are left out; none for fewer than 2."""
     import numpy as np
 
-    known = by_fold[np.isfinite(by_fold)]
-    folds = len(known)
+    finite = by_fold[np.isfinite(by_fold)]
+    folds = len(finite)
     if folds < 2:
         return NO_BOUND
-    variance = float(known.var(ddof=1)) * (1 / folds + 1 / (folds - 1))
-    return t_interval(float(known.mean()), variance, folds - 1, "plain")
+    variance = float(finite.var(ddof=1)) * (1 / folds + 1 / (folds - 1))
+    return t_interval(float(finite.mean()), variance, folds - 1, "plain")
 
 
 def held_out_freedom(groups: int, folds: int) -> int:
-    """Degrees of freedom of numbers out of fold: those of the groups of one fold, at least 2. The
-    models of the folds differ by chance, which the held-out rows do not show; this widens as much
-    as that takes where groups are few, and by less than 2 % from 200 on."""
+    """Return the degrees of freedom of numbers out of fold: those of the groups of one fold, at
+    least 2. The models of the folds differ by chance, which the held-out rows do not show; this
+    widens as much as that takes where groups are few, and by less than 2 % from 200 on."""
     return max(2, groups // folds - 1)
 
 
 def group_variance(influence: Array, groups: Array) -> float:
-    """The variance of a statistic whose rows have this influence on it (the mean of which is 0):
-    that of the sums over groups (the sandwich estimator with the factor G / (G - 1))."""
+    """Compute the variance of a statistic whose rows have this influence on it (the mean of which
+    is 0): that of the sums over groups (the sandwich estimator with the factor G / (G - 1))."""
     import numpy as np
 
     _, numbered = np.unique(groups, return_inverse=True)
@@ -146,8 +148,8 @@ def group_variance(influence: Array, groups: Array) -> float:
 
 
 def t_quantile(freedom: float) -> float:
-    """The 97.5 % quantile of Student's t. (``scipy.stats`` has the same, and takes longer to import
-    than most intervals take.)"""
+    """Return the 97.5 % quantile of Student's t. (``scipy.stats`` has the same, and takes longer to
+    import than most intervals take.)"""
     exact = {1: 12.706204736, 2: 4.302652730, 3: 3.182446305, 4: 2.776445105}
     if freedom in exact:
         return exact[int(freedom)]
@@ -177,7 +179,7 @@ NEAR_END = 1e-12
 
 
 def _is_inside(value: float, scale: Scale) -> bool:
-    """Whether a value has a finite place on its scale."""
+    """Check whether a value is finite on its scale."""
     if scale == "positive":
         return value > 0
     if scale == "explained":

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 Statistic: TypeAlias = "Callable[[Mapping[str, Array]], Array]"
-"""What is made of the sums of columns, for one resample or for many at once."""
+"""A function of the sums of columns, for one resample or for many at once."""
 RESAMPLES = 1000
 
 
@@ -42,9 +42,9 @@ def measured(
     seed: int,
     subset: str = "all",
 ) -> list[dict[str, Any]]:
-    """Rows of metrics of one subset: statistics of the sums of columns (each a number per row, and
-    ``n``, their number) with the 95 % interval of a bootstrap over ``groups``: expanded
-    percentiles, unless the statistic is ``Scaled``."""
+    """Compute rows of metrics of one subset: statistics of the sums of columns (each a number per
+    row, and ``n``, their number) with the 95 % confidence interval of a bootstrap over ``groups``:
+    expanded percentiles, unless the statistic is ``Scaled``."""
     named = {(metric, subset): of for metric, of in statistics.items()}
     return measured_together(columns, named, groups, seed)
 
@@ -56,7 +56,7 @@ def measured_together(
     seed: int,
     resamples: int = RESAMPLES,
 ) -> list[dict[str, Any]]:
-    """As ``measured``, by metric and subset, from the same resamples."""
+    """Compute rows as ``measured`` does, by metric and subset, from the same resamples."""
     import numpy as np
 
     every = {"n": np.ones(len(groups)), **columns}
@@ -75,11 +75,11 @@ def measured_together(
 def estimated(
     estimates: Mapping[str, Estimate], groups: Array, freedom: float | None = None
 ) -> list[dict[str, Any]]:
-    """Rows of metrics: each estimate with its interval (``Estimate.interval``) and the number of
-    rows."""
+    """Return rows of metrics: each estimate with its interval (``Estimate.interval``) and the
+    number of rows."""
     return [
-        number(name, found.value, len(groups), *found.interval(groups, freedom))
-        for name, found in estimates.items()
+        number(name, estimate.value, len(groups), *estimate.interval(groups, freedom))
+        for name, estimate in estimates.items()
     ]
 
 
@@ -91,29 +91,30 @@ def number(
     high: float | None = None,
     subset: str = "all",
 ) -> dict[str, Any]:
-    """One row of metrics; a value that cannot be computed is null."""
-    known = float(value) if isfinite(value) else None
-    return {"metric": metric, "subset": subset, "value": known, "low": low, "high": high, "n": n}
+    """Return one row of metrics; a value that cannot be computed is null."""
+    finite = float(value) if isfinite(value) else None
+    return {"metric": metric, "subset": subset, "value": finite, "low": low, "high": high, "n": n}
 
 
 def wins(leads: Array) -> Array:
-    """1 where the lead is above 0, one half at a tie: the mean is the accuracy."""
+    """Return 1 where the lead is above 0, one half at a tie: the mean is the accuracy."""
     won: Array = (leads > 0) + 0.5 * (leads == 0)
     return won
 
 
 def mean_of(name: str) -> Statistic:
-    """The mean of a column."""
+    """Return the statistic that is the mean of a column."""
     return lambda sums: sums[name] / sums["n"]
 
 
 def share_of(name: str) -> Statistic:
-    """The mean of a column of numbers from 0 to 1, such as an accuracy."""
+    """Return the statistic that is the mean of a column of numbers from 0 to 1, such as an
+    accuracy."""
     return Scaled(mean_of(name), "share")
 
 
 def r2_columns(target: Array, predicted: Array, name: str = "") -> dict[str, Array]:
-    """The columns that ``r2_of`` makes a share of."""
+    """Return the columns from which ``r2_of`` computes a share."""
     return {
         f"y {name}": target,
         f"y² {name}": target**2,
@@ -122,36 +123,36 @@ def r2_columns(target: Array, predicted: Array, name: str = "") -> dict[str, Arr
 
 
 def r2_of(name: str = "") -> Statistic:
-    """Share of the variance explained, of ``r2_columns``; NaN where nothing varies."""
+    """Return the share of the variance explained, of ``r2_columns``; NaN where nothing varies."""
 
     import numpy as np
 
     def share(sums: Mapping[str, Array]) -> Array:
         y, squares, errors = (sums[f"{part} {name}"] for part in ("y", "y²", "error²"))
         spread = squares - y**2 / sums["n"]
-        known = spread > 1e-12 * np.maximum(squares, 1e-300)
+        varies = spread > 1e-12 * np.maximum(squares, 1e-300)
         empty = np.full(np.shape(spread), np.nan)
-        return np.asarray(1 - np.divide(errors, spread, out=empty, where=known))
+        return np.asarray(1 - np.divide(errors, spread, out=empty, where=varies))
 
     return Scaled(share, "explained")
 
 
 def middle_ranks(values: Array) -> Array:
-    """Ranks of finite numbers from 1; ties have the middle of theirs. (``scipy.stats`` has the
-    same, and takes longer to import than many fits take.)"""
+    """Return ranks of finite numbers from 1; ties have the middle of theirs. (``scipy.stats`` has
+    the same, and takes longer to import than many fits take.)"""
     import numpy as np
 
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[place])
+    _, index, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[index])
 
 
 def rank_columns(left: Array, right: Array, name: str = "") -> dict[str, Array]:
-    """The column that ``spearman_of`` takes the mean of: the correlation of all rows and what each
-    row adds to it."""
+    """Return the column whose mean ``spearman_of`` takes: the correlation of all rows and the
+    influence of each row on it."""
     rank = spearman(left, right)
     return {f"rank correlation {name}": rank.value + rank.influence}
 
 
 def spearman_of(name: str = "") -> Statistic:
-    """Spearman's rank correlation, of ``rank_columns``; NaN where one side does not vary."""
+    """Return Spearman's rank correlation, of ``rank_columns``; NaN where one side does not vary."""
     return Scaled(mean_of(f"rank correlation {name}"), "correlation")
