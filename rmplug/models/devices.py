@@ -1,4 +1,4 @@
-"""Where models run: what a parameter ``device`` may say, and the device that it means."""
+"""Devices that models run on: the values of a parameter ``device``, and their meaning."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Device = Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
 
 
 def device_of(name: str) -> torch.device:
-    """The device of that name; it must be there."""
+    """Return the device of that name; it must be there."""
     import torch
 
     if name == "auto":

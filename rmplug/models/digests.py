@@ -12,7 +12,7 @@ DEFINING = ("*.safetensors", "*.bin", "*.json", "*.txt", "*.model", "*.jinja", "
 
 
 def defining_files(folder: Path, adapter: Path | None = None) -> dict[str, Path]:
-    """The files that define what a model does, by their names; those of an adapter on it as
+    """List the files that define a model's outputs, by their names; those of an adapter on it as
     ``adapter/<name>``."""
     folders = {"": folder} if adapter is None else {"": folder, "adapter/": adapter}
     return {
@@ -25,14 +25,14 @@ def defining_files(folder: Path, adapter: Path | None = None) -> dict[str, Path]
 
 
 def model_digests(folder: Path, adapter: Path | None = None) -> dict[str, str]:
-    """SHA-256 of each file that defines what a model does, by its name."""
+    """Return the SHA-256 of each file that defines a model's outputs, by its name."""
     files = defining_files(folder, adapter)
     return {name: known_checksum(path) for name, path in files.items()}
 
 
 def known_checksum(path: Path) -> str:
-    """SHA-256 of a file that is asked for often: read once per process for as long as its size and
-    its times stay the same."""
+    """Return the SHA-256 of a file that is asked for often: read once per process for as long as
+    its size and its times stay the same."""
     state = path.stat()
     return _checksum(path, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
 

@@ -1,4 +1,4 @@
-"""Which encoder a step means: an installed one by name, one on the hub, or one in a folder."""
+"""The choice of an encoder: an installed one by name, one on the hub, or one in a folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def check_encoder_choice(encoder: str, revision: str | None, path: Path | None) 
 
 
 def identify_encoder(encoder: str, revision: str | None, path: Path | None) -> dict[str, Any]:
-    """Tell what the encoder's name stands for, for ``Step.identity``: the weights' digest, or the
+    """Return the identity of the encoder's name, for ``Step.identity``: the weights' digest, or the
     commit on the hub; nothing for a folder, whose files are the identity."""
     if path is not None:
         return {}

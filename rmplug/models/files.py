@@ -19,23 +19,24 @@ MOST_HEADER = 100_000_000
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The one object that a JSON file holds. Raises DataError for anything else: a file that is
-    not there, too long, nested too deeply, or no file at all (a pipe, a device)."""
+    """Read the one object that a JSON file holds. Raises DataError for anything else: a file that
+    is not there, too long, nested too deeply, or no file at all (a pipe, a device)."""
     try:
         if not path.is_file():
             raise FileNotFoundError("there is no such file")
         if path.stat().st_size > MOST_JSON:
             raise ValueError(f"more than {MOST_JSON:,} bytes")
-        found = parse_json(path.read_bytes())
+        value = parse_json(path.read_bytes())
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is no JSON file ({error}); copy or download it again") from error
-    if not isinstance(found, dict):
+    if not isinstance(value, dict):
         raise DataError(f"{path} must hold one JSON object")
-    return found
+    return value
 
 
 def parse_json(text: bytes) -> Any:
-    """The value of a JSON text. Raises ValueError for a text that is none, or nested too deeply."""
+    """Parse the value of a JSON text. Raises ValueError for a text that is none, or nested too
+    deeply."""
     try:
         return json.loads(text)
     except RecursionError as error:
@@ -43,7 +44,7 @@ def parse_json(text: bytes) -> Any:
 
 
 def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """The shape of each tensor in a safetensors file; the file must be whole."""
+    """Read the shape of each tensor in a safetensors file; the file must be whole."""
     size = path.stat().st_size
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
@@ -60,7 +61,7 @@ def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
 
 
 def _span(entry: Mapping[str, Any]) -> tuple[tuple[int, ...], int]:
-    """The shape of a tensor, and where its bytes end; both of whole numbers of 0 or more."""
+    """Return the shape of a tensor, and where its bytes end; both of whole numbers of 0 or more."""
     shape, end = tuple(entry["shape"]), entry["data_offsets"][1]
     if not all(type(number) is int and number >= 0 for number in (*shape, end)):
         raise ValueError("a shape or an offset is no whole number")
@@ -68,7 +69,7 @@ def _span(entry: Mapping[str, Any]) -> tuple[tuple[int, ...], int]:
 
 
 def read_tensors(path: Path) -> dict[str, np.ndarray]:
-    """The tensors of a safetensors file as NumPy arrays, all of them floating-point."""
+    """Read the tensors of a safetensors file as NumPy arrays, all of them floating-point."""
     import numpy as np
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
@@ -84,5 +85,5 @@ def read_tensors(path: Path) -> dict[str, np.ndarray]:
 
 
 def damaged(path: Path, reason: str) -> str:
-    """What to say of a file whose bytes are not what they should be."""
+    """Return the message for a file whose bytes are not what they should be."""
     return f"{path} is cut short or damaged: {reason}; copy or download it again"

@@ -20,8 +20,8 @@ NAME = re.compile(r"(?:[\w-][\w.-]*/)?[\w-][\w.-]*", re.ASCII)
 def commit_of(
     name: str, revision: str | None = None, kind: Literal["model", "dataset"] = "model"
 ) -> str:
-    """The commit that a name and a revision (a commit, tag or branch; `main`) stand for: as the
-    local cache has it, else as the hub says. Raises DataError when neither knows."""
+    """Return the commit that a name and a revision (a commit, tag or branch; `main`) stand for:
+    from the local cache, else from the hub. Raises DataError when neither knows."""
     if revision is not None and COMMIT.fullmatch(revision):
         return revision
     try:
@@ -38,9 +38,9 @@ def commit_of(
     except HFValidationError as error:
         raise DataError(f"{name!r} is no name on the hub; for a folder write path") from error
     folder = Path(constants.HF_HUB_CACHE) / f"{kind}s--{name.replace('/', '--')}"
-    known = folder / "refs" / (revision or "main")
-    if known.is_file():
-        return known.read_text(encoding="utf-8").strip()
+    reference = folder / "refs" / (revision or "main")
+    if reference.is_file():
+        return reference.read_text(encoding="utf-8").strip()
     try:
         return str(HfApi().repo_info(name, revision=revision, repo_type=kind).sha)
     except Exception as error:  # offline, no such name, no access, a broken connection
@@ -48,15 +48,15 @@ def commit_of(
 
 
 def cached(name: str, commit: str, kind: Literal["model", "dataset"] = "model") -> Path | None:
-    """The folder of a name in the local cache at a commit, None where it is not there; nothing is
-    fetched."""
+    """Return the folder of a name in the local cache at a commit, None where it is not there;
+    nothing is fetched."""
     folder = _cache() / f"{kind}s--{name.replace('/', '--')}" / "snapshots" / commit
     ordinary = NAME.fullmatch(name) and COMMIT.fullmatch(commit)
     return folder if ordinary and folder.is_dir() else None
 
 
 def missing_offline(name: str, revision: str | None = None) -> str | None:
-    """What to say, before anything runs, of a model's name that the local cache lacks while
+    """Return a message, before anything runs, about a model's name that the local cache lacks while
     ``HF_HUB_OFFLINE`` is set; None where it is there or can be asked for."""
     from huggingface_hub.constants import HF_HUB_OFFLINE
 
@@ -78,8 +78,8 @@ def _cache() -> Path:
 
 
 def fetched(name: str, revision: str | None, files: Sequence[str]) -> Path:
-    """The folder in the local cache with a model's files at the commit of a revision: those that
-    match the patterns ``files`` are downloaded if they are not there."""
+    """Return the folder in the local cache with a model's files at the commit of a revision: those
+    that match the patterns ``files`` are downloaded if they are not there."""
     commit = commit_of(name, revision)
     try:
         from huggingface_hub import snapshot_download
@@ -90,7 +90,7 @@ def fetched(name: str, revision: str | None, files: Sequence[str]) -> Path:
 
 
 def unreachable(name: str, revision: str | None, kind: str, error: Exception) -> str:
-    """What to say of a name that neither the cache nor the hub has."""
+    """Return the message for a name that neither the cache nor the hub has."""
     from huggingface_hub.constants import HF_HUB_OFFLINE
 
     what = "data set" if kind == "dataset" else kind

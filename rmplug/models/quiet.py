@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """What `transformers` prints while it loads is left out: what matters becomes an error."""
+    """Leave out what `transformers` prints while it loads: what matters becomes an error."""
     from transformers.utils import logging
 
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()

@@ -1,4 +1,4 @@
-"""Models made again from what a checkpoint records of them.
+"""Models made again from the record in a checkpoint.
 
 A checkpoint may be a stranger's. Its record says on which model it was trained and how that model
 was used, and it grants nothing: the kind must be one that declares which parameters a record may
@@ -29,7 +29,7 @@ NETWORK = ("//", "\\\\")
 
 
 def load_model(cls: type[ModelLoader], params: Mapping[str, Any]) -> RewardModel:
-    """The model that a loader gives with these parameters; a wrong one is named."""
+    """Load the model by a loader with these parameters; a wrong parameter is named."""
     from pydantic import ValidationError
 
     try:
@@ -42,7 +42,7 @@ def load_model(cls: type[ModelLoader], params: Mapping[str, Any]) -> RewardModel
 
 
 def reopen(origin: Origin, directory: Path, **changed: Any) -> RewardModel:
-    """The model that the checkpoint in ``directory`` was trained on, made again.
+    """Return the model that the checkpoint in ``directory`` was trained on, made again.
 
     ``changed`` is what the user says of it: where it is now (``path``), how it runs (``device``),
     what it may do (``trust_remote_code``). Raises DataError where the record asks for more than a
@@ -52,12 +52,12 @@ def reopen(origin: Origin, directory: Path, **changed: Any) -> RewardModel:
     params = {**_recorded(cls, origin, directory), **changed}
     if changed.get("path") is not None:
         params.update(dict.fromkeys({"name", "revision"} & set(params)))
-    _check_files(origin, directory, params, said=changed.get("path") is not None)
+    _check_files(origin, directory, params, located=changed.get("path") is not None)
     return load_model(cls, params)
 
 
 def _loader(origin: Origin, directory: Path) -> type[ModelLoader]:
-    """The loader that a record names; one that declares nothing for records is refused."""
+    """Return the loader that a record names; one that declares nothing for records is refused."""
     if not isinstance(origin.kind, str) or len(origin.kind) > 100 or not _is_record(origin):
         raise DataError(f"{directory} does not say on which model it was trained; train it again")
     cls = discover().find(origin.kind).cls
@@ -72,7 +72,7 @@ def _loader(origin: Origin, directory: Path) -> type[ModelLoader]:
 
 
 def _is_record(origin: Origin) -> bool:
-    """Whether parameters and digests are the mappings of texts that a record holds."""
+    """Check whether parameters and digests are the mappings of texts that a record holds."""
     params, digests = origin.params, origin.digests
     return (
         isinstance(params, Mapping)
@@ -82,8 +82,8 @@ def _is_record(origin: Origin) -> bool:
 
 
 def _recorded(cls: type[ModelLoader], origin: Origin, directory: Path) -> dict[str, Any]:
-    """The parameters of a record, its locations made local; one that no record may hold is refused
-    unless it only repeats the default."""
+    """Return the parameters of a record, its locations made local; one that no record may hold is
+    refused unless it only repeats the default."""
     fields = cls.model_fields
     for name, value in origin.params.items():
         says_nothing = name in fields and value == fields[name].default
@@ -103,14 +103,14 @@ def _recorded(cls: type[ModelLoader], origin: Origin, directory: Path) -> dict[s
 
 
 def _local(written: Any, directory: Path) -> Path:
-    """A recorded path on this machine; a relative one is inside the checkpoint's folder."""
+    """Return a recorded path on this machine; a relative one is inside the checkpoint's folder."""
     if not isinstance(written, str) or written.startswith(NETWORK) or "\0" in written:
         raise DataError(f"the checkpoint {directory} names {written!r:.80}, which is no local path")
     return directory / written
 
 
 def _cached(name: Any, commit: Any, directory: Path) -> Path:
-    """The folder of a recorded name in the local cache, at the recorded commit."""
+    """Return the folder of a recorded name in the local cache, at the recorded commit."""
     if not isinstance(name, str) or not isinstance(commit, str) or not COMMIT.fullmatch(commit):
         raise DataError(
             f"the checkpoint {directory} names {name!r:.80} on the hub without the commit it was "
@@ -126,9 +126,9 @@ def _cached(name: Any, commit: Any, directory: Path) -> Path:
     return folder
 
 
-def _check_files(origin: Origin, directory: Path, params: Mapping[str, Any], said: bool) -> None:
+def _check_files(origin: Origin, directory: Path, params: Mapping[str, Any], located: bool) -> None:
     """Refuse files that are not those of the record, before any of them is opened. A record without
-    digests is enough only where the user has ``said`` where the model is."""
+    digests is enough only where the user has ``located`` the model."""
     folder, adapter = params.get("path"), params.get("adapter")
     if folder is None:
         return
@@ -137,7 +137,7 @@ def _check_files(origin: Origin, directory: Path, params: Mapping[str, Any], sai
             f"the checkpoint {directory} was trained on the {origin.kind} {folder}, which is not "
             "there; say where it is now: encoder"
         )
-    if said and not origin.digests:
+    if located and not origin.digests:
         return
     files = defining_files(Path(folder), None if adapter is None else Path(adapter))
     other = sorted(set(files) ^ set(origin.digests))
@@ -152,8 +152,8 @@ def _check_files(origin: Origin, directory: Path, params: Mapping[str, Any], sai
 
 
 def open_folder(folder: Path, **changed: Any) -> RewardModel:
-    """The reward model of a folder whose ``config.json`` names, as ``kind``, the trainer that
-    wrote it; ``changed`` is handed to that trainer's ``open``."""
+    """Open the reward model of a folder whose ``config.json`` names, as ``kind``, the trainer that
+    wrote it; ``changed`` is passed to that trainer's ``open``."""
     try:
         kind = read_json(folder / "config.json")["kind"]
         if not isinstance(kind, str):
@@ -167,7 +167,7 @@ def open_folder(folder: Path, **changed: Any) -> RewardModel:
 
 
 def open_trained(kind: str, folder: Path, named: Path | str, **changed: Any) -> RewardModel:
-    """The reward model that a trainer wrote to a folder, which messages call ``named``."""
+    """Open the reward model that a trainer wrote to a folder, which messages call ``named``."""
     maker = discover().find(kind).cls
     if not issubclass(maker, Trainer):
         raise RmplugError(f"{named} was made by {kind}, which trains no model")

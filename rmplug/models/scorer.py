@@ -59,34 +59,34 @@ class Scorer:
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """Names of the rewards that the model gives."""
+        """The names of the rewards that the model computes."""
         return self.model.outputs
 
     def score(self, prompt: Prompt, response: str) -> Reward:
-        """The reward of a response to a prompt, which is a text or chat messages.
+        """Return the reward of a response to a prompt, which is a text or chat messages.
 
         A model with several outputs gives a mapping of names to rewards.
         """
         return self.score_batch([prompt], [response])[0]
 
     def score_batch(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> list[Reward]:
-        """The rewards of many responses, each to its prompt."""
+        """Return the rewards of many responses, each to its prompt."""
         rows = self._matrix(prompts, responses).tolist()
         if len(self.outputs) == 1:
             return [row[0] for row in rows]
         return [dict(zip(self.outputs, row, strict=True)) for row in rows]
 
     def rank(self, prompt: Prompt, responses: Sequence[str]) -> list[Ranked]:
-        """The responses to a prompt, best first."""
+        """Rank the responses to a prompt, best first."""
         rewards = self._scalars([prompt] * len(responses), responses)
-        order = sorted(range(len(responses)), key=lambda place: -rewards[place])
+        order = sorted(range(len(responses)), key=lambda row: -rewards[row])
         return [
-            Ranked(responses[place], rewards[place], 1 + sum(r > rewards[place] for r in rewards))
-            for place in order
+            Ranked(responses[row], rewards[row], 1 + sum(r > rewards[row] for r in rewards))
+            for row in order
         ]
 
     def compare(self, prompt: Prompt, a: str, b: str) -> Comparison:
-        """Which of two responses the model prefers, and how surely."""
+        """Compare two responses: the one that the model prefers, and with what probability."""
         first, second = self._scalars([prompt, prompt], [a, b])
         margin = first - second
         return Comparison(first, second, margin, 1 / (1 + math.exp(-max(min(margin, 700), -700))))
@@ -101,7 +101,7 @@ class Scorer:
         return [float(row[column]) for row in self._matrix(prompts, responses)]
 
     def _matrix(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> np.ndarray:
-        """Rewards of shape (rows, outputs); one that is no number is refused."""
+        """Return rewards of shape (rows, outputs); one that is no number is refused."""
         import numpy as np
 
         from rmplug.data.rows import one_batch
@@ -116,20 +116,20 @@ class Scorer:
         if len(wrong):
             raise DataError(
                 f"the model gave no finite reward for {len(wrong)} of {len(responses)} responses "
-                f"(numbers {some(str(place + 1) for place in wrong)})"
+                f"(numbers {some(str(row + 1) for row in wrong)})"
             )
         return matrix
 
 
 def as_responses(prompts: Sequence[Prompt], responses: Sequence[str]) -> Responses:
-    """Prompts (texts or chat messages) and responses as a table."""
+    """Return prompts (texts or chat messages) and responses as a table."""
     import pyarrow as pa
 
     from rmplug.data.messages import message_type
 
     turns = [_turns(prompt) for prompt in prompts]
     columns = {
-        "id": pa.array([str(place + 1) for place in range(len(responses))]),
+        "id": pa.array([str(row + 1) for row in range(len(responses))]),
         "prompt": pa.array(turns, type=message_type()),
         "response": pa.array([_text(each, "a response") for each in responses], type=pa.string()),
     }
@@ -137,7 +137,7 @@ def as_responses(prompts: Sequence[Prompt], responses: Sequence[str]) -> Respons
 
 
 def _text(value: Any, what: str) -> str:
-    """A text that can be written as UTF-8."""
+    """Return the text if it can be written as UTF-8."""
     if not isinstance(value, str):
         raise DataError(f"{what} is a text, not {value!r:.60}")
     try:
@@ -161,11 +161,11 @@ def _turns(prompt: Prompt) -> list[dict[str, str]]:
 
 
 def load(source: str | Path, kind: str | None = None, **params: Any) -> Scorer:
-    """A scorer from a folder or a name: a checkpoint of a run (its folder in the store, or
+    """Load a scorer from a folder or a name: a checkpoint of a run (its folder in the store, or
     ``SPEC-NAME:STEP`` of the store's latest run), or anything that an installed model loader
     recognises. ``kind`` names the loader, ``params`` its parameters; of a checkpoint, where the
-    model it was trained on is (``path``), how it runs, and what it may do (``trust_remote_code``).
-    """
+    model it was trained on is (``path``), how it runs, and what it may do
+    (``trust_remote_code``)."""
     registry = discover()
     if kind is not None:
         return _by_kind(registry, str(source), kind, params)
@@ -176,7 +176,7 @@ def load(source: str | Path, kind: str | None = None, **params: Any) -> Scorer:
 
 
 def _checkpoint_folder(source: str | Path) -> Path | None:
-    """The folder of a stored checkpoint, if the source is one."""
+    """Return the folder of a stored checkpoint, if the source is one."""
     path = Path(source)
     for folder in (path, path.parent):
         if (folder / MANIFEST).is_file():
@@ -185,7 +185,7 @@ def _checkpoint_folder(source: str | Path) -> Path | None:
 
 
 def _kind_of(folder: Path) -> str:
-    """The kind of the step that made a stored result, wherever its folder is now."""
+    """Return the kind of the step that made a stored result, wherever its folder is now."""
     kind = read_json(folder / MANIFEST).get("kind")
     if not isinstance(kind, str):
         raise DataError(f"{folder / MANIFEST} names no kind of trainer; give the folder of a model")
@@ -200,25 +200,25 @@ def _step_folder(name: str) -> Path | None:
     store = open_store(None)
     if not store.runs.is_dir():
         return None
-    told = find_record(store, run).steps.get(step)
-    return store.find(told.artifact) if told else None
+    record = find_record(store, run).steps.get(step)
+    return store.find(record.artifact) if record else None
 
 
 def _by_kind(registry: Registry, source: str, kind: str, params: Mapping[str, Any]) -> Scorer:
     cls = registry.find(kind).cls
     if not issubclass(cls, ModelLoader):
         raise RmplugError(f"{kind!r} is a {cls.family}, not a model loader")
-    found = cls.accepts(source)
-    return _loaded(cls, {**(found or {}), **params})
+    accepted = cls.accepts(source)
+    return _loaded(cls, {**(accepted or {}), **params})
 
 
 def _recognised(registry: Registry, source: str, params: Mapping[str, Any]) -> Scorer:
     loaders = [p.cls for p in registry.all() if issubclass(p.cls, ModelLoader)]
-    found = [(cls, taken) for cls in loaders if (taken := cls.accepts(source)) is not None]
-    if len(found) == 1:
-        return _loaded(found[0][0], {**found[0][1], **params})
-    if found:
-        kinds = some(cls.kind for cls, _ in found)
+    matches = [(cls, taken) for cls in loaders if (taken := cls.accepts(source)) is not None]
+    if len(matches) == 1:
+        return _loaded(matches[0][0], {**matches[0][1], **params})
+    if matches:
+        kinds = some(cls.kind for cls, _ in matches)
         raise RmplugError(f"{source} can be loaded by {kinds}; name one with kind")
     raise RmplugError(
         f"{source} is no checkpoint of a run and no model that an installed kind recognises "
@@ -231,7 +231,7 @@ def _loaded(cls: type[ModelLoader], params: Mapping[str, Any]) -> Scorer:
 
 
 def read_rows(file: str | None) -> Iterator[dict[str, Any]]:
-    """Rows of JSON Lines from a file, or from standard input; a bad line is named."""
+    """Yield rows of JSON Lines from a file, or from standard input; a bad line is named."""
     if file and not Path(file).is_file():
         raise DataError(f"no such file: {file}")
     given = getattr(sys.stdin, "buffer", sys.stdin)
@@ -250,7 +250,7 @@ def read_rows(file: str | None) -> Iterator[dict[str, Any]]:
 
 
 def score_rows(scorer: Scorer, rows: Iterable[Mapping[str, Any]]) -> Iterable[dict[str, Any]]:
-    """Rows with ``prompt`` and ``response``, each with its ``reward``."""
+    """Yield rows with ``prompt`` and ``response``, each with its ``reward``."""
     batch = list(rows)
     prompts = [_field(row, "prompt") for row in batch]
     rewards = scorer.score_batch(prompts, [_field(row, "response") for row in batch])
@@ -258,7 +258,7 @@ def score_rows(scorer: Scorer, rows: Iterable[Mapping[str, Any]]) -> Iterable[di
 
 
 def rank_rows(scorer: Scorer, rows: Iterable[Mapping[str, Any]]) -> Iterable[dict[str, Any]]:
-    """Rows with ``prompt`` and ``responses``, each with its ``ranking``, best first."""
+    """Yield rows with ``prompt`` and ``responses``, each with its ``ranking``, best first."""
     for row in rows:
         responses = _field(row, "responses")
         if not isinstance(responses, list):
@@ -268,10 +268,11 @@ def rank_rows(scorer: Scorer, rows: Iterable[Mapping[str, Any]]) -> Iterable[dic
 
 
 def compare_rows(scorer: Scorer, rows: Iterable[Mapping[str, Any]]) -> Iterable[dict[str, Any]]:
-    """Rows with ``prompt``, ``a`` and ``b``, each with margin and probability that a is better."""
+    """Yield rows with ``prompt``, ``a`` and ``b``, each with margin and probability that a is
+    better."""
     for row in rows:
-        found = scorer.compare(_field(row, "prompt"), _field(row, "a"), _field(row, "b"))
-        yield {**row, "margin": found.margin, "probability": found.probability}
+        comparison = scorer.compare(_field(row, "prompt"), _field(row, "a"), _field(row, "b"))
+        yield {**row, "margin": comparison.margin, "probability": comparison.probability}
 
 
 def _field(row: Mapping[str, Any], name: str) -> Any:

@@ -1,4 +1,4 @@
-"""What the settings of a model's folder may not ask for: code of a hub, run without being asked."""
+"""Settings that are refused in a model's folder: those that fetch code from a hub and run it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .files import MOST_JSON, parse_json
 LARGE = ("tokenizer.json", "vocab.json", "vocab.txt")
 """Files of vocabularies, which are no settings."""
 IMPLEMENTATIONS = ("attn_implementation", "experts_implementation")
-"""Where a name with a slash stands for a kernel that is fetched from the hub and run."""
+"""The settings in which a name with a slash means a kernel that is fetched from the hub and run."""
 
 
 def check_settings(folder: Path) -> None:
@@ -42,7 +42,7 @@ def _check(path: Path) -> None:
 
 
 def _entries(value: Any) -> Iterator[tuple[str, Any]]:
-    """All names and values of a JSON value, however deep."""
+    """Yield all names and values of a JSON value, however deep."""
     rest = [value]
     while rest:
         item = rest.pop()

@@ -1,4 +1,4 @@
-"""What a reward model must offer to be asked for text: the contract between loaders and queries."""
+"""The contract between loaders and queries for a reward model that generates text."""
 
 from __future__ import annotations
 

@@ -24,8 +24,8 @@ OBJECTIVE = re.compile(r"[a-z0-9_]+(?: [a-z_]+:[-+.\w]+| sqrt)*")
 
 
 def read_trees(path: Path) -> str:
-    """The text of a LightGBM model, as far as its trees go. Raises DataError where it is not a
-    forest: a feature, node or category that is not there, a circle, a list of another length."""
+    """Return the text of a LightGBM model, as far as its trees go. Raises DataError where it is not
+    a forest: a feature, node or category that is not there, a circle, a list of another length."""
     try:
         if path.stat().st_size > MOST_BYTES:
             raise ValueError(f"more than {MOST_BYTES:,} bytes")
@@ -94,7 +94,7 @@ def _check_tree(tree: Mapping[str, str], features: int) -> None:
 
 
 def _check_shape(left: list[int], right: list[int]) -> None:
-    """Every node and leaf is reached from the first node once, and none too deep."""
+    """Check that every node and leaf is reached from the first node once, and none too deep."""
     nodes, seen, rest = len(left), 0, [(0, 0)]
     reached: set[int] = set()
     while rest:
