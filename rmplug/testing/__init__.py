@@ -1,4 +1,4 @@
-"""For authors of plugins: small data, a registry without discovery, and a conformance suite.
+"""Tools for authors of plugins: small data, a registry without discovery, and a conformance suite.
 
 from rmplug.testing import check_step
 from my_plugin import MyFeature

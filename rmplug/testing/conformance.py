@@ -1,4 +1,4 @@
-"""The conformance suite: what rmplug promises of each step, checked."""
+"""The conformance suite: every promise of rmplug about a step, checked."""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ def check_step(
     tolerance: float = 0.0,
 ) -> None:
     """Assert all that rmplug promises of a step: documentation, JSON round trip, declared
-    requirements, light import, the promised output, nothing but what it foresees, ids and order
-    kept, the same result for any shard size and number of workers, the same result for the same
-    seed, and that a table of one row or none is either handled or refused with a message. Of an
-    engine: the same bytes as the engine ``local``, and an exception of the work raised on.
+    requirements, light import, the promised output, only the foreseen results, ids and order kept,
+    the same result for any shard size and number of workers, the same result for the same seed, and
+    that a table of one row or none is either handled or refused with a message. Of an engine: the
+    same bytes as the engine ``local``, and an exception of the work raised on.
 
     Inputs are made from small data unless given by name. ``tolerance`` is how far numbers may
     differ between shard sizes: 0 unless a library in between rounds differently for batches of
@@ -82,9 +82,9 @@ def check_step(
         check_engine(step)
     if isinstance(step, Engine | Observer):
         return
-    given = small_inputs(cls, inputs or {})
+    all_inputs = small_inputs(cls, inputs or {})
     with TemporaryDirectory() as folder:
-        _check_results(step, given, Path(folder), tolerance)
+        _check_results(step, all_inputs, Path(folder), tolerance)
 
 
 def check_engine(engine: Engine) -> None:
@@ -135,7 +135,7 @@ def _lengths(batch: Any) -> dict[str, Any]:
 
 
 def check_documentation(cls: type[Step]) -> None:
-    """Every class and every parameter says what it is."""
+    """Check that every class and every parameter has a description."""
     summary = (cls.__doc__ or "").strip().partition("\n")[0]
     assert summary, f"{cls.__name__} has no docstring"
     docs = field_docs(cls)
@@ -144,7 +144,7 @@ def check_documentation(cls: type[Step]) -> None:
 
 
 def check_light_import(module: str) -> None:
-    """Importing the menu loads no heavy library."""
+    """Check that importing the menu loads no heavy library."""
     code = (
         f"import sys; sys.path[:0] = {sys.path!r}; import {module}; "
         f"print([name for name in {HEAVY!r} if name in sys.modules])"
@@ -158,15 +158,16 @@ def check_light_import(module: str) -> None:
 def small_inputs(
     cls: type[Step], given: Mapping[str, Artifact | Sequence[Artifact]]
 ) -> dict[str, Artifact | Sequence[Artifact]]:
-    """What is given, and small inputs for every other input of a step that is not optional."""
+    """Return the inputs of the caller, and small inputs for every other input of a step that is not
+    optional."""
     pairs = small_pairs()
-    found = dict(given)
+    filled = dict(given)
     for entry in signature_of(cls).inputs:
         if entry.optional or entry.name in given:
             continue
         made = _small(entry, pairs)
-        found[entry.name] = [made] if entry.many else made
-    return found
+        filled[entry.name] = [made] if entry.many else made
+    return filled
 
 
 def _small(entry: Input, pairs: Pairs) -> Artifact:
@@ -184,27 +185,27 @@ def _small(entry: Input, pairs: Pairs) -> Artifact:
 
 def _check_results(
     step: Step,
-    given: dict[str, Artifact | Sequence[Artifact]],
+    inputs: dict[str, Artifact | Sequence[Artifact]],
     folder: Path,
     tolerance: float,
 ) -> None:
     if isinstance(step, ModelLoader):
         return
-    first = run_step(step, given, folder / "first", seed=1)
-    again = run_step(step, given, folder / "again", seed=1, workers=2, shard_rows=2)
+    first = run_step(step, inputs, folder / "first", seed=1)
+    again = run_step(step, inputs, folder / "again", seed=1, workers=2, shard_rows=2)
     assert isinstance(first, signature_of(type(step)).gives), "gives what it did not promise"
-    check_foreseen(step, given, first)
+    check_foreseen(step, inputs, first)
     assert_same(first, again, tolerance)
     if tolerance:
-        alone = run_step(step, given, folder / "alone", seed=1, workers=1, shard_rows=2)
+        alone = run_step(step, inputs, folder / "alone", seed=1, workers=1, shard_rows=2)
         assert_same(again, alone)
-    data = next((a for a in given.values() if isinstance(a, Pairs | Responses)), None)
+    data = next((a for a in inputs.values() if isinstance(a, Pairs | Responses)), None)
     if data is not None and isinstance(first, Features):
         assert first["id"].equals(data["id"]), "ids or their order changed"
     if isinstance(step, DatasetLoader):
         return
     for rows in (1, 0):
-        cut = {name: _cut(value, rows) for name, value in given.items()}
+        cut = {name: _cut(value, rows) for name, value in inputs.items()}
         try:
             run_step(step, cut, folder / f"rows-{rows}", seed=1)
         except RmplugError as error:
@@ -214,7 +215,8 @@ def _check_results(
 def check_foreseen(
     step: Step, given: Mapping[str, Artifact | Sequence[Artifact]], result: Artifact
 ) -> None:
-    """What a step foresees for inputs like these is what it gave: columns, metrics, outputs."""
+    """Check that a step's result for inputs like these is as foreseen: columns, metrics,
+    outputs."""
     listed = {n: [a] if isinstance(a, Artifact) else a for n, a in given.items()}
     foreseen = step.foresee({n: [known_of(a, n) for a in each] for n, each in listed.items()})
     real = known_of(result.open() if isinstance(result, Checkpoint) else result)
@@ -233,8 +235,8 @@ def check_foreseen(
 
 
 def assert_same(first: Artifact, second: Artifact, tolerance: float = 0.0) -> None:
-    """Two artifacts hold the same: equal tables (numbers up to ``tolerance``), or files with equal
-    bytes."""
+    """Check that two artifacts hold the same: equal tables (numbers up to ``tolerance``), or files
+    with equal bytes."""
     if isinstance(first, Tabular):
         assert isinstance(second, Tabular)
         assert _close(first, second, tolerance), "differs by shard size, workers or run"
@@ -244,7 +246,8 @@ def assert_same(first: Artifact, second: Artifact, tolerance: float = 0.0) -> No
 
 
 def _close(first: Tabular, second: Tabular, tolerance: float) -> bool:
-    """Whether columns of floating-point numbers and vectors are close, and all others equal."""
+    """Check whether columns of floating-point numbers and vectors are close, and all others
+    equal."""
     import numpy as np
     import pyarrow as pa
 

@@ -1,4 +1,4 @@
-"""Run one step by itself, and a registry without discovery."""
+"""The run of one step by itself, and a registry without discovery."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from rmplug.known import Known, Ref
 
 
 def registry_of(*modules: ModuleType | object) -> Registry:
-    """The core's kinds and those of these modules, with discovery off; a fault raises."""
+    """Return the core's kinds and those of these modules, with discovery off; a fault raises."""
     registry = Registry()
     registry.add("core", core_kinds)
     for module in modules:
@@ -46,7 +46,7 @@ def run_step(
     shard_rows: int = 8192,
     engine: Engine | None = None,
 ) -> Artifact:
-    """One step on given inputs, through the store and the engine as in a real run."""
+    """Run one step on given inputs, through the store and the engine as in a real run."""
     provider = Provider(step.kind, "tested", "tested", "0", type(step))
     registry = Registry(providers={step.kind: [provider]})
     store = Store(folder)
@@ -55,11 +55,15 @@ def run_step(
     session = Session("test", seed, registry, engine, RunLog(store), Reuse(store))
     scope = Scope()
     refs: dict[str, tuple[Ref, ...]] = {}
-    lists = frozenset(name for name, given in inputs.items() if not isinstance(given, Artifact))
-    for name, given in inputs.items():
+    lists = frozenset(
+        name for name, artifacts in inputs.items() if not isinstance(artifacts, Artifact)
+    )
+    for name, artifacts in inputs.items():
         refs[name] = tuple(
             _put(session, scope, artifact, f"{name}{index or ''}")
-            for index, artifact in enumerate([given] if isinstance(given, Artifact) else given)
+            for index, artifact in enumerate(
+                [artifacts] if isinstance(artifacts, Artifact) else artifacts
+            )
         )
     gives = Known(signature_of(type(step)).gives)
     node = Node("tested", provider, step.model_dump(), step, refs, lists, {}, gives)

@@ -1,4 +1,4 @@
-"""Small data of each sort, and a reward model that can be known by heart."""
+"""Small data of each sort, and a reward model with scores that are easy to predict."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _TEXTS = (
 
 
 def small_pairs(rows: int = 7) -> Pairs:
-    """Pairs that differ in length, markup, script and prompt; two share a prompt."""
+    """Return pairs that differ in length, markup, script and prompt; two share a prompt."""
     texts = [_TEXTS[row % len(_TEXTS)] for row in range(rows)]
     columns = {
         "id": [f"pair-{row}" for row in range(rows)],
@@ -52,7 +52,8 @@ def small_pairs(rows: int = 7) -> Pairs:
 
 
 def small_responses(rows: int = 14) -> Responses:
-    """The texts of ``small_pairs`` as responses, with a label and a rating that is missing once."""
+    """Return the texts of ``small_pairs`` as responses, with a label and a rating that is missing
+    once."""
     columns: dict[str, list[Any]] = {"id": [], "prompt": [], "response": [], "label": []}
     ratings: list[float | None] = []
     for row in range(rows):
@@ -72,7 +73,7 @@ def small_responses(rows: int = 14) -> Responses:
 
 
 def small_features(data: Identified, name: str = "words") -> Features:
-    """Three numeric columns for any data, made from the text of its rows."""
+    """Return three numeric columns for any data, made from the text of its rows."""
     features = Features(Mapped(data.rows, _count), name)
     return Features(features.table, name)
 
@@ -94,10 +95,11 @@ def _strings(columns: Mapping[str, Sequence[Any]]) -> pa.Table:
 
 
 class LengthModel(RewardModel):
-    """A reward model that can be known by heart: a hundredth of the response's characters."""
+    """A reward model with scores that are easy to predict: a hundredth of the response's
+    characters."""
 
     def score(self, responses: pa.RecordBatch) -> np.ndarray:
-        """Scores of shape (rows,)."""
+        """Return scores of shape (rows,)."""
         import numpy as np
         import pyarrow.compute as pc
 

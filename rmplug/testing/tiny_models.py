@@ -76,7 +76,7 @@ def tiny_model(
     pad_left: bool = False,
     seed: int = 0,
 ) -> Path:
-    """The folder of a model of two layers with random weights, made there unless it is there.
+    """Return the folder of a model of two layers with random weights, made there unless it exists.
 
     ``head`` is a sequence classifier with ``labels`` outputs, a language model (for BERT a masked
     one) or none. ``chat`` gives the tokenizer a chat template. ``pad`` says what the model knows as
@@ -84,22 +84,22 @@ def tiny_model(
     on which the tokenizer would pad.
     """
     if architecture not in get_args(Architecture):
-        known = ", ".join(get_args(Architecture))
-        raise ValueError(f"no tiny model of architecture {architecture!r}; there are {known}")
-    place = folder / f"{architecture}-{head}-{labels}-{chat}-{pad}-{pad_left}-{seed}"
-    if not (place / "made.json").is_file():
-        place.mkdir(parents=True, exist_ok=True)
+        names = ", ".join(get_args(Architecture))
+        raise ValueError(f"no tiny model of architecture {architecture!r}; there are {names}")
+    target = folder / f"{architecture}-{head}-{labels}-{chat}-{pad}-{pad_left}-{seed}"
+    if not (target / "made.json").is_file():
+        target.mkdir(parents=True, exist_ok=True)
         tokenizer = tiny_tokenizer(architecture, chat=chat, pad=pad, pad_left=pad_left)
-        tokenizer.save_pretrained(place)
-        _save(_built(architecture, tokenizer, head, labels, seed), place)
-        (place / "made.json").write_text(json.dumps({"seed": seed}))
-    return place
+        tokenizer.save_pretrained(target)
+        _save(_built(architecture, tokenizer, head, labels, seed), target)
+        (target / "made.json").write_text(json.dumps({"seed": seed}))
+    return target
 
 
 def tiny_tokenizer(
     architecture: Architecture, *, chat: bool = True, pad: Pad = "own", pad_left: bool = False
 ) -> Any:
-    """A tokenizer of a few hundred tokens, trained on a few sentences in a blink."""
+    """Return a tokenizer of a few hundred tokens, trained on a few sentences in a blink."""
     from transformers import PreTrainedTokenizerFast
 
     names = dict(SPECIAL[architecture])
@@ -128,8 +128,8 @@ def _segments(architecture: Architecture) -> list[str]:
 
 
 def _word_pieces(specials: list[str]) -> Any:
-    """The pieces are learned by byte-pair encoding: the library's own trainer of word pieces
-    breaks ties by chance, so that no two tokenizers would be the same."""
+    """Return pieces learned by byte-pair encoding: the library's own trainer of word pieces breaks
+    ties by chance, so that no two tokenizers would be the same."""
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
     learner = Tokenizer(models.BPE())
@@ -139,8 +139,8 @@ def _word_pieces(specials: list[str]) -> Any:
     learner.train_from_iterator([*TEXTS, *LETTERS], trainer)
     pieces = sorted(learner.get_vocab())
     names = [*specials, *pieces, *(f"##{piece}" for piece in pieces)]
-    known = {name: place for place, name in enumerate(names)}
-    backend = Tokenizer(models.WordPiece(known, unk_token="[UNK]"))
+    vocabulary = {name: index for index, name in enumerate(names)}
+    backend = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     backend.normalizer, backend.pre_tokenizer = learner.normalizer, learner.pre_tokenizer
     backend.decoder = decoders.WordPiece()
     return backend
@@ -193,7 +193,7 @@ def _built(architecture: Architecture, tokenizer: Any, head: Head, labels: int, 
 
 
 def _sizes(architecture: Architecture, tokenizer: Any, labels: int) -> dict[str, Any]:
-    known = {
+    common = {
         "vocab_size": len(tokenizer),
         "pad_token_id": tokenizer.pad_token_id,
         "bos_token_id": tokenizer.bos_token_id,
@@ -203,9 +203,9 @@ def _sizes(architecture: Architecture, tokenizer: Any, labels: int) -> dict[str,
     }
     if architecture == "gpt2":
         sizes = {"n_embd": WIDTH, "n_layer": LAYERS, "n_head": HEADS, "n_positions": POSITIONS}
-        return {**known, **sizes}
+        return {**common, **sizes}
     return {
-        **known,
+        **common,
         "hidden_size": WIDTH,
         "num_hidden_layers": LAYERS,
         "num_attention_heads": HEADS,
@@ -215,13 +215,13 @@ def _sizes(architecture: Architecture, tokenizer: Any, labels: int) -> dict[str,
     }
 
 
-def _save(model: Any, place: Path) -> None:
+def _save(model: Any, folder: Path) -> None:
     from transformers.utils import logging
 
     bars = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
-        model.save_pretrained(place)
+        model.save_pretrained(folder)
     finally:
         if bars:
             logging.enable_progress_bar()
