@@ -1,1 +1,1 @@
-"""Finds plugins and the kinds they give."""
+"""Discovery of plugins and the kinds they provide."""

@@ -1,4 +1,4 @@
-"""What a kind says of itself: its inputs, parameters and an example of a step."""
+"""Description of a kind: its inputs, parameters and an example of a step."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ def params(cls: type[BaseModel], prefix: str = "") -> list[dict[str, Any]]:
     """List each parameter with type, default and description; nested ones by dotted name."""
     properties = cls.model_json_schema().get("properties", {})
     docs = field_docs(cls)
-    found: list[dict[str, Any]] = []
+    listed: list[dict[str, Any]] = []
     for name, info in _own_first(cls):
         inner = [c for c in classes_in(info.annotation) if issubclass(c, BaseModel) and c != cls]
-        found.append(
+        listed.append(
             {
                 "name": prefix + name,
                 "type": type_name(as_taken(info, properties[name])),
@@ -58,8 +58,8 @@ def params(cls: type[BaseModel], prefix: str = "") -> list[dict[str, Any]]:
             }
         )
         for model in inner:
-            found.extend(params(model, f"{prefix}{name}."))
-    return found
+            listed.extend(params(model, f"{prefix}{name}."))
+    return listed
 
 
 def _own_first(cls: type[BaseModel]) -> list[tuple[str, FieldInfo]]:
@@ -100,7 +100,7 @@ def _bounds(schema: Mapping[str, Any]) -> list[str]:
 
 
 def example(provider: Provider) -> str:
-    """Write a step of this kind as it would stand in a spec."""
+    """Write an example of a step of this kind, as in a spec."""
     cls = provider.cls
     if issubclass(cls, Observer):
         return f"track:\n  {provider.kind}: {{}}"

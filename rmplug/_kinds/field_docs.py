@@ -1,4 +1,4 @@
-"""What the fields of a class are for: the docstrings below them, read when somebody asks."""
+"""Descriptions of the fields of a class: the docstrings below them, read on request."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from pydantic import BaseModel
 
 def field_docs(cls: type[Any]) -> Mapping[str, str]:
     """Read the description of each field of a pydantic class or dataclass, inherited ones too."""
-    found: dict[str, str] = {}
+    docs: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         if base.__module__ != BaseModel.__module__:
-            found |= _written_below(base)
+            docs |= _written_below(base)
     if issubclass(cls, BaseModel):
         fields = {name: info.description or "" for name, info in cls.model_fields.items()}
         by_hand = {name: inspect.cleandoc(text) for name, text in fields.items() if text}
-        found = {name: text for name, text in (found | by_hand).items() if name in fields}
-    return found
+        docs = {name: text for name, text in (docs | by_hand).items() if name in fields}
+    return docs
 
 
 def inner_classes(cls: type[Any]) -> dict[str, type[Any]]:
     """Find the pydantic classes and dataclasses that fields are made of, at any depth, by name."""
-    found: dict[str, type[Any]] = {}
+    classes: dict[str, type[Any]] = {}
     waiting = list(_field_types(cls))
     while waiting:
         inner = waiting.pop(0)
-        if inner.__name__ not in found:
-            found[inner.__name__] = inner
+        if inner.__name__ not in classes:
+            classes[inner.__name__] = inner
             waiting.extend(_field_types(inner))
-    return found
+    return classes
 
 
 def _field_types(cls: type[Any]) -> Iterator[type[Any]]:
@@ -68,21 +68,21 @@ def _written_below(cls: type[Any]) -> Mapping[str, str]:
 @cache
 def _classes(file: str) -> dict[str, dict[str, str]]:
     """Read the docstrings below the fields of every class in a file."""
-    found: dict[str, dict[str, str]] = {}
-    _visit(ast.parse("".join(linecache.getlines(file))), "", found)
-    return found
+    classes: dict[str, dict[str, str]] = {}
+    _visit(ast.parse("".join(linecache.getlines(file))), "", classes)
+    return classes
 
 
-def _visit(node: ast.AST, prefix: str, found: dict[str, dict[str, str]]) -> None:
+def _visit(node: ast.AST, prefix: str, classes: dict[str, dict[str, str]]) -> None:
     for inner in ast.iter_child_nodes(node):
         if isinstance(inner, ast.ClassDef):
             name = prefix + inner.name
-            found[name] = dict(_fields(inner))
-            _visit(inner, f"{name}.", found)
+            classes[name] = dict(_fields(inner))
+            _visit(inner, f"{name}.", classes)
         elif isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef):
-            _visit(inner, f"{prefix}{inner.name}.<locals>.", found)
+            _visit(inner, f"{prefix}{inner.name}.<locals>.", classes)
         else:
-            _visit(inner, prefix, found)
+            _visit(inner, prefix, classes)
 
 
 def _fields(cls: ast.ClassDef) -> Iterator[tuple[str, str]]:

@@ -13,7 +13,7 @@ ITEM = "item"
 
 
 class ForEach(Composite):
-    """Run steps once for each item and put what they give into one table.
+    """Run steps once for each item and put their results into one table.
 
     Items are plain values (``values: [1, 2, 3]``), several steps (``inputs: {items: [a, b]}``), or
     the parts of one table that have the same ``item`` (``inputs: {items: candidates}``). Inside,
@@ -39,7 +39,7 @@ class ForEach(Composite):
 
 
 class Repeat(Composite):
-    """Run steps in rounds; what one round gives is what the next one takes.
+    """Run steps in rounds; each round takes results of the one before.
 
     ``inputs`` name what the first round takes; ``carry: {labelled: select}`` says that from then on
     ``labelled`` is what the step ``select`` gave in the round before. Collected tables gain a
@@ -53,7 +53,7 @@ class Repeat(Composite):
     results = "a table for each collected step, and what the last round carries on"
 
     rounds: int = Field(ge=1, le=10_000)
-    """How many rounds."""
+    """The number of rounds."""
     steps: dict[str, Any] | str
     """The steps of a round, or the path of a file that has them under ``steps``."""
     carry: dict[str, str] = Field(min_length=1)

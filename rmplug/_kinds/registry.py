@@ -1,4 +1,4 @@
-"""Finds plugins, collects the kinds they give, and remembers what went wrong."""
+"""The registry of kinds: plugins discovered, their kinds collected, their failures kept."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CORE = "core"
 
 @dataclass(frozen=True)
 class Plugin:
-    """A plugin that was found: where it comes from, its kinds, and why it failed if it did."""
+    """A discovered plugin: its distribution, its kinds, and the reason if it failed."""
 
     name: str
     module: str
@@ -43,7 +43,7 @@ class Plugin:
 
 @dataclass(frozen=True)
 class Provider:
-    """A kind and who gives it."""
+    """A kind with the plugin and distribution that provide it."""
 
     kind: str
     plugin: str
@@ -59,45 +59,48 @@ class Provider:
 
 @dataclass
 class Registry:
-    """All plugins and the kinds they give."""
+    """All plugins and the kinds they provide."""
 
     plugins: list[Plugin] = field(default_factory=list)
     providers: dict[str, list[Provider]] = field(default_factory=dict)
 
     def find(self, kind: str, of: type[Step] = Step) -> Provider:
-        """The provider of a kind, written ``kind``, ``plugin:kind`` or ``distribution:kind``.
+        """Return the provider of a kind, written ``kind``, ``plugin:kind`` or
+        ``distribution:kind``.
 
         ``of`` is the family that is wanted: what is suggested instead of an unknown kind.
         """
         giver, _, name = kind.rpartition(":")
-        found = [p for p in self.providers.get(name, []) if giver in ("", p.plugin, p.distribution)]
-        if not found:
+        matches = [
+            p for p in self.providers.get(name, []) if giver in ("", p.plugin, p.distribution)
+        ]
+        if not matches:
             raise PluginError(self._unknown(kind, of))
-        if len(found) > 1:
-            same = len({p.plugin for p in found}) < len(found)
-            names = [f"{p.distribution if same else p.plugin}:{p.kind}" for p in found]
-            given = [
-                f"{n} ({p.distribution} {p.version})" for n, p in zip(names, found, strict=True)
+        if len(matches) > 1:
+            same = len({p.plugin for p in matches}) < len(matches)
+            names = [f"{p.distribution if same else p.plugin}:{p.kind}" for p in matches]
+            described = [
+                f"{n} ({p.distribution} {p.version})" for n, p in zip(names, matches, strict=True)
             ]
-            message = f"kind {kind!r} is given by {' and by '.join(sorted(given))}"
+            message = f"kind {kind!r} is given by {' and by '.join(sorted(described))}"
             raise PluginError(f"{message}; write {' or '.join(sorted(names))}")
-        return found[0]
+        return matches[0]
 
     def _unknown(self, kind: str, of: type[Step]) -> str:
-        message = f"unknown kind {kind!r}{did_you_mean(kind, self.known(of))}"
+        message = f"unknown kind {kind!r}{did_you_mean(kind, self.names(of))}"
         failed = [f"{p.name} ({p.distribution} {p.version}): {p.problem}" for p in self.failed]
         return message + (
             f"; plugins that could not be loaded: {'; '.join(failed)}" if failed else ""
         )
 
-    def known(self, of: type[Step] = Step) -> list[str]:
-        """Every kind of a family, and every ``plugin:kind``."""
+    def names(self, of: type[Step] = Step) -> list[str]:
+        """List every kind of a family, and every ``plugin:kind``."""
         every = [provider for provider in self.all() if issubclass(provider.cls, of)]
         kinds = dict.fromkeys(provider.kind for provider in every)
         return [*kinds, *(provider.name for provider in every)]
 
     def all(self) -> list[Provider]:
-        """Every provider, by name of its kind."""
+        """List every provider, by name of its kind."""
         return [p for kind in sorted(self.providers) for p in self.providers[kind]]
 
     def keep(self, distribution: str) -> None:
@@ -128,7 +131,7 @@ class Registry:
 
 
 def discover(disabled: Iterable[str] = (), strict: bool = False) -> Registry:
-    """The kinds of all installed plugins but the disabled ones; the core is never disabled.
+    """Collect the kinds of all installed plugins but the disabled ones; the core is never disabled.
 
     Plugins are disabled by name with ``disabled`` or the environment variable ``RMPLUG_DISABLE``
     (comma-separated). A name in ``disabled`` that no plugin has raises ``PluginError``; with
@@ -159,12 +162,13 @@ def _check_disabled(disabled: Iterable[str], names: Sequence[str]) -> None:
 
 
 def _entries(registry: Registry) -> list[EntryPoint]:
-    """The entry points of all plugins; a distribution that cannot be read is listed."""
+    """List the entry points of all plugins; register a distribution that cannot be read as
+    failed."""
     try:
-        found = list(entry_points(group=GROUP))
+        entries = list(entry_points(group=GROUP))
     except Exception:  # one malformed file anywhere: find out whose it is
-        found = [entry for dist in distributions() for entry in _entries_of(dist, registry)]
-    return sorted(found, key=lambda entry: (entry.name, entry.value))
+        entries = [entry for dist in distributions() for entry in _entries_of(dist, registry)]
+    return sorted(entries, key=lambda entry: (entry.name, entry.value))
 
 
 def _entries_of(dist: Distribution, registry: Registry) -> list[EntryPoint]:
@@ -178,7 +182,7 @@ def _entries_of(dist: Distribution, registry: Registry) -> list[EntryPoint]:
 
 
 def _collect(name: str, module: object) -> list[type[Step]]:
-    """The step classes of one plugin, each checked; nothing stays registered if one is wrong."""
+    """Return the step classes of one plugin, each checked; raise if any of them is wrong."""
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(hookspecs)
     manager.register(module, name=name)
@@ -188,8 +192,8 @@ def _collect(name: str, module: object) -> list[type[Step]]:
     for attribute in dir(module):
         if attribute.startswith("rmplug_") and implemented.get(attribute) == []:
             raise PluginError(f"put @rmplug.hookimpl above {attribute}, or it is never called")
-    given = [(hook, impl.function()) for hook, impls in implemented.items() for impl in impls]
-    classes = [cls for hook, found in given for cls in _checked(hook, found, hooks[hook])]
+    results = [(hook, impl.function()) for hook, impls in implemented.items() for impl in impls]
+    classes = [cls for hook, result in results for cls in _checked(hook, result, hooks[hook])]
     if not classes:
         raise PluginError("it gives no kinds; implement a hook with @rmplug.hookimpl")
     kinds = [cls.kind for cls in classes]
@@ -199,12 +203,12 @@ def _collect(name: str, module: object) -> list[type[Step]]:
     return classes
 
 
-def _checked(hook: str, given: object, family: type[Step]) -> list[type[Step]]:
-    if not isinstance(given, list | tuple):
-        raise PluginError(f"{hook} gave {type(given).__name__}; give a list of step classes")
-    for cls in given:
+def _checked(hook: str, result: object, family: type[Step]) -> list[type[Step]]:
+    if not isinstance(result, list | tuple):
+        raise PluginError(f"{hook} gave {type(result).__name__}; give a list of step classes")
+    for cls in result:
         check_class(cls, family)
-    return list(given)
+    return list(result)
 
 
 def _describe(name: str, entry: EntryPoint | None) -> Plugin:
@@ -216,7 +220,8 @@ def _describe(name: str, entry: EntryPoint | None) -> Plugin:
 
 @cache
 def _identity(dist: Distribution) -> tuple[str, str]:
-    """Name and version of a distribution: reading them takes a while, as METADATA may be long."""
+    """Return name and version of a distribution: reading them takes a while, as METADATA may be
+    long."""
     try:
         about = dist.metadata
         return str(about["Name"]), str(about["Version"])
@@ -230,7 +235,7 @@ def _with(plugin: Plugin, *, kinds: tuple[str, ...] = (), problem: str = "") -> 
 
 @cache
 def installed_version(distribution: str) -> str:
-    """The version of a distribution; empty if it is not installed."""
+    """Return the version of a distribution; empty if it is not installed."""
     try:
         return version(distribution)
     except PackageNotFoundError:
@@ -238,7 +243,8 @@ def installed_version(distribution: str) -> str:
 
 
 def missing_libraries(provider: Provider) -> str:
-    """Why a kind cannot run on this machine, with the line that installs what it needs."""
+    """Explain why a kind cannot run on this machine, with the line that installs the libraries it
+    needs."""
     missing = [name for name in provider.cls.requires if not _is_installed(name)]
     if not missing:
         return ""

@@ -20,7 +20,11 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 def run_schema(registry: Registry) -> dict[str, Any]:
     """Make the JSON Schema of a spec with the kinds of a registry, for editors and for checks."""
-    every = {p.kind if len(found) == 1 else p.name: p for found in _sorted(registry) for p in found}
+    every = {
+        p.kind if len(providers) == 1 else p.name: p
+        for providers in _sorted(registry)
+        for p in providers
+    }
     engines = {name: p for name, p in every.items() if issubclass(p.cls, Engine)}
     observers = {name: p for name, p in every.items() if issubclass(p.cls, Observer)}
     steps = {name: p for name, p in every.items() if name not in {**engines, **observers}}
@@ -114,8 +118,8 @@ def _params_of(name: str, provider: Provider) -> dict[str, Any]:
 
 def params_schema(cls: type[Step], name: str = "") -> dict[str, Any]:
     """Make the JSON Schema of a kind's parameters. None is required: an item can set any."""
-    place = f"#/$defs/{name or cls.kind}/$defs/"
-    schema = documented(cls, cls.model_json_schema(ref_template=place + "{model}"))
+    prefix = f"#/$defs/{name or cls.kind}/$defs/"
+    schema = documented(cls, cls.model_json_schema(ref_template=prefix + "{model}"))
     schema.pop("required", None)
     schema["description"] = cleandoc(cls.__doc__ or "")
     for field, info in cls.model_fields.items():

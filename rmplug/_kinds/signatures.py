@@ -1,4 +1,4 @@
-"""What a step takes and gives, read from the annotations of its method."""
+"""Inputs and outputs of a step, read from the annotations of its method."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class Input:
     many: bool = False
     optional: bool = False
 
-    def takes(self, given: type[Artifact]) -> bool:
-        """Tell whether an artifact of this type fits: a checkpoint can be used as a reward model,
-        and one whose type is not known yet may fit."""
-        if RewardModel in self.types and issubclass(given, Checkpoint):
+    def takes(self, type_: type[Artifact]) -> bool:
+        """Check whether an artifact of this type fits: a checkpoint can be used as a reward model,
+        and a type that is not known yet may fit."""
+        if RewardModel in self.types and issubclass(type_, Checkpoint):
             return True
-        return given is Artifact or issubclass(given, self.types)
+        return type_ is Artifact or issubclass(type_, self.types)
 
     def __str__(self) -> str:
         names = " | ".join(each.__name__ for each in self.types)
@@ -46,18 +46,19 @@ class Input:
 
 @dataclass(frozen=True)
 class Signature:
-    """The inputs of a step, what it gives, and what the core supplies (seed, directory, plan)."""
+    """The inputs of a step, the types of its result, and the arguments that the core supplies
+    (seed, directory, plan)."""
 
     inputs: tuple[Input, ...]
     gives: tuple[type[Artifact], ...]
     like: str | None
     supplied: frozenset[str]
 
-    def output(self, given: Mapping[str, tuple[type[Artifact], ...]]) -> tuple[type[Artifact], ...]:
-        """What the result may be for inputs that may be of these types; ``Artifact`` where that
-        is known only when it is there."""
+    def output(self, types: Mapping[str, tuple[type[Artifact], ...]]) -> tuple[type[Artifact], ...]:
+        """Return the possible types of the result for these possible types of the inputs;
+        ``Artifact`` where only running decides it."""
         if self.like is not None:
-            return given.get(self.like, (Artifact,))
+            return types.get(self.like, (Artifact,))
         return self.gives if len(self.gives) == 1 else (Artifact,)
 
     def __str__(self) -> str:
@@ -71,7 +72,7 @@ class Signature:
 
 @cache
 def signature_of(cls: type[Step]) -> Signature:
-    """Read the signature of a step class; raises ``PluginError`` for one that breaks the rules."""
+    """Read the signature of a step class; raise ``PluginError`` for one that breaks the rules."""
     if issubclass(cls, Engine | Observer | Composite):
         return Signature((), (Artifact,) if issubclass(cls, Composite) else (), None, frozenset())
     method = getattr(cls, cls.method, None)
@@ -147,7 +148,7 @@ def _union(hint: Any) -> tuple[Any, ...]:
 
 
 def _same_as(hints: Mapping[str, Any]) -> str | None:
-    """Find the parameter whose type variable the method gives back."""
+    """Find the parameter whose type variable is also the return type of the method."""
     gives = hints.get("return")
     if not isinstance(gives, TypeVar):
         return None
