@@ -1,1 +1,1 @@
-"""Reads a spec and checks it before anything runs."""
+"""The spec: read, and checked before anything runs."""

@@ -34,7 +34,7 @@ TOP_KEYS = ("name", "seed", "engine", "track", "steps")
 
 @dataclass(frozen=True)
 class Spec:
-    """A spec that was checked: what ``rmplug run`` runs."""
+    """A checked spec, which ``rmplug run`` can run."""
 
     name: str
     seed: int
@@ -43,11 +43,11 @@ class Spec:
     graph: Graph
     source: Source
     doubts: tuple[str, ...] = ()
-    """What could not be checked, since only running tells: ``column 'x' of words``."""
+    """The requirements that only running can check: ``column 'x' of words``."""
 
 
 def load_spec(source: Source | Path | str, registry: Registry) -> Spec:
-    """Read and check a spec; raises ``SpecError`` with every problem found."""
+    """Read and check a spec; raise ``SpecError`` with all its problems."""
     if not isinstance(source, Source):
         source = read_source(Path(source))
     check = Check(registry)
@@ -62,7 +62,8 @@ def load_spec(source: Source | Path | str, registry: Registry) -> Spec:
 def open_spec(
     spec: str | Path | Mapping[str, Any], assignments: Iterable[str], registry: Registry
 ) -> Spec:
-    """A checked spec from a file or from Python data, with ``key=value`` assignments applied."""
+    """Return a checked spec from a file or from Python data, with ``key=value`` assignments
+    applied."""
     if isinstance(spec, Mapping):
         text = json.dumps(dict(spec), indent=1, ensure_ascii=False, default=_written)
         source = parse_source(text, "<python>", Path.cwd())
@@ -74,7 +75,7 @@ def open_spec(
 
 
 def _written(value: Any) -> Any:
-    """Write a value of Python data as a spec has it: NumPy's numbers plain, paths as text."""
+    """Return a value of Python data as a spec writes it: NumPy's numbers plain, paths as text."""
     return value.item() if getattr(value, "ndim", None) == 0 else str(value)
 
 
@@ -178,16 +179,16 @@ class Check:
     def _beside(
         self, location: Location, kind: Any, params: Location, family: type[Step]
     ) -> Step | None:
-        """An engine or an observer, which stand beside the steps."""
+        """Read an engine or an observer, which are no steps."""
         provider = read_provider(location, kind, self.registry, family)
-        given = read_mapping(params)
-        if provider is None or given is None:
+        written = read_mapping(params)
+        if provider is None or written is None:
             return None
         if not issubclass(provider.cls, family):
             other = family_of(provider.cls).family
             location.wrong(f"{kind!r} is of the family {other!r}, not {family.family!r}", key=True)
             return None
-        step = configured(provider.cls, params, find_files(provider.cls, params, given))
+        step = configured(provider.cls, params, find_files(provider.cls, params, written))
         for name, mistake in step.mistakes({}) if step else ():
             params.at(name).wrong(mistake)
         return step
@@ -206,7 +207,7 @@ def _plain(location: Location, kind: type[Any], default: Any) -> Any:
 def _configured(
     draft: Draft, location: Location, params: Mapping[str, Any], edges: Edges
 ) -> Step | None:
-    """The step itself; if a loop sets parameters, None, and it is checked for all their values."""
+    """Return the step itself; if a loop sets parameters, check all their values and return None."""
     fields = {name: edges.values[name] for name in edges.bound if name in draft.cls.model_fields}
     if not fields:
         return configured(draft.cls, location, params)
@@ -216,7 +217,7 @@ def _configured(
 
 
 def doubts(graph: Graph) -> Iterator[str]:
-    """List what was asked of the steps of a graph and only running tells."""
+    """List the requirements on the steps of a graph that only running can check."""
     for node in graph.nodes.values():
         yield from node.gives.doubts
         yield from doubts(node.body) if node.body is not None else ()
@@ -232,13 +233,13 @@ def _written_at(draft: Draft, name: str) -> Location:
 
 
 def _foreseen(draft: Draft, step: Step | None, inputs: Mapping[str, list[Known]]) -> Known:
-    """Tell what a step gives, as far as its signature and the step itself know."""
+    """Foresee the result of a step, as far as its signature and the step itself determine it."""
     signature = signature_of(draft.cls)
-    known = step.foresee(inputs) if step else Known()
-    output = signature.output({name: given[0].types for name, given in inputs.items()})
-    types = known.types if known.is_a(*signature.gives) else output
+    foreseen = step.foresee(inputs) if step else Known()
+    output = signature.output({name: results[0].types for name, results in inputs.items()})
+    types = foreseen.types if foreseen.is_a(*signature.gives) else output
     return replace(
-        known,
+        foreseen,
         types=types,
         step=draft.id,
         made_by=step,

@@ -1,4 +1,4 @@
-"""The steps of a spec as a checked graph: which step takes what from which."""
+"""The steps of a spec as a checked graph: each edge is an input of a step."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Node:
     gives: Known
     body: Graph | None = None
     folder: Path = Path()
-    """Where relative paths of files start from."""
+    """The folder from which relative paths of files start."""
 
     def configured(self, values: Mapping[str, Any]) -> Step:
         """Configure the step with the parameters that come from inputs."""
@@ -41,7 +41,7 @@ class Node:
         return cls.model_validate({**self.params, **absolute_files(cls, values, self.folder)})
 
     def refs(self) -> Iterator[Ref]:
-        """List everything this step takes, from its own scope or an outer one."""
+        """List every reference of this step, in its own scope or an outer one."""
         for refs in self.inputs.values():
             yield from refs
         yield from self.bound.values()
@@ -58,27 +58,27 @@ class Graph:
 
     def needed(self, ids: Sequence[str]) -> set[str]:
         """Find the steps ``ids`` and all they need."""
-        found: set[str] = set()
+        names: set[str] = set()
         waiting = list(ids)
         while waiting:
             name = waiting.pop()
-            if name not in found:
-                found.add(name)
+            if name not in names:
+                names.add(name)
                 waiting.extend(r.step for r in self.nodes[name].refs() if r.step in self.nodes)
-        return found
+        return names
 
     def dependents(self, name: str) -> set[str]:
-        """Find the step and every step that uses what it gives, directly or not."""
-        found = {name}
+        """Find the step and every step that uses its result, directly or not."""
+        names = {name}
         for node in self.nodes.values():
-            if any(ref.step in found for ref in node.refs()):
-                found.add(node.id)
-        return found
+            if any(ref.step in names for ref in node.refs()):
+                names.add(node.id)
+        return names
 
 
 def order(needs: Mapping[str, Sequence[str]]) -> tuple[list[str], list[list[str]]]:
     """Order the steps, each after its needs, and list cycles of steps that need each other."""
-    left = {name: [need for need in found if need in needs] for name, found in needs.items()}
+    left = {name: [need for need in own if need in needs] for name, own in needs.items()}
     cycles: list[list[str]] = []
     while True:
         try:

@@ -1,4 +1,4 @@
-"""What the inputs of a step name, and whether it fits."""
+"""The inputs of a step: their references resolved, their types checked."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from .location import Location
 from .step_draft import Draft, input_location
 
 Names = Mapping[str, Known | None]
-"""What each name stands for; None if that is unknown because of another problem."""
+"""The result behind each name; None if it is unknown because of another problem."""
 
 
 @dataclass(frozen=True)
 class Edges:
-    """What a step takes: artifacts by input, plain values by parameter (or ``seed``)."""
+    """The inputs of a step: artifacts by input, plain values by parameter (or ``seed``)."""
 
     inputs: dict[str, list[Known]]
     bound: dict[str, Ref]
     values: dict[str, Sequence[Any]]
     complete: bool
-    """Whether everything that is named is known."""
+    """True if every reference was resolved."""
 
 
 def connect(draft: Draft, names: Names) -> Edges:
-    """Find what the inputs of a step name; what does not fit is a problem."""
+    """Resolve the inputs of a step; an input that does not fit is a problem."""
     signature = signature_of(draft.cls)
     taken = {entry.name: entry for entry in signature.inputs}
     resolved = {name: resolve(draft, name, names) for name in draft.inputs}
@@ -38,7 +38,7 @@ def connect(draft: Draft, names: Names) -> Edges:
     for name, each in resolved.items():
         if name in taken:
             _check_edge(draft, taken[name], each)
-            edges.inputs[name] = [known for known in each if known is not None]
+            edges.inputs[name] = [result for result in each if result is not None]
         elif _can_bind(draft, name, each) and each[0] is not None:
             edges.bound[name] = draft.inputs[name][0]
             edges.values[name] = each[0].values or ()
@@ -49,8 +49,7 @@ def connect(draft: Draft, names: Names) -> Edges:
 
 
 def resolve(draft: Draft, name: str, names: Names) -> list[Known | None]:
-    """Find what the references of an input stand for; None where that is unknown because of a
-    problem."""
+    """Resolve the references of an input; None for one that is unknown because of a problem."""
     return [_resolve(draft, name, ref, names) for ref in draft.inputs[name]]
 
 
@@ -61,11 +60,11 @@ def _resolve(draft: Draft, name: str, ref: Ref, names: Names) -> Known | None:
         names if ref.step in names else {step: names[step] for step in names if step != draft.id}
     )
     try:
-        known = ref.resolve(cast(Mapping[str, Known], others))  # what is None was taken out above
+        result = ref.resolve(cast(Mapping[str, Known], others))  # what is None was taken out above
     except UnknownName as error:
         input_location(draft.location.at("inputs"), name, ref).wrong(str(error))
         return None
-    return replace(known, step=ref.step if known.column or not ref.column else str(ref))
+    return replace(result, step=ref.step if result.column or not ref.column else str(ref))
 
 
 def _check_edge(draft: Draft, entry: Input, gives: Sequence[Known | None]) -> None:
@@ -75,8 +74,8 @@ def _check_edge(draft: Draft, entry: Input, gives: Sequence[Known | None]) -> No
         return
     if entry.many and Features in entry.types:
         _check_repeated(inputs, entry.name, draft.inputs[entry.name])
-    for ref, known in zip(draft.inputs[entry.name], gives, strict=True):
-        wrong = [each for each in known.types if not entry.takes(each)] if known else []
+    for ref, result in zip(draft.inputs[entry.name], gives, strict=True):
+        wrong = [each for each in result.types if not entry.takes(each)] if result else []
         if wrong:
             message = f"{entry.name} takes {entry}, but {ref} gives {wrong[0].__name__}"
             input_location(inputs, entry.name, ref).wrong(message)
@@ -91,16 +90,16 @@ def _check_repeated(inputs: Location, name: str, refs: Sequence[Ref]) -> None:
 
 
 def _can_bind(draft: Draft, name: str, gives: Sequence[Known | None]) -> bool:
-    """Tell whether an input that the method does not take sets a parameter (or the seed)."""
+    """Check whether an input that the method does not take sets a parameter (or the seed)."""
     cls = draft.cls
     location = input_location(draft.location.at("inputs"), name)
     supplied = signature_of(cls).supplied
     if name not in cls.model_fields and not (name == "seed" and "seed" in supplied):
-        known = [entry.name for entry in signature_of(cls).inputs]
-        location.unknown(_no_such_input(draft, name), [*known, *cls.model_fields], key=False)
+        inputs = [entry.name for entry in signature_of(cls).inputs]
+        location.unknown(_no_such_input(draft, name), [*inputs, *cls.model_fields], key=False)
     elif name in draft.lists:
         location.wrong(f"{name} is a parameter: one value of a loop can set it, not a list")
-    elif any(each is not Value for known in gives if known for each in known.types):
+    elif any(each is not Value for result in gives if result for each in result.types):
         location.wrong(f"{name} is a parameter: only a plain value of a loop can set it")
     elif name in draft.params:
         location.wrong(f"{name} is set twice: here and in params")
@@ -112,14 +111,14 @@ def _can_bind(draft: Draft, name: str, gives: Sequence[Known | None]) -> bool:
 
 
 def _no_such_input(draft: Draft, name: str) -> str:
-    known = [entry.name for entry in signature_of(draft.cls).inputs]
-    hint = did_you_mean(name, [*known, *draft.cls.model_fields])
-    takes = f"inputs: {', '.join(known)}" if known else "no inputs"
+    inputs = [entry.name for entry in signature_of(draft.cls).inputs]
+    hint = did_you_mean(name, [*inputs, *draft.cls.model_fields])
+    takes = f"inputs: {', '.join(inputs)}" if inputs else "no inputs"
     return f"no such input{hint} ({draft.provider.kind!r} takes {takes})"
 
 
 def _are_seeds(location: Location, gives: Sequence[Known | None]) -> bool:
-    values = [value for known in gives if known for value in known.values or ()]
+    values = [value for result in gives if result for value in result.values or ()]
     wrong = [v for v in values if not isinstance(v, int) or isinstance(v, bool) or v < 0]
     for value in wrong:
         location.wrong(f"a seed must be a whole number of 0 or more, not {shown(value)}")

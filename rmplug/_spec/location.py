@@ -1,4 +1,4 @@
-"""A location in a spec: what was written there, and what is wrong with it."""
+"""A location in a spec: the value written there, and its problems."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from rmplug.errors import Problem, RmplugError, closest, did_you_mean
 from .source import Source
 
 MAX_PROBLEMS = 100
-"""Where checking stops: nobody reads more at once."""
+"""The number of problems at which checking stops: nobody reads more at once."""
 MAX_MESSAGE = 2000
 
 Parts = tuple[str | int, ...]
 
 
 class Problems(list[Problem]):
-    """The problems of a spec, and which keys misspelt ones stand for: these are not missed, so that
-    one mistake is told once."""
+    """The problems of a spec, and the keys for which misspelt ones stand: these are not reported as
+    missing, so that one mistake is reported once."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class Problems(list[Problem]):
 
 
 class Enough(RmplugError):
-    """As many problems were found as are shown at once."""
+    """The signal that as many problems were noted as are shown at once."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Location:
 
     @property
     def folder(self) -> Path:
-        """Where a relative path that was written here starts from."""
+        """The folder from which a relative path that was written here starts."""
         return self.source.base(self.path)
 
     def wrong(self, message: str, *, key: bool = False) -> None:
@@ -73,15 +73,16 @@ class Location:
         if len(self.problems) >= MAX_PROBLEMS:
             raise Enough
 
-    def check_keys(self, known: Iterable[str]) -> None:
-        """Note each key of the mapping here that is not known."""
+    def check_keys(self, allowed: Iterable[str]) -> None:
+        """Note each unknown key of the mapping here."""
         for key in self.value:
-            if key not in known:
-                self.at(key).unknown(f"unknown key{suggestion(key, known)}", known)
+            if key not in allowed:
+                self.at(key).unknown(f"unknown key{suggestion(key, allowed)}", allowed)
 
-    def unknown(self, message: str, known: Iterable[str], *, key: bool = True) -> None:
-        """Note that the key here is unknown; the known one that it stands for is not missed."""
-        meant = closest(str(self.path[-1]), known)
+    def unknown(self, message: str, allowed: Iterable[str], *, key: bool = True) -> None:
+        """Note that the key here is unknown; the known one that it stands for is not reported as
+        missing."""
+        meant = closest(str(self.path[-1]), allowed)
         self.problems.meant.add((self.source.file, (*self.path[:-1], meant)))
         self.wrong(message, key=key)
 
@@ -98,6 +99,6 @@ def _has(value: Any, part: str | int) -> bool:
     return isinstance(value, dict) and part in value
 
 
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """Suggest what to write instead of a name that is not known."""
-    return did_you_mean(name, known) or f"; known: {', '.join(known)}"
+def suggestion(name: str, allowed: Iterable[str]) -> str:
+    """Suggest what to write instead of an unknown name."""
+    return did_you_mean(name, allowed) or f"; known: {', '.join(allowed)}"

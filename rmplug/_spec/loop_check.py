@@ -1,4 +1,4 @@
-"""Checks loops: what the steps inside may name, and what a loop gives."""
+"""The check of loops: the names that the inner steps may use, and the results of a loop."""
 
 from __future__ import annotations
 
@@ -37,9 +37,11 @@ def composite_node(
     before = len(problems)
     step = configured(draft.cls, draft.location.at("params"), draft.params)
     inputs = {name: resolve(draft, name, scope) for name in draft.inputs}
-    known = {name: [one for one in each if one is not None] for name, each in inputs.items()}
+    resolved = {
+        name: [entry for entry in each if entry is not None] for name, each in inputs.items()
+    }
     complete = step is not None and all(None not in each for each in inputs.values())
-    inner = _inner_scope(draft, step, known) if complete else None
+    inner = _inner_scope(draft, step, resolved) if complete else None
     if draft.body is None:
         return None
     body = graph_of(draft.body, {**scope, draft.id: None, **(inner or _unknown_scope(draft))})
@@ -68,7 +70,7 @@ def _inner_scope(
                 f"must name what the first round takes: {', '.join(step.carry)}", key=True
             )
             return None
-        return {name: known[0] for name, known in inputs.items()}
+        return {name: results[0] for name, results in inputs.items()}
     for name in inputs:
         if name != "items":
             written.at(name).wrong(f"no such input; steps inside can name {name!r} directly")
@@ -107,7 +109,7 @@ def _unknown_scope(draft: Draft) -> dict[str, None]:
 def _results(
     draft: Draft, step: Any, body: Graph, inner: Mapping[str, Known]
 ) -> dict[str, Known] | None:
-    """What the loop gives, by name."""
+    """Return the results of the loop, by name."""
     params = draft.location.at("params")
     carry = step.carry if isinstance(step, Repeat) else {}
     wanted = [(params.at("collect", index), name) for index, name in enumerate(step.collect)]

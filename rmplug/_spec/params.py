@@ -1,4 +1,4 @@
-"""The parameters of a kind: its files found, its fields validated, problems in plain words."""
+"""The parameters of a kind: its files located, its fields validated, problems in plain words."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def _is_file(cls: type[Step], name: str) -> bool:
 
 
 def _find(value: Any, location: Location, folder: Path) -> Any:
-    found = _absolute(value, folder)
-    for path in found if isinstance(found, list) else [found]:
+    paths = _absolute(value, folder)
+    for path in paths if isinstance(paths, list) else [paths]:
         if isinstance(path, str) and not _exists(Path(path)):
             location.wrong(f"no such file or folder: {path}")
-    return found
+    return paths
 
 
 def _absolute(value: Any, folder: Path) -> Any:
@@ -51,8 +51,8 @@ def _absolute(value: Any, folder: Path) -> Any:
         paths = _matches(value, folder)
         return paths[0] if len(paths) == 1 else paths
     if isinstance(value, list):
-        found = [_absolute(inner, folder) for inner in value]
-        return [one for inner in found for one in (inner if isinstance(inner, list) else [inner])]
+        lists = [_absolute(inner, folder) for inner in value]
+        return [path for inner in lists for path in (inner if isinstance(inner, list) else [inner])]
     return value
 
 
@@ -63,8 +63,8 @@ def _matches(written: str, folder: Path) -> list[str]:
     path = str(start / name)
     if "\0" in name or not glob.has_magic(name) or _exists(Path(path)):
         return [path]
-    found = glob.iglob(name, root_dir=start)  # noqa: PTH207 - of Path.glob, ** can take hours
-    return sorted(str(start / match) for match in found) or [path]
+    matches = glob.iglob(name, root_dir=start)  # noqa: PTH207 - of Path.glob, ** can take hours
+    return sorted(str(start / match) for match in matches) or [path]
 
 
 def _exists(path: Path) -> bool:
@@ -80,7 +80,7 @@ def configured(
     params: Mapping[str, Any],
     elsewhere: Mapping[str, Location] | None = None,
 ) -> Step | None:
-    """The step with these parameters, or None and what is wrong with them.
+    """Return the step with these parameters, or None after noting the problems of the parameters.
 
     ``elsewhere`` says where parameters were written that do not stand at ``location``.
     """
@@ -100,7 +100,7 @@ def check_values(
     values: Mapping[str, Sequence[Any]],
     elsewhere: Mapping[str, Location],
 ) -> None:
-    """Parameters that a loop sets fit the step, whichever of its values they take."""
+    """Check that the values of parameters that a loop sets fit the step, each of them."""
     for row in zip(*values.values(), strict=True):
         taken = dict(zip(values, row, strict=True))
         for name in taken:
@@ -113,15 +113,17 @@ def _explain(
     cls: type[Step], location: Location, entries: list[Any], elsewhere: Mapping[str, Location]
 ) -> None:
     """Note each error where its value was written; the branches of a union become one."""
-    found: dict[tuple[str | int, ...], tuple[Location, list[Any]]] = {}
+    by_path: dict[tuple[str | int, ...], tuple[Location, list[Any]]] = {}
     for entry in entries:
         first = entry["loc"][0] if entry["loc"] else ""
         at = elsewhere.get(str(first)) or _written_at(location, entry)
-        found.setdefault(at.path, (at, []))[1].append(entry)
+        by_path.setdefault(at.path, (at, []))[1].append(entry)
     # unknown fields first: one that is missing may be written under a misspelt name
-    unknown_first = sorted(found.values(), key=lambda each: each[1][0]["type"] != "extra_forbidden")
+    unknown_first = sorted(
+        by_path.values(), key=lambda each: each[1][0]["type"] != "extra_forbidden"
+    )
     for at, entries in unknown_first:
-        if not any(other[: len(at.path)] == at.path != other for other in found):
+        if not any(other[: len(at.path)] == at.path != other for other in by_path):
             _note(cls, at, entries)
 
 
@@ -139,9 +141,9 @@ def _note(cls: type[Step], location: Location, entries: list[Any]) -> None:
     entry = entries[0]
     name = str(entry["loc"][-1]) if entry["loc"] else ""
     if entry["type"] == "extra_forbidden":
-        known = _fields(cls, entry["loc"][:-1])
-        hint = suggestion(name, known) if known else ""
-        location.unknown(f"unknown field{hint}", known)
+        fields = _fields(cls, entry["loc"][:-1])
+        hint = suggestion(name, fields) if fields else ""
+        location.unknown(f"unknown field{hint}", fields)
     elif entry["type"] == "missing":
         location.missing("missing; this field is required")
     else:

@@ -1,4 +1,4 @@
-"""YAML that remembers where each value was written."""
+"""YAML data with the location of each value."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Mark", "Source", "parse_source", "read_source"]
 
 
 class Source:
-    """A spec as plain data, with the place where each value was written."""
+    """A spec as plain data, with the location where each value was written."""
 
     def __init__(self, reader: Reader) -> None:
         self.file = reader.text.file
@@ -25,21 +25,21 @@ class Source:
         self._keys = reader.keys
 
     def mark(self, path: Sequence[str | int], *, key: bool = False) -> Mark:
-        """Where the value at ``path`` (or its key) was written, or else what should hold it."""
+        """Return where the value at ``path`` (or its key) was written, or else where it belongs."""
         text, start, end = self._span(tuple(path), key)
         return text.mark(start, end)
 
     def base(self, path: Sequence[str | int]) -> Path:
-        """The folder that a relative path written at ``path`` starts from."""
+        """Return the folder from which a relative path written at ``path`` starts."""
         return self._span(tuple(path), False)[0].folder
 
     def problem(self, path: Sequence[str | int], message: str, *, key: bool = False) -> Problem:
-        """A problem with the value at ``path`` (or with its key)."""
+        """Describe a problem with the value at ``path`` (or with its key)."""
         text, start, end = self._span(tuple(path), key)
         return text.problem(message, start, end, path)
 
     def set(self, assignment: str) -> None:
-        """Give one value anew, as in ``steps.why.params.args.n_estimators=50``."""
+        """Set one value, as in ``steps.why.params.args.n_estimators=50``."""
         text = Text("--set", Path(), assignment)
         text.check()
         names, equals, _ = assignment.partition("=")
@@ -57,15 +57,15 @@ class Source:
 
     def _span(self, path: KeyPath, key: bool) -> Span:
         for length in range(len(path), 0, -1):
-            place = path[:length]
-            if key and place in self._keys:
-                return self._keys[place]
-            if place in self._values:
-                return self._values[place]
+            prefix = path[:length]
+            if key and prefix in self._keys:
+                return self._keys[prefix]
+            if prefix in self._values:
+                return self._values[prefix]
         return self._values[()]
 
     def _locate(self, text: Text, names: str) -> tuple[KeyPath, dict[KeyPath, Span]]:
-        """The path that ``names`` spell, and where each part of it stands in ``text``."""
+        """Resolve ``names`` to a path, with the position of each part of it in ``text``."""
         path: KeyPath = ()
         keys: dict[KeyPath, Span] = {}
         here, start = self.data, 0
@@ -85,7 +85,7 @@ class Source:
 
     def _forget(self, path: KeyPath) -> None:
         for spans in (self._values, self._keys):
-            for old in [place for place in spans if place[: len(path)] == path]:
+            for old in [other for other in spans if other[: len(path)] == path]:
                 del spans[old]
 
     def _put(self, path: KeyPath, value: object, keys: dict[KeyPath, Span]) -> None:
@@ -101,7 +101,8 @@ class Source:
 
 
 def _child(here: object, name: str, path: KeyPath) -> tuple[str | int, object, str]:
-    """The key that ``name`` stands for in ``here``, the value there, and what is wrong with it."""
+    """Return the key that ``name`` stands for in ``here``, its value, and the fault if there is
+    one."""
     if not name or len(path) == MAX_DEPTH:
         return name, None, "too many names in the path" if name else "a name is missing in the path"
     if isinstance(here, list):
@@ -114,7 +115,7 @@ def _child(here: object, name: str, path: KeyPath) -> tuple[str | int, object, s
 
 
 def read_source(path: Path) -> Source:
-    """Read the spec in a file; raises SpecError with one problem if it holds no YAML mapping."""
+    """Read the spec in a file; raise SpecError with one problem if it holds no YAML mapping."""
     file = str(path).encode(errors="replace").decode()
     content = _content(path, file)
     try:
@@ -140,7 +141,7 @@ def parse_source(text: str, file: str = "<spec>", folder: Path = Path()) -> Sour
 
 
 def _content(path: Path, file: str) -> bytes:
-    """The bytes of a file, read no further than a spec may be long."""
+    """Read the bytes of a file, no more than a spec may be long."""
     try:
         if path.is_dir():
             raise IsADirectoryError
@@ -162,5 +163,5 @@ def _content(path: Path, file: str) -> bytes:
 
 
 def _normal(text: str) -> str:
-    """The text without its byte-order mark, each line ending in a line feed."""
+    """Return the text without its byte-order mark, each line ending in a line feed."""
     return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")

@@ -23,13 +23,13 @@ STEP_ID = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 @dataclass(frozen=True)
 class Draft:
-    """A step whose envelope and kind are known to be right."""
+    """A step with a valid envelope and a valid kind."""
 
     id: str
     location: Location
     provider: Provider
     inputs: dict[str, tuple[Ref, ...]]
-    """What each input names."""
+    """The references of each input."""
     lists: frozenset[str]
     """The inputs that were written as lists."""
     params: dict[str, Any]
@@ -135,7 +135,7 @@ def read_mapping(location: Location) -> dict[str, Any] | None:
 def read_provider(
     location: Location, kind: Any, registry: Registry, of: type[Step] = Step
 ) -> Provider | None:
-    """Who gives the kind named at a location; it is a problem if its libraries are not there."""
+    """Return the provider of the kind named at a location; missing libraries are a problem."""
     if not isinstance(kind, str):
         if kind is None:
             location.missing(_NO_KIND)
@@ -171,7 +171,7 @@ def _step_provider(location: Location, registry: Registry) -> Provider | None:
 def read_inputs(
     location: Location, provider: Provider
 ) -> tuple[dict[str, tuple[Ref, ...]], frozenset[str]]:
-    """What each input names, and which inputs were written as lists."""
+    """Read the references of each input, and the names of inputs that were written as lists."""
     written = location.value
     if isinstance(written, str | list):
         first = _first_input(provider.cls)
@@ -181,11 +181,13 @@ def read_inputs(
         written = {first: written}
     elif not isinstance(written, dict | None):
         location.wrong("must be a step id, a list of them, or a mapping of inputs")
-    given = written if isinstance(written, dict) else {}
-    found = {
-        name: refs for name in given if (refs := _refs(input_location(location, name), given[name]))
+    by_name = written if isinstance(written, dict) else {}
+    inputs = {
+        name: refs
+        for name in by_name
+        if (refs := _refs(input_location(location, name), by_name[name]))
     }
-    return found, frozenset(name for name in found if isinstance(given[name], list))
+    return inputs, frozenset(name for name in inputs if isinstance(by_name[name], list))
 
 
 def _first_input(cls: type[Step]) -> str | None:

@@ -1,4 +1,4 @@
-"""Plain data from YAML text, with the place of each value and key."""
+"""Plain data from YAML text, with the location of each value and key."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ libyaml scans MAX_BYTES in a fraction of a second, and MAX_VALUES bounds the eve
 MAX_DIGITS = 250
 """A longer number is read as text: as a float or in decimal, Python might not hold it."""
 MAX_PROBLEMS = 100
-"""Where reading stops, so that a file of duplicates is not answered with a book."""
+"""The number of problems at which reading stops: a file of duplicates has one for each."""
 
 TOO_LARGE = "larger than 4 MiB: keep data in files of its own and give their paths"
 
@@ -35,7 +35,7 @@ _SPACES = re.compile(
 """A no-break space as group 1; what is quoted or a comment is passed over."""
 _COLON = re.compile(r"\s*:")
 _READ_OTHERWISE = re.compile(r"[\t?]|(?:^|[-:,\[{]|[&*][-\w]+) *!|^%|[|>][-+0-9]*#", re.M)
-"""What libyaml reads otherwise than PyYAML: tabs, "?" in brackets, tags, directives and "|#"."""
+"""Text that libyaml reads differently: tabs, "?" in brackets, tags, directives and "|#"."""
 _INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _WORDS: dict[str, bool | float | None] = {
@@ -76,7 +76,7 @@ KeyPath = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Where something was written; line and column count from 1, width stays on the line."""
+    """The location of a piece of text; line and column count from 1, width stays on the line."""
 
     file: str
     line: int
@@ -123,22 +123,22 @@ class Text:
         """Refuse what is too long, and characters that nobody can see."""
         if len(self.text) > MAX_BYTES:
             raise SpecError([Problem(TOO_LARGE, file=self.file)])
-        found = _INVISIBLE.search(self.text)
-        if found:
-            code = f"{ord(found[0]):04X}"
+        match = _INVISIBLE.search(self.text)
+        if match:
+            code = f"{ord(match[0]):04X}"
             advice = f"delete it, or write \\u{code} inside double quotes"
-            self.refuse(f"invisible character U+{code}: {advice}", found.start())
+            self.refuse(f"invisible character U+{code}: {advice}", match.start())
 
     def line_end(self, offset: int) -> int:
         return self.text.find("\n", offset) % (len(self.text) + 1)
 
     def refuse_no_break(self, start: int, end: int) -> None:
         """Refuse the first no-break space outside quotes: it looks like a space and is none."""
-        for found in _SPACES.finditer(self.text, start, end):
-            if found[1]:
+        for match in _SPACES.finditer(self.text, start, end):
+            if match[1]:
                 advice = "use a normal space, or put quotes around the text"
-                fault = f"no-break space U+{ord(found[1]):04X}: {advice}"
-                self.refuse(fault, found.start(), found.end())
+                fault = f"no-break space U+{ord(match[1]):04X}: {advice}"
+                self.refuse(fault, match.start(), match.end())
 
 
 Span = tuple[Text, int, int]
@@ -155,7 +155,7 @@ class _Open:
 
 
 class Reader:
-    """Builds plain data from YAML events and notes where each value and key stands."""
+    """A builder of plain data from YAML events that notes the location of each value and key."""
 
     def __init__(self, text: Text, start: int = 0, root: KeyPath = ()) -> None:
         self.text = text
@@ -171,7 +171,7 @@ class Reader:
         self._anchors: dict[str, tuple[object, KeyPath] | None] = {}
 
     def read(self) -> None:
-        """Read the whole text; raises SpecError at the first thing that cannot be read past."""
+        """Read the whole text; raise SpecError at the first fault that cannot be skipped."""
         for event in _events(self.text, self.start):
             self._event = event
             match type(event).__name__:
@@ -194,7 +194,7 @@ class Reader:
         return self.text, self.start + event.start_mark.index, self.start + event.end_mark.index
 
     def _value_span(self, path: KeyPath) -> Span:
-        """Where a scalar stands: an empty one behind its colon.
+        """Return where a scalar stands: an empty one behind its colon.
 
         In brackets, libyaml marks it at the sign that follows instead.
         """
@@ -252,7 +252,7 @@ class Reader:
         mapping.key = name
 
     def _next(self) -> KeyPath:
-        """The path of the value that begins here."""
+        """Return the path of the value that begins here."""
         if not self._stack:
             return self.root
         top = self._stack[-1]
@@ -302,13 +302,14 @@ class Reader:
         name, path = self._event.anchor, self._next()
         if name not in self._anchors:
             self._refuse(f"unknown alias: no value before it is marked with &{name}")
-        found = self._anchors[name]
-        if found is None:
+        anchor = self._anchors[name]
+        if anchor is None:
             self._refuse(f"this alias is inside the value that it repeats, marked with &{name}")
-        self._attach(self._repeat(*found, path, self._span), path, None)
+        self._attach(self._repeat(*anchor, path, self._span), path, None)
 
     def _repeat(self, value: object, origin: KeyPath, path: KeyPath, span: Span) -> object:
-        """A copy of the value at ``origin``; what is inside it keeps the place it was written."""
+        """Copy the value at ``origin``; the values inside it keep the locations where they were
+        written."""
         self._admit(path, span, container=isinstance(value, dict | list))
         if isinstance(value, dict):
             return {key: self._repeat_item(item, origin, path, key) for key, item in value.items()}
@@ -336,7 +337,7 @@ class Reader:
         return float(value) if event.tag == f"{_TAG}float" and type(value) is int else value
 
     def _whole(self, text: str, path: KeyPath) -> str:
-        """The text with escaped halves of characters joined, as JSON writes them."""
+        """Return the text with escaped halves of characters joined, as JSON writes them."""
         try:
             return text.encode("utf-16", "surrogatepass").decode("utf-16")
         except UnicodeDecodeError:
@@ -349,7 +350,8 @@ class Reader:
 
 
 def _core(text: str) -> object:
-    """What plain text means in the core schema of YAML 1.2, where ``no`` and dates are text."""
+    """Return the meaning of plain text in the core schema of YAML 1.2, where ``no`` and dates are
+    text."""
     if text in _WORDS:
         return _WORDS[text]
     if len(text) > MAX_DIGITS or text[0] not in "+-.0123456789":
@@ -360,7 +362,7 @@ def _core(text: str) -> object:
 
 
 def _events(text: Text, start: int) -> Iterator[Any]:
-    """PyYAML's events from ``start`` on; their marks count from there.
+    """Yield PyYAML's events from ``start`` on; their marks count from there.
 
     libyaml is ten times as fast, but puts other words and positions into its errors. So what it
     refuses is read again by PyYAML's own parser, which then decides.
@@ -381,7 +383,7 @@ def _events(text: Text, start: int) -> Iterator[Any]:
 
 
 def _python_events(text: Text, start: int) -> Iterator[Any]:
-    """The events of PyYAML's own parser; raises SpecError where it stops."""
+    """Yield the events of PyYAML's own parser; raise SpecError where it stops."""
     from yaml.error import MarkedYAMLError
 
     parser, end = _python_parser(text, start), start
@@ -410,7 +412,8 @@ def _python_parser(text: Text, start: int) -> Any:
         words = 0
 
         def forward(self, length: int = 1) -> None:
-            """Go on by some characters: whatever PyYAML's scanner reads, it reads through this."""
+            """Advance by some characters: whatever PyYAML's scanner reads, it reads through
+            this."""
             self.words += 1
             if self.words > MAX_WORDS:
                 advice = "too many words: keep long texts in files of their own"
@@ -428,9 +431,9 @@ def _python_parser(text: Text, start: int) -> Any:
 
 
 def _advice(error: Any) -> tuple[str, int]:
-    """What to do about PyYAML's complaint, and the offset to point at."""
-    said = f"{error.context}: {error.problem}"
+    """Return advice for PyYAML's complaint, and the offset to point at."""
+    complaint = f"{error.context}: {error.problem}"
     for pattern, advice, from_context in _ADVICE:
-        if re.search(pattern, said):
+        if re.search(pattern, complaint):
             return advice, (error.context_mark if from_context else error.problem_mark).index
     return error.problem, error.problem_mark.index
