@@ -1,1 +1,1 @@
-"""Runs a checked spec."""
+"""The execution of a checked spec."""

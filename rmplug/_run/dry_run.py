@@ -1,4 +1,4 @@
-"""What a run would do, step by step; nothing is done and nothing heavy is loaded."""
+"""The plan of a run, step by step; nothing is executed and nothing heavy is loaded."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ UNKNOWN = "it needs results that are not there yet"
 
 @dataclass(frozen=True)
 class Planned:
-    """What a run would do with a step."""
+    """The planned work of one step."""
 
     id: str
     kind: str
@@ -34,12 +34,12 @@ class Planned:
 
 
 def plan_graph(session: Session, graph: Graph, scope: Scope, selected: set[str]) -> list[Planned]:
-    """The selected steps of a graph in the order of work."""
+    """Plan the selected steps of a graph in the order of work."""
     return list(_each_planned(session, graph, scope, selected))
 
 
 def has_work(session: Session, graph: Graph, scope: Scope, selected: set[str]) -> bool:
-    """Whether any of the selected steps has to run; none is planned after the first that has."""
+    """Check whether any of the selected steps has to run; stop planning at the first that has."""
     return any(step.action == "run" for step in _each_planned(session, graph, scope, selected))
 
 
@@ -108,7 +108,7 @@ def _end(
 
 
 def _for_each_ends(session: Session, node: Node, step: ForEach, scope: Scope) -> list[End] | None:
-    """Each item; None where the table that has them is not there yet."""
+    """Plan each item; return None where the table that holds the items does not exist yet."""
     if step.values is None and "items" not in node.lists:
         key = scope.at(node.inputs["items"][0]).key
         if not session.results.has(key):
@@ -120,7 +120,8 @@ def _for_each_ends(session: Session, node: Node, step: ForEach, scope: Scope) ->
 
 
 def _repeat_ends(session: Session, node: Node, step: Repeat, scope: Scope) -> list[End]:
-    """Each round; after one whose result cannot be foreseen, the others are work as well."""
+    """Plan each round; after one whose result cannot be foreseen, the later rounds need work as
+    well."""
     carried: dict[str, Handle] | None = {
         name: scope.at(refs[0]) for name, refs in node.inputs.items()
     }
@@ -132,14 +133,16 @@ def _repeat_ends(session: Session, node: Node, step: Repeat, scope: Scope) -> li
             continue
         end = _end(session, node, scope, str(number), wanted, carried)
         ends.append(end)
-        known = all(given in end.scope.handles for given in step.carry.values())
-        carried = {n: end.scope.handles[g].at("") for n, g in step.carry.items()} if known else None
+        all_known = all(result in end.scope.handles for result in step.carry.values())
+        carried = (
+            {n: end.scope.handles[g].at("") for n, g in step.carry.items()} if all_known else None
+        )
     return ends
 
 
 def _foreseen(step: ForEach | Repeat, ends: Sequence[End]) -> dict[str, Handle]:
-    """The results that the loop will give, so that what comes after it can be planned; none where
-    any of them cannot be known yet."""
+    """Return the results of the loop, so that later steps can be planned; none where any of them
+    cannot be known yet."""
     carried = step.carry if isinstance(step, Repeat) else {}
     wanted = [*step.collect, *carried.values()]
     if any(name not in end.scope.handles for end in ends for name in wanted):
@@ -149,8 +152,8 @@ def _foreseen(step: ForEach | Repeat, ends: Sequence[End]) -> dict[str, Handle]:
     for name in step.collect:
         parts: list[Part] = [(end.name, end.scope.handles[name].at("")) for end in ends]
         results[name] = Handle(collected_key(name, column, parts), parts[0][1].type)
-    for name, given in carried.items():
-        results[name] = ends[-1].scope.handles[given].at("")
+    for name, result in carried.items():
+        results[name] = ends[-1].scope.handles[result].at("")
     if isinstance(step, ForEach) and step.on_error == "collect-error":
         results["errors"] = Handle(errors_key([]), Artifact)
     return results

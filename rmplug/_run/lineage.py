@@ -1,4 +1,4 @@
-"""What the models behind an artifact were trained on, and which of its rows they have seen."""
+"""The training data of the models behind an artifact, and the rows of it that they have seen."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ UNKNOWN = Training(())
 
 
 def trainings_of(step: Step, inputs: Mapping[str, Sequence[Handle]]) -> tuple[Training, ...]:
-    """How the models and fits behind a step's result were trained, from what is known of its
-    inputs. What a trainer or an estimator makes has seen all of its tables."""
-    handles = [handle for given in inputs.values() for handle in given]
+    """List the trainings of the models and fits behind a step's result, from those known of its
+    inputs. The result of a trainer or an estimator has seen all of its tables."""
+    handles = [handle for listed in inputs.values() for handle in listed]
     inherited = tuple(dict.fromkeys(t for handle in handles for t in handle.trainings))
     if isinstance(step, ModelLoader):
         return inherited or (UNKNOWN,)
@@ -37,7 +37,8 @@ def trainings_of(step: Step, inputs: Mapping[str, Sequence[Handle]]) -> tuple[Tr
 
 
 def trainings_of_parts(parts: Iterable[tuple[str, Handle]]) -> tuple[Training, ...]:
-    """The same for the results of a loop: each part only by what its own models have seen."""
+    """List the trainings of each result of a loop: each part only by the trainings of its own
+    models."""
     return tuple(
         Training(training.tables, training.rows_of or handle.key, training.prefix or f"{item}/")
         for item, handle in parts
@@ -47,7 +48,8 @@ def trainings_of_parts(parts: Iterable[tuple[str, Handle]]) -> tuple[Training, .
 
 @dataclass
 class SeenCounter:
-    """Counts rows that models have seen; keeps the ids and groups of tables it has read."""
+    """A counter of rows that models have seen; it keeps the ids and groups of tables it has
+    read."""
 
     results: Results
     notices: list[Notice] = field(default_factory=list)
@@ -57,12 +59,12 @@ class SeenCounter:
     def count(
         self, inputs: Mapping[str, Sequence[Handle]], refs: Mapping[str, Sequence[Ref]]
     ) -> dict[str, SeenRows]:
-        """For each features input of an evaluator that a model stands behind: how many of the
-        rows that are evaluated its models were trained on, by id or by group (same prompt)."""
+        """Count, for each features input of an evaluator that has a model behind it, the evaluated
+        rows on which its models were trained, by id or by group (same prompt)."""
         handles = [
             (handle, ref)
-            for name, given in inputs.items()
-            for handle, ref in zip(given, refs[name], strict=True)
+            for name, listed in inputs.items()
+            for handle, ref in zip(listed, refs[name], strict=True)
         ]
         evaluated = [handle for handle, _ in handles if issubclass(handle.type, Pairs | Responses)]
         return {
@@ -75,16 +77,16 @@ class SeenCounter:
         rows = self._evaluated_rows(self._read(handle.key), evaluated)
         tables = {key for t in handle.trainings for key in (*t.tables, t.rows_of) if key}
         gone = [key for key in tables if self.results.store.find(key) is None]
-        known = UNKNOWN not in handle.trainings and not gone
+        complete = UNKNOWN not in handle.trainings and not gone
         ids = _whole(rows, "id").filter(self._mask(rows, handle.trainings))
         if len(ids):
             notice = Notice(f"{name} is in-sample: its model was trained on the row or its prompt")
             notice.add(len(ids), ids[:MOST_IDS].to_pylist())
             self.notices.append(notice)
-        return SeenRows(rows.num_rows, len(ids), known)
+        return SeenRows(rows.num_rows, len(ids), complete)
 
     def _evaluated_rows(self, rows: pa.Table, evaluated: Sequence[Handle]) -> pa.Table:
-        """The rows of features that are rows of the data as well, if any are."""
+        """Return the rows of features that are rows of the data as well, if any are."""
         import pyarrow.compute as pc
 
         for handle in evaluated:
@@ -95,14 +97,14 @@ class SeenCounter:
         return rows
 
     def _mask(self, rows: pa.Table, trainings: Sequence[Training]) -> pa.Array:
-        """Which rows a model was trained on."""
+        """Return the mask of the rows on which a model was trained."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
         mask = pa.repeat(pa.scalar(False), rows.num_rows)
         for training in trainings:
             tables = [table for table in training.tables if self.results.store.find(table)]
-            found = self._among(rows, [self._read(table) for table in tables])
+            seen = self._among(rows, [self._read(table) for table in tables])
             if training.rows_of and self.results.store.find(training.rows_of) is None:
                 continue
             if training.rows_of:
@@ -110,8 +112,8 @@ class SeenCounter:
                 own = pc.is_in(_whole(rows, "id"), value_set=ids)
                 named = pc.binary_join_element_wise(training.prefix, ids, "")
                 own = pc.or_(own, pc.is_in(_whole(rows, "id"), value_set=named))
-                found = pc.and_(found, own)
-            mask = pc.or_(mask, found)
+                seen = pc.and_(seen, own)
+            mask = pc.or_(mask, seen)
         return mask
 
     def _among(self, rows: pa.Table, tables: Sequence[pa.Table]) -> pa.Array:
@@ -121,12 +123,12 @@ class SeenCounter:
         mask = pa.repeat(pa.scalar(False), rows.num_rows)
         for table in tables:
             for column in sorted({*rows.column_names} & {*table.column_names}):
-                found = pc.is_in(_whole(rows, column), value_set=_whole(table, column))
-                mask = pc.or_(mask, found)
+                shared = pc.is_in(_whole(rows, column), value_set=_whole(table, column))
+                mask = pc.or_(mask, shared)
         return mask
 
     def _read(self, key: str) -> pa.Table:
-        """Ids, and groups where there are any, of a table in the store."""
+        """Read the ids, and the groups if any, of a table in the store."""
         import pyarrow as pa
 
         if key not in self._keys:
@@ -138,7 +140,7 @@ class SeenCounter:
 
 
 def _name_of(handle: Handle, ref: Ref) -> str:
-    """What an evaluator calls the features that a reference names."""
+    """Return the name by which an evaluator calls the features of a reference."""
     return ref.step if not ref.column or handle.column else str(ref)
 
 

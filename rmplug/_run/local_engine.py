@@ -1,4 +1,4 @@
-"""The engine that is always there: this machine, in one process or several."""
+"""The engine that is always available: this machine, in one process or several."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Local(Engine):
-    """Runs row-wise work and the items of loops on this machine, in one process or several.
+    """Run row-wise work and the items of loops on this machine, in one process or several.
 
     Results are the same bytes for any number of workers.
     """
@@ -30,7 +30,8 @@ class Local(Engine):
     def map(
         self, work: Callable[[Task], Result], tasks: Sequence[Task]
     ) -> Iterator[tuple[Task, Result]]:
-        """Each task with its result as they finish; one task, or one worker, needs no process."""
+        """Yield each task with its result as they finish; one task, or one worker, needs no
+        process."""
         if self.workers == 1 or len(tasks) < 2:
             return ((task, work(task)) for task in tasks)
         return self._in_processes(work, tasks)

@@ -1,4 +1,4 @@
-"""The plan that led to a result, as a report shows it."""
+"""The plan behind a result, as a report shows it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .scope import Scope
 
 
 def outline(node: Node, record: StepRecord | None = None) -> PlanStep:
-    """One step; rows and notices are known once it is done."""
+    """Return one step of the plan; rows and notices are filled in once it is done."""
     cls = node.provider.cls
     return PlanStep(
         id=node.id,
@@ -33,7 +33,7 @@ def outline(node: Node, record: StepRecord | None = None) -> PlanStep:
 
 
 def plan_view(name: str, seed: int, node: Node, scope: Scope) -> PlanView:
-    """The steps that led to a step's inputs, in the order of work."""
+    """Return the steps that led to a step's inputs, in the order of work."""
     wanted = {ref.step for ref in node.refs()}
     steps = []
     for step_id, step in reversed(scope.plan.items()):
@@ -44,13 +44,14 @@ def plan_view(name: str, seed: int, node: Node, scope: Scope) -> PlanView:
 
 
 def identity_of(plan: PlanView) -> list[Any]:
-    """What of a plan is part of a fingerprint: all that is known before running."""
+    """Return the part of a plan that belongs to a fingerprint: all that is known before running."""
     steps = [[step.id, step.kind, step.inputs, step.params] for step in plan.steps]
     return [plan.name, plan.seed, steps]
 
 
 def _readable(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters as a report may show them: names of files, not where they are on this machine."""
+    """Return parameters as a report may show them: names of files without their folders on this
+    machine."""
 
     def shown(value: Any) -> Any:
         if isinstance(value, str) and value.startswith("/"):

@@ -1,4 +1,4 @@
-"""Whether a result in the store may be used, or why its step has to run."""
+"""The decision whether a stored result may be used, or the reason why its step has to run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .step import Prepared
 
 @dataclass(frozen=True)
 class Reuse:
-    """What decides whether a stored result is used: damage, absence, and what was forced."""
+    """The state on which reuse depends: damaged, absent and forced results."""
 
     store: Store
     previous: PreviousSteps | Mapping[str, StepRecord] = field(default_factory=dict)
@@ -25,11 +25,12 @@ class Reuse:
     forced: frozenset[str] = frozenset()
     """Ids of steps to run even if their results are there."""
     since: float = 0.0
-    """When this run began, in seconds since the epoch by the clock of the file system: a forced
+    """The start of this run, in seconds since the epoch by the clock of the file system: a forced
     step whose result is younger was made by this run and is not made again."""
 
     def reason_to_run(self, prepared: Prepared) -> str:
-        """Why the step has to run; ``""`` if its result is there, whole, and may be used."""
+        """Return the reason why the step has to run; ``""`` if its result exists, is whole, and may
+        be used."""
         damage = self.store.damage(prepared.key)
         if damage:
             return f"the stored result is damaged: {damage}"
@@ -40,7 +41,7 @@ class Reuse:
         return ""
 
     def _change(self, prepared: Prepared) -> str:
-        """What differs from the latest run of the step."""
+        """Describe the difference from the latest run of the step."""
         before = self.previous.get(prepared.node.id)
         if before is None:
             return "not done before"

@@ -1,4 +1,4 @@
-"""Run a spec from start to end: what the command line and Python call."""
+"""A run of a spec from start to end, for the command line and for Python."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ DEFAULT_STORE = ".rmplug"
 
 
 class Run(Mapping[str, Artifact]):
-    """A finished run: the result of each step by its id, and the record of what was done."""
+    """A finished run: the result of each step by its id, and its record."""
 
     def __init__(self, results: Results, scope: Scope, record: RunRecord) -> None:
         self._results = results
@@ -56,17 +56,17 @@ class Run(Mapping[str, Artifact]):
         return len(self._scope.handles)
 
     def path(self, name: str) -> Path:
-        """The folder of a step's result in the store."""
+        """Return the folder of a step's result in the store."""
         return self._results.store.artifacts / self._scope.at(Ref.parse(name)).key
 
     @property
     def record_path(self) -> Path:
-        """Where the record of the run is."""
+        """The path of the run's record."""
         return self._results.store.runs / self.record.id / "record.json"
 
     @property
     def reports(self) -> list[Path]:
-        """The pages that were made, ready to open."""
+        """The pages of the reports, ready to open."""
         return report_pages(self._results.store, self.record)
 
     def __repr__(self) -> str:
@@ -91,7 +91,7 @@ class Run(Mapping[str, Artifact]):
 
 
 def report_pages(store: Store, record: RunRecord) -> list[Path]:
-    """The pages of a run's reports."""
+    """List the pages of a run's reports."""
     pages = []
     for step in record.steps.values():
         if step.family == "reporter" and store.find(step.artifact) is not None:
@@ -104,14 +104,14 @@ def report_pages(store: Store, record: RunRecord) -> list[Path]:
 
 
 def open_store(path: str | Path | None) -> Store:
-    """The store at a path, else where ``RMPLUG_STORE`` says, else ``.rmplug`` in this folder."""
+    """Open the store at a path, else at ``RMPLUG_STORE``, else at ``.rmplug`` in this folder."""
     return Store(path or os.environ.get("RMPLUG_STORE") or DEFAULT_STORE)
 
 
 def choose(
     spec: Spec, only: Sequence[str] = (), start: str | None = None
 ) -> tuple[set[str], set[str]]:
-    """The steps to run, and those of them that were asked for by name."""
+    """Return the steps to run, and those of them that were asked for by name."""
     graph = spec.graph
     for name in [*only, *([start] if start else [])]:
         if name not in graph.nodes:
@@ -138,7 +138,7 @@ def run(
     observers: Sequence[Observer] = (),
     registry: Registry | None = None,
 ) -> Run:
-    """Run a spec file, or the same as Python data; results that the store has are reused.
+    """Run a spec file, or the same as Python data; results that are in the store are reused.
 
     ``assign``: assignments such as ``"steps.pairs.params.limit=100"``. ``only``: these steps and
     what they need. ``start``: this step and all that depend on it. ``force``: the steps asked for
@@ -162,7 +162,7 @@ def run(
 
 
 def _refuse_in_worker() -> None:
-    """A worker process reads the script that started the run: it must not start it once more."""
+    """Refuse to start a run in a worker process, which reads the script that started the run."""
     from multiprocessing import current_process
 
     if getattr(current_process(), "_inheriting", False):
@@ -190,7 +190,7 @@ def _go(
 
 
 def forced_steps(spec: Spec, asked: Iterable[str]) -> frozenset[str]:
-    """The asked-for steps, with those inside loops."""
+    """Return the asked-for steps, with those inside loops."""
     return frozenset(_with_inner(spec.graph, asked))
 
 
@@ -209,7 +209,7 @@ def plan(
     selected: set[str],
     forced: Iterable[str] = (),
 ) -> list[Planned]:
-    """What a run would do, step by step; nothing is done and nothing heavy is loaded."""
+    """Plan a run, step by step; nothing is executed and nothing heavy is loaded."""
     reuse = Reuse(store, PreviousSteps(store, spec.name), frozenset(forced), math.inf)
     session = Session(spec.name, spec.seed, registry, spec.engine, RunLog(store), reuse)
     return plan_graph(session, spec.graph, Scope(), selected)

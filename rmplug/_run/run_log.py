@@ -1,4 +1,4 @@
-"""What happens in a run: written into its record, and told to observers."""
+"""The events of a run, written into its record and passed to observers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class RunLog:
     observers: tuple[Observer, ...] = ()
 
     def begin(self, step: str, provider: Provider) -> StepRecord:
-        """The record of a step that begins now."""
+        """Return the record of a step that begins now."""
         family, version = family_of(provider.cls).family, plugin_version(provider)
         record = StepRecord(step, provider.name, family, version, "running")
         if self.record is not None:
@@ -34,24 +34,24 @@ class RunLog:
         return record
 
     def note_waiting(self, record: StepRecord) -> None:
-        """Another run is making the step's result: this one waits for it."""
+        """Note that this run waits for another one, which is making the step's result."""
         record.status = "waiting"
         record.message = "waited for another run that was making the same result"
         self.write(now=True)
         self.tell("step_progress", record, 0, None)
 
     def note_problem(self, problem: str) -> None:
-        """Add what went wrong beside the steps, once."""
+        """Add a problem outside the steps to the record, once."""
         if self.record is not None and problem not in self.record.problems:
             self.record.problems.append(problem)
 
     def tell(self, event: str, *arguments: Any) -> None:
-        """Tell the observers; one that fails is noted and cannot harm the run."""
+        """Pass an event to the observers; one that fails is noted and cannot harm the run."""
         for observer in self.observers:
             self._attempt(observer, event, lambda: arguments)
 
     def show_result(self, record: StepRecord, load: Callable[[], Artifact]) -> None:
-        """Give a result of a step to the observers that look at results; only they load it."""
+        """Pass a result of a step to the observers that look at results; only they load it."""
         for observer in self.observers:
             if type(observer).step_result is not Observer.step_result:
                 self._attempt(observer, "step_result", lambda: (record, load()))

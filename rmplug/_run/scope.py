@@ -1,4 +1,4 @@
-"""What the names in a spec stand for while it runs."""
+"""The objects behind the names of a spec while it runs."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Training:
     rows_of: str = ""
     """The key of the table whose rows the model has scored; of all rows if empty."""
     prefix: str = ""
-    """What may stand before the ids of those rows: results of a loop whose ids clash have it."""
+    """A prefix that the ids of those rows may have: results of a loop whose ids clash have it."""
 
 
 @dataclass(frozen=True)
 class Handle(Named):
-    """Something that steps can take: a stored artifact, a live one, or the results of a loop."""
+    """An object that steps can take: a stored artifact, a live one, or the results of a loop."""
 
     key: str
     type: type[Artifact]
@@ -33,7 +33,7 @@ class Handle(Named):
     results: Mapping[str, Handle] = field(default_factory=dict)
     column: str = ""
     trainings: tuple[Training, ...] = ()
-    """How the models and fits behind the artifact were trained."""
+    """The trainings of the models and fits behind the artifact."""
 
     def part(self, name: str) -> Handle:
         if isinstance(self.live, Value):
@@ -42,7 +42,7 @@ class Handle(Named):
 
     @property
     def name(self) -> str:
-        """The key, and the column if only one is meant: what goes into a fingerprint."""
+        """The key, and the column if only one is meant: its name in a fingerprint."""
         return f"{self.key}.{self.column}" if self.column else self.key
 
 
@@ -73,27 +73,27 @@ class ModelHandle(RewardModel):
 
     @classmethod
     def forget(cls, handles: Iterable[Handle]) -> None:
-        """Let go of models that are no longer needed in this process."""
+        """Release models that are no longer needed in this process."""
         for handle in handles:
             cls._opened.pop(handle.key, None)
 
 
 @dataclass
 class Scope:
-    """The names that steps can use, and how each came to be."""
+    """The names that steps can use, with their handles and records."""
 
     handles: dict[str, Handle] = field(default_factory=dict)
     plan: dict[str, PlanStep] = field(default_factory=dict)
 
     def at(self, ref: Ref) -> Handle:
-        """What a reference stands for."""
+        """Return the handle of a reference."""
         return ref.resolve(self.handles)
 
     def named(self, names: Iterable[str]) -> list[Handle]:
-        """What those of the names stand for that are known."""
+        """Return the handles of those names that have one."""
         return [self.handles[name] for name in names if name in self.handles]
 
     def inner(self, refs: Sequence[Ref], more: Mapping[str, Handle]) -> Scope:
-        """What the steps inside a loop can use: the names they mention, and ``more``."""
+        """Return the scope of the steps inside a loop: the names they mention, and ``more``."""
         named = {ref.step: self.handles[ref.step] for ref in refs if ref.step in self.handles}
         return Scope({**named, **more}, dict(self.plan))

@@ -1,4 +1,4 @@
-"""Runs a checked spec: each step once, every result kept by its fingerprint."""
+"""The execution of a checked spec: each step once, every result kept by its fingerprint."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from .step import Prepared, StepRun, load_model
 
 
 class Session:
-    """Runs graphs of one spec against one store."""
+    """The state that runs graphs of one spec against one store."""
 
     def __init__(
         self,
@@ -53,8 +53,8 @@ class Session:
         self.results = Results(registry, log.store, engine.shard_rows, log.note_problem)
 
     def for_items(self, engine: Engine | None = None) -> Session:
-        """A session that runs the steps inside a loop, in this process or sent to a worker: it
-        has no record, tells nobody and, unless it is given an engine, starts no processes."""
+        """Return a session that runs the steps inside a loop, in this process or in a worker: it
+        has no record and no observers and, without an engine of its own, starts no processes."""
         engine = engine or Local(workers=1, shard_rows=self.engine.shard_rows)
         log, registry = RunLog(self.log.store), self.results.registry
         reuse = replace(self.reuse, previous={})  # records tell only of steps outside loops
@@ -68,8 +68,8 @@ class Session:
         passing: Collection[str],
         note: Callable[[StepRecord], None] = lambda _: None,
     ) -> None:
-        """Run the selected steps in order, adding what they give to the scope. Models that
-        ``passing`` names are let go of after their last use; ``note`` gets each step's record."""
+        """Run the selected steps in order and add their results to the scope. Models that
+        ``passing`` names are released after their last use; ``note`` gets each step's record."""
         nodes = [node for node in graph.nodes.values() if node.id in selected]
         last_use = {ref.step: index for index, node in enumerate(nodes) for ref in node.refs()}
         expiring: dict[int, list[str]] = {}
@@ -86,11 +86,11 @@ class Session:
             ModelHandle.forget(scope.named(passing))
 
     def is_done(self, graph: Graph, scope: Scope, selected: Collection[str]) -> bool:
-        """Whether every selected step has a result in the store that may be used."""
+        """Check whether every selected step has a result in the store that may be used."""
         return not has_work(self, graph, scope, set(selected))
 
     def run_node(self, node: Node, scope: Scope) -> StepRecord:
-        """Run one step; whatever goes wrong with it is told with its id."""
+        """Run one step; an error is reported with the step's id."""
         record = self.log.begin(node.id, node.provider)
         started = time.monotonic()
         try:
@@ -121,7 +121,7 @@ class Session:
             record.traceback = "".join(traceback.format_exception(error))
 
     def _show_results(self, step: str, handle: Handle, record: StepRecord) -> None:
-        """Give what the step has in the store to the observers that look at results."""
+        """Pass the step's stored results to the observers that look at results."""
         if handle.live is None:
             for ref in [Ref(step, name) for name in handle.results] or [Ref(step)]:
                 load = partial(self.results.load, handle.at(ref.column), ref)
@@ -133,14 +133,16 @@ class Session:
             return LoopRun(node, node.step, scope, record, self.results, self.log, self).run()
         prepared = self.prepare(node, scope)
         record.artifact = prepared.key
-        record.inputs = {name: [h.key for h in given] for name, given in prepared.inputs.items()}
+        record.inputs = {
+            name: [h.key for h in handles] for name, handles in prepared.inputs.items()
+        }
         if isinstance(prepared.step, ModelLoader):
             record.status = "done"
             return load_model(self.results, prepared)
         return self._obtain(prepared, record)
 
     def prepare(self, node: Node, scope: Scope) -> Prepared:
-        """Find inputs and fingerprint; the artifacts themselves need not exist yet."""
+        """Determine inputs and fingerprint; the artifacts themselves need not exist yet."""
         signature = signature_of(node.provider.cls)
         values = {name: _value(scope.at(ref)) for name, ref in node.bound.items()}
         own = "seed" in node.provider.cls.model_fields
@@ -152,7 +154,9 @@ class Session:
         ingredients = self.fingerprints.of_step(node.provider, step)
         if "seed" in signature.supplied:
             ingredients["seed"] = seed
-        ingredients["inputs"] = {name: [h.name for h in given] for name, given in inputs.items()}
+        ingredients["inputs"] = {
+            name: [h.name for h in handles] for name, handles in inputs.items()
+        }
         lists = [entry.name for entry in signature.inputs if entry.many and entry.name in inputs]
         ingredients["names"] = {n: [str(ref) for ref in node.inputs[n]] for n in lists}
         plan = None
@@ -163,7 +167,7 @@ class Session:
         return Prepared(node, step, inputs, seed, ingredients, key, plan)
 
     def _obtain(self, prepared: Prepared, record: StepRecord) -> Handle:
-        """The step's result: as it stands in the store, or made now by one run at a time."""
+        """Return the step's result: from the store, or made now by one run at a time."""
         store = self.results.store
         if self.reuse.reason_to_run(prepared):
             with store.lock(prepared.key, lambda: self.log.note_waiting(record)):

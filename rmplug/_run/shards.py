@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ShardWork:
-    """Computes one shard and commits it; gives its rows and the memory used. Sent to workers."""
+    """The computation that fills and commits one shard and returns its rows and the memory used. It
+    is sent to workers."""
 
     rows: Mapped
     folder: Path
@@ -67,7 +68,8 @@ class Shards:
         return self.folder / part_name(shard)
 
     def is_there(self, shard: int) -> bool:
-        """Whether a shard was committed; shards are renamed in, so what has the name is whole."""
+        """Check whether a shard was committed; shards are renamed in, so what has the name is
+        whole."""
         path = self.path(shard)
         if not path.is_file():
             return False
@@ -80,7 +82,8 @@ class Shards:
         return True
 
     def check(self, shard: int, rows: int, schema: pa.Schema) -> None:
-        """Every shard has the rows it should have and the columns of the first one seen."""
+        """Check that every shard has the expected number of rows and the columns of the first one
+        seen."""
         if rows != self.rows(shard):
             raise PluginError(f"it gave {rows} rows for the {self.rows(shard)} of shard {shard}")
         if self.schema is None:
@@ -99,7 +102,7 @@ class Shards:
         )
 
     def notices(self) -> list[Notice]:
-        """What was noticed in all shards, in their order."""
+        """Return the notices of all shards, in their order."""
         return merged(
             notice for shard in self.numbers for notice in read_part_facts(self.path(shard))[2]
         )
@@ -114,14 +117,14 @@ MODEL_SHARD_ROWS = 256
 
 
 def shard_rows(rows: Mapped, engine: Engine) -> int:
-    """How many rows make a shard."""
+    """Return the number of rows of a shard."""
     return engine.shard_rows if rows.open is None else min(engine.shard_rows, MODEL_SHARD_ROWS)
 
 
 def compute_shards(
     rows: Mapped, folder: Path, engine: Engine, progress: Callable[[int, int], None]
 ) -> Shards:
-    """Fill ``folder`` with the shards of ``rows``; those that are there are kept.
+    """Fill ``folder`` with the shards of ``rows``; committed ones are kept.
 
     ``progress`` gets the rows done so far and the rows of all shards.
     """

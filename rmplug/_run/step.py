@@ -1,4 +1,4 @@
-"""Runs one step: calls its method and puts what it gives into the store."""
+"""The execution of one step: its method called, its result written to the store."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ from .shards import compute_shards, shard_rows
 
 @dataclass(frozen=True)
 class Prepared:
-    """A step whose inputs are found and whose fingerprint is known; nothing has been done yet."""
+    """A step with its inputs resolved and its fingerprint computed; nothing has been executed
+    yet."""
 
     node: Node
     step: Step
@@ -45,12 +46,12 @@ class Prepared:
 
     @property
     def trainings(self) -> tuple[Training, ...]:
-        """How the models and fits behind the result were trained."""
+        """The trainings of the models and fits behind the result."""
         return trainings_of(self.step, self.inputs)
 
 
 def load_model(results: Results, prepared: Prepared) -> Handle:
-    """A reward model that will be loaded where it is used."""
+    """Return a reward model that is loaded where it is used."""
     method = getattr(prepared.step, prepared.step.method)
     load = partial(method, **_arguments(results, prepared))
     model = ModelHandle(prepared.key, load, prepared.node.id)
@@ -58,7 +59,7 @@ def load_model(results: Results, prepared: Prepared) -> Handle:
 
 
 def _arguments(results: Results, prepared: Prepared) -> dict[str, Any]:
-    """The inputs as artifacts, under the names that the method has for them."""
+    """Return the inputs as artifacts, under the names of the method's parameters."""
     arguments: dict[str, Any] = {}
     for entry in signature_of(prepared.node.provider.cls).inputs:
         if entry.name in prepared.inputs:
@@ -72,7 +73,8 @@ def _arguments(results: Results, prepared: Prepared) -> dict[str, Any]:
 
 
 def _as_input(entry: Input, handle: Handle, artifact: Artifact) -> Artifact:
-    """A checkpoint is a reward model where one is asked for."""
+    """Return a checkpoint as a reward model where the input asks for one; anything else as it
+    is."""
     if isinstance(artifact, Checkpoint) and not issubclass(Checkpoint, entry.types):
         return ModelHandle(handle.key, artifact.open, artifact.name)
     return artifact
@@ -80,7 +82,8 @@ def _as_input(entry: Input, handle: Handle, artifact: Artifact) -> Artifact:
 
 @dataclass(frozen=True)
 class StepRun:
-    """One step at work: its inputs in the store, its record, and who computes its shards."""
+    """One step at work: its inputs in the store, its record, and the engine that computes its
+    shards."""
 
     prepared: Prepared
     record: StepRecord
@@ -115,7 +118,7 @@ class StepRun:
         self.results.store.commit(prepared.key, manifest)
 
     def _supplied(self) -> dict[str, Any]:
-        """What the core gives to a method that names it."""
+        """Return the arguments that the core supplies to a method that names them."""
         wanted = signature_of(self.prepared.node.provider.cls).supplied
         supplied: dict[str, Any] = {}
         if "seed" in wanted:
@@ -128,7 +131,7 @@ class StepRun:
         return supplied
 
     def _plan(self) -> PlanView | None:
-        """What led to the inputs, with the rows that models have seen."""
+        """Return the plan behind the inputs, with the rows that models have seen."""
         plan = self.prepared.plan
         if plan is None:
             return None
@@ -136,7 +139,7 @@ class StepRun:
         return replace(plan, seen={**measured, **self.record.seen})
 
     def _write(self, result: Any) -> dict[str, Any]:
-        """Put what the method gave into the store's folder for it; gives facts for its manifest."""
+        """Write the method's result into its folder in the store; return facts for its manifest."""
         promised = signature_of(self.prepared.node.provider.cls).gives
         if not isinstance(result, promised):
             names = " | ".join(type.__name__ for type in promised)
@@ -189,8 +192,9 @@ class StepRun:
         return {"parts": parts}
 
 
-def _stored_type(given: type[Artifact]) -> type[Artifact]:
-    """The public artifact type under whose name a result is stored: a plugin may subclass it."""
-    bases = (base for base in given.__mro__ if getattr(artifacts, base.__name__, None) is base)
+def _stored_type(type_: type[Artifact]) -> type[Artifact]:
+    """Return the public artifact type under whose name a result is stored: a plugin may subclass
+    it."""
+    bases = (base for base in type_.__mro__ if getattr(artifacts, base.__name__, None) is base)
     stored: type[Artifact] = next(bases)
     return stored

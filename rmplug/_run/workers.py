@@ -1,4 +1,4 @@
-"""Worker processes that take tasks and give results."""
+"""Worker processes that take tasks and return results."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Workers:
     def map(
         self, work: Callable[[Task], Result], tasks: Sequence[Task]
     ) -> Iterator[tuple[Task, Result]]:
-        """Each task with its result as they finish; after an error, the workers are closed."""
+        """Yield each task with its result as they finish; after an error, close the workers."""
         try:
             yield from _drive(self._pool, _packed(work), tasks, self._ahead)
         except BrokenProcessPool as error:
@@ -77,7 +77,7 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def _prepare_worker(workers: int) -> None:
-    """In a worker: share the cores with the others, and end when the parent has ended."""
+    """Prepare a worker: it shares the cores with the others, and ends when the parent has ended."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     for name in THREADS:
         os.environ.setdefault(name, str(max(1, (cores or 1) // workers)))
@@ -94,7 +94,8 @@ def _end_with(sentinel: int) -> None:
 
 @lru_cache(maxsize=1)
 def _unpacked(packed: bytes) -> Callable[[Any], Any]:
-    """The work, with what it has opened, for as long as the same work goes on."""
+    """Return the unpacked work, with the files it has opened, kept as long as the same work goes
+    on."""
     work: Callable[[Any], Any] = pickle.loads(packed)
     return work
 
@@ -110,7 +111,8 @@ def _do(packed: bytes, task: Any) -> Any:
 
 
 def _survives(error: Exception) -> bool:
-    """Whether an error can be sent to another process; one that cannot would break the pool."""
+    """Check whether an error can be sent to another process; one that cannot would break the
+    pool."""
     try:
         return type(pickle.loads(pickle.dumps(error))) is type(error)
     except Exception:
@@ -119,8 +121,8 @@ def _survives(error: Exception) -> bool:
 
 @contextmanager
 def _interrupts_kept_off() -> Iterator[None]:
-    """Processes that start here never see Ctrl-C, not even before they could say so themselves; in
-    this process Ctrl-C waits until they have got all they need to start."""
+    """Keep Ctrl-C from processes that start here, even before they could ignore it themselves; in
+    this process Ctrl-C waits until they have all they need to start."""
     came: list[int] = []
     here = threading.current_thread() is threading.main_thread()
     handler = signal.signal(signal.SIGINT, lambda number, _: came.append(number)) if here else None
