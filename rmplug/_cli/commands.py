@@ -1,4 +1,4 @@
-"""The command line: reads arguments, calls a command, and says how it ended."""
+"""The command line: arguments read, a command called, its exit code."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from .store_commands import compare, gc, runs, show_run
 
 
 def console() -> NoReturn:
-    """Run one command in a process of its own: what the script ``rmplug`` calls."""
+    """Run one command in a process of its own, as the script ``rmplug`` does."""
     Termination.prepare()
     code = main()
     if "rmplug._run.run" in sys.modules:  # observers and workers tidy up on their way out
@@ -45,16 +45,16 @@ def console() -> NoReturn:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; gives its exit code. A person's mistake is one message and 2, a bug one
-    message and 1, Ctrl-C is 130. Without any argument it prints the help."""
+    """Run one command and return its exit code: 2 with one message for a person's mistake, 1 with
+    one message for a bug, 130 after Ctrl-C. Without any argument, print the help."""
     # pydantic would read the entry points of every installed distribution once more
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    given = sys.argv[1:] if arguments is None else list(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
     top = parser()
-    if not given:
+    if not words:
         top.print_help()
         return 0
-    options = top.parse_args(given)
+    options = top.parse_args(words)
     collecting = garbage.isenabled()
     garbage.disable()  # imports leave none, and looking for it is a tenth of the time to start
     try:
@@ -69,10 +69,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that suggests what was meant instead of an unknown option or command."""
+    """A parser that suggests the nearest option or command instead of an unknown one."""
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Read the arguments; what is unknown is told by the command it was given to."""
+        """Read the arguments; the command that gets an unknown argument reports it."""
         options, unknown = self.parse_known_args(args, namespace)
         if unknown:
             command = getattr(options, "parser", self)
@@ -80,7 +80,7 @@ class _Parser(argparse.ArgumentParser):
         return options
 
     def suggestion(self, text: str) -> str:
-        """The option that is nearest to a text, as a question; empty if none is near."""
+        """Suggest the option that is nearest to a text, as a question; empty if none is near."""
         return did_you_mean(text.partition("=")[0], self._option_string_actions)
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
@@ -91,7 +91,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser() -> _Parser:
-    """The commands and their options."""
+    """Build the parser of the commands and their options."""
     top = _Parser(
         prog="rmplug", description="Train, choose and audit reward models from one spec file."
     )
@@ -112,7 +112,8 @@ def parser() -> _Parser:
 
 
 class _Version(argparse.Action):
-    """Looks the version up only when it is asked for: that takes as long as all the rest."""
+    """The option ``--version``, which looks the version up only on request: that takes as long as
+    all the rest."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
         from importlib.metadata import PackageNotFoundError, version

@@ -1,4 +1,4 @@
-"""What a person reads when a command ends early, and with which exit code."""
+"""Messages and exit codes of commands that end early."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MISTAKE, BUG, INTERRUPTED, BROKEN_PIPE, TERMINATED = 2, 1, 130, 141, 143
 
 
 def explain(error: BaseException, with_traceback: bool) -> int:
-    """Say on standard error why a command ended; gives its exit code."""
+    """Write on standard error why a command ended, and return its exit code."""
     if with_traceback or os.environ.get("RMPLUG_TRACEBACK"):
         traceback.print_exception(error)
     if isinstance(error, BrokenPipeError):
@@ -38,7 +38,8 @@ def _message(error: BaseException) -> str:
 
 
 def _bug(error: BaseException) -> str:
-    """A mistake of rmplug or of a plugin in one line: where, what, and where more is said."""
+    """Describe a mistake of rmplug or of a plugin in one line: where, what, and where to read
+    more."""
     lines = str(error).strip().splitlines()
     what = ": ".join([*places_of(error), type(error).__name__, *lines[:1]])
     record = getattr(error, "record_path", None)
@@ -47,14 +48,14 @@ def _bug(error: BaseException) -> str:
 
 
 class Termination:
-    """Treats SIGTERM like Ctrl-C: workers end, their semaphores are freed and the record says
-    that the run was interrupted. A second one ends the process at once."""
+    """A handler that treats SIGTERM like Ctrl-C: workers end, their semaphores are freed and the
+    record notes that the run was interrupted. A second SIGTERM ends the process at once."""
 
     came = False
 
     @classmethod
     def prepare(cls) -> None:
-        """Take SIGTERM from now on."""
+        """Handle SIGTERM from now on."""
         signal.signal(signal.SIGTERM, cls._interrupt)
 
     @classmethod

@@ -16,16 +16,16 @@ def score(options: argparse.Namespace) -> int:
     """Score responses: from --prompt and --response, or rows of JSON with prompt and response."""
     from rmplug.models.scorer import score_rows
 
-    given = {"prompt": options.prompt, "response": options.response}
-    return _answer(options, score_rows, given)
+    arguments = {"prompt": options.prompt, "response": options.response}
+    return _answer(options, score_rows, arguments)
 
 
 def rank(options: argparse.Namespace) -> int:
     """Rank responses to a prompt: from arguments, or rows of JSON with prompt and responses."""
     from rmplug.models.scorer import rank_rows
 
-    given = {"prompt": options.prompt, "responses": options.responses}
-    return _answer(options, rank_rows, given)
+    arguments = {"prompt": options.prompt, "responses": options.responses}
+    return _answer(options, rank_rows, arguments)
 
 
 def compare_texts(options: argparse.Namespace) -> int:
@@ -37,13 +37,13 @@ def compare_texts(options: argparse.Namespace) -> int:
     )
 
 
-def _answer(options: argparse.Namespace, ask: Callable[..., Any], given: Row) -> int:
-    """Ask a model about what the arguments, a file or standard input give; write JSON Lines."""
+def _answer(options: argparse.Namespace, ask: Callable[..., Any], arguments: Row) -> int:
+    """Ask a model about the rows of the arguments, a file or standard input; write JSON Lines."""
     from rmplug.models.scorer import load, read_rows
 
-    named = {name: value for name, value in given.items() if value}
-    if named and len(named) < len(given):
-        missing = ", ".join(f"--{name}" for name in given if name not in named)
+    named = {name: value for name, value in arguments.items() if value}
+    if named and len(named) < len(arguments):
+        missing = ", ".join(f"--{name}" for name in arguments if name not in named)
         raise RmplugError(f"{missing}: missing, or give rows of JSON in a file or standard input")
     rows = [named] if named else read_rows(options.file)
     params = dict(entry.split("=", 1) for entry in options.param)

@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: bars on a terminal, one line per step otherwise."""
+"""The progress of a run: bars on a terminal, one line per step otherwise."""
 
 from __future__ import annotations
 
@@ -15,28 +15,29 @@ MARKS = {"reused": "·", "done": "✓", "rebuilt": "↻", "failed": "✗", "inte
 
 
 class Lines(Observer):
-    """One line per step, on standard error."""
+    """An observer that writes one line per step on standard error."""
 
     kind = "lines"
 
     def step_finished(self, step: StepRecord) -> None:
-        """Called when a step has ended: reused, done or failed."""
+        """Print the line of a step that has ended: reused, done or failed."""
         print(line(step), file=sys.stderr, flush=True)
 
     def run_finished(self, run: RunRecord) -> None:
-        """Called once, at the end, however the run ended."""
+        """Print the line of the run, however it ended."""
         print(ending(run), file=sys.stderr, flush=True)
 
 
 class Bars(Observer):
-    """A bar with rate and remaining time for the step at work, lines for those that are done."""
+    """An observer that shows a bar with rate and remaining time for the current step, and lines for
+    finished steps."""
 
     kind = "bars"
     _progress: Any = PrivateAttr(default=None)
     _task: Any = PrivateAttr(default=None)
 
     def run_started(self, run: RunRecord) -> None:
-        """Called once, before the first step."""
+        """Start the display, before the first step."""
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
         from rich.progress import TimeRemainingColumn as Remaining
@@ -53,46 +54,46 @@ class Bars(Observer):
         bars.start()
 
     def step_started(self, step: StepRecord) -> None:
-        """Called when a step begins."""
+        """Show a bar for a step that begins."""
         self._task = self._progress.add_task(step.id, total=None, rate="")
 
     def step_progress(self, step: StepRecord, done: int, total: int | None) -> None:
-        """Called as rows or items are done, of ``total`` where that is known."""
+        """Move the bar: ``done`` rows or items, of ``total`` where that is known."""
         speed = self._progress.tasks[-1].speed
         rate = f"{speed:,.0f}/s" if speed else ""
         name = f"{step.id} (waiting)" if step.status == "waiting" else step.id
         self._progress.update(self._task, completed=done, total=total, rate=rate, description=name)
 
     def step_finished(self, step: StepRecord) -> None:
-        """Called when a step has ended: reused, done or failed."""
+        """Replace the bar of a step that has ended (reused, done or failed) by its line."""
         self._progress.remove_task(self._task)
         self._progress.console.print(line(step), highlight=False, markup=False)
 
     def run_finished(self, run: RunRecord) -> None:
-        """Called once, at the end, however the run ended."""
+        """Stop the display and print the line of the run, however it ended."""
         self._progress.stop()
         self._progress.console.print(ending(run), highlight=False, markup=False)
 
 
 def progress_observer() -> Observer:
-    """Bars on a terminal, lines otherwise."""
+    """Return bars on a terminal, lines otherwise."""
     return Bars() if sys.stderr.isatty() else Lines()
 
 
 def line(step: StepRecord) -> str:
-    """A step that has ended, in one line."""
+    """Describe a step that has ended, in one line."""
     rows = "" if step.rows is None else f"{step.rows:,} rows"
     rate = f"{step.rows_per_second:,.0f}/s" if step.rows_per_second else ""
     odd = sum(notice["count"] for notice in step.notices)
     noticed = f"{odd:,} noticed" if odd else ""
     facts = [rows, f"{step.seconds:.1f} s" if step.status != "reused" else "", rate, noticed]
     head = f"{MARKS.get(step.status, '?')} {step.id:<16} {step.status:<8}"
-    told = " · ".join(filter(None, [*facts, step.message if step.status != "failed" else ""]))
-    return printable(f"{head} {told}").rstrip()
+    details = " · ".join(filter(None, [*facts, step.message if step.status != "failed" else ""]))
+    return printable(f"{head} {details}").rstrip()
 
 
 def ending(run: RunRecord) -> str:
-    """A run that has ended, in one line."""
+    """Describe a run that has ended, in one line."""
     statuses = [step.status for step in run.steps.values()]
     reused = statuses.count("reused")
     return printable(

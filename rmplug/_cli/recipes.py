@@ -1,4 +1,4 @@
-"""Specs to start from: those of rmplug, and those that plugins bring in a folder ``recipes``."""
+"""Specs to start from: recipes of rmplug, and those in a folder ``recipes`` of a plugin."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SCHEMA = "run.schema.json"
 
 @dataclass(frozen=True)
 class Recipe:
-    """A spec file that can be copied: its first line says what it is for."""
+    """A spec file that can be copied; its first line describes its purpose."""
 
     name: str
     path: Path
@@ -29,29 +29,29 @@ class Recipe:
 
 
 def recipes() -> list[Recipe]:
-    """All recipes, by name."""
-    found = {path.stem: Recipe(path.stem, path) for path in _files()}
-    return [found[name] for name in sorted(found)]
+    """List all recipes, by name."""
+    by_name = {path.stem: Recipe(path.stem, path) for path in _files()}
+    return [by_name[name] for name in sorted(by_name)]
 
 
 def _files() -> Iterator[Path]:
     for entry in entry_points(group=GROUP):
         module = find_spec(entry.module.partition(".")[0])
-        for place in (module.submodule_search_locations or ()) if module else ():
-            yield from sorted((Path(place) / "recipes").glob("*.yaml"))
+        for folder in (module.submodule_search_locations or ()) if module else ():
+            yield from sorted((Path(folder) / "recipes").glob("*.yaml"))
     packaged = Path(__file__).parents[1] / "examples"
     own = packaged if packaged.is_dir() else Path(__file__).parents[2] / "examples"
     yield from sorted(own.glob("*.yaml"))
 
 
 def write_recipe(name: str, folder: Path, force: bool = False) -> list[Path]:
-    """Copy a recipe, and the files it reads from beside itself, into a folder."""
-    known = {recipe.name: recipe for recipe in recipes()}
-    if name not in known:
+    """Copy a recipe, and the files that it reads from its own folder, into a folder."""
+    by_name = {recipe.name: recipe for recipe in recipes()}
+    if name not in by_name:
         raise RmplugError(
-            f"no recipe {name!r}{did_you_mean(name, known)} (recipes: {some(known, 20)})"
+            f"no recipe {name!r}{did_you_mean(name, by_name)} (recipes: {some(by_name, 20)})"
         )
-    source = known[name].path
+    source = by_name[name].path
     files = [Path(source.name), *_files_beside(source)]
     copies = {source.parent / path: folder / path for path in files}
     other = [
@@ -71,14 +71,14 @@ def write_recipe(name: str, folder: Path, force: bool = False) -> list[Path]:
 
 
 def _content(origin: Path) -> bytes:
-    """A file as it is written: a spec names the schema that is put beside it."""
+    """Return the content of a file as it is written: a spec names the schema in its folder."""
     content = origin.read_bytes()
     named = b"$schema=../schemas/" + SCHEMA.encode()
     return content.replace(named, b"$schema=" + SCHEMA.encode(), 1)
 
 
 def _write_schema(folder: Path) -> Path:
-    """The schema that the specs of a folder name, so that an editor knows every kind."""
+    """Write the schema that the specs of a folder name, so that an editor knows every kind."""
     from rmplug._kinds.registry import discover
     from rmplug._kinds.schema import run_schema
     from rmplug._store.files import to_json
@@ -89,15 +89,15 @@ def _write_schema(folder: Path) -> Path:
 
 
 def _files_beside(source: Path) -> Iterator[Path]:
-    """The files that a spec reads from beside itself, relative to its folder."""
+    """Yield the files that a spec reads from its own folder, relative to that folder."""
     for path in dict.fromkeys(_beside(read_source(source).data)):
-        place = source.parent / path
-        files = sorted(place.rglob("*")) if place.is_dir() else [place]
+        location = source.parent / path
+        files = sorted(location.rglob("*")) if location.is_dir() else [location]
         yield from (file.relative_to(source.parent) for file in files if file.is_file())
 
 
 def _beside(data: object) -> Iterator[Path]:
-    """Relative paths that a spec names."""
+    """Yield the relative paths that a spec names."""
     if isinstance(data, dict | list):
         for inner in data.values() if isinstance(data, dict) else data:
             yield from _beside(inner)

@@ -1,4 +1,4 @@
-"""The kinds that a command works with."""
+"""The kinds that the commands use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def registry_of(options: argparse.Namespace) -> Registry:
-    """The kinds of all installed plugins but those that ``--disable`` names."""
+    """Return the kinds of all installed plugins but those that ``--disable`` names."""
     from rmplug._kinds.registry import discover
 
     return discover(options.disable)

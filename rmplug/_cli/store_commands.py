@@ -78,12 +78,13 @@ def gc(options: argparse.Namespace) -> int:
     from rmplug._run.run import open_store
     from rmplug._store.gc import collect_garbage
 
-    found = collect_garbage(open_store(options.store), options.keep, options.dry_run)
+    removed = collect_garbage(open_store(options.store), options.keep, options.dry_run)
     if options.json:
-        print(json.dumps(asdict(found), indent=1))
+        print(json.dumps(asdict(removed), indent=1))
         return 0
-    for note in found.notes:
+    for note in removed.notes:
         print(f"kept: {note}")
     verb = "would remove" if options.dry_run else "removed"
-    print(f"{verb} {len(found.names)} results, {found.bytes / 1e6:.1f} MB; {found.kept} runs kept")
+    size = f"{removed.bytes / 1e6:.1f} MB"
+    print(f"{verb} {len(removed.names)} results, {size}; {removed.kept} runs kept")
     return 0

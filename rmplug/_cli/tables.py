@@ -1,4 +1,4 @@
-"""What the commands show: rows as a table or as JSON, and pages of text."""
+"""Output of the commands: rows as a table or as JSON, and pages of text."""
 
 from __future__ import annotations
 
@@ -47,39 +47,39 @@ def _cell(value: Any) -> str:
     return "" if value is None else printable(str(value))
 
 
-def kind_page(told: dict[str, Any]) -> str:
-    """A kind's description as a page of text."""
+def kind_page(page: dict[str, Any]) -> str:
+    """Format a kind's description as a page of text."""
     takes = ", ".join(
         f"{e['name']}: {e['takes']}" + (" (optional)" if e["optional"] else "")
-        for e in told["inputs"]
+        for e in page["inputs"]
     )
     lines = [
-        f"{told['kind']}: {told['family']}, from {told['provider']}",
+        f"{page['kind']}: {page['family']}, from {page['provider']}",
         "",
-        told["doc"],
+        page["doc"],
         "",
         f"inputs  {takes or 'none'}",
-        f"gives   {told['gives'] or 'nothing'}",
+        f"gives   {page['gives'] or 'nothing'}",
     ]
-    if told["requires"]:
-        lines.append(f"needs   {', '.join(told['requires'])}")
-    lines += ["", "parameters"] if told["params"] else ["", "no parameters"]
-    for entry in told["params"]:
+    if page["requires"]:
+        lines.append(f"needs   {', '.join(page['requires'])}")
+    lines += ["", "parameters"] if page["params"] else ["", "no parameters"]
+    for entry in page["params"]:
         default = "required" if entry["required"] else f"default {json.dumps(entry['default'])}"
         nested = entry["type"] == "mapping" and entry["default"] is None and not entry["required"]
         suffix = "" if nested else f", {default}"
         lines.append(f"  {entry['name']}: {entry['type']}{suffix}")
         lines += [f"      {line}" for line in entry["description"].splitlines()]
-    return "\n".join([*lines, "", "example", *(f"  {x}" for x in told["example"].splitlines())])
+    return "\n".join([*lines, "", "example", *(f"  {x}" for x in page["example"].splitlines())])
 
 
 def status_of(record: RunRecord | StepRecord) -> str:
-    """How far a run or step is, even in a word that only a newer version knows."""
+    """Return the status of a run or step, even in a word that only a newer version knows."""
     return str(record.unknown.get("status", record.status))
 
 
 def run_row(record: RunRecord | UnreadableRecord) -> Row:
-    """A run as a row; one whose record cannot be read says why."""
+    """Return a run as a row; of a run whose record cannot be read, the reason."""
     if not isinstance(record, RunRecord):
         row = dict.fromkeys(("started", "seconds", "steps"))
         return {"run": record.id, "status": "unreadable", **row, "note": record.problem}
