@@ -125,7 +125,7 @@ _LATER = {
 
 
 def __getattr__(name: str) -> Any:
-    """What only a run or a loaded model needs is imported when it is first used."""
+    """Import a name on first use, where only a run or a loaded model needs it."""
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

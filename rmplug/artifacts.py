@@ -1,4 +1,4 @@
-"""What flows between steps."""
+"""Artifacts: the data that flows between steps."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ AnyTabular = TypeVar("AnyTabular", bound="Tabular")
 
 
 class Artifact:
-    """Anything a step gives. ``name`` is the id of the step in the spec that gave it."""
+    """The result of a step. ``name`` is the id of that step in the spec."""
 
     name: str = ""
 
@@ -50,7 +50,7 @@ class Tabular(Artifact):
 
     @classmethod
     def normalise(cls, columns: ColumnsLike) -> pa.Table:
-        """The columns as an Arrow table with the columns that this artifact promises."""
+        """Return the columns as an Arrow table with the columns that this artifact promises."""
         import pyarrow as pa
 
         if isinstance(columns, pa.RecordBatch):
@@ -68,8 +68,9 @@ class Tabular(Artifact):
 
     @classmethod
     def stream(cls: type[AnyTabular], batches: Iterable[ColumnsLike], name: str = "") -> AnyTabular:
-        """Rows made a batch at a time, so that memory stays bounded: at least one batch, each with
-        the same columns (one without rows, for no rows at all); used once, by the core."""
+        """Return rows made a batch at a time, so that memory stays bounded: at least one batch,
+        each with the same columns (one without rows, for no rows at all); used once, by the
+        core."""
         return cls(Stream(cls.normalise(batch) for batch in batches), name)
 
     @property
@@ -87,21 +88,21 @@ class Tabular(Artifact):
         return len(self.rows)
 
     def __getitem__(self, column: str) -> pa.ChunkedArray:
-        found = self.rows.stored(column) if self._table is None else None
-        return self.table[column] if found is None else found
+        values = self.rows.stored(column) if self._table is None else None
+        return self.table[column] if values is None else values
 
     def column(self, name: str) -> pa.ChunkedArray:
-        """A whole column, without holding the others."""
+        """Return a whole column, without holding the others."""
         import pyarrow as pa
 
-        found = self.rows.stored(name)
-        if found is None:
+        values = self.rows.stored(name)
+        if values is None:
             kind = self.rows.schema.field(name).type
-            found = pa.chunked_array([batch.column(name) for batch in self.batches()], kind)
-        return found
+            values = pa.chunked_array([batch.column(name) for batch in self.batches()], kind)
+        return values
 
     def batches(self, size: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
-        """All rows in order, ``size`` at a time: memory stays bounded."""
+        """Yield all rows in order, ``size`` at a time: memory stays bounded."""
         return self.rows.batches(size)
 
     def to_pandas(self) -> pd.DataFrame:
@@ -124,7 +125,7 @@ class Identified(Tabular):
     def map(
         self, function: Callable[..., ColumnsLike], *, open: Callable[[], Any] | None = None
     ) -> Features:
-        """Declare row-wise work: ``function(batch)`` gives numeric columns for the batch's rows.
+        """Declare row-wise work: ``function(batch)`` returns numeric columns for the batch's rows.
 
         The core runs it over shards, in one process or many, and resumes it after a kill, so it
         must depend on nothing but the rows it gets. With ``open``, called once per process, the
@@ -133,7 +134,7 @@ class Identified(Tabular):
         return Features(Mapped(self.rows, function, open), self.name)
 
     def select(self, *columns: str) -> Features:
-        """Some numeric columns as features of the same rows."""
+        """Return some numeric columns as features of the same rows."""
         missing = [name for name in columns if name not in self.columns]
         if missing:
             raise DataError(
@@ -143,7 +144,8 @@ class Identified(Tabular):
         return self.map(Columns(columns))
 
     def take(self: Self, indices: Any) -> Self:
-        """The rows at ``indices`` (integers, in the order given), as the same kind of artifact."""
+        """Return the rows at ``indices`` (integers, in the order given), as the same kind of
+        artifact."""
         import pyarrow as pa
 
         rows = indices if len(indices) else pa.array([], type=pa.int64())
@@ -153,7 +155,7 @@ class Identified(Tabular):
 
 @dataclass(frozen=True)
 class Columns:
-    """Row-wise: some columns of a batch as they are."""
+    """A row-wise function: some columns of a batch as they are."""
 
     names: tuple[str, ...]
 
@@ -254,7 +256,7 @@ class Predictor(ABC):
 
     @abstractmethod
     def predict(self, features: pa.Table) -> Mapping[str, np.ndarray]:
-        """Named predictions of shape (rows,) for joined features, columns as when fitted."""
+        """Return named predictions of shape (rows,) for joined features, columns as when fitted."""
 
 
 class RewardModel(Artifact, ABC):
@@ -262,33 +264,33 @@ class RewardModel(Artifact, ABC):
 
     outputs: tuple[str, ...] = ("reward",)
     """Names of the scores: one, or one per objective. Of several, one called ``reward`` is the
-    score that counts, and the others are told beside it."""
+    score that counts, and the others are reported beside it."""
 
     @abstractmethod
     def score(self, responses: pa.RecordBatch) -> np.ndarray:
-        """Float64 scores of shape (rows,) or (rows, len(outputs)) for rows of ``Responses``.
+        """Return float64 scores of shape (rows,) or (rows, len(outputs)) for rows of ``Responses``.
 
         A row that cannot be scored is NaN.
         """
 
     def compare(self, pairs: pa.RecordBatch) -> np.ndarray | None:
-        """Margins of shape (rows,) for rows of ``Pairs``, by a model that looks at both responses
-        at once: log-odds that chosen is better. None, as here, from a model that compares by its
-        scores.
-        """
+        """Return margins of shape (rows,) for rows of ``Pairs``, from a model that looks at both
+        responses at once: log-odds that chosen is better. None, as here, from a model that compares
+        by its scores."""
         return None
 
     def open(self) -> RewardModel:
-        """The model ready to score; a handle loads it here, once per process."""
+        """Return the model ready to score; a handle loads it here, once per process."""
         return self
 
     def origin(self) -> Origin | None:
-        """What the model can be made again from; None, as here, from one that cannot say."""
+        """Return what the model can be made again from; None, as here, where that is not
+        recorded."""
         return None
 
 
 class Opens(ABC):
-    """What gave a folder and can open it again: a trainer or an estimator."""
+    """A loader of a folder that its own step wrote: a trainer or an estimator."""
 
     @classmethod
     @abstractmethod
@@ -320,13 +322,14 @@ class Fit(Folder):
         self.tables = dict(tables or {})
 
     def open(self) -> Predictor:
-        """The predictor; loaded by the class that fitted it."""
+        """Return the predictor, loaded by the class that fitted it."""
         predictor: Predictor = self.made_by.open(self.directory)
         return predictor
 
 
 class Checkpoint(Folder):
-    """A trained model's directory; ``open`` gives the reward model, ``numbers`` how it went."""
+    """A trained model's directory; ``open`` returns the reward model, ``numbers`` describe its
+    training."""
 
     def __init__(
         self,
@@ -353,7 +356,8 @@ class Report(Folder):
 
 
 def join(features: Sequence[Features]) -> Features:
-    """Features of the same rows side by side, columns named ``<step>.<column>``; read lazily."""
+    """Return features of the same rows side by side, columns named ``<step>.<column>``; read
+    lazily."""
     if not features:
         raise DataError("at least one table of features is needed")
     names = [table.name for table in features]
@@ -365,7 +369,7 @@ def join(features: Sequence[Features]) -> Features:
 @dataclass(frozen=True)
 class Origin:
     """The kind of a model loader, its parameters as in JSON, and SHA-256 digests of the files that
-    define what the model does, by their names; without any, files are not compared."""
+    define the model's outputs, by their names; without any, files are not compared."""
 
     kind: str
     params: Mapping[str, Any]

@@ -1,4 +1,4 @@
-"""What rmplug says when something is wrong: one base class, one sentence per problem."""
+"""Errors for people: one base class, one sentence per problem."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 MAX_NAME = 100
 MAX_KNOWN = 2000
-"""What is compared to find a name that was meant: bounds the time for broken specs."""
+"""The number of names that ``closest`` compares: it bounds the time for broken specs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong, where it was written, and what to write instead."""
+    """One fault, where it was written, and what to write instead."""
 
     message: str
     path: str = ""
@@ -27,12 +27,12 @@ class Problem:
     width: int = 1
 
     def __str__(self) -> str:
-        place = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
-        head = ": ".join(part for part in (place, self.path, self.message) if part)
+        location = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
+        head = ": ".join(part for part in (location, self.path, self.message) if part)
         return head + (f"\n{self._excerpt()}" if self.line and self.text.strip() else "")
 
     def _excerpt(self) -> str:
-        """The source line with a caret below, cut around the column when it is very long."""
+        """Return the source line with a caret below, cut around the column when it is very long."""
         start = max(0, self.column - 60) if len(self.text) > 120 else 0
         shown = self.text[start : start + 120].replace("\t", " ")
         gutter = f"  {self.line} | "
@@ -45,7 +45,7 @@ class RmplugError(Exception):
 
 
 class SpecError(RmplugError):
-    """A spec that cannot run: carries every problem found."""
+    """A spec that cannot run, with all its problems."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
@@ -53,23 +53,24 @@ class SpecError(RmplugError):
 
 
 class DataError(RmplugError):
-    """Data that a step cannot take as it is: names the rows and the policy that would go on."""
+    """Data that a step cannot take as it is; the message names the rows and the policy that would
+    go on."""
 
 
 class StoreError(RmplugError):
-    """The store cannot be read or written; what it already holds stays valid."""
+    """A store that cannot be read or written; the results it already holds stay valid."""
 
 
 class PluginError(RmplugError):
-    """A kind or a plugin that cannot be used: says which distribution and why."""
+    """A kind or a plugin that cannot be used; the message names the distribution and the reason."""
 
 
 class StepError(RmplugError):
-    """A step that failed for a reason a person can mend: says which step."""
+    """A step that failed for a reason a person can mend; the message names the step."""
 
 
 def closest(name: str, known: Iterable[str]) -> str:
-    """The known name that was probably meant, or an empty string."""
+    """Return the known name that was probably meant, or an empty string."""
     if len(name) > MAX_NAME:
         return ""
     import difflib
@@ -88,13 +89,13 @@ def add_place(error: BaseException, place: str) -> None:
 
 
 def places_of(error: BaseException) -> list[str]:
-    """What ``add_place`` has noted, from the outside in."""
+    """Return the notes of ``add_place``, from the outside in."""
     notes = reversed(getattr(error, "__notes__", []))
     return [note.removeprefix(_IN) for note in notes if note.startswith(_IN)]
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """``"; did you mean 'name'?"`` for the closest known name, or an empty string."""
+    """Return ``"; did you mean 'name'?"`` for the closest known name, or an empty string."""
     meant = closest(name, known)
     return f"; did you mean {meant!r}?" if meant else ""
 
@@ -106,14 +107,14 @@ def printable(text: str) -> str:
 
 
 def some(names: Iterable[str], limit: int = 5, between: str = ", ") -> str:
-    """Up to ``limit`` names and how many more there are: ``a, b, c and 7 more``."""
+    """List up to ``limit`` names and how many more there are: ``a, b, c and 7 more``."""
     listed = list(names)
     shown = between.join(listed[:limit])
     return shown + (f" and {len(listed) - limit} more" if len(listed) > limit else "")
 
 
 def shown(value: Any) -> str:
-    """A wrong value, in a few words."""
+    """Describe a wrong value in a few words."""
     if isinstance(value, dict):
         return "a mapping"
     if isinstance(value, list | tuple):

@@ -35,8 +35,9 @@ Result = TypeVar("Result")
 
 
 class Reads:
-    """Marks a field as the path of something the step reads: it must exist, a relative path is
-    relative to the spec's folder, and its content (not its place) is part of the fingerprint."""
+    """A mark of a field as the path of a file or folder that the step reads: it must exist, a
+    relative path is relative to the spec's folder, and its content (not its path) is part of the
+    fingerprint."""
 
 
 def _as_tuple(value: Any) -> Any:
@@ -50,7 +51,7 @@ InputPaths = Annotated[tuple[Path, ...], BeforeValidator(_as_tuple), Reads(), Fi
 
 
 def reads_files(info: FieldInfo) -> bool:
-    """Tell whether a field is marked as something the step reads."""
+    """Check whether a field is marked as something the step reads."""
     marks = list(info.metadata)
     for inner in getattr(info.annotation, "__args__", ()):
         marks.extend(getattr(inner, "__metadata__", ()))
@@ -65,7 +66,7 @@ class Step(BaseModel):
     kind: ClassVar[str]
     """The name in a spec: lower case, digits and hyphens, unique over all families."""
     family: ClassVar[str]
-    """What the family is called in messages."""
+    """The name of the family in messages."""
     method: ClassVar[str]
     """The method that does the work."""
     requires: ClassVar[tuple[str, ...]] = ()
@@ -76,23 +77,23 @@ class Step(BaseModel):
     """Parameters that cannot change the result (a batch size, a device)."""
 
     def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
-        """Foresee what this step gives for inputs like these, as far as that is known, such as
+        """Foresee the result of this step for inputs like these, as far as that is known, such as
         ``Known(columns=["first", "last"])``; the core adds the type and the step's id."""
         return Known()
 
     def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
-        """Find what is wrong with the parameters for inputs like these, or with the inputs, as far
-        as that is known before running: the parameter or input (``fields.chosen`` or ``rewards.1``
-        for a part of it), and a sentence, which is told where that is written."""
+        """List the faults of the parameters for inputs like these, or of the inputs, as far as they
+        are known before running: the parameter or input (``fields.chosen`` or ``rewards.1`` for a
+        part of it), and a sentence, which is reported where that is written."""
         return ()
 
     def identity(self) -> Mapping[str, Any]:
-        """Name what else determines the result and is known early, such as a hub revision."""
+        """Return what else determines the result and is known early, such as a hub revision."""
         return {}
 
 
 class ModelLoader(Step):
-    """Loads a reward model: ``load(...) -> RewardModel``. Called where the model is used."""
+    """A loader of a reward model: ``load(...) -> RewardModel``. Called where the model is used."""
 
     family = "model loader"
     method = "load"
@@ -104,23 +105,24 @@ class ModelLoader(Step):
 
     @classmethod
     def accepts(cls, source: str) -> Mapping[str, Any] | None:
-        """Give the parameters with which this kind loads a path or name, if it recognises it."""
+        """Return the parameters with which this kind loads a path or name, if it recognises it."""
         return None
 
 
 class DatasetLoader(Step):
-    """Loads data: ``load(...) -> Pairs`` or ``Responses``. Give ``Pairs.stream(batches)`` to keep
-    memory bounded; odd rows are counted and handled by the core, the same way for every loader."""
+    """A loader of data: ``load(...) -> Pairs`` or ``Responses``. Return ``Pairs.stream(batches)``
+    to keep memory bounded; odd rows are counted and handled by the core, the same way for every
+    loader."""
 
     family = "dataset loader"
     method = "load"
 
     odd_rows: OddRows = Field(default_factory=OddRows)
-    """What to do with odd rows: ``keep`` and count them, ``drop`` and count them, or ``error``."""
+    """The policy for odd rows: ``keep`` and count them, ``drop`` and count them, or ``error``."""
 
 
 class QueryStrategy(Step):
-    """How a reward model is asked: ``query(model: RewardModel, data) -> Features``."""
+    """A way to ask a reward model: ``query(model: RewardModel, data) -> Features``."""
 
     family = "query strategy"
     method = "query"
@@ -134,37 +136,37 @@ class FeatureComputer(Step):
 
 
 class Estimator(Step, Opens):
-    """Explains or corrects: ``fit(features, target, *, directory) -> Fit``; ``open`` gives the
-    ``Predictor`` back from the directory."""
+    """An explanation or a correction: ``fit(features, target, *, directory) -> Fit``; ``open``
+    returns the ``Predictor`` from the directory."""
 
     family = "estimator"
     method = "fit"
 
 
 class Sampler(Step):
-    """Chooses, splits or converts rows: ``sample(data) -> data`` or ``Selection``."""
+    """A choice, a split or a conversion of rows: ``sample(data) -> data`` or ``Selection``."""
 
     family = "sampler"
     method = "sample"
 
 
 class Trainer(Step, Opens):
-    """Trains a reward model: ``train(data, *, directory) -> Checkpoint``; ``open`` gives the
-    ``RewardModel`` back from the directory."""
+    """A trainer of a reward model: ``train(data, *, directory) -> Checkpoint``; ``open`` returns
+    the ``RewardModel`` from the directory."""
 
     family = "trainer"
     method = "train"
 
 
 class Evaluator(Step):
-    """Measures: ``evaluate(data, rewards) -> Metrics``."""
+    """A measurement: ``evaluate(data, rewards) -> Metrics``."""
 
     family = "evaluator"
     method = "evaluate"
 
 
 class Reporter(Step):
-    """Shows: ``report(items, *, directory) -> Report``."""
+    """A presentation of results: ``report(items, *, directory) -> Report``."""
 
     family = "reporter"
     method = "report"
@@ -179,11 +181,11 @@ class Composite(Step):
     takes: ClassVar[Mapping[str, str]] = {}
     """The inputs by name, in words: what they may be depends on the steps inside."""
     results: ClassVar[str] = ""
-    """What the step gives, in words."""
+    """The results of the step, in words."""
 
 
 class Engine(Step):
-    """Runs row-wise work and the items of loops."""
+    """An executor of row-wise work and of the items of loops."""
 
     family = "engine"
     method = "map"
@@ -206,38 +208,38 @@ class Engine(Step):
         raise NotImplementedError
 
     def close(self) -> None:
-        """Let go of workers; called once, when the run has ended."""
+        """Release the workers; called once, when the run has ended."""
 
 
 class Observer(Step):
-    """Watches a run, named under ``track`` in a spec: override what is of interest."""
+    """A witness of a run, named under ``track`` in a spec: override the methods of interest."""
 
     family = "observer"
     method = "step_finished"
 
     def run_started(self, run: "RunRecord") -> None:
-        """Called once, before the first step."""
+        """Handle the start of a run; called once, before the first step."""
 
     def step_started(self, step: "StepRecord") -> None:
-        """Called when a step begins."""
+        """Handle the start of a step."""
 
     def step_progress(self, step: "StepRecord", done: int, total: int | None) -> None:
-        """Called as rows or items are done, of ``total`` where that is known."""
+        """Handle progress: ``done`` rows or items, of ``total`` where that is known."""
 
     def step_finished(self, step: "StepRecord") -> None:
-        """Called when a step has ended: reused, done or failed."""
+        """Handle the end of a step: reused, done or failed."""
 
     def step_result(self, step: "StepRecord", result: Artifact) -> None:
-        """Called after ``step_finished`` with each result that the step has in the store, reused
-        ones too, named as a spec would name it. Tables are read only when they are used."""
+        """Handle a result of a step in the store, reused ones too, named as a spec would name it;
+        called after ``step_finished``, once per result. Tables are read only when they are used."""
 
     def run_finished(self, run: "RunRecord") -> None:
-        """Called once, at the end, however the run ended."""
+        """Handle the end of a run; called once, however the run ended."""
 
 
 @dataclass(frozen=True)
 class PlanStep:
-    """One step that led to a report: what it is and what it gave."""
+    """One step that led to a report: its kind, parameters and result."""
 
     id: str
     kind: str
@@ -254,7 +256,7 @@ class PlanStep:
 
 @dataclass(frozen=True)
 class PlanView:
-    """What led to a step's inputs, in the order of work."""
+    """The steps that led to a step's inputs, in the order of work."""
 
     name: str
     seed: int
@@ -281,12 +283,13 @@ FAMILIES: tuple[type[Step], ...] = (
 
 
 def family_of(cls: type[Step]) -> type[Step]:
-    """Find the family that a step class belongs to."""
+    """Return the family of a step class."""
     return next(family for family in FAMILIES if issubclass(cls, family))
 
 
 def hook_of(family: type[Step]) -> str:
-    """Name the hook that collects the family's kinds: ``rmplug_feature_computers``."""
+    """Return the name of the hook that collects the family's kinds:
+    ``rmplug_feature_computers``."""
     noun = family.family.replace(" ", "_")
     return f"rmplug_{noun[:-1] + 'ies' if noun.endswith('y') else noun + 's'}"
 

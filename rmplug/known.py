@@ -1,5 +1,5 @@
-"""What is known of a result before anything runs, and what a reference such as ``step.column``
-stands for: in a check, in a run, and in what a run gave."""
+"""Facts about a result before anything runs, and the meaning of a reference such as
+``step.column``: in a check, in a run, and in the results of a run."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ColumnType = Literal["number", "boolean", "text", "vector", "messages", "other"]
-"""What a column holds: a vector is a list of numbers of one length, messages are a list of
-``{role, content}``."""
+"""The type of a column's values: a vector is a list of numbers of one length, messages are a list
+of ``{role, content}``."""
 Columns: TypeAlias = Mapping[str, ColumnType | None] | Sequence[str]
 """Columns by name, with their types where these are known too."""
 
@@ -28,7 +28,7 @@ class UnknownName(RmplugError):
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """What an input names: a step, or one of its columns or results (``step.column``)."""
+    """The reference of an input: a step, or one of its columns or results (``step.column``)."""
 
     step: str
     column: str = ""
@@ -39,7 +39,7 @@ class Ref:
         return cls(step, column)
 
     def resolve(self, names: Mapping[str, AnyNamed]) -> AnyNamed:
-        """Find what this stands for among the names that can be used; raises ``UnknownName``."""
+        """Resolve the reference among the names that can be used; raise ``UnknownName``."""
         if self.step not in names:
             hint = did_you_mean(self.step, names)
             raise UnknownName(f"no step {shown(self.step)}{hint} (steps: {some(names, 8)})")
@@ -53,12 +53,12 @@ class Ref:
 
 
 class Named:
-    """Something that a step's id stands for; ``results`` are those of a loop, by name."""
+    """An object that a step's id stands for; ``results`` are those of a loop, by name."""
 
     results: Mapping[str, Any]
 
     def at(self: AnyNamed, path: str) -> AnyNamed:
-        """Find what ``<id>.<path>`` stands for; the only result of a loop need not be named."""
+        """Resolve ``<id>.<path>``; the only result of a loop need not be named."""
         if not self.results:
             return self.part(path) if path else self
         name, _, rest = path.partition(".")
@@ -76,10 +76,10 @@ class Named:
 
 @dataclass(frozen=True)
 class Known(Named):
-    """What is known, before anything runs, of what a step gives: None where only running tells."""
+    """The facts, before anything runs, about a step's result: None where only running decides."""
 
     types: tuple[type[Artifact], ...] = (Artifact,)
-    """What the result may be; ``Artifact`` where that is not known."""
+    """The possible types of the result; ``Artifact`` where they are not known."""
     columns: Columns | None = None
     """The columns of a table, without ``id`` and ``group`` for features."""
     metrics: Sequence[str] | None = None
@@ -87,7 +87,7 @@ class Known(Named):
     outputs: Sequence[str] | None = None
     """The scores of a reward model (none for a model without), or what a fit predicts."""
     step: str = ""
-    """What it is called where it is taken: the id of its step, or ``<loop>.<result>``."""
+    """Its name where it is an input: the id of its step, or ``<loop>.<result>``."""
     column: str = field(default="", compare=False)
     """The one column that is meant, if only one is."""
     made_by: Any = None
@@ -98,7 +98,7 @@ class Known(Named):
     uncollected: frozenset[str] = frozenset()
     """The steps inside a loop that are not among its results."""
     doubts: list[str] = field(default_factory=list, compare=False, repr=False)
-    """What was asked for and only running tells, such as ``column 'x' of words``: gathered here,
+    """Requirements that only running can check, such as ``column 'x' of words``: gathered here,
     also by copies, so that a check can say what it did not check."""
 
     def at(self, path: str) -> Known:
@@ -110,20 +110,20 @@ class Known(Named):
         return super().at(path)
 
     def _is_column(self, path: str) -> bool:
-        """Tell whether a loop's only result is known to have a column of this name."""
+        """Check whether a loop's only result is known to have a column of this name."""
         results = list(self.results.values())
         return len(results) == 1 and path in (results[0].columns or ())
 
     def is_a(self, *types: type[Artifact]) -> bool:
-        """Tell whether the result is known to be of one of these types."""
-        return all(issubclass(given, types) for given in self.types)
+        """Check whether the result is known to be of one of these types."""
+        return all(issubclass(type_, types) for type_ in self.types)
 
     def type_of(self, column: str) -> ColumnType | None:
-        """Look up the type of a column; None where it is not known."""
+        """Look up the type of a column; None where it is unknown."""
         return self.columns.get(column) if isinstance(self.columns, Mapping) else None
 
     def lacks(self, column: str) -> str | None:
-        """Say that a column is known not to be there; None where it may be."""
+        """Explain that a column is known not to exist; None where it may."""
         if self.columns is None:
             self.doubts.append(f"column {column!r} of {self.step}")
             return None
@@ -132,7 +132,7 @@ class Known(Named):
         return f"{self.step} gives {no_column(column, self.columns)}"
 
     def lacks_metric(self, metric: str) -> str | None:
-        """Say that a metric is known never to be given; None where it may be."""
+        """Explain that a metric is known never to be measured; None where it may be."""
         if self.metrics is None:
             self.doubts.append(f"metric {metric!r} of {self.step}")
             return None
@@ -158,7 +158,7 @@ class Known(Named):
 
     @property
     def collected(self) -> Known:
-        """What a loop gives that puts such results together over its items."""
+        """The artifact of a loop that collects such results over its items."""
         if len(self.results) > 1:
             return Known(self.types)
         whole = self.at("")
@@ -168,13 +168,13 @@ class Known(Named):
 
 
 def no_column(column: str, columns: Sequence[str] | Mapping[str, Any]) -> str:
-    """Say that a column is not there, which one may have been meant, and which there are."""
+    """Explain that a column does not exist, with the likely meant one and the existing ones."""
     return f"no column {column!r}{did_you_mean(column, columns)} (it gives {some(columns, 8)})"
 
 
 def joined_twice(features: Sequence[Known]) -> str | None:
-    """Say that a step is twice among tables that are to be joined; None where none is."""
-    steps = [known.step for known in features]
+    """Explain that a step is twice among tables that are to be joined; None where none is."""
+    steps = [result.step for result in features]
     twice = next((step for step in steps if steps.count(step) > 1), None)
     return None if twice is None else f"{twice} is named twice; name each step once, as a whole"
 
@@ -203,17 +203,17 @@ def column_of(artifact: Artifact, column: str) -> Features:
 
 
 def known_of(artifact: Artifact, step: str = "") -> Known:
-    """Describe an artifact that is there as a check would know it."""
+    """Describe an existing artifact as a check would know it."""
     from .artifacts import RewardModel, Tabular
 
-    known = Known((type(artifact),), step=step or artifact.name)
+    facts = Known((type(artifact),), step=step or artifact.name)
     if isinstance(artifact, Tabular):
         names = artifact.values if isinstance(artifact, Features) else artifact.columns
         types = {name: column_type(artifact.rows.schema.field(name).type) for name in names}
-        return replace(known, columns=types)
+        return replace(facts, columns=types)
     if isinstance(artifact, RewardModel):
-        return replace(known, outputs=artifact.outputs)
-    return known
+        return replace(facts, outputs=artifact.outputs)
+    return facts
 
 
 def column_type(arrow: pa.DataType) -> ColumnType:

@@ -1,4 +1,4 @@
-"""What a step found odd: counted, named, and told in the record and the report."""
+"""Notices of odd rows: counted, named, and shown in the record and the report."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MOST_IDS = 1000
 
 @dataclass(slots=True)
 class Notice:
-    """Rows (or what ``of`` says) that are odd: how many, and the first of their ids."""
+    """Odd rows (or what ``of`` names): how many, and the first of their ids."""
 
     what: str
     action: Action = "kept"
@@ -32,34 +32,35 @@ _found: contextvars.ContextVar[Found | None] = contextvars.ContextVar("notices",
 
 
 def notice(what: str, ids: Sequence[str], action: Action = "kept", of: str = "rows") -> None:
-    """Count rows that are odd, and name them by their ids; ``of`` says if it is not rows but, for
-    example, ``features`` that are named.
+    """Count rows that are odd, and name them by their ids; ``of`` names what they are if not rows
+    but, for example, ``features``.
 
     Works anywhere inside a step, in a worker too; outside a run it does nothing.
     """
-    found = _found.get()
-    if found is not None and len(ids):
+    gathered = _found.get()
+    if gathered is not None and len(ids):
         listed = list(ids)
-        found.setdefault((what, action), Notice(what, action, of=of)).add(len(listed), listed)
+        gathered.setdefault((what, action), Notice(what, action, of=of)).add(len(listed), listed)
 
 
 class collect_notices:
-    """``with collect_notices() as notices:`` gathers what is noticed inside, by (what, action)."""
+    """A context that gathers the notices inside it, by (what, action): ``with collect_notices() as
+    notices:``."""
 
     def __enter__(self) -> Found:
-        found: Found = {}
-        self._token = _found.set(found)
-        return found
+        gathered: Found = {}
+        self._token = _found.set(gathered)
+        return gathered
 
     def __exit__(self, *_: object) -> None:
         _found.reset(self._token)
 
 
 def merged(notices: Iterable[Notice]) -> list[Notice]:
-    """Notices of the same kind put together, in a fixed order."""
-    found: Found = {}
+    """Return notices of the same kind put together, in a fixed order."""
+    by_kind: Found = {}
     for entry in notices:
         key = (entry.what, entry.action)
-        whole = found.setdefault(key, Notice(entry.what, entry.action, of=entry.of))
+        whole = by_kind.setdefault(key, Notice(entry.what, entry.action, of=entry.of))
         whole.add(entry.count, entry.ids)
-    return [found[key] for key in sorted(found)]
+    return [by_kind[key] for key in sorted(by_kind)]

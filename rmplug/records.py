@@ -13,7 +13,7 @@ misread what a newer one writes; a new field alone does not need that."""
 
 
 def newer_version(what: str, format: int, known: int) -> str:
-    """Say that a file cannot be wholly understood because it is newer than this rmplug."""
+    """Explain that a file cannot be wholly understood because it is newer than this rmplug."""
     return f"written by a newer rmplug ({what} format {format}, this one knows {known})"
 
 
@@ -25,7 +25,7 @@ Status = Literal["waiting", "running", "reused", "done", "rebuilt", "failed", "i
 
 @dataclass(frozen=True)
 class SeenRows:
-    """How many of the rows that an evaluator measured a model was trained on."""
+    """The number of rows of an evaluator on which a model was trained."""
 
     rows: int
     """Rows that were measured."""
@@ -51,7 +51,7 @@ class StepRecord:
     kind: str
     """``plugin:kind``."""
     family: str
-    """What kind of work it is."""
+    """The family of the step's kind."""
     version: str
     """The version of the plugin, with a hash of its files."""
     status: Status = "waiting"
@@ -61,7 +61,7 @@ class StepRecord:
     artifact: str = ""
     """The name of the result in the store."""
     inputs: dict[str, list[str]] = field(default_factory=dict)
-    """For each input, the artifacts it was given."""
+    """The artifacts of each input."""
     rows: int | None = None
     """Rows of the result, where it is a table."""
     computed: int = 0
@@ -82,11 +82,12 @@ class StepRecord:
     items: list[dict[str, Any]] = field(default_factory=list)
     """For a loop: each item with its status, seconds, the artifacts it led to, and a message."""
     message: str = ""
-    """Why the step failed, or what was wrong with the result that was rebuilt."""
+    """The reason why the step failed, or the fault of the result that was rebuilt."""
     traceback: str = ""
-    """Where in the code the step failed, if it was a bug and no mistake that a person can mend."""
+    """The location in the code where the step failed, if it was a bug and no mistake that a
+    person can mend."""
     unknown: Unknown = field(default_factory=dict)
-    """What a newer rmplug wrote of the step and this one does not understand."""
+    """The entries that a newer rmplug wrote of the step and this one does not understand."""
 
 
 @dataclass
@@ -109,28 +110,28 @@ class RunRecord:
     """Python, operating system, processor, device, and versions of libraries."""
     steps: dict[str, StepRecord] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
-    """What went wrong beside the steps, such as an observer that failed."""
+    """The problems outside the steps, such as an observer that failed."""
     format: int = FORMAT
     """The format of the record."""
     unknown: Unknown = field(default_factory=dict)
-    """What a newer rmplug wrote of the run and this one does not understand."""
+    """The entries that a newer rmplug wrote of the run and this one does not understand."""
 
     @property
     def is_understood(self) -> bool:
-        """Whether every entry of the record is known and of a known format."""
+        """True if every entry of the record is known and of a known format."""
         aside = [self.unknown, *(step.unknown for step in self.steps.values())]
         return self.format <= FORMAT and not any(aside)
 
     @property
     def note(self) -> str:
-        """What to say to a person who reads a record of a newer version; else empty."""
+        """The message to a person who reads a record of a newer version; else empty."""
         if self.format <= FORMAT:
             return ""
         newer = newer_version("record", self.format, FORMAT)
         return f"{newer}; shown as far as it is understood"
 
     def artifacts(self) -> set[str]:
-        """Every artifact that this run made or used."""
+        """Return every artifact that this run made or used."""
         own = {step.artifact for step in self.steps.values()}
         inner = {key for s in self.steps.values() for item in s.items for key in item["artifacts"]}
         taken = {key for s in self.steps.values() for keys in s.inputs.values() for key in keys}
