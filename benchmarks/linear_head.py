@@ -25,7 +25,7 @@ import pyarrow as pa
 from sklearn.linear_model import LogisticRegressionCV
 
 from rmplug.stats.folds import deal_folds
-from rmplug_hf.heads._examples import Examples
+from rmplug_hf.heads._examples import StateExamples
 from rmplug_hf.heads._linear_head import scales_of, search_strength
 from rmplug_hf.heads._newton import Loss, principal_axes
 from rmplug_hf.heads.heads import GRID
@@ -48,7 +48,9 @@ def by_newton(rows: np.ndarray, groups: np.ndarray) -> Found:
     """rmplug: principal axes, then Newton steps that serve all folds."""
     ones, zeros = np.ones(len(rows)), np.zeros(len(rows))
     no_centre = np.zeros(rows.shape[1])
-    examples = Examples(rows, zeros, ones, groups, Loss("logistic"), no_centre, 0.0, pa.table({}))
+    examples = StateExamples(
+        rows, zeros, ones, groups, Loss("logistic"), no_centre, 0.0, pa.table({})
+    )
     scales = scales_of(rows, True)
     axes = principal_axes(rows / scales)
     search = search_strength(axes, examples, GRID, deal_folds(groups, FOLDS, 0))

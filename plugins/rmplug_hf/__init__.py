@@ -1,4 +1,4 @@
-"""Reward models and data sets of the Hugging Face libraries: load, ask, train a head."""
+"""Reward models, encoders, language models and data sets of the Hugging Face libraries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data sets opened by `datasets`, a batch at a time."""
+"""Batches of data sets that `datasets` loads."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def tables(step: HubDataset) -> Iterator[pa.Table]:
 
 
 def _batches(step: HubDataset, split: str) -> Iterator[pa.Table]:
-    """Yield the rows of a split as Arrow tables; whatever goes wrong is told in one sentence."""
+    """Yield the rows of a split as Arrow tables; an error of the library becomes one sentence."""
     level, bars = logging.get_verbosity(), datasets.is_progress_bar_enabled()
     logging.set_verbosity_error()
     datasets.disable_progress_bars()
@@ -57,11 +57,11 @@ def _batches(step: HubDataset, split: str) -> Iterator[pa.Table]:
 def opened(step: HubDataset, split: str) -> Any:
     """Return the split as a data set, iterable only where rows are streamed."""
     if step.path is not None and len(step.path) == 1 and _saved(step.path[0]):
-        found = datasets.load_from_disk(str(step.path[0]))
-        if isinstance(found, datasets.DatasetDict):
-            _check_split(split, list(found))
-            found = found[split]
-        return found.to_iterable_dataset() if step.streaming else found
+        dataset = datasets.load_from_disk(str(step.path[0]))
+        if isinstance(dataset, datasets.DatasetDict):
+            _check_split(split, list(dataset))
+            dataset = dataset[split]
+        return dataset.to_iterable_dataset() if step.streaming else dataset
     commit = None if step.name is None else commit_of(step.name, step.revision)
     builder = datasets.load_dataset_builder(**_arguments(step, commit))
     if commit is not None:
@@ -73,7 +73,7 @@ def opened(step: HubDataset, split: str) -> Any:
 
 
 def _saved(path: Path) -> bool:
-    """Tell whether a folder is one that ``save_to_disk`` wrote."""
+    """Check whether ``save_to_disk`` wrote the folder."""
     return any((path / name).is_file() for name in ("state.json", "dataset_dict.json"))
 
 
@@ -94,14 +94,14 @@ def _arguments(step: HubDataset, commit: str | None) -> dict[str, Any]:
     return {**options, "path": kind, **more, "data_files": [str(path) for path in step.path]}
 
 
-def _check_split(split: str, known: list[str]) -> None:
-    if split not in known:
-        raise DataError(f"there is no split {split!r}; it has {some(known)}")
+def _check_split(split: str, splits: list[str]) -> None:
+    if split not in splits:
+        raise DataError(f"there is no split {split!r}; it has {some(splits)}")
 
 
-def _check_commit(name: str, commit: str, place: Sequence[str]) -> None:
-    """Without the hub the library gives what it last loaded: that must be the commit meant."""
-    held = [part for part in place if re.fullmatch(r"[0-9a-f]{40}", part) and part != commit]
+def _check_commit(name: str, commit: str, parts: Sequence[str]) -> None:
+    """Check the commit of a data set loaded offline: the library uses the last one it loaded."""
+    held = [part for part in parts if re.fullmatch(r"[0-9a-f]{40}", part) and part != commit]
     if held:
         raise DataError(
             f"the cache holds the commit {held[0]} of {name}, not {commit}; go online, or write "
@@ -110,8 +110,8 @@ def _check_commit(name: str, commit: str, place: Sequence[str]) -> None:
 
 
 def commit_of(name: str, revision: str | None) -> str:
-    """Return the commit that a name stands for: as the hub's cache has it, else as the hub says,
-    else the one that `datasets` has a copy of."""
+    """Return the commit of a name on the hub: from the hub's cache, else from the hub, else the one
+    that `datasets` has a copy of."""
     try:
         return hub.commit_of(name, revision, "dataset")
     except DataError as error:
@@ -128,17 +128,17 @@ def _prepared(name: str) -> list[str]:
     """Return the commits that `datasets` has a copy of."""
     namespace, _, last = name.rpartition("/")
     folder = datasets.naming.camelcase_to_snakecase(last)
-    place = Path(datasets.config.HF_DATASETS_CACHE) / "___".join(filter(None, [namespace, folder]))
-    found = {str(path.name) for path in place.glob("*/*/*") if path.is_dir()}
-    return sorted(str(commit) for commit in found if re.fullmatch(r"[0-9a-f]{40}", commit))
+    cache = Path(datasets.config.HF_DATASETS_CACHE) / "___".join(filter(None, [namespace, folder]))
+    names = {str(path.name) for path in cache.glob("*/*/*") if path.is_dir()}
+    return sorted(str(commit) for commit in names if re.fullmatch(r"[0-9a-f]{40}", commit))
 
 
 def _reason(step: HubDataset, split: str, error: Exception) -> str:
-    """Return what `datasets` says, or what caused it, in one line."""
+    """Return the message of an error of `datasets`, or of its cause, in one line."""
     cause: BaseException = error
     while cause.__cause__ is not None:
         cause = cause.__cause__
-    told = str(error) if isinstance(error, ValueError) else str(cause)
-    line = (told.strip().splitlines() or [type(cause).__name__])[0]
+    text = str(error) if isinstance(error, ValueError) else str(cause)
+    line = (text.strip().splitlines() or [type(cause).__name__])[0]
     where = step.name or some(map(str, step.path or ()))
     return f"{where} ({split}) cannot be read: {line[:300]}"

@@ -1,4 +1,4 @@
-"""From batches of a data set to batches of pairs or responses."""
+"""The conversion of batches of a data set into batches of pairs or responses."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ AS_IS = {"pairs": (), "responses": ("label",)}
 
 @dataclass
 class HubRowConverter:
-    """Makes pairs or responses of the rows of a data set, by the fields that a step names; counts
+    """A converter of a data set's rows into pairs or responses, by the fields of a step; counts
     rows that cannot be used."""
 
     step: HubDataset
@@ -47,7 +47,7 @@ class HubRowConverter:
 
     @property
     def full(self) -> bool:
-        """Whether there are as many rows as wanted."""
+        """True once there are as many rows as wanted."""
         return self.step.limit is not None and self.used >= self.step.limit
 
     def table(self, batch: pa.Table, split: str) -> pa.Table:
@@ -55,8 +55,8 @@ class HubRowConverter:
         self._check_columns(batch)
         rows = _plain_rows(batch, sorted(self._heads(batch.column_names)))
         kept: list[int] = []
-        found: list[dict[str, Any]] = []
-        for place, row in enumerate(rows):
+        converted: list[dict[str, Any]] = []
+        for index, row in enumerate(rows):
             if self.full:
                 break
             self.seen[split] += 1
@@ -64,18 +64,18 @@ class HubRowConverter:
             try:
                 if row is None:
                     raise BadRow("not valid UTF-8")
-                found.append(self._row(row, named))
+                converted.append(self._row(row, named))
             except BadRow as fault:
                 self._complain(named, fault)
                 continue
-            kept.append(place)
+            kept.append(index)
             self.used += 1
         if self.faults and self.step.bad_rows == "error":
             raise DataError(self._sentence())
-        return self._built(found, batch.take(pa.array(kept, pa.int64())), split)
+        return self._built(converted, batch.take(pa.array(kept, pa.int64())), split)
 
     def finish(self) -> None:
-        """After the last row: there must have been one that can be used."""
+        """Check, after the last row, that at least one could be used."""
         if not self.seen.total():
             raise DataError(f"{self.named}: there are no rows in {some(self.step.split)}")
         if not self.used:
@@ -85,11 +85,11 @@ class HubRowConverter:
 
     @property
     def named(self) -> str:
-        """What the data are called in messages."""
+        """The name of the data in messages."""
         return self.step.name or some(path.name for path in self.step.path or ())
 
     def _at(self, name: str) -> str:
-        """Return where a field stands."""
+        """Return the path of a field."""
         return getattr(self.step.fields, name) or name
 
     def _check_columns(self, batch: pa.Table) -> None:
@@ -105,28 +105,28 @@ class HubRowConverter:
                 )
 
     def _heads(self, columns: Sequence[str]) -> set[str]:
-        """Return the columns that the fields of a row stand in."""
+        """Return the columns that hold the fields of a row."""
         names = [*OPTIONAL, *TEXTS[self.step.rows]]
         paths = [*map(self._at, names), *self.step.ratings.values()]
         return {head for path in paths if (head := _column_of(path, columns))}
 
-    def _row(self, row: Mapping[str, Any], place: str) -> dict[str, Any]:
+    def _row(self, row: Mapping[str, Any], default_id: str) -> dict[str, Any]:
         rows = self.step.rows
         prompt = self._prompt(row)
         answers = [self._text(row, name) for name in TEXTS[rows][1:]]
         split: Callable[..., tuple[Text, ...]] = split_pair if rows == "pairs" else split_response
-        found: dict[str, Any] = dict(zip(TEXTS[rows], split(prompt, *answers), strict=True))
+        values: dict[str, Any] = dict(zip(TEXTS[rows], split(prompt, *answers), strict=True))
         identity = find(row, self._at("id"))
-        found["id"] = place if identity is MISSING else _word(identity, "id")
+        values["id"] = default_id if identity is MISSING else _word(identity, "id")
         for name in WORDS[rows]:
-            found[name] = _word(find(row, self._at(name)), name)
+            values[name] = _word(find(row, self._at(name)), name)
         for name in NUMBERS[rows]:
-            found[name] = _number(find(row, self._at(name)), name)
+            values[name] = _number(find(row, self._at(name)), name)
         for name in AS_IS[rows]:
-            found[name] = _or_none(find(row, self._at(name)))
+            values[name] = _or_none(find(row, self._at(name)))
         for name, path in self.step.ratings.items():
-            found[f"ratings.{name}"] = _number(find(row, path), f"ratings.{name}")
-        return found
+            values[f"ratings.{name}"] = _number(find(row, path), f"ratings.{name}")
+        return values
 
     def _text(self, row: Mapping[str, Any], name: str) -> Text:
         """Return a field as text or messages."""
@@ -138,10 +138,10 @@ class HubRowConverter:
         missing = _or_none(find(row, self._at("prompt"))) is None
         return None if missing else self._text(row, "prompt")
 
-    def _complain(self, place: str, fault: BadRow) -> None:
-        self.faults.append(f"{place}: {fault}")
+    def _complain(self, name: str, fault: BadRow) -> None:
+        self.faults.append(f"{name}: {fault}")
         if self.step.bad_rows == "drop":
-            notice(f"unusable row: {fault.reason}", [place], "dropped")
+            notice(f"unusable row: {fault.reason}", [name], "dropped")
 
     def _sentence(self) -> str:
         return (
@@ -150,7 +150,7 @@ class HubRowConverter:
         )
 
     def _built(self, rows: list[dict[str, Any]], batch: pa.Table, split: str) -> pa.Table:
-        """Fields as columns, then the further columns of the batch."""
+        """Build a table of the fields, then the further columns of the batch."""
         kind = self.step.rows
         columns: dict[str, Any] = {"id": pa.array([row["id"] for row in rows], pa.string())}
         for name in TEXTS[kind]:
@@ -175,8 +175,8 @@ class HubRowConverter:
         return {name for name in OPTIONAL if _column_of(self._at(name), columns)}
 
     def _further(self, batch: pa.Table, core: Iterable[str]) -> dict[str, Any]:
-        """Return all columns but those that a field stands in, flat; one that bears a core column's
-        name becomes ``data.<name>``."""
+        """Return all columns but those that hold a field, flat; one with a core column's name
+        becomes ``data.<name>``."""
         names = ("id", *TEXTS[self.step.rows], *self._present(batch.column_names))
         taken = {self._at(name) for name in names} | set(self.step.ratings.values())
         kept = batch.select(
@@ -253,7 +253,7 @@ def _messages(values: Sequence[Text], name: str) -> pa.Array:
 
 
 def _labels(values: Sequence[Any], batch: pa.Table, path: str) -> Any:
-    """Labels with the type that their column has, where it is one of its own."""
+    """Cast labels to the type of their column, if it has one."""
     if path in batch.column_names and _is_value(batch[path]):
         return plain_column(batch[path])
     return pa.array([v if v is None or isinstance(v, str) else json.dumps(v) for v in values])
@@ -264,7 +264,7 @@ def _is_value(column: pa.ChunkedArray) -> bool:
 
 
 def plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Numbers, booleans and texts; anything else as JSON text."""
+    """Return numbers, booleans and texts unchanged; encode anything else as JSON text."""
     kind = column.type
     if pa.types.is_dictionary(kind):
         return plain_column(column.cast(kind.value_type))
@@ -285,7 +285,7 @@ def _json(value: Any) -> str:
 
 
 def conformed(table: pa.Table, schema: pa.Schema, named: str) -> pa.Table:
-    """Return a later batch of a stream with the columns and types of the first."""
+    """Cast a later batch of a stream to the columns and types of the first."""
     later = [name for name in table.column_names if name not in schema.names]
     if later:
         notice("column of later rows left out", later, "dropped")

@@ -1,4 +1,4 @@
-"""Preferences and responses through the `datasets` library."""
+"""A loader of preferences and responses through the `datasets` library."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
 
 
 class HubFields(BaseModel):
-    """Where things stand in a row: names of columns; dots reach into nested ones
-    (``meta.question``, ``answers.0.text``). A field that is not given stands under its own name."""
+    """The paths of the fields in a row: names of columns; dots reach into nested ones
+    (``meta.question``, ``answers.0.text``). A field without a path is looked up by its own name."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     id: str | None = None
     """The row's id; without one it is ``<split>:<row number>``."""
     group: str | None = None
-    """What belongs together in resampling; without one it is a hash of the prompt."""
+    """The group of the row in resampling; by default a hash of the prompt."""
     subset: str | None = None
     """The slice that results are split by."""
     prompt: str | None = None
@@ -37,15 +37,15 @@ class HubFields(BaseModel):
     rejected: str | None = None
     """The other response (of pairs)."""
     margin: str | None = None
-    """How strong the preference is, a number (of pairs)."""
+    """The strength of the preference, a number (of pairs)."""
     weight: str | None = None
-    """How much the row counts, a number (of pairs)."""
+    """The weight of the row, a number (of pairs)."""
     response: str | None = None
     """The response (of responses)."""
     label: str | None = None
-    """Whether it is right or acceptable (of responses)."""
+    """The label: right or acceptable, or not (of responses)."""
     model: str | None = None
-    """What wrote it (of responses)."""
+    """The model or person that wrote the response (of responses)."""
 
 
 class HubDataset(DatasetLoader):
@@ -71,31 +71,31 @@ class HubDataset(DatasetLoader):
     name: str | None = None
     """Name on the hub, such as `trl-lib/ultrafeedback_binarized`."""
     revision: str | None = None
-    """Commit, tag or branch of `name`; `main` when not given."""
+    """Commit, tag or branch of `name`; by default `main`."""
     path: InputPaths | None = Field(default=None, examples=["./my-preferences"])
     """A local folder, or one file or several of one type, instead of `name`."""
     config: str | None = None
     """The configuration, where the data set has several."""
     folder: str | None = None
-    """The folder of the data set to read, such as `harmless-base`; all of it when not given."""
+    """The folder of the data set to read, such as `harmless-base`; by default all of it."""
     split: Names = ("train",)
     """The split, or several."""
     streaming: bool = False
-    """Whether rows are read as they come, without making a copy of the data first. Columns and
-    their types are then those of the first rows."""
+    """Read rows as they arrive, without copying the data first. Columns and their types are then
+    those of the first rows."""
     rows: Literal["pairs", "responses"] = "pairs"
-    """What a row is: a preference pair, or one response."""
+    """The kind of row: a preference pair, or one response."""
     fields: HubFields = Field(default_factory=HubFields)
-    """Where the parts of a row stand."""
+    """The paths of the fields in a row."""
     ratings: Mapping[str, str] = Field(default_factory=dict)
     """Attributes with the column of each, numbers; responses get them as `ratings.<attribute>`."""
     form: Literal["auto", "text", "messages", "transcript"] = "auto"
-    """How texts are given: plain `text`, chat `messages` (`role` and `content`, or `from` and
+    """The format of texts: plain `text`, chat `messages` (`role` and `content`, or `from` and
     `value`; also as JSON within a text), a `transcript` with `Human:` and `Assistant:` after blank
     lines; `auto` takes lists as messages, and texts that begin with a blank line and `Human:` as
     transcripts."""
     bad_rows: Literal["error", "drop"] = "error"
-    """What to do with rows that cannot be used, such as a response that is no text: stop and name
+    """The policy for rows that cannot be used, such as a response that is no text: stop and name
     them, or leave them out and count them."""
     limit: int | None = Field(default=None, ge=1, le=10**15)
     """Read only the first rows that are usable, this many."""
@@ -115,7 +115,7 @@ class HubDataset(DatasetLoader):
         return self
 
     def identity(self) -> Mapping[str, Any]:
-        """The commit that a name on the hub stands for."""
+        """Return the commit of a name on the hub."""
         if self.name is None:
             return {}
         from ._hub_dataset import commit_of

@@ -1,4 +1,4 @@
-"""What a linear head is trained on: states of rows, and what they should say."""
+"""The training examples of a linear head: states of rows, and their targets."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ CHECKED = 4
 
 
 @dataclass(frozen=True)
-class Examples:
-    """What a head is trained on: float64 rows (n, d) and their target, weight, group and id.
+class StateExamples:
+    """The examples of a head: float64 rows (n, d) and their target, weight, group and id.
 
     Rows are differences of states and the target a margin, or rows are states (centred) and the
     target a rating (centred); ``centre`` and ``mean`` are what was taken away.
@@ -45,8 +45,8 @@ class Examples:
 
 def examples_of(
     step: LinearHead, model: EncoderModel, data: Pairs | Responses, states: Features | None
-) -> Examples:
-    """The rows to learn from, with their states."""
+) -> StateExamples:
+    """Return the rows to learn from, with their states."""
     if isinstance(data, Pairs):
         if step.target is not None:
             raise DataError(
@@ -57,7 +57,7 @@ def examples_of(
     return _ratings(model, *_rated(data.table, step.target), states)
 
 
-def _preferences(model: EncoderModel, table: pa.Table, states: Features | None) -> Examples:
+def _preferences(model: EncoderModel, table: pa.Table, states: Features | None) -> StateExamples:
     groups = _groups(table)
     chosen, rejected = _states(model, table, states, ("chosen", "rejected"))
     weights, margins = weights_and_margins(table)
@@ -66,37 +66,37 @@ def _preferences(model: EncoderModel, table: pa.Table, states: Features | None) 
     notice("chosen and rejected have the same states", _ids(table, same), "kept")
     if same.all():
         raise DataError("chosen and rejected have the same states in all pairs: nothing to learn")
-    return Examples(
+    return StateExamples(
         rows, margins, weights, groups, Loss("logistic"), np.zeros(rows.shape[1]), 0.0, table
     )
 
 
 def _rated(table: pa.Table, target: str | None) -> tuple[pa.Table, Array]:
-    """The rows with a rating, and the ratings."""
+    """Select the rows with a rating, and return the ratings."""
     numeric = [
         f.name for f in table.schema if pa.types.is_floating(f.type) or pa.types.is_integer(f.type)
     ]
     if target not in numeric:
-        said = "needs a target" if target is None else f"finds no numeric column {target!r}"
+        reason = "needs a target" if target is None else f"finds no numeric column {target!r}"
         raise DataError(
-            f"linear-head {said} to learn from responses; write target: and one of "
+            f"linear-head {reason} to learn from responses; write target: and one of "
             f"{', '.join(numeric) or 'the numeric columns (there are none)'}"
         )
     values = np.asarray(pc.fill_null(table[target].cast(pa.float64()), np.nan).to_numpy())
-    known = np.isfinite(values)
-    notice(f"{target} is missing", _ids(table, ~known), "dropped")
-    return table.filter(pa.array(known)), values[known]
+    rated = np.isfinite(values)
+    notice(f"{target} is missing", _ids(table, ~rated), "dropped")
+    return table.filter(pa.array(rated)), values[rated]
 
 
 def _ratings(
     model: EncoderModel, table: pa.Table, ratings: Array, states: Features | None
-) -> Examples:
+) -> StateExamples:
     groups = _groups(table)
     [rows] = _states(model, table, states, ("response",))
     weights, _ = weights_and_margins(table)
     centre = weights @ rows / weights.sum()
     mean = float(weights @ ratings / weights.sum())
-    return Examples(
+    return StateExamples(
         rows - centre, ratings - mean, weights, groups, Loss("squared"), centre, mean, table
     )
 
@@ -115,7 +115,7 @@ def _groups(table: pa.Table) -> Array:
 def _states(
     model: EncoderModel, table: pa.Table, states: Features | None, sides: Sequence[str]
 ) -> list[Array]:
-    """Float64 states of each side, from ``states`` where given, else encoded now."""
+    """Return float64 states of each side: those of ``states``, or else newly encoded."""
     if states is None:
         batch = one_batch(table)
         return [_encoded(model, batch, side).astype(np.float64) for side in sides]
@@ -125,28 +125,26 @@ def _states(
             f"{states.name} has no column {missing[0]}; give the hidden-state step of the same "
             "data (part: response or both)"
         )
-    places = pc.index_in(table["id"], value_set=states["id"].combine_chunks())
-    if places.null_count:
-        lost = _ids(table, np.asarray(places.is_null()))
+    rows = pc.index_in(table["id"], value_set=states["id"].combine_chunks())
+    if rows.null_count:
+        lost = _ids(table, np.asarray(rows.is_null()))
         raise DataError(f"{states.name} has no row for {len(lost)} ids ({', '.join(lost[:5])})")
-    found = [_matrix(states[side].take(places)) for side in sides]
-    _prove(model, table, found, sides, states.name)
-    return [values.astype(np.float64) for values in found]
+    selected = [_matrix(states[side].take(rows)) for side in sides]
+    _prove(model, table, selected, sides, states.name)
+    return [values.astype(np.float64) for values in selected]
 
 
 def _prove(
-    model: EncoderModel, table: pa.Table, found: Sequence[Array], sides: Sequence[str], name: str
+    model: EncoderModel, table: pa.Table, stored: Sequence[Array], sides: Sequence[str], name: str
 ) -> None:
-    """Encodes a few rows again: states of another model, layer or pooling are refused."""
+    """Encode a few rows again, to refuse states of another model, layer or pooling."""
     few = np.unique(np.linspace(0, table.num_rows - 1, CHECKED).astype(np.int64))
     batch = one_batch(table.take(pa.array(few)))
-    for side, values in zip(sides, found, strict=True):
-        anew, given = _encoded(model, batch, side), values[few]
+    for side, values in zip(sides, stored, strict=True):
+        new, old = _encoded(model, batch, side), values[few]
         apart = "of another width"
-        if anew.shape == given.shape:
-            far = np.linalg.norm(anew - given, axis=1) / np.maximum(
-                np.linalg.norm(anew, axis=1), 1e-12
-            )
+        if new.shape == old.shape:
+            far = np.linalg.norm(new - old, axis=1) / np.maximum(np.linalg.norm(new, axis=1), 1e-12)
             tolerance = 1e-3 if model.step.dtype in ("auto", "float32") else 5e-2
             if (far <= tolerance).all():
                 continue
@@ -168,5 +166,5 @@ def _matrix(column: pa.ChunkedArray) -> Array:
 
 
 def _ids(table: pa.Table, rows: Array) -> list[str]:
-    found: list[str] = table["id"].filter(pa.array(rows)).to_pylist()
-    return found
+    ids: list[str] = table["id"].filter(pa.array(rows)).to_pylist()
+    return ids

@@ -1,4 +1,4 @@
-"""A linear head on pooled states: trained, with its strength chosen by cross-validation."""
+"""The training of a linear head on pooled states, with its penalty chosen by cross-validation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rmplug.stats.folds import deal_folds
 from rmplug.stats.metric_rows import mean_of, measured, number, r2_columns, r2_of, share_of, wins
 from rmplug_hf.loading._encoder import EncoderModel
 
-from ._examples import Examples, examples_of
+from ._examples import StateExamples, examples_of
 from ._linear_reward import save
 from ._newton import Axes, minimise, principal_axes
 
@@ -34,7 +34,7 @@ def train(
     seed: int,
     directory: Path,
 ) -> list[dict[str, Any]]:
-    """Trains on all rows, writes the head to ``directory``, gives the held-out numbers."""
+    """Train on all rows, write the head to ``directory``, and return the held-out numbers."""
     if not isinstance(model, EncoderModel):
         raise DataError(
             f"linear-head is trained on an encoder, not on {type(model).__name__}; load the model "
@@ -53,7 +53,7 @@ def train(
 
 
 def scales_of(rows: Array, standardise: bool) -> Array:
-    """What to divide the dimensions by, so that a row has a mean squared length of 1."""
+    """Return the divisors of the dimensions that give rows a mean squared length of 1."""
     squares = np.mean(rows**2, axis=0)
     if not standardise:
         return np.full(len(squares), np.sqrt(max(squares.sum(), 1e-300)))
@@ -61,9 +61,9 @@ def scales_of(rows: Array, standardise: bool) -> Array:
 
 
 @dataclass(frozen=True)
-class Search:
-    """The strengths tried, strongest first, what they predict of rows held out (strengths, n), and
-    the final weights at the best."""
+class HeadSearch:
+    """The strengths tried, strongest first, their held-out predictions (strengths, n), and the
+    final weights at the best."""
 
     grid: tuple[float, ...]
     held_out: Array
@@ -73,7 +73,7 @@ class Search:
     weights: Array
 
     def best(self, without: int | None = None) -> int:
-        """The place of the strength with the least loss over folds (but one)."""
+        """Return the index of the strength with the least loss over folds (but one)."""
         weights = self.fold_weights.copy()
         if without is not None:
             weights[without] = 0
@@ -88,9 +88,11 @@ class Search:
         return len(self.grid) > 1 and self.l2 in (self.grid[0], self.grid[-1])
 
 
-def search_strength(axes: Axes, examples: Examples, grid: tuple[float, ...], fold: Array) -> Search:
-    """Held-out predictions from the strongest down, until two in a row are no better: each pass
-    fits all folds, and all rows, at once."""
+def search_strength(
+    axes: Axes, examples: StateExamples, grid: tuple[float, ...], fold: Array
+) -> HeadSearch:
+    """Compute held-out predictions from the strongest down, until two in a row are no better: a
+    pass fits all folds, and all rows, at once."""
     folds = int(fold.max()) + 1
     kept = np.column_stack([*(fold != k for k in range(folds)), np.ones(len(fold), bool)])
     shares = examples.weights[:, None] * kept
@@ -111,11 +113,13 @@ def search_strength(axes: Axes, examples: Examples, grid: tuple[float, ...], fol
     best = int(np.argmin(totals))
     start, every = path[best][:, None], shares[:, -1:]
     final = minimise(axes, examples.loss, examples.target, every, grid[best], start)
-    return Search(grid, np.array(held_out), np.array(losses), fold_weights, final[:, 0])
+    return HeadSearch(grid, np.array(held_out), np.array(losses), fold_weights, final[:, 0])
 
 
-def numbers_of(examples: Examples, search: Search, fold: Array, seed: int) -> list[dict[str, Any]]:
-    """Held out: each fold with the strength that is best on the other folds."""
+def numbers_of(
+    examples: StateExamples, search: HeadSearch, fold: Array, seed: int
+) -> list[dict[str, Any]]:
+    """Compute held-out numbers: each fold with the strength that is best on the other folds."""
     rows = len(fold)
     strength = np.array([search.best(without=k) for k in range(int(fold.max()) + 1)])
     predicted = search.held_out[strength[fold], np.arange(rows)]
@@ -135,7 +139,7 @@ def numbers_of(examples: Examples, search: Search, fold: Array, seed: int) -> li
 
 
 def _of_preferences(
-    examples: Examples, lead: Array, fold: Array, seed: int
+    examples: StateExamples, lead: Array, fold: Array, seed: int
 ) -> list[dict[str, Any]]:
     table = examples.table
     columns = {
@@ -148,18 +152,18 @@ def _of_preferences(
         "log-loss": mean_of("loss"),
         "accuracy-of-longer": share_of("longer"),
     }
-    found = measured(columns, statistics, examples.groups, seed)
+    numbers = measured(columns, statistics, examples.groups, seed)
     if "subset" in table.column_names:
         subsets = np.asarray(pc.fill_null(table["subset"].cast(pa.string()), "").to_pylist())
         for name in sorted(set(subsets.tolist()) - {""}):
             here = subsets == name
             part = {column: values[here] for column, values in columns.items()}
-            found += measured(part, statistics, examples.groups[here], seed, name)
-    return found
+            numbers += measured(part, statistics, examples.groups[here], seed, name)
+    return numbers
 
 
 def _of_ratings(
-    examples: Examples, predicted: Array, fold: Array, seed: int
+    examples: StateExamples, predicted: Array, fold: Array, seed: int
 ) -> list[dict[str, Any]]:
     target = examples.target
     means = np.array([target[fold != k].mean() for k in range(int(fold.max()) + 1)])

@@ -1,4 +1,4 @@
-"""A linear head on an encoder's states as a reward model: its folder, and how it is opened."""
+"""The reward model of a linear head on an encoder's states: its folder, and its loading."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ class LinearReward(EncoderModel):
         self.weight, self.bias = weight, bias
 
     def origin(self) -> None:
-        """None: its encoder's origin lacks the head."""
+        """Return None: the encoder's origin lacks the head."""
 
     def score(self, responses: pa.RecordBatch) -> Array:
-        """Float64 rewards of shape (rows,)."""
+        """Return float64 rewards of shape (rows,)."""
         if not responses.num_rows:
             return np.zeros(0)
         return np.asarray(self.vectors(responses).astype(np.float64) @ self.weight + self.bias)
 
 
 def save(directory: Path, model: EncoderModel, weight: Array, bias: float, l2: float) -> None:
-    """Writes the head and what it needs of its encoder."""
+    """Write the head and the settings of its encoder."""
     origin = model.origin()
     assert origin is not None
     config = {
@@ -63,7 +63,7 @@ def save(directory: Path, model: EncoderModel, weight: Array, bias: float, l2: f
 
 
 def open_head(directory: Path, changed: Mapping[str, Any]) -> LinearReward:
-    """The reward model of a folder; ``changed`` is what the user says of its encoder."""
+    """Load the reward model of a folder; ``changed`` overrides settings of its encoder."""
     config = _read_config(directory / CONFIG)
     weight, bias = _read_head(directory / HEAD, config["width"])
     model = reopen(Origin(ENCODER, config["encoder"], config["sha256"]), directory, **changed)

@@ -18,7 +18,7 @@ MOST_STEPS, MOST_PRODUCTS, SHORTEST_STEP = 60, 500, 1e-9
 
 @dataclass(frozen=True)
 class Axes:
-    """Rows in the coordinates of their principal axes: ``rows`` (n, r) = given (n, d) @ ``basis``
+    """Rows in the coordinates of their principal axes: ``rows`` (n, r) = rows (n, d) @ ``basis``
     (d, r), and the mean square of each coordinate, ``sizes`` (r,)."""
 
     rows: Array
@@ -27,7 +27,7 @@ class Axes:
 
 
 def principal_axes(rows: Array) -> Axes:
-    """An exact change of coordinates: what has no extent in any row is left out."""
+    """Change coordinates exactly; directions in which no row extends are left out."""
     count, width = rows.shape
     wide = width > count
     sizes, axes = np.linalg.eigh(rows @ rows.T if wide else rows.T @ rows)
@@ -40,19 +40,19 @@ def principal_axes(rows: Array) -> Axes:
 
 @dataclass(frozen=True)
 class Loss:
-    """What a prediction costs, beside the target of each row: a margin or a rating."""
+    """The loss of a prediction, with the target of each row: a margin or a rating."""
 
     kind: Literal["logistic", "squared"]
 
     def each(self, predicted: Array, target: Array) -> Array:
-        """``log(1 + exp(target - predicted))``, or half the squared difference."""
+        """Return ``log(1 + exp(target - predicted))``, or half the squared difference."""
         apart = predicted - target
         if self.kind == "squared":
             return np.asarray(apart**2 / 2)
         return np.asarray(np.logaddexp(0, -apart))
 
     def slopes(self, predicted: Array, target: Array) -> tuple[Array, Array]:
-        """The first and second derivative by the prediction."""
+        """Return the first and second derivative with respect to the prediction."""
         apart = predicted - target
         if self.kind == "squared":
             return apart, np.ones_like(apart)
@@ -69,8 +69,8 @@ def minimise(
     start: Array,
     tolerance: float = 1e-9,
 ) -> Array:
-    """For each column of ``shares`` (n, m) the weights (r, m) that minimise ``sum(share * loss) +
-    l2 / 2 * |w|²``, until the gradient is ``tolerance`` times what it is at zero."""
+    """Compute for each column of ``shares`` (n, m) the minimiser (r, m) of ``sum(share * loss) + l2
+    / 2 * |w|²``, until the gradient is ``tolerance`` times what it is at zero."""
     rows, w, column = axes.rows, start.copy(), target[:, None]
     predicted = rows @ w
     first = rows.T @ (shares * loss.slopes(np.zeros_like(predicted), column)[0])
@@ -92,7 +92,7 @@ def minimise(
 
 
 def _newton_step(axes: Axes, bend: Array, l2: float, gradient: Array, enough: Array) -> Array:
-    """Conjugate gradients on each column until what is left is ``enough`` (m,)."""
+    """Run conjugate gradients on each column until the residual is ``enough`` (m,)."""
     diagonal = axes.sizes[:, None] * bend.sum(axis=0) + l2
     step, rest = np.zeros_like(gradient), -gradient
     scaled = rest / diagonal
@@ -121,7 +121,7 @@ def _lengths(
     l2: float,
     gradient: Array,
 ) -> Array:
-    """Per column the first of 1, ½, ¼, … that lowers the objective enough (Armijo), or 0."""
+    """Return per column the first of 1, ½, ¼, … that lowers the objective enough (Armijo), or 0."""
     squares = [(a * b).sum(axis=0) for a, b in ((w, w), (w, step), (step, step))]
     descent = (gradient * step).sum(axis=0)
 

@@ -1,4 +1,4 @@
-"""Reward heads on the states of a frozen encoder: trained, saved, loaded."""
+"""The training and loading of reward heads on the states of a frozen encoder."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class LinearHead(Trainer):
 
     @classmethod
     def open(cls, directory: Path, **changed: Any) -> RewardModel:
-        """``changed`` is what the user says of the encoder: `path`, `device` and so on."""
+        """Load the head; ``changed`` overrides settings of the encoder (`path`, `device`…)."""
         from ._linear_reward import open_head
 
         return open_head(directory, changed)
@@ -104,38 +104,38 @@ class RewardHead(ModelLoader):
     path: InputPath
     """Folder with `config.json` and the weights of the head."""
     encoder: InputPath | None = None
-    """Where the folder of the encoder is now, if it has been moved."""
+    """The present folder of the encoder, if it has been moved."""
     device: Device | None = None
-    """Where the encoder runs; as of an `encoder` unless given."""
+    """The device of the encoder; by default as for an `encoder`."""
     batch_tokens: int | None = Field(default=None, ge=1)
-    """Most tokens per forward pass; as of an `encoder` unless given."""
+    """The most tokens per forward pass; by default as for an `encoder`."""
     trust_remote_code: bool = False
-    """Whether Python code that comes with the encoder may be run: nothing in the folder can say
-    so."""
+    """Permission to run Python code that comes with the encoder: nothing in the folder grants
+    it."""
     allow_pickle_weights: bool = False
-    """Whether the encoder's weights may be read from pickle files: nothing in the folder can say
-    so."""
+    """Permission to read the encoder's weights from pickle files: nothing in the folder grants
+    it."""
 
     @classmethod
     def accepts(cls, source: str) -> Mapping[str, Any] | None:
-        """A folder that `linear-head` or another trainer with an encoder has written."""
+        """Check whether `linear-head` or another trainer with an encoder has written the folder."""
         config = folder_config(source)
         return {"path": source} if config and {"kind", "encoder"} <= set(config) else None
 
     def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterator[tuple[str, str]]:
-        """A folder whose `config.json` names no trainer."""
+        """Report a folder whose `config.json` names no trainer."""
         if not isinstance((folder_config(str(self.path)) or {}).get("kind"), str):
             yield "path", f"{self.path} is no folder that a trainer wrote: no config.json names one"
 
     def load(self) -> RewardModel:
         from rmplug import open_folder
 
-        said = {
+        overrides = {
             "path": self.encoder,
             "device": self.device,
             "batch_tokens": self.batch_tokens,
             "trust_remote_code": self.trust_remote_code or None,
             "allow_pickle_weights": self.allow_pickle_weights or None,
         }
-        changed = {name: value for name, value in said.items() if value is not None}
+        changed = {name: value for name, value in overrides.items() if value is not None}
         return open_folder(self.path, **changed)

@@ -1,1 +1,1 @@
-"""Loads models and tokenizers."""
+"""The loading of models and tokenizers."""

@@ -1,4 +1,4 @@
-"""PEFT adapters: small weights that are put on a model, and may bring its head."""
+"""PEFT adapters: small weights that are added to a model, and may contain its head."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ELSEWHERE = (
     "cache_file",
     "covariance_file",
 )
-"""What has PEFT import a module by name, use other adapters, or read other files."""
+"""Settings by which PEFT imports a module by name, uses other adapters, or reads other files."""
 PATTERNS = ("target_modules", "exclude_modules", "layers_pattern")
 NESTED = re.compile(r"\([^()]*[+*}][^()]*\)\s*[+*{]")
 """A repeated group that repeats inside: the sort of pattern whose search may take for ever."""
@@ -38,29 +38,29 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 def adapter_weights(folder: Path) -> Shapes:
-    """The shape of each of an adapter's tensors, by its name in the model; refuses an adapter that
+    """Return the shape of each of an adapter's tensors by its name in the model; refuse one that
     does more than to change weights."""
     if not (folder / CONFIG).is_file():
         raise DataError(f"{folder} is no adapter: it has no {CONFIG}")
     check_settings(folder)
     _check_kind(folder)
     if (folder / WEIGHTS).is_file():
-        found = read_header(folder / WEIGHTS)
-        return {name.removeprefix(PREFIX): shape for name, shape in found.items()}
+        shapes = read_header(folder / WEIGHTS)
+        return {name.removeprefix(PREFIX): shape for name, shape in shapes.items()}
     if (folder / "adapter_model.bin").is_file():
         raise DataError(pickle_sentence(folder, "adapter_model.bin").partition(", or set")[0])
     raise DataError(f"the adapter {folder} has no weights: {WEIGHTS} is not there")
 
 
 def base_of(folder: Path) -> str:
-    """The model that an adapter says it was trained on."""
+    """Return the name of the model that an adapter was trained on, by its configuration."""
     return str(
         read_json(folder / CONFIG).get("base_model_name_or_path") or "a model it does not name"
     )
 
 
 def labels_of(shapes: Shapes) -> int | None:
-    """How many outputs the head has that an adapter brings, if it brings one."""
+    """Return the number of outputs of an adapter's head; None if it has no head."""
     heads = [shape for name, shape in shapes.items() if name.endswith(HEADS)]
     return heads[0][0] if heads else None
 
@@ -92,7 +92,7 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 
 def _check_ranks(folder: Path, shapes: Shapes) -> None:
-    """Refuse ranks that no tensor of the adapter has: memory for them would be asked for."""
+    """Refuse ranks that no tensor of the adapter has: PEFT would allocate memory for them."""
     config, most = (
         read_json(folder / CONFIG),
         max((max(s, default=0) for s in shapes.values()), default=0),
@@ -107,7 +107,7 @@ def _check_ranks(folder: Path, shapes: Shapes) -> None:
 
 
 def put_adapter(model: Any, folder: Path, shapes: Shapes, merge: bool) -> Any:
-    """The model with the adapter on it or merged into it; every weight must find its place."""
+    """Add the adapter to the model, or merge it; every weight must fit a module."""
     from peft import PeftModel
 
     _check_ranks(folder, shapes)

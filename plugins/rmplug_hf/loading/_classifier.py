@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def load_classifier(step: SequenceClassifier) -> Classifier:
-    """The reward model of a step, with its outputs named."""
+    """Load the reward model of a step, with its outputs named."""
     configured: dict[str, Any] = {}
     if step.adapter is not None:
         labels = labels_of(adapter_weights(step.adapter))
@@ -34,8 +34,8 @@ def load_classifier(step: SequenceClassifier) -> Classifier:
 
 
 def output_names(config: Any, wanted: Sequence[str] | None) -> tuple[str, ...]:
-    """The names of the outputs: as wanted, else as labelled; a single one is ``reward``."""
-    labels = [str(config.id2label[place]) for place in range(config.num_labels)]
+    """Return the outputs' names: those of the step, else the labels; a single one is ``reward``."""
+    labels = [str(config.id2label[index]) for index in range(config.num_labels)]
     if wanted is not None and len(wanted) != len(labels):
         raise DataError(
             f"outputs names {len(wanted)} ({', '.join(wanted)}), but the model has {len(labels)}: "
@@ -48,21 +48,21 @@ def output_names(config: Any, wanted: Sequence[str] | None) -> tuple[str, ...]:
 
 
 class Classifier(Transformer):
-    """Scores are the outputs of the model's own head, of shape (rows, outputs)."""
+    """A sequence classifier; its scores are the outputs of its head, of shape (rows, outputs)."""
 
     def __init__(self, loaded: Loaded, names: Sequence[str], only: str | None = None) -> None:
         super().__init__(loaded)
         if only is not None and only not in names:
             raise DataError(f"the model has no output {only!r}; it has {', '.join(names)}")
-        self.places = [names.index(only)] if only is not None else list(range(len(names)))
+        self.columns = [names.index(only)] if only is not None else list(range(len(names)))
         self.outputs = ("reward",) if only is not None else tuple(names)
 
     def score(self, responses: pa.RecordBatch) -> Array:
-        """Scores of shape (rows, outputs)."""
+        """Return scores of shape (rows, outputs)."""
         if not responses.num_rows:
             return np.zeros((0, len(self.outputs)))
         rows = self.loaded.tokenizing.rows(responses)
-        return self.run(rows, self._logits).astype(np.float64)[:, self.places]
+        return self.run(rows, self._logits).astype(np.float64)[:, self.columns]
 
     def _logits(self, batch: Batch) -> torch.Tensor:
         with padding_is(self.loaded.config, batch.pad):
@@ -72,7 +72,7 @@ class Classifier(Transformer):
 
 @contextmanager
 def padding_is(config: Any, pad: int) -> Iterator[None]:
-    """While this lasts, the model takes for padding what the batch is padded with."""
+    """Set the model's pad token to that of the batch within the context."""
     text = config.get_text_config()
     before, text.pad_token_id = text.pad_token_id, pad
     try:

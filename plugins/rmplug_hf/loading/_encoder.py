@@ -1,4 +1,4 @@
-"""Encoders: pooled states of a model without a head, and what identifies its files."""
+"""Encoders: pooled states of a model without a head, and the identity of its files."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ if TYPE_CHECKING:
 
 
 def load_encoder(step: Encoder) -> EncoderModel:
-    """The encoder of a step."""
+    """Load the encoder of a step."""
     return EncoderModel(loaded_of(step), step)
 
 
 def loaded_of(step: Encoder) -> Loaded:
-    """The model of a step, without a head."""
+    """Load the model of a step, without a head."""
     if step.name == MINILM.name:
         step = step.model_copy(update={"path": MINILM.folder(), "name": None})
     return load(step, "AutoModel")
 
 
 class EncoderModel(Transformer):
-    """States of shape (rows, width) as its step pools them; it has no scores."""
+    """An encoder with pooled states of shape (rows, width); it has no scores."""
 
     def __init__(self, loaded: Loaded, step: Encoder) -> None:
         super().__init__(loaded)
         self.step = step
 
     def score(self, responses: pa.RecordBatch) -> Array:
-        """Always an error."""
+        """Raise an error: an encoder has no scores."""
         raise DataError(
             f"the encoder {self.name or self.step.name or self.step.path} has no score; train a "
             "linear-head on it and ask that"
         )
 
     def origin(self) -> Origin | None:
-        """How it is used, where its files are, and their digests; nothing of what it may do."""
+        """Return settings, location of the files and their digests, without permissions."""
         step, folder = self.step, self.loaded.folder
         params = step.model_dump(mode="json", include=set(step.reopened_with))
         if step.path is not None:
@@ -59,20 +59,20 @@ class EncoderModel(Transformer):
         return Origin(step.kind, params, model_digests(folder, step.adapter))
 
     def vectors(self, responses: pa.RecordBatch, part: str = "both") -> Array:
-        """Float32 states of shape (rows, width) of prompts with responses, or of prompts alone
-        (``prompt``, ``turn``)."""
+        """Return float32 states of shape (rows, width) of prompts with responses, or of prompts
+        alone (``prompt``, ``turn``)."""
         return pooled_states(self, responses, States(), part)
 
     def vectors_and_prompts(self, responses: pa.RecordBatch, part: str) -> tuple[Array, Array]:
-        """States of prompts with responses, and of the prompts alone (``part``), from one pass
-        where the model allows it."""
+        """Return states of prompts with responses, and of the prompts alone (``part``), from one
+        pass where the model allows it."""
         return pooled_with_prompts(self, responses, responses, States(), part)
 
 
 def pooled_states(
     model: Transformer, responses: pa.RecordBatch, states: States, part: str = "both"
 ) -> Array:
-    """States as they are asked for; what is left open is as the encoder has it."""
+    """Return pooled states; settings left open are those of the encoder."""
     return _scaled(model, states_of(model, responses, _own(model, states), part))
 
 
@@ -83,9 +83,9 @@ def pooled_with_prompts(
     states: States,
     part: str,
 ) -> tuple[Array, Array]:
-    """States of conversations, and of their prompts alone, as they are asked for."""
-    found = states_and_prompts(model, responses, prompts, _own(model, states), part)
-    return _scaled(model, found[0]), _scaled(model, found[1])
+    """Return pooled states of conversations, and of their prompts alone."""
+    both = states_and_prompts(model, responses, prompts, _own(model, states), part)
+    return _scaled(model, both[0]), _scaled(model, both[1])
 
 
 def _own(model: Transformer, states: States) -> States:
@@ -94,11 +94,11 @@ def _own(model: Transformer, states: States) -> States:
     return states.filled(model.step.layer, model.step.pooling)
 
 
-def _scaled(model: Transformer, found: Array) -> Array:
-    return unit(found) if isinstance(model, EncoderModel) and model.step.normalise else found
+def _scaled(model: Transformer, states: Array) -> Array:
+    return unit(states) if isinstance(model, EncoderModel) and model.step.normalise else states
 
 
 def unit(states: Array) -> Array:
-    """Rows scaled to length 1; zeros stay."""
+    """Scale rows to length 1; zeros stay."""
     sizes = np.linalg.norm(states, axis=1, keepdims=True)
     return np.asarray(states / np.maximum(sizes, 1e-12), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Scores of several models made one."""
+"""The combination of the scores of several models."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ REWARD = "reward"
 
 
 def load_ensemble(step: Ensemble, models: Sequence[RewardModel]) -> EnsembleModel:
-    """All members, loaded, under the names of their steps."""
+    """Load all members, under the names of their steps."""
     if len(models) < 2:
         raise DataError("an ensemble needs two models at least")
     members: dict[str, RewardModel] = {}
-    for place, model in enumerate(models, 1):
-        members.setdefault(model.name or f"model-{place}", model)
+    for position, model in enumerate(models, 1):
+        members.setdefault(model.name or f"model-{position}", model)
     if len(members) < len(models):
         raise DataError(f"a model is in the ensemble twice: {some(m.name for m in models)}")
     check_scales(step.scales, list(members))
@@ -32,7 +32,7 @@ def load_ensemble(step: Ensemble, models: Sequence[RewardModel]) -> EnsembleMode
 
 
 def check_scales(scales: Mapping[str, Scale], members: Sequence[str]) -> None:
-    """Scales must be given for all members or for none."""
+    """Check that all members have scales, or none."""
     unknown = [name for name in scales if name not in members]
     if unknown:
         raise DataError(
@@ -45,32 +45,34 @@ def check_scales(scales: Mapping[str, Scale], members: Sequence[str]) -> None:
 
 
 class EnsembleModel(RewardModel):
-    """Scores of shape (rows, outputs): the combination, then each member's."""
+    """An ensemble; its scores (rows, outputs) are the combination, then those of each member."""
 
     def __init__(self, step: Ensemble, members: Mapping[str, RewardModel]) -> None:
         self.step = step
         self.models = dict(members)
-        self.places = {name: place_of_reward(name, model) for name, model in members.items()}
+        self.columns = {name: column_of_reward(name, model) for name, model in members.items()}
         kept = tuple(f"member.{name}" for name in members) if step.members else ()
         self.outputs = (REWARD, *kept)
 
     def score(self, responses: pa.RecordBatch) -> Array:
-        """Scores of shape (rows, outputs)."""
+        """Return scores of shape (rows, outputs)."""
         scores = np.stack([self._of(name, responses) for name in self.models], axis=1)
         whole = combined(scores, self.step.combine, self.step.k)
         return np.column_stack([whole, scores]) if self.step.members else whole
 
     def _of(self, name: str, responses: pa.RecordBatch) -> Array:
-        """A member's scores, of shape (rows,), on the common scale."""
+        """Return a member's scores, of shape (rows,), on the common scale."""
         model = self.models[name]
-        found = np.asarray(model.score(responses), dtype=np.float64)
-        scores: Array = found.reshape(responses.num_rows, len(model.outputs))[:, self.places[name]]
+        outputs = np.asarray(model.score(responses), dtype=np.float64)
+        scores: Array = outputs.reshape(responses.num_rows, len(model.outputs))[
+            :, self.columns[name]
+        ]
         scale = self.step.scales.get(name)
         return scores if scale is None else (scores - scale.mean) / scale.deviation
 
 
-def place_of_reward(name: str, model: RewardModel) -> int:
-    """Which of a model's outputs takes part."""
+def column_of_reward(name: str, model: RewardModel) -> int:
+    """Return the index of the output that takes part."""
     if len(model.outputs) == 1:
         return 0
     if REWARD in model.outputs:
@@ -82,7 +84,7 @@ def place_of_reward(name: str, model: RewardModel) -> int:
 
 
 def combined(scores: Array, how: str, k: float) -> Array:
-    """One score per row, from scores of shape (rows, members); one that is missing is missing."""
+    """Combine scores of shape (rows, members) into one per row; NaN where any is NaN."""
     if how == "median":
         return np.asarray(np.median(scores, axis=1))
     if how == "minimum":

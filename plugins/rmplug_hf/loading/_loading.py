@@ -1,4 +1,4 @@
-"""Loading a model with its tokenizer, so that it scores as it was trained or not at all."""
+"""The loading of a model with its tokenizer: it scores as it was trained, or not at all."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ UNLIMITED = 1_000_000
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model that is ready to run, and how conversations become its tokens.
+    """A loaded model with its tokenizer.
 
     ``folder`` is where its files are, ``pad`` the pad token of its configuration, None where that
     has none; ``vocabulary`` the number of tokens that it can embed.
@@ -62,8 +62,8 @@ class Loaded:
 def load(
     step: HubModel, auto: str = "AutoModelForSequenceClassification", **configured: Any
 ) -> Loaded:
-    """The model of a step, as the class that ``auto`` of transformers finds for it; ``configured``
-    replaces entries of its configuration."""
+    """Load the model of a step by the ``auto`` class of transformers; ``configured`` replaces
+    entries of its configuration."""
     folder = folder_of(step)
     shapes = check_folder(folder, step)
     with quiet():
@@ -93,8 +93,8 @@ def load(
 
 
 def check_folder(folder: Path, step: HubModel) -> dict[str, tuple[int, ...]] | None:
-    """The shapes of the weights, None where they are pickled; refuses what is not the folder of
-    one whole model, or asks for what only a spec may allow."""
+    """Return the shapes of the weights, None where they are pickled; refuse what is not the folder
+    of one whole model, or needs what only a spec may allow."""
     if (folder / CONFIG).is_file():
         raise DataError(
             f"{folder} is an adapter of {base_of(folder)}, not a model; load that model and write "
@@ -109,7 +109,7 @@ def check_folder(folder: Path, step: HubModel) -> dict[str, tuple[int, ...]] | N
 
 
 def read_config(folder: Path, step: HubModel) -> Any:
-    """The configuration; one that needs code of its own says so."""
+    """Read the configuration; DataError if it needs code of its own."""
     written = read_json(folder / "config.json")
     try:
         return transformers.AutoConfig.from_pretrained(
@@ -125,22 +125,24 @@ def read_config(folder: Path, step: HubModel) -> Any:
 
 
 def read_tokenizer(folder: Path, step: HubModel) -> Any:
-    """The tokenizer: the adapter's where it brings one, else the model's."""
-    places = [
-        place for place in (step.adapter, folder) if place is not None and _has_vocabulary(place)
+    """Load the tokenizer: the adapter's if it has one, else the model's."""
+    sources = [
+        source
+        for source in (step.adapter, folder)
+        if source is not None and _has_vocabulary(source)
     ]
-    if not places and not step.trust_remote_code:
+    if not sources and not step.trust_remote_code:
         raise DataError(
             f"{folder} has no tokenizer ({VOCABULARIES[0]}); save the tokenizer that the model was "
             "trained with beside it"
         )
-    place = (places or [folder])[0]
+    source = (sources or [folder])[0]
     try:
         return transformers.AutoTokenizer.from_pretrained(
-            str(place), trust_remote_code=step.trust_remote_code
+            str(source), trust_remote_code=step.trust_remote_code
         )
     except Exception as error:  # whatever a broken tokenizer file makes a tokenizer raise
-        raise DataError(f"the tokenizer in {place} cannot be loaded: {_line(error)}") from error
+        raise DataError(f"the tokenizer in {source} cannot be loaded: {_line(error)}") from error
 
 
 def _has_vocabulary(folder: Path) -> bool:
@@ -148,7 +150,7 @@ def _has_vocabulary(folder: Path) -> bool:
 
 
 def read_model(folder: Path, config: Any, step: HubModel, auto: str, pickled: bool) -> Any:
-    """The model with all its weights, and with its adapter if there is one."""
+    """Load the model with all its weights, and with its adapter if there is one."""
     shapes = {} if step.adapter is None else adapter_weights(step.adapter)
     options = {} if step.attention == "auto" else {"attn_implementation": step.attention}
     try:
@@ -196,7 +198,7 @@ def _check_missing(folder: Path, missing: Sequence[str], auto: str) -> None:
 
 
 def _check_unused(folder: Path, unexpected: Any, model: Any, adapted: bool) -> None:
-    """An adapter that brings a head may stand on a language model: its head is then not used."""
+    """Refuse unused weights, except a language model's head where the adapter has its own."""
     unused = sorted(k for k in unexpected if not (adapted and k.startswith(LANGUAGE_HEADS)))
     if unused:
         more = f" and {len(unused) - 3} more" if len(unused) > 3 else ""
@@ -208,7 +210,7 @@ def _check_unused(folder: Path, unexpected: Any, model: Any, adapted: bool) -> N
 
 
 def check_vocabulary(folder: Path, tokenizer: Any, model: Any) -> int:
-    """The number of tokens that the model embeds; the tokenizer may have no more."""
+    """Return the number of tokens that the model embeds; the tokenizer may have no more."""
     embedded = int(model.get_input_embeddings().weight.shape[0])
     token, highest = max(tokenizer.get_vocab().items(), key=lambda entry: entry[1])
     if highest >= embedded:
@@ -220,18 +222,18 @@ def check_vocabulary(folder: Path, tokenizer: Any, model: Any) -> int:
 
 
 def pad_of(step: HubModel, tokenizer: Any, model: Any, vocabulary: int) -> int | None:
-    """The pad token that the model knows: as the step names it, else as its configuration does."""
+    """Return the id of the pad token: that of the step, else that of the configuration."""
     if step.pad_token is None:
         pad = model.config.get_text_config().pad_token_id
         return pad if pad is not None and 0 <= pad < vocabulary else None
-    found = tokenizer.get_vocab().get(step.pad_token)
-    if found is None:
+    token = tokenizer.get_vocab().get(step.pad_token)
+    if token is None:
         raise DataError(f"pad_token {step.pad_token!r} is no token of {tokenizer.name_or_path}")
-    return int(found)
+    return int(token)
 
 
 def max_length(wanted: int | None, tokenizer: Any, model: Any, folder: Path) -> int | None:
-    """Most tokens of a conversation: what is wanted, else what tokenizer and model take."""
+    """Return the token limit of a conversation: the step's, else the tokenizer's or the model's."""
     positions = _positions(model)
     if wanted is not None and positions is not None and wanted > positions:
         raise DataError(
@@ -243,15 +245,15 @@ def max_length(wanted: int | None, tokenizer: Any, model: Any, folder: Path) -> 
 
 
 def _positions(model: Any) -> int | None:
-    """How many positions a model has; some (RoBERTa) count theirs from after the pad token."""
+    """Return the number of positions of a model; some (RoBERTa) count from after the pad token."""
     for name, module in model.named_modules():
         if (
             name.endswith("position_embeddings")
             and getattr(module, "padding_idx", None) is not None
         ):
             return int(module.num_embeddings - module.padding_idx - 1)
-    found = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    return int(found) if found is not None and found > 0 else None
+    positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    return int(positions) if positions is not None and positions > 0 else None
 
 
 def _line(error: Exception) -> str:

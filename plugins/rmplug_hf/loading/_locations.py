@@ -1,4 +1,4 @@
-"""Where a model's files are: a folder, or a commit on the hub and its copy in the local cache."""
+"""The location of a model's files: a folder, or a commit on the hub and its local copy."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PICKLES = ("*.bin", "*.pt")
 
 
 def folder_of(step: HubModel) -> Path:
-    """The folder with the model's files; what the hub has and the cache lacks is downloaded."""
+    """Return the folder with the model's files; files that the cache lacks are downloaded."""
     if step.path is not None:
         return step.path
     assert step.name is not None

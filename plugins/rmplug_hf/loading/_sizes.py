@@ -1,4 +1,4 @@
-"""How large a model is by its configuration, beside what its weights hold: before it is built."""
+"""The size of a model by its configuration, compared with its weights before it is built."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SLACK = 100_000_000
 
 
 def check_counts(folder: Path) -> None:
-    """Refuse a configuration that would have a library build endless lists."""
+    """Refuse a configuration that would make a library build endless lists."""
     for name, value in _numbers(read_json(folder / "config.json")):
         if COUNTS.search(name) and value > MOST:
             raise DataError(f"config.json in {folder} says {name}: {value}, which no model has")
@@ -38,8 +38,8 @@ def _numbers(settings: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
 
 
 def check_size(folder: Path, config: Any, auto: str, shapes: Shapes) -> None:
-    """Refuse a configuration of a far larger model than the one whose weights these are: what
-    they lack would be made up at random, in memory that is not there."""
+    """Refuse a configuration of a far larger model than that of the weights: the missing ones would
+    be drawn at random, in memory that may not exist."""
     held = sum(prod(shape) for shape in shapes.values())
     try:
         with torch.device("meta"):

@@ -1,4 +1,4 @@
-"""A loaded transformer: how rows of ``Responses`` go through it, and its hidden states."""
+"""The forward passes of a loaded transformer over rows of ``Responses``, and its hidden states."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ TRIED = 12
 
 
 class Transformer(RewardModel):
-    """What all models of this package share; ``score`` is theirs to define."""
+    """The common part of this package's models; each defines its own ``score``."""
 
     def __init__(self, loaded: Loaded) -> None:
         self.loaded = loaded
 
     def run(self, rows: Sequence[Tokens], forward: Callable[[Batch], torch.Tensor]) -> Array:
-        """``forward`` of every row, in the order of the rows: shape (rows, …)."""
+        """Run ``forward`` on every row: results of shape (rows, …) in the order of the rows."""
         here = self.loaded
         return run_batches(
             rows,
@@ -49,8 +49,8 @@ class Transformer(RewardModel):
 
     @cached_property
     def causal(self) -> bool:
-        """Whether the state of a token is the same whatever follows it, as a trial of the model on
-        tokens of its own shows; false where positions are scaled by the length of the row."""
+        """True if the state of a token is independent of what follows it, as a trial of the model
+        on tokens of its own shows; false where positions are scaled by the length of the row."""
         config = self.loaded.config.get_text_config()
         positions = repr(
             [getattr(config, f"rope_{what}", None) for what in ("parameters", "scaling")]
@@ -65,16 +65,16 @@ class Transformer(RewardModel):
         pooling: Pooling = "last",
         part: Part = "both",
     ) -> Array:
-        """Hidden states of shape (rows, width), float32: of the last token, the mean of all, or the
-        first. ``layer`` 0 is the embedding, −1 the last; ``part`` is the prompt with the response
-        or the prompt alone."""
+        """Return float32 hidden states of shape (rows, width): of the last token, the mean of all,
+        or the first. ``layer`` 0 is the embedding, −1 the last; ``part`` is the prompt with the
+        response or the prompt alone."""
         if not responses.num_rows:
             return np.zeros((0, self.width), np.float32)
         rows = self.loaded.tokenizing.rows(responses, part)
         return self.run(rows, lambda batch: pooled(self.hidden(batch, layer), batch, pooling))
 
     def hidden(self, batch: Batch, layer: int = -1) -> torch.Tensor:
-        """Hidden states of every token, of shape (rows, longest, width)."""
+        """Return hidden states of every token, of shape (rows, longest, width)."""
         body = self.loaded.model.base_model
         if layer == -1:
             states: torch.Tensor = body(**batch.arguments())[0]
@@ -89,8 +89,8 @@ class Transformer(RewardModel):
 
 
 def is_causal(loaded: Loaded) -> bool:
-    """Whether what follows a token leaves its state alone, up to the rounding of the model's
-    numbers: a trial on tokens at random."""
+    """Check whether the state of a token is independent of later ones, up to rounding of the
+    model's numbers: a trial on tokens at random."""
     ids = np.random.default_rng(0).integers(loaded.vocabulary, size=(2, 2 * TRIED))
     ids[1, :TRIED] = ids[0, :TRIED]
     rows = [Tokens(row, 0, 2 * TRIED) for row in ids]
@@ -104,13 +104,13 @@ def is_causal(loaded: Loaded) -> bool:
 
 
 def prompts_of(batch: Batch) -> Batch:
-    """The same rows up to where their responses start."""
-    places = torch.arange(batch.ids.shape[1], device=batch.ids.device)
-    return replace(batch, mask=(places < batch.starts[:, None]).long(), lengths=batch.starts)
+    """Return the rows cut before their responses."""
+    positions = torch.arange(batch.ids.shape[1], device=batch.ids.device)
+    return replace(batch, mask=(positions < batch.starts[:, None]).long(), lengths=batch.starts)
 
 
 def pooled(states: torch.Tensor, batch: Batch, pooling: Pooling) -> torch.Tensor:
-    """One state per row, of shape (rows, width); padding never counts."""
+    """Pool states to one per row, of shape (rows, width); padding never counts."""
     if pooling == "cls":
         return states[:, 0].float()
     if pooling == "last":

@@ -1,4 +1,4 @@
-"""What the files of a model hold, looked at before anything is loaded."""
+"""The contents of a model's weight files, checked before anything is loaded."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ POINTER = b"version https://git-lfs"
 
 
 def check_weights(folder: Path, allow_pickle: bool) -> dict[str, tuple[int, ...]] | None:
-    """The shapes of the folder's weights by name, from safetensors that are all there and whole;
-    None for pickle files, which are refused unless allowed."""
+    """Return the shapes of the folder's weights by name, from safetensors that are all present and
+    complete; None for pickle files, which are refused unless allowed."""
     if (folder / SINGLE).is_file():
         return read_header(folder / SINGLE)
     if (folder / INDEX).is_file():
@@ -30,7 +30,7 @@ def check_weights(folder: Path, allow_pickle: bool) -> dict[str, tuple[int, ...]
 
 
 def pickle_sentence(folder: Path, name: str) -> str:
-    """Why a pickle file is not read, and what to do."""
+    """Return the message that refuses a pickle file, with a remedy."""
     return (
         f"the weights in {folder} are pickled ({name}), and reading a pickle can run any code; "
         "save them as safetensors, or set allow_pickle_weights: true if you trust them"
@@ -53,7 +53,7 @@ def _shards(index: Path) -> list[str]:
 
 
 def read_header(path: Path) -> dict[str, tuple[int, ...]]:
-    """The shape of each tensor in a safetensors file that is whole."""
+    """Read the shape of each tensor in a complete safetensors file."""
     with path.open("rb") as file:
         if file.read(8) == POINTER[:8]:
             raise DataError(f"{path} is only a Git LFS pointer; fetch the file with git lfs pull")

@@ -31,7 +31,7 @@ class Encoder(HubModel):
     )  # fmt: skip
 
     template: str = "pair"
-    """How a conversation becomes text: `pair` (prompt and response as the two segments of an
+    """The format of a conversation as text: `pair` (prompt and response as the two segments of an
     encoder), `chat` (the tokenizer's chat template), or a text with `{response}` and, usually,
     `{prompt}`."""
     layer: int = -1
@@ -40,13 +40,13 @@ class Encoder(HubModel):
     """One state per conversation: the mean over its tokens, that of the last token, or that of the
     first."""
     normalise: bool = False
-    """Whether states are scaled to length 1."""
+    """Scale states to length 1."""
 
     def _missing(self, name: str | None, revision: str | None) -> str | None:
         return None if name == MINILM.name else super()._missing(name, revision)
 
     def identity(self) -> Mapping[str, Any]:
-        """The commit of a name on the hub, or the digest of the weights of `minilm`."""
+        """Return the commit of a name on the hub, or the digest of the weights of `minilm`."""
         return {"weights": MINILM.weights} if self.name == MINILM.name else super().identity()
 
     def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:

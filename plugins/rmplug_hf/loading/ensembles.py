@@ -1,4 +1,4 @@
-"""Several reward models as one."""
+"""Ensembles of reward models."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rmplug import Known, ModelLoader, RewardModel
 
 
 class Scale(BaseModel):
-    """How the scores of a member are spread, on data that you choose."""
+    """The mean and spread of a member's scores, on data that you choose."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
@@ -36,17 +36,17 @@ class Ensemble(ModelLoader):
     kind = "ensemble"
 
     combine: Literal["mean", "median", "minimum", "pessimistic"] = "mean"
-    """How the members' scores become one: `minimum` is the worst case (Coste et al. 2023),
+    """The combination of the members' scores: `minimum` is the worst case (Coste et al. 2023),
     `pessimistic` the mean minus `k` standard deviations (over the members, divided by their
     number)."""
     k: float = Field(default=1.0, ge=0)
-    """How many standard deviations `pessimistic` takes off."""
+    """The number of standard deviations that `pessimistic` subtracts."""
     scales: Mapping[str, Scale] = Field(default_factory=dict)
     """Mean and deviation of members' scores by their step: each score becomes
     `(score - mean) / deviation` before it is combined or kept. Give them for all members or for
     none: they are not estimated, so that a score does not depend on what else is scored."""
     members: bool = True
-    """Whether each member's score is given, too."""
+    """Return the score of each member, too."""
 
     def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
         for index, model in enumerate(inputs["models"]):

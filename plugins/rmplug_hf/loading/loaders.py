@@ -23,8 +23,8 @@ PLACEHOLDERS = ("prompt", "response", "bos", "eos")
 
 
 class HubModel(ModelLoader):
-    """What every model of the Hugging Face libraries needs to know: where it is, how a
-    conversation becomes tokens, and how it is run."""
+    """The parameters of every model of the Hugging Face libraries: its location, how a conversation
+    becomes tokens, and how it is run."""
 
     requires = ("torch", "transformers", "tokenizers", "safetensors", "peft")
     extra = "hf"
@@ -38,29 +38,29 @@ class HubModel(ModelLoader):
     when it holds none, for the newest of `revision`, which is then downloaded. The commit is part
     of the fingerprint."""
     revision: str | None = None
-    """Commit, tag or branch of `name`; `main` when not given."""
+    """Commit, tag or branch of `name`; by default `main`."""
     adapter: InputPath | None = None
     """Folder of a PEFT adapter to put on the model."""
     merge_adapter: bool = False
-    """Whether the adapter is merged into the weights: faster, and equal up to rounding."""
+    """Merge the adapter into the weights: faster, and equal up to rounding."""
     template: str = "chat"
-    """How a conversation becomes text: `chat` (the tokenizer's chat template), `pair` (prompt and
-    response as the two segments of an encoder), or a text with `{response}` and, usually,
+    """The format of a conversation as text: `chat` (the tokenizer's chat template), `pair` (prompt
+    and response as the two segments of an encoder), or a text with `{response}` and, usually,
     `{prompt}`; `{bos}` and `{eos}` stand for the tokenizer's tokens."""
     turn: str | None = None
-    """How each message of the prompt is written by `pair` and by a text, with `{role}` and
-    `{content}`: `"{role}: {content}"`. The contents alone when not given. Messages are joined by a
+    """The format of each message of the prompt in `pair` and in a text, with `{role}` and
+    `{content}`: `"{role}: {content}"`. By default the contents alone. Messages are joined by a
     blank line."""
     roles: Mapping[str, str] = Field(default_factory=dict)
-    """What `{role}` says for a role: `{user: Human, assistant: Assistant}`."""
+    """The word that `{role}` writes for a role: `{user: Human, assistant: Assistant}`."""
     system: str | None = None
     """System prompt, put before every conversation that has none."""
     max_length: int | None = Field(default=None, ge=2)
-    """Most tokens per conversation; as many as the model takes when not given."""
+    """Most tokens per conversation; by default as many as the model takes."""
     truncate: Literal["prompt-left", "left", "right", "error"] = "prompt-left"
-    """What a conversation that is too long loses: `prompt-left` the beginning of the prompt (a
-    first special token stays) so that the response survives, and of a response that is too long by
-    itself the end, never what the template writes after it; `left` or `right` what the tokenizer
+    """The part cut from a conversation that is too long: `prompt-left` the beginning of the prompt
+    (a first special token stays) so that the response survives, and of a response that is too long
+    by itself the end, never what the template writes after it; `left` or `right` what the tokenizer
     would cut on that side; `error` refuses it. What is cut is counted and named."""
     pad_token: str | None = None
     """Pad token that a decoder was trained with, when its `config.json` names none: the head reads
@@ -70,16 +70,16 @@ class HubModel(ModelLoader):
     attention: Literal["auto", "eager", "sdpa", "flash_attention_2"] = "auto"
     """Implementation of attention: `auto` is what the library takes for this model."""
     device: Device = "auto"
-    """Where the model runs: `auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:1`."""
+    """The device of the model: `auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:1`."""
     batch_tokens: int = Field(default=4096, ge=1)
     """Most tokens per forward pass, padding included; a longer conversation goes alone. On a GPU
     more is faster, as far as its memory reaches; what does not fit is halved."""
     trust_remote_code: bool = False
-    """Whether Python code that comes with the model may be run."""
+    """Permission to run Python code that comes with the model."""
     allow_pickle_weights: bool = False
-    """Whether weights may be read from pickle files; without it only safetensors are."""
+    """Permission to read weights from pickle files; without it only safetensors are read."""
     unused_weights: Literal["error", "ignore"] = "error"
-    """What to do with weights in the checkpoint that the model has no place for."""
+    """The policy for weights in the checkpoint that fit no module of the model."""
 
     @model_validator(mode="after")
     def _check_place(self) -> HubModel:
@@ -105,17 +105,17 @@ class HubModel(ModelLoader):
         return self
 
     def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterator[tuple[str, str]]:
-        """What the folders lack that a model and an adapter have, and names that are not in the
-        local cache while the hub is not asked."""
+        """Report files that the folders of model and adapter lack, and names that are not in the
+        local cache in offline mode."""
         checked = {
             "path": None if self.path is None else folder_mistake(self.path),
             "adapter": None if self.adapter is None else adapter_mistake(self.adapter),
             "name": self._missing(self.name, self.revision),
         }
-        yield from ((field, said) for field, said in checked.items() if said is not None)
+        yield from ((field, message) for field, message in checked.items() if message is not None)
 
     def _missing(self, name: str | None, revision: str | None) -> str | None:
-        """What to say of a name that cannot be loaded now; None where it can."""
+        """Return the message for a name that cannot be loaded now; None where it can."""
         if name is None:
             return None
         from rmplug.models.hub import missing_offline
@@ -123,7 +123,7 @@ class HubModel(ModelLoader):
         return missing_offline(name, revision)
 
     def identity(self) -> Mapping[str, Any]:
-        """The commit that a name on the hub stands for."""
+        """Return the commit of a name on the hub."""
         if self.name is None:
             return {}
         from rmplug.models.hub import commit_of
@@ -147,13 +147,13 @@ class SequenceClassifier(HubModel):
     kind = "sequence-classifier"
 
     outputs: tuple[str, ...] | None = None
-    """Names of the outputs, in order; as in `config.json` when not given."""
+    """Names of the outputs, in order; by default those of `config.json`."""
     only: str | None = None
-    """The one output that is the reward, by name; all of them when not given."""
+    """The one output that is the reward, by name; by default all of them."""
 
     @classmethod
     def accepts(cls, source: str) -> Mapping[str, Any] | None:
-        """A folder whose config names a sequence classifier, or a name on the hub."""
+        """Check for a folder whose config names a sequence classifier, or for a name on the hub."""
         if is_hub_name(source):
             return {"name": source}
         config = folder_config(source)

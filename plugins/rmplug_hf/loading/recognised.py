@@ -1,4 +1,4 @@
-"""What a folder with a ``config.json`` holds, or what a name means, seen without loading it."""
+"""The recognition of model folders by their ``config.json``, and of names on the hub."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rmplug.models.files import read_json
 
 
 def folder_config(source: str) -> dict[str, Any] | None:
-    """The ``config.json`` of a folder, or None where there is none that can be read."""
+    """Read the ``config.json`` of a folder; None where there is none that can be read."""
     try:
         return read_json(Path(source) / "config.json")
     except DataError:
@@ -19,8 +19,8 @@ def folder_config(source: str) -> dict[str, Any] | None:
 
 
 def folder_mistake(folder: Path) -> str | None:
-    """What is wrong with the folder of a model, as far as its names of files and its settings tell;
-    weights are not read."""
+    """Return the defect of a model's folder, judged by its file names and its settings; None
+    without; weights are not read."""
     if not folder.is_dir():
         return f"{folder} is a file; give the folder of a model"
     if (folder / "adapter_config.json").is_file():
@@ -35,19 +35,19 @@ def folder_mistake(folder: Path) -> str | None:
 
 
 def adapter_mistake(folder: Path) -> str | None:
-    """What is wrong with the folder of an adapter, as far as its names of files tell."""
+    """Return the defect of an adapter's folder, judged by its file names; None without."""
     if (folder / "adapter_config.json").is_file():
         return None
     return f"{folder} is no adapter: it has no adapter_config.json"
 
 
 def is_classifier(config: dict[str, Any]) -> bool:
-    """Whether a model's config names a sequence classifier."""
+    """Check whether a model's config names a sequence classifier."""
     return any(
         "ForSequenceClassification" in str(name) for name in config.get("architectures") or ()
     )
 
 
 def is_hub_name(source: str) -> bool:
-    """Whether a text can only be a name on the hub: ``owner/model``, and no folder here."""
+    """Check whether a text can only be a name on the hub: ``owner/model``, and no folder here."""
     return re.fullmatch(r"[\w.-]+/[\w.-]+", source) is not None and not Path(source).exists()

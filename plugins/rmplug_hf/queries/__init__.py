@@ -1,1 +1,1 @@
-"""Ways to ask a model."""
+"""Queries to models."""

@@ -1,4 +1,4 @@
-"""Text that a language model writes after prompts."""
+"""The generation of text after prompts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Message: TypeAlias = Mapping[str, str]
 
 
 class Writer(Transformer):
-    """A language model that can be asked to write."""
+    """A language model that generates text."""
 
     def generate(
         self,
@@ -28,7 +28,7 @@ class Writer(Transformer):
         max_new_tokens: int = 100,
         temperature: float = 0.0,
     ) -> list[str]:
-        """What the model writes after each prompt (a message of the user, or a conversation).
+        """Generate a text after each prompt (a message of the user, or a conversation).
 
         With temperature 0 always the most likely token; above it tokens are drawn, for the same
         prompt the same ones. A prompt that leaves no room for an answer gets an empty one.
@@ -37,13 +37,13 @@ class Writer(Transformer):
         rows = _tokens(loaded, prompts)
         most = loaded.tokenizing.max_length
         fit = [n for n, row in enumerate(rows) if len(row) and (most is None or len(row) < most)]
-        found = [""] * len(rows)
+        results = [""] * len(rows)
         for batch in _batches([len(rows[n]) for n in fit], max_new_tokens, loaded, temperature):
-            places = [fit[int(place)] for place in batch]
-            texts = _continued(loaded, [rows[n] for n in places], max_new_tokens, temperature)
-            for place, text in zip(places, texts, strict=True):
-                found[place] = text
-        return found
+            indices = [fit[int(index)] for index in batch]
+            texts = _continued(loaded, [rows[n] for n in indices], max_new_tokens, temperature)
+            for index, text in zip(indices, texts, strict=True):
+                results[index] = text
+        return results
 
 
 def _tokens(loaded: Loaded, prompts: Sequence[str | Sequence[Message]]) -> list[Array]:
@@ -58,13 +58,13 @@ def _tokens(loaded: Loaded, prompts: Sequence[str | Sequence[Message]]) -> list[
 def _batches(
     lengths: Sequence[int], new: int, loaded: Loaded, temperature: float
 ) -> Iterator[Array]:
-    """Places of prompts that go together: of one length, so that none needs padding; alone where
+    """Yield indices of prompts of one batch: of one length, so that none needs padding; alone where
     tokens are drawn."""
     for length in sorted(set(lengths), reverse=True):
-        places = np.flatnonzero(np.asarray(lengths) == length)
+        indices = np.flatnonzero(np.asarray(lengths) == length)
         budget = 1 if temperature > 0 else loaded.batch_tokens
-        for part in plan([length + new] * len(places), budget):
-            yield places[part]
+        for part in plan([length + new] * len(indices), budget):
+            yield indices[part]
 
 
 def _continued(
@@ -86,7 +86,7 @@ def _continued(
 
 
 def _configured(loaded: Loaded, new: int, temperature: float) -> GenerationConfig:
-    """Only the ends of texts are taken from the model's own settings."""
+    """Return settings of generation; only the end tokens are those of the model's own."""
     own = getattr(loaded.model, "generation_config", None)
     ends = getattr(own, "eos_token_id", None)
     if ends is None:

@@ -31,26 +31,26 @@ SWAYED = "the judge's verdict depends on the order of the responses"
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked about a row: a text with places, and what stands there."""
+    """A question about a row: a text with placeholders, and their values."""
 
     text: str
     prompt: str
     others: Mapping[str, str]
 
     def conversation(self) -> Conversation:
-        """The question as a message of the user."""
+        """Return the question as a message of the user."""
         values = {"prompt": self.prompt, **self.others}
-        asked = re.sub(r"{(\w+)}", lambda place: values[place[1]], self.text)
+        asked = re.sub(r"{(\w+)}", lambda match: values[match[1]], self.text)
         return Conversation([{"role": "user", "content": asked}], [])
 
 
 def load_judge(step: GenerativeJudge) -> Judge:
-    """The judge of a step; its labels must be told apart by one token."""
+    """Load the judge of a step; its labels must differ in their first token."""
     return Judge(load_language_model(step), step)
 
 
 class Judge(Writer):
-    """Scores single responses, and compares two when it is asked about both at once."""
+    """A language model that rates single responses, and compares two in one question."""
 
     def __init__(self, loaded: Loaded, step: GenerativeJudge) -> None:
         super().__init__(loaded)
@@ -61,7 +61,7 @@ class Judge(Writer):
         self.labels = label_tokens(self.asking, step.labels) if step.pairwise else []
 
     def score(self, responses: pa.RecordBatch) -> Array:
-        """The expected worth of the answers, of shape (rows,); NaN where there is none."""
+        """Return the expected value of the answers, of shape (rows,); NaN where there is none."""
         talks = conversations_of(responses)
         questions = [
             Question(self.step.single, self._written(prompt), {"response": as_text(response)})
@@ -72,8 +72,8 @@ class Judge(Writer):
         return scores
 
     def compare(self, pairs: pa.RecordBatch) -> Array | None:
-        """Margins of shape (rows,): the logit of the probability that chosen is better, averaged
-        over both orders; NaN where there is no verdict."""
+        """Return margins of shape (rows,): the logit of the probability that chosen is better,
+        averaged over both orders; NaN where there is no verdict."""
         if self.step.pairwise is None:
             return None
         ids = pairs.column("id").to_pylist()
@@ -100,8 +100,8 @@ class Judge(Writer):
     def _answers(
         self, questions: Sequence[Question], ids: Sequence[str], labels: Sequence[int]
     ) -> Array:
-        """The logarithm of each label's share among the labels, of shape (rows, labels); NaN for
-        a question that is too long."""
+        """Return the log-share of each label among the labels, of shape (rows, labels); NaN for a
+        question that is too long."""
         logs = np.full((len(questions), len(labels)), np.nan)
         fitted = self._fitted(questions, ids)
         short = [n for n, row in enumerate(fitted) if row is not None]
@@ -124,8 +124,8 @@ class Judge(Writer):
         return log_probs
 
     def _fitted(self, questions: Sequence[Question], ids: Sequence[str]) -> list[Tokens | None]:
-        """The tokens of questions, none of them longer than the model takes; None for one that
-        is too long even without its conversation, which is named."""
+        """Tokenize questions, none of them longer than the model takes; None for one that is too
+        long even without its conversation, which is named."""
         talks = [question.conversation() for question in questions]
         whole = self.asking.encode(talks, ids, "prompt")
         rows: list[Tokens | None] = [*whole]
@@ -159,8 +159,8 @@ class Judge(Writer):
             )
 
     def _shortened(self, question: Question, row: Tokens, name: str, most: int) -> Tokens | None:
-        """The question about the end of its conversation, as much of it as fits; None where not
-        even the rest of the question does."""
+        """Shorten the conversation of a question to as much of its end as fits; None where not even
+        the rest of the question does."""
         if not self.loaded.tokenizer.is_fast:
             raise DataError(
                 f"the question about {name} has {len(row)} tokens, more than {most}, and only a "
@@ -182,7 +182,7 @@ class Judge(Writer):
 def as_text(
     messages: Sequence[Message], turn: str | None = None, roles: Mapping[str, str] | None = None
 ) -> str:
-    """Messages as one text: one alone as it is, several with who speaks."""
+    """Join messages to one text: a single one unchanged, several with their roles."""
     if len(messages) == 1 and turn is None:
         return messages[0]["content"]
     names = roles or {}
@@ -202,12 +202,12 @@ def _texts(pairs: pa.RecordBatch, side: str) -> list[str]:
 
 
 def label_tokens(asking: Tokenizing, labels: Sequence[str]) -> list[int]:
-    """The token that begins each label where an answer would begin."""
+    """Return the first token of each label at the start of an answer."""
     question = Conversation([{"role": "user", "content": "?"}], [])
     text = asking.text(question, "a question", "prompt", True)
     answered = [text._replace(text=text.text + label) for label in labels]
     before, *rows = asking.tokenize([text, *answered], False)
-    found = []
+    ids = []
     for label, row in zip(labels, rows, strict=True):
         size = len(before)
         if len(row) <= size or not np.array_equal(row.ids[:size], before.ids):
@@ -216,10 +216,10 @@ def label_tokens(asking: Tokenizing, labels: Sequence[str]) -> list[int]:
                 f"question, {text.text[-12:]!r}, it becomes one token; change what the template "
                 "writes last, or the label"
             )
-        found.append(int(row.ids[size]))
-    if len(set(found)) < len(found):
+        ids.append(int(row.ids[size]))
+    if len(set(ids)) < len(ids):
         raise DataError(
             f"the labels {', '.join(map(repr, labels))} begin with the same token; take labels "
             "that differ in their first one"
         )
-    return found
+    return ids

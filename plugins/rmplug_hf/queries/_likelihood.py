@@ -29,7 +29,7 @@ AUTO = "AutoModelForCausalLM"
 
 @dataclass(frozen=True)
 class LogProbs:
-    """Of each response its tokens that count and the sums of their log-probabilities; arrays of
+    """The number of counted tokens per response and the sums of their log-probabilities; arrays of
     shape (rows,)."""
 
     tokens: Array
@@ -37,33 +37,33 @@ class LogProbs:
     reference: Array | None
 
     def columns(self) -> dict[str, Array]:
-        """By name, with means per token."""
+        """Return the sums by name, with means per token."""
         count = np.maximum(self.tokens, 1)
-        found = {"policy.sum": self.policy, "policy.mean": self.policy / count}
+        columns = {"policy.sum": self.policy, "policy.mean": self.policy / count}
         if self.reference is not None:
-            found["reference.sum"] = self.reference
-            found["reference.mean"] = self.reference / count
-        return {"tokens": self.tokens, **found}
+            columns["reference.sum"] = self.reference
+            columns["reference.mean"] = self.reference / count
+        return {"tokens": self.tokens, **columns}
 
 
 def load_causal(step: CausalLM) -> LanguageModel:
-    """The policy of a step, with its reference if it has one."""
+    """Load the policy of a step, with its reference if it has one."""
     policy = load_language_model(step)
     if step.reference is None and step.reference_name is None:
         return LanguageModel(policy, None, step)
-    place = {
+    overrides = {
         "path": step.reference,
         "name": step.reference_name,
         "revision": step.reference_revision,
         "adapter": None,
     }
-    reference = load_language_model(step.model_copy(update=place))
+    reference = load_language_model(step.model_copy(update=overrides))
     check_same_tokens(policy, reference)
     return LanguageModel(policy, reference, step)
 
 
 def load_language_model(step: Any) -> Loaded:
-    """A model that predicts the next token from those before it."""
+    """Load a model that predicts the next token from those before it."""
     loaded = load(step, AUTO)
     if not is_causal(loaded):
         raise DataError(
@@ -74,9 +74,9 @@ def load_language_model(step: Any) -> Loaded:
 
 
 def check_same_tokens(policy: Loaded, reference: Loaded) -> None:
-    """A token must mean the same to both; each may have a few that the other has not."""
+    """Check that shared tokens have the same id in both; each may have a few of its own."""
     own, other = policy.tokenizer.get_vocab(), reference.tokenizer.get_vocab()
-    odd = sorted(token for token, place in own.items() if other.get(token, place) != place)
+    odd = sorted(token for token, index in own.items() if other.get(token, index) != index)
     if odd or len(own.keys() & other.keys()) < 0.9 * len(own):
         shown = f" ({odd[0]!r} is {own[odd[0]]} and {other[odd[0]]})" if odd else ""
         raise DataError(
@@ -87,7 +87,7 @@ def check_same_tokens(policy: Loaded, reference: Loaded) -> None:
 
 
 class LanguageModel(Writer):
-    """Scores are how likely responses are, against the reference if there is one."""
+    """A language model; its scores are log-probabilities of responses, minus the reference's."""
 
     def __init__(self, loaded: Loaded, reference: Loaded | None, step: CausalLM) -> None:
         super().__init__(loaded)
@@ -95,16 +95,16 @@ class LanguageModel(Writer):
         self.beta, self.over, self.ending = step.beta, step.over, step.ending
 
     def score(self, responses: pa.RecordBatch) -> Array:
-        """Rewards of shape (rows,)."""
-        found = self.log_probs(responses)
-        ratio = found.policy if found.reference is None else found.policy - found.reference
-        return self.beta * (ratio / np.maximum(found.tokens, 1) if self.over == "mean" else ratio)
+        """Return rewards of shape (rows,)."""
+        sums = self.log_probs(responses)
+        ratio = sums.policy if sums.reference is None else sums.policy - sums.reference
+        return self.beta * (ratio / np.maximum(sums.tokens, 1) if self.over == "mean" else ratio)
 
     def log_probs(self, responses: pa.RecordBatch) -> LogProbs:
-        """Log-probabilities of the responses' tokens, summed."""
+        """Compute the summed log-probabilities of the responses' tokens."""
         ids = responses.column("id").to_pylist()
-        found = self.loaded.tokenizing.rows(responses, bounds=True) if ids else []
-        rows = [self._counted(row) for row in found]
+        tokenized = self.loaded.tokenizing.rows(responses, bounds=True) if ids else []
+        rows = [self._counted(row) for row in tokenized]
         tokens = np.array([row.end - row.start for row in rows], dtype=np.float64)
         empty = [name for name, count in zip(ids, tokens, strict=True) if not count]
         notice("response without a token that counts", empty)
@@ -115,7 +115,7 @@ class LanguageModel(Writer):
         return LogProbs(tokens, log_prob_sums(self.loaded, rows), reference)
 
     def _counted(self, row: Tokens) -> Tokens:
-        """The row with the bounds of what counts; of the first token no probability is known."""
+        """Return the row with the bounds of counted tokens; the first token has no probability."""
         start = max(row.start, 1)
         end = len(row) if self.ending else row.end
         return Tokens(row.ids, start, max(start, end), row.segments)
@@ -133,7 +133,7 @@ def _check_known(rows: Sequence[Tokens], ids: Sequence[str], reference: Loaded) 
 
 
 def log_prob_sums(loaded: Loaded, rows: Sequence[Tokens]) -> Array:
-    """Natural logarithm of the probability of each row's tokens from ``start`` to ``end``, given
+    """Compute the log-probability (natural) of each row's tokens from ``start`` to ``end``, after
     those before; float64 of shape (rows,)."""
     if not rows:
         return np.zeros(0)
@@ -150,25 +150,25 @@ def log_prob_sums(loaded: Loaded, rows: Sequence[Tokens]) -> Array:
 def _sums(model: Any, batch: Batch) -> torch.Tensor:
     logits = model(**batch.arguments()).logits
     bounds = list(zip(batch.starts.tolist(), batch.ends.tolist(), strict=True))
-    found = [
+    log_probs = [
         _log_probs(logits[row, start - 1 : end - 1], batch.ids[row, start:end])
         for row, (start, end) in enumerate(bounds)
     ]
     # summed in float64, which some devices do not have
-    flat = torch.cat(found).cpu().double()
-    return torch.stack([part.sum() for part in flat.split([len(one) for one in found])])
+    flat = torch.cat(log_probs).cpu().double()
+    return torch.stack([part.sum() for part in flat.split([len(row) for row in log_probs])])
 
 
 def _log_probs(logits: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
-    """The log-probability of each id, of shape (tokens,), from logits (tokens, vocabulary)."""
+    """Return log-probabilities of ids, of shape (tokens,), from logits (tokens, vocabulary)."""
     logits = logits.float()
     picked: torch.Tensor = logits.gather(-1, ids.unsqueeze(-1)).squeeze(-1)
     return picked - logits.logsumexp(-1)
 
 
 @dataclass(frozen=True)
-class Ask:
-    """Row-wise: how likely each side of a batch is."""
+class LogProbQuery:
+    """The row-wise log-probabilities of each side of a batch."""
 
     sides: tuple[str, ...]
 
@@ -178,9 +178,9 @@ class Ask:
                 f"{model.name or type(model).__name__} gives no probabilities of tokens; give a "
                 "model of the kind causal-lm"
             )
-        found: dict[str, Array] = {}
+        results: dict[str, Array] = {}
         for side in self.sides:
             head = "" if side == "response" else f"{side}."
             columns = model.log_probs(side_of(batch, side)).columns()
-            found |= {head + name: values for name, values in columns.items()}
-        return found
+            results |= {head + name: values for name, values in columns.items()}
+        return results

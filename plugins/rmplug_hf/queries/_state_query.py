@@ -1,4 +1,4 @@
-"""Asking a model for its hidden states, row by row."""
+"""The query for hidden states of a model, row by row."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from ._states import States, side_of
 
 
 @dataclass(frozen=True)
-class Ask:
-    """Row-wise: the states of each side of a batch."""
+class StateQuery:
+    """The row-wise states of each side of a batch."""
 
     sides: tuple[str, ...]
     layer: int | None
@@ -31,23 +31,23 @@ class Ask:
                 f"{model.name or type(model).__name__} has no hidden states; give a model of "
                 "transformers, such as an encoder"
             )
-        found = self._found(model, batch)
+        states = self._pooled(model, batch)
         for side in self.sides:
-            _check_finite(found[side], batch, side)
-        return {side: found[side] for side in self.sides}
+            _check_finite(states[side], batch, side)
+        return {side: states[side] for side in self.sides}
 
-    def _found(self, model: Transformer, batch: pa.RecordBatch) -> dict[str, Array]:
+    def _pooled(self, model: Transformer, batch: pa.RecordBatch) -> dict[str, Array]:
         states = States(self.layer, self.pooling, self.position)
         part = "turn" if self.prompt_end == "turn" else "prompt"
         prompts, sides = side_of(batch, "prompt"), [s for s in self.sides if s != "prompt"]
-        found: dict[str, Array] = {}
+        by_side: dict[str, Array] = {}
         if "prompt" in self.sides and sides:
             first = side_of(batch, sides[0])
             both = pooled_with_prompts(model, first, prompts, states, part)
-            found[sides.pop(0)], found["prompt"] = both
+            by_side[sides.pop(0)], by_side["prompt"] = both
         elif "prompt" in self.sides:
-            found["prompt"] = pooled_states(model, prompts, states, part)
-        return found | {s: pooled_states(model, side_of(batch, s), states) for s in sides}
+            by_side["prompt"] = pooled_states(model, prompts, states, part)
+        return by_side | {s: pooled_states(model, side_of(batch, s), states) for s in sides}
 
 
 def _check_finite(values: Array, batch: pa.RecordBatch, side: str) -> None:

@@ -1,4 +1,4 @@
-"""Hidden states of conversations: which layer, which token, of which part."""
+"""Hidden states of conversations, by layer, token and part."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from rmplug_hf.tokens._conversations import Part
 
 @dataclass(frozen=True)
 class States:
-    """Which states; what is None is left to the model."""
+    """The selection of states; fields that are None are left to the model."""
 
     layer: int | None = None
     pooling: str | None = None
     position: int | str | None = None
 
     def filled(self, layer: int, pooling: str) -> States:
-        """With these where nothing was said."""
+        """Return the selection with defaults in place of None."""
         return replace(
             self,
             layer=layer if self.layer is None else self.layer,
@@ -34,7 +34,7 @@ class States:
 
 
 def side_of(batch: pa.RecordBatch, side: str) -> pa.RecordBatch:
-    """One side of a batch as rows of ``Responses``, named ``<id>/chosen`` where it has two."""
+    """Return one side of a batch as ``Responses`` rows, named ``<id>/chosen`` where it has two."""
     ids = batch.column("id")
     if side in ("chosen", "rejected"):
         ids = pa.array([f"{name}/{side}" for name in ids.to_pylist()], pa.string())
@@ -46,7 +46,7 @@ def side_of(batch: pa.RecordBatch, side: str) -> pa.RecordBatch:
 def states_of(
     model: Transformer, responses: pa.RecordBatch, states: States, part: str = "both"
 ) -> Array:
-    """Float32 states of shape (rows, width)."""
+    """Return float32 states of shape (rows, width)."""
     states = states.filled(-1, "last")
     layer, part = cast(int, states.layer), cast(Part, part)
     if states.pooling != "position" or not responses.num_rows:
@@ -55,8 +55,8 @@ def states_of(
     rows = model.loaded.tokenizing.rows(responses, part, bounds=True)
     ids = responses.column("id").to_pylist()
     for name, row in zip(ids, rows, strict=True):
-        place = place_in(states.position, row.start, row.end, len(row))
-        if not 0 <= place < len(row):
+        index = index_of(states.position, row.start, row.end, len(row))
+        if not 0 <= index < len(row):
             raise DataError(
                 f"{name} has {len(row)} tokens ({row.end - row.start} of the response): it has no "
                 f"position {states.position}; use pooling: last"
@@ -71,7 +71,7 @@ def states_and_prompts(
     states: States,
     part: str,
 ) -> tuple[Array, Array]:
-    """Float32 states (rows, width) of prompts with responses, and of the prompts alone.
+    """Return float32 states (rows, width) of prompts with responses, and of the prompts alone.
 
     A causal model sees the same prompt whatever follows it: both come from one pass where the
     tokens of a conversation begin with those of its prompt; prompts of other rows (of those that
@@ -91,8 +91,8 @@ def states_and_prompts(
     layer, pooling = cast(int, states.layer), cast(Pooling, states.pooling)
 
     def forward(batch: Batch) -> torch.Tensor:
-        found = model.hidden(batch, layer)
-        parts = [pooled(found, part, pooling) for part in (batch, prompts_of(batch))]
+        hidden = model.hidden(batch, layer)
+        parts = [pooled(hidden, part, pooling) for part in (batch, prompts_of(batch))]
         return torch.stack(parts, dim=1)
 
     both = model.run(rows, forward)
@@ -102,8 +102,8 @@ def states_and_prompts(
     return both[:, 0], both[:, 1]
 
 
-def place_in(position: Any, start: Any, end: Any, length: Any) -> Any:
-    """The index of a position, for one row or for tensors of them."""
+def index_of(position: Any, start: Any, end: Any, length: Any) -> Any:
+    """Return the index of a position, for one row or for tensors of rows."""
     named = {"prompt-end": start - 1, "response-start": start, "response-end": end - 1}
     if isinstance(position, str):
         return named[position]
@@ -111,5 +111,5 @@ def place_in(position: Any, start: Any, end: Any, length: Any) -> Any:
 
 
 def _at(states: torch.Tensor, batch: Batch, position: int | str | None) -> torch.Tensor:
-    places = place_in(position, batch.starts, batch.ends, batch.lengths)
-    return states[torch.arange(len(places), device=states.device), places].float()
+    indices = index_of(position, batch.starts, batch.ends, batch.lengths)
+    return states[torch.arange(len(indices), device=states.device), indices].float()

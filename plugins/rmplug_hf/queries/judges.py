@@ -1,4 +1,4 @@
-"""Language models that are asked for a verdict."""
+"""Language models as judges."""
 
 from __future__ import annotations
 
@@ -60,17 +60,17 @@ class GenerativeJudge(HubModel):
     """The question about two responses, with `{prompt}`, `{a}` and `{b}`; null asks about each
     response alone."""
     labels: tuple[str, str] = ("A", "B")
-    """What the model answers when the first, or the second, of two responses is better."""
+    """The model's answers if the first, or the second, of two responses is better."""
     single: str = SINGLE
     """The question about one response, with `{prompt}` and `{response}`."""
     scale: Mapping[str, float] = Field(default_factory=lambda: {"Yes": 1.0, "No": 0.0})
-    """What each answer about one response is worth; a rating is `{"1": 1, "2": 2, "3": 3}`."""
+    """The value of each answer about one response; a rating is `{"1": 1, "2": 2, "3": 3}`."""
     turn: str | None = None
-    """How each message of a prompt of several is written, with `{role}` and `{content}`;
-    `"{role}: {content}"` when not given. A message that is alone is written as it is."""
+    """The format of each message where a prompt has several, with `{role}` and `{content}`; by
+    default `"{role}: {content}"`. A message that is alone is written as it is."""
     truncate: Literal["prompt-left", "error"] = "prompt-left"
-    """What a question that is too long loses: `prompt-left` the beginning of the conversation that
-    is asked about; `error` refuses it. What is cut is counted and named."""
+    """The part cut from a question that is too long: `prompt-left` the beginning of the
+    conversation that is asked about; `error` refuses it. What is cut is counted and named."""
 
     @field_validator("labels", "scale")
     @classmethod
@@ -81,9 +81,9 @@ class GenerativeJudge(HubModel):
 
     @model_validator(mode="after")
     def _check_questions(self) -> GenerativeJudge:
-        _check_places("single", self.single, ("prompt", "response"))
+        _check_placeholders("single", self.single, ("prompt", "response"))
         if self.pairwise is not None:
-            _check_places("pairwise", self.pairwise, ("prompt", "a", "b"))
+            _check_placeholders("pairwise", self.pairwise, ("prompt", "a", "b"))
         if self.template == "pair":
             raise ValueError("pair is a template for encoders; give chat, or a text")
         return self
@@ -94,11 +94,11 @@ class GenerativeJudge(HubModel):
         return load_judge(self)
 
 
-def _check_places(name: str, question: str, places: tuple[str, ...]) -> None:
-    missing = [place for place in places if f"{{{place}}}" not in question]
+def _check_placeholders(name: str, question: str, allowed: tuple[str, ...]) -> None:
+    missing = [f"{{{slot}}}" for slot in allowed if f"{{{slot}}}" not in question]
     if missing:
-        raise ValueError(f"{name} must have {', '.join(f'{{{place}}}' for place in missing)}")
-    unknown = [place for place in re.findall(r"{(\w+)}", question) if place not in places]
+        raise ValueError(f"{name} must have {', '.join(missing)}")
+    unknown = [slot for slot in re.findall(r"{(\w+)}", question) if slot not in allowed]
     if unknown:
-        listed = ", ".join(f"{{{place}}}" for place in places)
+        listed = ", ".join(f"{{{slot}}}" for slot in allowed)
         raise ValueError(f"{name} has {{{unknown[0]}}}; it can have {listed}")

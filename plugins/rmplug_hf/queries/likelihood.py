@@ -1,4 +1,4 @@
-"""Language models asked how likely a response is: the implicit reward of DPO."""
+"""Log-probabilities of responses under language models: the implicit reward of DPO."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rmplug_hf.loading.recognised import folder_mistake
 
 
 class CausalLM(HubModel):
-    """Load a language model whose reward is how likely it finds a response (the reward of DPO).
+    """Load a language model whose reward is the log-probability of a response (the reward of DPO).
 
     With a reference model the reward is `beta * (log p_policy - log p_reference)`, without one
     `beta * log p_policy`: natural logarithms of the probability of the response given the prompt,
@@ -33,14 +33,14 @@ class CausalLM(HubModel):
     reference_name: str | None = None
     """Name of the reference on the hub, instead of `reference`."""
     reference_revision: str | None = None
-    """Commit, tag or branch of `reference_name`; `main` when not given."""
+    """Commit, tag or branch of `reference_name`; by default `main`."""
     beta: float = Field(default=0.1, gt=0)
-    """What a difference of one in log-probability is worth; DPO's beta."""
+    """The reward of a difference of one in log-probability; DPO's beta."""
     over: Literal["sum", "mean"] = "sum"
     """The sum over the response's tokens, as in DPO, or the mean per token."""
     ending: bool = True
-    """Whether what the template writes after the response counts as part of it, such as the token
-    that ends a turn (as in the training of TRL)."""
+    """Count what the template writes after the response as part of it, such as the token that ends
+    a turn (as in the training of TRL)."""
 
     @model_validator(mode="after")
     def _check_reference(self) -> CausalLM:
@@ -53,7 +53,7 @@ class CausalLM(HubModel):
         return self
 
     def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterator[tuple[str, str]]:
-        """As of every model, and of the reference."""
+        """Report mistakes as for every model, and those of the reference."""
         yield from super().mistakes(inputs)
         folder = None if self.reference is None else folder_mistake(self.reference)
         if folder is not None:
@@ -63,13 +63,13 @@ class CausalLM(HubModel):
             yield "reference_name", missing
 
     def identity(self) -> dict[str, str]:
-        """The commits that names on the hub stand for."""
-        found = dict(super().identity())
+        """Return the commits of names on the hub."""
+        identity = dict(super().identity())
         if self.reference_name is not None:
             from rmplug.models.hub import commit_of
 
-            found["reference"] = commit_of(self.reference_name, self.reference_revision)
-        return found
+            identity["reference"] = commit_of(self.reference_name, self.reference_revision)
+        return identity
 
     def load(self) -> RewardModel:
         from ._likelihood import load_causal
@@ -78,7 +78,7 @@ class CausalLM(HubModel):
 
 
 class LogProb(QueryStrategy):
-    """Ask a language model, and its reference, how likely each response is.
+    """Ask a language model, and its reference, for the log-probability of each response.
 
     Works with `causal-lm`. Gives from responses `tokens` (how many of the response's tokens count),
     `policy.sum` and `policy.mean` (natural logarithm of the probability of the response given the
@@ -92,7 +92,7 @@ class LogProb(QueryStrategy):
     extra = "hf"
 
     def query(self, model: RewardModel, data: Pairs | Responses) -> Features:
-        from ._likelihood import Ask
+        from ._likelihood import LogProbQuery
 
         sides = ("chosen", "rejected") if isinstance(data, Pairs) else ("response",)
-        return data.map(Ask(sides), open=model.open)
+        return data.map(LogProbQuery(sides), open=model.open)

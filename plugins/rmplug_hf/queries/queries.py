@@ -1,4 +1,4 @@
-"""How a model is asked for what it has inside."""
+"""Queries for the hidden states of a model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rmplug import Features, Known, Pairs, QueryStrategy, Responses, RewardModel
 
 
 class HiddenState(QueryStrategy):
-    """Give a model's hidden states: one vector per conversation, from any layer.
+    """Return a model's hidden states: one vector per conversation, from any layer.
 
     Works with `encoder`, `sequence-classifier`, `reward-head` and other models of transformers.
     Gives from pairs the vectors `chosen` and `rejected` (float32, as wide as the model), from
@@ -28,18 +28,18 @@ class HiddenState(QueryStrategy):
     extra = "hf"
 
     layer: int | None = None
-    """0 the embeddings, 1 the first layer, -1 the last; unless given, an encoder's own `layer`, and
+    """0 the embeddings, 1 the first layer, -1 the last; by default an encoder's own `layer`, and
     the last of any other model."""
     pooling: Literal["last", "mean", "cls", "position"] | None = None
-    """The state of the last token, the mean over all, that of the first, or that at `position`;
-    unless given, an encoder's own `pooling`, and `last` for any other model."""
+    """The state of the last token, the mean over all, that of the first, or that at `position`; by
+    default an encoder's own `pooling`, and `last` for any other model."""
     position: int | Literal["prompt-end", "response-start", "response-end"] | None = None
-    """Which token with `pooling: position`: the last of the prompt, the first or the last of the
-    response, or a number, from 0 at the beginning or from -1 at the end."""
+    """The token that `pooling: position` takes: the last of the prompt, the first or the last of
+    the response, or a number, from 0 at the beginning or from -1 at the end."""
     part: Literal["response", "prompt", "both"] = "response"
     """States of the prompt with the response, of the prompt alone, or of both."""
     prompt_end: Literal["turn", "response"] = "turn"
-    """Where the prompt alone ends: with the token that ends its last `turn` (`<|eot_id|>` of
+    """The end of the prompt alone: with the token that ends its last `turn` (`<|eot_id|>` of
     Llama-3, `<end_of_turn>` of Gemma-2, `<|im_end|>` of ChatML), which is where gates are read; or
     where a `response` would begin, after what the chat template opens it with. The same without a
     chat template, and where it opens a response with nothing."""
@@ -51,10 +51,10 @@ class HiddenState(QueryStrategy):
         return self
 
     def query(self, model: RewardModel, data: Pairs | Responses) -> Features:
-        from ._state_query import Ask
+        from ._state_query import StateQuery
 
         sides = self._sides(isinstance(data, Pairs))
-        ask = Ask(sides, self.layer, self.pooling, self.position, self.prompt_end)
+        ask = StateQuery(sides, self.layer, self.pooling, self.position, self.prompt_end)
         return data.map(ask, open=model.open)
 
     def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:

@@ -1,1 +1,1 @@
-"""Conversations as tokens, and tokens as batches."""
+"""The tokens of conversations, and their batches."""

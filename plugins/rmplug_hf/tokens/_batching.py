@@ -1,4 +1,4 @@
-"""Rows of tokens in padded batches of bounded size, and results back in the order of the rows."""
+"""Padded batches of bounded size, and their results in the order of the rows."""
 
 from __future__ import annotations
 
@@ -32,9 +32,12 @@ class Batch:
     pad: int
 
     def arguments(self) -> dict[str, torch.Tensor]:
-        """What a model's ``forward`` takes. Positions count from the left, as padding is right."""
-        found = {"input_ids": self.ids, "attention_mask": self.mask}
-        return found if self.segments is None else {**found, "token_type_ids": self.segments}
+        """Return the arguments of a model's ``forward``. Padding is right: positions count from the
+        left."""
+        arguments = {"input_ids": self.ids, "attention_mask": self.mask}
+        return (
+            arguments if self.segments is None else {**arguments, "token_type_ids": self.segments}
+        )
 
 
 Forward: TypeAlias = Callable[[Batch], torch.Tensor]
@@ -49,7 +52,7 @@ def run_batches(
     vocabulary: int,
     device: torch.device,
 ) -> Array:
-    """``forward`` of every row: an array of shape (rows, …), in float32 (float64 is kept).
+    """Run ``forward`` on every row: an array of shape (rows, …), in float32 (float64 is kept).
 
     ``forward`` gives one entry per row of its batch, and depends on nothing but that row: rows with
     the same tokens, segments and bounds go through it once. Rows of like length go together, at
@@ -58,34 +61,34 @@ def run_batches(
     a model that looks for the last token that is no padding finds the last of the row.
     """
     rows, at = distinct(rows)
-    found: Array | None = None
+    results: Array | None = None
     with torch.inference_mode():
-        for places in plan([len(row) for row in rows], batch_tokens):
-            for part, result in _halved(rows, places, forward, pad, vocabulary, device):
+        for indices in plan([len(row) for row in rows], batch_tokens):
+            for part, result in _halved(rows, indices, forward, pad, vocabulary, device):
                 values = (result if result.dtype == torch.float64 else result.float()).cpu().numpy()
-                if found is None:
-                    found = np.empty((len(rows), *values.shape[1:]), dtype=values.dtype)
-                found[part] = values
-    if found is None:
+                if results is None:
+                    results = np.empty((len(rows), *values.shape[1:]), dtype=values.dtype)
+                results[part] = values
+    if results is None:
         raise DataError("there are no rows to run the model on")
-    return found if len(rows) == len(at) else found[at]
+    return results if len(rows) == len(at) else results[at]
 
 
 def distinct(rows: Sequence[Tokens]) -> tuple[list[Tokens], Array]:
-    """The rows that differ, in the order of their first places; for each row its place in these."""
+    """Return the distinct rows in order of first appearance, and each row's index among them."""
     first: dict[Any, int] = {}
     kept: list[Tokens] = []
     at = np.empty(len(rows), dtype=np.int64)
-    for place, row in enumerate(rows):
-        at[place] = first.setdefault(row.key, len(kept))
-        if at[place] == len(kept):
+    for index, row in enumerate(rows):
+        at[index] = first.setdefault(row.key, len(kept))
+        if at[index] == len(kept):
             kept.append(row)
     return kept, at
 
 
 def plan(lengths: Sequence[int], batch_tokens: int) -> Iterator[Array]:
-    """Places of rows, longest first (what does not fit into memory fails at once), cut so that rows
-    times the longest stays within ``batch_tokens``."""
+    """Yield indices of rows, longest first (a lack of memory shows at once), cut so that rows times
+    the longest stays within ``batch_tokens``."""
     order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
     first = 0
     while first < len(order):
@@ -96,34 +99,34 @@ def plan(lengths: Sequence[int], batch_tokens: int) -> Iterator[Array]:
 
 def _halved(
     rows: Sequence[Tokens],
-    places: Array,
+    indices: Array,
     forward: Forward,
     pad: int | None,
     vocabulary: int,
     device: torch.device,
 ) -> Iterator[tuple[Array, torch.Tensor]]:
-    """The batch's results; one that cannot be padded, or does not fit into memory, is halved."""
+    """Yield a batch's results; halve one that cannot be padded or does not fit into memory."""
     try:
-        batch = padded([rows[place] for place in places], pad, vocabulary, device)
+        batch = padded([rows[index] for index in indices], pad, vocabulary, device)
         if batch is not None:
-            yield places, forward(batch)
+            yield indices, forward(batch)
             return
     except torch.OutOfMemoryError as error:
-        if len(places) == 1:
+        if len(indices) == 1:
             raise DataError(
-                f"one conversation of {len(rows[places[0]])} tokens does not fit into the memory "
+                f"one conversation of {len(rows[indices[0]])} tokens does not fit into the memory "
                 f"of {device}; lower max_length, or take a smaller dtype or another device"
             ) from error
     if device.type == "cuda":
         torch.cuda.empty_cache()
-    for half in np.array_split(places, 2):
+    for half in np.array_split(indices, 2):
         yield from _halved(rows, half, forward, pad, vocabulary, device)
 
 
 def padded(
     rows: Sequence[Tokens], pad: int | None, vocabulary: int, device: torch.device
 ) -> Batch | None:
-    """Rows as one batch; None where they need padding and no id is free for it."""
+    """Pad rows to one batch; None where they need padding and no id is free for it."""
     lengths = np.array([len(row) for row in rows])
     longest = int(lengths.max())
     here = np.arange(longest) < lengths[:, None]
@@ -152,7 +155,7 @@ def padded(
 
 
 def absent_id(ids: Array, vocabulary: int) -> int | None:
-    """The highest id below ``vocabulary`` that is not among ``ids``, if there is one."""
+    """Return the highest id below ``vocabulary`` that is not among ``ids``, if there is one."""
     used = np.zeros(vocabulary, dtype=bool)
     used[ids] = True
     free = np.flatnonzero(~used)

@@ -1,4 +1,4 @@
-"""Chat templates, rendered in a process of their own whose time and memory are bounded.
+"""Chat templates, rendered in a separate process of bounded time and memory.
 
 A chat template comes with the model and is a program: the sandbox of Jinja keeps it from files and
 modules, but not from endless loops or texts of gigabytes, which no exception ends. The process is a
@@ -30,7 +30,7 @@ SIZE = 8
 
 
 class TemplateRefusal(Exception):
-    """A conversation that the template does not render; says why."""
+    """The refusal of a template to render a conversation, with its reason."""
 
 
 class ChatTemplate:
@@ -41,7 +41,7 @@ class ChatTemplate:
         self._process: _Process | None = None
 
     def render(self, messages: Sequence[Message], generation: bool) -> str:
-        """The text of messages; with ``generation``, up to where a response would begin. Raises
+        """Render messages as text; with ``generation``, up to the start of a response. Raises
         TemplateRefusal."""
         if not hasattr(os, "fork"):
             return _answer(self.tokenizer, list(messages), generation)
@@ -68,7 +68,7 @@ def _answer(tokenizer: Any, messages: list[Message], generation: bool) -> str:
 
 
 class _Process:
-    """A fork of this process that renders what it is asked, one conversation at a time."""
+    """A fork of this process that renders one conversation at a time."""
 
     def __init__(self, tokenizer: Any) -> None:
         self.line, other = socket.socketpair()
@@ -86,11 +86,11 @@ class _Process:
 
     @property
     def usable(self) -> bool:
-        """Whether it is there, and is this process's own: a fork of this process has its own."""
+        """True if it runs and belongs to this process: a fork of this process has its own."""
         return self.alive and self.owner == os.getpid()
 
     def ask(self, messages: list[Message], generation: bool) -> str:
-        """What the process answers; one that does not answer is ended."""
+        """Return the process's answer; end a process that does not answer."""
         self.line.settimeout(SECONDS)
         try:
             _send(self.line, [messages, generation])
@@ -146,7 +146,7 @@ def _serve(line: socket.socket, tokenizer: Any, owner: int) -> NoReturn:
 
 
 def _limit_memory() -> None:
-    """Let this process have ``MEMORY`` more than it has; only Linux says how much that is."""
+    """Limit this process to ``MEMORY`` more than it has; only Linux reports how much that is."""
     import gc
     import resource
 

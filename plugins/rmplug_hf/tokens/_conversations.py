@@ -1,4 +1,4 @@
-"""Rows of ``Responses`` as conversations."""
+"""Conversations made from rows of ``Responses``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ last turn, without what the chat template opens a response with."""
 
 
 class Conversation(NamedTuple):
-    """The messages before the response, and the response."""
+    """A conversation: the messages before the response, and the response."""
 
     prompt: Sequence[Message]
     response: Sequence[Message]
@@ -29,7 +29,7 @@ class Conversation(NamedTuple):
 
 
 def conversations_of(responses: pa.RecordBatch, part: Part = "both") -> list[Conversation]:
-    """The conversations of rows of ``Responses``; those of prompts alone need no response."""
+    """Return the conversations of ``Responses`` rows; those of prompts alone need no response."""
     prompts = _messages(responses, "prompt")
     if part != "both":
         return [Conversation(prompt, []) for prompt in prompts]

@@ -1,4 +1,4 @@
-"""Conversations as text, and where in the text the response is."""
+"""The text of conversations, and the bounds of the response in it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MARK = "\N{FULL BLOCK}response\N{FULL BLOCK}"
 """Stands for a response where only what the template writes after it is of interest."""
 
 
-class Text(NamedTuple):
+class RenderedText(NamedTuple):
     """A rendered conversation: the characters ``start`` to ``end`` are the response; ``pair`` is
     the second segment where there are two."""
 
@@ -29,7 +29,7 @@ class Text(NamedTuple):
 
 @dataclass(frozen=True)
 class Style:
-    """How a conversation becomes text: see the parameters of the same names."""
+    """The format of conversations as text: see the parameters of the same names."""
 
     template: str = "chat"
     system: str | None = None
@@ -38,7 +38,7 @@ class Style:
 
 
 class Renderer:
-    """Writes conversations as text."""
+    """A renderer of conversations as text."""
 
     def __init__(self, tokenizer: Any, style: Style) -> None:
         self.tokenizer = tokenizer
@@ -54,19 +54,21 @@ class Renderer:
 
     @property
     def adds_special_tokens(self) -> bool:
-        """Whether the tokenizer adds its special tokens: a chat template writes its own."""
+        """True if the tokenizer adds its special tokens: a chat template writes its own."""
         return self.style.template != "chat"
 
-    def text(self, conversation: Conversation, part: Part = "both", bounds: bool = True) -> Text:
-        """The text of a conversation, or of its prompt up to where a response would begin; the
-        bounds of the response are looked for only if asked. Raises TemplateRefusal."""
+    def text(
+        self, conversation: Conversation, part: Part = "both", bounds: bool = True
+    ) -> RenderedText:
+        """Render a conversation, or its prompt up to the start of a response; the bounds of the
+        response are computed only on request. Raises TemplateRefusal."""
         talk = Conversation(self._with_system(conversation.prompt), conversation.response)
         if self.style.template == "chat":
             return self._chat(talk, part, bounds)
         prompt, response = self._prompt(talk.prompt), self._response(talk.response)
         if self.style.template == "pair":
-            alone = Text(prompt, len(prompt), len(prompt))
-            return alone if part != "both" else Text(prompt, 0, 0, response)
+            alone = RenderedText(prompt, len(prompt), len(prompt))
+            return alone if part != "both" else RenderedText(prompt, 0, 0, response)
         return self._filled(prompt, response, part)
 
     def _with_system(self, prompt: Sequence[Message]) -> Sequence[Message]:
@@ -74,21 +76,21 @@ class Renderer:
             return prompt
         return [{"role": "system", "content": self.style.system}, *prompt]
 
-    def _chat(self, talk: Conversation, part: Part, bounds: bool) -> Text:
+    def _chat(self, talk: Conversation, part: Part, bounds: bool) -> RenderedText:
         if part != "both":
             asked = self.chat.render(talk.prompt, generation=True)
             text = self._to_turn_end(talk.prompt, asked) if part == "turn" else asked
-            return Text(text, len(text), len(text))
+            return RenderedText(text, len(text), len(text))
         text = self.chat.render(talk.messages, generation=False)
         if not bounds:
-            return Text(text, 0, len(text))
+            return RenderedText(text, 0, len(text))
         before = self.chat.render(talk.prompt, generation=True)
         start = len(before) if text.startswith(before) else shared(text, before)
-        return Text(text, start, self._response_end(talk, text, start))
+        return RenderedText(text, start, self._response_end(talk, text, start))
 
     def _response_end(self, talk: Conversation, text: str, start: int) -> int:
-        """Where the response ends in its text: before what the template writes after any response
-        to messages of these roles."""
+        """Return the end of the response in its text: before what the template writes after any
+        response to messages of these roles."""
         if not talk.response:
             return len(text)
         roles = tuple(message["role"] for message in talk.messages)
@@ -100,9 +102,9 @@ class Renderer:
         return max(start, len(text) - len(ending)) if text.endswith(ending) else len(text)
 
     def _to_turn_end(self, prompt: Sequence[Message], asked: str) -> str:
-        """A prompt up to the token that ends its last turn: what the template writes of it whether
-        or not a response is ``asked`` for. Some templates end a text that asks for none in a way
-        of their own (Phi-3: the token that ends texts)."""
+        """Render a prompt up to the token that ends its last turn: the text that the template
+        writes whether or not a response is ``asked`` for. Some templates end a text that asks for
+        none in a way of their own (Phi-3: the token that ends texts)."""
         text = self.chat.render(prompt, generation=False)
         if not asked.startswith(text):
             end = shared(text, asked)
@@ -123,22 +125,22 @@ class Renderer:
         rest = [self._turn(message) for message in response[1:]]
         return "\n\n".join([response[0]["content"], *rest]) if response else ""
 
-    def _filled(self, prompt: str, response: str, part: Part) -> Text:
+    def _filled(self, prompt: str, response: str, part: Part) -> RenderedText:
         marks = {"bos": self.tokenizer.bos_token or "", "eos": self.tokenizer.eos_token or ""}
         before, after = self.style.template.split("{response}")
         before = _fill(before, {"prompt": prompt, **marks})
         if part != "both":
-            return Text(before, len(before), len(before))
+            return RenderedText(before, len(before), len(before))
         end = len(before) + len(response)
         after = _fill(after, {"prompt": prompt, **marks})
-        return Text(before + response + after, len(before), end)
+        return RenderedText(before + response + after, len(before), end)
 
 
 def _fill(template: str, values: Mapping[str, str]) -> str:
-    """The template with ``{name}`` replaced; braces in the values, or of other names, stay."""
+    """Replace ``{name}`` in a template; braces in the values, or of other names, stay."""
     return re.sub(r"{(\w+)}", lambda m: values.get(m[1], m[0]), template)
 
 
 def shared(one: Any, other: Any) -> int:
-    """How many of the first entries of two sequences are the same."""
+    """Count the equal leading entries of two sequences."""
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))

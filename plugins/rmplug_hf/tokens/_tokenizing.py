@@ -1,4 +1,4 @@
-"""Conversations as the tokens that a model reads, no more than it takes."""
+"""The tokens of conversations, no more than a model takes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rmplug.errors import some
 
 from ._chat_process import TemplateRefusal
 from ._conversations import Conversation, Part, conversations_of
-from ._rendering import Renderer, Style, Text, shared
+from ._rendering import RenderedText, Renderer, Style, shared
 
 CHUNK = 512
 CUT_PROMPT = "prompt cut to fit the model's max_length"
@@ -45,23 +45,23 @@ class Tokens:
 
     @property
     def key(self) -> tuple[bytes, bytes, int, int]:
-        """The same for rows that a model cannot tell apart."""
+        """The key shared by rows that are equal to a model."""
         segments = b"" if self.segments is None else self.segments.tobytes()
         return self.ids.tobytes(), segments, self.start, self.end
 
     def begins_with(self, other: Tokens) -> bool:
-        """Whether its first tokens are the other's, of which there is one at least."""
+        """Check whether it begins with all tokens of the other, which has at least one."""
         same = len(other) > 0 and np.array_equal(self.ids[: len(other)], other.ids)
         return same and self.segments is None and other.segments is None
 
     def keep(self, indices: Array, start: int, end: int) -> Tokens:
-        """The tokens at some indices, with new bounds of the response."""
+        """Select the tokens at some indices, with new bounds of the response."""
         segments = None if self.segments is None else self.segments[indices]
         return Tokens(self.ids[indices], start, end, segments, self.separators)
 
 
 class Tokenizing:
-    """Turns rows of ``Responses`` into tokens, no longer than the model takes."""
+    """A converter of rows of ``Responses`` into tokens, no longer than the model takes."""
 
     def __init__(
         self, tokenizer: Any, style: Style, max_length: int | None, truncate: str = "prompt-left"
@@ -72,7 +72,7 @@ class Tokenizing:
         self.truncate = truncate
 
     def without_limit(self) -> Tokenizing:
-        """The same, for conversations however long."""
+        """Return the same converter without a limit of length."""
         same = copy(self)
         same.max_length = None
         return same
@@ -80,7 +80,7 @@ class Tokenizing:
     def rows(
         self, responses: pa.RecordBatch, part: Part = "both", bounds: bool = False
     ) -> list[Tokens]:
-        """The tokens of each row. ``start`` and ``end`` are right only with ``bounds``."""
+        """Return the tokens of each row. ``start`` and ``end`` are right only with ``bounds``."""
         ids = responses.column("id").to_pylist()
         return self.encode(conversations_of(responses, part), ids, part, bounds)
 
@@ -91,7 +91,7 @@ class Tokenizing:
         part: Part = "both",
         bounds: bool = False,
     ) -> list[Tokens]:
-        """The tokens of conversations; ``ids`` name them in notices and errors."""
+        """Tokenize conversations; ``ids`` name them in notices and errors."""
         style = self.renderer.style
         shows_prompt = style.template == "pair" or "{prompt}" in style.template
         if shows_prompt and style.turn is None:
@@ -104,8 +104,8 @@ class Tokenizing:
             rows += self.tokenize(texts, bounds)
         return self._fitted(rows, conversations, ids, part)
 
-    def text(self, talk: Conversation, name: str, part: Part, bounds: bool) -> Text:
-        """The text of a conversation, which messages call ``name``."""
+    def text(self, talk: Conversation, name: str, part: Part, bounds: bool) -> RenderedText:
+        """Render a conversation, which messages call ``name``."""
         try:
             return self.renderer.text(talk, part, bounds)
         except TemplateRefusal as error:
@@ -115,8 +115,8 @@ class Tokenizing:
                 f"{error}"
             ) from error
 
-    def tokenize(self, texts: Sequence[Text], bounds: bool, **options: Any) -> list[Tokens]:
-        """The tokens of texts, however many; ``options`` go to the tokenizer."""
+    def tokenize(self, texts: Sequence[RenderedText], bounds: bool, **options: Any) -> list[Tokens]:
+        """Tokenize texts, without a limit of length; ``options`` go to the tokenizer."""
         if not texts:
             return []
         offsets = bounds and self.tokenizer.is_fast
@@ -132,7 +132,7 @@ class Tokenizing:
         )
         return [self._row(encoded, row, text, bounds) for row, text in enumerate(texts)]
 
-    def _row(self, encoded: Any, row: int, text: Text, bounds: bool) -> Tokens:
+    def _row(self, encoded: Any, row: int, text: RenderedText, bounds: bool) -> Tokens:
         ids = np.asarray(encoded["input_ids"][row], dtype=np.int64)
         segments = np.asarray(encoded.get("token_type_ids", [[]] * (row + 1))[row])
         start, end, separators = 0, len(ids), 0
@@ -147,8 +147,8 @@ class Tokenizing:
             return tokens.keep(np.arange(1, len(ids)), max(start - 1, 0), end - 1)
         return tokens
 
-    def _slow_bounds(self, ids: Array, text: Text) -> tuple[int, int]:
-        """Where the response is, for a tokenizer that gives no offsets of characters."""
+    def _slow_bounds(self, ids: Array, text: RenderedText) -> tuple[int, int]:
+        """Return the bounds of the response for a tokenizer without character offsets."""
         if text.pair is not None:
             raise DataError(
                 f"the tokenizer of {self.tokenizer.name_or_path} cannot tell prompt from response "
@@ -189,7 +189,7 @@ class Tokenizing:
             f"({some(long)}); raise max_length, or set truncate: prompt-left to cut prompts"
         )
 
-    def _cut(self, texts: Sequence[Text], whole: Sequence[Tokens]) -> list[Tokens]:
+    def _cut(self, texts: Sequence[RenderedText], whole: Sequence[Tokens]) -> list[Tokens]:
         assert self.max_length is not None
         if self.truncate != "prompt-left":
             self.tokenizer.truncation_side = self.truncate
@@ -207,9 +207,9 @@ def _notice_cuts(whole: Sequence[Tokens], cut: Sequence[Tokens], ids: Sequence[s
 
 
 def cut_prompt_left(row: Tokens, length: int, keep_first: bool) -> Tokens:
-    """At most ``length`` tokens: the prompt loses its beginning; only when nothing of it is left
-    does the response lose its end. The first token, if it is to be kept, what parts a pair, and
-    what follows the response always stay."""
+    """Cut to at most ``length`` tokens: the prompt loses its beginning; only when nothing of it is
+    left does the response lose its end. The first token, if it is to be kept, what parts a pair,
+    and what follows the response always stay."""
     lead = 1 if keep_first and row.start > 0 else 0
     joint = min(row.separators, row.start - lead)
     tail = len(row) - row.end
@@ -232,16 +232,16 @@ def cut_prompt_left(row: Tokens, length: int, keep_first: bool) -> Tokens:
     return row.keep(indices, start, start + response)
 
 
-def _separators(encoded: Any, row: int, text: Text, start: int) -> int:
-    """How many special tokens part the response of a pair from its prompt."""
+def _separators(encoded: Any, row: int, text: RenderedText, start: int) -> int:
+    """Count the special tokens between prompt and response of a pair."""
     if text.pair is None:
         return 0
     before = encoded.sequence_ids(row)[:start]
     return sum(1 for _ in takewhile(lambda segment: segment is None, reversed(before)))
 
 
-def _token_bounds(encoded: Any, row: int, text: Text) -> tuple[int, int]:
-    """Where the response's tokens begin and end: by segment, or by the offsets of characters."""
+def _token_bounds(encoded: Any, row: int, text: RenderedText) -> tuple[int, int]:
+    """Return the bounds of the response's tokens: by segment, or by character offsets."""
     segment = np.array([-1 if s is None else s for s in encoded.sequence_ids(row)])
     if text.pair is not None:
         second = np.flatnonzero(segment == 1)
