@@ -1,4 +1,4 @@
-"""Texts as vectors of a sentence encoder, and who is near whom."""
+"""Sentence embeddings of texts, and the nearest neighbours among them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from rmplug.models.encoder_choice import check_encoder_choice, identify_encoder
 
 
 class SentenceEmbedding(FeatureComputer):
-    """Turn texts into vectors of a sentence encoder, and say how alike they are.
+    """Turn texts into vectors of a sentence encoder, and measure their similarity.
 
     Gives from pairs the vectors `prompt`, `chosen` and `rejected` (float32, as wide as the encoder:
     384 for `minilm`), and the cosines `cosine.prompt-chosen`, `cosine.prompt-rejected` and
@@ -51,20 +51,20 @@ class SentenceEmbedding(FeatureComputer):
         "prompt",
         "response",
     )
-    """Which texts: the prompt, the response (in pairs: chosen and rejected), or both."""
+    """The texts: the prompt, the response (in pairs: chosen and rejected), or both."""
     vectors: bool = True
-    """Whether to give the vectors; without them only the cosines."""
+    """Return the vectors too; without them only the cosines."""
     normalise: bool = True
     """Scale vectors to length 1; without it they are as the encoder's own modules give them."""
     prefix: str = ""
     """Put before every text, as some encoders want: `query: `."""
     max_length: int | None = Field(default=None, ge=3)
-    """Tokens that are read of a text; as many as the encoder says (256 for `minilm`) unless given.
+    """Tokens that are read of a text; by default as many as the encoder says (256 for `minilm`).
     Texts that lose their end are counted and named."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Number format of the encoder's weights; the vectors are float32 in any case."""
     device: Device = "auto"
-    """Where the encoder runs: `auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:1`."""
+    """The device of the encoder: `auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:1`."""
     batch_tokens: int = Field(default=4096, ge=1)
     """Tokens per forward pass."""
 
@@ -74,7 +74,7 @@ class SentenceEmbedding(FeatureComputer):
         return self
 
     def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterator[tuple[str, str]]:
-        """A name that is not in the local cache while the hub is not asked."""
+        """Report a name that is not in the local cache in offline mode."""
         if self.path is not None or self.encoder == "minilm":
             return
         from rmplug.models.hub import missing_offline
@@ -84,7 +84,7 @@ class SentenceEmbedding(FeatureComputer):
             yield "encoder", missing
 
     def identity(self) -> Mapping[str, Any]:
-        """What the encoder's name stands for: the weights' digest, or the commit on the hub."""
+        """Return the encoder's identity: the digest of its weights, or its commit on the hub."""
         return identify_encoder(self.encoder, self.revision, self.path)
 
     def compute(self, data: Pairs | Responses) -> Features:
@@ -106,14 +106,14 @@ class SentenceEmbedding(FeatureComputer):
         return Known(columns={name: "vector" if name in sides else "number" for name in names})
 
     def _columns(self, pairs: bool) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """Each column's name, and the one text or the two texts that it is about."""
+        """Return each column's name with the one text or the two texts that it describes."""
         responses = ("chosen", "rejected") if pairs else ("response",)
         prompt = ("prompt",) if "prompt" in self.sides else ()
         sides = (*prompt, *(responses if "response" in self.sides else ()))
         if self.vectors:
             yield from ((side, (side,)) for side in sides)
-        for place, first in enumerate(sides):
-            for second in sides[place + 1 :]:
+        for index, first in enumerate(sides):
+            for second in sides[index + 1 :]:
                 yield f"cosine.{first}-{second}" if pairs else "cosine", (first, second)
 
 
@@ -137,11 +137,11 @@ class Neighbours(FeatureComputer):
     neutral = frozenset({"device"})
 
     k: int = Field(default=10, ge=1)
-    """How many neighbours `density` is the mean of; as many as there are when there are fewer."""
+    """The number of neighbours that `density` is the mean of; all of them where there are fewer."""
     duplicate: float = Field(default=0.95, ge=-1, le=1)
     """Cosine from which a row of another group counts as a duplicate."""
     device: Device = "auto"
-    """Where products are computed: `auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:1`."""
+    """The device of the products: `auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:1`."""
 
     def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
         vectors = inputs["vectors"][0]

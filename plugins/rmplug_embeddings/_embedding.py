@@ -1,4 +1,4 @@
-"""Texts of a batch as vectors, and the cosines between them."""
+"""Sentence vectors of a batch's texts, and the cosines between them."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Encoder:
-    """An open encoder and how it is used."""
+class OpenEncoder:
+    """A loaded encoder with the settings of its step."""
 
     model: SentenceTransformer
     normalise: bool
@@ -35,23 +35,23 @@ class Encoder:
         return len(self.encode(["a"])[0][0])
 
     def encode(self, texts: Sequence[str]) -> tuple[Array, Array]:
-        """Vectors of shape (texts, width), float32, and which texts lost their end.
+        """Return float32 vectors of shape (texts, width), and a mask of the truncated texts.
 
         Only texts with the same number of tokens go together, so that padding cannot matter.
         """
         lengths, cut = self._lengths(texts)
-        found: Array | None = None
+        encoded: Array | None = None
         for length in np.unique(lengths)[::-1]:
-            places = np.flatnonzero(lengths == length)
-            vectors = self._vectors([texts[place] for place in places.tolist()], int(length))
-            if found is None:
-                found = np.empty((len(texts), vectors.shape[1]), dtype=np.float32)
-            found[places] = vectors
-        assert found is not None
-        return found, cut
+            rows = np.flatnonzero(lengths == length)
+            vectors = self._vectors([texts[row] for row in rows.tolist()], int(length))
+            if encoded is None:
+                encoded = np.empty((len(texts), vectors.shape[1]), dtype=np.float32)
+            encoded[rows] = vectors
+        assert encoded is not None
+        return encoded, cut
 
     def _lengths(self, texts: Sequence[str]) -> tuple[Array, Array]:
-        """Tokens that are read of each text, and whether it has more."""
+        """Return the number of tokens read of each text, and a mask of the longer texts."""
         encoded = self.model.tokenizer(
             [self.prefix + text for text in texts], truncation=False, padding=False, verbose=False
         )
@@ -73,22 +73,22 @@ class Encoder:
 
 @dataclass(frozen=True)
 class Opening:
-    """Opens the encoder of a step, once per process."""
+    """The opening of a step's encoder, once per process."""
 
     step: SentenceEmbedding
 
-    def __call__(self) -> Encoder:
+    def __call__(self) -> OpenEncoder:
         step = self.step
-        return Encoder(open_encoder(step), step.normalise, step.prefix, step.batch_tokens)
+        return OpenEncoder(open_encoder(step), step.normalise, step.prefix, step.batch_tokens)
 
 
 @dataclass(frozen=True)
 class Embed:
-    """Row-wise: vectors and cosines; each column is about one text or two."""
+    """The row-wise vectors and cosines; each column describes one text or two."""
 
     columns: tuple[tuple[str, tuple[str, ...]], ...]
 
-    def __call__(self, encoder: Encoder, batch: pa.RecordBatch) -> dict[str, Array]:
+    def __call__(self, encoder: OpenEncoder, batch: pa.RecordBatch) -> dict[str, Array]:
         sides = list(dict.fromkeys(side for _, about in self.columns for side in about))
         vectors = embedded(encoder, batch, sides)
         return {
@@ -97,17 +97,19 @@ class Embed:
         }
 
 
-def embedded(encoder: Encoder, batch: pa.RecordBatch, sides: Sequence[str]) -> Mapping[str, Array]:
-    """The vectors of each side's texts; identical texts are encoded once."""
+def embedded(
+    encoder: OpenEncoder, batch: pa.RecordBatch, sides: Sequence[str]
+) -> Mapping[str, Array]:
+    """Encode the texts of each side; identical texts once."""
     if not batch.num_rows:
         return {side: np.zeros((0, encoder.width), np.float32) for side in sides}
     texts = [pc.fill_null(text_of(batch.column(side)), "") for side in sides]
     coded = pa.concat_arrays(texts).dictionary_encode()
     vectors, cut = encoder.encode(coded.dictionary.to_pylist())
-    places = np.asarray(coded.indices).reshape(len(sides), -1)
-    for side, rows in zip(sides, places, strict=True):
+    indices = np.asarray(coded.indices).reshape(len(sides), -1)
+    for side, rows in zip(sides, indices, strict=True):
         _check_and_tell(side, batch.column("id"), vectors[rows], cut[rows])
-    return {side: vectors[rows] for side, rows in zip(sides, places, strict=True)}
+    return {side: vectors[rows] for side, rows in zip(sides, indices, strict=True)}
 
 
 def _check_and_tell(side: str, ids: pa.Array, vectors: Array, cut: Array) -> None:
@@ -122,7 +124,7 @@ def _check_and_tell(side: str, ids: pa.Array, vectors: Array, cut: Array) -> Non
 
 
 def cosine(first: Array, second: Array) -> Array:
-    """The cosine of the angle between rows, float64; NaN where one is all zeros."""
+    """Return the float64 cosine between rows of the same index; NaN where one is all zeros."""
     first, second = first.astype(np.float64), second.astype(np.float64)
     sizes = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
     with np.errstate(invalid="ignore"):

@@ -1,4 +1,4 @@
-"""Opening sentence encoders."""
+"""The opening of sentence encoders."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def open_encoder(step: SentenceEmbedding) -> Any:
-    """The encoder of a step, ready to encode; only what the step names is ever fetched."""
+    """Load the encoder of a step; nothing but the model that the step names is ever fetched."""
     folder = locate_encoder(step.encoder, step.revision, step.path, FILES)
     device = device_of(step.device)
     check_modules(folder)
@@ -41,7 +41,7 @@ def open_encoder(step: SentenceEmbedding) -> Any:
 
 
 def _limit(encoder: SentenceTransformer, wanted: int | None) -> None:
-    """Let the encoder read as many tokens as wanted, if it was made for so many."""
+    """Set the maximum length of the encoder's input; DataError if it was not built for so much."""
     if wanted is None:
         return
     most = positions_of(encoder)
@@ -53,6 +53,6 @@ def _limit(encoder: SentenceTransformer, wanted: int | None) -> None:
 
 
 def positions_of(encoder: SentenceTransformer) -> int | None:
-    """How many tokens an encoder can read at all, if its configuration says so."""
+    """Return the number of positions of an encoder; None if its configuration lacks it."""
     config: Any = getattr(getattr(encoder[0], "auto_model", None), "config", None)
     return getattr(config, "max_position_embeddings", None)

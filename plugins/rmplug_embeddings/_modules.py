@@ -1,4 +1,4 @@
-"""What a sentence encoder's folder may be made of: modules that only compute, and safetensors.
+"""The modules allowed in a sentence encoder's folder: those that only compute, and safetensors.
 
 The library imports the classes that ``modules.json`` names, and calls what their settings name.
 """
@@ -23,8 +23,8 @@ ELSEWHERE = ("tokenizer_name_or_path", "trust_remote_code", "cache_dir")
 
 
 def check_modules(folder: Path) -> None:
-    """Raise DataError for a folder that would run code of its own, read pickles, or read what is
-    not in it."""
+    """Raise DataError for a folder that would run code of its own, read pickles, or read
+    outside."""
     check_settings(folder)
     parts = _parts(folder / MODULES) if (folder / MODULES).exists() else [("Transformer", "")]
     for kind, where in parts:
@@ -38,7 +38,7 @@ def check_modules(folder: Path) -> None:
 
 
 def _parts(path: Path) -> list[tuple[str, str]]:
-    """The class and the folder of each module: a known one, and one inside."""
+    """Return the class and the folder of each module: an allowed class, and a folder inside."""
     try:
         modules = parse_json(path.read_bytes())
         named = [(str(module["type"]), str(module["path"])) for module in modules]

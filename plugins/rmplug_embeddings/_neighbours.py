@@ -17,7 +17,7 @@ QUERIES, KEYS = 1024, 8192
 
 
 def neighbours(vectors: Features, k: int, duplicate: float, device: str) -> Features:
-    """What is near each row; see ``Neighbours``."""
+    """Compute the columns of ``Neighbours`` for each row."""
     table = vectors.table
     matrix, usable = _directions(_matrix(vectors))
     notice("vector is all zeros or has NaN", table["id"].filter(pa.array(~usable)).to_pylist())
@@ -25,13 +25,13 @@ def neighbours(vectors: Features, k: int, duplicate: float, device: str) -> Feat
     if usable.any():
         groups = _groups(table)[usable]
         near[usable], counts[usable] = _nearest(matrix[usable], groups, k, duplicate, device)
-    known = np.isfinite(near)
-    alone = ~known[:, 0]
-    total = np.where(known, near, 0).sum(axis=1, dtype=np.float64)
+    finite = np.isfinite(near)
+    alone = ~finite[:, 0]
+    total = np.where(finite, near, 0).sum(axis=1, dtype=np.float64)
     keys = {name: table[name] for name in ("id", "group") if name in table.column_names}
     values = {
         "nearest.similarity": near[:, 0].astype(np.float64),
-        "density": np.where(alone, np.nan, total / np.maximum(known.sum(axis=1), 1)),
+        "density": np.where(alone, np.nan, total / np.maximum(finite.sum(axis=1), 1)),
         "duplicates": np.where(alone, np.nan, counts),
         "duplicate": np.where(alone, np.nan, counts > 0),
     }
@@ -59,14 +59,14 @@ def _flat(chunk: pa.Array) -> Array:
 
 
 def _directions(matrix: Array) -> tuple[Array, Array]:
-    """Rows scaled to length 1, and which of them have a direction."""
+    """Scale rows to length 1, and return a mask of those that are not zero."""
     sizes = np.linalg.norm(matrix.astype(np.float64), axis=1, keepdims=True)
     usable = np.isfinite(sizes[:, 0]) & (sizes[:, 0] > 0)
     return (matrix / np.where(usable[:, None], sizes, 1)).astype(np.float32), usable
 
 
 def _groups(table: pa.Table) -> Array:
-    """A number per row that rows of the same group share; without groups every row is its own."""
+    """Return a group number per row; without groups every row has its own."""
     name = "group" if "group" in table.column_names else "id"
     coded = pc.dictionary_encode(table[name].combine_chunks())
     return np.asarray(coded.indices, dtype=np.int64)
@@ -75,26 +75,26 @@ def _groups(table: pa.Table) -> Array:
 def _nearest(
     matrix: Array, groups: Array, k: int, duplicate: float, device: str
 ) -> tuple[Array, Array]:
-    """The ``k`` greatest cosines to rows of other groups, greatest first, NaN where there are
-    fewer; and how many are at least ``duplicate``."""
-    place = device_of(device)
-    rows, marks = torch.from_numpy(matrix).to(place), torch.from_numpy(groups).to(place)
+    """Return the ``k`` greatest cosines to rows of other groups, greatest first, NaN where there
+    are fewer; and the number of those that are at least ``duplicate``."""
+    on_device = device_of(device)
+    rows, marks = torch.from_numpy(matrix).to(on_device), torch.from_numpy(groups).to(on_device)
     near, counts = np.full((len(matrix), k), np.nan, np.float32), np.zeros(len(matrix))
     with torch.inference_mode():
         for start in range(0, len(matrix), QUERIES):
             part = slice(start, start + QUERIES)
-            best = torch.full((len(rows[part]), k), -torch.inf, device=place)
+            best = torch.full((len(rows[part]), k), -torch.inf, device=on_device)
             for similar in _others(rows, marks, part):
                 counts[part] += (similar >= duplicate).sum(dim=1).cpu().numpy()
-                found = similar.topk(min(k, similar.shape[1]), dim=1).values
-                best = torch.cat([best, found], dim=1).topk(k, dim=1).values
+                greatest = similar.topk(min(k, similar.shape[1]), dim=1).values
+                best = torch.cat([best, greatest], dim=1).topk(k, dim=1).values
             near[part] = best.cpu().numpy()
     near[np.isneginf(near)] = np.nan
     return near, counts
 
 
 def _others(rows: torch.Tensor, marks: torch.Tensor, part: slice) -> Iterator[torch.Tensor]:
-    """Cosines of some rows with all rows, a block at a time; -inf within a group."""
+    """Yield cosines of some rows with all rows, a block at a time; -inf within a group."""
     for start in range(0, len(rows), KEYS):
         keys = slice(start, start + KEYS)
         similar = (rows[part] @ rows[keys].T).clamp_(-1, 1)
