@@ -1,4 +1,4 @@
-"""Texts from files, generators and recordings, what can be counted in them, and plain sampling."""
+"""Loaders of texts and recorded scores, lexical features, and sampling of rows."""
 
 from __future__ import annotations
 

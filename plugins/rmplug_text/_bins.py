@@ -1,4 +1,4 @@
-"""Numbers cut into bins."""
+"""The binning of numbers."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from rmplug.arrays import Array
 
 
 def bin_of(values: Array, edges: Sequence[float]) -> Array:
-    """Return the bin of each value, from 0: half-open, the last one closed; NaN outside and if
+    """Return the bin of each value, from 0: half-open, the last one closed; NaN if outside or
     missing."""
     limits = np.asarray(edges, dtype=np.float64)
-    place = np.searchsorted(limits, values, side="right") - 1.0
-    place[values == limits[-1]] = len(limits) - 2
-    place[~((values >= limits[0]) & (values <= limits[-1]))] = np.nan
-    return place
+    bins = np.searchsorted(limits, values, side="right") - 1.0
+    bins[values == limits[-1]] = len(limits) - 2
+    bins[~((values >= limits[0]) & (values <= limits[-1]))] = np.nan
+    return bins
 
 
 def quantile_edges(name: str, column: pa.ChunkedArray, count: int) -> tuple[float, ...]:
-    """Edges of ``count`` bins with equally many of the values that are there."""
+    """Return edges of ``count`` bins with equally many of the values that are not missing."""
     values = numbers(name, column)
-    known = values[~np.isnan(values)]
-    if not len(known):
+    present = values[~np.isnan(values)]
+    if not len(present):
         return (0.0, 0.0)
-    edges = np.unique(np.quantile(known, np.linspace(0.0, 1.0, count + 1))).tolist()
+    edges = np.unique(np.quantile(present, np.linspace(0.0, 1.0, count + 1))).tolist()
     return tuple(edges) if len(edges) > 1 else (edges[0], edges[0])
 
 
@@ -40,7 +40,7 @@ def numbers(name: str, column: pa.Array | pa.ChunkedArray) -> Array:
 
 @dataclass(frozen=True)
 class Cut:
-    """Row-wise: the bin of each value of some columns, with the edges of each column."""
+    """The row-wise bins of the values of some columns, with the edges of each column."""
 
     edges: tuple[tuple[str, tuple[float, ...]], ...]
 

@@ -1,4 +1,4 @@
-"""What kind of character each code point is: letter of a script, digit, punctuation, space."""
+"""The class of each code point: letter of a script, digit, punctuation, space."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ALONE = ((0x2E80, 0x2FDF), (0x3005, 0x3007), (0x3040, 0x30FF), (0x31F0, 0x31FF),
 
 @dataclass(frozen=True)
 class Alphabet:
-    """Per code point: its class, its lower case, and whether it is a token of its own."""
+    """The class and lower case of each code point, and a flag for those that are single tokens."""
 
     classes: Array
     lower: Array

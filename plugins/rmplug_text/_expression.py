@@ -1,4 +1,4 @@
-"""Which rows of a table an expression is true for, computed with Arrow."""
+"""The evaluation of expressions over the rows of a table, with Arrow."""
 
 from __future__ import annotations
 
@@ -14,7 +14,16 @@ from rmplug import DataError, text_of
 from rmplug.data.messages import message_type
 from rmplug.errors import did_you_mean, some
 
-from ._expression_syntax import TOO_DEEP, Call, Column, Literal, Node, as_written, mistake, parse
+from ._expression_syntax import (
+    TOO_DEEP,
+    Call,
+    ColumnName,
+    Literal,
+    Node,
+    as_written,
+    mistake,
+    parse,
+)
 from ._lexical import measure_texts
 
 COMPARISONS = {
@@ -31,13 +40,13 @@ TYPES = {"number": pa.float64(), "text": pa.string(), "truth": pa.bool_()}
 
 @dataclass(frozen=True)
 class Computed:
-    """What a part of an expression is for every row: a number, a text, a truth or null."""
+    """The value of a part of an expression for every row: a number, a text, a truth or null."""
 
     kind: str
     values: pa.Array | pa.Scalar
 
     def needed(self, kind: str, sign: str, at: int) -> Any:
-        """The values as the operands of a sign or a function, which takes this kind."""
+        """Return the values as operands of an operator or a function that takes this kind."""
         if self.kind == "null":
             return pa.scalar(None, TYPES[kind])
         if self.kind != kind:
@@ -49,7 +58,7 @@ NULL = Computed("null", pa.scalar(None))
 
 
 def mask(text: str, table: pa.Table) -> pa.Array:
-    """For which rows the expression is true; where a missing value leaves it open, it is not."""
+    """Return a mask of the rows for which the expression is true; unknown counts as false."""
     node = parse(text)
     try:
         result = Evaluation(table).value(node)
@@ -63,7 +72,7 @@ def mask(text: str, table: pa.Table) -> pa.Array:
 
 
 class Evaluation:
-    """Computes the nodes of an expression over the rows of a table."""
+    """The evaluation of an expression's nodes over the rows of a table."""
 
     def __init__(self, table: pa.Table) -> None:
         self.table = table
@@ -71,7 +80,7 @@ class Evaluation:
     def value(self, node: Node) -> Computed:
         if isinstance(node, Literal):
             return literal(node.value)
-        if isinstance(node, Column):
+        if isinstance(node, ColumnName):
             return self.column(node)
         operands = [self.value(operand) for operand in node.operands]
         if node.name == "in":
@@ -82,8 +91,8 @@ class Evaluation:
             return joined(node.name, node.at, operands)
         return applied(node, operands)
 
-    def column(self, node: Column) -> Computed:
-        """A column, or a field of one: ``meta.source`` is ``source`` in ``meta``."""
+    def column(self, node: ColumnName) -> Computed:
+        """Return a column, or a field of one: ``meta.source`` is ``source`` in ``meta``."""
         parts = node.name.split(".")
         for cut in range(len(parts), 0, -1):
             name, path = ".".join(parts[:cut]), parts[cut:]
@@ -98,7 +107,7 @@ class Evaluation:
                 return typed(node, values)
         raise self.unknown(node)
 
-    def unknown(self, node: Column) -> DataError:
+    def unknown(self, node: ColumnName) -> DataError:
         names = self.table.column_names
         hint, shown = did_you_mean(node.name, names), some(map(as_written, names), 12)
         return mistake(node.at, f"no column {node.name!r}{hint}; there are {shown}")
@@ -115,8 +124,8 @@ def literal(value: float | str | bool | None) -> Computed:
     return NULL if value is None else Computed(kinds[type(value)], pa.scalar(value))
 
 
-def typed(node: Column, values: pa.Array) -> Computed:
-    """A column as number, text (of messages too) or truth; anything else is refused."""
+def typed(node: ColumnName, values: pa.Array) -> Computed:
+    """Convert a column to number, text (of messages too) or truth; anything else is refused."""
     kind = values.type
     if pa.types.is_dictionary(kind):
         return typed(node, values.dictionary_decode())
@@ -143,7 +152,7 @@ def compared(sign: str, at: int, left: Computed, right: Computed) -> Computed:
 
 
 def joined(sign: str, at: int, operands: Sequence[Computed]) -> Computed:
-    """``and``/``or`` with missing values left open, and arithmetic on floats."""
+    """Apply ``and``/``or`` in three-valued logic, and arithmetic on floats."""
     kind = "truth" if sign in ("and", "or") else "number"
     sides = [operand.needed(kind, sign, at) for operand in operands]
     return Computed(kind, reduce(JOINS[sign], sides))
@@ -155,14 +164,14 @@ def listed(node: Call, operands: Sequence[Computed]) -> Computed:
         compared("==", written.at, first, item)
     if first.kind == "null":
         return NULL
-    known = pa.array([item.values.as_py() for item in items], first.values.type)
-    found = pc.is_in(first.values, value_set=known)
+    values = pa.array([item.values.as_py() for item in items], first.values.type)
+    matches = pc.is_in(first.values, value_set=values)
     unknown = pa.scalar(None, pa.bool_())
-    return Computed("truth", pc.if_else(pc.is_valid(first.values), found, unknown))
+    return Computed("truth", pc.if_else(pc.is_valid(first.values), matches, unknown))
 
 
 def applied(node: Call, operands: Sequence[Computed]) -> Computed:
-    """A function or a sign before its operand."""
+    """Apply a function or a unary operator."""
     first = operands[0]
     if node.name == "is null":
         return Computed("truth", pc.is_null(first.values, nan_is_null=first.kind == "number"))

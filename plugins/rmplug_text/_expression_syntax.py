@@ -1,4 +1,4 @@
-"""The language of expressions such as ``subset in ['math', 'code'] and len(chosen) > 200``.
+"""The syntax of expressions such as ``subset in ['math', 'code'] and len(chosen) > 200``.
 
 Python's own parser reads them; what is on a white list is translated into the nodes below, and
 nothing is ever run as Python."""
@@ -70,7 +70,7 @@ class Literal:
 
 
 @dataclass(frozen=True)
-class Column:
+class ColumnName:
     name: str
     at: int
 
@@ -84,7 +84,7 @@ class Call:
     at: int
 
 
-Node: TypeAlias = Literal | Column | Call
+Node: TypeAlias = Literal | ColumnName | Call
 
 
 def mistake(at: int, message: str) -> DataError:
@@ -92,7 +92,7 @@ def mistake(at: int, message: str) -> DataError:
 
 
 def parse(text: str) -> Node:
-    """The tree of an expression; what cannot be read is a ``DataError`` with its position."""
+    """Parse an expression to its tree; ``DataError`` with the position of a mistake."""
     if not text.strip():
         raise mistake(1, "the expression is empty; write one such as len(chosen) > 200")
     if len(text) > LONGEST:
@@ -102,13 +102,13 @@ def parse(text: str) -> Node:
     line = _on_one_line(text)
     start = len(line) - len(line.lstrip())
     try:
-        return Reader(line, start).node(_tree(line, start))
+        return Translator(line, start).node(_tree(line, start))
     except (ValueError, RecursionError, MemoryError):
         raise mistake(1, TOO_DEEP) from None
 
 
 def _on_one_line(text: str) -> str:
-    """Refuse what Python's parser could choke on or would read otherwise; undo line breaks."""
+    """Refuse what Python's parser fails on or reads differently; join lines."""
     depths = [0]  # how many signs wait for their operand, for each open bracket
     for piece in PIECE.finditer(text):
         part, kind, at = piece.group(), piece.lastgroup, piece.start() + 1
@@ -149,14 +149,14 @@ def _check_characters(text: str, at: int) -> None:
 
 
 def _is_plain(name: str) -> bool:
-    """Whether Python reads a name, with dots or without, as it stands."""
+    """Check whether Python reads a name, with dots or without, unquoted."""
     return unicodedata.is_normalized("NFKC", name) and all(
         part.isidentifier() and not keyword.iskeyword(part) for part in name.split(".")
     )
 
 
 def as_written(name: str) -> str:
-    """A column's name as an expression needs it."""
+    """Write a column's name as an expression needs it."""
     if _is_plain(name) and name not in CONSTANTS:
         return name
     escaped = name.replace("\\", "\\\\").replace('"', '\\"')
@@ -171,32 +171,33 @@ def _tree(line: str, start: int) -> ast.expr:
             return ast.parse(line[start:], mode="eval").body
     except SyntaxError as error:
         at = len(line) + 1
-        if error.offset and "never closed" not in error.msg:  # said of where it was opened
+        if error.offset and "never closed" not in error.msg:  # its offset is the opening bracket
             at = start + error.offset
         raise _explained(line, error.msg, at) from None
 
 
 def _explained(line: str, message: str, at: int) -> DataError:
-    """Say what is expected where Python's parser stopped, or in its words what is wrong."""
+    """Explain what is expected where Python's parser stopped, or repeat its message."""
     for word, reason in UNREADABLE.items():
         if word in message:
             return mistake(at, reason)
     *_, last = "", *(piece.group() for piece in PIECE.finditer(line[: at - 1].rstrip()))
     piece = PIECE.match(line, at - 1)
-    found = piece.group() if piece else ""
+    token = piece.group() if piece else ""
     if last not in WORDS and re.match(r"[\w.)\]\"']", last):
         opened = re.search(r"'([(\[])'", message)
         wanted = {"(": "')'", "[": "']'"}[opened[1]] if opened else "and, or, or the end"
-    elif found in WORDS:
-        return mistake(at, f"a value is expected before {found!r}")
+    elif token in WORDS:
+        return mistake(at, f"a value is expected before {token!r}")
     else:
         wanted = "a column, a number, a text or '('"
-    hint = f"; write {found.lower()}" if found.lower() in WORDS else ""
-    return mistake(at, f"{wanted} is expected, not {repr(found) if found else 'the end'}{hint}")
+    hint = f"; write {token.lower()}" if token.lower() in WORDS else ""
+    return mistake(at, f"{wanted} is expected, not {repr(token) if token else 'the end'}{hint}")
 
 
-class Reader:
-    """Translates the nodes on the white list; the first that is not is refused unopened."""
+class Translator:
+    """A translator of the allowed nodes of Python's tree; it refuses the first other one
+    unopened."""
 
     def __init__(self, line: str, start: int) -> None:
         self.line = line
@@ -221,7 +222,7 @@ class Reader:
             case ast.Name(id="true" | "false" | "null"):
                 return Literal(CONSTANTS[node.id], at)
             case ast.Name() | ast.Attribute() if _is_plain(self.written(node)):
-                return Column(self.written(node), at)
+                return ColumnName(self.written(node), at)
             case ast.UnaryOp(op=ast.Not()):
                 return Call("not", (self.node(node.operand),), at)
             case ast.UnaryOp(op=ast.USub()):
@@ -257,7 +258,7 @@ class Reader:
         return Call(SIGNS[type(sign)], tuple(map(self.node, operands)), at)
 
     def comparison(self, node: ast.Compare) -> Call:
-        """One comparison, or several that must all be true, as in ``0 < n <= 3``."""
+        """Translate a comparison, or several that must all be true, as in ``0 < n <= 3``."""
         if len(node.ops) > 1 and not all(type(sign) in SIGNS for sign in node.ops):
             raise mistake(self.start(node), "in and is stand alone; join two comparisons with and")
         operands = [node.left, *node.comparators]
@@ -297,5 +298,5 @@ class Reader:
         if name != "col":
             return Call(name, operands, at)
         if isinstance(operands[0], Literal) and isinstance(operands[0].value, str):
-            return Column(operands[0].value, at)
+            return ColumnName(operands[0].value, at)
         raise mistake(at, 'col takes the name of a column in quotes, such as col("a b")')

@@ -1,5 +1,5 @@
-"""What data files are known to have before they are read: from headers and first rows, never from
-whole files, and without a library for tables unless a file needs it."""
+"""The columns of data files before they are read: from headers and first rows, never from whole
+files, and without a library for tables unless a file needs it."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ MOST_FIELDS = 100
 
 @dataclass(frozen=True)
 class Sample:
-    """A row as far as it is known: of a header (``exact``) all rows have these keys, with None for
-    a value; else it is the first row."""
+    """A sample row: from a header (``exact``) all rows have these keys, with None for a value; else
+    the first row."""
 
     file: Path
     row: Mapping[str, Any]
@@ -37,7 +37,7 @@ class Sample:
 
 
 def samples(paths: Sequence[Path], format: str) -> list[Sample | None]:
-    """A sample of each file; None for one whose rows must be read to know more."""
+    """Return a sample of each file; None for one whose rows must be read to know more."""
     return [_sample(path, format) for path in paths]
 
 
@@ -46,8 +46,10 @@ def _sample(path: Path, format: str) -> Sample | None:
         with open_bytes(path) as stream:
             head = stream.read(FIRST_ROW)
         endings = [ending.lower() for ending in path.suffixes if ending.lower() != ".gz"]
-        known = SUFFIXES.get(endings[-1] if endings else "", "")
-        kind = ("parquet" if head.startswith(b"PAR1") else known) if format == "auto" else format
+        by_ending = SUFFIXES.get(endings[-1] if endings else "", "")
+        kind = (
+            ("parquet" if head.startswith(b"PAR1") else by_ending) if format == "auto" else format
+        )
         if kind == "parquet":
             return _of_parquet(path)
         if kind in ("csv", "tsv"):
@@ -63,7 +65,7 @@ def _of_header(path: Path, head: bytes, delimiter: str) -> Sample | None:
     text = io.StringIO(head.decode("utf-8-sig", "replace"), newline="")
     rows = csv.reader(text, delimiter=delimiter, strict=True)
     names = next((fields for fields in rows if any(fields)), [])
-    row = {name.strip() or f"column-{place}": None for place, name in enumerate(names, 1)}
+    row = {name.strip() or f"column-{number}": None for number, name in enumerate(names, 1)}
     return Sample(path, row, True) if len(row) == len(names) > 0 else None
 
 
@@ -81,13 +83,13 @@ def _of_parquet(path: Path) -> Sample | None:
 
 
 def lacking(
-    found: Sequence[Sample | None], named: Mapping[str, str], drop: bool
+    samples: Sequence[Sample | None], named: Mapping[str, str], drop: bool
 ) -> Iterator[tuple[str, str]]:
-    """Each field whose column is known not to be there, and a sentence about it. A first row tells
-    only where a row that cannot be used is an error, not where such rows are left out (``drop``).
+    """Yield each field whose column is certainly absent, with a message. A first row is evidence
+    only where an unusable row is an error, not where such rows are left out (``drop``).
     """
     for field, column in named.items():
-        for sample in found:
+        for sample in samples:
             if sample is None or not _has_not(sample, column) or (drop and not sample.exact):
                 continue
             where = sample.file.name if sample.exact else f"the first row of {sample.file.name}"
@@ -101,7 +103,7 @@ def _has_not(sample: Sample, column: str) -> bool:
         return False
     parts = column.split(".")
     heads = (".".join(parts[:size]) for size in range(1, len(parts)))
-    # a list, or in a header anything without known keys, may hold what the path reaches into
+    # a list, or in a header anything without certain keys, may hold what the path reaches into
     return all(
         find(sample.row, head) is MISSING or isinstance(find(sample.row, head), dict)
         for head in heads
@@ -109,11 +111,11 @@ def _has_not(sample: Sample, column: str) -> bool:
 
 
 def pair_columns(
-    found: Sequence[Sample | None], fields: Mapping[str, str | None]
+    samples: Sequence[Sample | None], fields: Mapping[str, str | None]
 ) -> list[str] | None:
-    """The columns that pairs of these files have; None where only the rows tell."""
+    """Return the columns that pairs of these files have; None where only the rows show them."""
     names: dict[str, None] = {}
-    for sample in found:
+    for sample in samples:
         if sample is None or not sample.exact:
             return None
         for name, value in sample.row.items():

@@ -65,7 +65,7 @@ class Texts:
         self.bounds = np.concatenate([[1], 1 + np.cumsum(self.lengths + 1)])
 
     def per_text(self, positions: Array) -> Array:
-        """Count how many of the (sorted) positions lie in each text."""
+        """Count the (sorted) positions in each text."""
         if len(positions) < self.count:
             text = np.searchsorted(self.bounds, positions, side="right") - 1
             return np.bincount(text, minlength=self.count)[: self.count]
@@ -73,7 +73,7 @@ class Texts:
 
     @cached_property
     def wide(self) -> Array:
-        """Positions of characters beyond ASCII: few in most texts, so they are looked up apart."""
+        """Positions of characters beyond ASCII: few in most texts, so they are handled apart."""
         return np.flatnonzero(self.ascii & 128)
 
     @cached_property
@@ -85,8 +85,9 @@ class Texts:
         return classes
 
     def lowered(self) -> tuple[bytes, Array]:
-        """Characters in lower case, each on its own: a byte for each, and the code points of the
-        wide ones, which all have the byte 128 (a few, such as the Kelvin sign, become ASCII)."""
+        """Return the characters in lower case, one by one: a byte for each, and the code points of
+        the wide ones, which all have the byte 128 (a few, such as the Kelvin sign, become
+        ASCII)."""
         table = alphabet().lower
         narrow = bytearray(self.ascii.tobytes().translate(table[:256].astype(np.uint8).tobytes()))
         wide = table[self.codes[self.wide]]
@@ -95,7 +96,7 @@ class Texts:
 
     @cached_property
     def class_counts(self) -> Array:
-        """Characters of each class, one row per text, but for white space and what is ``OTHER``."""
+        """Counts of each class, one row per text, without white space and ``OTHER``."""
         kinds = OTHER + 1
         text = np.repeat(np.arange(self.count) * kinds, self.per_text(self.wide))
         cells = np.bincount(text + self.classes[self.wide], minlength=self.count * kinds)
@@ -116,7 +117,7 @@ class Texts:
         return self._covered(self.words, self.word_counts)
 
     def _covered(self, runs: tuple[Array, Array], counts: Array) -> Array:
-        """Count how many characters of each text lie in the runs, of which it has so many."""
+        """Count the characters of each text inside the runs, of which it has so many."""
         covered = np.concatenate([[0], np.cumsum(runs[1] - runs[0])])
         return np.diff(covered[np.concatenate([[0], np.cumsum(counts)])])
 
@@ -168,13 +169,14 @@ class Texts:
         return _mixed(hashes)
 
     def _add_wide(self, hashes: Array, positions: Array, codes: Array) -> None:
-        """Tell apart tokens whose wide characters differ in code point or place."""
+        """Make hashes differ for tokens that differ in the code point or position of wide
+        characters."""
         starts, ends = self.tokens
         token = np.searchsorted(starts, positions, side="right") - 1
         inside = (token >= 0) & (positions < ends[token])
         token, codes, positions = token[inside], codes[inside], positions[inside]
-        place = (positions - starts[token]).astype(np.uint64) << np.uint64(32)
-        np.add.at(hashes, token, _mixed(codes.astype(np.uint64) | place))
+        offset = (positions - starts[token]).astype(np.uint64) << np.uint64(32)
+        np.add.at(hashes, token, _mixed(codes.astype(np.uint64) | offset))
 
     @cached_property
     def keys(self) -> Array:
@@ -195,7 +197,7 @@ class Texts:
         return positions, self.codes[positions]
 
     def marks(self, characters: str) -> Array:
-        """Positions of some punctuation characters."""
+        """Return the positions of some punctuation characters."""
         positions, codes = self.punctuation
         return positions[_among(codes, characters)]
 
@@ -204,25 +206,25 @@ class Texts:
         return np.flatnonzero(self.ascii == 10)
 
     @cached_property
-    def lines(self) -> Lines:
-        return Lines.of(self)
+    def lines(self) -> TextLines:
+        return TextLines.of(self)
 
     @cached_property
     def phrases(self) -> Mapping[str, Array]:
-        """How often the phrases of each list occur in each text."""
+        """The number of occurrences of each list's phrases in each text."""
         return _count_phrases(self)
 
 
 def _among(codes: Array, characters: str) -> Array:
-    """Tell which code points are one of a few characters."""
-    found: Array = codes == ord(characters[0])
+    """Return a mask of the code points that are one of a few characters."""
+    matches: Array = codes == ord(characters[0])
     for character in characters[1:]:
-        found |= codes == ord(character)
-    return found
+        matches |= codes == ord(character)
+    return matches
 
 
 def _runs(inside: Array) -> tuple[Array, Array]:
-    """Starts and ends of runs; the first and last characters are line breaks, never inside."""
+    """Return starts and ends of runs; the first and last characters (line breaks) are outside."""
     changes = np.flatnonzero(inside[1:] != inside[:-1]) + 1
     return changes[::2], changes[1::2]
 
@@ -236,7 +238,7 @@ def _mixed(numbers: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class Lines:
+class TextLines:
     """The lines with at least one word that are not in a fenced code block, and the fences."""
 
     starts: Array
@@ -246,7 +248,7 @@ class Lines:
     fences: Array
 
     @classmethod
-    def of(cls, texts: Texts) -> Lines:
+    def of(cls, texts: Texts) -> TextLines:
         breaks = texts.line_breaks
         starts, ends = breaks[:-1] + 1, breaks[1:]
         word_starts, word_ends = texts.words
@@ -290,7 +292,7 @@ class Lines:
 
 
 def _within(positions: Array, starts: Array, ends: Array) -> Array:
-    """Count how many of the (sorted) positions lie in each range."""
+    """Count the (sorted) positions in each range."""
     return np.searchsorted(positions, ends) - np.searchsorted(positions, starts)
 
 
@@ -302,7 +304,7 @@ def _starts_with_fence(codes: Array, starts: Array, ends: Array) -> Array:
 
 
 def _fenced(texts: Texts, starts: Array, fence: Array) -> Array:
-    """Lines after an odd number of fences of their text."""
+    """Return a mask of lines after an odd number of fences of their text."""
     if not fence.any():
         return np.zeros(len(starts), dtype=bool)
     before = np.cumsum(fence) - fence
@@ -336,7 +338,9 @@ def _lexicon() -> Lexicon:
         single,
         double,
         {
-            length: {name: np.sort(np.array(known, dtype=np.uint64)) for name, known in of.items()}
+            length: {
+                name: np.sort(np.array(values, dtype=np.uint64)) for name, values in of.items()
+            }
             for length, of in lists.items()
         },
     )
@@ -364,17 +368,17 @@ def _count_phrases(texts: Texts) -> Mapping[str, Array]:
         starts = single if length == 1 else double[double + length <= len(text)]
         starts = starts[text[starts + length - 1] == text[starts]]
         chained = _chain(hashes, starts, length)
-        for name, known in lists.items():
-            found = starts[known[np.searchsorted(known[:-1], chained)] == chained]
+        for name, listed in lists.items():
+            matches = starts[listed[np.searchsorted(listed[:-1], chained)] == chained]
             if name == "flattery":
                 first = np.cumsum(texts.token_counts) - texts.token_counts
-                found = found[found - first[text[found]] < OPENING]
-            counts[name] += np.bincount(text[found], minlength=texts.count)
+                matches = matches[matches - first[text[matches]] < OPENING]
+            counts[name] += np.bincount(text[matches], minlength=texts.count)
     return counts
 
 
 def _share(part: Array, whole: Array) -> Array:
-    """``part / whole``, and 0 where there is no whole."""
+    """Return ``part / whole``, and 0 where ``whole`` is 0."""
     return part / np.maximum(whole, 1)
 
 
@@ -401,7 +405,7 @@ def _type_token_ratio(texts: Texts) -> Array:
 
 
 def _urls(texts: Texts) -> Array:
-    """Tokens http and https before ``://``, and www before a dot and not after a slash."""
+    """Count tokens http and https before ``://``, and www before a dot and not after a slash."""
     colons = texts.marks(":")
     colons = colons[texts.codes[colons + 1] == ord("/")]
     colons = colons[texts.codes[colons + 2] == ord("/")]
@@ -412,7 +416,7 @@ def _urls(texts: Texts) -> Array:
 
 
 def _ending_at(texts: Texts, positions: Array, names: str) -> Array:
-    """Starts of the tokens in ``names`` that end at one of ``positions``."""
+    """Return the starts of the tokens in ``names`` that end at one of ``positions``."""
     starts, ends = texts.tokens
     if not len(ends) or not len(positions):
         return positions[:0]
@@ -427,7 +431,7 @@ def _hashes(text: str) -> Array:
 
 
 def _spans(texts: Texts, name: str) -> Array:
-    """Marks inside lines, looked for only in texts that have their character."""
+    """Count marks inside lines, searched only in texts with their character."""
     character, pattern = SPANS[name]
     counts = np.zeros(texts.count, dtype=np.int64)
     likely = np.flatnonzero(texts.per_text(texts.marks(character)))
@@ -495,8 +499,7 @@ def measure_texts(texts: pa.Array, measures: Sequence[str]) -> dict[str, Array]:
 
 
 def measure_sides(sides: Sequence[pa.Array], measures: Sequence[str]) -> list[dict[str, Array]]:
-    """Return each measure of each text of each side; ``overlap`` of each side with the first
-    one."""
+    """Return each measure of each text of each side; ``overlap`` with the first side."""
     texts = [pc.fill_null(side, "") for side in sides]
     count = len(texts[0])
     whole = [{name: np.zeros(count) for name in measures} for _ in texts]
@@ -509,7 +512,7 @@ def measure_sides(sides: Sequence[pa.Array], measures: Sequence[str]) -> list[di
 
 
 def _blocks(sides: Sequence[pa.Array]) -> Iterator[tuple[int, int]]:
-    """Ranges of rows with so many characters (or one row) that a call of numpy costs little."""
+    """Yield ranges of one row, or of so many characters that a numpy call costs little."""
     size = sum(pc.binary_length(side).to_numpy().astype(np.int64) for side in sides)
     ends = np.cumsum(size)
     start = 0
@@ -540,20 +543,20 @@ def _measure_block(sides: Sequence[pa.Array], measures: Sequence[str]) -> list[d
 
 
 def _overlap(texts: Texts, rows: int, side: int) -> Array:
-    """Share of the tokens of each text of a side that the text of the same row on side 0 has."""
+    """Return the share of a text's tokens that the text of the same row on side 0 has."""
     ends = np.concatenate([[0], np.cumsum(texts.token_counts)])
-    asked = texts.keys[: ends[rows]]
-    given = texts.keys[ends[side * rows] : ends[(side + 1) * rows]]
-    given = given - np.uint64(side * rows << TEXT_BITS)
-    known = np.append(asked, ~np.uint64(0))
-    seen = given[known[np.searchsorted(asked, given)] == given]
-    counts = np.bincount((seen >> np.uint64(TEXT_BITS)).astype(np.int64), minlength=rows)
+    reference = texts.keys[: ends[rows]]
+    own = texts.keys[ends[side * rows] : ends[(side + 1) * rows]]
+    own = own - np.uint64(side * rows << TEXT_BITS)
+    padded = np.append(reference, ~np.uint64(0))
+    shared = own[padded[np.searchsorted(reference, own)] == own]
+    counts = np.bincount((shared >> np.uint64(TEXT_BITS)).astype(np.int64), minlength=rows)
     return _share(counts, texts.token_counts[side * rows : (side + 1) * rows])
 
 
 @dataclass(frozen=True)
 class Measure:
-    """Row-wise: the measures of a batch's texts, given by ``columns`` (name, side, measure)."""
+    """The row-wise measures of a batch's texts, by ``columns`` (name, side, measure)."""
 
     responses: tuple[str, ...]
     measures: tuple[str, ...]

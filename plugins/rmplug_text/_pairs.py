@@ -1,4 +1,4 @@
-"""Rows of files as preference pairs: given as such, or as A and B with a label."""
+"""Preference pairs from rows of files: pairs already, or A and B with a label."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ class FieldPaths:
         return row.default_id if value is MISSING else identifier(value, "id")
 
     def further(self, row: Row, core: Iterable[str], whole: Iterable[str] = ()) -> dict[str, Any]:
-        """Return all values but those taken, flat; one that bears a core column's name becomes
+        """Return all values but those taken, flat; one with a core column's name becomes
         ``file.<name>``."""
         flat = flatten(row.value, whole)
         kept = {n: v for n, v in flat.items() if n not in self.taken and not self._inside(n)}
         return {f"file.{name}" if name in core else name: kept[name] for name in kept}
 
     def _inside(self, name: str) -> bool:
-        """Tell whether a flat name is a part of a taken mapping, such as ``chosen.content``."""
+        """Check whether a flat name is a part of a taken mapping, such as ``chosen.content``."""
         head = name.rpartition(".")[0]
         while head:
             if head in self.taken:
@@ -67,7 +67,7 @@ class FieldPaths:
 
     def optional(self, row: Row, names: Iterable[str]) -> dict[str, Any]:
         """Return the optional columns that the row has."""
-        found: dict[str, Any] = {}
+        columns: dict[str, Any] = {}
         for name in names:
             value = self.get(row, name)
             if value is MISSING:
@@ -76,12 +76,12 @@ class FieldPaths:
                 value = identifier(value, name)
             elif name in NUMBERS and name in self.named:
                 value = number(value, name)
-            found[name] = value
-        return found
+            columns[name] = value
+        return columns
 
 
 class PairRows:
-    """Converts rows of which each is one pair."""
+    """A converter of rows of which each is one pair."""
 
     def __init__(self, fields: Mapping[str, str | None], form: str) -> None:
         self.paths = FieldPaths(fields, form)
@@ -96,7 +96,7 @@ class PairRows:
 
 
 class ABRows:
-    """Converts comparisons of A and B: one pair of each, of a tie none or two."""
+    """A converter of comparisons of A and B: one pair of each, of a tie none or two."""
 
     def __init__(
         self,
@@ -142,17 +142,17 @@ class ABRows:
         value = self.paths.get(row, "label")
         if value is MISSING:
             raise BadRow("no 'label'", missing="label")
-        known = self.labels.get(written(value))
-        if known is None:
+        meaning = self.labels.get(written(value))
+        if meaning is None:
             raise BadRow(
                 "an unknown label",
                 f"{shown(value)}; say what it means with labels",
             )
-        return known
+        return meaning
 
 
 def written(value: Any) -> str:
-    """Return a label as it would be written: so that 1 in a spec is ``1`` in a CSV file."""
+    """Return a label as text: so that 1 in a spec is ``1`` in a CSV file."""
     if value is None:
         return ""
     if isinstance(value, float) and value.is_integer():

@@ -1,4 +1,4 @@
-"""Features of pairs as rows of responses."""
+"""The conversion of features of pairs into rows of responses."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def per_response(features: Features) -> Iterator[pa.Table]:
 
 def _sides(pairs: pa.Table, names: dict[str, tuple[str, str]]) -> pa.Table:
     both = []
-    for place, side in enumerate(SIDES):
-        columns = {own: pairs[of[place]] for own, of in names.items()}
+    for index, side in enumerate(SIDES):
+        columns = {own: pairs[of[index]] for own, of in names.items()}
         columns["id"] = pc.binary_join_element_wise(pairs["id"], side, "/")
         both.append(pa.table(columns))
     order = np.arange(2 * pairs.num_rows).reshape(2, -1).T.ravel()

@@ -1,4 +1,4 @@
-"""A reward model that is a table of scores."""
+"""The reward model of recorded scores."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ class Lookup:
 
 
 @dataclass
-class Scores:
+class ScoreTable:
     """Scores by key; of keys with different scores, all of them."""
 
     single: dict[Any, float] = field(default_factory=dict)
     several: dict[Any, list[float]] = field(default_factory=dict)
 
     def add(self, key: Any, score: float) -> None:
-        known = self.single.setdefault(key, score)
+        earlier = self.single.setdefault(key, score)
         if key in self.several:
             self.several[key].append(score)
-        elif known != score and not (np.isnan(known) and np.isnan(score)):
-            self.several[key] = [known, score]
+        elif earlier != score and not (np.isnan(earlier) and np.isnan(score)):
+            self.several[key] = [earlier, score]
 
     def extend(self, keys: Sequence[Any], scores: Sequence[float]) -> None:
         """Add many scores at once."""
@@ -65,13 +65,13 @@ class Scores:
 
 
 class RecordedScores(RewardModel):
-    """Looks scores up."""
+    """A reward model that looks scores up by id or text."""
 
     def __init__(
         self,
         lookup: Lookup,
-        ids: Scores,
-        texts: Scores,
+        ids: ScoreTable,
+        texts: ScoreTable,
         models: Sequence[str],
         any_prompt: bool = False,
     ) -> None:
@@ -82,16 +82,18 @@ class RecordedScores(RewardModel):
         self.any_prompt = any_prompt
 
     def score(self, responses: pa.RecordBatch) -> np.ndarray:
-        """Scores of shape (rows,)."""
+        """Return scores of shape (rows,)."""
         ids = responses.column("id").to_pylist()
-        found: list[float | None] = [None] * len(ids)
+        by_key: list[float | None] = [None] * len(ids)
         if self.lookup.by != "text":
-            found = [self.ids.single.get(name) for name in ids]
+            by_key = [self.ids.single.get(name) for name in ids]
             self._check_single(self.ids, ids, ids)
-        if self.lookup.by != "id" and None in found:
-            self._by_text(responses, ids, found)
-        absent = np.array([score is None for score in found], dtype=bool)
-        scores = np.array([np.nan if score is None else score for score in found], dtype=np.float64)
+        if self.lookup.by != "id" and None in by_key:
+            self._by_text(responses, ids, by_key)
+        absent = np.array([score is None for score in by_key], dtype=bool)
+        scores = np.array(
+            [np.nan if score is None else score for score in by_key], dtype=np.float64
+        )
         names = responses.column("id")
         self._handle_missing(names.filter(absent).to_pylist())
         empty = names.filter(np.isnan(scores) & ~absent).to_pylist()
@@ -99,22 +101,22 @@ class RecordedScores(RewardModel):
         return scores
 
     def _by_text(
-        self, responses: pa.RecordBatch, ids: Sequence[str], found: list[float | None]
+        self, responses: pa.RecordBatch, ids: Sequence[str], scores: list[float | None]
     ) -> None:
-        """Fill in what the ids did not find."""
-        rows = [row for row, score in enumerate(found) if score is None]
+        """Fill in scores by text where the ids had none."""
+        rows = [row for row, score in enumerate(scores) if score is None]
         part = responses.take(pa.array(rows, pa.int64()))
         prompts, texts = (text_of(part.column(name)) for name in ("prompt", "response"))
         keys = text_keys(prompts, texts)
         if self.any_prompt:
             alone = [text_key(None, text) for text in texts.to_pylist()]
-            known = self.texts.single
-            keys = [key if key in known else other for key, other in zip(keys, alone, strict=True)]
+            single = self.texts.single
+            keys = [key if key in single else other for key, other in zip(keys, alone, strict=True)]
         self._check_single(self.texts, keys, [ids[row] for row in rows])
         for row, key in zip(rows, keys, strict=True):
-            found[row] = self.texts.single.get(key)
+            scores[row] = self.texts.single.get(key)
 
-    def _check_single(self, scores: Scores, keys: Sequence[Any], ids: Sequence[str]) -> None:
+    def _check_single(self, scores: ScoreTable, keys: Sequence[Any], ids: Sequence[str]) -> None:
         if not scores.several or self.lookup.duplicates == "first":
             return
         unclear = [(key, n) for key, n in zip(keys, ids, strict=True) if key in scores.several]
@@ -144,8 +146,7 @@ class RecordedScores(RewardModel):
 
 
 def text_key(prompt: str | None, response: str | None) -> bytes:
-    """Return a 16-byte hash of a prompt's and a response's text; without a prompt, of any
-    prompt."""
+    """Return a 16-byte hash of a prompt's and a response's text; None as prompt matches any."""
     text = f"{response or ''}" if prompt is None else f"{prompt}\x1d{response or ''}"
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
@@ -164,7 +165,7 @@ def plain(text: Text) -> str:
 
 
 class ScoreReader:
-    """Takes the scores of the wanted rows."""
+    """A reader of the scores of the wanted rows."""
 
     def __init__(
         self,
@@ -181,7 +182,7 @@ class ScoreReader:
         self.sides = {written(value): side for side in sides for value in sides[side]}
         self.wanted = {path: {written(value) for value in wanted[path]} for path in wanted}
         self.form = form
-        self.ids, self.texts = Scores(), Scores()
+        self.ids, self.texts = ScoreTable(), ScoreTable()
         self.models: dict[str, None] = {}
         self.met: dict[str, dict[str, None]] = {path: {} for path in wanted}
         self.taken = 0
@@ -208,17 +209,17 @@ class ScoreReader:
         if self.lookup.by != "id":
             self._take_text(row, score)
 
-    def _take_layout(self, found: RowScores, place: str) -> None:
-        """Record what a row of another tool's file gives, under all names it may go by."""
-        if found.order_matters:
-            notice("scores change with the order of the responses; their mean is taken", [place])
-        for one in found.scored:
-            for name in one.ids if self.lookup.by != "text" else ():
-                self.ids.add(name, one.score)
-            if one.response is not None and self.lookup.by != "id":
-                prompt = None if one.prompt is None else plain(one.prompt)
-                self.texts.add(text_key(prompt, plain(one.response)), one.score)
-                self.any_prompt |= one.prompt is None
+    def _take_layout(self, scores: RowScores, row: str) -> None:
+        """Record the scores of another tool's row, under all ids that it may have."""
+        if scores.order_matters:
+            notice("scores change with the order of the responses; their mean is taken", [row])
+        for scored in scores.scored:
+            for name in scored.ids if self.lookup.by != "text" else ():
+                self.ids.add(name, scored.score)
+            if scored.response is not None and self.lookup.by != "id":
+                prompt = None if scored.prompt is None else plain(scored.prompt)
+                self.texts.add(text_key(prompt, plain(scored.response)), scored.score)
+                self.any_prompt |= scored.prompt is None
 
     def _is_wanted(self, row: Row) -> bool:
         for path, values in self.wanted.items():
@@ -292,8 +293,8 @@ class ScoreReader:
 
 
 def take_columns(reader: ScoreReader, source: RowFiles) -> bool:
-    """Take all scores of plain files by columns; tell whether the files were so."""
-    ids, texts, models, taken = Scores(), Scores(), dict[str, None](), 0
+    """Take all scores of plain files by columns; return False if the files are not plain."""
+    ids, texts, models, taken = ScoreTable(), ScoreTable(), dict[str, None](), 0
     lookup, layout = reader.lookup, reader.layout
     try:
         for part in read_plain_scores(

@@ -1,4 +1,4 @@
-"""Recorded scores by columns, where a file is plain: one score, an id or two texts in each row."""
+"""Recorded scores read by columns from plain files: one score, an id or two texts in each row."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def read_plain_scores(
     form: str,
     wanted: Mapping[str, Set[str]],
 ) -> Iterator[PlainScores]:
-    """Yield the scores of plain files; raise ``NotPlain`` where only rows tell: nested names,
-    missing values, scores that are not numbers, texts that are not plain."""
+    """Yield the scores of plain files; raise ``NotPlain`` where rows must be read one by one:
+    nested names, missing values, scores that are not numbers, texts that are not plain."""
     columns = ScoreColumns(fields, by)
     types = columns.types() | {name: pa.string() for name in wanted if name not in columns.types()}
     _need(not fields["side"] and layout in ("auto", "scores") and columns.differ())
@@ -55,13 +55,13 @@ def _wanted_rows(batch: pa.RecordBatch, wanted: Mapping[str, Set[str]]) -> pa.Re
     """Return the rows with the wanted values; all must have a value."""
     for name, values in wanted.items():
         _need(_is_whole(batch, name) and pa.types.is_string(batch.schema.field(name).type))
-        known = pa.array(sorted(values), pa.string())
-        batch = batch.filter(pc.is_in(pc.utf8_trim_whitespace(batch.column(name)), known))
+        allowed = pa.array(sorted(values), pa.string())
+        batch = batch.filter(pc.is_in(pc.utf8_trim_whitespace(batch.column(name)), allowed))
     return batch
 
 
 def _is_whole(batch: pa.RecordBatch, name: str) -> bool:
-    """Tell whether a column is there and has no nulls."""
+    """Check whether a column exists and has no nulls."""
     return name in batch.schema.names and not batch.column(name).null_count
 
 
@@ -96,7 +96,7 @@ class ScoreColumns:
         return dict.fromkeys(texts, pa.string()) | dict.fromkeys(self.scored.values(), pa.float64())
 
     def differ(self) -> bool:
-        """Tell whether no column has two meanings."""
+        """Check whether every column has a single meaning."""
         return len(self.types()) == len(self.keys) + 1 + len(self.scored)
 
     def scores(self, batch: pa.RecordBatch, form: str) -> PlainScores:
@@ -139,8 +139,8 @@ class ScoreColumns:
     def _models(self, batch: pa.RecordBatch) -> Sequence[str]:
         if self.named("model") not in batch.schema.names:
             return ()
-        found: list[str] = pc.drop_null(batch.column(self.named("model"))).unique().to_pylist()
-        return found
+        models: list[str] = pc.drop_null(batch.column(self.named("model"))).unique().to_pylist()
+        return models
 
 
 def _with_side(ids: pa.Array, side: str) -> pa.Array:
@@ -148,7 +148,7 @@ def _with_side(ids: pa.Array, side: str) -> pa.Array:
 
 
 def _are_plain(texts: pa.Array, form: str) -> bool:
-    """Tell whether every text is taken as it is in this form, not as a transcript or as JSON."""
+    """Check whether every text is taken unchanged in this form, not as a transcript or as JSON."""
     if form == "text":
         return True
     beginning = {"auto": "\n\nHuman:", "messages": "["}.get(form, "")

@@ -1,4 +1,4 @@
-"""Result files of other tools as scores of single responses."""
+"""Scores of single responses from result files of other tools."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ResponseScore:
 
 @dataclass(frozen=True)
 class RowScores:
-    """The scores of a row, and whether they change with the order of the responses."""
+    """The scores of a row, and a flag if they change with the order of the responses."""
 
     scored: Sequence[ResponseScore]
     order_matters: bool = False
@@ -43,7 +43,7 @@ def rewardbench(row: Mapping[str, Any]) -> RowScores:
     """Read a row of ``<model>_outputs.jsonl``, or of a file with a list for each column.
 
     ``text_chosen`` and ``text_rejected`` are conversations, or texts that went through a chat
-    template: these cannot be told apart into prompt and response, so such a row needs its id, or
+    template: these cannot be separated into prompt and response, so such a row needs its id, or
     the responses as they were (``chosen``, ``rejected``).
     """
     scores = [_score(need(row, f"scores_{side}"), f"scores_{side}") for side in SIDES]
@@ -100,7 +100,7 @@ def judgebench(row: Mapping[str, Any]) -> RowScores:
     games = [_game(game) for game in need(row, "judgments")]
     if not games:
         raise BadRow("no judgments")
-    games = [game if place % 2 == 0 else game[::-1] for place, game in enumerate(games)]
+    games = [game if number % 2 == 0 else game[::-1] for number, game in enumerate(games)]
     swayed = any(
         abs(a - b) > MIRRORED for game in games for a, b in zip(game, games[0], strict=True)
     )

@@ -1,4 +1,4 @@
-"""What columns of pairs are called where each response has a row of its own."""
+"""The names of pair columns in tables with one row per response."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ SIDES = ("chosen", "rejected")
 
 
 def own_names(columns: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """For each column of responses, the columns of pairs that it is of chosen and of rejected."""
+    """Map each column of responses to the pair columns of chosen and of rejected."""
     names: dict[str, tuple[str, str]] = {}
     for name in columns:
         side, dot, rest = name.partition(".")

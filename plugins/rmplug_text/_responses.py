@@ -1,4 +1,4 @@
-"""Rows of files as responses: one each, lists of candidates, or one row per rating."""
+"""Responses from rows of files: one each, lists of candidates, or one row per rating."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CORE = ("id", *TEXTS, *OPTIONAL)
 
 
 class Ratings:
-    """Where the ratings of a row stand: in a mapping, or in columns of their own."""
+    """The location of a row's ratings: in a mapping, or in columns of their own."""
 
     def __init__(self, where: str | Sequence[str] | Mapping[str, str] | None) -> None:
         self.mapping = where if isinstance(where, str) else None
@@ -39,7 +39,7 @@ class Ratings:
             self.columns = {} if isinstance(where, str | None) else {n: n for n in where}
 
     def of(self, row: Row) -> dict[str, Any]:
-        """``ratings.<attribute>`` of a row, numbers or missing."""
+        """Return ``ratings.<attribute>`` of a row, numbers or missing."""
         if self.mapping is not None:
             return self._checked(_scores(need(row.value, self.mapping), self.mapping))
         if self.columns:
@@ -53,7 +53,7 @@ class Ratings:
         )
 
     def taken(self) -> frozenset[str]:
-        """Return the names that must not be given a second time."""
+        """Return the names that ratings take, so that no other column may."""
         return frozenset(self.columns.values() or {self.mapping or "ratings"})
 
     def _checked(self, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def _scores(value: Any, path: str) -> Mapping[str, Any]:
 
 
 class ResponseRows:
-    """One row of a file gives one response."""
+    """A converter of rows with one response each."""
 
     def __init__(self, fields: Mapping[str, str | None], form: str, ratings: Ratings) -> None:
         self.paths = FieldPaths(fields, form)
@@ -87,7 +87,7 @@ class ResponseRows:
 
 
 class CandidateRows:
-    """One row of a file has several responses to one prompt; each gives a row ``<id>/<place>``."""
+    """A converter of rows with several responses to one prompt; each becomes ``<id>/<index>``."""
 
     def __init__(
         self,
@@ -111,15 +111,15 @@ class CandidateRows:
         name = paths.id(row)
         details = self._details(row, [item for _, item in items])
         entries = []
-        for place, (rank, item) in enumerate(items):
+        for index, (rank, item) in enumerate(items):
             asked, response = split_response(prompt, self._text(item))
-            core = {"id": f"{name}/{place}", "prompt": asked, "response": response}
+            core = {"id": f"{name}/{index}", "prompt": asked, "response": response}
             own = {"rank": rank} if len(self.responses) > 1 else {}
-            entries.append((core, shared | own | self._rest(item) | details[place]))
+            entries.append((core, shared | own | self._rest(item) | details[index]))
         return entries
 
     def _items(self, row: Row) -> Iterator[tuple[int, Any]]:
-        """Yield the candidates, each with the place of the column it comes from."""
+        """Yield the candidates, each with the rank of the column that it comes from."""
         for rank, path in enumerate(self.responses):
             value = need(row.value, path)
             several = isinstance(value, list) and not is_messages(value)
@@ -131,23 +131,24 @@ class CandidateRows:
         return text_from(item, "response", self.paths.form)
 
     def _rest(self, item: Any) -> dict[str, Any]:
-        """Return what else a candidate that is a mapping has, as ``response.<name>``."""
+        """Return the further entries of a candidate that is a mapping, as ``response.<name>``."""
         if self.text is None or not isinstance(item, dict):
             return {}
         taken = {self.text, *self.details.values()}
         return {f"response.{n}": v for n, v in flatten(item).items() if n not in taken}
 
     def _details(self, row: Row, items: Sequence[Any]) -> list[dict[str, Any]]:
-        """Rank, score, label and model of each candidate, from itself or from a list beside."""
-        found: list[dict[str, Any]] = [{} for _ in items]
+        """Return rank, score, label and model of each candidate, its own or from a parallel
+        list."""
+        details: list[dict[str, Any]] = [{} for _ in items]
         for name, path in self.details.items():
-            for own, value in zip(found, self._values(row, items, path), strict=True):
+            for own, value in zip(details, self._values(row, items, path), strict=True):
                 own[name] = number(value, name) if name in ("rank", "score") else value
         if self.best is not None:
             best = self._best(row, len(items))
-            for place, own in enumerate(found):
-                own["rank"] = 0.0 if place == best else 1.0
-        return found
+            for index, own in enumerate(details):
+                own["rank"] = 0.0 if index == best else 1.0
+        return details
 
     def _values(self, row: Row, items: Sequence[Any], path: str) -> Sequence[Any]:
         own = [find(item, path) if isinstance(item, dict) else MISSING for item in items]
@@ -173,14 +174,14 @@ class CandidateRows:
 
 
 def is_messages(value: list[Any]) -> bool:
-    """Tell whether a list is one conversation rather than a list of responses."""
+    """Check whether a list is one conversation rather than a list of responses."""
     return bool(value) and all(
         isinstance(item, dict) and ("role" in item or "from" in item) for item in value
     )
 
 
-class LongRatings:
-    """One row per response and attribute: gathered, in memory, into one row per response.
+class RatingCollector:
+    """A collector, in memory, of rows per response and attribute into one row per response.
 
     Rows belong together by the id where the spec names one, else by their texts. Repeated ratings
     of one attribute are averaged, and noticed.
@@ -207,12 +208,12 @@ class LongRatings:
         self.typed = self.typed and row.typed
         texts = repr((core["prompt"], core["response"], further.get("model")))
         key = core["id"] if self.by_id else texts
-        known = self.entries.setdefault(key, (core, further))
-        if self.by_id and any(known[0][name] != core[name] for name in TEXTS):
+        earlier = self.entries.setdefault(key, (core, further))
+        if self.by_id and any(earlier[0][name] != core[name] for name in TEXTS):
             raise BadRow("other texts than an earlier row of the same id", core["id"])
-        given = self.ratings.setdefault(key, {}).setdefault(attribute, [])
+        ratings = self.ratings.setdefault(key, {}).setdefault(attribute, [])
         if value is not None:
-            given.append(value)
+            ratings.append(value)
 
     def tables(self) -> Iterator[pa.Table]:
         """Yield the responses, each with ``ratings.<attribute>`` columns."""
@@ -224,8 +225,8 @@ class LongRatings:
             columns.learn(further, self.typed)
         repeated = [
             self.entries[key][0]["id"]
-            for key, given in self.ratings.items()
-            if any(len(values) > 1 for values in given.values())
+            for key, ratings in self.ratings.items()
+            if any(len(values) > 1 for values in ratings.values())
         ]
         notice("several ratings of one attribute, averaged", repeated, "changed")
         for start in range(0, max(1, len(entries)), BATCH_ROWS):
@@ -238,7 +239,7 @@ class LongRatings:
         }
 
 
-def long_tables(source: RowFiles, ratings: LongRatings, hint: str) -> Iterator[pa.Table]:
+def long_tables(source: RowFiles, ratings: RatingCollector, hint: str) -> Iterator[pa.Table]:
     """Yield the responses of files with one row per rating."""
     for _ in source.convert(ratings.take, hint):
         pass

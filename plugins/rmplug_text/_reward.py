@@ -1,4 +1,4 @@
-"""Asking a reward model about the rows of a batch."""
+"""The query for rewards of the rows of a batch."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ UNSCORED = "score is not a finite number"
 
 @dataclass(frozen=True)
 class ScoreResponses:
-    """Row-wise: the scores of responses."""
+    """The row-wise scores of responses."""
 
     on_missing: str
 
     def __call__(self, model: RewardModel, batch: pa.RecordBatch) -> dict[str, Array]:
         scores = scores_of(model, batch, self.on_missing)
-        return {named(PLAIN, name): scores[:, place] for place, name in enumerate(model.outputs)}
+        return {named(PLAIN, name): scores[:, index] for index, name in enumerate(model.outputs)}
 
 
 @dataclass(frozen=True)
 class ScorePairs:
-    """Row-wise: the scores of both responses of pairs, and what follows from them."""
+    """The row-wise scores of both responses of pairs, with margin, probability and loss."""
 
     on_missing: str
 
@@ -40,8 +40,8 @@ class ScorePairs:
         chosen, rejected = scores[: batch.num_rows], scores[batch.num_rows :]
         return {
             named(name, output): values
-            for place, output in enumerate(model.outputs)
-            for name, values in compared(chosen[:, place], rejected[:, place]).items()
+            for index, output in enumerate(model.outputs)
+            for name, values in compared(chosen[:, index], rejected[:, index]).items()
         }
 
 
@@ -51,22 +51,21 @@ def named(column: str, output: str) -> str:
 
 
 def compared(chosen: Array, rejected: Array) -> dict[str, Array]:
-    """Scores, and what follows from their difference."""
+    """Return scores, and margin, probability and loss from their difference."""
     with np.errstate(invalid="ignore"):
         margin = chosen - rejected
     return {"chosen": chosen, "rejected": rejected, **preferred(margin)}
 
 
 def preferred(margin: Array) -> dict[str, Array]:
-    """Margin, probability and loss (Bradley and Terry, 1952); exact for large margins."""
+    """Compute margin, probability and loss (Bradley and Terry, 1952); exact for large margins."""
     with np.errstate(invalid="ignore"):
         loss = np.logaddexp(0.0, -margin)
     return {"margin": margin, "probability": np.exp(-loss), "loss": loss}
 
 
 def responses_of(pairs: pa.RecordBatch) -> pa.RecordBatch:
-    """Return all chosen responses, then all rejected ones, each with the other columns of its
-    pair."""
+    """Return all chosen, then all rejected responses, each with the other columns of its pair."""
     ids = pairs.column("id").to_pylist()
     columns = {
         "id": pa.array(
@@ -81,20 +80,19 @@ def responses_of(pairs: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def scores_of(model: RewardModel, responses: pa.RecordBatch, on_missing: str) -> Array:
-    """Return the model's scores, of shape (rows, outputs); what is not finite is refused or
-    counted."""
+    """Return the model's scores, of shape (rows, outputs); refuse or count non-finite ones."""
     rows, width = responses.num_rows, len(model.outputs)
     if not rows:
         return np.zeros((0, width))
-    found = checked(model, model.score(responses), responses, on_missing, "score")
-    return found.reshape(rows, width)
+    scores = checked(model, model.score(responses), responses, on_missing, "score")
+    return scores.reshape(rows, width)
 
 
 def checked(
-    model: RewardModel, found: Any, asked: pa.RecordBatch, on_missing: str, method: str
+    model: RewardModel, output: Any, asked: pa.RecordBatch, on_missing: str, method: str
 ) -> Array:
-    """Return what a model gave as finite float64, of the shape that it must have."""
-    scores = np.asarray(found)
+    """Return the output of a model as finite float64, of the shape that it must have."""
+    scores = np.asarray(output)
     rows, width = asked.num_rows, len(model.outputs) if method == "score" else 1
     shapes = [(rows, width)] if width > 1 else [(rows,), (rows, 1)]
     if scores.shape not in shapes or scores.dtype.kind not in "fiu":

@@ -31,14 +31,14 @@ def tokenize(text: str, tokens: str) -> list[str]:
 
 
 def score(common: int, first: int, second: int) -> Score:
-    """F-measure, precision (of the first text) and recall (of the second)."""
+    """Return F-measure, precision (of the first text) and recall (of the second)."""
     precision, recall = common / max(first, 1), common / max(second, 1)
     total = precision + recall
     return (2 * precision * recall / total if total else 0.0), precision, recall
 
 
 def rouge_n(first: Sequence[str], second: Sequence[str], n: int) -> Score:
-    """Overlap of n-grams, each counted as often as both texts have it."""
+    """Compute the overlap of n-grams, each counted as often as both texts have it."""
     grams, others = (_ngrams(tokens, n) for tokens in (first, second))
     common = sum(min(count, others[gram]) for gram, count in grams.items() if gram in others)
     return score(common, grams.total(), others.total())
@@ -50,19 +50,19 @@ def _ngrams(tokens: Sequence[str], n: int) -> Counter[Any]:
 
 
 def rouge_l(first: Sequence[str], second: Sequence[str]) -> Score:
-    """Longest common subsequence."""
+    """Compute ROUGE-L from the longest common subsequence."""
     return score(longest_common(first, second), len(first), len(second))
 
 
 def longest_common(first: Sequence[str], second: Sequence[str]) -> int:
-    """Length of the longest common subsequence, one word of bits per token (Hyyrö, 2004)."""
-    places: dict[str, int] = {}
+    """Return the length of the longest common subsequence, by bits per token (Hyyrö, 2004)."""
+    masks: dict[str, int] = {}
     for position, token in enumerate(first):
-        places[token] = places.get(token, 0) | (1 << position)
+        masks[token] = masks.get(token, 0) | (1 << position)
     full = (1 << len(first)) - 1
     unmatched = full
     for token in second:
-        matches = unmatched & places.get(token, 0)
+        matches = unmatched & masks.get(token, 0)
         if matches:
             unmatched = ((unmatched + matches) | (unmatched - matches)) & full
     return len(first) - unmatched.bit_count()
@@ -77,8 +77,8 @@ ROUGE: dict[str, Callable[[Sequence[str], Sequence[str]], Score]] = {
 
 
 @dataclass(frozen=True)
-class Compare:
-    """Row-wise: ROUGE of pairs of columns, given as (name, column, other column)."""
+class RougeColumns:
+    """The row-wise ROUGE of pairs of columns, as (name, column, other column)."""
 
     pairs: tuple[tuple[str, str, str], ...]
     measures: tuple[str, ...]
@@ -101,5 +101,5 @@ class Compare:
         return [tokenize(text or "", self.tokens) for text in text_of(column).to_pylist()]
 
     def _measure(self, measure: str, first: list[list[str]], second: list[list[str]]) -> Array:
-        found = [ROUGE[measure](*both) for both in zip(first, second, strict=True)]
-        return np.array(found, dtype=np.float64).reshape(-1, 3)
+        triples = [ROUGE[measure](*both) for both in zip(first, second, strict=True)]
+        return np.array(triples, dtype=np.float64).reshape(-1, 3)

@@ -1,4 +1,4 @@
-"""Which rows to take, and how pairs and responses turn into each other."""
+"""The choice of rows, and the conversion between pairs and responses."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def whole_number(rows: int, n: int | None, fraction: float | None) -> int:
 
 
 def draw(strata: Array, quotas: Array, seed: int) -> Array:
-    """At random ``quotas[s]`` of the rows of each stratum ``s``; their places, ascending."""
+    """Draw ``quotas[s]`` rows of each stratum ``s`` at random; return their indices, ascending."""
     if not len(strata):
         return np.zeros(0, dtype=np.int64)
     shuffled = np.lexsort((np.random.default_rng(seed).random(len(strata)), strata))
@@ -53,7 +53,7 @@ def draw(strata: Array, quotas: Array, seed: int) -> Array:
 
 
 def proportional(sizes: Array, total: int) -> Array:
-    """Whole numbers in proportion to ``sizes`` that add up to ``total`` (largest remainders)."""
+    """Return integers in proportion to ``sizes`` that add up to ``total`` (largest remainders)."""
     if not sizes.sum():
         return np.zeros(len(sizes), dtype=np.int64)
     # In whole numbers, so that no rounding decides between remainders.
@@ -79,7 +79,7 @@ def stratified_rows(
 
 
 def balanced_rows(column: pa.ChunkedArray, each: int | None, seed: int) -> Array:
-    """As many rows of every value as the rarest has, or ``each`` where that is less."""
+    """Draw as many rows of every value as the rarest has, or ``each`` where that is less."""
     strata = codes_of(column)
     sizes = np.bincount(strata)
     least = int(sizes.min()) if len(sizes) else 0
@@ -87,7 +87,7 @@ def balanced_rows(column: pa.ChunkedArray, each: int | None, seed: int) -> Array
 
 
 def length_balanced_rows(data: Pairs, unit: str, by: str | None, seed: int) -> Array:
-    """As many pairs with the longer response chosen as with the shorter, within values of ``by``.
+    """Draw as many pairs with the longer response chosen as with the shorter, per value of ``by``.
 
     Pairs of equal length do not lean either way: all are kept.
     """
@@ -104,7 +104,7 @@ def length_balanced_rows(data: Pairs, unit: str, by: str | None, seed: int) -> A
 
 
 def group_order(data: Pairs | Responses, by: str | None, seed: int) -> tuple[Array, Array]:
-    """Return each row's group, and each group's place in the order of stratum and keyed hash."""
+    """Return each row's group, and each group's position in the order of stratum and keyed hash."""
     column = pc.fill_null(data.table["group"], "")
     groups = codes_of(column)
     names = column.unique().to_pylist()
@@ -117,40 +117,40 @@ def group_order(data: Pairs | Responses, by: str | None, seed: int) -> tuple[Arr
     key = str(seed).encode()
     hashes = [hashlib.blake2b(name.encode(), digest_size=8, key=key) for name in names]
     keys = np.array([int.from_bytes(one.digest()) for one in hashes], dtype=np.uint64)
-    place = np.empty(len(names), dtype=np.int64)
-    place[np.lexsort((keys, strata))] = np.arange(len(names))
-    return groups, place
+    position = np.empty(len(names), dtype=np.int64)
+    position[np.lexsort((keys, strata))] = np.arange(len(names))
+    return groups, position
 
 
-def in_test(place: Array, test: float) -> Array:
-    """Tell which places are of the test part: every so many, so that strata keep their share."""
-    steps = np.floor((np.arange(len(place) + 1)) * test + 0.5)
-    return np.asarray((np.diff(steps) > 0)[place])
+def in_test(position: Array, test: float) -> Array:
+    """Return a mask of the test part, evenly spaced over positions: strata keep their share."""
+    steps = np.floor((np.arange(len(position) + 1)) * test + 0.5)
+    return np.asarray((np.diff(steps) > 0)[position])
 
 
 def split_rows(
     data: Pairs | Responses, test: float, fold: tuple[int, int] | None, by: str | None, seed: int
 ) -> Array:
-    """Tell which rows are of the test part."""
-    groups, place = group_order(data, by, seed)
-    held_out = in_test(place, test) if fold is None else place % fold[1] == fold[0]
+    """Return a mask of the rows in the test part."""
+    groups, position = group_order(data, by, seed)
+    held_out = in_test(position, test) if fold is None else position % fold[1] == fold[0]
     return np.asarray(held_out[groups])
 
 
 def with_features(data: Pairs | Responses, features: Sequence[Features]) -> pa.Table:
     """Return the data's table with the features' columns as ``<step>.<column>``, matched by id."""
     table = data.table
-    for given in features:
-        places = pc.index_in(table["id"], value_set=given.table["id"].combine_chunks())
-        missing = table["id"].filter(pc.is_null(places)).to_pylist()
+    for source in features:
+        rows = pc.index_in(table["id"], value_set=source.table["id"].combine_chunks())
+        missing = table["id"].filter(pc.is_null(rows)).to_pylist()
         if missing:
             raise DataError(
-                f"{given.name or 'the features'} has no row for {len(missing)} of {len(data)} ids "
+                f"{source.name or 'the features'} has no row for {len(missing)} of {len(data)} ids "
                 f"({', '.join(missing[:5])}{', …' if len(missing) > 5 else ''}); "
                 "give features of the same data"
             )
-        for name in given.values:
-            table = table.append_column(f"{given.name}.{name}", given.table[name].take(places))
+        for name in source.values:
+            table = table.append_column(f"{source.name}.{name}", source.table[name].take(rows))
     return table
 
 
@@ -177,8 +177,7 @@ def _count_dropped(data: Pairs | Responses, dropped: Array, what: str) -> None:
 
 
 def scores_by(data: Responses, by: str | None, scores: Features | None) -> Array:
-    """Return what responses are compared by, NaN where missing: features, mean rating, or a
-    column."""
+    """Return the values to compare responses by: features, mean rating, or a column; else NaN."""
     if (by is None) == (scores is None):
         raise DataError(
             "to-pairs compares by one thing: give by (ratings, ratings.<name>, label, rank or "
@@ -203,9 +202,9 @@ def _mean_rating(data: Responses) -> Array:
     if not names:
         raise DataError(f"{data.name or 'the responses'} have no columns ratings.<name>; set by")
     ratings = np.stack([_numbers(data.table[name], name) for name in names])
-    known = np.isfinite(ratings)
+    rated = np.isfinite(ratings)
     with np.errstate(invalid="ignore"):
-        return np.asarray(np.where(known, ratings, 0.0).sum(axis=0) / known.sum(axis=0))
+        return np.asarray(np.where(rated, ratings, 0.0).sum(axis=0) / rated.sum(axis=0))
 
 
 def _numbers(column: pa.ChunkedArray, name: str) -> Array:
@@ -218,19 +217,21 @@ def _numbers(column: pa.ChunkedArray, name: str) -> Array:
 
 
 def paired(data: Responses, scores: Array, every: bool, gap: float) -> tuple[Array, Array]:
-    """Places of the better and the worse response of each pair of the same prompt; ties counted."""
+    """Return row indices of the better and the worse response per pair of a prompt; count ties."""
     ids = data.table["id"]
-    known = np.flatnonzero(~np.isnan(scores))
-    unknown = ids.filter(pa.array(np.isnan(scores))).to_pylist()
-    notice("no score to compare by", unknown, "dropped")
-    prompts = choice_of_each(data.table)[known]
-    order = np.lexsort((-scores[known], prompts))
+    scored = np.flatnonzero(~np.isnan(scores))
+    unscored = ids.filter(pa.array(np.isnan(scores))).to_pylist()
+    notice("no score to compare by", unscored, "dropped")
+    prompts = choice_of_each(data.table)[scored]
+    order = np.lexsort((-scores[scored], prompts))
     sizes = np.bincount(prompts)
     sizes = sizes[sizes > 0] if len(sizes) else sizes
     starts = np.cumsum(sizes) - sizes
-    notice("the only response to its prompt", _at(ids, known[order[starts[sizes == 1]]]), "dropped")
+    notice(
+        "the only response to its prompt", _at(ids, scored[order[starts[sizes == 1]]]), "dropped"
+    )
     first, second = _all_pairs(sizes) if every else _ends(starts, sizes)
-    better, worse = known[order[first]], known[order[second]]
+    better, worse = scored[order[first]], scored[order[second]]
     differ = scores[better] - scores[worse]
     _count_ties(ids, better, worse, differ, gap)
     kept = (differ > 0) & (differ >= gap)
@@ -243,7 +244,7 @@ def _ends(starts: Array, sizes: Array) -> tuple[Array, Array]:
 
 
 def _all_pairs(sizes: Array) -> tuple[Array, Array]:
-    """Return all pairs of places within runs of these sizes, the earlier place first."""
+    """Return all pairs of indices within runs of these sizes, the earlier index first."""
     ends = np.repeat(np.cumsum(sizes), sizes)
     later = ends - np.arange(len(ends)) - 1
     first = np.repeat(np.arange(len(ends)), later)
@@ -258,8 +259,8 @@ def _count_ties(
     notice(f"gap below {gap:g}", pair_ids(ids, better[close], worse[close]), "dropped")
 
 
-def _at(ids: pa.ChunkedArray, places: Array) -> list[str]:
-    taken: list[str] = ids.take(pa.array(places)).to_pylist()
+def _at(ids: pa.ChunkedArray, rows: Array) -> list[str]:
+    taken: list[str] = ids.take(pa.array(rows)).to_pylist()
     return taken
 
 
@@ -268,8 +269,8 @@ def pair_ids(ids: pa.ChunkedArray, better: Array, worse: Array) -> list[str]:
 
 
 def pairs_of(data: Responses, better: Array, worse: Array, margin: Array) -> pa.Table:
-    """Return the table of pairs; what the two responses do not share is kept for each of them."""
-    chosen, rejected = (data.table.take(pa.array(places)) for places in (better, worse))
+    """Return the table of pairs; values that the two responses do not share are kept for each."""
+    chosen, rejected = (data.table.take(pa.array(rows)) for rows in (better, worse))
     columns: dict[str, Any] = {
         "id": pa.array(pair_ids(data.table["id"], better, worse), pa.string()),
         "group": chosen["group"],
@@ -288,7 +289,7 @@ def pairs_of(data: Responses, better: Array, worse: Array, margin: Array) -> pa.
 
 
 def _of_side(name: str, side: str) -> str:
-    """Return what one side's column is called in pairs: ``ratings.chosen.x``, ``model.chosen``."""
+    """Return the name of one side's column in pairs: ``ratings.chosen.x``, ``model.chosen``."""
     if name.startswith(RATINGS):
         return f"{RATINGS}{side}.{name.removeprefix(RATINGS)}"
     return f"{name}.{side}"
@@ -320,7 +321,7 @@ def _side(pairs: pa.Table, side: str, label: int) -> pa.Table:
 
 
 def _own_name(name: str, side: str, names: Sequence[str]) -> tuple[str, bool]:
-    """Return a pair column's name for one response, and whether it is about this side."""
+    """Return a pair column's name for one response, and true if it describes this side."""
     for other in ("chosen", "rejected"):
         if name.startswith(f"{RATINGS}{other}."):
             return RATINGS + name.removeprefix(f"{RATINGS}{other}."), other == side

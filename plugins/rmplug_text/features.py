@@ -1,4 +1,4 @@
-"""Feature computers that need nothing but the texts: lexical measures and ROUGE."""
+"""Feature computers from texts alone: lexical measures, ROUGE, bins."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ CHEAP: tuple[LexicalMeasure, ...] = tuple(
 
 
 class Lexical(FeatureComputer):
-    """Count what can be seen in the texts: length, words, markdown, refusals, flattery and more.
+    """Count visible properties of texts: length, words, markdown, refusals, flattery and more.
 
     Gives for each measure ``m``: from pairs ``prompt.m``, ``chosen.m``, ``rejected.m`` and
     ``difference.m`` (chosen minus rejected); from responses ``prompt.m`` and ``response.m``. A
@@ -91,9 +91,9 @@ class Lexical(FeatureComputer):
     kind = "lexical"
 
     measures: Annotated[tuple[LexicalMeasure, ...], Field(min_length=1)] = CHEAP
-    """What to measure; all but `compression` unless given."""
+    """The measures; by default all but `compression`."""
     sides: Annotated[tuple[Side, ...], Field(min_length=1)] = ("prompt", "response", "difference")
-    """What to measure it of: the prompt, the response (in pairs: chosen and rejected), and in pairs
+    """The texts to measure: the prompt, the response (in pairs: chosen and rejected), and in pairs
     their difference."""
 
     def compute(self, data: Pairs | Responses) -> Features:
@@ -110,7 +110,7 @@ class Lexical(FeatureComputer):
         return Known(columns=[column for column, _, _ in self._columns(data.is_a(Pairs))])
 
     def _columns(self, pairs: bool) -> Iterator[tuple[str, str, str]]:
-        """Each column's name, and the side and measure that it shows."""
+        """Return each column's name with its side and measure."""
         of = {
             "prompt": ("prompt",),
             "response": ("chosen", "rejected") if pairs else ("response",),
@@ -123,7 +123,7 @@ class Lexical(FeatureComputer):
 
 
 class Rouge(FeatureComputer):
-    """Measure how many words chosen and rejected share, and each response with its prompt.
+    """Measure the word overlap of chosen and rejected, and of each response and its prompt.
 
     ROUGE-N and ROUGE-L (Lin, 2004) without stemming, as in Google's `rouge-score`: overlap of
     N-grams, or the longest common subsequence, over tokens, each from 0 to 1. Where a text has no
@@ -155,10 +155,10 @@ class Rouge(FeatureComputer):
     letters and digits of any script, each Chinese character or kana on its own."""
 
     def compute(self, data: Pairs | Responses) -> Features:
-        from ._rouge import Compare
+        from ._rouge import RougeColumns
 
         pairs = tuple(self._pairs(isinstance(data, Pairs)))
-        return data.map(Compare(pairs, self.measures, self.scores, self.tokens))
+        return data.map(RougeColumns(pairs, self.measures, self.scores, self.tokens))
 
     def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
         data = inputs["data"][0]
@@ -173,7 +173,7 @@ class Rouge(FeatureComputer):
         return Known(columns=columns)
 
     def _pairs(self, pairs: bool) -> Iterator[tuple[str, str, str]]:
-        """What each comparison is called, and the two columns that it compares."""
+        """Return each comparison's name with the two columns that it compares."""
         if pairs and "responses" in self.between:
             yield "responses", "chosen", "rejected"
         if "prompt" in self.between:
@@ -193,7 +193,7 @@ class Bins(FeatureComputer):
     kind = "bins"
 
     only: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
-    """Which columns to cut; all of them unless given."""
+    """The columns to cut; by default all of them."""
     edges: Annotated[tuple[float, ...], Field(min_length=2)] | None = None
     """The limits of the bins, ascending: `[0, 10, 100]` makes two bins."""
     count: Annotated[int, Field(ge=2)] | None = None
@@ -213,7 +213,9 @@ class Bins(FeatureComputer):
 
     def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
         for one in inputs.get("features", ()):
-            yield from (("only", told) for name in self.only or () if (told := one.lacks(name)))
+            yield from (
+                ("only", message) for name in self.only or () if (message := one.lacks(name))
+            )
 
     def compute(self, features: Features) -> Features:
         from ._bins import Cut, quantile_edges
@@ -227,7 +229,7 @@ class Bins(FeatureComputer):
 
 
 class PerResponse(FeatureComputer):
-    """Turn features of pairs into features of their responses, without asking for them again.
+    """Turn features of pairs into features of their responses, without computing them again.
 
     Gives two rows for each pair, with the ids `<id>/chosen` and `<id>/rejected` that `to-responses`
     gives them. Columns `chosen` and `rejected` become `response`, `chosen.x` and `rejected.x`

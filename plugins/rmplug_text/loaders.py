@@ -32,7 +32,7 @@ Values = Annotated[tuple[Scalar, ...], BeforeValidator(_as_tuple)]
 
 
 class Fields(BaseModel):
-    """Where things stand in a row: names of columns; dots reach into nested ones
+    """The paths of the fields in a row: names of columns; dots reach into nested ones
     (``meta.question``, ``answers.0.text``)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
@@ -40,7 +40,7 @@ class Fields(BaseModel):
     id: str | None = None
     """The row's id. Unless named: ``id`` where a row has it, else ``<file name>:<row number>``."""
     group: str | None = None
-    """What belongs together in resampling. Unless named: ``group``, else a hash of the prompt."""
+    """The group of the row in resampling. Unless named: ``group``, else a hash of the prompt."""
     subset: str | None = None
     """The slice that results are split by. Unless named: ``subset`` where a row has it."""
     prompt: str | None = None
@@ -48,46 +48,46 @@ class Fields(BaseModel):
 
 
 class PairFields(Fields):
-    """Where the parts of a pair stand."""
+    """The paths of the fields of a pair."""
 
     chosen: str | None = None
     """The preferred response. Unless named: ``chosen``."""
     rejected: str | None = None
     """The other response. Unless named: ``rejected``."""
     margin: str | None = None
-    """How strong the preference is, a number. Unless named: ``margin`` where a row has it."""
+    """The strength of the preference, a number. Unless named: ``margin`` where a row has it."""
     weight: str | None = None
-    """How much the row counts, a number. Unless named: ``weight`` where a row has it."""
+    """The weight of the row, a number. Unless named: ``weight`` where a row has it."""
 
 
 class ABFields(Fields):
-    """Where the parts of a comparison stand."""
+    """The paths of the fields of a comparison."""
 
     response_a: str | None = None
     """The first response. Unless named: ``response_a``."""
     response_b: str | None = None
     """The second response. Unless named: ``response_b``."""
     label: str | None = None
-    """Which of them was preferred. Unless named: ``label``."""
+    """The label: which of the two was preferred. Unless named: ``label``."""
     margin: str | None = None
-    """How strong the preference is, a number. Unless named: ``margin`` where a row has it."""
+    """The strength of the preference, a number. Unless named: ``margin`` where a row has it."""
     weight: str | None = None
-    """How much the row counts, a number. Unless named: ``weight`` where a row has it."""
+    """The weight of the row, a number. Unless named: ``weight`` where a row has it."""
 
 
 class ResponseFields(Fields):
-    """Where the parts of a response stand."""
+    """The paths of the fields of a response."""
 
     response: str | None = None
     """The response. Unless named: ``response``."""
     label: str | None = None
-    """Whether it is right or acceptable. Unless named: ``label`` where a row has it."""
+    """The label: right or acceptable, or not. Unless named: ``label`` where a row has it."""
     model: str | None = None
-    """What wrote or scored it. Unless named: ``model`` where a row has it."""
+    """The model or person that wrote or scored it. Unless named: ``model`` where a row has it."""
 
 
 class Candidates(BaseModel):
-    """Where several responses to one prompt stand, and what is known about each.
+    """The paths of several responses to one prompt, and of the values of each.
 
     ``rank``, ``score``, ``label`` and ``model`` name either a field of each response or a list
     beside the responses with one value for each.
@@ -97,19 +97,19 @@ class Candidates(BaseModel):
 
     responses: Names = ("responses",)
     """The column with the list of responses; or several columns, lists or single texts, from best
-    to worst: their place becomes the ``rank`` (``[chosen, rejected]``)."""
+    to worst: their position becomes the ``rank`` (``[chosen, rejected]``)."""
     text: str | None = None
     """The response's text, where each response is a mapping."""
     rank: str | None = None
     """Its rank, smaller is better."""
     best: str | None = None
-    """The column with the place of the best response, from 0: it gets ``rank`` 0, others 1."""
+    """The column with the index of the best response, from 0: it gets ``rank`` 0, others 1."""
     score: str | None = None
-    """A number given to it."""
+    """A number: its score."""
     label: str | None = None
-    """Whether it is right or acceptable."""
+    """The label: right or acceptable, or not."""
     model: str | None = None
-    """What wrote it."""
+    """The model or person that wrote it."""
 
 
 class LongRatings(BaseModel):
@@ -124,7 +124,7 @@ class LongRatings(BaseModel):
 
 
 class Labels(BaseModel):
-    """Which values of the label mean what; each one value or several."""
+    """The meanings of the values of the label; each one value or several."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
@@ -142,7 +142,7 @@ _MESSAGES: ColumnType = "messages"
 
 
 def _fields_named(fields: BaseModel, *needed: str) -> dict[str, str]:
-    """The columns that fields name, by their parameter; those needed have names of their own."""
+    """Return the columns that fields name, by their parameter; required ones have default names."""
     written = fields.model_dump(exclude_defaults=True)
     return {
         f"fields.{name}": written.get(name) or name for name in {**written, **dict.fromkeys(needed)}
@@ -150,26 +150,26 @@ def _fields_named(fields: BaseModel, *needed: str) -> dict[str, str]:
 
 
 class FileLoader(DatasetLoader):
-    """What the loaders of files share."""
+    """The common parameters of the loaders of files."""
 
     path: InputPaths
     """The file, files or pattern: JSON (an array of rows, or an object of columns), JSON Lines,
     CSV, TSV or Parquet, gzip or not; text is UTF-8."""
     format: Format = "auto"
-    """How the files are written; ``auto`` looks at the ending and the first bytes."""
+    """The format of the files; ``auto`` looks at the ending and the first bytes."""
     form: Form = "auto"
-    """How texts are given: plain ``text``, chat ``messages`` (``role`` and ``content``, or ``from``
+    """The format of texts: plain ``text``, chat ``messages`` (``role`` and ``content``, or ``from``
     and ``value``; also as JSON within a text), a ``transcript`` with ``Human:`` and ``Assistant:``
     after blank lines; ``auto`` takes lists as messages, and texts that begin with a blank line and
     ``Human:`` as transcripts."""
     bad_rows: Literal["error", "drop"] = "error"
-    """What to do with rows that cannot be read, such as broken JSON or a response that is no text:
+    """The policy for rows that cannot be read, such as broken JSON or a response that is no text:
     stop and name them, or leave them out and count them."""
     limit: int | None = Field(default=None, ge=1, le=10**15)
     """Read only the first rows that are usable, this many."""
 
     def _named(self) -> Mapping[str, str]:
-        """The columns that every row must have, by the parameter that names them."""
+        """Return the columns that every row must have, by the parameter that names them."""
         return {}
 
     def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
@@ -189,7 +189,7 @@ class PairsFile(FileLoader):
     kind = "pairs-file"
 
     fields: PairFields = Field(default_factory=PairFields)
-    """Where the parts of a pair stand, by the names of columns."""
+    """The paths of the fields of a pair, by the names of columns."""
 
     def _named(self) -> Mapping[str, str]:
         return _fields_named(self.fields, "chosen", "rejected")
@@ -220,16 +220,16 @@ class ResponsesFile(FileLoader):
     Gives ``id``, ``group``, ``prompt``, ``response``, where known ``label``, ``model``, ``subset``,
     ``ratings.<attribute>`` (numbers, missing allowed), ``rank`` (smaller is better), ``score``, and
     every further column. A row with several responses (``candidates``) gives one row for each, with
-    the id ``<id>/<place>`` and the same group; other fields of a response are ``response.<name>``.
+    the id ``<id>/<index>`` and the same group; other fields of a response are ``response.<name>``.
     """
 
     kind = "responses-file"
 
     fields: ResponseFields = Field(default_factory=ResponseFields)
-    """Where the parts of a response stand, by the names of columns."""
+    """The paths of the fields of a response, by the names of columns."""
     ratings: str | tuple[str, ...] | dict[str, str] | None = None
-    """Where ratings stand: the column with a mapping of attributes to numbers, a list of columns,
-    or attributes with the column of each. Unless given: ``ratings`` where a row has it."""
+    """The location of ratings: the column with a mapping of attributes to numbers, a list of
+    columns, or attributes with the column of each. By default: ``ratings`` where a row has it."""
     long: LongRatings | None = None
     """For files with one row per response and attribute: which columns hold attribute and rating.
     Rows with the same ``fields.id`` (or, without one, the same texts) are one response, repeated
@@ -250,7 +250,8 @@ class ResponsesFile(FileLoader):
         fields = self.fields.model_dump()
         hint = "say where it stands with fields: {response: NAME, ...}"
         if self.long is not None:
-            ratings = kitchen.LongRatings(fields, self.form, self.long.attribute, self.long.rating)
+            long = self.long
+            ratings = kitchen.RatingCollector(fields, self.form, long.attribute, long.rating)
             return Responses.stream(kitchen.long_tables(source, ratings, hint))
         if self.candidates is not None:
             details = self.candidates.model_dump(exclude={"responses"})
@@ -274,11 +275,11 @@ class ABFile(FileLoader):
     kind = "ab-file"
 
     fields: ABFields = Field(default_factory=ABFields)
-    """Where the parts of a comparison stand, by the names of columns."""
+    """The paths of the fields of a comparison, by the names of columns."""
     labels: Labels = Field(default_factory=Labels)
-    """Which labels mean A, B, a tie or no verdict, such as ``{A: 1, B: 2, tie: 0}``."""
+    """The labels that mean A, B, a tie or no verdict, such as ``{A: 1, B: 2, tie: 0}``."""
     ties: Literal["drop", "half", "both"] = "drop"
-    """What a tie gives. ``drop``: nothing; it is left out and counted. ``both``: two pairs,
+    """The result of a tie. ``drop``: nothing; it is left out and counted. ``both``: two pairs,
     ``<id>/a`` with A chosen and ``<id>/b`` with B chosen. ``half``: the same two pairs, each with
     half the ``weight``, so that a tie counts as much as any other row; all other rows have weight
     1, or the one they bring. Pairs made of one tie contradict each other, and are counted so."""
@@ -318,7 +319,7 @@ class Synthetic(DatasetLoader):
     kind = "synthetic"
 
     size: int = Field(default=1000, ge=0)
-    """How many pairs."""
+    """The number of pairs."""
     length: float = 1.0
     """Worth of a doubling of the number of words."""
     markdown: float = 0.5
@@ -326,7 +327,7 @@ class Synthetic(DatasetLoader):
     flattery: float = -0.5
     """Worth of an opening such as "What a great question!"."""
     interaction: float = 0.3
-    """What a doubling of the words is worth on top, in a bulleted list."""
+    """The additional worth of a doubling of the words in a bulleted list."""
     noise: float = Field(default=0.1, ge=0, le=1)
     """Share of pairs that a fair coin decides."""
 
@@ -351,7 +352,7 @@ class Synthetic(DatasetLoader):
 
 
 class ScoreFields(BaseModel):
-    """Where the parts of a recorded score stand, by the names of columns."""
+    """The paths of the fields of a recorded score, by the names of columns."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
@@ -375,7 +376,7 @@ class ScoreFields(BaseModel):
 
 
 class Sides(BaseModel):
-    """Which values of ``fields.side`` mean which response of a pair."""
+    """The values of ``fields.side`` for the responses of a pair."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
@@ -390,7 +391,7 @@ class Recorded(ModelLoader):
 
     A response is looked up by its id, or by the texts of its prompt and response (equal to the
     letter). Each asked response must have exactly one score, unless ``missing`` or ``duplicates``
-    say otherwise; null and NaN scores are given as NaN and counted. One output, ``reward``.
+    say otherwise; null and NaN scores are returned as NaN and counted. One output, ``reward``.
 
     Reads what ``rewardbench`` writes (``<model>_outputs.jsonl``, scores as numbers or as lists of
     one; or one object with a list for each column) and the output files of JudgeBench's reward
@@ -402,30 +403,30 @@ class Recorded(ModelLoader):
     path: InputPaths
     """The file, files or pattern, written as for ``pairs-file``."""
     format: Format = "auto"
-    """How the files are written; ``auto`` looks at the ending and the first bytes."""
+    """The format of the files; ``auto`` looks at the ending and the first bytes."""
     form: Form = "auto"
-    """How texts are given, as for ``pairs-file``."""
+    """The format of texts, as for ``pairs-file``."""
     layout: Literal["auto", "scores", "rewardbench", "judgebench"] = "auto"
-    """What a row is: one with ``scores``, by ``fields``; a row of ``rewardbench``, where the id is
-    ``<subset>:<id>`` if a number repeats in each subset; a row of JudgeBench. ``auto`` knows the
+    """The kind of row: one with ``scores``, by ``fields``; a row of ``rewardbench``, where the id
+    is ``<subset>:<id>`` if a number repeats in each subset; a row of JudgeBench. ``auto`` knows the
     last two by their columns, unless ``fields`` say where the texts or ids stand."""
     fields: ScoreFields = Field(default_factory=ScoreFields)
-    """Where the parts of a recorded score stand, by the names of columns."""
+    """The paths of the fields of a recorded score, by the names of columns."""
     sides: Sides = Field(default_factory=Sides)
-    """What the values of ``fields.side`` mean."""
+    """The meanings of the values of ``fields.side``."""
     model: str | None = None
     """Only the scores of this model."""
     where: dict[str, Values] = Field(default_factory=dict)
     """Only rows whose columns have these values: ``{meta.kind: classifier}``."""
     by: Literal["auto", "id", "text"] = "auto"
-    """How a response is found: by its ``id``, by its ``text``, or (``auto``) by its id and, where
-    the file has no such id, by its text."""
+    """The key that a response is looked up by: its ``id``, its ``text``, or (``auto``) its id and,
+    where the file has no such id, by its text."""
     missing: Literal["error", "nan"] = "error"
-    """What to do when an asked response has no score: stop, or give NaN and count it."""
+    """The policy for a response without a score: stop, or return NaN and count it."""
     duplicates: Literal["error", "mean", "first"] = "error"
-    """What to do when an asked response has several different scores."""
+    """The policy for a response with several different scores."""
     bad_rows: Literal["error", "drop"] = "error"
-    """What to do with rows of the file that cannot be read."""
+    """The policy for rows of the file that cannot be read."""
 
     def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
         return Known(outputs=("reward",))

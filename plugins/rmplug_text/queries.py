@@ -1,4 +1,4 @@
-"""How a reward model is asked for scores."""
+"""Queries for the scores of a reward model."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Reward(QueryStrategy):
     kind = "reward"
 
     on_missing: Literal["error", "keep"] = "error"
-    """What to do with a score that is not a finite number: `error` names the rows; `keep` leaves it
+    """The policy for a score that is not a finite number: `error` names the rows; `keep` leaves it
     as it is and counts it."""
 
     def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:

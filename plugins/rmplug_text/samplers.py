@@ -24,9 +24,9 @@ class Random(Sampler):
     kind = "random"
 
     n: Whole | None = None
-    """How many rows at most; all of them when there are fewer."""
+    """The number of rows, at most; all of them when there are fewer."""
     fraction: Share | None = None
-    """Which share of the rows, 0 to 1, rounded to a whole number of rows."""
+    """The share of the rows, 0 to 1, rounded to a whole number of rows."""
 
     @model_validator(mode="after")
     def _one_size(self) -> Random:
@@ -54,11 +54,11 @@ class Stratified(Sampler):
     by: str = "subset"
     """The column whose values are the strata."""
     n: Whole | None = None
-    """How many rows in all, at most."""
+    """The number of rows in all, at most."""
     fraction: Share | None = None
-    """Which share of all rows, 0 to 1."""
+    """The share of all rows, 0 to 1."""
     each: Whole | None = None
-    """How many rows of every stratum, at most."""
+    """The number of rows of every stratum, at most."""
 
     @model_validator(mode="after")
     def _one_size(self) -> Stratified:
@@ -83,8 +83,8 @@ class Balanced(Sampler):
 
     Gives rows of the same type in their order, with all columns: as many of each value as the
     rarest one has, chosen at random. With `length`, the pairs whose chosen response is the longer
-    one and those where it is the shorter one become equally many, within each value of `by` where
-    given; pairs of equal length are all kept.
+    one and those where it is the shorter one become equally many, within each value of `by` if
+    set; pairs of equal length are all kept.
     """
 
     kind = "balanced"
@@ -94,7 +94,7 @@ class Balanced(Sampler):
     length: Literal["words", "characters"] | None = None
     """Balance which response is longer, counted in words or characters (pairs only)."""
     each: Whole | None = None
-    """How many rows of every value at most (without `length`)."""
+    """The number of rows of every value, at most (without `length`)."""
 
     @model_validator(mode="after")
     def _something(self) -> Balanced:
@@ -190,13 +190,13 @@ class Split(Sampler):
     kind = "split"
 
     part: Literal["train", "test"] = "train"
-    """Which part to give."""
+    """The part to return."""
     test: Annotated[float, Field(gt=0, lt=1)] = 0.2
     """The share of the groups in the test part (without `folds`)."""
     folds: Annotated[int, Field(ge=2)] | None = None
     """Cut the groups in this many parts of equal size, of which `fold` is the test part."""
     fold: Annotated[int, Field(ge=0)] = 0
-    """Which fold is the test part, from 0."""
+    """The fold that is the test part, from 0."""
     by: str | None = None
     """A column whose values should be equally frequent on both sides, such as `subset`; a group
     with several values counts for the first of them in alphabetical order."""
@@ -241,10 +241,11 @@ class ToPairs(Sampler):
     kind = "to-pairs"
 
     by: str | None = None
-    """What to compare by: `ratings` (the mean of all ratings that are there), `ratings.<name>`,
-    `label`, `rank` or any other column of numbers. Leave it out to use the input `scores`."""
+    """The values to compare by: `ratings` (the mean of all ratings that are there),
+    `ratings.<name>`, `label`, `rank` or any other column of numbers. Leave it out to use the input
+    `scores`."""
     best: Literal["highest", "lowest"] | None = None
-    """Which end is better: `highest` unless given, but `lowest` for `rank`."""
+    """The better end: by default `highest`, but `lowest` for `rank`."""
     pairs: Literal["best-worst", "all"] = "best-worst"
     """The best with the worst response of each prompt, or every two that differ."""
     gap: Annotated[float, Field(ge=0)] = 0.0
@@ -281,9 +282,9 @@ S = TypeVar("S", bound=Sampler)
 
 
 def _exactly_one(step: S, *names: str) -> S:
-    given = [name for name in names if getattr(step, name) is not None]
-    if len(given) != 1:
+    present = [name for name in names if getattr(step, name) is not None]
+    if len(present) != 1:
         raise ValueError(
-            f"give exactly one of {', '.join(names)}; given: {', '.join(given) or 'none'}"
+            f"give exactly one of {', '.join(names)}; given: {', '.join(present) or 'none'}"
         )
     return step
