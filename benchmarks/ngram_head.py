@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_limits
 from rmplug import Pairs
 from rmplug.stats.folds import deal_folds
 from rmplug_tabular import NgramHead
-from rmplug_tabular._ngram_counts import Recipe, count_ngrams
+from rmplug_tabular._ngram_counts import NgramRecipe, count_ngrams
 
 DEFAULT = Path(__file__).resolve().parents[1] / "../shared/data/hh_rlhf/pairs.jsonl.gz"
 
@@ -45,7 +45,7 @@ def with_rmplug(pairs: Pairs, head: NgramHead) -> dict[str, float]:
 def with_scikit_learn(pairs: Pairs, head: NgramHead) -> dict[str, float]:
     """Differences and their negatives, LogisticRegressionCV without intercept."""
     table = pairs.table
-    recipe = Recipe(head.words, head.characters, False, head.dimensions, head.tf)
+    recipe = NgramRecipe(head.words, head.characters, False, head.dimensions, head.tf)
     sides = [count_ngrams(recipe, table["prompt"], table[s]) for s in ("chosen", "rejected")]
     differences = csr_matrix(sides[0] - sides[1])
     rows = differences.shape[0]

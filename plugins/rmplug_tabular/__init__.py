@@ -1,4 +1,4 @@
-"""scikit-learn and LightGBM: explain a reward by features, predict it, learn one from n-grams."""
+"""Estimators of scikit-learn and LightGBM, their explanations, and a reward model of n-grams."""
 
 from __future__ import annotations
 

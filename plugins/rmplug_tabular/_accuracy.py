@@ -1,4 +1,4 @@
-"""How well held-out predictions agree with a target."""
+"""The agreement of held-out predictions with a target."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rmplug.stats.estimates import (
 def of_numbers(
     target: np.ndarray, predicted: np.ndarray, standing: np.ndarray, blind: np.ndarray
 ) -> dict[str, Estimate]:
-    """R², Spearman's rank correlation, mean absolute error, and that of predicting the mean.
+    """Return R², Spearman's rank correlation, mean absolute error, and that of predicting the mean.
 
     ``standing`` is what ranks go by (see ``HeldOut``), ``blind`` the mean of the other folds.
     """
@@ -38,7 +38,7 @@ def of_binary(
     rate: np.ndarray,
     probabilities: bool,
 ) -> dict[str, Estimate]:
-    """AUC, accuracy, log-loss (of probabilities), and the floors of majority and base rate."""
+    """Return AUC, accuracy, log-loss (of probabilities), and majority and base-rate baselines."""
     cut = 0.5 if probabilities else 0.0
     right = np.where(scores == cut, 0.5, (scores > cut) == target)
     majority = np.where(rate == 0.5, 0.5, (rate > 0.5) == target)
@@ -56,7 +56,7 @@ def of_binary(
 def of_classes(
     target: np.ndarray, scores: np.ndarray, rates: np.ndarray, probabilities: bool
 ) -> dict[str, Estimate]:
-    """Accuracy and log-loss over more than two classes, beside majority and base rates."""
+    """Return accuracy and log-loss of several classes, and majority and base-rate baselines."""
     rows, right, majority = np.arange(len(target)), _right(target, scores), _right(target, rates)
     estimates = {
         "accuracy": mean(right, "share"),
@@ -70,7 +70,7 @@ def of_classes(
 
 
 def is_better_than_chance(numbers: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether the held-out fit beyond doubt tells more than knowing no feature: R² or rank
+    """Check whether the held-out fit is better than a fit without features beyond doubt: R² or rank
     correlation above 0, AUC above one half, or for more classes a higher accuracy."""
     low = {number["metric"]: number["low"] for number in numbers if number["low"] is not None}
     floors = {"r2": 0.0, "spearman": 0.0, "auc": 0.5, "accuracy-over-majority": 0.0}
@@ -82,7 +82,7 @@ def binary_surprise(target: np.ndarray, probability: np.ndarray) -> np.ndarray:
 
 
 def surprise(probability: np.ndarray) -> np.ndarray:
-    """-log p in nats, p kept above 1e-15."""
+    """Return -log p in nats, p kept above 1e-15."""
     values: np.ndarray = -np.log(np.maximum(probability, 1e-15))
     return values
 

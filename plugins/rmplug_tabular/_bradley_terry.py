@@ -34,7 +34,8 @@ class Comparisons:
 def fit_weights(
     pairs: Comparisons, l2: float, start: np.ndarray, tolerance: float = 1e-4
 ) -> np.ndarray:
-    """The minimiser of ``mean(weight * log(1 + exp(margin - difference @ w))) + l2 / 2 * |w|²``.
+    """Return the minimiser of ``mean(weight * log(1 + exp(margin - difference @ w))) + l2 / 2 *
+    |w|²``.
 
     Stops when the gradient is ``tolerance`` times its norm at ``w = 0``. Newton's method with
     conjugate gradients for the step (Nocedal & Wright, algorithm 7.1) and step halving.
@@ -55,7 +56,7 @@ def fit_weights(
 
 
 def losses(lead: np.ndarray) -> np.ndarray:
-    """``-log sigmoid(lead)`` in nats."""
+    """Return ``-log sigmoid(lead)`` in nats."""
     values: np.ndarray = np.logaddexp(0, -lead)
     return values
 
@@ -86,7 +87,7 @@ def _step_length(
     l2: float,
     slope: float,
 ) -> float:
-    """The first of 1, ½, ¼, … that lowers the objective enough (Armijo)."""
+    """Return the first of 1, ½, ¼, … that lowers the objective enough (Armijo)."""
     squares = (float(w @ w), float(w @ step), float(step @ step))
 
     def objective(t: float) -> float:

@@ -1,4 +1,4 @@
-"""Features that are exactly a sum of others: left out of linear fits, which cannot tell them apart.
+"""Features that are exactly a sum of others: not identifiable in linear fits, so left out.
 
 A linear model shares an effect out among collinear features by chance or by its penalty, so that
 none of them shows it: chosen, rejected, and chosen minus rejected; a sum and its parts.
@@ -22,7 +22,7 @@ MOST_NAMED = 4
 
 
 def without_sums(examples: Examples, seed: int) -> Examples:
-    """The same rows without the features that those kept add up to, which a notice names.
+    """Drop the features that are sums of kept ones, and name them in a notice.
 
     Of collinear features those stay that correlate most with the target, so that an effect of one
     of them is seen where it is; all that a linear model can predict stays the same. Vectors are
@@ -51,9 +51,9 @@ def without_sums(examples: Examples, seed: int) -> Examples:
 
 
 def sums_of_others(values: np.ndarray, target: np.ndarray) -> dict[int, dict[int, float]]:
-    """The columns that are, but for a constant, a sum of others that are kept, with the factor of
-    each of these; by Gram and Schmidt's method, the most correlated with the target first, of equal
-    ones the last (a sum comes after its parts)."""
+    """Return the columns that are, but for a constant, a sum of others that are kept, with the
+    factor of each of these; by Gram and Schmidt's method, the most correlated with the target
+    first, of equal ones the last (a sum comes after its parts)."""
     centred = values - values.mean(axis=0)
     sizes = np.linalg.norm(centred, axis=0)
     scaled = centred / np.where(sizes > 0, sizes, 1.0)
@@ -81,7 +81,7 @@ def sums_of_others(values: np.ndarray, target: np.ndarray) -> dict[int, dict[int
 
 
 def _formula(parts: dict[int, float], names: list[str]) -> str:
-    """``2 * words.a - words.b``, the first few of them."""
+    """Write the sum as ``2 * words.a - words.b``, its first few terms."""
     terms = [_term(factor, names[k]) for k, factor in sorted(parts.items())]
     more = f" and {len(terms) - MOST_NAMED} more" if len(terms) > MOST_NAMED else ""
     return " ".join(terms[:MOST_NAMED]).removeprefix("+ ") + more

@@ -11,14 +11,14 @@ from rmplug.stats.folds import deal_folds
 
 from ._explanations import rows_at_random
 from ._feature_matrix import Examples, Missing
-from ._learners import Learner, Model, Preparation, Task
+from ._learners import Learner, Preparation, PreparedModel, Task
 
 MOST_ROWS_BESIDE = 2000
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the spec says about fitting, whatever learns."""
+    """The settings of a fit that are common to all learners."""
 
     include: tuple[str, ...]
     exclude: tuple[str, ...]
@@ -33,9 +33,9 @@ class Settings:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """One model per fold, the fold and score of each row, and what knowing no feature predicts."""
+    """One model per fold, the fold and score of each row, and the baseline without features."""
 
-    models: list[Model]
+    models: list[PreparedModel]
     fold: np.ndarray
     scores: np.ndarray
     standing: np.ndarray
@@ -65,8 +65,9 @@ def cross_validate(learner: Learner, settings: Settings, examples: Examples, see
     return HeldOut(models, fold, *columns)
 
 
-def _standing(model: Model, held: np.ndarray, others: np.ndarray, seed: int) -> np.ndarray:
-    """Middle ranks of the held-out scores among themselves and the scores of some other rows."""
+def _standing(model: PreparedModel, held: np.ndarray, others: np.ndarray, seed: int) -> np.ndarray:
+    """Return mid-ranks of the held-out scores among themselves and the scores of some other
+    rows."""
     if held.ndim > 1:
         return np.full(len(held), np.nan)
     some = rows_at_random(np.arange(len(others)), MOST_ROWS_BESIDE, np.random.default_rng(seed))
@@ -77,9 +78,9 @@ def _standing(model: Model, held: np.ndarray, others: np.ndarray, seed: int) -> 
 
 def _fit_one(
     learner: Learner, settings: Settings, examples: Examples, rows: Any, seed: int
-) -> Model:
+) -> PreparedModel:
     preparation = preparation_of(learner, settings, examples.matrix[rows])
-    return Model(preparation, learner.learn(task_of(preparation, examples, rows, seed)))
+    return PreparedModel(preparation, learner.learn(task_of(preparation, examples, rows, seed)))
 
 
 def preparation_of(learner: Learner, settings: Settings, matrix: np.ndarray) -> Preparation:
@@ -93,7 +94,7 @@ def task_of(preparation: Preparation, examples: Examples, rows: Any, seed: int) 
 
 
 def _blind(examples: Examples, rows: np.ndarray) -> np.ndarray:
-    """The mean target, the rate of the higher class, or the rates of all classes."""
+    """Return the mean target, the rate of the higher class, or the rates of all classes."""
     if len(examples.classes) > 2:
         counts = np.bincount(examples.target[rows], minlength=len(examples.classes))
         return np.asarray(counts / counts.sum())

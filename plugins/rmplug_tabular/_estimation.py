@@ -1,4 +1,4 @@
-"""Fit an estimator: numbers out of fold, explanations, files."""
+"""The fit of an estimator: held-out numbers, explanations, files."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from ._explanations import (
 )
 from ._feature_matrix import Examples, as_classes, as_numbers, read_examples
 from ._fit_files import write_fit
-from ._learners import Learned, Learner, Model, SelfExplaining, Task
+from ._learners import Learned, Learner, PreparedModel, SelfExplaining, Task
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def estimate(
     seed: int,
     directory: Path,
 ) -> Fitted:
-    """Fit, measure out of fold, explain, and write the fit of all rows to ``directory``."""
+    """Fit, measure held out, explain, and write the fit of all rows to ``directory``."""
     examples = read_examples(
         features,
         target,
@@ -80,7 +80,7 @@ def estimate(
 
 @contextmanager
 def noticed_warnings(name: str) -> Iterator[None]:
-    """Warnings of the libraries become notices: what was said, and by what."""
+    """Turn warnings of the libraries into notices: their text and their source."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
@@ -91,11 +91,11 @@ def noticed_warnings(name: str) -> Iterator[None]:
 
 def _fit_all(
     learner: Learner, settings: Settings, examples: Examples, held_out: HeldOut, seed: int
-) -> tuple[Model, Task]:
+) -> tuple[PreparedModel, Task]:
     preparation = preparation_of(learner, settings, examples.matrix)
     task = task_of(preparation, examples, slice(None), seed)
     learned: list[Learned] = [model.learned for model in held_out.models]
-    return Model(preparation, learner.learn_all(task, learned)), task
+    return PreparedModel(preparation, learner.learn_all(task, learned)), task
 
 
 def _numbers(held_out: HeldOut, examples: Examples) -> list[dict[str, Any]]:
@@ -126,7 +126,7 @@ def _tables(
     settings: Settings,
     examples: Examples,
     held_out: HeldOut,
-    model: Model,
+    model: PreparedModel,
     task: Task,
 ) -> dict[str, pa.Table]:
     permuted = importance(held_out.models, held_out.fold, examples, settings.repeats, task.seed)
@@ -144,7 +144,7 @@ def _tables(
 def _shap(
     learned: SelfExplaining, settings: Settings, examples: Examples, task: Task, permuted: pa.Table
 ) -> dict[str, pa.Table]:
-    """Importance by mean |SHAP|, with gain and permutation beside it, and the values by row."""
+    """Compute importance by mean |SHAP|, beside gain and permutation, and the values by row."""
     size = min(settings.shap_rows, len(examples))
     rows = np.sort(np.random.default_rng(task.seed).choice(len(examples), size, replace=False))
     values = learned.contributions(task.matrix[rows])
@@ -161,7 +161,7 @@ def _shap(
 
 
 def _rows(held_out: HeldOut, examples: Examples) -> pa.Table:
-    """``id, group, target, prediction, residual``, out of fold."""
+    """Return ``id, group, target, prediction, residual``, held out."""
     target, scores = examples.target, held_out.scores
     sure = held_out.models[0].learned.probabilities
     if not examples.classes:

@@ -12,7 +12,7 @@ from rmplug.stats.estimates import area_under_curve, explained_variance, mean
 from rmplug.stats.intervals import Bounds, fold_interval, percentile_interval
 
 from ._feature_matrix import Column, Examples
-from ._learners import Learner, Model, Task, deviations
+from ._learners import Learner, PreparedModel, Task, deviations
 from ._sklearn_models import LinearModel
 
 MOST_ROWS_PERMUTED = 2000
@@ -22,11 +22,11 @@ MOST_NUMBERS_REFITTED = 2_000_000
 
 
 def importance(
-    models: Sequence[Model], fold: np.ndarray, examples: Examples, repeats: int, seed: int
+    models: Sequence[PreparedModel], fold: np.ndarray, examples: Examples, repeats: int, seed: int
 ) -> pa.Table:
-    """``feature, importance, low, high``: how much worse held-out predictions get when a feature is
-    shuffled among at most 2,000 rows of the fold: the drop in R² (AUC for two classes, accuracy for
-    more), averaged over folds and repeats, with a 95 % interval from the folds. A vector is
+    """Compute ``feature, importance, low, high``: the loss of held-out predictions when a feature
+    is shuffled among at most 2,000 rows of the fold: the drop in R² (AUC for two classes, accuracy
+    for more), averaged over folds and repeats, with a 95 % interval from the folds. A vector is
     shuffled whole. Sorted, greatest first.
     """
     rng = np.random.default_rng(seed)
@@ -54,7 +54,7 @@ def ranked(
     values: np.ndarray,
     limits: Sequence[Bounds],
 ) -> pa.Table:
-    """``feature, importance, low, high``, greatest importance first."""
+    """Return ``feature, importance, low, high``, greatest importance first."""
     order = np.argsort(-values, kind="stable")
     return pa.table(
         {
@@ -70,11 +70,11 @@ UNIT = "standard deviation of the feature"
 
 
 def coefficients(
-    model: Model, learner: Learner, task: Task, examples: Examples, refits: int
+    model: PreparedModel, learner: Learner, task: Task, examples: Examples, refits: int
 ) -> pa.Table | None:
-    """``feature, coefficient, low, high, per`` of a linear model: the change of its sum (the
-    prediction, or the log-odds of the higher class) for one standard deviation of the feature; with
-    intervals from refits on bootstrap samples of groups where rows times numbers are at most
+    """Compute ``feature, coefficient, low, high, per`` of a linear model: the change of its sum
+    (the prediction, or the log-odds of the higher class) for one standard deviation of the feature;
+    with intervals from refits on bootstrap samples of groups where rows times numbers are at most
     2,000,000. For more than two classes there is a row per ``class``.
     """
     if not isinstance(model.learned, LinearModel):
@@ -98,10 +98,12 @@ def coefficients(
     return pa.table({**classes, **table})
 
 
-def dependence(model: Model, examples: Examples, features: Sequence[str], seed: int) -> pa.Table:
-    """``feature, x, y``: mean prediction over at most 500 rows with the feature set to ``x``, for
-    up to 20 quantiles of it (Friedman's partial dependence); ``y`` is the prediction, or the
-    probability (or decision value) of the highest class.
+def dependence(
+    model: PreparedModel, examples: Examples, features: Sequence[str], seed: int
+) -> pa.Table:
+    """Compute ``feature, x, y``: mean prediction over at most 500 rows with the feature set to
+    ``x``, for up to 20 quantiles of it (Friedman's partial dependence); ``y`` is the prediction, or
+    the probability (or decision value) of the highest class.
     """
     rows = rows_at_random(
         np.arange(len(examples)), MOST_ROWS_DEPENDENCE, np.random.default_rng(seed)
@@ -120,9 +122,10 @@ def dependence(model: Model, examples: Examples, features: Sequence[str], seed: 
 
 
 def shap_importance(examples: Examples, contributions: np.ndarray, rows: np.ndarray) -> pa.Table:
-    """``feature, importance, low, high``: mean |SHAP value| of a feature over rows and classes, in
-    units of the raw score, with the 95 % interval of such a mean over groups. It is above 0 for any
-    feature that the model uses, whether or not that is worth anything for rows held out."""
+    """Compute ``feature, importance, low, high``: mean |SHAP value| of a feature over rows and
+    classes, in units of the raw score, with the 95 % interval of such a mean over groups. It is
+    above 0 for any feature that the model uses, whether or not that improves held-out
+    predictions."""
     by_feature = np.abs(_per_feature(examples, contributions)).mean(axis=1)
     estimates = [mean(values, "positive") for values in by_feature.T]
     limits = [one.interval(examples.groups[rows]) for one in estimates]
@@ -130,21 +133,21 @@ def shap_importance(examples: Examples, contributions: np.ndarray, rows: np.ndar
 
 
 def shap_table(examples: Examples, contributions: np.ndarray, rows: np.ndarray) -> pa.Table:
-    """``id, base`` and a column for each feature: what it adds to the row's raw score (log-odds for
-    two classes); ``base`` and the features add up to it."""
+    """Return ``id, base`` and a column for each feature: its contribution to the row's raw score
+    (log-odds for two classes); ``base`` and the features add up to it."""
     values = _per_feature(examples, contributions)[:, 0]
     named = {column.name: values[:, i] for i, column in enumerate(examples.columns)}
     return pa.table({"id": examples.ids.take(rows), "base": contributions[:, 0, -1], **named})
 
 
 def _per_feature(examples: Examples, contributions: np.ndarray) -> np.ndarray:
-    """SHAP values (rows, outputs, features): those of a vector's numbers added up."""
+    """Return SHAP values (rows, outputs, features): those of a vector's numbers added up."""
     starts = [block.start for _, block in examples.blocks()]
     return np.add.reduceat(contributions[:, :, :-1], starts, axis=2)
 
 
 def _refitted(learner: Learner, task: Task, refits: int, shape: tuple[int, ...]) -> np.ndarray:
-    """Weights (refits, outputs, numbers) learned from bootstrap samples of groups."""
+    """Return weights (refits, outputs, numbers) learned from bootstrap samples of groups."""
     weights = []
     if task.matrix.size <= MOST_NUMBERS_REFITTED:
         for counts in row_weights(task.groups, refits, task.seed):
@@ -172,7 +175,7 @@ def _agreement(target: np.ndarray, scores: np.ndarray, classes: Sequence[float])
     return float((scores.argmax(axis=1) == target).mean())
 
 
-def _with_value(model: Model, matrix: np.ndarray, column: int, value: float) -> float:
+def _with_value(model: PreparedModel, matrix: np.ndarray, column: int, value: float) -> float:
     changed = matrix.copy()
     changed[:, column] = value
     scores = model.scores(changed)
@@ -180,18 +183,18 @@ def _with_value(model: Model, matrix: np.ndarray, column: int, value: float) -> 
 
 
 def _grid(values: np.ndarray) -> np.ndarray:
-    known = np.unique(values[~np.isnan(values)])
-    if len(known) <= GRID:
-        return known
+    present = np.unique(values[~np.isnan(values)])
+    if len(present) <= GRID:
+        return present
     everything = values[~np.isnan(values)]
     return np.unique(np.quantile(everything, np.linspace(0.01, 0.99, GRID)))
 
 
 def rows_at_random(rows: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
-    """At most so many of the rows, in their order."""
+    """Draw at most so many of the rows, in their order."""
     return rows if len(rows) <= most else np.sort(rng.choice(rows, most, replace=False))
 
 
 def _mean(values: np.ndarray) -> float:
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if len(known) else 0.0
+    present = values[np.isfinite(values)]
+    return float(present.mean()) if len(present) else 0.0

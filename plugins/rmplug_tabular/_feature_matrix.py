@@ -1,4 +1,4 @@
-"""Joined features as one matrix: which columns, what to do with missing values, and the target."""
+"""The matrix of joined features: its columns, the policy for missing values, and the target."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Column:
     vector: bool
 
     def parts(self) -> list[str]:
-        """A name for each number: ``words.length``, or ``state.vector[7]``."""
+        """Return a name for each number: ``words.length``, or ``state.vector[7]``."""
         return [f"{self.name}[{i}]" for i in range(self.width)] if self.vector else [self.name]
 
 
@@ -49,7 +49,7 @@ class Examples:
         return len(self.target)
 
     def blocks(self) -> list[tuple[Column, slice]]:
-        """Each feature with the slice of its numbers in the matrix."""
+        """Return each feature with the slice of its numbers in the matrix."""
         ends = np.cumsum([column.width for column in self.columns])
         return [
             (column, slice(int(end) - column.width, int(end)))
@@ -65,7 +65,7 @@ def read_examples(
     exclude: Sequence[str],
     missing: Missing,
 ) -> Examples:
-    """Features and target of the same rows; ``missing`` says what to do with gaps."""
+    """Read features and target of the same rows; ``missing`` is the policy for missing values."""
     target.only()
     table = join([*features, Features(target.rows, TARGET)]).table
     _note_rows_left_out(table, target)
@@ -93,7 +93,7 @@ def read_examples(
 def chosen_columns(
     names: Sequence[str], include: Sequence[str], exclude: Sequence[str]
 ) -> list[str]:
-    """The names that match a pattern of ``include`` and none of ``exclude``."""
+    """Return the names that match a pattern of ``include`` and none of ``exclude``."""
     for pattern in (*include, *exclude):
         if not any(fnmatchcase(name, pattern) for name in names):
             raise DataError(f"no feature matches {pattern!r}; there are {', '.join(names[:12])}")
@@ -109,7 +109,7 @@ def chosen_columns(
 
 
 def read_matrix(table: pa.Table, columns: Sequence[Column]) -> np.ndarray:
-    """Float64 matrix (rows, numbers) of the columns, vectors expanded; not finite becomes NaN."""
+    """Read a float64 matrix (rows, numbers), vectors expanded, non-finite values as NaN."""
     matrix = np.empty((table.num_rows, sum(column.width for column in columns)))
     start = 0
     for column in columns:
@@ -120,7 +120,7 @@ def read_matrix(table: pa.Table, columns: Sequence[Column]) -> np.ndarray:
 
 
 def as_classes(examples: Examples, threshold: float | None, name: str) -> Examples:
-    """The same rows with classes as target: its values, or whether it is above ``threshold``."""
+    """Return the rows with classes as target: its values, or two: above ``threshold`` or not."""
     values = examples.target if threshold is None else examples.target > threshold
     classes, codes = np.unique(values.astype(float), return_inverse=True)
     if not 2 <= len(classes) <= MOST_CLASSES:
@@ -139,7 +139,7 @@ def as_classes(examples: Examples, threshold: float | None, name: str) -> Exampl
 
 
 def as_numbers(examples: Examples, name: str) -> Examples:
-    """The same rows, once it is clear that there is something to explain."""
+    """Return the rows; DataError if the target does not vary."""
     if np.ptp(examples.target) == 0:
         raise DataError(
             f"the target is {examples.target[0]:g} for all {len(examples)} rows: {name} has "
@@ -201,7 +201,7 @@ def _rows_to_keep(
     missing: Missing,
     itself: str,
 ) -> np.ndarray:
-    """Which rows to learn from; raises when the policy is ``error`` and something is missing."""
+    """Return a mask of the rows to learn from; DataError if ``error`` meets missing values."""
     no_target, holes = ~np.isfinite(target), np.isnan(matrix).any(axis=1)
     kept: np.ndarray = ~no_target & (~holes if missing in ("error", "drop") else True)
     if missing == "error" and not kept.all():

@@ -1,4 +1,4 @@
-"""A fit on disk: ``fit.json`` and the model's own file; and the predictor read back from them."""
+"""The files of a fit: ``fit.json`` and the model's own; and the predictor read from them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from rmplug import DataError, Predictor, notice
 from rmplug.models.files import read_json
 
 from ._feature_matrix import Column, Examples, Missing, read_matrix
-from ._learners import Learned, Model, Preparation
+from ._learners import Learned, Preparation, PreparedModel
 
 FIT_FILE = "fit.json"
 LIBRARY = {"linear": "scikit-learn", "skops": "scikit-learn", "lightgbm": "lightgbm"}
 
 
-def write_fit(directory: Path, model: Model, examples: Examples, missing: Missing) -> None:
-    """Everything that predicting needs, none of it executable."""
+def write_fit(directory: Path, model: PreparedModel, examples: Examples, missing: Missing) -> None:
+    """Write everything that predicting needs, none of it executable."""
     saved = model.learned.save(directory)
     library = LIBRARY[saved["format"]]
     fit = {
@@ -39,12 +39,12 @@ def write_fit(directory: Path, model: Model, examples: Examples, missing: Missin
 
 
 def open_fit(directory: Path) -> TabularPredictor:
-    """The fit written to a directory; anything else is refused."""
+    """Open the fit in a directory; anything else is refused."""
     fit = read_json(directory / FIT_FILE)
     try:
         preparation = Preparation.from_json(fit["preparation"])
         return TabularPredictor(
-            Model(preparation, _learned(directory, fit["model"])),
+            PreparedModel(preparation, _learned(directory, fit["model"])),
             tuple(Column(**column) for column in fit["columns"]),
             tuple(fit["classes"]),
             fit["missing"],
@@ -69,13 +69,13 @@ def _learned(directory: Path, saved: Mapping[str, Any]) -> Learned:
 
 
 class TabularPredictor(Predictor):
-    """Predicts for joined features: ``prediction``, which is a number, or for two classes the
+    """A predictor from joined features: ``prediction`` is a number, or for two classes the
     probability (or decision value) of the higher one, or for more the likeliest class; then there
     is also ``probability.<class>`` (``decision.<class>``) for each."""
 
     def __init__(
         self,
-        model: Model,
+        model: PreparedModel,
         columns: Sequence[Column],
         classes: Sequence[float],
         missing: Missing,
@@ -114,7 +114,7 @@ class TabularPredictor(Predictor):
 
 
 def matched(features: pa.Table, needed: Sequence[str]) -> pa.Table:
-    """The needed columns by name; steps of other names stand for those fitted on, in order."""
+    """Match the needed columns by name; steps of other names replace those of the fit, in order."""
     columns = [name for name in features.column_names if name not in ("id", "group")]
     names = {name: name for name in columns}
     if not set(needed) <= set(columns):

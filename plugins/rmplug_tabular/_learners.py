@@ -1,4 +1,4 @@
-"""What can be learned from a matrix: the two interfaces, and how rows are prepared for them."""
+"""The interfaces of learners and learned models, and the preparation of rows."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ class Learned(ABC):
     """A model learned from a matrix."""
 
     probabilities: bool = False
-    """Whether ``scores`` of a classifier are probabilities; else they are decision values."""
+    """True if ``scores`` of a classifier are probabilities, not decision values."""
 
     @abstractmethod
     def scores(self, matrix: np.ndarray) -> np.ndarray:
-        """Shape (rows,) for numbers and two classes, (rows, classes) for more; the same for a row
-        whatever rows are beside it."""
+        """Return scores (rows,) for numbers and two classes, (rows, classes) for more; a row's
+        score is independent of the other rows."""
 
     @abstractmethod
     def save(self, directory: Path) -> Mapping[str, Any]:
-        """Writes the model's files; gives what ``fit.json`` has to say about it."""
+        """Write the model's files; return its entries of ``fit.json``."""
 
 
 class SelfExplaining(Learned):
-    """A model of trees that says what each number adds to a score."""
+    """A model of trees that computes the contribution of each number to a score."""
 
     @abstractmethod
     def contributions(self, matrix: np.ndarray) -> np.ndarray:
-        """SHAP values (rows, outputs, numbers + 1), the expected value last, in raw score."""
+        """Return raw-score SHAP values (rows, outputs, numbers + 1), the expected value last."""
 
     @abstractmethod
     def gains(self) -> np.ndarray:
-        """How much of the loss the splits on each number took away, as shares of the whole."""
+        """Return the reduction of the loss by splits on each number, as shares of the whole."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """The rows one model learns from; ``number_of_classes`` is 0 for numbers."""
+    """The rows that one model learns from; ``number_of_classes`` is 0 for numbers."""
 
     matrix: np.ndarray
     target: np.ndarray
@@ -51,25 +51,25 @@ class Task:
 
 
 class Learner(ABC):
-    """A way to learn."""
+    """A learning algorithm with its settings."""
 
     name: str
     classifies: bool
     standardise: bool
     linear: bool = False
-    """Whether what it learns is a weighted sum of the numbers."""
+    """True if the learned model is a weighted sum of the numbers."""
 
     @abstractmethod
     def learn(self, task: Task) -> Learned: ...
 
     def learn_all(self, task: Task, held_out: list[Learned]) -> Learned:
-        """The model of all rows, given those of the folds."""
+        """Learn the model of all rows, after those of the folds."""
         return self.learn(task)
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """Medians put in place of missing values, then each number centred and scaled."""
+    """Imputation of missing values by medians, then each number centred and scaled."""
 
     medians: np.ndarray | None
     mean: np.ndarray | None
@@ -100,8 +100,8 @@ class Preparation:
 
 
 @dataclass(frozen=True)
-class Model:
-    """A preparation and what was learned from prepared rows."""
+class PreparedModel:
+    """A preparation and the model learned from prepared rows."""
 
     preparation: Preparation
     learned: Learned
@@ -111,7 +111,7 @@ class Model:
 
 
 def deviations(matrix: np.ndarray) -> np.ndarray:
-    """Standard deviation of each column, 1 where it is (numerically) constant."""
+    """Return the standard deviation of each column, 1 where it is (numerically) constant."""
     spread = matrix.std(axis=0)
     constant = spread <= 1e-12 * np.maximum(1.0, np.abs(matrix).max(axis=0, initial=0))
     result: np.ndarray = np.where(constant, 1.0, spread)
@@ -119,9 +119,9 @@ def deviations(matrix: np.ndarray) -> np.ndarray:
 
 
 def _medians(matrix: np.ndarray) -> np.ndarray:
-    """Median of the known values of each column, 0 where none is known."""
-    known = [column[~np.isnan(column)] for column in matrix.T]
-    return np.array([np.median(values) if len(values) else 0.0 for values in known])
+    """Return the median of each column without its missing values, 0 where all are missing."""
+    present = [column[~np.isnan(column)] for column in matrix.T]
+    return np.array([np.median(values) if len(values) else 0.0 for values in present])
 
 
 def _listed(values: np.ndarray | None) -> list[float] | None:

@@ -1,4 +1,4 @@
-"""LightGBM: trained reproducibly, saved as its text model, explained by its own SHAP values."""
+"""LightGBM models: trained reproducibly, saved as text, explained by LightGBM's SHAP values."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EARLY_STOPPING_FOLDS = 5
 
 
 class LightGBMLearner(Learner):
-    """Learns boosted trees; with early stopping, rounds are chosen on a fifth of the groups."""
+    """A learner of boosted trees; early stopping chooses the rounds on a fifth of the groups."""
 
     standardise = False
 
@@ -46,7 +46,7 @@ class LightGBMLearner(Learner):
         return self._train(task, self.rounds, fold == 0)
 
     def learn_all(self, task: Task, held_out: list[Learned]) -> Learned:
-        """With early stopping, as many rounds as the folds needed at the median."""
+        """Learn from all rows; early stopping takes the median rounds of the folds."""
         rounds = [cast(LightGBMModel, model).rounds for model in held_out]
         return self._train(task, int(np.median(rounds)))
 
@@ -79,7 +79,7 @@ class LightGBMLearner(Learner):
 
 
 class LightGBMModel(SelfExplaining):
-    """A booster; scores on one thread, so they do not depend on the machine."""
+    """A booster; it scores on one thread, so that results do not depend on the machine."""
 
     probabilities = True
 
@@ -111,7 +111,7 @@ class LightGBMModel(SelfExplaining):
 
 
 def load(directory: Path, saved: Mapping[str, Any]) -> LightGBMModel:
-    """The saved booster, its trees checked before LightGBM reads them."""
+    """Load the saved booster; its trees are checked before LightGBM reads them."""
     text = read_trees(directory / MODEL_FILE)
     try:
         booster = lightgbm.Booster(model_str=text)
@@ -124,7 +124,7 @@ def load(directory: Path, saved: Mapping[str, Any]) -> LightGBMModel:
 
 
 def _checked(args: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The args, each a parameter of LightGBM that is not set elsewhere."""
+    """Check that each arg is a parameter of LightGBM that is not set elsewhere."""
     aliases = lightgbm.basic._ConfigAliases._get_all_param_aliases()
     canonical = {alias: name for name, names in aliases.items() for alias in (name, *names)}
     for message in wrong_args(args, canonical):

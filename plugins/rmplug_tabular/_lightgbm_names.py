@@ -28,10 +28,10 @@ LONGEST = 1 << 20
 
 @cache
 def canonical_names() -> Mapping[str, str]:
-    """Each parameter and alias with the name that LightGBM has for it; empty where its library
+    """Return each parameter and alias with LightGBM's own name for it; empty where its library
     cannot be asked. Importing ``lightgbm`` takes seconds; its package asks in the same way."""
-    found = find_spec("lightgbm")
-    folders = (found.submodule_search_locations or ()) if found else ()
+    spec = find_spec("lightgbm")
+    folders = (spec.submodule_search_locations or ()) if spec else ()
     for library in [path for folder in folders for path in Path(folder).glob("*/lib_lightgbm.*")]:
         with suppress(OSError, AttributeError, ValueError):
             buffer, length = ctypes.create_string_buffer(LONGEST), ctypes.c_int64()
@@ -43,7 +43,7 @@ def canonical_names() -> Mapping[str, str]:
 
 
 def wrong_args(args: Mapping[str, Any], canonical: Mapping[str, str]) -> Iterator[str]:
-    """What to say of each arg that LightGBM does not know, or that is not for args."""
+    """Yield a message for each arg that LightGBM does not know, or that is set elsewhere."""
     for key in args:
         name = canonical.get(key)
         if name is None:

@@ -1,4 +1,4 @@
-"""Texts as hashed counts of n-grams."""
+"""Hashed counts of n-grams in texts."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ SHORTEST_CROSSED = 4
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """Which n-grams are counted, and how."""
+class NgramRecipe:
+    """The kinds of n-grams to count, and the settings of counting."""
 
     words: tuple[int, int] | None
     characters: tuple[int, int] | None
@@ -40,8 +40,8 @@ class Recipe:
                 raise DataError(f"{name} must be [shortest, longest] with 1 <= shortest <= longest")
 
 
-def count_ngrams(recipe: Recipe, prompts: pa.Array, responses: pa.Array) -> csr_array:
-    """Shape (rows, dimensions for each sort of n-gram), one row per response."""
+def count_ngrams(recipe: NgramRecipe, prompts: pa.Array, responses: pa.Array) -> csr_array:
+    """Count n-grams: shape (rows, dimensions for each kind of n-gram), one row per response."""
     texts = [text or "" for text in text_of(responses).to_pylist()]
     parts = [
         _hasher(recipe, analyzer, span).transform(texts)
@@ -57,12 +57,12 @@ def count_ngrams(recipe: Recipe, prompts: pa.Array, responses: pa.Array) -> csr_
 
 
 def last_messages(prompts: pa.Array) -> list[str]:
-    """The content of each prompt's last message."""
+    """Return the content of each prompt's last message."""
     turns = prompts.to_pylist()
     return [(turn[-1]["content"] or "") if turn else "" for turn in turns]
 
 
-def _hasher(recipe: Recipe, analyzer: str, span: tuple[int, int]) -> HashingVectorizer:
+def _hasher(recipe: NgramRecipe, analyzer: str, span: tuple[int, int]) -> HashingVectorizer:
     return HashingVectorizer(
         analyzer=analyzer,
         ngram_range=span,
@@ -75,9 +75,9 @@ def _hasher(recipe: Recipe, analyzer: str, span: tuple[int, int]) -> HashingVect
 
 def _crossed(prompts: Sequence[str], texts: Sequence[str]) -> Iterator[list[str]]:
     for prompt, text in zip(prompts, texts, strict=True):
-        asked = {w for w in WORD.findall(prompt.lower()) if len(w) >= SHORTEST_CROSSED}
-        said = set(WORD.findall(text.lower()))
-        yield [f"{a} {b}" for a in sorted(asked) for b in sorted(said)]
+        prompt_words = {w for w in WORD.findall(prompt.lower()) if len(w) >= SHORTEST_CROSSED}
+        text_words = set(WORD.findall(text.lower()))
+        yield [f"{a} {b}" for a in sorted(prompt_words) for b in sorted(text_words)]
 
 
 def _term_frequency(counts: np.ndarray, tf: str) -> np.ndarray:

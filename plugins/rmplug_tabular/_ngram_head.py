@@ -1,4 +1,4 @@
-"""The n-gram reward head: trained with its strength chosen by cross-validation, saved, scored."""
+"""The n-gram reward head: its training with cross-validated penalty, its files, its scores."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from rmplug.stats.metric_rows import estimated, number, wins
 from rmplug.stats.row_weights import weights_and_margins
 
 from ._bradley_terry import Comparisons, fit_weights, losses
-from ._ngram_counts import Recipe, count_ngrams
+from ._ngram_counts import NgramRecipe, count_ngrams
 
 HEAD_FILE, WEIGHTS_FILE = "head.json", "weights.parquet"
 MOST_WEIGHTS = 1 << 28
 PATIENCE = 2
 
-__all__ = ["Recipe", "open_head", "train"]
+__all__ = ["NgramRecipe", "open_head", "train"]
 
 
 @dataclass(frozen=True)
-class Search:
+class NgramSearch:
     """Held-out leads of the chosen response (strengths tried, pairs), strongest first."""
 
     grid: tuple[float, ...]
@@ -45,7 +45,7 @@ class Search:
     fold_weights: np.ndarray
 
     def best(self, without: int | None = None) -> int:
-        """The index of the strength with the least loss over folds (but one)."""
+        """Return the index of the strength with the least loss over folds (but one)."""
         weights = self.fold_weights.copy()
         if without is not None:
             weights[without] = 0
@@ -57,9 +57,9 @@ class Search:
 
 
 def train(
-    data: Pairs, recipe: Recipe, grid: Sequence[float], folds: int, seed: int, directory: Path
+    data: Pairs, recipe: NgramRecipe, grid: Sequence[float], folds: int, seed: int, directory: Path
 ) -> list[dict[str, Any]]:
-    """Trains on all pairs, writes the head to ``directory``, gives the held-out numbers."""
+    """Train on all pairs, write the head to ``directory``, and return the held-out numbers."""
     table = data.table
     groups = np.asarray(table["group"].combine_chunks().dictionary_encode().indices)
     if len(groups) == 0 or groups.max() < 1:
@@ -81,8 +81,8 @@ def train(
     return _numbers(table, search, fold, groups, identical, weights)
 
 
-def search_strength(pairs: Comparisons, grid: Sequence[float], fold: np.ndarray) -> Search:
-    """Held-out leads for strengths from the greatest down, until two in a row are no better."""
+def search_strength(pairs: Comparisons, grid: Sequence[float], fold: np.ndarray) -> NgramSearch:
+    """Compute held-out leads from the greatest strength down, until two in a row are no better."""
     folds = range(int(fold.max()) + 1)
     training = [pairs.take(fold != k) for k in folds]
     weights = [np.zeros(pairs.differences.shape[1]) for _ in folds]
@@ -101,17 +101,17 @@ def search_strength(pairs: Comparisons, grid: Sequence[float], fold: np.ndarray)
         if len(totals) - 1 - int(np.argmin(totals)) >= PATIENCE:
             break
     tried = tuple(grid[: len(leads)])
-    return Search(tuple(grid), tried, np.array(leads), np.array(mean_losses), shares)
+    return NgramSearch(tuple(grid), tried, np.array(leads), np.array(mean_losses), shares)
 
 
 class NgramReward(RewardModel):
-    """Scores a response by the weights of its n-grams."""
+    """A reward model that sums the weights of a response's n-grams."""
 
-    def __init__(self, recipe: Recipe, weights: np.ndarray) -> None:
+    def __init__(self, recipe: NgramRecipe, weights: np.ndarray) -> None:
         self.recipe, self.weights = recipe, weights
 
     def score(self, responses: pa.RecordBatch) -> np.ndarray:
-        """Float64 rewards (rows,); 0 for an empty response."""
+        """Return float64 rewards (rows,); 0 for an empty response."""
         if not responses.num_rows:
             return np.empty(0)
         counts = count_ngrams(self.recipe, responses["prompt"], responses["response"])
@@ -119,14 +119,14 @@ class NgramReward(RewardModel):
 
 
 def open_head(directory: Path) -> NgramReward:
-    """The head written to a directory; anything else is refused."""
+    """Open the head in a directory; anything else is refused."""
     saved = read_json(directory / HEAD_FILE)
     try:
         recipe = saved["recipe"]
         spans = {
             name: tuple(recipe[name]) if recipe[name] else None for name in ("words", "characters")
         }
-        made = Recipe(**{**recipe, **spans})
+        made = NgramRecipe(**{**recipe, **spans})
         sorts = sum(map(bool, (made.words, made.characters, made.cross_prompt)))
         if saved["size"] != sorts * made.dimensions:
             raise ValueError("its weights are of another recipe")
@@ -151,8 +151,8 @@ def _read_weights(path: Path, size: Any) -> np.ndarray:
     return weights
 
 
-def _differences(table: pa.Table, recipe: Recipe) -> csr_array:
-    """Chosen minus rejected n-grams, without the zeros of shared ones."""
+def _differences(table: pa.Table, recipe: NgramRecipe) -> csr_array:
+    """Return chosen minus rejected n-grams, without the zeros of shared ones."""
     chosen, rejected = (
         count_ngrams(recipe, table["prompt"], table[side]) for side in ("chosen", "rejected")
     )
@@ -169,7 +169,11 @@ def _fit_path(pairs: Comparisons, strengths: Sequence[float]) -> np.ndarray:
 
 
 def _save(
-    directory: Path, recipe: Recipe, columns: np.ndarray, weights: np.ndarray, search: Search
+    directory: Path,
+    recipe: NgramRecipe,
+    columns: np.ndarray,
+    weights: np.ndarray,
+    search: NgramSearch,
 ) -> None:
     sorts = bool(recipe.words) + bool(recipe.characters) + recipe.cross_prompt
     head = {
@@ -184,13 +188,13 @@ def _save(
 
 def _numbers(
     table: pa.Table,
-    search: Search,
+    search: NgramSearch,
     fold: np.ndarray,
     groups: np.ndarray,
     identical: np.ndarray,
     weights: np.ndarray,
 ) -> list[dict[str, Any]]:
-    """Held out: each fold with the strength that is best on the other folds."""
+    """Compute held-out numbers: each fold with the strength that is best on the other folds."""
     rows = len(fold)
     strength = np.array([search.best(without=k) for k in range(int(fold.max()) + 1)])
     lead = search.leads[strength[fold], np.arange(rows)]

@@ -1,4 +1,4 @@
-"""A batch of joined features through an open predictor."""
+"""Predictions for a batch of joined features."""
 
 from __future__ import annotations
 

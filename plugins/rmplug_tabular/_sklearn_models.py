@@ -1,4 +1,4 @@
-"""scikit-learn's regressors and classifiers by name: made, fitted, and saved without pickle."""
+"""Regressors and classifiers of scikit-learn by name: built, fitted, and saved without pickle."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BLOCK = 512
 
 
 class SklearnLearner(Learner):
-    """Learns with a scikit-learn estimator named by its public class name."""
+    """A learner with a scikit-learn estimator, named by its public class name."""
 
     def __init__(self, name: str, args: Mapping[str, Any], standardise: bool | None) -> None:
         self.name, self.args = name, args
@@ -89,7 +89,7 @@ class SklearnModel(Learned):
 
 @dataclass
 class LinearModel(Learned):
-    """Weights (outputs, numbers) and intercepts, and what is done to their sum."""
+    """Weights (outputs, numbers) and intercepts, and the link function of their sum."""
 
     weights: np.ndarray
     intercepts: np.ndarray
@@ -132,7 +132,7 @@ LINKS: Mapping[str, Any] = {
 
 
 def as_linear(model: SklearnModel, task: Task) -> LinearModel | None:
-    """The same model as weights, when it is one: checked on the rows it learned from."""
+    """Return the model as weights if it is linear: checked on the rows that it learned from."""
     weights = getattr(model.estimator, "coef_", None)
     module = type(model.estimator).__module__.split(".")[1]
     if module not in ("linear_model", "svm") or not isinstance(weights, np.ndarray):
@@ -145,35 +145,36 @@ def as_linear(model: SklearnModel, task: Task) -> LinearModel | None:
         intercepts = np.broadcast_to(offsets, len(weights)).copy()
         linear = LinearModel(weights, intercepts, link, model.probabilities)
         with np.errstate(over="ignore"):
-            found = linear.scores(rows)
-        if found.shape == expected.shape and np.allclose(found, expected, rtol=1e-9, atol=1e-9):
+            scores = linear.scores(rows)
+        if scores.shape == expected.shape and np.allclose(scores, expected, rtol=1e-9, atol=1e-9):
             return linear
     return None
 
 
 @cache
 def named_classes(kind: str) -> dict[str, type[Any]]:
-    """Regressors or classifiers of scikit-learn by public name."""
+    """Return regressors or classifiers of scikit-learn by public name."""
     return dict(all_estimators(type_filter=kind))
 
 
 def make(name: str, args: Mapping[str, Any], seed: int) -> Any:
-    """The estimator, seeded; ``{name, args}`` inside args is another one."""
-    known = named_classes("regressor") | named_classes("classifier")
-    if name not in known:
+    """Build the seeded estimator; ``{name, args}`` inside args is another one."""
+    classes = named_classes("regressor") | named_classes("classifier")
+    if name not in classes:
         raise DataError(
             f"scikit-learn has no regressor or classifier {name!r}"
-            f"{did_you_mean(name, known)}; write its class name, such as GradientBoostingRegressor"
+            f"{did_you_mean(name, classes)}; write its class name, such as "
+            "GradientBoostingRegressor"
         )
-    parameters = inspect.signature(known[name]).parameters
-    given = {key: _with_estimators(value, seed) for key, value in args.items()}
-    _check_args(name, parameters, given)
+    parameters = inspect.signature(classes[name]).parameters
+    built = {key: _with_estimators(value, seed) for key, value in args.items()}
+    _check_args(name, parameters, built)
     seeded = {"random_state": seed} if "random_state" in parameters else {}
-    return known[name](**{**seeded, **given})
+    return classes[name](**{**seeded, **built})
 
 
 def load(directory: Path, saved: Mapping[str, Any]) -> SklearnModel:
-    """The saved estimator, its types checked."""
+    """Load the saved estimator; its types are checked."""
     return SklearnModel(read_estimator(directory), saved["number_of_classes"])
 
 
@@ -185,9 +186,9 @@ def _with_estimators(value: Any, seed: int) -> Any:
     return value
 
 
-def _check_args(name: str, parameters: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+def _check_args(name: str, parameters: Mapping[str, Any], args: Mapping[str, Any]) -> None:
     optional = {key: one.default is not one.empty for key, one in parameters.items()}
-    for message in unknown_args(name, optional, given):
+    for message in unknown_args(name, optional, args):
         raise DataError(message)
 
 

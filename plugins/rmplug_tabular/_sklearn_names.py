@@ -17,31 +17,31 @@ from rmplug.errors import did_you_mean
 
 @cache
 def public_names() -> frozenset[str]:
-    """Every name that a package of scikit-learn exports; empty where it is not installed."""
-    found = find_spec("sklearn")
-    places = (found.submodule_search_locations or ()) if found else ()
+    """Return every name that a package of scikit-learn exports; empty where it is not installed."""
+    spec = find_spec("sklearn")
+    folders = (spec.submodule_search_locations or ()) if spec else ()
     texts = [
-        path.read_text("utf-8") for place in places for path in Path(place).glob("*/__init__.py")
+        path.read_text("utf-8") for folder in folders for path in Path(folder).glob("*/__init__.py")
     ]
     return frozenset(name for text in texts for name in re.findall(r'"([A-Z][A-Za-z0-9]+)"', text))
 
 
 @cache
 def parameters_of(name: str) -> Mapping[str, bool] | None:
-    """The parameters of an estimator by its public class name, and whether each has a default;
+    """Return the parameters of an estimator by its public class name, true for each with a default;
     None where that cannot be read from its source (importing scikit-learn takes a second)."""
     module = _module_of(name)
     if module is None:
         return None
     source = module.read_text("utf-8")
     begins = re.search(rf"^class {name}\b.*?(?=^class |\Z)", source, re.MULTILINE | re.DOTALL)
-    found = (
+    header = (
         re.search(r"^    def __init__\(.*?\):\n", begins.group(), re.M | re.S) if begins else None
     )
-    if found is None:
+    if header is None:
         return None
     try:
-        function = ast.parse(dedent(found.group()) + "    pass").body[0]
+        function = ast.parse(dedent(header.group()) + "    pass").body[0]
     except SyntaxError:
         return None
     assert isinstance(function, ast.FunctionDef)
@@ -52,16 +52,16 @@ def parameters_of(name: str) -> Mapping[str, bool] | None:
     needed = len(plain) - len(arguments.defaults)
     named = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
     return {
-        **{each.arg: place >= needed for place, each in enumerate(plain)},
+        **{each.arg: index >= needed for index, each in enumerate(plain)},
         **{each.arg: default is not None for each, default in named},
     }
 
 
 def _module_of(name: str) -> Path | None:
-    """The file that a public class is written in: its package imports it from there."""
-    found = find_spec("sklearn")
-    places = (found.submodule_search_locations or ()) if found else ()
-    for package in [path for place in places for path in Path(place).glob("*/__init__.py")]:
+    """Find the file that defines a public class: its package imports it from there."""
+    spec = find_spec("sklearn")
+    folders = (spec.submodule_search_locations or ()) if spec else ()
+    for package in [path for folder in folders for path in Path(folder).glob("*/__init__.py")]:
         text = package.read_text("utf-8")
         if f'"{name}"' not in text:
             continue
@@ -71,12 +71,12 @@ def _module_of(name: str) -> Path | None:
                 inner = package.parent.joinpath(*line.group(1).split("."))
                 files = (inner.with_suffix(".py"), inner / "__init__.py")
                 return next((file for file in files if file.is_file()), None)
-    modules = [path for place in places for path in Path(place).glob("*.py")]
+    modules = [path for folder in folders for path in Path(folder).glob("*.py")]
     return next((path for path in modules if f"\nclass {name}(" in path.read_text("utf-8")), None)
 
 
 def wrong_args(name: str, args: Mapping[str, Any]) -> Iterator[str]:
-    """What to say of args that an estimator, or one inside them, does not have or lacks."""
+    """Yield a message for each arg that an estimator, or one inside it, does not have or lacks."""
     parameters = parameters_of(name)
     if parameters is not None:
         yield from unknown_args(name, parameters, args)
@@ -87,14 +87,14 @@ def wrong_args(name: str, args: Mapping[str, Any]) -> Iterator[str]:
 
 
 def unknown_args(
-    name: str, parameters: Mapping[str, bool], given: Mapping[str, Any]
+    name: str, parameters: Mapping[str, bool], args: Mapping[str, Any]
 ) -> Iterator[str]:
-    """What to say of args that are not among an estimator's parameters, or are lacking."""
-    for key in given:
+    """Yield a message for each arg that is no parameter of an estimator, or is lacking."""
+    for key in args:
         if key not in parameters:
             hint = did_you_mean(key, parameters)
             yield f"{name} has no parameter {key!r}{hint}; it has {', '.join(parameters)}"
-    needed = [key for key, optional in parameters.items() if not optional and key not in given]
+    needed = [key for key, optional in parameters.items() if not optional and key not in args]
     if needed:
         yield (
             f"{name} needs {', '.join(needed)} in args; an estimator is written "

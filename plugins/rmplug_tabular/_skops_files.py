@@ -1,4 +1,4 @@
-"""scikit-learn estimators in skops files: the same bytes for the same estimator, types checked."""
+"""The skops files of scikit-learn estimators: reproducible bytes, checked types."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LOADABLE = (
 
 
 def write_estimator(estimator: Any, directory: Path) -> None:
-    """skops names objects by their address in memory and stamps the time; here they are counted."""
+    """Write a reproducible file: skops names objects by memory address and stamps the time."""
     with zipfile.ZipFile(io.BytesIO(skops.io.dumps(estimator))) as made:
         schema = made.read(SCHEMA).decode()
         names = {old: str(new) for new, old in enumerate(_addresses(schema))}
@@ -45,7 +45,7 @@ def write_estimator(estimator: Any, directory: Path) -> None:
 
 
 def read_estimator(directory: Path) -> Any:
-    """The saved estimator; a file that holds anything but scikit-learn's own types is refused."""
+    """Read the saved estimator; a file with anything but scikit-learn's own types is refused."""
     file = directory / MODEL_FILE
     try:
         _check_size(file)
@@ -83,7 +83,7 @@ def _line(error: Exception) -> str:
 
 @dataclass(frozen=True)
 class Nodes:
-    """The nodes of a tree: where each goes (below 1 or itself where it is a leaf), and by what."""
+    """The nodes of a tree: the children of each (below 1 or itself at a leaf) and its feature."""
 
     left: np.ndarray
     right: np.ndarray
@@ -92,7 +92,7 @@ class Nodes:
 
 
 def _trees(value: Any) -> Iterator[Nodes]:
-    """All trees inside an estimator: compiled code follows their indices without looking."""
+    """Yield all trees inside an estimator: compiled code follows their indices unchecked."""
     rest, seen = [value], set()
     while rest:
         item = rest.pop()
@@ -121,7 +121,7 @@ def _trees(value: Any) -> Iterator[Nodes]:
 
 
 def _is_whole(nodes: Nodes) -> bool:
-    """Whether every node leads to later nodes that are there: so there is no circle either."""
+    """Check whether every node leads to later nodes that exist: so there is no cycle either."""
     at = np.arange(len(nodes.left))
     inner = (nodes.left != 0) | (nodes.right != 0)
     children = np.stack([nodes.left[inner], nodes.right[inner]])
@@ -132,7 +132,7 @@ def _is_whole(nodes: Nodes) -> bool:
 
 
 def _addresses(schema: str) -> list[str]:
-    """Every object's address in memory, in the order of the schema."""
+    """Return every object's address in memory, in the order of the schema."""
     return list(dict.fromkeys(re.findall(r'(?:"__id__": |"file": ")(\d+)', schema)))
 
 

@@ -1,4 +1,4 @@
-"""The estimators: scikit-learn's by name, and LightGBM."""
+"""The estimators: those of scikit-learn by name, and LightGBM."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class TabularEstimator(Estimator):
     folds: int = Field(default=5, ge=2)
     """Folds of cross-validation, at most one per group; rows of a group (prompt) stay together."""
     importance_repeats: int = Field(default=5, ge=1)
-    """How often each feature is shuffled in each held-out fold for its permutation importance."""
+    """The number of shuffles per feature and held-out fold for its permutation importance."""
     dependence: int = Field(default=6, ge=0)
     """Partial dependence is given for this many of the most important features that are numbers."""
 
@@ -95,8 +95,8 @@ class Sklearn(TabularEstimator):
     name: str = Field(pattern=r"^[A-Z][A-Za-z0-9]*$")
     """Class name of a scikit-learn regressor or classifier: ``GradientBoostingRegressor``, …"""
     args: dict[str, JsonValue] = Field(default_factory=dict)
-    """Its parameters; ``random_state`` is the run's seed unless given. Where an estimator is
-    needed, write ``{name: Ridge, args: {alpha: 1.0}}``."""
+    """Its parameters; ``random_state`` is by default the run's seed. Where an estimator is needed,
+    write ``{name: Ridge, args: {alpha: 1.0}}``."""
     standardise: bool | None = None
     """Centre and scale each feature; by default for all but trees, naive Bayes, isotonic, dummy."""
     missing: Literal["error", "drop", "impute-median", "keep"] = "error"
@@ -164,7 +164,8 @@ class LightGBM(TabularEstimator):
         "binary",
         "multiclass",
     ] = "regression"
-    """What is minimised; ``binary`` and ``multiclass`` classify, the others predict a number."""
+    """The loss that is minimised; ``binary`` and ``multiclass`` classify, the others predict a
+    number."""
     rounds: int = Field(default=100, ge=1)
     """Trees (per class), at most this many with ``early_stopping``."""
     early_stopping: int | None = Field(default=None, ge=1)
@@ -175,7 +176,7 @@ class LightGBM(TabularEstimator):
     missing: Literal["error", "drop", "impute-median", "keep"] = "keep"
     """Missing features: LightGBM learns from them as they are (``keep``), or as for ``sklearn``."""
     importance_repeats: int = Field(default=1, ge=1)
-    """How often each feature is shuffled in each held-out fold for ``permutation``."""
+    """The number of shuffles of each feature in each held-out fold for ``permutation``."""
     shap_rows: int = Field(default=5000, ge=1)
     """SHAP values are computed for at most this many rows, drawn at random."""
     threads: int = Field(default=1, ge=1)
@@ -190,9 +191,9 @@ class LightGBM(TabularEstimator):
         if self.args:
             from ._lightgbm_names import canonical_names, wrong_args
 
-            known = canonical_names()
+            names = canonical_names()
             yield from (
-                ("args", message) for message in (wrong_args(self.args, known) if known else ())
+                ("args", message) for message in (wrong_args(self.args, names) if names else ())
             )
 
     def fit(

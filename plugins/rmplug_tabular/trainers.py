@@ -49,7 +49,7 @@ class NgramHead(Trainer):
     dimensions: int = Field(default=2**18, ge=2)
     """Size of the hashed space for each sort of n-gram."""
     tf: Literal["sublinear", "binary", "count"] = "sublinear"
-    """What an n-gram seen ``c`` times counts: ``1 + log c``, 1, or ``c``."""
+    """The value of an n-gram that occurs ``c`` times: ``1 + log c``, 1, or ``c``."""
     l2: tuple[Positive, ...] = Field(
         default=(10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001), min_length=1
     )
@@ -61,9 +61,11 @@ class NgramHead(Trainer):
         return Known(outputs=("reward",))
 
     def train(self, data: Pairs, *, seed: int, directory: Path) -> Checkpoint:
-        from ._ngram_head import Recipe, train
+        from ._ngram_head import NgramRecipe, train
 
-        recipe = Recipe(self.words, self.characters, self.cross_prompt, self.dimensions, self.tf)
+        recipe = NgramRecipe(
+            self.words, self.characters, self.cross_prompt, self.dimensions, self.tf
+        )
         numbers = train(data, recipe, self.l2, self.folds, seed, directory)
         return Checkpoint(directory, type(self), numbers)
 
