@@ -1,4 +1,4 @@
-"""Runs in Weights & Biases: what was run, how long it took, what came out."""
+"""Logging of runs to Weights & Biases: specs, durations and results."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ class Wandb(Observer):
     project: str = Field(default="rmplug", min_length=1)
     """The project to log to."""
     entity: str | None = None
-    """The user or team that the project belongs to; the account's own when not given."""
+    """The user or team that the project belongs to; by default the account's own."""
     name: str | None = None
-    """The name of the run; the spec's name when not given."""
+    """The name of the run; by default the spec's name."""
     tags: tuple[str, ...] = ()
     """Words to find the run by."""
     mode: Literal["offline", "online", "disabled"] = "offline"
     """`offline` writes files and opens no connection, `online` sends them as the run goes (after
     `wandb login`), `disabled` does nothing."""
     directory: Path = Path()
-    """The folder in which `wandb/` is made; the current one when not given."""
+    """The folder in which `wandb/` is made; by default the current one."""
     tables: bool = True
-    """Whether metrics, coefficients, importances and steps are logged as tables, too."""
+    """Log metrics, coefficients, importances and steps as tables, too."""
     report: bool = True
-    """Whether reports are logged."""
+    """Log reports."""
     _tracker: Any = PrivateAttr(default=None)
 
     def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
@@ -72,7 +72,7 @@ class Wandb(Observer):
         self._tracker = start(destination, run, tables=self.tables, report=self.report)
 
     def step_finished(self, step: StepRecord) -> None:
-        """Log how the step went."""
+        """Log the state and duration of a step."""
         if self._tracker is not None:
             self._tracker.step(step)
 
@@ -82,7 +82,7 @@ class Wandb(Observer):
             self._tracker.result(result)
 
     def run_finished(self, run: RunRecord) -> None:
-        """Log how the run went, and close it."""
+        """Log the outcome of the run, and close it."""
         if self._tracker is not None:
             self._tracker.finish(run)
 

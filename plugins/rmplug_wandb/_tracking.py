@@ -1,4 +1,4 @@
-"""One run of Weights & Biases, and what of a run of rmplug goes where in it."""
+"""One run of Weights & Biases, and the mapping of a run of rmplug to it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ gone holds a run up for minutes at most, and what was not sent stays on disk."""
 
 @dataclass(frozen=True)
 class Destination:
-    """Where a run is logged, and under which name."""
+    """The project, name and mode under which a run is logged."""
 
     project: str
     entity: str | None
@@ -91,12 +91,12 @@ def _without_error_reports(mode: str) -> Iterator[None]:
 
 
 def read_config(run: RunRecord) -> dict[str, Any]:
-    """Read what determines a run: the spec, the seed, the versions."""
+    """Read the settings of a run: the spec, the seed, the versions."""
     return {"spec": run.spec, "seed": run.seed, "run": run.id, "environment": run.environment}
 
 
 class Tracker:
-    """Logs to one open run of Weights & Biases."""
+    """A logger to one open run of Weights & Biases."""
 
     def __init__(self, opened: Any, tables: bool, report: bool) -> None:
         self.run = opened
@@ -130,7 +130,7 @@ class Tracker:
             self._report(result)
 
     def finish(self, run: RunRecord) -> None:
-        """Log how the run went, and write everything."""
+        """Log the outcome of the run, and write everything."""
         steps = [{**vars(step), "step": name} for name, step in run.steps.items()]
         if self.tables:
             data = [[step[column] for column in STEP_COLUMNS] for step in steps]
@@ -171,9 +171,9 @@ class Tracker:
 
 
 def name_number(name: str, row: Mapping[str, Any]) -> str:
-    """Name a number: ``accuracy/reward/harmless/ece``. What else tells its row apart, such
-    as the item of a loop, comes before the subset, the position of a point on a curve (``at``) at
-    the end; ``all`` and what is missing are left out."""
+    """Name a number: ``accuracy/reward/harmless/ece``. Further values that identify its row, such
+    as the item of a loop, precede the subset; the position of a point on a curve (``at``) is at the
+    end; ``all`` and what is missing are left out."""
     others = {"metric", "subset", "kind", "axis", "sentence", "rule", "level", *NUMBERS}
     parts = [str(value) for column, value in row.items() if column not in others and _names(value)]
     subset = [str(row["subset"])] if row.get("subset") not in (None, "", "all") else []
