@@ -124,14 +124,17 @@ def test_what_ends_a_prompt_is_found_in_the_tokens_of_the_template(tmp_path):
         pattern, offset = response_start(tokenizing, part)
         assert tokenizer.decode(pattern) == opening
         assert offset == (0 if part == "turn" else len(pattern) - 1)
-    tokenizer.chat_template = (
+    # a template is rendered as it was when the first conversation was: each has a model of its own
+    other = llama(tmp_path / "other").load().loaded.tokenizing
+    other.tokenizer.chat_template = (
         "{% for m in messages %}{{ '[INST] ' + m.content + ' [/INST]' }}{% endfor %}"
     )
-    pattern, offset = response_start(tokenizing, "turn")
+    pattern, offset = response_start(other, "turn")
     assert tokenizer.decode(pattern).strip() == "[/INST]" and offset == len(pattern) - 1
-    tokenizer.chat_template = "{% for m in messages %}{{ m.content }}{% endfor %}"
+    bare = llama(tmp_path / "bare").load().loaded.tokenizing
+    bare.tokenizer.chat_template = "{% for m in messages %}{{ m.content }}{% endfor %}"
     with pytest.raises(DataError, match="the chat template ends a prompt with nothing of its own"):
-        response_start(tokenizing, "turn")
+        response_start(bare, "turn")
 
 
 class Opened:
