@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ import pyarrow as pa
 
 from rmplug import DataError, Predictor
 from rmplug.errors import some
+from rmplug.models.files import read_json
+from rmplug.models.tree_texts import read_trees
 
 from ._candidate_table import COUNT, SIZES, read_column
 from ._forms import Frame, PolynomialForm, ResultForm, TreesForm
@@ -107,22 +110,52 @@ def save_ensemble(ensemble: FormEnsemble, directory: Path) -> None:
 
 
 def open_ensemble(directory: Path) -> FormEnsemble:
-    record = json.loads((directory / FIT_FILE).read_text(encoding="utf-8"))
-    rows = np.load(directory / FORMS_FILE, allow_pickle=False)
+    """The model that ``save_ensemble`` wrote. Raises DataError for files that hold none."""
+    record = read_json(directory / FIT_FILE)
+    try:
+        ensemble = _read_ensemble(record, directory)
+    except (
+        KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, OSError,
+        lightgbm.basic.LightGBMError,
+    ) as error:  # fmt: skip
+        raise DataError(
+            f"{directory} does not hold a performance model ({type(error).__name__}: "
+            f"{str(error).partition(chr(10))[0]:.200}); fit again"
+        ) from error
+    return ensemble
+
+
+def _read_ensemble(record: Mapping[str, Any], directory: Path) -> FormEnsemble:
+    names = tuple(str(name) for name in record["names"])
+    rows = _read_rows(directory / FORMS_FILE, len(names), record)
     forms = [_read_form(row, record, directory, number) for number, row in enumerate(rows)]
-    folds = record["folds"]
+    folds, fold_of = int(record["folds"]), np.array(record["fold_of"], dtype=np.int64)
+    errors = np.array(record["errors"], dtype=float)
+    sizes = np.array(record["around"]["sizes"], dtype=float)
+    counts = np.array(record["around"]["counts"], dtype=float).reshape(len(sizes), len(names))
+    if not 1 <= folds < len(forms) or fold_of.ndim != 1 or errors.shape != fold_of.shape:
+        raise ValueError(f"{len(forms)} forms are not a whole one and {folds} folds")
+    if not len(fold_of) or fold_of.min() < 0 or fold_of.max() >= folds:
+        raise ValueError("a candidate is of a fold that is not there")
     return FormEnsemble(
-        record["model"],
-        tuple(record["names"]),
-        forms[0],
-        tuple(forms[1 : 1 + folds]),
-        np.array(record["fold_of"]),
-        np.array(record["errors"]),
-        tuple(forms[1 + folds :]),
-        np.array(record["around"]["counts"]).reshape(-1, len(record["names"])),
-        np.array(record["around"]["sizes"], dtype=float),
-        record["result"],
-    )
+        str(record["model"]), names, forms[0], tuple(forms[1 : 1 + folds]), fold_of, errors,
+        tuple(forms[1 + folds :]), counts, sizes, str(record["result"]),
+    )  # fmt: skip
+
+
+def _read_rows(path: Path, features: int, record: Mapping[str, Any]) -> np.ndarray:
+    """The numbers of each form; the shape is checked before any memory is asked for."""
+    own = features * (features + 1) // 2 if record["pairwise"] and not record["trees"] else 0
+    width = SIZE_TERMS + 3 * features + own
+    with path.open("rb") as file:
+        if np.lib.format.read_magic(file) != (1, 0):
+            raise ValueError(f"{path.name} is of another version of the format")
+        shape, _, kind = np.lib.format.read_array_header_1_0(file)
+        whole = file.tell() + 8 * prod(shape) == path.stat().st_size
+    if kind != np.float64 or len(shape) != 2 or shape[1] != width or not whole:
+        raise ValueError(f"{path.name} does not hold {width} numbers for each form")
+    rows: np.ndarray = np.load(path, allow_pickle=False)
+    return rows
 
 
 SIZE_TERMS = 6
@@ -149,8 +182,11 @@ def _read_form(
     share, scale, own = (rest[k * features : (k + 1) * features] for k in range(3))
     frame = Frame(share, scale, size)
     if record["trees"]:
-        file = directory / f"trees-{number}.txt"
-        return TreesForm(frame, own, lightgbm.Booster(model_file=str(file)), record["with_size"])
+        booster = lightgbm.Booster(model_str=read_trees(directory / f"trees-{number}.txt"))
+        with_size = bool(record["with_size"])
+        if booster.num_feature() != features + with_size or booster.num_model_per_iteration() != 1:
+            raise ValueError(f"trees-{number}.txt is not of {features} features")
+        return TreesForm(frame, own, booster, with_size)
     if not record["pairwise"]:
         return PolynomialForm(frame, own)
     pairwise = np.zeros((features, features))
