@@ -89,11 +89,18 @@ class TabularPredictor(Predictor):
         holes = np.isnan(matrix).any(axis=1) & (self.missing in ("error", "drop"))
         if holes.any():
             self._report(holes, features)
-        with threadpool_limits(1):
-            complete = self.model.scores(matrix[~holes])
+        complete = self._scores(matrix[~holes])
         scores = np.full((len(matrix), *complete.shape[1:]), np.nan)
         scores[~holes] = complete
         return self._named(scores)
+
+    def _scores(self, matrix: np.ndarray) -> np.ndarray:
+        try:
+            with threadpool_limits(1):
+                return self.model.scores(matrix)
+        except (ValueError, TypeError, AttributeError, IndexError) as error:
+            line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise DataError(f"the fit cannot predict ({line:.300}); fit again") from error
 
     def _report(self, holes: np.ndarray, features: pa.Table) -> None:
         ids = features["id"].filter(holes).to_pylist() if "id" in features.column_names else []

@@ -14,14 +14,21 @@ from typing import Any
 import numpy as np
 import skops.io
 from sklearn.base import BaseEstimator
+from sklearn.ensemble._gb import BaseGradientBoosting
+from sklearn.ensemble._hist_gradient_boosting.gradient_boosting import BaseHistGradientBoosting
 from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
+from sklearn.neighbors import BallTree, KDTree
+from sklearn.neighbors._base import NeighborsBase
+from sklearn.tree import BaseDecisionTree
 from sklearn.tree._tree import Tree
 
 from rmplug import DataError
 
 MODEL_FILE = "model.skops"
 SCHEMA = "schema.json"
-MOST_BYTES, MOST_FEATURES = 1_000_000_000, 10_000_000
+MOST_BYTES = 1_000_000_000
+SEARCH_TREES = {"kd_tree": KDTree, "ball_tree": BallTree}
+SEARCH_MODULES = ("sklearn.neighbors._kd_tree", "sklearn.neighbors._ball_tree")
 LOADABLE = (
     "_loss", "calibration", "compose", "cross_decomposition", "discriminant_analysis", "dummy",
     "ensemble", "gaussian_process", "isotonic", "kernel_ridge", "linear_model",
@@ -64,8 +71,10 @@ def read_estimator(directory: Path) -> Any:
         raise DataError(f"{file} cannot be read ({_line(error)}); fit again") from error
     if not isinstance(estimator, BaseEstimator):
         raise DataError(f"{file} holds {type(estimator).__name__}, not an estimator; fit again")
-    if not all(_is_whole(nodes) for nodes in _trees(estimator)):
-        raise DataError(f"{file} holds a tree with nodes that are not there; fit again")
+    try:
+        _check_parts(estimator)
+    except Exception as error:  # whatever attributes of other types make the checks raise
+        raise DataError(f"{file} holds {_line(error)}; fit again") from error
     return estimator
 
 
@@ -88,36 +97,80 @@ class Nodes:
     left: np.ndarray
     right: np.ndarray
     feature: np.ndarray
-    features: int
 
 
-def _trees(value: Any) -> Iterator[Nodes]:
-    """Yield all trees inside an estimator: compiled code follows their indices unchecked."""
-    rest, seen = [value], set()
+def _check_parts(estimator: Any) -> None:
+    """Refuse what compiled code would follow without looking: indices of nodes and features that
+    are not there. Search trees of neighbours are built anew from the rows that they stand for."""
+    for item, owner in _walk(estimator):
+        if type(item).__module__ in SEARCH_MODULES:
+            raise ValueError("a search tree, which is used without being checked")
+        if isinstance(item, NeighborsBase):
+            _build_search_tree(item)
+        elif isinstance(item, BaseHistGradientBoosting) and item._preprocessor is not None:
+            raise ValueError("splits on categories, which are not checked")
+        elif isinstance(item, BaseGradientBoosting):
+            if item.estimators_.shape[1:] != (item.n_trees_per_iteration_,):
+                raise ValueError("another number of trees than it has outputs")
+        elif isinstance(item, Tree | TreePredictor):
+            _check_tree(item, owner)
+
+
+def _walk(value: Any) -> Iterator[tuple[Any, Any]]:
+    """All that is inside an estimator, and the estimator that checks the rows for it: of trees
+    inside gradient boosting, that is the whole, which asks their nodes by itself."""
+    rest: list[tuple[Any, Any]] = [(value, None)]
+    seen = set()
     while rest:
-        item = rest.pop()
-        if id(item) in seen:
+        item, owner = rest.pop()
+        if (id(item), id(owner)) in seen:
             continue
-        seen.add(id(item))
-        if isinstance(item, Tree):
-            inner = item.children_left != -1
-            yield Nodes(
-                np.where(inner, item.children_left, 0), np.where(inner, item.children_right, 0),
-                np.where(inner, item.feature, 0), item.n_features,
-            )  # fmt: skip
-        elif isinstance(item, TreePredictor):
-            inner = item.nodes["is_leaf"] == 0
-            names = ("left", "right", "feature_idx")
-            left, right, feature = (
-                np.where(inner, item.nodes[name], 0).astype(np.int64) for name in names
-            )
-            yield Nodes(left, right, feature, MOST_FEATURES)
-        elif isinstance(item, BaseEstimator):
-            rest += vars(item).values()
+        seen.add((id(item), id(owner)))
+        yield item, owner
+        if isinstance(item, BaseEstimator):
+            boosted = isinstance(item, BaseDecisionTree) and isinstance(owner, BaseGradientBoosting)
+            own = {name: part for name, part in vars(item).items() if not _is_rebuilt(item, name)}
+            rest += [(part, owner if boosted else item) for part in own.values()]
         elif isinstance(item, dict):
-            rest += item.values()
+            rest += [(part, owner) for part in item.values()]
         elif isinstance(item, list | tuple) or (isinstance(item, np.ndarray) and item.dtype == "O"):
-            rest += list(item)
+            rest += [(part, owner) for part in list(item)]
+
+
+def _is_rebuilt(item: Any, name: str) -> bool:
+    return isinstance(item, NeighborsBase) and name == "_tree"
+
+
+def _build_search_tree(item: Any) -> None:
+    method = getattr(item, "_fit_method", None)
+    if method not in SEARCH_TREES:
+        item._tree = None
+    elif not isinstance(item.effective_metric_, str):
+        raise ValueError("a search tree of a metric without a name")
+    else:
+        item._tree = SEARCH_TREES[method](
+            np.asarray(item._fit_X, dtype=np.float64), int(item.leaf_size),
+            metric=item.effective_metric_, **item.effective_metric_params_,
+        )  # fmt: skip
+
+
+def _check_tree(tree: Any, owner: Any) -> None:
+    features = owner.n_features_in_
+    if isinstance(tree, Tree):
+        if tree.n_features != features:
+            raise ValueError("a tree of other features than its estimator's")
+        inner = tree.children_left != -1
+        names = (tree.children_left, tree.children_right, tree.feature)
+    else:
+        inner = tree.nodes["is_leaf"] == 0
+        names = tuple(tree.nodes[name] for name in ("left", "right", "feature_idx"))
+        if tree.nodes["is_categorical"][inner].any():
+            raise ValueError("splits on categories, which are not checked")
+    left, right, feature = (np.where(inner, values, 0).astype(np.int64) for values in names)
+    if not _is_whole(Nodes(left, right, feature)):
+        raise ValueError("a tree with nodes that are not there")
+    if ((feature < 0) | (feature >= features)).any():
+        raise ValueError("a tree with features that are not there")
 
 
 def _is_whole(nodes: Nodes) -> bool:
@@ -126,9 +179,7 @@ def _is_whole(nodes: Nodes) -> bool:
     inner = (nodes.left != 0) | (nodes.right != 0)
     children = np.stack([nodes.left[inner], nodes.right[inner]])
     later = (children > at[inner]) & (children < len(at))
-    return bool(
-        len(at) and later.all() and ((nodes.feature >= 0) & (nodes.feature < nodes.features)).all()
-    )
+    return bool(len(at) and later.all())
 
 
 def _addresses(schema: str) -> list[str]:

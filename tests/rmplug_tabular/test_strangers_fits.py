@@ -147,6 +147,103 @@ def test_a_tree_of_scikit_learn_with_nodes_that_are_not_there_is_refused(
         fit.open()
 
 
+def changed(words, margin, folder, name, args, change):
+    """A fit whose estimator is another than the one that it wrote."""
+    step = Sklearn(name=name, args=args, importance_repeats=1)
+    fit = step.fit([words], margin, seed=1, directory=folder)
+    file = folder / "model.skops"
+    estimator = skops.io.load(file, trusted=skops.io.get_untrusted_types(file=file))
+    change(estimator)
+    skops.io.dump(estimator, file)
+    return fit
+
+
+def joined(words):
+    """The features under the names that a run gives them."""
+    names = [n if n in ("id", "group") else f"words.{n}" for n in words.table.column_names]
+    return words.table.rename_columns(names)
+
+
+def set_node(field, value):
+    def change(estimator):
+        nodes = estimator._predictors[0][0].nodes
+        nodes[field][nodes["is_leaf"] == 0] = value
+
+    return change
+
+
+def widen_tree(estimator):
+    from sklearn.tree._tree import Tree
+
+    tree = estimator.estimators_[0, 0]
+    state = tree.tree_.__getstate__()
+    state["nodes"]["feature"][state["nodes"]["left_child"] != -1] = 900_000_000
+    tree.tree_ = Tree(10**9, np.array([1], dtype=np.intp), 1)
+    tree.tree_.__setstate__(state)
+    tree.n_features_in_ = 10**9
+
+
+def double_trees(estimator):
+    estimator.estimators_ = np.repeat(estimator.estimators_, 2, axis=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "reason"),
+    [
+        ("HistG", set_node("feature_idx", 9_000_000), "a tree with features that are not there"),
+        ("HistG", set_node("is_categorical", 1), "splits on categories, which are not checked"),
+        ("G", widen_tree, "a tree of other features than its estimator's"),
+        ("G", double_trees, "another number of trees than it has outputs"),
+    ],
+)
+def test_a_tree_of_scikit_learn_asks_only_for_features_that_are_there(
+    words, margin, tmp_path, name, change, reason
+):
+    few = "max_iter" if name.startswith("Hist") else "n_estimators"
+    name += "radientBoostingRegressor"
+    fit = changed(words, margin, tmp_path, name, {few: 3}, change)
+    with pytest.raises(DataError, match=rf"model\.skops holds {reason}; fit again"):
+        fit.open()
+
+
+@pytest.mark.parametrize("algorithm", ["kd_tree", "ball_tree"])
+def test_a_search_tree_of_neighbours_is_built_anew(words, margin, tmp_path, algorithm):
+    def lose_rows(estimator):
+        state = list(estimator._tree.__getstate__())
+        state[1] = np.full_like(state[1], 10**12)
+        estimator._tree = type(estimator._tree).__new__(type(estimator._tree))
+        estimator._tree.__setstate__(tuple(state))
+
+    args, name = {"algorithm": algorithm}, "KNeighborsRegressor"
+    whole = Sklearn(name=name, args=args, importance_repeats=1)
+    (tmp_path / "whole").mkdir()
+    before = whole.fit([words], margin, seed=1, directory=tmp_path / "whole").open()
+    (tmp_path / "sent").mkdir()
+    fit = changed(words, margin, tmp_path / "sent", name, args, lose_rows)
+    predicted = fit.open().predict(joined(words))["prediction"]
+    np.testing.assert_array_equal(predicted, before.predict(joined(words))["prediction"])
+
+
+def test_a_search_tree_that_is_no_neighbours_own_is_refused(words, margin, tmp_path):
+    from sklearn.neighbors import KDTree
+
+    def hide(estimator):
+        estimator.extra = KDTree(np.eye(3))
+
+    fit = changed(words, margin, tmp_path, "KNeighborsRegressor", {}, hide)
+    with pytest.raises(DataError, match="holds a search tree, which is used without being checked"):
+        fit.open()
+
+
+def test_an_estimator_that_cannot_predict_says_so_in_one_sentence(words, margin, tmp_path):
+    def lose(estimator):
+        estimator._y = estimator._y[:1]
+
+    fit = changed(words, margin, tmp_path, "KNeighborsRegressor", {}, lose)
+    with pytest.raises(DataError, match=r"the fit cannot predict \(.*\); fit again"):
+        fit.open().predict(joined(words))
+
+
 def test_a_file_of_scikit_learn_that_is_none_is_refused(words, margin, tmp_path):
     args = {"n_estimators": 3}
     step = Sklearn(name="RandomForestRegressor", args=args, importance_repeats=1)
