@@ -17,6 +17,10 @@ MOST_JSON = 64_000_000
 MOST_HEADER = 100_000_000
 """Bytes of the list of tensors in a safetensors file, as the format itself allows."""
 
+MOST_DIMENSIONS, MOST_NUMBER = 16, 2**48
+"""Dimensions of a tensor, and what a length or an offset in its file stays below: products of
+numbers of thousands of digits would take hours."""
+
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read the one object that a JSON file holds. Raises DataError for anything else: a file that
@@ -61,10 +65,13 @@ def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
 
 
 def _span(entry: Mapping[str, Any]) -> tuple[tuple[int, ...], int]:
-    """Return the shape of a tensor, and where its bytes end; both of whole numbers of 0 or more."""
-    shape, end = tuple(entry["shape"]), entry["data_offsets"][1]
-    if not all(type(number) is int and number >= 0 for number in (*shape, end)):
-        raise ValueError("a shape or an offset is no whole number")
+    """Return the shape of a tensor, and where its bytes end; whole numbers within bounds."""
+    shape, (start, end) = tuple(entry["shape"]), entry["data_offsets"]
+    if len(shape) > MOST_DIMENSIONS:
+        raise ValueError("a shape has too many dimensions")
+    numbers = (*shape, start, end)
+    if not all(type(number) is int and 0 <= number < MOST_NUMBER for number in numbers):
+        raise ValueError("a shape or an offset is no whole number within bounds")
     return shape, end
 
 

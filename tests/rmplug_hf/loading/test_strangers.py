@@ -252,6 +252,10 @@ HEADERS = {
     "list": b"[]",
     "shape": b'{"weight": {"dtype": "F64", "shape": [-4], "data_offsets": [0, 8]}}',
     "offsets": b'{"weight": {"dtype": "F64", "shape": [1], "data_offsets": [0, 99999999]}}',
+    "digits": b'{"weight": {"dtype": "F64", "shape": [%s], "data_offsets": [0, 8]}}'
+    % b",".join([b"9" * 4300] * 20),
+    "long end": b'{"weight": {"dtype": "F64", "shape": [1], "data_offsets": [0, %s]}}'
+    % (b"9" * 4300),
     "types": b'{"weight": {"dtype": "F64", "shape": "x", "data_offsets": {}}}',
     "entry": b'{"weight": 7}',
     "dtype": b'{"weight": {"dtype": "I64", "shape": [1], "data_offsets": [0, 8]}}',
