@@ -18,23 +18,33 @@ Shapes = Mapping[str, tuple[int, ...]]
 COUNTS = re.compile(r"(layers?|experts|blocks|labels|heads)$")
 MOST = 10_000
 """Layers, experts, labels or heads of a model: libraries build lists of so many."""
+MOST_SIZE = 100_000_000
+"""Any other whole number of a configuration: libraries build tables of some while they count."""
+NO_SIZES = re.compile(r"(theta|base|max_length|seed)$")
+"""Numbers that are no sizes: of published models, those of rotary embeddings reach 4e9."""
 SLACK = 100_000_000
 """Numbers that a model may have beyond what its weights hold (a head of its own, buffers)."""
 
 
 def check_counts(folder: Path) -> None:
-    """Refuse a configuration that would make a library build endless lists."""
+    """Refuse a configuration that would have a library build endless lists or tables."""
     for name, value in _numbers(read_json(folder / "config.json")):
-        if COUNTS.search(name) and value > MOST:
-            raise DataError(f"config.json in {folder} says {name}: {value}, which no model has")
+        size = isinstance(value, int) and value > MOST_SIZE and not NO_SIZES.search(name)
+        if size or (COUNTS.search(name) and value > MOST):
+            written = f"{name:.60}: {value!s:.40}"
+            raise DataError(f"config.json in {folder} says {written}, which no model has")
 
 
-def _numbers(settings: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from _numbers(value)
-        elif isinstance(value, int | float):
-            yield name, value
+def _numbers(value: Any, name: str = "") -> Iterator[tuple[str, float]]:
+    """All numbers of a configuration, those in lists by the list's name."""
+    if isinstance(value, Mapping):
+        for key, part in value.items():
+            yield from _numbers(part, str(key))
+    elif isinstance(value, list):
+        for part in value:
+            yield from _numbers(part, name)
+    elif isinstance(value, int | float):
+        yield name, value
 
 
 def check_size(folder: Path, config: Any, auto: str, shapes: Shapes) -> None:

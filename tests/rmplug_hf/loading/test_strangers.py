@@ -220,6 +220,9 @@ DAMAGES = {
     "layers": lambda text: json.dumps({**json.loads(text), "num_hidden_layers": 10**12}),
     "labels": lambda text: json.dumps({**json.loads(text), "num_labels": 10**12}),
     "width": lambda text: json.dumps({**json.loads(text), "intermediate_size": 10**9}),
+    "lists": lambda text: json.dumps({**json.loads(text), "block_layers": [1, [10**8]]}),
+    "hashes": lambda text: json.dumps({**json.loads(text), "num_hash_functions": 10**9}),
+    "digits": lambda text: json.dumps({**json.loads(text), "dim": int("9" * 4300)}),
     "words": lambda text: json.dumps({**json.loads(text), "vocab_size": "many"}),
     "negative": lambda text: json.dumps({**json.loads(text), "hidden_size": -1}),
     "type": lambda text: json.dumps({**json.loads(text), "model_type": ["bert"]}),
@@ -234,6 +237,25 @@ def test_a_configuration_that_no_model_has_is_refused_in_one_sentence(sent, dama
     for door in (*CHECKPOINT_DOORS.values(), lambda _: Encoder(path=sent.encoder).load()):
         refused(door, folder)
     scored(folder, capsys)
+
+
+@pytest.mark.parametrize(
+    ("entries", "written"),
+    [
+        ({"block_sizes": [10**9, 1]}, "block_sizes: 1000000000"),
+        ({"deep": [{"num_layers": [[20_000]]}]}, "num_layers: 20000"),
+        ({"max_position_embeddings": 10**40}, "max_position_embeddings: 1" + "0" * 39),
+    ],
+)
+def test_a_number_of_a_configuration_that_no_model_has_is_named(sent, entries, written):
+    changed_json(sent.encoder / "config.json", **entries)
+    said = refused(lambda folder: Encoder(path=folder).load(), sent.encoder)
+    assert f"says {written}, which no model has" in said
+
+
+def test_a_large_base_of_rotary_embeddings_is_no_size(sent):
+    changed_json(sent.encoder / "config.json", rope_theta=4_000_000_000)
+    assert Encoder(path=sent.encoder).load()
 
 
 @pytest.mark.parametrize("trainer", WRITERS)
