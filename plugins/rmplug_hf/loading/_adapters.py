@@ -29,8 +29,10 @@ ELSEWHERE = (
 )
 """Settings by which PEFT imports a module by name, uses other adapters, or reads other files."""
 PATTERNS = ("target_modules", "exclude_modules", "layers_pattern")
-NESTED = re.compile(r"\([^()]*[+*}][^()]*\)\s*[+*{]")
-"""A repeated group that repeats inside: the sort of pattern whose search may take for ever."""
+KEYED = ("rank_pattern", "alpha_pattern")
+"""Entries whose keys are patterns too."""
+ENDLESS = re.compile(r"\)\s*[+*{]|(?:[+*}].*){6}|.{1000}", re.DOTALL)
+"""A repeated group, six repetitions or a long pattern: their search may take for ever."""
 RANKS = ("r", "init_r", "target_r", "oft_block_size", "boft_block_size")
 HEADS = ("score.weight", "classifier.weight", "classifier.out_proj.weight")
 
@@ -82,9 +84,15 @@ def _check_kind(folder: Path) -> None:
             f"{folder} asks for {asked[0]}, which an adapter that is only weights has not; save it "
             "without"
         )
-    endless = [name for name in PATTERNS if NESTED.search(str(config.get(name) or ""))]
+    endless = [name for name in (*PATTERNS, *KEYED) if _is_endless(config.get(name))]
     if endless:
         raise DataError(f"{endless[0]} of {folder} is a pattern that may take for ever; list names")
+
+
+def _is_endless(value: Any) -> bool:
+    """Whether a pattern, or one of a list or of the keys of a mapping, may take for ever."""
+    patterns = value if isinstance(value, list | Mapping) else [value or ""]
+    return any(ENDLESS.search(str(pattern)) for pattern in patterns)
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
