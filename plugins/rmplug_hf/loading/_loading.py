@@ -21,6 +21,7 @@ from rmplug_hf.tokens._tokenizing import Tokenizing
 from ._adapters import CONFIG, adapter_weights, base_of, put_adapter
 from ._locations import folder_of
 from ._sizes import check_counts, check_size
+from ._tokenizer_files import check_tokenizer_file
 from ._weights import check_weights
 
 if TYPE_CHECKING:
@@ -111,6 +112,8 @@ def check_folder(folder: Path, step: HubModel) -> dict[str, tuple[int, ...]] | N
 def read_config(folder: Path, step: HubModel) -> Any:
     """Read the configuration; DataError if it needs code of its own."""
     written = read_json(folder / "config.json")
+    if not isinstance(written.get("architectures") or [], list):
+        raise DataError(f"architectures in config.json in {folder} must be a list of names")
     try:
         return transformers.AutoConfig.from_pretrained(
             str(folder), trust_remote_code=step.trust_remote_code
@@ -137,6 +140,8 @@ def read_tokenizer(folder: Path, step: HubModel) -> Any:
             "trained with beside it"
         )
     source = (sources or [folder])[0]
+    if not step.trust_remote_code:
+        check_tokenizer_file(source)
     try:
         return transformers.AutoTokenizer.from_pretrained(
             str(source), trust_remote_code=step.trust_remote_code
@@ -240,7 +245,11 @@ def max_length(wanted: int | None, tokenizer: Any, model: Any, folder: Path) -> 
             f"max_length {wanted} is more than the {positions} positions of the model in {folder}"
         )
     stated = tokenizer.model_max_length
-    limits = [n for n in (positions, stated if stated < UNLIMITED else None) if n is not None]
+    if not isinstance(stated, int | float) or not stated > 0:
+        raise DataError(
+            f"model_max_length of the tokenizer of {folder} is no number above 0: {stated!r:.40}"
+        )
+    limits = [n for n in (positions, int(stated) if stated < UNLIMITED else None) if n is not None]
     return wanted or (min(limits) if limits else None)
 
 

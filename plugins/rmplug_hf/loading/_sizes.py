@@ -28,7 +28,11 @@ SLACK = 100_000_000
 
 def check_counts(folder: Path) -> None:
     """Refuse a configuration that would have a library build endless lists or tables."""
-    for name, value in _numbers(read_json(folder / "config.json")):
+    try:
+        numbers = list(_numbers(read_json(folder / "config.json")))
+    except RecursionError as error:
+        raise DataError(f"config.json in {folder} is nested too deeply") from error
+    for name, value in numbers:
         size = isinstance(value, int) and value > MOST_SIZE and not NO_SIZES.search(name)
         if size or (COUNTS.search(name) and value > MOST):
             written = f"{name:.60}: {value!s:.40}"

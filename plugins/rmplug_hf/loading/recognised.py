@@ -43,9 +43,8 @@ def adapter_mistake(folder: Path) -> str | None:
 
 def is_classifier(config: dict[str, Any]) -> bool:
     """Check whether a model's config names a sequence classifier."""
-    return any(
-        "ForSequenceClassification" in str(name) for name in config.get("architectures") or ()
-    )
+    names = config.get("architectures")
+    return isinstance(names, list) and any("ForSequenceClassification" in str(n) for n in names)
 
 
 def is_hub_name(source: str) -> bool:

@@ -221,6 +221,7 @@ DAMAGES = {
     "labels": lambda text: json.dumps({**json.loads(text), "num_labels": 10**12}),
     "width": lambda text: json.dumps({**json.loads(text), "intermediate_size": 10**9}),
     "lists": lambda text: json.dumps({**json.loads(text), "block_layers": [1, [10**8]]}),
+    "nested": lambda text: text[:-1].rstrip("}\n ") + ', "a": ' + "[" * 900 + "]" * 900 + "}",
     "hashes": lambda text: json.dumps({**json.loads(text), "num_hash_functions": 10**9}),
     "digits": lambda text: json.dumps({**json.loads(text), "dim": int("9" * 4300)}),
     "words": lambda text: json.dumps({**json.loads(text), "vocab_size": "many"}),
@@ -438,3 +439,45 @@ def test_the_model_that_an_adapter_names_is_not_asked_for(tiny, adapter, merge, 
     )
     assert step.load().outputs == ("reward",)
     assert not contacts
+
+
+def _replace(content, times=1, **pattern):
+    one = {"type": "Replace", "pattern": pattern, "content": content}
+    return {"type": "Sequence", "normalizers": [one] * times}
+
+
+LONGER, ENDLESS = "makes texts longer without bounds", "has a pattern that may take for ever"
+
+
+@pytest.mark.parametrize(
+    ("normalizer", "sentence"),
+    [
+        (_replace("t" * 101, String="t"), LONGER),
+        (_replace("t" * 50, 3, String="t"), LONGER),
+        (_replace("t", 20, Regex=""), LONGER),
+        (_replace("t", Regex="^(.|.)*!$"), ENDLESS),
+        (_replace("t", Regex="(" * 5000), ENDLESS),
+    ],
+)
+def test_a_tokenizer_that_takes_endless_time_or_memory_is_refused(sent, normalizer, sentence):
+    changed_json(sent.encoder / "tokenizer.json", normalizer=normalizer)
+    said = refused(lambda folder: Encoder(path=folder).load(), sent.encoder)
+    assert f"the normalizer in {sent.encoder / 'tokenizer.json'} {sentence}" in said
+
+
+def test_the_replacements_of_published_tokenizers_are_in_use(sent):
+    normalizer = _replace("\u2581", 2, Regex=r"(?=(\d{3})+(?!\d)) {2,}")
+    changed_json(sent.encoder / "tokenizer.json", normalizer=normalizer)
+    assert Encoder(path=sent.encoder).load()
+
+
+@pytest.mark.parametrize(
+    ("file", "entries", "sentence"),
+    [
+        ("config.json", {"architectures": 5}, "must be a list of names"),
+        ("tokenizer_config.json", {"model_max_length": "lots"}, "is no number above 0: 'lots'"),
+    ],
+)
+def test_a_setting_of_another_type_is_refused(sent, file, entries, sentence):
+    changed_json(sent.encoder / file, **entries)
+    assert sentence in refused(lambda folder: Encoder(path=folder).load(), sent.encoder)
