@@ -150,7 +150,8 @@ def test_ctrl_c_while_workers_start_is_told_in_one_line(tmp_path: Path) -> None:
     until(lambda: len(process.children()) >= 2, process)
     family = process.children(recursive=True)
     for member in [process, *family]:
-        member.send_signal(signal.SIGINT)
+        with suppress(psutil.NoSuchProcess):  # one that the first signal has ended
+            member.send_signal(signal.SIGINT)
     told = process.communicate(timeout=60)[0]
     assert process.returncode == 130 and "Traceback" not in told
     assert psutil.wait_procs(family, timeout=20)[1] == []

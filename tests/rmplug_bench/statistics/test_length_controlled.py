@@ -63,8 +63,9 @@ def test_one_step_in_a_resample_is_close_to_fitting_it_anew():
 
 
 def test_a_model_that_only_counts_characters_is_at_chance_when_lengths_are_equal():
-    gaps = np.where(RNG.random(1500) < 0.75, 1, -1) * RNG.integers(1, 300, 1500)
-    rows = table_of(pairs_with_gaps(gaps), gaps + RNG.normal(size=1500) * 40)
+    own = np.random.default_rng(11)
+    gaps = np.where(own.random(1500) < 0.75, 1, -1) * own.integers(1, 300, 1500)
+    rows = table_of(pairs_with_gaps(gaps), gaps + own.normal(size=1500) * 40)
     assert value(rows, "accuracy")["value"] > 0.7
     controlled = value(rows, "length-controlled-accuracy")
     assert controlled["low"] < 0.5 < controlled["high"]
