@@ -6,7 +6,10 @@ step's inputs, by name and type: an artifact type (``Pairs``), a union (``Pairs 
 sequence (``Sequence[Features]``, a list of steps), or one of these with the default ``None``
 (optional). Its return annotation is what the step gives. Keyword-only parameters are supplied by
 the core when the method names them: ``seed`` (int), ``directory`` (an empty folder to write files
-in), ``plan`` (what led to the inputs). A step that does not take ``seed`` is deterministic.
+in), ``work`` (a folder that survives a kill: what an interrupted step left there is there again; it
+is removed when the step has finished; with ``directory`` only), ``progress`` (a ``Progress`` that
+tells how far the work is), ``plan`` (what led to the inputs). A step that does not take ``seed`` is
+deterministic.
 
 Before anything runs, a step can say what it will give (``foresee``) and what is wrong with what it
 is asked for (``mistakes``); both get what is known of each input. Neither is needed.
@@ -17,7 +20,7 @@ is asked for (``mistakes``); both get what is known of each input. Neither is ne
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.fields import FieldInfo
@@ -29,6 +32,15 @@ from .notices import Notice
 
 if TYPE_CHECKING:
     from .records import RunRecord, SeenRows, StepRecord
+
+
+class Progress(Protocol):
+    """A function that tells observers how far a step is."""
+
+    def __call__(self, done: int, total: int | None = None, **numbers: float) -> None:
+        """Tell that ``done`` units of ``total`` are done (steps of training, for instance), and
+        numbers measured there, such as ``loss``."""
+
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -225,6 +237,10 @@ class Observer(Step):
 
     def step_progress(self, step: "StepRecord", done: int, total: int | None) -> None:
         """Handle progress: ``done`` rows or items, of ``total`` where that is known."""
+
+    def step_numbers(self, step: "StepRecord", done: int, numbers: Mapping[str, float]) -> None:
+        """Handle numbers that a step measured while it worked, such as the loss of a training,
+        after ``done`` units of its work; called after ``step_progress``."""
 
     def step_finished(self, step: "StepRecord") -> None:
         """Handle the end of a step: reused, done or failed."""

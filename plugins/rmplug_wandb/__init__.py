@@ -71,6 +71,11 @@ class Wandb(Observer):
         )
         self._tracker = start(destination, run, tables=self.tables, report=self.report)
 
+    def step_numbers(self, step: StepRecord, done: int, numbers: Mapping[str, float]) -> None:
+        """Log what a step measures while it works, such as the loss of a training."""
+        if self._tracker is not None:
+            self._tracker.progress(step.id, done, numbers)
+
     def step_finished(self, step: StepRecord) -> None:
         """Log the state and duration of a step."""
         if self._tracker is not None:

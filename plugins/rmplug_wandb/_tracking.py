@@ -103,6 +103,15 @@ class Tracker:
         self.tables = tables
         self.report = report
         self.versions: dict[str, str] = {}
+        self.clocks: set[str] = set()
+
+    def progress(self, step: str, done: int, numbers: Mapping[str, float]) -> None:
+        """Log numbers of a step at work as curves over ``<step>/done``."""
+        clock = f"{step}/done"
+        if step not in self.clocks:
+            self.clocks.add(step)
+            self.run.define_metric(f"{step}/*", step_metric=clock)
+        self._log({clock: done, **{f"{step}/{name}": value for name, value in numbers.items()}})
 
     def step(self, step: StepRecord) -> None:
         """Log seconds, rows and speed of a step."""

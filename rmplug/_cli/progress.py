@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import PrivateAttr
@@ -35,6 +36,7 @@ class Bars(Observer):
     kind = "bars"
     _progress: Any = PrivateAttr(default=None)
     _task: Any = PrivateAttr(default=None)
+    _numbers: dict[str, float] = PrivateAttr(default_factory=dict)
 
     def run_started(self, run: RunRecord) -> None:
         """Start the display, before the first step."""
@@ -48,6 +50,7 @@ class Bars(Observer):
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
             Remaining(),
+            TextColumn("{task.fields[numbers]}", style="dim"),
         )
         bars = Progress(*columns, console=Console(stderr=True), transient=True)
         self._progress = bars
@@ -55,7 +58,8 @@ class Bars(Observer):
 
     def step_started(self, step: StepRecord) -> None:
         """Show a bar for a step that begins."""
-        self._task = self._progress.add_task(step.id, total=None, rate="")
+        self._numbers = {}
+        self._task = self._progress.add_task(step.id, total=None, rate="", numbers="")
 
     def step_progress(self, step: StepRecord, done: int, total: int | None) -> None:
         """Move the bar: ``done`` rows or items, of ``total`` where that is known."""
@@ -63,6 +67,12 @@ class Bars(Observer):
         rate = f"{speed:,.0f}/s" if speed else ""
         name = f"{step.id} (waiting)" if step.status == "waiting" else step.id
         self._progress.update(self._task, completed=done, total=total, rate=rate, description=name)
+
+    def step_numbers(self, step: StepRecord, done: int, numbers: Mapping[str, float]) -> None:
+        """Show the latest of each number beside the bar."""
+        self._numbers.update(numbers)
+        latest = "  ".join(f"{name} {value:.3g}" for name, value in self._numbers.items())
+        self._progress.update(self._task, numbers=printable(latest))
 
     def step_finished(self, step: StepRecord) -> None:
         """Replace the bar of a step that has ended (reused, done or failed) by its line."""

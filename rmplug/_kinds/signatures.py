@@ -18,7 +18,7 @@ from rmplug.families import Composite, Engine, Observer, Step, family_of
 from .loops import ForEach, Repeat
 
 KIND = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-SUPPLIED = frozenset({"seed", "directory", "plan"})
+SUPPLIED = frozenset({"seed", "directory", "work", "progress", "plan"})
 SEQUENCES = (Sequence, list)
 """Annotations of an input that takes a list of steps."""
 
@@ -47,7 +47,7 @@ class Input:
 @dataclass(frozen=True)
 class Signature:
     """The inputs of a step, the types of its result, and the arguments that the core supplies
-    (seed, directory, plan)."""
+    (``SUPPLIED``)."""
 
     inputs: tuple[Input, ...]
     gives: tuple[type[Artifact], ...]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, astuple, dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from rmplug import artifacts
@@ -29,6 +31,9 @@ from .results import Results
 from .run_log import RunLog
 from .scope import Handle, ModelHandle, Training
 from .shards import compute_shards, shard_rows
+
+WORK = "work"
+"""The folder, beside the files of a result in the making, that survives a kill."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +120,7 @@ class StepRun:
             "seen": {name: asdict(seen) for name, seen in record.seen.items()},
             **facts,
         }
+        shutil.rmtree(self.results.store.partial / prepared.key / WORK, ignore_errors=True)
         self.results.store.commit(prepared.key, manifest)
 
     def _supplied(self) -> dict[str, Any]:
@@ -125,10 +131,34 @@ class StepRun:
             supplied["seed"] = self.prepared.seed
         if "plan" in wanted:
             supplied["plan"] = self._plan()
+        if "work" in wanted:
+            supplied["work"] = self._begin_work()
         if "directory" in wanted:
-            supplied["directory"] = self.results.store.begin(self.prepared.key) / FILES
-            supplied["directory"].mkdir()
+            supplied["directory"] = self._begin_files(keep="work" in wanted)
+        if "progress" in wanted:
+            supplied["progress"] = self._tell
         return supplied
+
+    def _begin_work(self) -> Path:
+        """Return the folder that survives a kill, as an earlier attempt left it."""
+        work = self.results.store.begin(self.prepared.key, {"keeps": WORK}) / WORK
+        work.mkdir(exist_ok=True)
+        return work
+
+    def _begin_files(self, keep: bool) -> Path:
+        """Return the empty folder for the files of the result."""
+        store, key = self.results.store, self.prepared.key
+        files = (store.partial / key if keep else store.begin(key)) / FILES
+        if files.exists():
+            shutil.rmtree(files)
+        files.mkdir()
+        return files
+
+    def _tell(self, done: int, total: int | None = None, **numbers: float) -> None:
+        """Tell observers how far the work is: a ``Progress``."""
+        self.log.tell("step_progress", self.record, done, total)
+        if numbers:
+            self.log.tell("step_numbers", self.record, done, numbers)
 
     def _plan(self) -> PlanView | None:
         """Return the plan behind the inputs, with the rows that models have seen."""

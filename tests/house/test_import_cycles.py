@@ -17,6 +17,7 @@ PACKAGES = (
     "rmplug_report",
     "rmplug_tabular",
     "rmplug_text",
+    "rmplug_trl",
     "rmplug_wandb",
 )
 

@@ -1,0 +1,74 @@
+"""The contract between loaders and trainers for a model whose weights can be trained.
+
+A trainer gets the network and the very code that turns rows into tokens when the model is asked, so
+that training and scoring cannot read a conversation differently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+
+class TokenRow(Protocol):
+    """The tokens of one conversation: ``ids`` of shape (length,); where the response starts and
+    ends; ``segments`` of shape (length,) where they are not all zero, or None."""
+
+    @property
+    def ids(self) -> np.ndarray: ...
+    @property
+    def start(self) -> int: ...
+    @property
+    def end(self) -> int: ...
+    @property
+    def segments(self) -> np.ndarray | None: ...
+
+
+@runtime_checkable
+class TrainableModel(Protocol):
+    """A loaded model that can be trained: a sequence classifier, or a causal language model.
+
+    The network is trained in place: the model scores with it as it is at any moment.
+    """
+
+    @property
+    def network(self) -> Any:
+        """The module of transformers, on its device; adapters may be put on it in place."""
+
+    @property
+    def tokenizer(self) -> Any:
+        """The tokenizer that the token rows come from."""
+
+    @property
+    def padding(self) -> int:
+        """The id that pads batches, on the right; the network's configuration says the same."""
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the scores."""
+
+    @property
+    def has_new_head(self) -> bool:
+        """True if the head's weights are not those of a checkpoint but await training."""
+
+    def draw_head(self, seed: int) -> None:
+        """Draw the weights of a new head; the same for the same seed, whatever ran before."""
+
+    def token_rows(self, responses: pa.RecordBatch, bounds: bool = False) -> Sequence[TokenRow]:
+        """Return the tokens of rows of ``Responses``, cut as the model's parameters say and no
+        longer than it takes. ``start`` and ``end`` are right only with ``bounds``."""
+
+    def score(self, responses: pa.RecordBatch) -> np.ndarray:
+        """Return float64 scores of shape (rows,) or (rows, outputs), without dropout."""
+
+    def save(self, directory: Path, network: Any) -> None:
+        """Write ``network`` (the module, or the ``PeftModel`` around it: then its adapter alone)
+        into a folder that the same kind of loader opens without further parameters: safetensors,
+        tokenizer, and ``format.json``: how conversations become tokens, the names of the outputs,
+        the ids of probe texts, and of an adapter the model below it with the digests of its
+        files."""
