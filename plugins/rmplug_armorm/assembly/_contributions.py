@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from rmplug import DataError, Features, Pairs, Responses, RewardModel
 from rmplug.arrays import Array
 from rmplug.data.rows import Joined, one_batch
+from rmplug.data.sides import side_of
 from rmplug.errors import some
 from rmplug.stats.metric_rows import mean_of, measured, share_of, wins
 from rmplug_armorm.gate._examples import subsets_of
@@ -20,7 +21,7 @@ from rmplug_armorm.heads._states import matrix_of
 
 from ._given_states import prove
 from ._mixture import Explanation
-from ._model import AssembledModel, side_of
+from ._model import AssembledModel
 
 CHOSEN, REJECTED, WEIGHT = "chosen.attribute.", "rejected.attribute.", "weight."
 SEED = 0

@@ -9,9 +9,10 @@ import pyarrow as pa
 
 from rmplug import DataError
 from rmplug.arrays import Array
+from rmplug.data.sides import side_of
 from rmplug.notices import collect_notices
 
-from ._model import AssembledModel, side_of
+from ._model import AssembledModel
 
 PAIR, RESPONSE = ("prompt", "chosen", "rejected"), ("prompt", "response")
 NEAR = 5e-2

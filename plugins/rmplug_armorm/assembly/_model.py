@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from rmplug import DataError, Origin, RewardModel, reopen
 from rmplug.arrays import Array
+from rmplug.data.sides import side_of
 from rmplug.errors import some
 from rmplug.models.files import read_json
 from rmplug_armorm.debias._measures import measure_texts
@@ -113,16 +114,6 @@ class AssembledModel(RewardModel):
     def part(self) -> str:
         """The encoder's name for a prompt alone."""
         return PARTS[self.prompt_end]
-
-
-def side_of(rows: pa.RecordBatch, side: str) -> pa.RecordBatch:
-    """Return one side of the rows as rows of ``Responses``, with ids ``<id>/chosen`` if there are
-    two."""
-    ids = rows.column("id")
-    if side in ("chosen", "rejected"):
-        ids = pa.array([f"{name}/{side}" for name in ids.to_pylist()], pa.string())
-    columns = [ids, rows.column("prompt"), rows.column(side)]
-    return pa.RecordBatch.from_arrays(columns, names=list(FIELDS))
 
 
 def save(directory: Path, mixture: Mixture, parts: AssemblyFacts) -> None:

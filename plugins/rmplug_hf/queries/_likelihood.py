@@ -13,13 +13,13 @@ import torch
 
 from rmplug import DataError, RewardModel, notice
 from rmplug.arrays import Array
+from rmplug.data.sides import side_of
 from rmplug_hf.loading._loading import Loaded, load
 from rmplug_hf.loading._transformer import is_causal
 from rmplug_hf.tokens._batching import Batch, run_batches
 from rmplug_hf.tokens._tokenizing import Tokens
 
 from ._generation import Writer
-from ._states import side_of
 
 if TYPE_CHECKING:
     from .likelihood import CausalLM

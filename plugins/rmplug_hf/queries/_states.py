@@ -33,16 +33,6 @@ class States:
         )
 
 
-def side_of(batch: pa.RecordBatch, side: str) -> pa.RecordBatch:
-    """Return one side of a batch as ``Responses`` rows, named ``<id>/chosen`` where it has two."""
-    ids = batch.column("id")
-    if side in ("chosen", "rejected"):
-        ids = pa.array([f"{name}/{side}" for name in ids.to_pylist()], pa.string())
-    prompts = batch.column("prompt")
-    responses = prompts if side == "prompt" else batch.column(side)
-    return pa.RecordBatch.from_arrays([ids, prompts, responses], names=["id", "prompt", "response"])
-
-
 def states_of(
     model: Transformer, responses: pa.RecordBatch, states: States, part: str = "both"
 ) -> Array:

@@ -13,10 +13,10 @@ from planted_gates import heads_fit, value
 import rmplug
 from rmplug import Checkpoint, DataError, Features
 from rmplug.data.rows import one_batch
+from rmplug.data.sides import side_of
 from rmplug.testing import LengthModel, check_step
 from rmplug.testing.tiny_models import tiny_model
 from rmplug_armorm import Assemble, Gate
-from rmplug_armorm.assembly._model import side_of
 from rmplug_armorm.gate._gate_file import read_gate
 from rmplug_hf import Encoder, HiddenState, RewardHead
 

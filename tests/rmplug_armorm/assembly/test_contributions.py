@@ -9,9 +9,9 @@ from assembled_cases import NAMES, Built, Unopened, llama
 
 from rmplug import DataError, Features, Pairs, Responses
 from rmplug.data.rows import one_batch
+from rmplug.data.sides import side_of
 from rmplug.testing import LengthModel, check_step, run_step, small_pairs
 from rmplug_armorm import Assemble, Attributes, Contributions
-from rmplug_armorm.assembly._model import side_of
 from rmplug_text import PerResponse, Reward, ToResponses
 
 

@@ -13,9 +13,9 @@ from attribute_cases import reference_case
 
 from rmplug import DataError
 from rmplug.data.rows import one_batch
+from rmplug.data.sides import side_of
 from rmplug.testing import LengthModel, check_step
 from rmplug_armorm import Assemble, ExportTransformers
-from rmplug_armorm.assembly._model import side_of
 from rmplug_armorm.export._modeling_interpretable_reward import last_starts
 from rmplug_armorm.export._transformers import response_start
 from rmplug_hf import Encoder

@@ -18,10 +18,10 @@ import rmplug
 from rmplug import DataError
 from rmplug.data.messages import message_type
 from rmplug.data.rows import one_batch
+from rmplug.data.sides import side_of
 from rmplug.testing import check_step
 from rmplug.testing.tiny_models import tiny_model
 from rmplug_armorm import ArmoRM, Contributions
-from rmplug_armorm.assembly._model import side_of
 from rmplug_armorm.export._published_attributes import PUBLISHED
 from rmplug_hf import Encoder, HiddenState
 
