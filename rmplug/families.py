@@ -87,6 +87,9 @@ class Step(BaseModel):
     """The extra of the step's distribution that installs them."""
     neutral: ClassVar[frozenset[str]] = frozenset()
     """Parameters that cannot change the result (a batch size, a device)."""
+    renamed: ClassVar[Mapping[str, str]] = {}
+    """Names that a parameter has in other tools or had before, each with what to write instead,
+    such as ``"epochs": "num_train_epochs"``."""
 
     def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
         """Foresee the result of this step for inputs like these, as far as that is known, such as

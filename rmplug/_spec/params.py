@@ -142,7 +142,8 @@ def _note(cls: type[Step], location: Location, entries: list[Any]) -> None:
     name = str(entry["loc"][-1]) if entry["loc"] else ""
     if entry["type"] == "extra_forbidden":
         fields = _fields(cls, entry["loc"][:-1])
-        hint = suggestion(name, fields) if fields else ""
+        renamed = cls.renamed.get(name) if len(entry["loc"]) == 1 else None
+        hint = f"; write {renamed}" if renamed else suggestion(name, fields) if fields else ""
         location.unknown(f"unknown field{hint}", fields)
     elif entry["type"] == "missing":
         location.missing("missing; this field is required")

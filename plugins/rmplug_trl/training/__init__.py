@@ -1,0 +1,1 @@
+"""What all trainers have in common: settings, adapters, resumption."""

@@ -1,0 +1,78 @@
+"""The settings of a trainer as arguments of the installed version of TRL."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from rmplug import RmplugError
+
+if TYPE_CHECKING:
+    from .settings import TrainingSettings
+
+RENAMED = {"gradient_checkpointing": "activation_checkpointing"}
+"""Arguments that newer versions of transformers call otherwise."""
+
+
+def arguments_of(
+    config: type[Any],
+    step: TrainingSettings,
+    seed: int,
+    work: Path,
+    device: torch.device,
+    **more: Any,
+) -> Any:
+    """Return an instance of TRL's ``config`` class; an argument that the installed version lacks
+    is refused by name, never left out."""
+    precision = precision_of(step, device)
+    wanted: dict[str, Any] = {
+        "output_dir": str(work),
+        "num_train_epochs": step.num_train_epochs,
+        "max_steps": step.max_steps or -1,
+        "per_device_train_batch_size": step.per_device_train_batch_size,
+        "gradient_accumulation_steps": step.gradient_accumulation_steps,
+        "learning_rate": step.peak_learning_rate,
+        "lr_scheduler_type": step.lr_scheduler_type,
+        "warmup_steps": step.warmup_steps if step.warmup_steps < 1 else int(step.warmup_steps),
+        "weight_decay": step.weight_decay,
+        "max_grad_norm": step.max_grad_norm,
+        "optim": step.optim,
+        "bf16": precision == "bf16",
+        "fp16": precision == "fp16",
+        "gradient_checkpointing": step.gradient_checkpointing,
+        "dataloader_num_workers": step.dataloader_num_workers,
+        "logging_steps": step.logging_steps,
+        "logging_first_step": True,
+        "save_strategy": "steps",
+        "save_steps": step.save_steps,
+        "save_total_limit": 2,
+        "eval_strategy": "no",
+        "report_to": "none",
+        "use_cpu": device.type == "cpu",
+        "dataloader_pin_memory": device.type == "cuda",
+        # a number that is not finite is an error of ours, not a zero in a log
+        "logging_nan_inf_filter": False,
+        "disable_tqdm": True,
+        "seed": seed,
+        "data_seed": seed,
+        **more,
+    }
+    known = {field.name for field in fields(config)}
+    named = {RENAMED.get(n, n) if RENAMED.get(n, n) in known else n: v for n, v in wanted.items()}
+    missing = sorted(set(named) - known)
+    if missing:
+        raise RmplugError(
+            f"the installed version of TRL or transformers has no argument {missing[0]} in "
+            f"{config.__name__}; install the versions that rmplug[trl] asks for"
+        )
+    return config(**named)
+
+
+def precision_of(step: TrainingSettings, device: torch.device) -> str:
+    """Return the number format of the forward pass: ``no``, ``bf16`` or ``fp16``."""
+    if step.mixed_precision != "auto":
+        return step.mixed_precision
+    return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "no"

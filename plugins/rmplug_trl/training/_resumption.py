@@ -1,0 +1,70 @@
+"""Checkpoints of an unfinished training: sealed when they are whole, and the newest whole one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback
+
+from rmplug import notice
+
+SEAL = "seal.json"
+NEEDED = ("optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json")
+"""What a training cannot go on without as if it had not been interrupted. transformers ignores a
+missing optimiser state and gives another model."""
+
+
+class Sealing(TrainerCallback):  # type: ignore[misc]
+    """Write the digests of each checkpoint's files beside them, once all are written."""
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        if state.is_world_process_zero and folder.is_dir():
+            seal(folder)
+
+
+def seal(folder: Path) -> None:
+    """Write the digests of a folder's files; the file of digests appears at once and last."""
+    digests = {path.name: digest(path) for path in sorted(folder.iterdir()) if path.is_file()}
+    unfinished = folder / f".{SEAL}.tmp"
+    with unfinished.open("w", encoding="utf-8") as file:
+        json.dump(digests, file)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.rename(folder / SEAL)
+
+
+def newest_whole(work: Path) -> Path | None:
+    """Return the newest checkpoint whose files are all there and as they were written. Those after
+    it are removed, and a notice names them."""
+    folders = sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name.partition("-")[2]))
+    damaged: list[str] = []
+    while folders and (fault := fault_of(folders[-1])):
+        damaged.append(f"{folders[-1].name} ({fault})")
+        shutil.rmtree(folders.pop())
+    notice("checkpoint of an interrupted training was not usable", damaged, "dropped")
+    return folders[-1] if folders else None
+
+
+def fault_of(folder: Path) -> str:
+    """Return the defect of a checkpoint; empty for a whole one."""
+    try:
+        digests = json.loads((folder / SEAL).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return "it was not finished"
+    missing = [name for name in (*NEEDED, *digests) if not (folder / name).is_file()]
+    if missing:
+        return f"{missing[0]} is missing"
+    changed = [name for name, written in digests.items() if digest(folder / name) != written]
+    return f"{changed[0]} is damaged" if changed else ""
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
