@@ -16,7 +16,8 @@ from rmplug_hf.tokens._batching import Batch
 
 from ._adapters import adapter_weights, labels_of
 from ._loading import Loaded, load
-from ._transformer import Transformer
+from ._new_head import draw_parameters, name_outputs
+from ._trainable import Trainable
 
 if TYPE_CHECKING:
     from .loaders import SequenceClassifier
@@ -28,9 +29,11 @@ def load_classifier(step: SequenceClassifier) -> Classifier:
     if step.adapter is not None:
         labels = labels_of(adapter_weights(step.adapter))
         configured = {} if labels is None else {"num_labels": labels}
-    loaded = load(step, **configured)
+    if step.head == "new":
+        configured = name_outputs(step.outputs or ("reward",))
+    loaded = load(step, new_head=step.head == "new", **configured)
     names = output_names(loaded.config, step.outputs)
-    return Classifier(loaded, names, step.only)
+    return Classifier(loaded, names, step)
 
 
 def output_names(config: Any, wanted: Sequence[str] | None) -> tuple[str, ...]:
@@ -47,22 +50,49 @@ def output_names(config: Any, wanted: Sequence[str] | None) -> tuple[str, ...]:
     return names
 
 
-class Classifier(Transformer):
+class Classifier(Trainable):
     """A sequence classifier; its scores are the outputs of its head, of shape (rows, outputs)."""
 
-    def __init__(self, loaded: Loaded, names: Sequence[str], only: str | None = None) -> None:
+    step: SequenceClassifier
+
+    def __init__(self, loaded: Loaded, names: Sequence[str], step: SequenceClassifier) -> None:
         super().__init__(loaded)
+        self.step, only = step, step.only
+        self.awaits_training = self.has_new_head
         if only is not None and only not in names:
             raise DataError(f"the model has no output {only!r}; it has {', '.join(names)}")
         self.columns = [names.index(only)] if only is not None else list(range(len(names)))
         self.outputs = ("reward",) if only is not None else tuple(names)
 
     def score(self, responses: pa.RecordBatch) -> Array:
-        """Return scores of shape (rows, outputs)."""
+        """Return scores of shape (rows, outputs); a head that nobody has drawn for training has
+        none."""
+        if self.awaits_training:
+            raise DataError(
+                f"{self.name or self.loaded.folder} cannot score: its head is random numbers; "
+                "train it with reward-model"
+            )
         if not responses.num_rows:
             return np.zeros((0, len(self.outputs)))
         rows = self.loaded.tokenizing.rows(responses)
         return self.run(rows, self._logits).astype(np.float64)[:, self.columns]
+
+    def draw_head(self, seed: int) -> None:
+        """Draw the weights of a new head by the model's own rules; the same for the same seed."""
+        draw_parameters(self.loaded.model, self.loaded.new_head, seed)
+        self.awaits_training = False
+
+    def check_trainable(self) -> None:
+        """Refuse, too, a choice among outputs, and a trained head that no pad token belongs to."""
+        super().check_trainable()
+        if self.step.only is not None:
+            raise DataError(f"only: {self.step.only} is for scoring; leave it out of training")
+        eos = self.tokenizer.eos_token_id
+        if self.loaded.pad is None and self.loaded.padding in (None, eos):
+            raise DataError(
+                f"config.json in {self.loaded.folder} names no pad token that its head can be "
+                "trained with; name one that no conversation ends in: pad_token"
+            )
 
     def _logits(self, batch: Batch) -> torch.Tensor:
         with padding_is(self.loaded.config, batch.pad):

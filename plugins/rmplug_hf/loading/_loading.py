@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,8 @@ from rmplug_hf.tokens._tokenizing import Tokenizing
 
 from ._adapters import CONFIG, adapter_weights, base_of, put_adapter
 from ._locations import folder_of
+from ._new_head import REPLACED, drawn_anew
+from ._padding import settle_padding, stated_pad
 from ._sizes import check_counts, check_size
 from ._tokenizer_files import check_tokenizer_file
 from ._weights import check_weights
@@ -46,7 +48,8 @@ class Loaded:
     """A loaded model with its tokenizer.
 
     ``folder`` is where its files are, ``pad`` the pad token of its configuration, None where that
-    has none; ``vocabulary`` the number of tokens that it can embed.
+    has none; ``padding`` the one that pads batches in training; ``vocabulary`` the number of tokens
+    that it can embed; ``new_head`` the names of parameters that await training.
     """
 
     folder: Path
@@ -56,15 +59,20 @@ class Loaded:
     tokenizing: Tokenizing
     device: torch.device
     pad: int | None
+    padding: int | None
     vocabulary: int
     batch_tokens: int
+    new_head: tuple[str, ...] = ()
 
 
 def load(
-    step: HubModel, auto: str = "AutoModelForSequenceClassification", **configured: Any
+    step: HubModel,
+    auto: str = "AutoModelForSequenceClassification",
+    new_head: bool = False,
+    **configured: Any,
 ) -> Loaded:
-    """Load the model of a step by the ``auto`` class of transformers; ``configured`` replaces
-    entries of its configuration."""
+    """Load the model of a step by the ``auto`` class of transformers, or its body with a
+    ``new_head``; ``configured`` replaces entries of its configuration."""
     folder = folder_of(step)
     shapes = check_folder(folder, step)
     with quiet():
@@ -74,11 +82,13 @@ def load(
         if shapes is not None and not step.trust_remote_code:
             check_size(folder, config, auto, shapes)
         tokenizer = read_tokenizer(folder, step)
-        model = read_model(folder, config, step, auto, pickled=shapes is None)
+        model, head = read_model(folder, config, step, auto, shapes is None, new_head)
     vocabulary = check_vocabulary(folder, tokenizer, model)
     device = device_of(step.device)
     length = max_length(step.max_length, tokenizer, model, folder)
     style = Style(step.template, step.system, step.turn, step.roles)
+    pad = stated_pad(step, tokenizer, model, vocabulary)
+    padding = settle_padding(tokenizer, model, pad)
     model.config.get_text_config().use_cache = False
     return Loaded(
         folder=folder,
@@ -87,9 +97,11 @@ def load(
         tokenizer=tokenizer,
         tokenizing=Tokenizing(tokenizer, style, length, step.truncate),
         device=device,
-        pad=pad_of(step, tokenizer, model, vocabulary),
+        pad=padding if head else pad,
+        padding=padding,
         vocabulary=vocabulary,
         batch_tokens=step.batch_tokens,
+        new_head=head,
     )
 
 
@@ -154,15 +166,18 @@ def _has_vocabulary(folder: Path) -> bool:
     return any((folder / name).is_file() for name in VOCABULARIES)
 
 
-def read_model(folder: Path, config: Any, step: HubModel, auto: str, pickled: bool) -> Any:
-    """Load the model with all its weights, and with its adapter if there is one."""
+def read_model(
+    folder: Path, config: Any, step: HubModel, auto: str, pickled: bool, new_head: bool
+) -> tuple[Any, tuple[str, ...]]:
+    """Load the model with all its weights, and with its adapter if there is one; with the names of
+    the parameters of its new head, if it has one."""
     shapes = {} if step.adapter is None else adapter_weights(step.adapter)
     options = {} if step.attention == "auto" else {"attn_implementation": step.attention}
     try:
         model, info = getattr(transformers, auto).from_pretrained(
             str(folder),
             config=config,
-            dtype=step.dtype if step.dtype == "auto" else getattr(torch, step.dtype),
+            dtype=_dtype(step, new_head),
             trust_remote_code=step.trust_remote_code,
             use_safetensors=not pickled,
             ignore_mismatched_sizes=True,
@@ -171,13 +186,41 @@ def read_model(folder: Path, config: Any, step: HubModel, auto: str, pickled: bo
         )
     except Exception as error:  # whatever odd weights make a model raise
         raise DataError(f"the model in {folder} cannot be loaded: {_line(error)}") from error
-    _check_shapes(folder, info["mismatched_keys"], config)
-    _check_missing(folder, [key for key in info["missing_keys"] if key not in shapes], auto)
-    if auto != "AutoModel" and step.unused_weights == "error":
-        _check_unused(folder, info["unexpected_keys"], model, bool(shapes))
+    head = _check_loaded(folder, model, info, step, auto, shapes, new_head)
     if step.adapter is not None:
         model = put_adapter(model, step.adapter, shapes, step.merge_adapter)
-    return model
+    return model, head
+
+
+def _dtype(step: HubModel, new_head: bool) -> Any:
+    if step.dtype == "auto":
+        return torch.float32 if new_head else "auto"
+    return getattr(torch, step.dtype)
+
+
+def _check_loaded(
+    folder: Path,
+    model: Any,
+    info: Mapping[str, Any],
+    step: HubModel,
+    auto: str,
+    shapes: Mapping[str, Any],
+    new_head: bool,
+) -> tuple[str, ...]:
+    """Refuse weights that are not those of the model, except of a new head, whose parameters are
+    returned; those in ``shapes`` come with the adapter."""
+    mismatched = [entry for entry in info["mismatched_keys"] if entry[0] not in shapes]
+    missing = {key for key in info["missing_keys"] if key not in shapes}
+    head: tuple[str, ...] = ()
+    if new_head:
+        head = drawn_anew(model, missing | {entry[0] for entry in mismatched}, folder)
+        mismatched = [entry for entry in mismatched if entry[0] not in head]
+    _check_shapes(folder, mismatched, model.config)
+    _check_missing(folder, sorted(missing - set(head)), auto)
+    if auto != "AutoModel" and step.unused_weights == "error":
+        replaced = REPLACED if new_head else LANGUAGE_HEADS if shapes else ()
+        _check_unused(folder, info["unexpected_keys"], model, replaced)
+    return head
 
 
 def _check_shapes(folder: Path, mismatched: Any, config: Any) -> None:
@@ -198,13 +241,13 @@ def _check_missing(folder: Path, missing: Sequence[str], auto: str) -> None:
         raise DataError(
             f"the weights in {folder} lack {', '.join(needed[:3])}{more}: they would be random "
             f"numbers; the checkpoint was saved as {made}, so load it as what it is, or train "
-            "a head on it (linear-head)"
+            "a head on it (linear-head, or head: new with reward-model)"
         )
 
 
-def _check_unused(folder: Path, unexpected: Any, model: Any, adapted: bool) -> None:
-    """Refuse unused weights, except a language model's head where the adapter has its own."""
-    unused = sorted(k for k in unexpected if not (adapted and k.startswith(LANGUAGE_HEADS)))
+def _check_unused(folder: Path, unexpected: Any, model: Any, replaced: tuple[str, ...]) -> None:
+    """Refuse unused weights, except those of heads that are ``replaced``."""
+    unused = sorted(key for key in unexpected if not key.startswith(replaced))
     if unused:
         more = f" and {len(unused) - 3} more" if len(unused) > 3 else ""
         raise DataError(
@@ -224,17 +267,6 @@ def check_vocabulary(folder: Path, tokenizer: Any, model: Any) -> int:
             f"embeds {embedded}: it is of another model; use the one that it was trained with"
         )
     return embedded
-
-
-def pad_of(step: HubModel, tokenizer: Any, model: Any, vocabulary: int) -> int | None:
-    """Return the id of the pad token: that of the step, else that of the configuration."""
-    if step.pad_token is None:
-        pad = model.config.get_text_config().pad_token_id
-        return pad if pad is not None and 0 <= pad < vocabulary else None
-    token = tokenizer.get_vocab().get(step.pad_token)
-    if token is None:
-        raise DataError(f"pad_token {step.pad_token!r} is no token of {tokenizer.name_or_path}")
-    return int(token)
 
 
 def max_length(wanted: int | None, tokenizer: Any, model: Any, folder: Path) -> int | None:

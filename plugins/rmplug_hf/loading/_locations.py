@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rmplug.models.hub import fetched
+from rmplug.models.encoder_choice import locate_encoder
 
 if TYPE_CHECKING:
     from .loaders import HubModel
@@ -16,8 +16,5 @@ PICKLES = ("*.bin", "*.pt")
 
 def folder_of(step: HubModel) -> Path:
     """Return the folder with the model's files; files that the cache lacks are downloaded."""
-    if step.path is not None:
-        return step.path
-    assert step.name is not None
     files = [*FILES, *(PICKLES if step.allow_pickle_weights else ())]
-    return fetched(step.name, step.revision, files)
+    return locate_encoder(step.name or "", step.revision, step.path, files)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -32,15 +33,7 @@ class Transformer(RewardModel):
 
     def run(self, rows: Sequence[Tokens], forward: Callable[[Batch], torch.Tensor]) -> Array:
         """Run ``forward`` on every row: results of shape (rows, …) in the order of the rows."""
-        here = self.loaded
-        return run_batches(
-            rows,
-            forward,
-            batch_tokens=here.batch_tokens,
-            pad=here.pad,
-            vocabulary=here.vocabulary,
-            device=here.device,
-        )
+        return run_rows(self.loaded, rows, forward)
 
     @property
     def width(self) -> int:
@@ -86,6 +79,35 @@ class Transformer(RewardModel):
             )
         chosen: torch.Tensor = layers[layer]
         return chosen
+
+
+def run_rows(
+    loaded: Loaded, rows: Sequence[Tokens], forward: Callable[[Batch], torch.Tensor]
+) -> Array:
+    """Run ``forward`` on every row, without dropout: results of shape (rows, …) in the order of the
+    rows."""
+    with evaluating(loaded.model):
+        return run_batches(
+            rows,
+            forward,
+            batch_tokens=loaded.batch_tokens,
+            pad=loaded.pad,
+            vocabulary=loaded.vocabulary,
+            device=loaded.device,
+        )
+
+
+@contextmanager
+def evaluating(model: Any) -> Iterator[None]:
+    """Turn dropout off within the context, where the model is in training."""
+    training = bool(model.training)
+    if training:
+        model.eval()
+    try:
+        yield
+    finally:
+        if training:
+            model.train()
 
 
 def is_causal(loaded: Loaded) -> bool:

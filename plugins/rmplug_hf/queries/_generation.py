@@ -12,7 +12,7 @@ from transformers import GenerationConfig
 
 from rmplug.arrays import Array
 from rmplug_hf.loading._loading import Loaded
-from rmplug_hf.loading._transformer import Transformer
+from rmplug_hf.loading._transformer import Transformer, evaluating
 from rmplug_hf.tokens._batching import plan
 from rmplug_hf.tokens._conversations import Conversation
 
@@ -75,7 +75,7 @@ def _continued(
     new = max_new_tokens if most is None else min(max_new_tokens, most - length)
     config = _configured(loaded, new, temperature)
     devices = [loaded.device] if loaded.device.type == "cuda" else []
-    with torch.inference_mode(), torch.random.fork_rng(devices=devices):
+    with evaluating(loaded.model), torch.inference_mode(), torch.random.fork_rng(devices=devices):
         digest = hashlib.blake2b(rows[0].tobytes(), digest_size=7).digest()
         torch.manual_seed(int.from_bytes(digest))
         written = loaded.model.generate(

@@ -15,8 +15,9 @@ from rmplug import DataError, RewardModel, notice
 from rmplug.arrays import Array
 from rmplug.data.sides import side_of
 from rmplug_hf.loading._loading import Loaded, load
-from rmplug_hf.loading._transformer import is_causal
-from rmplug_hf.tokens._batching import Batch, run_batches
+from rmplug_hf.loading._trainable import Trainable
+from rmplug_hf.loading._transformer import is_causal, run_rows
+from rmplug_hf.tokens._batching import Batch
 from rmplug_hf.tokens._tokenizing import Tokens
 
 from ._generation import Writer
@@ -86,12 +87,13 @@ def check_same_tokens(policy: Loaded, reference: Loaded) -> None:
         )
 
 
-class LanguageModel(Writer):
+class LanguageModel(Trainable, Writer):
     """A language model; its scores are log-probabilities of responses, minus the reference's."""
 
     def __init__(self, loaded: Loaded, reference: Loaded | None, step: CausalLM) -> None:
         super().__init__(loaded)
         self.reference = reference
+        self.step = step
         self.beta, self.over, self.ending = step.beta, step.over, step.ending
 
     def score(self, responses: pa.RecordBatch) -> Array:
@@ -99,6 +101,12 @@ class LanguageModel(Writer):
         sums = self.log_probs(responses)
         ratio = sums.policy if sums.reference is None else sums.policy - sums.reference
         return self.beta * (ratio / np.maximum(sums.tokens, 1) if self.over == "mean" else ratio)
+
+    def token_rows(self, responses: pa.RecordBatch, bounds: bool = False) -> list[Tokens]:
+        """Return the tokens of rows of ``Responses``; with ``bounds`` where the tokens that count
+        as the response's start and end, as in ``score``."""
+        rows = super().token_rows(responses, bounds)
+        return [self._counted(row) for row in rows] if bounds else rows
 
     def log_probs(self, responses: pa.RecordBatch) -> LogProbs:
         """Compute the summed log-probabilities of the responses' tokens."""
@@ -137,14 +145,7 @@ def log_prob_sums(loaded: Loaded, rows: Sequence[Tokens]) -> Array:
     those before; float64 of shape (rows,)."""
     if not rows:
         return np.zeros(0)
-    return run_batches(
-        rows,
-        partial(_sums, loaded.model),
-        batch_tokens=loaded.batch_tokens,
-        pad=loaded.pad,
-        vocabulary=loaded.vocabulary,
-        device=loaded.device,
-    )
+    return run_rows(loaded, rows, partial(_sums, loaded.model))
 
 
 def _sums(model: Any, batch: Batch) -> torch.Tensor:

@@ -48,7 +48,8 @@ def weighted(folder, change):
 def test_a_language_model_has_no_score_head(tiny):
     assert said(tiny("llama", head="lm")) == (
         "the weights in MODEL lack score.weight: they would be random numbers; the checkpoint was "
-        "saved as LlamaForCausalLM, so load it as what it is, or train a head on it (linear-head)"
+        "saved as LlamaForCausalLM, so load it as what it is, or train a head on it (linear-head, "
+        "or head: new with reward-model)"
     )
 
 

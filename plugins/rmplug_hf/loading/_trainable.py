@@ -1,0 +1,69 @@
+"""Models that a trainer may train in place, and that are saved so that they open as they were."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from rmplug import DataError
+from rmplug.models.quiet import quiet
+from rmplug_hf.tokens._tokenizing import Tokens
+
+from ._transformer import Transformer
+
+if TYPE_CHECKING:
+    from .loaders import HubModel
+
+
+class Trainable(Transformer):
+    """The part of a trainable model (``rmplug.models.trainable``) that does not depend on its
+    head."""
+
+    step: HubModel
+
+    @property
+    def network(self) -> Any:
+        """The module of transformers, on its device."""
+        return self.loaded.model
+
+    @property
+    def tokenizer(self) -> Any:
+        """The tokenizer that the token rows come from."""
+        return self.loaded.tokenizer
+
+    @property
+    def padding(self) -> int:
+        """The id that pads batches, on the right."""
+        return self.loaded.padding or 0
+
+    @property
+    def has_new_head(self) -> bool:
+        """True if the head's weights are not those of a checkpoint."""
+        return bool(self.loaded.new_head)
+
+    def draw_head(self, seed: int) -> None:
+        """Draw the weights of a new head; nothing where there is none."""
+
+    def check_trainable(self) -> None:
+        """Raise DataError where training would go wrong, or could not be saved."""
+        if self.step.adapter is not None and not self.step.merge_adapter:
+            raise DataError(
+                f"the model in {self.loaded.folder} has an adapter beside its weights, which is "
+                "not trained further; set merge_adapter: true"
+            )
+
+    def token_rows(self, responses: pa.RecordBatch, bounds: bool = False) -> list[Tokens]:
+        """Return the tokens of rows of ``Responses``, those that ``score`` reads."""
+        self.check_trainable()
+        return self.loaded.tokenizing.rows(responses, bounds=bounds)
+
+    def save(self, directory: Path, network: Any) -> None:
+        """Write the weights of the network, or those of the adapter around it, and the tokenizer
+        into a folder."""
+        from ._saving import save_network
+
+        with quiet():
+            save_network(network, directory, self.loaded.new_head)
+            self.tokenizer.save_pretrained(str(directory))
