@@ -283,6 +283,11 @@ class RewardModel(Artifact, ABC):
         """Return the model ready to score; a handle loads it here, once per process."""
         return self
 
+    def reload(self) -> RewardModel:
+        """Return the model loaded anew, for a step that changes its weights: others that use the
+        same model must not see that."""
+        return self
+
     def origin(self) -> Origin | None:
         """Return what the model can be made again from; None, as here, where that is not
         recorded."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from rmplug import Trainer, hookimpl
 
+from .reward_models.reward_model import RewardModelTrainer
+
 
 @hookimpl
 def rmplug_trainers() -> list[type[Trainer]]:
-    return []
+    return [RewardModelTrainer]

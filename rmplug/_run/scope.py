@@ -61,6 +61,10 @@ class ModelHandle(RewardModel):
             self._opened[self.key] = self.load()
         return self._opened[self.key]
 
+    def reload(self) -> RewardModel:
+        self._opened.pop(self.key, None)  # it may be large, and two of them too much
+        return self.load()
+
     @property
     def outputs(self) -> tuple[str, ...]:  # type: ignore[override]
         return self.open().outputs

@@ -63,6 +63,9 @@ class TrainableModel(Protocol):
         """Return the tokens of rows of ``Responses``, cut as the model's parameters say and no
         longer than it takes. ``start`` and ``end`` are right only with ``bounds``."""
 
+    def too_long(self, responses: pa.RecordBatch) -> np.ndarray:
+        """Return the mask of the rows that are longer than the model takes: they would be cut."""
+
     def score(self, responses: pa.RecordBatch) -> np.ndarray:
         """Return float64 scores of shape (rows,) or (rows, outputs), without dropout."""
 

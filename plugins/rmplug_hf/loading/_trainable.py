@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 
 from rmplug import DataError
+from rmplug.arrays import Array
 from rmplug.models.quiet import quiet
 from rmplug_hf.tokens._tokenizing import Tokens
 
@@ -58,6 +60,14 @@ class Trainable(Transformer):
         """Return the tokens of rows of ``Responses``, those that ``score`` reads."""
         self.check_trainable()
         return self.loaded.tokenizing.rows(responses, bounds=bounds)
+
+    def too_long(self, responses: pa.RecordBatch) -> Array:
+        """Return the mask of the rows that would be cut."""
+        tokenizing = self.loaded.tokenizing
+        if tokenizing.max_length is None:
+            return np.zeros(responses.num_rows, bool)
+        rows = tokenizing.without_limit().rows(responses)
+        return np.array([len(row) > tokenizing.max_length for row in rows], bool)
 
     def save(self, directory: Path, network: Any) -> None:
         """Write the weights of the network, or those of the adapter around it, and the tokenizer

@@ -1,0 +1,1 @@
+"""The training of reward models: what is learnt from, and by which loss."""

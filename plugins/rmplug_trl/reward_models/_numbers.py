@@ -1,0 +1,108 @@
+"""Numbers about a finished training: held-out rows with intervals, and curves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rmplug import Pairs, text_of
+from rmplug.arrays import Array
+from rmplug.stats.metric_rows import mean_of, measured, number, share_of, wins
+from rmplug_trl.training._telling import SHOWN
+
+from ._examples import Examples
+from ._validation import HeldOut, ordered_pairs
+
+CURVES = ("loss", "mean_reward")
+
+
+def final_numbers(held_out: HeldOut | None, seed: int) -> list[dict[str, Any]]:
+    """Measure the held-out rows, with intervals over groups."""
+    if held_out is None:
+        return []
+    rewards, table = held_out.rewards(), held_out.data.table
+    if held_out.loss.of == "responses":
+        ratings = held_out.loss.targets(table).columns["rating"]
+        error = np.nanmean((rewards["response"] - ratings) ** 2, axis=1)
+        rated = np.isfinite(error)
+        groups = _groups(table)[rated]
+        return measured({"error": error[rated]}, {"mse": mean_of("error")}, groups, seed)
+    lead = held_out.leads(rewards)
+    longer, groups, subsets = _longer_of_pairs(held_out)
+    columns = {"right": wins(lead), "loss": np.logaddexp(0, -lead), "longer": wins(longer)}
+    statistics = {
+        "accuracy": share_of("right"),
+        "log-loss": mean_of("loss"),
+        "accuracy-of-longer": share_of("longer"),
+    }
+    numbers = measured(columns, statistics, groups, seed)
+    for name in sorted(set(subsets.tolist()) - {""}):
+        here = subsets == name
+        part = {column: values[here] for column, values in columns.items()}
+        numbers += measured(part, statistics, groups[here], seed, name)
+    return numbers
+
+
+def _longer_of_pairs(held_out: HeldOut) -> tuple[Array, Array, Array]:
+    """Return, for each lead, the characters by which the better response is longer, its group and
+    its subset."""
+    table, subsets = held_out.data.table, _subsets(held_out.data.table)
+    if isinstance(held_out.data, Pairs):
+        longer = _characters(table, "chosen") - _characters(table, "rejected")
+        return longer, _groups(table), subsets
+    above, below = ordered_pairs(table, held_out.loss)
+    characters = _characters(table, "response")
+    return characters[above] - characters[below], _groups(table)[above], subsets[above]
+
+
+def _characters(table: pa.Table, side: str) -> Array:
+    lengths = pc.fill_null(pc.utf8_length(text_of(table[side])), 0)
+    return np.asarray(lengths).astype(float)
+
+
+def _groups(table: pa.Table) -> Array:
+    coded = table["group"].combine_chunks().dictionary_encode()
+    return np.asarray(coded.indices, dtype=np.int64)
+
+
+def _subsets(table: pa.Table) -> Array:
+    if "subset" not in table.column_names:
+        return np.full(table.num_rows, "", dtype=object)
+    named = pc.fill_null(table["subset"].cast(pa.string()), "").to_pylist()
+    return np.asarray(named, dtype=object)
+
+
+def curves(
+    log: Sequence[Mapping[str, Any]], history: Sequence[Mapping[str, float]]
+) -> list[dict[str, Any]]:
+    """Return what was logged over the steps: numbers with ``step``, of training and validation."""
+    rows = [
+        {**number(SHOWN[name], float(entry[name]), 0, subset="training"), "step": entry["step"]}
+        for name in CURVES
+        for entry in log
+        if name in entry
+    ]
+    for entry in history:
+        rows += [
+            {**number(name, value, 0, subset="validation"), "step": int(entry["step"])}
+            for name, value in entry.items()
+            if name != "step"
+        ]
+    return rows
+
+
+def padding_share(examples: Examples, batches: Sequence[Sequence[int]], chunks: int) -> float:
+    """Return the share of padding among the tokens of an epoch's batches, each cut into chunks of
+    rows of like length."""
+    run = useful = 0
+    for batch in batches:
+        rows = np.concatenate([examples.members[index] for index in batch])
+        lengths = -np.sort(-np.array([len(examples.rows[row].ids) for row in rows]))
+        parts = np.array_split(lengths, min(chunks, len(lengths)))
+        run += sum(int(part[0]) * len(part) for part in parts)
+        useful += int(lengths.sum())
+    return 1 - useful / run if run else 0.0

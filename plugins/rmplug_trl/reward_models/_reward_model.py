@@ -1,0 +1,196 @@
+"""The training of a reward model from start to end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import transformers
+
+from rmplug import DataError, Pairs, Progress, Responses, RewardModel
+from rmplug.models.quiet import quiet
+from rmplug.models.trainable import TrainableModel
+from rmplug.stats.metric_rows import number
+from rmplug_trl.training._arguments import arguments_of
+from rmplug_trl.training._network import count_parameters, set_dropout, with_lora
+from rmplug_trl.training._resumption import Sealing, newest_whole
+from rmplug_trl.training._telling import Telling
+
+from ._examples import Collating, Examples, examples_of
+from ._numbers import curves, final_numbers, padding_share
+from ._training import RewardTraining
+from ._validation import HeldOut, Validating, Watch
+from ._verify import check_saved, probes_of, scores_of
+
+if TYPE_CHECKING:
+    from .reward_model import RewardModelTrainer
+
+
+@dataclass
+class RewardModelTraining:
+    """One training: its settings, the model, the data, and where it keeps its work."""
+
+    step: RewardModelTrainer
+    model: TrainableModel
+    data: Pairs | Responses
+    validation: Pairs | Responses | None
+    seed: int
+    work: Path
+    progress: Progress
+
+    def run(self, directory: Path) -> list[dict[str, Any]]:
+        """Train, write the model into ``directory``, and return numbers about it."""
+        with quiet():
+            examples, network, loop = self.examples, self.network, self.loop
+            checkpoint = newest_whole(self.work)
+            if checkpoint is not None:
+                self.watch.load(checkpoint)
+            loop.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+            # the wrapper of mixed precision would score otherwise than the saved model does
+            loop.accelerator.unwrap_model(network, keep_fp32_wrapper=False)
+            if self.step.load_best_model_at_end and self.watch.best is not None:
+                network.load_state_dict(self.watch.best, strict=False)
+            network.eval()
+            numbers = self._numbers(examples)
+            self._save(directory)
+        return numbers
+
+    @cached_property
+    def examples(self) -> Examples:
+        """The tokens and targets that are learnt from."""
+        return examples_of(self.model, self.data, self.step.loss, self.step.too_long)
+
+    @cached_property
+    def network(self) -> Any:
+        """The network with its head drawn, its dropout set, and low-rank matrices on it."""
+        transformers.set_seed(self.seed)
+        if self.model.has_new_head:
+            self.model.draw_head(self.seed)
+        network = self.model.network
+        set_dropout(network, self.step.dropout)
+        if self.step.lora is not None:
+            return with_lora(network, self.step.lora, "SEQ_CLS", self.seed)
+        narrow = {str(p.dtype) for p in network.parameters() if p.dtype.itemsize < 4}
+        if narrow:
+            raise DataError(
+                f"all weights are to be trained, but they are {', '.join(sorted(narrow))}, in "
+                "which small steps vanish; set dtype: float32 in the step that loads the model, "
+                "or lora: {}"
+            )
+        network.requires_grad_(True)
+        return network
+
+    @cached_property
+    def held_out(self) -> HeldOut | None:
+        """The rows that are measured on the way."""
+        if self.validation is None:
+            return None
+        return HeldOut(self.model, self.validation, self.step.loss)
+
+    @cached_property
+    def watch(self) -> Watch:
+        """The record of measurements."""
+        step = self.step
+        metric = step.metric_for_best_model or (
+            "mse" if step.loss.of == "responses" else "log-loss"
+        )
+        patience, keep = step.early_stopping_patience, step.load_best_model_at_end
+        return Watch(metric, step.early_stopping_threshold, patience, keep)
+
+    @cached_property
+    def loop(self) -> RewardTraining:
+        """The training loop, ready to run."""
+        from trl import RewardConfig
+
+        step, examples = self.step, self.examples
+        device = next(self.network.parameters()).device
+        own = {"remove_unused_columns": False, "disable_dropout": False, "max_length": None}
+        arguments = arguments_of(RewardConfig, step, self.seed, self.work, device, **own)
+        every = step.eval_steps or self._steps_per_epoch(len(examples))
+        watching = (
+            [Validating(self.held_out, self.watch, every, self.progress)] if self.held_out else []
+        )
+        return RewardTraining(
+            examples=examples,
+            loss=step.loss.function(step.loss.targets(self.data.table)),
+            order=step.train_sampling_strategy,
+            model=self.network,
+            args=arguments,
+            data_collator=Collating(examples, self.model.padding),
+            processing_class=self.model.tokenizer,
+            callbacks=[*watching, Sealing(), Telling(self.progress)],
+        )
+
+    def _steps_per_epoch(self, rows: int) -> int:
+        batch = self.step.per_device_train_batch_size * self.step.gradient_accumulation_steps
+        return max(1, -(-rows // batch))
+
+    def _numbers(self, examples: Examples) -> list[dict[str, Any]]:
+        trained, every = count_parameters(self.network)
+        facts: Mapping[str, float] = {
+            "steps": self.loop.state.global_step,
+            "parameters": every,
+            "parameters-trained": trained,
+            "padding": self._padding(),
+            **self.loop.loss.numbers(),
+        }
+        return [
+            *final_numbers(self.held_out, self.seed),
+            *(number(name, float(value), len(examples)) for name, value in facts.items()),
+            *curves(self.loop.state.log_history, self.watch.history),
+        ]
+
+    def _padding(self) -> float:
+        """Return the share of padding in the batches of the first epoch."""
+        order = iter(self.loop._get_train_sampler())
+        size = self.step.per_device_train_batch_size
+        batches = list(iter(lambda: list(islice(order, size)), []))
+        return padding_share(self.examples, batches, self.loop.chunks)
+
+    def _save(self, directory: Path) -> None:
+        """Write the model, and prove that it scores as the trained one."""
+        probes, merged = probes_of(self.data), self.step.save == "merged"
+        trained = scores_of(self.model, probes)
+        whole = self.network.merge_and_unload(safe_merge=True) if merged else self.network
+        self.model.save(directory, whole)
+        check_saved(type(self.step), trained, probes, directory, fresh=merged)
+
+
+def train(
+    step: RewardModelTrainer,
+    model: RewardModel,
+    data: Pairs | Responses,
+    validation: Pairs | Responses | None,
+    seed: int,
+    directory: Path,
+    work: Path,
+    progress: Progress,
+) -> list[dict[str, Any]]:
+    """Train the model, write it into ``directory``, and return numbers about it."""
+    base = trainable(model)
+    check_outputs(step, base)
+    training = RewardModelTraining(step, base, data, validation, seed, work, progress)
+    return training.run(directory)
+
+
+def trainable(model: RewardModel) -> TrainableModel:
+    """Return the model if it can be trained."""
+    if not isinstance(model, TrainableModel):
+        raise DataError(
+            f"{model.name or type(model).__name__} cannot be trained; name a sequence-classifier "
+            "(head: new on a model without a head), or what reward-model has trained"
+        )
+    return model
+
+
+def check_outputs(step: RewardModelTrainer, model: TrainableModel) -> None:
+    """Check that the loss fits the number of the model's outputs."""
+    if step.loss.outputs not in (None, len(model.outputs)):
+        raise DataError(
+            f"the model has {len(model.outputs)} outputs ({', '.join(model.outputs)}), the loss "
+            f"{step.loss.kind} needs {step.loss.outputs}; set outputs in the step that loads it"
+        )
