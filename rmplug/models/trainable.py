@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+    from rmplug.families import ModelLoader
+
 
 class TokenRow(Protocol):
     """The tokens of one conversation: ``ids`` of shape (length,); where the response starts and
@@ -35,6 +37,10 @@ class TrainableModel(Protocol):
 
     The network is trained in place: the model scores with it as it is at any moment.
     """
+
+    @property
+    def loader(self) -> ModelLoader:
+        """The step that loads the same model in another process."""
 
     @property
     def network(self) -> Any:

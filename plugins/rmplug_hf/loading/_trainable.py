@@ -26,6 +26,11 @@ class Trainable(Transformer):
     step: HubModel
 
     @property
+    def loader(self) -> HubModel:
+        """The step that loads the same model."""
+        return self.step
+
+    @property
     def network(self) -> Any:
         """The module of transformers, on its device."""
         return self.loaded.model

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 import transformers
+from safetensors.torch import load_file, save_file
 
 from rmplug import DataError, Pairs, Progress, Responses, RewardModel
 from rmplug.models.quiet import quiet
 from rmplug.models.trainable import TrainableModel
 from rmplug.stats.metric_rows import number
 from rmplug_trl.training._arguments import arguments_of
+from rmplug_trl.training._launch import OUTCOME, TOLD, WEIGHTS, Job, made, run_processes
 from rmplug_trl.training._network import count_parameters, set_dropout, with_lora
 from rmplug_trl.training._resumption import Sealing, newest_whole
 from rmplug_trl.training._telling import Telling
@@ -23,11 +28,25 @@ from rmplug_trl.training._telling import Telling
 from ._examples import Collating, Examples, examples_of
 from ._numbers import curves, final_numbers, padding_share
 from ._training import RewardTraining
-from ._validation import HeldOut, Validating, Watch
+from ._validation import HeldOut, Validating, Watch, trained
 from ._verify import check_saved, probes_of, scores_of
 
 if TYPE_CHECKING:
+    from rmplug_trl.training.settings import Launcher
+
     from .reward_model import RewardModelTrainer
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What is known of a finished training beside its weights: steps, rows that were learnt from,
+    the log, what was measured on held-out rows, and further numbers."""
+
+    steps: int
+    rows: int
+    log: Sequence[Mapping[str, Any]]
+    history: Sequence[Mapping[str, float]]
+    facts: Mapping[str, float]
 
 
 @dataclass
@@ -45,19 +64,46 @@ class RewardModelTraining:
     def run(self, directory: Path) -> list[dict[str, Any]]:
         """Train, write the model into ``directory``, and return numbers about it."""
         with quiet():
-            examples, network, loop = self.examples, self.network, self.loop
-            checkpoint = newest_whole(self.work)
-            if checkpoint is not None:
-                self.watch.load(checkpoint)
-            loop.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-            # the wrapper of mixed precision would score otherwise than the saved model does
-            loop.accelerator.unwrap_model(network, keep_fp32_wrapper=False)
-            if self.step.load_best_model_at_end and self.watch.best is not None:
-                network.load_state_dict(self.watch.best, strict=False)
+            network = self.network
+            outcome = self.fit() if self.step.launcher is None else self._launch(self.step.launcher)
             network.eval()
-            numbers = self._numbers(examples)
+            numbers = self._numbers(outcome)
             self._save(directory)
         return numbers
+
+    def fit(self) -> Outcome:
+        """Train in this process, one of several perhaps; the network then has the weights that are
+        kept."""
+        network, loop, checkpoint = self.network, self.loop, newest_whole(self.work)
+        if checkpoint is not None:
+            self.watch.load(checkpoint)
+        loop.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        # the wrapper of mixed precision would score otherwise than the saved model does
+        loop.accelerator.unwrap_model(loop.model_wrapped, keep_fp32_wrapper=False)
+        if self.step.load_best_model_at_end and self.watch.best is not None:
+            network.load_state_dict(self.watch.best, strict=False)
+        return Outcome(
+            loop.state.global_step,
+            len(self.examples),
+            loop.state.log_history,
+            self.watch.history,
+            {**loop.loss.numbers(), "padding": self._padding()},
+        )
+
+    def _launch(self, launcher: Launcher) -> Outcome:
+        """Train in several processes, and take over what they made."""
+        held_out = {} if self.validation is None else {"validation": self.validation}
+        job = Job.write(
+            f"{__name__}:work",
+            self.step,
+            self.model,
+            {"data": self.data, **held_out},
+            self.seed,
+            self.work,
+        )
+        run_processes(job, launcher, self.progress, self.network.device.type == "cpu")
+        self.network.load_state_dict(load_file(self.work / WEIGHTS), strict=False)
+        return Outcome(**json.loads((self.work / OUTCOME).read_text(encoding="utf-8")))
 
     @cached_property
     def examples(self) -> Examples:
@@ -126,22 +172,22 @@ class RewardModelTraining:
         )
 
     def _steps_per_epoch(self, rows: int) -> int:
+        processes = int(os.environ.get("WORLD_SIZE", "1"))  # as launchers tell it
         batch = self.step.per_device_train_batch_size * self.step.gradient_accumulation_steps
-        return max(1, -(-rows // batch))
+        return max(1, -(-rows // (batch * processes)))
 
-    def _numbers(self, examples: Examples) -> list[dict[str, Any]]:
+    def _numbers(self, outcome: Outcome) -> list[dict[str, Any]]:
         trained, every = count_parameters(self.network)
         facts: Mapping[str, float] = {
-            "steps": self.loop.state.global_step,
+            "steps": outcome.steps,
             "parameters": every,
             "parameters-trained": trained,
-            "padding": self._padding(),
-            **self.loop.loss.numbers(),
+            **outcome.facts,
         }
         return [
             *final_numbers(self.held_out, self.seed),
-            *(number(name, float(value), len(examples)) for name, value in facts.items()),
-            *curves(self.loop.state.log_history, self.watch.history),
+            *(number(name, float(value), outcome.rows) for name, value in facts.items()),
+            *curves(outcome.log, outcome.history),
         ]
 
     def _padding(self) -> float:
@@ -154,10 +200,10 @@ class RewardModelTraining:
     def _save(self, directory: Path) -> None:
         """Write the model, and prove that it scores as the trained one."""
         probes, merged = probes_of(self.data), self.step.save == "merged"
-        trained = scores_of(self.model, probes)
+        before = scores_of(self.model, probes)
         whole = self.network.merge_and_unload(safe_merge=True) if merged else self.network
         self.model.save(directory, whole)
-        check_saved(type(self.step), trained, probes, directory, fresh=merged)
+        check_saved(type(self.step), before, probes, directory, fresh=merged)
 
 
 def train(
@@ -175,6 +221,35 @@ def train(
     check_outputs(step, base)
     training = RewardModelTraining(step, base, data, validation, seed, work, progress)
     return training.run(directory)
+
+
+def work(job: Job) -> None:
+    """Train in one of the processes of a launcher; the first writes down what they made."""
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    step = made(job.step, launcher=None)
+    model = trainable(made(job.loader).load())
+    told = (job.work / TOLD).open("a", encoding="utf-8", buffering=1)
+
+    def tell(done: int, total: int | None = None, **numbers: float) -> None:
+        if int(os.environ.get("RANK", "0")) == 0:
+            told.write(json.dumps({"done": done, "total": total, **numbers}) + "\n")
+
+    data, validation = job.table("data"), job.table("validation")
+    training = RewardModelTraining(step, model, data, validation, job.seed, job.work, tell)
+    with quiet():
+        outcome = training.fit()
+        weights = whole_weights(training.loop)
+    if training.loop.is_world_process_zero():
+        save_file(weights, job.work / WEIGHTS)
+        (job.work / OUTCOME).write_text(json.dumps(vars(outcome)), encoding="utf-8")
+
+
+def whole_weights(loop: RewardTraining) -> dict[str, Any]:
+    """Return the weights that were trained, put together where each process holds a part."""
+    names = {name for name, _ in trained(loop.accelerator.unwrap_model(loop.model))}
+    state = loop.accelerator.get_state_dict(loop.model_wrapped)
+    return {n: value.detach().cpu().contiguous() for n, value in state.items() if n in names}
 
 
 def trainable(model: RewardModel) -> TrainableModel:

@@ -34,6 +34,27 @@ class Lora(BaseModel):
     """The biases that are trained."""
 
 
+class Launcher(BaseModel):
+    """Several processes on this machine, each with a device of its own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    kind: Literal["torchrun", "accelerate"] = "torchrun"
+    """`torchrun`: copies of the model whose gradients are averaged (DDP). `accelerate`: what
+    `config` says (DDP, FSDP, DeepSpeed)."""
+    processes: int = Field(default=2, ge=1)
+    """Processes; a batch of the optimiser is as many times larger."""
+    config: str | None = None
+    """A configuration file of accelerate, or the name of one that TRL brings: `multi_gpu`, `fsdp2`,
+    `zero2`, `zero3`…"""
+
+    @model_validator(mode="after")
+    def _check_config(self) -> Launcher:
+        if (self.kind == "accelerate") != (self.config is not None):
+            raise ValueError("config belongs to kind: accelerate, which needs one")
+        return self
+
+
 class TrainingSettings(Trainer):
     """The parameters of every trainer: optimiser, schedule, batches, adapters, resumption."""
 
@@ -111,6 +132,8 @@ class TrainingSettings(Trainer):
     """Steps between entries of the training curves."""
     save_steps: int = Field(default=100, ge=1)
     """Steps between checkpoints; what a kill costs at most."""
+    launcher: Launcher | None = None
+    """Train in several processes instead of this one."""
     lora: Lora | None = None
     """Train low-rank matrices and the head, instead of all weights; `{}` takes the defaults."""
 

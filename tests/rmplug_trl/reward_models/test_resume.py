@@ -1,0 +1,141 @@
+"""Trainings that are killed: the next run ends with the weights of an unbroken one."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from polite import base_of, polite_pairs
+
+import rmplug
+from rmplug.testing.tiny_models import Architecture
+
+STEPS = 24
+
+
+def spec_of(folder: Path, architecture: Architecture, lora: bool, **params: Any) -> dict[str, Any]:
+    """Write data and return the spec of a training that saves every third step."""
+    rows = polite_pairs(48).table.to_pylist()
+    data = folder / "pairs.jsonl"
+    keys = ("id", "prompt", "chosen", "rejected")
+    data.write_text("".join(json.dumps({k: row[k] for k in keys}) + "\n" for row in rows))
+    base = base_of(architecture, folder.parent / "models")
+    return {
+        "name": "resumed",
+        "seed": 7,
+        "steps": {
+            "pairs": {"kind": "pairs-file", "params": {"path": str(data)}},
+            "base": {
+                "kind": "sequence-classifier",
+                "params": base.model_dump(mode="json", exclude_unset=True),
+            },
+            "model": {
+                "kind": "reward-model",
+                "inputs": {"model": "base", "data": "pairs", "validation": "pairs"},
+                "params": {
+                    "max_steps": STEPS,
+                    "save_steps": 3,
+                    "eval_steps": 4,
+                    "logging_steps": 1,
+                    "learning_rate": 0.001,
+                    "dropout": 0.1,
+                    "load_best_model_at_end": True,
+                    **({"lora": {"r": 4, "lora_dropout": 0.1}} if lora else {}),
+                    **params,
+                },
+            },
+        },
+    }
+
+
+def weights_in(run: rmplug.Run) -> bytes:
+    """Return the weights that were saved."""
+    [file] = run["model"].directory.glob("*.safetensors")
+    return file.read_bytes()
+
+
+def curve_in(run: rmplug.Run) -> list[tuple[str, Any, float]]:
+    """Return the curves of a training."""
+    return [(r["metric"], r["step"], r["value"]) for r in run["model"].numbers if "step" in r]
+
+
+def killed(spec: dict[str, Any], folder: Path, checkpoints: int) -> Path:
+    """Run a spec in a process of its own, kill it after so many checkpoints, and return the folder
+    of its work."""
+    (folder / "spec.json").write_text(json.dumps(spec))
+    code = "import json, sys, rmplug; rmplug.run(json.load(open(sys.argv[1])), store=sys.argv[2])"
+    store = folder / "store"
+    command = [sys.executable, "-c", code, str(folder / "spec.json"), str(store)]
+    process = subprocess.Popen(command, env={**os.environ, "HF_HUB_OFFLINE": "1"})
+    for _ in range(6000):
+        found = list(store.glob("partial/reward-model-*/work/checkpoint-*/seal.json"))
+        newest = max((int(f.parent.name.partition("-")[2]) for f in found), default=0)
+        if newest >= 3 * checkpoints or process.poll() is not None:
+            break
+        time.sleep(0.02)
+    assert process.poll() is None, "the run ended before it could be killed"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    return next(store.glob("partial/reward-model-*/work"))
+
+
+@pytest.mark.parametrize(("architecture", "lora"), [("gpt2", True), ("qwen2", False)])
+def test_a_killed_training_goes_on_and_ends_with_the_same_weights(
+    tmp_path: Path, architecture: Architecture, lora: bool
+) -> None:
+    spec = spec_of(tmp_path, architecture, lora)
+    killed(spec, tmp_path, checkpoints=2)
+    resumed = rmplug.run(spec, store=tmp_path / "store")
+    unbroken = rmplug.run(spec, store=tmp_path / "other")
+    assert weights_in(resumed) == weights_in(unbroken)
+    assert curve_in(resumed) == curve_in(unbroken)
+
+
+def test_a_damaged_newest_checkpoint_is_told_and_the_one_before_is_used(tmp_path: Path) -> None:
+    spec = spec_of(tmp_path, "qwen2", False)
+    work = killed(spec, tmp_path, checkpoints=3)
+    newest = max(work.glob("checkpoint-*"), key=lambda f: int(f.name.partition("-")[2]))
+    file = newest / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:1000])
+    resumed = rmplug.run(spec, store=tmp_path / "store")
+    [told] = [
+        n for n in resumed.record.steps["model"].notices if n["message"].startswith("checkpoint")
+    ]
+    assert newest.name in told["ids"][0]
+    assert weights_in(resumed) == weights_in(rmplug.run(spec, store=tmp_path / "other"))
+
+
+def test_a_checkpoint_without_its_optimiser_is_not_used(tmp_path: Path) -> None:
+    spec = spec_of(tmp_path, "qwen2", False)
+    work = killed(spec, tmp_path, checkpoints=1)
+    for folder in work.glob("checkpoint-*"):
+        (folder / "optimizer.pt").unlink()
+    resumed = rmplug.run(spec, store=tmp_path / "store")
+    [told] = [
+        n for n in resumed.record.steps["model"].notices if n["message"].startswith("checkpoint")
+    ]
+    assert "optimizer.pt is missing" in told["ids"][0]
+    assert weights_in(resumed) == weights_in(rmplug.run(spec, store=tmp_path / "other"))
+
+
+def test_what_the_loss_has_learnt_survives_a_kill(tmp_path: Path) -> None:
+    spec = spec_of(tmp_path, "qwen2", False, loss={"kind": "davidson", "ties": "verdict"})
+    file = tmp_path / "pairs.jsonl"
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    tied = [{**row, "verdict": "tie" if n % 4 == 0 else "A"} for n, row in enumerate(rows)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in tied))
+    killed(spec, tmp_path, checkpoints=2)
+    resumed = rmplug.run(spec, store=tmp_path / "store")
+    unbroken = rmplug.run(spec, store=tmp_path / "other")
+    [nu, same] = [
+        next(r["value"] for r in run["model"].numbers if r["metric"] == "nu")
+        for run in (resumed, unbroken)
+    ]
+    assert nu == same
