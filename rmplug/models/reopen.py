@@ -48,12 +48,20 @@ def reopen(origin: Origin, directory: Path, **changed: Any) -> RewardModel:
     what it may do (``trust_remote_code``). Raises DataError where the record asks for more than a
     record may, and where a file is not what it was.
     """
+    return load_model(*locate(origin, directory, **changed))
+
+
+def locate(
+    origin: Origin, directory: Path, say: str = "encoder", **changed: Any
+) -> tuple[type[ModelLoader], dict[str, Any]]:
+    """Return the loader of the model that a record names, and its parameters, the files compared
+    with the record. ``say`` is what messages tell the user to give where a model is not found."""
     cls = _loader(origin, directory)
-    params = {**_recorded(cls, origin, directory), **changed}
+    params = {**_recorded(cls, origin, directory, say), **changed}
     if changed.get("path") is not None:
         params.update(dict.fromkeys({"name", "revision"} & set(params)))
-    _check_files(origin, directory, params, located=changed.get("path") is not None)
-    return load_model(cls, params)
+    _check_files(origin, directory, params, changed.get("path") is not None, say)
+    return cls, params
 
 
 def _loader(origin: Origin, directory: Path) -> type[ModelLoader]:
@@ -81,7 +89,7 @@ def _is_record(origin: Origin) -> bool:
     )
 
 
-def _recorded(cls: type[ModelLoader], origin: Origin, directory: Path) -> dict[str, Any]:
+def _recorded(cls: type[ModelLoader], origin: Origin, directory: Path, say: str) -> dict[str, Any]:
     """Return the parameters of a record, its locations made local; one that no record may hold is
     refused unless it only repeats the default."""
     fields = cls.model_fields
@@ -98,7 +106,7 @@ def _recorded(cls: type[ModelLoader], origin: Origin, directory: Path) -> dict[s
         if params.get(name) is not None:
             params[name] = _local(params[name], directory)
     if params.get("path") is None and params.get("name") not in (None, MINILM.name):
-        params["path"] = _cached(params.pop("name"), params.pop("revision", None), directory)
+        params["path"] = _cached(params.pop("name"), params.pop("revision", None), directory, say)
     return params
 
 
@@ -109,24 +117,26 @@ def _local(written: Any, directory: Path) -> Path:
     return directory / written
 
 
-def _cached(name: Any, commit: Any, directory: Path) -> Path:
+def _cached(name: Any, commit: Any, directory: Path, say: str) -> Path:
     """Return the folder of a recorded name in the local cache, at the recorded commit."""
     if not isinstance(name, str) or not isinstance(commit, str) or not COMMIT.fullmatch(commit):
         raise DataError(
             f"the checkpoint {directory} names {name!r:.80} on the hub without the commit it was "
-            "trained on; give the folder of that model yourself: encoder"
+            f"trained on; give the folder of that model yourself: {say}"
         )
     folder = cached(name, commit)
     if folder is None:
         raise DataError(
             f"the checkpoint {directory} was trained on the hub model {name} ({commit[:12]}), "
             "which is not in the local cache, and no checkpoint has it fetched; fetch it yourself, "
-            "or give its folder: encoder"
+            f"or give its folder: {say}"
         )
     return folder
 
 
-def _check_files(origin: Origin, directory: Path, params: Mapping[str, Any], located: bool) -> None:
+def _check_files(
+    origin: Origin, directory: Path, params: Mapping[str, Any], located: bool, say: str
+) -> None:
     """Refuse files that are not those of the record, before any of them is opened. A record without
     digests is enough only where the user has ``located`` the model."""
     folder, adapter = params.get("path"), params.get("adapter")
@@ -135,7 +145,7 @@ def _check_files(origin: Origin, directory: Path, params: Mapping[str, Any], loc
     if not Path(folder).is_dir():
         raise DataError(
             f"the checkpoint {directory} was trained on the {origin.kind} {folder}, which is not "
-            "there; say where it is now: encoder"
+            f"there; say where it is now: {say}"
         )
     if located and not origin.digests:
         return

@@ -62,12 +62,20 @@ class TrainableModel(Protocol):
     def has_new_head(self) -> bool:
         """True if the head's weights are not those of a checkpoint but await training."""
 
+    @property
+    def head_modules(self) -> tuple[str, ...]:
+        """Names of the modules that hold a new head, which an adapter has to save
+        (``modules_to_save``); empty without a new head."""
+
     def draw_head(self, seed: int) -> None:
-        """Draw the weights of a new head; the same for the same seed, whatever ran before."""
+        """Draw the weights of a new head; the same for the same seed, whatever ran before. To be
+        called before an adapter is put on the network."""
 
     def token_rows(self, responses: pa.RecordBatch, bounds: bool = False) -> Sequence[TokenRow]:
         """Return the tokens of rows of ``Responses``, cut as the model's parameters say and no
-        longer than it takes. ``start`` and ``end`` are right only with ``bounds``."""
+        longer than it takes. ``start`` and ``end`` are right only with ``bounds``: of a language
+        model those of the tokens that count as the response's in ``score``. Raises DataError for a
+        model that cannot be trained as it was loaded."""
 
     def too_long(self, responses: pa.RecordBatch) -> np.ndarray:
         """Return the mask of the rows that are longer than the model takes: they would be cut."""

@@ -15,6 +15,7 @@ from rmplug.arrays import Array
 from rmplug_hf.tokens._batching import Batch
 
 from ._adapters import adapter_weights, labels_of
+from ._as_trained import as_trained
 from ._loading import Loaded, load
 from ._new_head import draw_parameters, name_outputs
 from ._trainable import Trainable
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 def load_classifier(step: SequenceClassifier) -> Classifier:
     """Load the reward model of a step, with its outputs named."""
+    trained = as_trained(step)
+    step = trained.step
     configured: dict[str, Any] = {}
     if step.adapter is not None:
         labels = labels_of(adapter_weights(step.adapter))
@@ -32,8 +35,9 @@ def load_classifier(step: SequenceClassifier) -> Classifier:
     if step.head == "new":
         configured = name_outputs(step.outputs or ("reward",))
     loaded = load(step, new_head=step.head == "new", **configured)
+    trained.check(loaded)
     names = output_names(loaded.config, step.outputs)
-    return Classifier(loaded, names, step)
+    return Classifier(loaded, names, step, trained.changed)
 
 
 def output_names(config: Any, wanted: Sequence[str] | None) -> tuple[str, ...]:
@@ -55,9 +59,15 @@ class Classifier(Trainable):
 
     step: SequenceClassifier
 
-    def __init__(self, loaded: Loaded, names: Sequence[str], step: SequenceClassifier) -> None:
+    def __init__(
+        self,
+        loaded: Loaded,
+        names: Sequence[str],
+        step: SequenceClassifier,
+        changed: tuple[str, ...] = (),
+    ) -> None:
         super().__init__(loaded)
-        self.step, only = step, step.only
+        self.step, self.changed, only = step, changed, step.only
         self.awaits_training = self.has_new_head
         if only is not None and only not in names:
             raise DataError(f"the model has no output {only!r}; it has {', '.join(names)}")
@@ -74,6 +84,7 @@ class Classifier(Trainable):
             )
         if not responses.num_rows:
             return np.zeros((0, len(self.outputs)))
+        self.notice_format(responses)
         rows = self.loaded.tokenizing.rows(responses)
         return self.run(rows, self._logits).astype(np.float64)[:, self.columns]
 

@@ -53,7 +53,7 @@ def draw_parameters(model: Any, names: Sequence[str], seed: int) -> None:
         raise DataError(f"the model has no {absent[0]} any more; draw the head before an adapter")
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        for root in _roots(parameters, names):
+        for root in modules_of(model, names):
             # a copy of parameters lacks the mark by which transformers leaves loaded ones alone
             drawn = deepcopy(model.get_submodule(root)).cpu().apply(model._init_weights)
             for name, values in drawn.named_parameters(prefix=root):
@@ -61,10 +61,11 @@ def draw_parameters(model: Any, names: Sequence[str], seed: int) -> None:
                     parameters[name].copy_(values)
 
 
-def _roots(parameters: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+def modules_of(model: Any, names: Sequence[str]) -> tuple[str, ...]:
     """Return the largest modules of which all parameters are among the names; for a parameter
     without such a module, the module that it is of."""
-    return list(dict.fromkeys(_root(parameters, set(names), name) for name in names))
+    every = dict(model.named_parameters())
+    return tuple(dict.fromkeys(_root(every, set(names), name) for name in names))
 
 
 def _root(parameters: Mapping[str, Any], names: set[str], name: str) -> str:

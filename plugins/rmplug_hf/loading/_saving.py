@@ -2,25 +2,89 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from peft import PeftModel, get_peft_model_state_dict
 from peft.tuners.tuners_utils import BaseTunerLayer
 
 from rmplug import DataError
+from rmplug.models.digests import model_digests
+from rmplug.models.installed_encoders import MINILM
+from rmplug.models.quiet import quiet
 
 from ._adapters import PREFIX
+from ._format_file import NAME, RECORDED, Below, FormatFile
+from ._probes import probe_conversations, probe_texts
+
+if TYPE_CHECKING:
+    from ._trainable import Trainable
 
 
-def save_network(network: Any, directory: Path, new_head: Sequence[str]) -> None:
-    """Write the weights of a network, or those of the adapter around it; ``new_head`` are the names
-    of parameters that no checkpoint has."""
-    if isinstance(network, PeftModel):
-        save_adapter(network, directory, new_head)
-    else:
-        save_model(network, directory)
+def save_network(model: Trainable, network: Any, directory: Path) -> None:
+    """Write the weights of a model's network, or those of the adapter around it, its tokenizer and
+    its format."""
+    adapted = isinstance(network, PeftModel)
+    below = record_below(model) if adapted else None
+    with quiet():
+        if adapted:
+            save_adapter(network, directory, model.loaded.new_head)
+        else:
+            save_model(network, directory)
+        model.tokenizer.save_pretrained(str(directory))
+    text = json.dumps(format_of(model, below).model_dump(), indent=1, ensure_ascii=False)
+    (directory / NAME).write_text(text + "\n", encoding="utf-8")
+
+
+def format_of(model: Trainable, below: Below | None) -> FormatFile:
+    """Return how a model reads conversations."""
+    step, loaded = model.step, model.loaded
+    kept = set(RECORDED) & step.reopened_with - {"outputs"}
+    params = {**step.model_dump(mode="json", include=kept), **_effective(model)}
+    return FormatFile(
+        format=1,
+        kind=step.kind,
+        params={name: params[name] for name in RECORDED if name in params},
+        pad_token_id=loaded.padding,
+        texts=probe_texts(loaded),
+        conversations=probe_conversations(loaded),
+        below=below,
+    )
+
+
+def _effective(model: Trainable) -> dict[str, Any]:
+    """Return the values of parameters that a step may leave open."""
+    step, loaded = model.step, model.loaded
+    token = (
+        None if loaded.padding is None else loaded.tokenizer.convert_ids_to_tokens(loaded.padding)
+    )
+    dtype = str(loaded.model.dtype).removeprefix("torch.")
+    return {
+        "max_length": loaded.tokenizing.max_length,
+        "pad_token": token if token in loaded.tokenizer.get_vocab() else None,
+        "dtype": dtype if dtype in ("float32", "bfloat16", "float16") else "auto",
+        **({"outputs": list(model.outputs)} if "outputs" in step.reopened_with else {}),
+    }
+
+
+def record_below(model: Trainable) -> Below:
+    """Return the model that an adapter was trained on. Raises DataError for one that is a model
+    with an adapter itself."""
+    step, folder = model.step, model.loaded.folder
+    if step.adapter is not None:
+        raise DataError(
+            f"the model in {folder} has the adapter {step.adapter} in its weights, which an "
+            "adapter on it cannot record; train without an adapter, or save the merged model first"
+        )
+    if step.name == MINILM.name:
+        return Below(params={"name": step.name}, digests={})
+    # the cache names the folder of a commit by the commit
+    params = {"name": step.name, "revision": folder.name}
+    if step.path is not None:
+        params = {"path": str(folder.absolute())}
+    return Below(params=params, digests=model_digests(folder))
 
 
 def save_model(network: Any, directory: Path) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
-from rmplug import DataError
+from rmplug import DataError, notice
 from rmplug.arrays import Array
-from rmplug.models.quiet import quiet
+from rmplug.errors import some
 from rmplug_hf.tokens._tokenizing import Tokens
 
+from ._new_head import modules_of
 from ._transformer import Transformer
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ class Trainable(Transformer):
     head."""
 
     step: HubModel
+    changed: tuple[str, ...] = ()
+    """The parameters of the format that the spec set to other values than those of the training."""
 
     @property
     def loader(self) -> HubModel:
@@ -50,6 +54,11 @@ class Trainable(Transformer):
         """True if the head's weights are not those of a checkpoint."""
         return bool(self.loaded.new_head)
 
+    @cached_property
+    def head_modules(self) -> tuple[str, ...]:
+        """Names of the modules that hold a new head; empty without one."""
+        return modules_of(self.loaded.model, self.loaded.new_head)
+
     def draw_head(self, seed: int) -> None:
         """Draw the weights of a new head; nothing where there is none."""
 
@@ -74,11 +83,15 @@ class Trainable(Transformer):
         rows = tokenizing.without_limit().rows(responses)
         return np.array([len(row) > tokenizing.max_length for row in rows], bool)
 
+    def notice_format(self, responses: pa.RecordBatch) -> None:
+        """Name the rows that are scored in another format than the model was trained in."""
+        if self.changed:
+            what = f"scored in another format than the model was trained in: {some(self.changed)}"
+            notice(what, responses.column("id").to_pylist())
+
     def save(self, directory: Path, network: Any) -> None:
-        """Write the weights of the network, or those of the adapter around it, and the tokenizer
-        into a folder."""
+        """Write the weights of the network, or those of the adapter around it, the tokenizer and
+        ``format.json`` into a folder that the same kind of loader opens without parameters."""
         from ._saving import save_network
 
-        with quiet():
-            save_network(network, directory, self.loaded.new_head)
-            self.tokenizer.save_pretrained(str(directory))
+        save_network(self, network, directory)

@@ -19,8 +19,17 @@ from .recognised import (
     folder_mistake,
     is_classifier,
     is_hub_name,
+    trained_kind,
+    trained_outputs,
 )
 
+REOPENED = frozenset(
+    {
+        "path", "name", "revision", "adapter", "merge_adapter", "template", "turn", "roles",
+        "system", "max_length", "truncate", "pad_token", "dtype", "attention", "unused_weights",
+    }
+)  # fmt: skip
+"""The parameters of every model of the hub that a checkpoint may record."""
 PLACEHOLDERS = ("prompt", "response", "bos", "eos")
 
 
@@ -146,6 +155,7 @@ class SequenceClassifier(HubModel):
     """
 
     kind = "sequence-classifier"
+    reopened_with = REOPENED | {"outputs", "only"}
 
     head: Literal["trained", "new"] = "trained"
     """The head of the model: the `trained` one of the checkpoint, or a `new` one that a trainer
@@ -158,15 +168,20 @@ class SequenceClassifier(HubModel):
 
     @classmethod
     def accepts(cls, source: str) -> Mapping[str, Any] | None:
-        """Check for a folder whose config names a sequence classifier, or for a name on the hub."""
+        """Check for a folder that a trainer of classifiers wrote, or whose config names one, or for
+        a name on the hub."""
         if is_hub_name(source):
             return {"name": source}
+        if (kind := trained_kind(source)) is not None:
+            return {"path": source} if kind == cls.kind else None
         config = folder_config(source)
         return {"path": source} if config is not None and is_classifier(config) else None
 
     def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
         if self.only is not None or (self.head == "new" and self.outputs is None):
             return Known(outputs=("reward",))
+        if self.outputs is None and self.head == "trained":
+            return Known(outputs=trained_outputs(self.adapter, self.path))
         return Known(outputs=self.outputs)
 
     def load(self) -> RewardModel:

@@ -24,6 +24,8 @@ def folder_mistake(folder: Path) -> str | None:
     if not folder.is_dir():
         return f"{folder} is a file; give the folder of a model"
     if (folder / "adapter_config.json").is_file():
+        if trained_kind(folder) is not None:
+            return None
         return f"{folder} is an adapter, not a model; load its model, and give this as adapter"
     if not (folder / "config.json").is_file():
         return f"{folder} is no folder of a model: it has no config.json"
@@ -50,3 +52,25 @@ def is_classifier(config: dict[str, Any]) -> bool:
 def is_hub_name(source: str) -> bool:
     """Check whether a text can only be a name on the hub: ``owner/model``, and no folder here."""
     return re.fullmatch(r"[\w.-]+/[\w.-]+", source) is not None and not Path(source).exists()
+
+
+def trained_kind(source: str | Path) -> str | None:
+    """Return the kind of loader that a trainer wrote a folder for; None for any other folder."""
+    from ._format_file import format_kind
+
+    return format_kind(source)
+
+
+def trained_outputs(*folders: Path | None) -> tuple[str, ...] | None:
+    """Return the names of the outputs that the first folder with a ``format.json`` records."""
+    from ._format_file import find_format
+
+    for folder in folders:
+        try:
+            found = None if folder is None else find_format(folder)
+        except (DataError, OSError):
+            return None  # what is wrong with it is told when it is opened
+        if found is not None:
+            names = found.params.get("outputs")
+            return tuple(map(str, names)) if isinstance(names, list) else None
+    return None

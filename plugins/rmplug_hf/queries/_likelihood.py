@@ -14,6 +14,7 @@ import torch
 from rmplug import DataError, RewardModel, notice
 from rmplug.arrays import Array
 from rmplug.data.sides import side_of
+from rmplug_hf.loading._as_trained import as_trained
 from rmplug_hf.loading._loading import Loaded, load
 from rmplug_hf.loading._trainable import Trainable
 from rmplug_hf.loading._transformer import is_causal, run_rows
@@ -49,9 +50,12 @@ class LogProbs:
 
 def load_causal(step: CausalLM) -> LanguageModel:
     """Load the policy of a step, with its reference if it has one."""
+    trained = as_trained(step)
+    step = trained.step
     policy = load_language_model(step)
+    trained.check(policy)
     if step.reference is None and step.reference_name is None:
-        return LanguageModel(policy, None, step)
+        return LanguageModel(policy, None, step, trained.changed)
     overrides = {
         "path": step.reference,
         "name": step.reference_name,
@@ -60,7 +64,7 @@ def load_causal(step: CausalLM) -> LanguageModel:
     }
     reference = load_language_model(step.model_copy(update=overrides))
     check_same_tokens(policy, reference)
-    return LanguageModel(policy, reference, step)
+    return LanguageModel(policy, reference, step, trained.changed)
 
 
 def load_language_model(step: Any) -> Loaded:
@@ -90,10 +94,16 @@ def check_same_tokens(policy: Loaded, reference: Loaded) -> None:
 class LanguageModel(Trainable, Writer):
     """A language model; its scores are log-probabilities of responses, minus the reference's."""
 
-    def __init__(self, loaded: Loaded, reference: Loaded | None, step: CausalLM) -> None:
+    def __init__(
+        self,
+        loaded: Loaded,
+        reference: Loaded | None,
+        step: CausalLM,
+        changed: tuple[str, ...] = (),
+    ) -> None:
         super().__init__(loaded)
         self.reference = reference
-        self.step = step
+        self.step, self.changed = step, changed
         self.beta, self.over, self.ending = step.beta, step.over, step.ending
 
     def score(self, responses: pa.RecordBatch) -> Array:
@@ -111,6 +121,7 @@ class LanguageModel(Trainable, Writer):
     def log_probs(self, responses: pa.RecordBatch) -> LogProbs:
         """Compute the summed log-probabilities of the responses' tokens."""
         ids = responses.column("id").to_pylist()
+        self.notice_format(responses)
         tokenized = self.loaded.tokenizing.rows(responses, bounds=True) if ids else []
         rows = [self._counted(row) for row in tokenized]
         tokens = np.array([row.end - row.start for row in rows], dtype=np.float64)

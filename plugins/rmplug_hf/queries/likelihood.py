@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from rmplug import Features, InputPath, Known, Pairs, QueryStrategy, Responses, RewardModel
-from rmplug_hf.loading.loaders import HubModel
-from rmplug_hf.loading.recognised import folder_mistake
+from rmplug_hf.loading.loaders import REOPENED, HubModel
+from rmplug_hf.loading.recognised import folder_mistake, trained_kind
 
 
 class CausalLM(HubModel):
@@ -26,6 +26,7 @@ class CausalLM(HubModel):
     """
 
     kind = "causal-lm"
+    reopened_with = REOPENED | {"beta", "over", "ending"}
 
     reference: InputPath | None = None
     """Folder of the reference model: for a policy that is an adapter, the model below it. It sees
@@ -41,6 +42,11 @@ class CausalLM(HubModel):
     ending: bool = True
     """Count what the template writes after the response as part of it, such as the token that ends
     a turn (as in the training of TRL)."""
+
+    @classmethod
+    def accepts(cls, source: str) -> Mapping[str, Any] | None:
+        """Check for a folder that a trainer of language models wrote."""
+        return {"path": source} if trained_kind(source) == cls.kind else None
 
     @model_validator(mode="after")
     def _check_reference(self) -> CausalLM:

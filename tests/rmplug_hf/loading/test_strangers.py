@@ -139,8 +139,9 @@ def test_nothing_is_fetched_for_a_checkpoint(sent, trainer, params, sentence, co
 @pytest.mark.parametrize(
     ("kind", "sentence"),
     [
-        ("sequence-classifier", "a model of the kind sequence-classifier, which a checkpoint cann"),
-        ("causal-lm", "a model of the kind causal-lm, which a checkpoint cannot open"),
+        ("sequence-classifier", "asks for pooling: 'mean' to open its sequence-classifier: a"),
+        ("causal-lm", "asks for pooling: 'mean' to open its causal-lm: a checkpoint cannot"),
+        ("generative-judge", "of the kind generative-judge, which a checkpoint cannot open"),
         ("reward-head", "a model of the kind reward-head, which a checkpoint cannot open"),
         ("ensemble", "a model of the kind ensemble, which a checkpoint cannot open"),
         ("endpoint", "a model of the kind endpoint, which a checkpoint cannot open"),
@@ -151,7 +152,7 @@ def test_nothing_is_fetched_for_a_checkpoint(sent, trainer, params, sentence, co
         ("k" * 5000, "does not say on which model it was trained"),
     ],
 )
-def test_a_checkpoint_names_an_encoder_and_nothing_else(sent, trainer, kind, sentence, contacts):
+def test_a_checkpoint_names_what_a_record_may_open(sent, trainer, kind, sentence, contacts):
     sent.kind = kind
     folder = sent.written(trainer)
     for door in CHECKPOINT_DOORS.values():
