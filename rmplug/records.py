@@ -42,8 +42,20 @@ class SeenRows:
         return self.seen / self.rows if self.rows else 0.0
 
 
+@dataclass(kw_only=True)
+class Usage:
+    """The resources that work on a step has used: of one block, one shard, one item, or all."""
+
+    peak_memory_mb: float = 0.0
+    """The most memory that a process that worked on the step has used so far, in MiB."""
+
+    def include(self, other: Usage) -> None:
+        """Add what other work on the same step has used, in this process or another."""
+        self.peak_memory_mb = max(self.peak_memory_mb, other.peak_memory_mb)
+
+
 @dataclass
-class StepRecord:
+class StepRecord(Usage):
     """One step of a run."""
 
     id: str
@@ -70,8 +82,6 @@ class StepRecord:
     """Wall time of the step in this run."""
     rows_per_second: float | None = None
     """Rows computed per second of wall time."""
-    peak_memory_mb: float = 0.0
-    """The most memory that a process that worked on the step has used so far, in MiB."""
     notices: list[dict[str, Any]] = field(default_factory=list)
     """Odd rows: what, whether kept or dropped, how many, and the first of their ids."""
     seen: dict[str, SeenRows] = field(default_factory=dict)

@@ -6,11 +6,12 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rmplug import Artifact, Checkpoint, Fit, Metrics, Report, RmplugError
+from rmplug.records import Usage
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 NUMBERS = ("value", "low", "high", "n")
 LOGGED_TABLES = ("importance", "coefficients")
 MOST_ROWS = 10_000
-STEP_COLUMNS = ("step", "kind", "status", "seconds", "rows", "rows_per_second", "peak_memory_mb")
+MEASURED = tuple(entry.name for entry in fields(Usage))
+STEP_COLUMNS = ("step", "kind", "status", "seconds", "rows", "rows_per_second", *MEASURED)
 QUIET = {
     "console": "off",
     "silent": True,

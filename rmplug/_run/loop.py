@@ -13,7 +13,7 @@ from rmplug._spec.graph import Graph, Node
 from rmplug.errors import RmplugError, StepError, StoreError, add_place, some
 from rmplug.families import Composite, Engine, ModelLoader
 from rmplug.notices import Notice, merged
-from rmplug.records import StepRecord
+from rmplug.records import StepRecord, Usage
 
 from .loop_items import Item, items_of
 from .loop_results import collect, loop_handle, make_errors_table
@@ -58,13 +58,13 @@ class Outcome:
     results: dict[str, Handle] = field(default_factory=dict)
     artifacts: list[str] = field(default_factory=list)
     notices: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    peak_memory_mb: float = 0.0
+    usage: Usage = field(default_factory=Usage)
 
     def note(self, record: StepRecord) -> None:
         """Add a step of the item that has ended."""
         if record.status != "reused" and record.family != ModelLoader.family:
             self.status = "done"
-        self.peak_memory_mb = max(self.peak_memory_mb, record.peak_memory_mb)
+        self.usage.include(record)
         if record.status == "rebuilt":
             self.message = f"{record.id}: {record.message}"
         self.artifacts.extend(filter(None, [record.artifact]))
@@ -188,7 +188,8 @@ class LoopRun:
         by_result = {key: listed for o in outcomes for key, listed in o.notices.items()}
         notices = (Notice(**entry) for listed in by_result.values() for entry in listed)
         record.notices = [asdict(notice) for notice in merged(notices)]
-        record.peak_memory_mb = max((o.peak_memory_mb for o in outcomes), default=0.0)
+        for outcome in outcomes:
+            record.include(outcome.usage)
         anew = [f"item {o.item}: {o.message}" for o in outcomes if o.message and o.status == "done"]
         record.message = some(anew, 3, "; ")
 

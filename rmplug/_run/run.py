@@ -24,6 +24,7 @@ from rmplug.known import Ref, UnknownName
 from rmplug.records import RunRecord
 
 from .dry_run import Planned, plan_graph
+from .machine import describe_machine
 from .results import Results
 from .reuse import Reuse
 from .run_log import RunLog
@@ -218,4 +219,6 @@ def plan(
 def _new_record(spec: Spec) -> RunRecord:
     data = spec.source.data
     assert isinstance(data, dict)
-    return new_record(spec.name, data, spec.source.file, spec.seed)
+    record = new_record(spec.name, data, spec.source.file, spec.seed)
+    record.environment = describe_machine()
+    return record

@@ -13,7 +13,6 @@ from rmplug._kinds.registry import Registry
 from rmplug._kinds.signatures import signature_of
 from rmplug._spec.graph import Graph, Node
 from rmplug._store.fingerprint import Fingerprints, key_of
-from rmplug._store.run_records import peak_memory_mb
 from rmplug.artifacts import Value
 from rmplug.errors import DataError, RmplugError, StepError, StoreError, add_place
 from rmplug.families import Composite, Engine, ModelLoader
@@ -23,6 +22,7 @@ from rmplug.records import SeenRows, StepRecord
 from .dry_run import has_work
 from .local_engine import Local
 from .loop import LoopRun
+from .machine import measured
 from .plan_view import identity_of, outline, plan_view
 from .results import Results
 from .reuse import Reuse
@@ -94,7 +94,8 @@ class Session:
         record = self.log.begin(node.id, node.provider)
         started = time.monotonic()
         try:
-            scope.handles[node.id] = self._result(node, scope, record)
+            with measured(record):
+                scope.handles[node.id] = self._result(node, scope, record)
             scope.plan[node.id] = outline(node, record)
         except BaseException as error:
             stopped = isinstance(error, KeyboardInterrupt)
@@ -107,7 +108,6 @@ class Session:
             raise base(f"steps.{node.id} ({node.provider.kind}): {error}") from error
         finally:
             record.seconds = round(time.monotonic() - started, 3)
-            record.peak_memory_mb = max(record.peak_memory_mb, peak_memory_mb())
             if record.computed and record.seconds:
                 record.rows_per_second = round(record.computed / record.seconds, 1)
             self.log.write()

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rmplug._store.run_records import peak_memory_mb
 from rmplug._store.serialize import part_name, read_part_facts, write_part
 from rmplug.data.rows import Mapped
 from rmplug.errors import PluginError, add_place
 from rmplug.families import Engine
 from rmplug.notices import Notice, collect_notices, merged
+from rmplug.records import Usage
+
+from .machine import measured
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,15 +22,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ShardWork:
-    """The computation that fills and commits one shard and returns its rows and the memory used. It
-    is sent to workers."""
+    """The computation that fills and commits one shard and returns its number of rows and what it
+    used. It is sent to workers."""
 
     rows: Mapped
     folder: Path
     size: int
     total: int
 
-    def __call__(self, shard: int) -> tuple[int, float]:
+    def __call__(self, shard: int) -> tuple[int, Usage]:
+        usage = Usage()
+        with measured(usage):
+            rows = self._compute(shard)
+        return rows, usage
+
+    def _compute(self, shard: int) -> int:
         import pyarrow as pa
 
         start = shard * self.size
@@ -43,7 +51,7 @@ class ShardWork:
         rows = int(table.num_rows)
         del table
         pa.default_memory_pool().release_unused()  # or its pieces add up over many shards
-        return rows, peak_memory_mb()
+        return rows
 
 
 @dataclass
@@ -55,7 +63,7 @@ class Shards:
     total: int
     schema: pa.Schema | None = None
     computed: int = 0
-    peak_memory_mb: float = 0.0
+    usage: Usage = field(default_factory=Usage)
 
     @property
     def numbers(self) -> range:
@@ -133,9 +141,9 @@ def compute_shards(
     done = shards.total - sum(map(shards.rows, missing))
     progress(done, shards.total)
     work = ShardWork(rows, folder, shards.size, shards.total)
-    for shard, (count, memory) in engine.map(work, missing):
+    for shard, (count, usage) in engine.map(work, missing):
         shards.check(shard, count, read_part_facts(shards.path(shard))[1])
         shards.computed += count
-        shards.peak_memory_mb = max(shards.peak_memory_mb, memory)
+        shards.usage.include(usage)
         progress(done + shards.computed, shards.total)
     return shards

@@ -14,7 +14,6 @@ from rmplug._kinds.signatures import Input, signature_of
 from rmplug._spec.graph import Node
 from rmplug._store.files import guarded_plugin
 from rmplug._store.fingerprint import Ingredients
-from rmplug._store.run_records import peak_memory_mb
 from rmplug._store.serialize import FILES, write_folder, write_table
 from rmplug.artifacts import Artifact, Checkpoint, Folder, Identified, RewardModel, Tabular
 from rmplug.data.odd_rows import OddRowsFilter
@@ -110,7 +109,6 @@ class StepRun:
             facts = self._write(result)
         notices = merged([*noticed.values(), *facts.pop("notices", []), *counter.notices])
         record.notices = [asdict(notice) for notice in notices]
-        record.peak_memory_mb = max(record.peak_memory_mb, peak_memory_mb())
         manifest = {
             "kind": prepared.node.provider.name,
             "fingerprint": prepared.key.rpartition("-")[2],
@@ -201,7 +199,7 @@ class StepRun:
 
         shards = compute_shards(rows, folder, self.engine, progress)
         self.record.computed = shards.computed
-        self.record.peak_memory_mb = max(self.record.peak_memory_mb, shards.peak_memory_mb)
+        self.record.include(shards.usage)
         return {"parts": [shards.rows(n) for n in shards.numbers], "notices": shards.notices()}
 
     def _write_table(self, result: Tabular) -> dict[str, Any]:

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import math
-import os
-import platform
 import re
-import resource
 import secrets
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -34,53 +29,11 @@ def new_record(name: str, spec: Mapping[str, Any], spec_file: str, seed: int) ->
     when = started.isoformat(timespec="milliseconds")
     stamp = f"{started:%Y%m%d-%H%M%S}-{started.microsecond // 1000:03d}"
     identity = f"{stamp}-{_safe(name)}-{secrets.token_hex(2)}"
-    return RunRecord(
-        identity, name, dict(spec), spec_file, seed, started=when, environment=environment()
-    )
+    return RunRecord(identity, name, dict(spec), spec_file, seed, started=when)
 
 
 def _safe(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", name)[:40]
-
-
-def environment() -> dict[str, Any]:
-    """The machine and the libraries that can matter."""
-    names = ("rmplug", "pydantic", "pluggy", "pyarrow", "numpy")
-    return {
-        "python": platform.python_version(),
-        "system": platform.platform(),
-        "processor": platform.machine(),
-        "cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
-        "device": _device(),
-        "libraries": {name: _version(name) for name in names},
-    }
-
-
-def _device() -> str:
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        return str(torch.cuda.get_device_name(0))
-    return "cpu"
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "absent"
-
-
-def peak_memory_mb() -> float:
-    """The most memory that this process has used so far, in MiB."""
-    try:
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-        kilobytes = int(status.partition("VmHWM:")[2].split()[0])
-    except (OSError, IndexError):
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        kilobytes = peak // 1024 if sys.platform == "darwin" else peak
-    return round(kilobytes / 1024, 1)
 
 
 def write_record(store: Store, record: RunRecord, flush: bool = True) -> Path:
