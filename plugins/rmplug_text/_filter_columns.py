@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rmplug import Known
-from rmplug.errors import did_you_mean, some
 
-from ._expression_syntax import Call, ColumnName, Node, as_written, parse
+from ._expression_syntax import Call, ColumnName, Node, parse, reached_columns, unknown_column
 
 
 def unknown_columns(where: str, data: Known, *features: Known) -> Iterator[str]:
@@ -19,10 +18,8 @@ def unknown_columns(where: str, data: Known, *features: Known) -> Iterator[str]:
         start, table = next((t for t in tables[1:] if column.name.startswith(t[0])), tables[0])
         if table.columns is None:
             table.lacks(column.name.removeprefix(start))  # noted as not checked
-        elif not any(head in present for head in _heads(column.name)):
-            hint, shown = did_you_mean(column.name, present), some(map(as_written, present), 12)
-            message = f"no column {column.name!r}{hint}; there are {shown}"
-            yield f"where, at position {column.at}: {message}"
+        elif not any(name in present for name, _ in reached_columns(column.name)):
+            yield str(unknown_column(column, present))
 
 
 def _columns(node: Node) -> Iterator[ColumnName]:
@@ -30,10 +27,3 @@ def _columns(node: Node) -> Iterator[ColumnName]:
         yield node
     for operand in node.operands if isinstance(node, Call) else ():
         yield from _columns(operand)
-
-
-def _heads(name: str) -> Iterator[str]:
-    """Yield the name itself, and the columns that it may reach into: ``meta`` for
-    ``meta.source``."""
-    parts = name.split(".")
-    yield from (".".join(parts[:size]) for size in range(len(parts), 0, -1))

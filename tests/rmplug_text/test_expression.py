@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from rmplug import DataError
 from rmplug.data.messages import as_messages
 from rmplug_text._expression import COMPARISONS, mask
-from rmplug_text._expression_syntax import CONSTANTS, FUNCTIONS, TOO_DEEP, WORDS, parse
+from rmplug_text._expression_syntax import CONSTANTS, FUNCTIONS, parse
+from rmplug_text._expression_text import TOO_DEEP, WORDS
 
 TABLE = pa.table(
     {
