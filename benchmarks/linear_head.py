@@ -53,8 +53,8 @@ def by_newton(rows: np.ndarray, groups: np.ndarray) -> Found:
     )
     scales = scales_of(rows, True)
     axes = principal_axes(rows / scales)
-    search = search_strength(axes, examples, GRID, deal_folds(groups, FOLDS, 0))
-    return axes.basis @ search.weights / scales, search.l2
+    search, weights = search_strength(axes, examples, GRID, deal_folds(groups, FOLDS, 0))
+    return axes.basis @ weights / scales, search.strength
 
 
 def by_sklearn(solver: str) -> Callable[[np.ndarray, np.ndarray], Found]:

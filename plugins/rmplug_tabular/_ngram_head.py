@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from scipy.sparse import csr_array
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from rmplug import DataError, Pairs, RewardModel, notice, text_of
+from rmplug import DataError, Pairs, RewardModel, notice
+from rmplug.data.messages import length_gap
 from rmplug.models.files import read_json
 from rmplug.stats.estimates import mean
 from rmplug.stats.folds import deal_folds
 from rmplug.stats.intervals import held_out_freedom
 from rmplug.stats.metric_rows import estimated, number, wins
 from rmplug.stats.row_weights import weights_and_margins
+from rmplug.stats.strength_search import StrengthSearch
 
 from ._bradley_terry import Comparisons, fit_weights, losses
 from ._ngram_counts import NgramRecipe, count_ngrams
@@ -31,29 +32,6 @@ MOST_WEIGHTS = 1 << 28
 PATIENCE = 2
 
 __all__ = ["NgramRecipe", "open_head", "train"]
-
-
-@dataclass(frozen=True)
-class NgramSearch:
-    """Held-out leads of the chosen response (strengths tried, pairs), strongest first."""
-
-    grid: tuple[float, ...]
-    tried: tuple[float, ...]
-    leads: np.ndarray
-    mean_losses: np.ndarray
-    """Shape (strengths tried, folds), weighted means over each fold's pairs."""
-    fold_weights: np.ndarray
-
-    def best(self, without: int | None = None) -> int:
-        """Return the index of the strength with the least loss over folds (but one)."""
-        weights = self.fold_weights.copy()
-        if without is not None:
-            weights[without] = 0
-        return int(np.argmin(self.mean_losses @ weights))
-
-    @property
-    def at_edge(self) -> bool:
-        return len(self.grid) > 1 and self.tried[self.best()] in (self.grid[0], self.grid[-1])
 
 
 def train(
@@ -76,12 +54,12 @@ def train(
     # One thread: sums of floats depend on how they are shared out between threads.
     with threadpool_limits(1):
         search = search_strength(pairs, tuple(sorted(set(grid), reverse=True)), fold)
-        weights = _fit_path(pairs, search.tried[: search.best() + 1])
+        weights = _fit_path(pairs, search.grid[: search.best() + 1])
     _save(directory, recipe, columns, weights, search)
-    return _numbers(table, search, fold, groups, identical, weights)
+    return _numbers(table, search, groups, identical, weights)
 
 
-def search_strength(pairs: Comparisons, grid: Sequence[float], fold: np.ndarray) -> NgramSearch:
+def search_strength(pairs: Comparisons, grid: Sequence[float], fold: np.ndarray) -> StrengthSearch:
     """Compute held-out leads from the greatest strength down, until two in a row are no better."""
     folds = range(int(fold.max()) + 1)
     training = [pairs.take(fold != k) for k in folds]
@@ -100,8 +78,7 @@ def search_strength(pairs: Comparisons, grid: Sequence[float], fold: np.ndarray)
         totals = [losses_by_fold @ shares for losses_by_fold in mean_losses]
         if len(totals) - 1 - int(np.argmin(totals)) >= PATIENCE:
             break
-    tried = tuple(grid[: len(leads)])
-    return NgramSearch(tuple(grid), tried, np.array(leads), np.array(mean_losses), shares)
+    return StrengthSearch(tuple(grid), fold, np.array(leads), np.array(mean_losses), shares)
 
 
 class NgramReward(RewardModel):
@@ -173,13 +150,13 @@ def _save(
     recipe: NgramRecipe,
     columns: np.ndarray,
     weights: np.ndarray,
-    search: NgramSearch,
+    search: StrengthSearch,
 ) -> None:
     sorts = bool(recipe.words) + bool(recipe.characters) + recipe.cross_prompt
     head = {
         "recipe": asdict(recipe),
         "size": recipe.dimensions * sorts,
-        "l2": search.tried[search.best()],
+        "l2": search.strength,
     }
     (directory / HEAD_FILE).write_text(json.dumps(head, indent=1), encoding="utf-8")
     table = pa.table({"place": columns.astype(np.int64), "weight": weights})
@@ -188,39 +165,28 @@ def _save(
 
 def _numbers(
     table: pa.Table,
-    search: NgramSearch,
-    fold: np.ndarray,
+    search: StrengthSearch,
     groups: np.ndarray,
     identical: np.ndarray,
     weights: np.ndarray,
 ) -> list[dict[str, Any]]:
     """Compute held-out numbers: each fold with the strength that is best on the other folds."""
-    rows = len(fold)
-    strength = np.array([search.best(without=k) for k in range(int(fold.max()) + 1)])
-    lead = search.leads[strength[fold], np.arange(rows)]
+    rows, folds = len(search.fold), len(search.fold_weights)
+    lead = search.held_out()
     estimates = {
         "accuracy": mean(wins(lead), "share"),
         "log-loss": mean(losses(lead), "positive"),
-        "accuracy-of-longer": mean(wins(_longer(table)), "share"),
+        "accuracy-of-longer": mean(wins(length_gap(table)), "share"),
     }
-    freedom = held_out_freedom(int(groups.max()) + 1, len(strength))
+    freedom = held_out_freedom(int(groups.max()) + 1, folds)
     return [
         *estimated(estimates, groups, freedom),
-        number("l2", search.tried[search.best()], rows),
-        number("l2-at-edge", float(search.at_edge), rows),
-        number("folds", len(strength), rows),
+        *search.numbers(),
+        number("folds", folds, rows),
         number("groups", int(groups.max()) + 1, rows),
         number("identical", int(identical.sum()), rows),
         number("weights", int(np.count_nonzero(weights)), rows),
     ]
-
-
-def _longer(table: pa.Table) -> np.ndarray:
-    chosen, rejected = (
-        np.asarray(pc.fill_null(pc.utf8_length(text_of(table[side])), 0)).astype(float)
-        for side in ("chosen", "rejected")
-    )
-    return np.asarray(chosen - rejected)
 
 
 def _ids(table: pa.Table, rows: np.ndarray) -> list[str]:

@@ -313,17 +313,8 @@ def take_columns(reader: ScoreReader, source: RowFiles) -> bool:
     return taken > 0
 
 
-def load_scores(
-    source: RowFiles,
-    lookup: Lookup,
-    fields: Mapping[str, Any],
-    sides: Mapping[str, Sequence[Any]],
-    wanted: Mapping[str, Sequence[Any]],
-    form: str,
-    layout: str = "scores",
-) -> RewardModel:
+def load_scores(source: RowFiles, reader: ScoreReader) -> RewardModel:
     """Return the scores of a file as a reward model."""
-    reader = ScoreReader(lookup, fields, sides, wanted, form, layout)
     if not take_columns(reader, source):
         hint = "say where it stands with fields: {score: NAME, ...}"
         for _ in source.convert(reader.take, hint):

@@ -445,7 +445,7 @@ class Recorded(ModelLoader):
     def load(self) -> RewardModel:
         from rmplug.data.row_files import RowFiles
 
-        from ._recorded import Lookup, load_scores
+        from ._recorded import Lookup, ScoreReader, load_scores
 
         wanted = dict(self.where)
         if self.model is not None:
@@ -453,4 +453,5 @@ class Recorded(ModelLoader):
         lookup = Lookup(self.by, self.missing, self.duplicates)
         fields, sides = self.fields.model_dump(), self.sides.model_dump()
         source = RowFiles(self.path, self.format, self.bad_rows)
-        return load_scores(source, lookup, fields, sides, wanted, self.form, self.layout)
+        reader = ScoreReader(lookup, fields, sides, wanted, self.form, self.layout)
+        return load_scores(source, reader)

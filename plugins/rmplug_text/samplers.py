@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, TypeAlias, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
@@ -15,7 +15,17 @@ Share = Annotated[float, Field(ge=0, le=1)]
 NOTHING_TO_KEEP_BY = "filter has nothing to keep by: give where, or the input selection"
 
 
-class Random(Sampler):
+Inputs: TypeAlias = Mapping[str, Sequence[Known]]
+
+
+class RowSampler(Sampler):
+    """A sampler that gives rows of its data as they are."""
+
+    def foresee(self, inputs: Inputs) -> Known:
+        return inputs["data"][0]
+
+
+class Random(RowSampler):
     """Take some rows at random.
 
     Gives rows of the same type, each at most once, in their order, with all columns.
@@ -32,16 +42,13 @@ class Random(Sampler):
     def _one_size(self) -> Random:
         return _exactly_one(self, "n", "fraction")
 
-    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
-        return inputs["data"][0]
-
     def sample(self, data: D, *, seed: int) -> D:
         from ._sampling import random_rows
 
         return data.take(random_rows(len(data), self.n, self.fraction, seed))
 
 
-class Stratified(Sampler):
+class Stratified(RowSampler):
     """Take some rows at random, in fixed proportion over the values of a column.
 
     Gives rows of the same type in their order, with all columns. Missing values are a stratum of
@@ -64,12 +71,8 @@ class Stratified(Sampler):
     def _one_size(self) -> Stratified:
         return _exactly_one(self, "n", "fraction", "each")
 
-    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
-        return inputs["data"][0]
-
-    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
-        lacking = inputs["data"][0].lacks(self.by)
-        return [("by", lacking)] if lacking else []
+    def mistakes(self, inputs: Inputs) -> Iterable[tuple[str, str]]:
+        return _unknown_by(self.by, inputs)
 
     def sample(self, data: D, *, seed: int) -> D:
         from ._sampling import column_of, stratified_rows
@@ -78,7 +81,7 @@ class Stratified(Sampler):
         return data.take(stratified_rows(column, self.n, self.fraction, self.each, seed))
 
 
-class Balanced(Sampler):
+class Balanced(RowSampler):
     """Take equally many rows of every value of a column, or of longer and shorter chosen responses.
 
     Gives rows of the same type in their order, with all columns: as many of each value as the
@@ -106,12 +109,8 @@ class Balanced(Sampler):
             raise ValueError("each goes with by alone; leave out each or length")
         return self
 
-    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
-        return inputs["data"][0]
-
-    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
-        lacking = inputs["data"][0].lacks(self.by) if self.by else None
-        return [("by", lacking)] if lacking else []
+    def mistakes(self, inputs: Inputs) -> Iterable[tuple[str, str]]:
+        return _unknown_by(self.by, inputs)
 
     def sample(self, data: D, *, seed: int) -> D:
         from ._sampling import balanced_rows, column_of, length_balanced_rows
@@ -123,7 +122,7 @@ class Balanced(Sampler):
         return data.take(length_balanced_rows(data, self.length, self.by, seed))
 
 
-class Filter(Sampler):
+class Filter(RowSampler):
     """Keep the rows for which an expression over their columns is true, or that were selected.
 
     Gives rows of the same type in their order, with all columns; what is dropped is counted. An
@@ -154,10 +153,7 @@ class Filter(Sampler):
             raise ValueError(str(error)) from None
         return where
 
-    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
-        return inputs["data"][0]
-
-    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
+    def mistakes(self, inputs: Inputs) -> Iterable[tuple[str, str]]:
         from ._filter_columns import unknown_columns
 
         if self.where is None:
@@ -178,7 +174,7 @@ class Filter(Sampler):
         return data.take(filtered_rows(data, self.where, features or (), selection))
 
 
-class Split(Sampler):
+class Split(RowSampler):
     """Take the training or the test part, or one of several folds, with prompts kept together.
 
     Gives rows of the same type in their order, with all columns. All rows of a `group` are on the
@@ -211,12 +207,8 @@ class Split(Sampler):
             )
         return self
 
-    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
-        return inputs["data"][0]
-
-    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
-        lacking = inputs["data"][0].lacks(self.by) if self.by else None
-        return [("by", lacking)] if lacking else []
+    def mistakes(self, inputs: Inputs) -> Iterable[tuple[str, str]]:
+        return _unknown_by(self.by, inputs)
 
     def sample(self, data: D) -> D:
         import numpy as np
@@ -276,6 +268,12 @@ class ToResponses(Sampler):
         from ._sampling import responses_of
 
         return Responses(responses_of(data), data.name)
+
+
+def _unknown_by(by: str | None, inputs: Inputs) -> list[tuple[str, str]]:
+    """Return the mistake in the parameter ``by`` if the data certainly lack this column."""
+    lacking = inputs["data"][0].lacks(by) if by else None
+    return [("by", lacking)] if lacking else []
 
 
 S = TypeVar("S", bound=Sampler)

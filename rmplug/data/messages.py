@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING
 
+from rmplug.arrays import Array
 from rmplug.errors import DataError
 
 if TYPE_CHECKING:
@@ -106,6 +107,20 @@ def _as_json(prompts: pa.Array) -> Iterator[str]:
 
 def _quoted(text: str | None) -> str:
     return "null" if text is None else encode_basestring_ascii(text)
+
+
+def count_characters(texts: pa.Array | pa.ChunkedArray) -> Array:
+    """Count the Unicode code points of each text or conversation, float64 of shape (rows,); 0 where
+    one is missing."""
+    import numpy as np
+    import pyarrow.compute as pc
+
+    return np.asarray(pc.fill_null(pc.utf8_length(text_of(texts)), 0), dtype=np.float64)
+
+
+def length_gap(pairs: pa.Table) -> Array:
+    """Compute the characters of chosen minus those of rejected, float64 of shape (rows,)."""
+    return count_characters(pairs["chosen"]) - count_characters(pairs["rejected"])
 
 
 def text_of(column: pa.Array | pa.ChunkedArray) -> pa.Array:

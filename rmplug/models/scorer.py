@@ -20,12 +20,11 @@ from rmplug.families import ModelLoader
 
 from .files import read_json
 from .reopen import load_model, open_trained
+from .text_generator import Prompt
 
 if TYPE_CHECKING:
     import numpy as np
 
-Messages: TypeAlias = Sequence[Mapping[str, str]]
-Prompt: TypeAlias = "str | Messages"
 Reward: TypeAlias = "float | dict[str, float]"
 
 MAIN = "reward"

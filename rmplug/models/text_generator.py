@@ -7,6 +7,13 @@ from typing import Protocol, TypeAlias, runtime_checkable
 
 Message: TypeAlias = Mapping[str, str]
 """One turn of a conversation: ``role`` and ``content``."""
+Prompt: TypeAlias = str | Sequence[Message]
+"""A message of the user, or a conversation."""
+
+
+def as_conversation(prompt: Prompt) -> Sequence[Message]:
+    """Return a prompt as a conversation."""
+    return [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
 
 
 @runtime_checkable
@@ -14,12 +21,9 @@ class TextGenerator(Protocol):
     """A model that generates text."""
 
     def generate(
-        self,
-        prompts: Sequence[str | Sequence[Message]],
-        max_new_tokens: int = 100,
-        temperature: float = 0.0,
+        self, prompts: Sequence[Prompt], max_new_tokens: int = 100, temperature: float = 0.0
     ) -> list[str]:
-        """Generate the text that follows each prompt: a message of the user, or a conversation.
+        """Generate the text that follows each prompt.
 
         With temperature 0 the same prompt gives the same text, as far as the model allows.
         """

@@ -6,19 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from rmplug import DataError, text_of
+from rmplug import DataError
 from rmplug.arrays import Array
+from rmplug.data.messages import count_characters
 from rmplug.errors import some
 
 from ._transform_file import Transform
 from .text_measures import CHARACTERS
-
-
-def count_characters(texts: pa.Array | pa.ChunkedArray) -> Array:
-    """Count characters (n,), float64, of chat messages or texts; 0 where one is missing."""
-    return np.asarray(pc.fill_null(pc.utf8_length(text_of(texts)), 0)).astype(np.float64)
 
 
 def measure_texts(texts: pa.Array | pa.ChunkedArray, measures: Sequence[str]) -> Array:

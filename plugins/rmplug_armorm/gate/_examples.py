@@ -10,9 +10,10 @@ import pyarrow.compute as pc
 
 from rmplug import DataError, Features, Pairs, notice
 from rmplug.arrays import Array
+from rmplug.data.messages import length_gap
 from rmplug.errors import some
 from rmplug.stats.row_weights import weights_and_margins
-from rmplug_armorm.debias._measures import count_characters, measure_texts
+from rmplug_armorm.debias._measures import measure_texts
 from rmplug_armorm.debias._transform_file import Transform
 from rmplug_armorm.heads._heads_file import Heads
 from rmplug_armorm.heads._states import matrix_of
@@ -73,7 +74,7 @@ def examples_of(heads: Heads, transform: Transform, states: Features, data: Pair
         groups=np.asarray(table["group"].combine_chunks().dictionary_encode().indices),
         ids=np.asarray(table["id"].to_pylist(), dtype=object),
         subsets=subsets_of(table),
-        longer=count_characters(table["chosen"]) - count_characters(table["rejected"]),
+        longer=length_gap(table),
     )
     notice(SAME, examples.ids[~examples.lead.any(axis=1)].tolist())
     return examples

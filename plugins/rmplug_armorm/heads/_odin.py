@@ -16,16 +16,17 @@ from rmplug import DataError, Features, Origin, Pairs, RewardModel, reopen
 from rmplug.arrays import Array
 from rmplug.models.files import read_json, read_tensors
 from rmplug.stats.metric_rows import Scaled, Statistic, measured, share_of, wins
+from rmplug.stats.strength_search import StrengthSearch
 
 from ._pair_differences import (
     Loss,
-    StrengthSearch,
     group_codes,
     length_differences,
     minimise_loss,
     preference_loss,
     root_mean_squares,
     search,
+    search_numbers,
     state_differences,
 )
 from ._splits import grouped_split
@@ -94,7 +95,7 @@ def train(
 
     split = grouped_split(groups, np.ones((len(groups), 1), bool), settings.folds, seed)
     result = search(learn, lambda w, rows: scaled[rows] @ w.T, _sum, split.part, settings.l2)
-    weight = learn(np.arange(len(scaled)), settings.l2[result.best]) / sizes
+    weight = learn(np.arange(len(scaled)), result.strength) / sizes
     save(directory, origin, weight)
     return numbers_of(result, longer, groups, seed)
 
@@ -196,7 +197,7 @@ def numbers_of(
             columns |= {f"{part}": rows * 1.0, f"right{name} {part}": rows * ahead}
             statistics[f"accuracy{name}-{part}-chosen"] = ratio(f"right{name} {part}", part)
     statistics["accuracy-of-longer"] = share_of("right by length")
-    return measured(columns, statistics, groups, seed) + result.numbers("all", groups)
+    return measured(columns, statistics, groups, seed) + search_numbers(result, groups)
 
 
 def correlation(name: str) -> Statistic:

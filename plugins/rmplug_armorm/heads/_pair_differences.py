@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,6 +15,7 @@ from rmplug import DataError, Features, Pairs, text_of
 from rmplug.arrays import Array
 from rmplug.errors import some
 from rmplug.stats.metric_rows import number
+from rmplug.stats.strength_search import StrengthSearch
 
 from ._states import matrix_of
 
@@ -81,38 +81,6 @@ def preference_loss(margins: Array) -> tuple[float, Array]:
     return float(np.logaddexp(0, -margins).mean()), -expit(-margins) / len(margins)
 
 
-@dataclass(frozen=True)
-class StrengthSearch:
-    """The held-out values of each row for each strength, and the best strength."""
-
-    strengths: tuple[float, ...]
-    part: Array
-    values: Array
-    """Shape (strengths, rows, …)."""
-    losses: Array
-    """Mean held-out loss, shape (strengths, folds)."""
-
-    @property
-    def best(self) -> int:
-        return int(self.losses.sum(axis=1).argmin())
-
-    def held_out(self) -> Array:
-        """Return the values of each row with the strength that is best on the other folds."""
-        others = self.losses.sum(axis=1, keepdims=True) - self.losses
-        return np.asarray(self.values[others.argmin(axis=0)[self.part], np.arange(len(self.part))])
-
-    def numbers(self, subset: str, groups: Array) -> list[dict[str, Any]]:
-        edge = len(self.strengths) > 1 and self.best in (0, len(self.strengths) - 1)
-        n = len(groups)
-        facts = {
-            "l2": self.strengths[self.best],
-            "l2-at-edge": float(edge),
-            "pairs": float(n),
-            "groups": float(len(np.unique(groups))),
-        }
-        return [number(metric, value, n, subset=subset) for metric, value in facts.items()]
-
-
 def search(
     learn: Callable[[Array, float], Array],
     use: Callable[[Array, Array], Array],
@@ -137,8 +105,16 @@ def search(
                 else predictions
             )
             predictions[here] = fold_values
-            losses[at, fold] = np.logaddexp(0, -margins(fold_values)).sum() / len(part)
+            losses[at, fold] = np.logaddexp(0, -margins(fold_values)).mean()
         values.append(predictions)
-    return StrengthSearch(
-        tuple(strengths), part, np.stack([v for v in values if v is not None]), losses
-    )
+    stacked = np.stack([v for v in values if v is not None])
+    return StrengthSearch(tuple(strengths), part, stacked, losses, np.bincount(part))
+
+
+def search_numbers(
+    search: StrengthSearch, groups: Array, subset: str = "all"
+) -> list[dict[str, Any]]:
+    """Return rows of metrics on a search: the strength, pairs and groups."""
+    counts = {"pairs": len(groups), "groups": len(np.unique(groups))}
+    rows = [number(name, count, len(groups), subset=subset) for name, count in counts.items()]
+    return [*search.numbers(subset), *rows]

@@ -24,6 +24,7 @@ from ._pair_differences import (
     preference_loss,
     root_mean_squares,
     search,
+    search_numbers,
     state_differences,
 )
 from ._splits import grouped_split
@@ -118,8 +119,8 @@ def fit_one(
         "accuracy-of-longer": share_of("right by length"),
     }
     numbers = measured(columns, statistics, groups, seed, attribute)
-    weight = learn(np.arange(len(scaled)), settings.l2[result.best]) / sizes
-    return weight, [*numbers, *result.numbers(attribute, groups)]
+    weight = learn(np.arange(len(scaled)), result.strength) / sizes
+    return weight, [*numbers, *search_numbers(result, groups, attribute)]
 
 
 def bradley_terry(differences: Array, l2: float) -> Array:

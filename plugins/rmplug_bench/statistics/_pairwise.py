@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,19 @@ AXIS = "length gap, chosen minus rejected, in characters"
 COLUMNS = ("metric", "subset", "value", "low", "high", "n", "model", "kind", "at", "axis")
 
 
+@dataclass(frozen=True)
+class Part:
+    """The rows of a subset, and how their intervals are drawn."""
+
+    subset: str
+    mask: Mask
+    """The rows of the data that are in the subset."""
+    groups: Ints
+    """The group of each of these rows."""
+    resamples: int
+    seed: list[int]
+
+
 def measure(
     data: Pairs, rewards: Sequence[Features], baselines: Sequence[str], resamples: int, seed: int
 ) -> Metrics:
@@ -36,11 +50,11 @@ def measure(
     beside = SharedColumns(*lengths, gaps(data, lengths), _preferences(data, baselines, seed))
     rows: list[Row] = []
     for number, (subset, mask) in enumerate(subsets(data)):
-        _notice_one_group(data, subset, mask, groups[mask])
-        drawn = [seed, number]
+        part = Part(subset, mask, groups[mask], resamples, [seed, number])
+        _notice_one_group(data, part)
         for one in models:
-            rows += _of_model(one, beside, subset, mask, groups[mask], resamples, drawn)
-        rows += _of_baselines(beside.baselines, subset, mask, groups[mask], resamples, drawn)
+            rows += _of_model(one, beside, part)
+        rows += _of_baselines(beside.baselines, part)
     for one in models:
         rows += _reliability(one, groups)
         rows += _by_length_gap(one, beside.length_gap, groups)
@@ -62,10 +76,10 @@ def _preferences(data: Pairs, baselines: Sequence[str], seed: int) -> dict[str, 
     return preferences
 
 
-def _notice_one_group(data: Pairs, subset: str, mask: Mask, groups: Ints) -> None:
-    if len(np.unique(groups)) == 1:
-        ids = data["id"].filter(pa.array(mask)).to_pylist()
-        notice(f"subset {subset!r} has one prompt group: no interval", ids)
+def _notice_one_group(data: Pairs, part: Part) -> None:
+    if len(np.unique(part.groups)) == 1:
+        ids = data["id"].filter(pa.array(part.mask)).to_pylist()
+        notice(f"subset {part.subset!r} has one prompt group: no interval", ids)
 
 
 def subsets(data: Pairs) -> Iterator[tuple[str, Mask]]:
@@ -81,30 +95,23 @@ def subsets(data: Pairs) -> Iterator[tuple[str, Mask]]:
         yield name, np.asarray(pc.fill_null(pc.equal(names, name), False))
 
 
-def _of_model(
-    one: Scored,
-    beside: SharedColumns,
-    subset: str,
-    mask: Mask,
-    groups: Ints,
-    resamples: int,
-    seed: list[int],
-) -> Iterator[Row]:
+def _of_model(one: Scored, beside: SharedColumns, part: Part) -> Iterator[Row]:
     """Yield the rows of a model in one subset; all models have the same resamples of its groups."""
-    by_unit = model_sums(one, beside, np.flatnonzero(mask), units_of(groups, seed))
+    subset, mask, groups = part.subset, part.mask, part.groups
+    by_unit = model_sums(one, beside, np.flatnonzero(mask), units_of(groups, part.seed))
     units = np.arange(len(by_unit["n"]))
-    bounds = intervals(by_unit, units, statistics, resamples, seed, SHARES)
+    bounds = intervals(by_unit, units, statistics, part.resamples, part.seed, SHARES)
     sums = {name: np.asarray(column.sum()) for name, column in by_unit.items()}
     for metric, value in statistics(sums).items():
         n = sums[COUNTED.get(metric, "n")]
         yield _row(metric, subset, value, n, one.name, bounds.get(metric, NO_BOUND))
     margin = one.margin[mask]
     finite = np.isfinite(margin)
-    yield from _calibration(one.name, subset, margin[finite], groups[finite], seed[0])
+    yield from _calibration(one.name, subset, margin[finite], groups[finite], part.seed[0])
     gap = beside.length_gap[mask]
     yield from _ranks(one.name, subset, margin[finite], gap[finite], groups[finite])
     yield _row("missing", subset, len(margin) - int(finite.sum()), len(margin), one.name)
-    yield from _raw_ranks(one, beside, subset, mask, groups)
+    yield from _raw_ranks(one, beside, part)
 
 
 def _calibration(model: str, subset: str, margin: Floats, groups: Ints, seed: int) -> Iterator[Row]:
@@ -124,40 +131,32 @@ def _ranks(model: str, subset: str, margin: Floats, gap: Floats, groups: Ints) -
     yield _row("margin-length-spearman", subset, rank.value, n, model, bounds)
 
 
-def _raw_ranks(
-    one: Scored, beside: SharedColumns, subset: str, mask: Mask, groups: Ints
-) -> Iterator[Row]:
+def _raw_ranks(one: Scored, beside: SharedColumns, part: Part) -> Iterator[Row]:
     """Yield the rank correlation of score and length over all responses with a score."""
     if one.chosen is None or one.rejected is None:
         return
-    scores = np.concatenate([one.chosen[mask], one.rejected[mask]])
-    lengths = np.concatenate([beside.chosen_length[mask], beside.rejected_length[mask]])
+    scores = np.concatenate([side[part.mask] for side in (one.chosen, one.rejected)])
+    sides = (beside.chosen_length, beside.rejected_length)
+    lengths = np.concatenate([side[part.mask] for side in sides])
     has = np.isfinite(scores)
     rank = spearman(scores[has], lengths[has])
-    bounds = rank.interval(np.tile(groups, 2)[has])
+    bounds = rank.interval(np.tile(part.groups, 2)[has])
     n = int(has.sum())
-    yield _row("raw-score-length-spearman", subset, rank.value, n, one.name, bounds)
+    yield _row("raw-score-length-spearman", part.subset, rank.value, n, one.name, bounds)
 
 
-def _of_baselines(
-    baselines: Mapping[str, Floats],
-    subset: str,
-    mask: Mask,
-    groups: Ints,
-    resamples: int,
-    seed: list[int],
-) -> Iterator[Row]:
-    units = units_of(groups, seed)
-    parts = {name: baseline_sums(p[mask], name, units) for name, p in baselines.items()}
-    flat = {f"{name} {key}": part[key] for name, part in parts.items() for key in part}
-    shares = {f"{name} {metric}" for name in parts for metric in SHARES}
+def _of_baselines(baselines: Mapping[str, Floats], part: Part) -> Iterator[Row]:
+    units = units_of(part.groups, part.seed)
+    each = {name: baseline_sums(p[part.mask], name, units) for name, p in baselines.items()}
+    flat = {f"{name} {key}": own[key] for name, own in each.items() for key in own}
+    shares = {f"{name} {metric}" for name in each for metric in SHARES}
     drawn = np.unique(units)
-    bounds = intervals(flat, drawn, _of_each, resamples, seed, shares) if flat else {}
-    for name, part in parts.items():
-        sums = {key: np.asarray(column.sum()) for key, column in part.items()}
+    bounds = intervals(flat, drawn, _of_each, part.resamples, part.seed, shares) if flat else {}
+    for name, own in each.items():
+        sums = {key: np.asarray(column.sum()) for key, column in own.items()}
         for metric, value in statistics(sums).items():
             bound = NO_BOUND if name == "random" else bounds.get(f"{name} {metric}", NO_BOUND)
-            yield _row(metric, subset, value, sums["n"], name, bound, "baseline")
+            yield _row(metric, part.subset, value, sums["n"], name, bound, "baseline")
 
 
 def _of_each(sums: Sums) -> dict[str, Floats]:

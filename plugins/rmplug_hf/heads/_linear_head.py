@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rmplug import DataError, Features, Pairs, Responses, RewardModel, text_of
+from rmplug import DataError, Features, Pairs, Responses, RewardModel
 from rmplug.arrays import Array
+from rmplug.data.messages import length_gap
 from rmplug.stats.folds import deal_folds
 from rmplug.stats.metric_rows import mean_of, measured, number, r2_columns, r2_of, share_of, wins
+from rmplug.stats.strength_search import StrengthSearch
 from rmplug_hf.loading._encoder import EncoderModel
 
 from ._examples import StateExamples, examples_of
@@ -45,11 +46,12 @@ def train(
     axes = principal_axes(examples.rows / scales)
     count = int(examples.groups.max()) + 1
     fold = deal_folds(examples.groups, min(step.folds, count), seed)
-    search = search_strength(axes, examples, tuple(sorted(set(step.l2), reverse=True)), fold)
-    weight = axes.basis @ search.weights / scales
+    grid = tuple(sorted(set(step.l2), reverse=True))
+    search, weights = search_strength(axes, examples, grid, fold)
+    weight = axes.basis @ weights / scales
     bias = examples.mean - float(examples.centre @ weight)
-    save(directory, model, weight, bias, search.l2)
-    return numbers_of(examples, search, fold, seed)
+    save(directory, model, weight, bias, search.strength)
+    return numbers_of(examples, search, seed)
 
 
 def scales_of(rows: Array, standardise: bool) -> Array:
@@ -60,39 +62,11 @@ def scales_of(rows: Array, standardise: bool) -> Array:
     return np.asarray(np.sqrt(np.where(squares > 0, squares * np.count_nonzero(squares), 1)))
 
 
-@dataclass(frozen=True)
-class HeadSearch:
-    """The strengths tried, strongest first, their held-out predictions (strengths, n), and the
-    final weights at the best."""
-
-    grid: tuple[float, ...]
-    held_out: Array
-    mean_losses: Array
-    """Shape (strengths tried, folds)."""
-    fold_weights: Array
-    weights: Array
-
-    def best(self, without: int | None = None) -> int:
-        """Return the index of the strength with the least loss over folds (but one)."""
-        weights = self.fold_weights.copy()
-        if without is not None:
-            weights[without] = 0
-        return int(np.argmin(self.mean_losses @ weights))
-
-    @property
-    def l2(self) -> float:
-        return self.grid[self.best()]
-
-    @property
-    def at_edge(self) -> bool:
-        return len(self.grid) > 1 and self.l2 in (self.grid[0], self.grid[-1])
-
-
 def search_strength(
     axes: Axes, examples: StateExamples, grid: tuple[float, ...], fold: Array
-) -> HeadSearch:
+) -> tuple[StrengthSearch, Array]:
     """Compute held-out predictions from the strongest down, until two in a row are no better: a
-    pass fits all folds, and all rows, at once."""
+    pass fits all folds, and all rows, at once. Also returns the weights at the best strength."""
     folds = int(fold.max()) + 1
     kept = np.column_stack([*(fold != k for k in range(folds)), np.ones(len(fold), bool)])
     shares = examples.weights[:, None] * kept
@@ -113,22 +87,18 @@ def search_strength(
     best = int(np.argmin(totals))
     start, every = path[best][:, None], shares[:, -1:]
     final = minimise(axes, examples.loss, examples.target, every, grid[best], start)
-    return HeadSearch(grid, np.array(held_out), np.array(losses), fold_weights, final[:, 0])
+    search = StrengthSearch(grid, fold, np.array(held_out), np.array(losses), fold_weights)
+    return search, final[:, 0]
 
 
-def numbers_of(
-    examples: StateExamples, search: HeadSearch, fold: Array, seed: int
-) -> list[dict[str, Any]]:
+def numbers_of(examples: StateExamples, search: StrengthSearch, seed: int) -> list[dict[str, Any]]:
     """Compute held-out numbers: each fold with the strength that is best on the other folds."""
-    rows = len(fold)
-    strength = np.array([search.best(without=k) for k in range(int(fold.max()) + 1)])
-    predicted = search.held_out[strength[fold], np.arange(rows)]
+    rows = len(search.fold)
     measure = _of_ratings if examples.loss.kind == "squared" else _of_preferences
     return [
-        *measure(examples, predicted, fold, seed),
-        number("l2", search.l2, rows),
-        number("l2-at-edge", float(search.at_edge), rows),
-        number("folds", len(strength), rows),
+        *measure(examples, search.held_out(), search.fold, seed),
+        *search.numbers(),
+        number("folds", len(search.fold_weights), rows),
         number("groups", int(examples.groups.max()) + 1, rows),
         *(
             [number("identical", int((~examples.rows.any(axis=1)).sum()), rows)]
@@ -145,7 +115,7 @@ def _of_preferences(
     columns = {
         "right": wins(lead),
         "loss": np.logaddexp(0, -lead),
-        "longer": wins(_longer(table)),
+        "longer": wins(length_gap(table)),
     }
     statistics = {
         "accuracy": share_of("right"),
@@ -174,11 +144,3 @@ def _of_ratings(
     }
     statistics = {"r2": r2_of(), "mae": mean_of("error"), "mae-of-mean": mean_of("of-mean")}
     return measured(columns, statistics, examples.groups, seed)
-
-
-def _longer(table: pa.Table) -> Array:
-    chosen, rejected = (
-        np.asarray(pc.fill_null(pc.utf8_length(text_of(table[side])), 0)).astype(float)
-        for side in ("chosen", "rejected")
-    )
-    return np.asarray(chosen - rejected)

@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from transformers import GenerationConfig
 
 from rmplug.arrays import Array
+from rmplug.models.text_generator import Prompt, as_conversation
 from rmplug_hf.loading._loading import Loaded
 from rmplug_hf.loading._transformer import Transformer, evaluating
 from rmplug_hf.tokens._batching import plan
 from rmplug_hf.tokens._conversations import Conversation
-
-Message: TypeAlias = Mapping[str, str]
 
 
 class Writer(Transformer):
     """A language model that generates text."""
 
     def generate(
-        self,
-        prompts: Sequence[str | Sequence[Message]],
-        max_new_tokens: int = 100,
-        temperature: float = 0.0,
+        self, prompts: Sequence[Prompt], max_new_tokens: int = 100, temperature: float = 0.0
     ) -> list[str]:
-        """Generate a text after each prompt (a message of the user, or a conversation).
+        """Generate a text after each prompt.
 
         With temperature 0 always the most likely token; above it tokens are drawn, for the same
         prompt the same ones. A prompt that leaves no room for an answer gets an empty one.
@@ -46,11 +41,8 @@ class Writer(Transformer):
         return results
 
 
-def _tokens(loaded: Loaded, prompts: Sequence[str | Sequence[Message]]) -> list[Array]:
-    talks = [
-        Conversation([{"role": "user", "content": p}] if isinstance(p, str) else p, [])
-        for p in prompts
-    ]
+def _tokens(loaded: Loaded, prompts: Sequence[Prompt]) -> list[Array]:
+    talks = [Conversation(as_conversation(prompt), []) for prompt in prompts]
     names = [f"prompt {number}" for number in range(len(prompts))]
     return [row.ids for row in loaded.tokenizing.without_limit().encode(talks, names, "prompt")]
 

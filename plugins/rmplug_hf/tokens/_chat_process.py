@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ._conversations import Message
+from rmplug.models.text_generator import Message
 
 SECONDS = 20.0
 """Most time for one conversation, which takes a thousandth of a second."""

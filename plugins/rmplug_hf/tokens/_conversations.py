@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from rmplug import DataError
+from rmplug.models.text_generator import Message
 
-Message: TypeAlias = Mapping[str, str]
 Part: TypeAlias = Literal["both", "prompt", "turn"]
 """A conversation; its prompt up to where a response would begin; or its prompt up to the end of its
 last turn, without what the chat template opens a response with."""

@@ -9,9 +9,10 @@ from itertools import takewhile
 from typing import Any, NamedTuple
 
 from rmplug import DataError
+from rmplug.models.text_generator import Message
 
 from ._chat_process import ChatTemplate
-from ._conversations import Conversation, Message, Part
+from ._conversations import Conversation, Part
 
 MARK = "\N{FULL BLOCK}response\N{FULL BLOCK}"
 """Stands for a response where only what the template writes after it is of interest."""

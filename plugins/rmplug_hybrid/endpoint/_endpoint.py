@@ -22,7 +22,7 @@ from tenacity import (
 )
 
 from rmplug import DataError, RewardModel
-from rmplug.models.text_generator import Message
+from rmplug.models.text_generator import Prompt, as_conversation
 
 from ._retries import LONGEST_WAIT, Backoff, Failure
 from ._server import Server
@@ -48,12 +48,9 @@ class EndpointModel(RewardModel):
         )
 
     def generate(
-        self,
-        prompts: Sequence[str | Sequence[Message]],
-        max_new_tokens: int = 100,
-        temperature: float = 0.0,
+        self, prompts: Sequence[Prompt], max_new_tokens: int = 100, temperature: float = 0.0
     ) -> list[str]:
-        """Ask about each prompt (a message of the user, or a whole conversation).
+        """Ask about each prompt.
 
         The first request that fails for good ends the others: none is sent or waited for again.
         """
@@ -73,13 +70,10 @@ class EndpointModel(RewardModel):
                 ended.set()
                 pool.shutdown(wait=False, cancel_futures=True)
 
-    def _body(
-        self, prompt: str | Sequence[Message], max_new_tokens: int, temperature: float
-    ) -> bytes:
-        messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+    def _body(self, prompt: Prompt, max_new_tokens: int, temperature: float) -> bytes:
         body = {
             "model": self.model,
-            "messages": [dict(message) for message in messages],
+            "messages": [dict(message) for message in as_conversation(prompt)],
             "max_tokens": max_new_tokens,
             "temperature": temperature,
         }

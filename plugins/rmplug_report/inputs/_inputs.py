@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rmplug import Artifact, Checkpoint, Features, Fit, Metrics, Pairs, PlanView, Responses, text_of
+from rmplug import Artifact, Checkpoint, Features, Fit, Metrics, Pairs, PlanView, Responses
+from rmplug.data.messages import count_characters
 
 from ._contributions import Floats, PairContributions, contributions
 
@@ -57,7 +58,7 @@ class Inputs:
         self.lengths: dict[str, Floats] = {}
         if self.pairs is not None:
             for side in ("chosen", "rejected"):
-                self.lengths[side] = characters(self.pairs[side])
+                self.lengths[side] = count_characters(self.pairs[side])
 
     @property
     def gap(self) -> Floats | None:
@@ -111,11 +112,6 @@ def gather(items: Sequence[Artifact], plan: PlanView) -> Inputs:
     if not any(row["metric"] == "accuracy" for row in metrics):
         inputs.metrics = [*metrics, *_plain_accuracy(inputs)]
     return inputs
-
-
-def characters(column: pa.ChunkedArray) -> Floats:
-    """Count the Unicode code points of each conversation."""
-    return np.asarray(pc.fill_null(pc.utf8_length(text_of(column)), 0), dtype=np.float64)
 
 
 def _margins(features: Features) -> list[str]:
