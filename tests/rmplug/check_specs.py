@@ -1,4 +1,4 @@
-"""Check specs in texts with the kinds of ``kinds_to_check``."""
+"""Check specs in texts with the kinds of ``sample_plugin``."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
-import kinds_to_check
+import sample_plugin
 
 from rmplug import SpecError
 from rmplug._spec.check import Spec, load_spec
 from rmplug._spec.source import parse_source
 from rmplug.testing import registry_of
 
-KINDS = registry_of(kinds_to_check)
+KINDS = registry_of(sample_plugin)
 
 WHOLE: dict[str, Any] = {
     "name": "whole",

@@ -1,4 +1,4 @@
-"""Run specs with the kinds of ``kinds_to_run``, and look at what a store holds."""
+"""Run specs with the kinds of ``sample_plugin``, and look at what a store holds."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import kinds_to_run
 import pyarrow.parquet as pq
+import sample_plugin
 
 from rmplug._run.run import Run, choose, forced_steps, open_spec, run
 from rmplug._run.run import plan as plan_spec
 from rmplug._store.store import Store
 from rmplug.testing import registry_of
 
-REGISTRY = registry_of(kinds_to_run)
+REGISTRY = registry_of(sample_plugin)
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 
@@ -69,10 +69,10 @@ def assert_valid(folder: Path) -> None:
 
 def environment(folder: Path) -> dict[str, str]:
     """Variables with which a new process finds the small plugin as if it were installed."""
-    info = folder / "kinds_to_run-1.0.dist-info"
+    info = folder / "sample_plugin-1.0.dist-info"
     info.mkdir(parents=True, exist_ok=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: kinds-to-run\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[rmplug]\nruns = kinds_to_run\n")
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: sample-plugin\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[rmplug]\nsample = sample_plugin\n")
     paths = [str(folder), str(HERE), str(ROOT), str(ROOT / "plugins")]
     path = os.pathsep.join(paths)
     return {**os.environ, "PYTHONPATH": path, "RMPLUG_DISABLE": "text,tabular,bench,report"}

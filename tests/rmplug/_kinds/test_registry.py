@@ -9,8 +9,8 @@ from pathlib import Path
 from textwrap import dedent
 from types import SimpleNamespace
 
-import kinds_to_check
 import pytest
+import sample_plugin
 
 from rmplug import PluginError, hookspecs
 from rmplug._kinds.registry import Registry, discover
@@ -280,13 +280,13 @@ class TestClashes:
 
 def test_a_registry_for_tests_has_no_discovery(site: Site):
     site.install("good", GOOD.format(kind="some"))
-    registry = registry_of(kinds_to_check)
-    assert {plugin.name for plugin in registry.plugins} == {"core", "kinds_to_check"}
-    assert registry.find("count").cls is kinds_to_check.Count
+    registry = registry_of(sample_plugin)
+    assert {plugin.name for plugin in registry.plugins} == {"core", "sample_plugin"}
+    assert registry.find("count").cls is sample_plugin.Count
 
 
 def test_a_registry_can_keep_one_distribution():
-    registry = registry_of(kinds_to_check)
+    registry = registry_of(sample_plugin)
     registry.keep("rmplug")
     assert {provider.plugin for provider in registry.all()} == {"core"}
 
@@ -298,7 +298,7 @@ def test_a_wrong_module_raises_when_it_is_given_by_hand():
 
 def test_an_entry_point_without_a_distribution_is_described():
     registry = registry_of()
-    registry.add("loose", object(), EntryPoint("loose", "kinds_to_check", "rmplug"))
+    registry.add("loose", object(), EntryPoint("loose", "sample_plugin", "rmplug"))
     assert registry.plugins[-1].kinds
 
 

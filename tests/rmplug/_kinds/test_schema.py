@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
-import kinds_to_check
 import pytest
+import sample_plugin
 import yaml
 from check_specs import KINDS, WHOLE, load
 from pydantic import BaseModel, ConfigDict, Field
@@ -100,7 +100,7 @@ def test_a_wrong_spec_is_marked_where_it_is_wrong(spec: Any, place: str):
         changed("track", to=None),
         changed("steps", "words", "params", to=None),
         changed("steps", "words", "inputs", to=["pairs"]),
-        changed("steps", "words", "kind", to="kinds_to_check:count"),
+        changed("steps", "words", "kind", to="sample_plugin:count"),
         changed("steps", "pairs", "params", "path", to="one.jsonl"),
         changed("steps", "pairs", "params", "path", to=["one.jsonl", "two.jsonl"]),
         changed("steps", "pairs", "params", "path", to=None),
@@ -123,11 +123,11 @@ def test_what_the_schema_says_of_a_kind_is_its_documentation():
 
 def test_kinds_of_two_plugins_are_written_with_the_plugin():
     registry = copy.deepcopy(KINDS)
-    other = Provider("count", "other", "other", "1", kinds_to_check.Shuffle)
+    other = Provider("count", "other", "other", "1", sample_plugin.Shuffle)
     registry.providers["count"] = [*registry.providers["count"], other]
     definitions = run_schema(registry)["$defs"]
     assert "count" not in definitions
-    assert "scale" in definitions["kinds_to_check:count"]["properties"]
+    assert "scale" in definitions["sample_plugin:count"]["properties"]
     assert "share" in definitions["other:count"]["properties"]
 
 
@@ -179,7 +179,7 @@ def test_every_kind_can_be_described(provider: Provider):
 def test_a_description_is_complete():
     told = describe(KINDS.find("some-pairs"))
     assert (told["family"], told["inputs"], told["gives"]) == ("dataset loader", [], "Pairs")
-    assert told["provider"] == "kinds_to_check (kinds_to_check 0)"
+    assert told["provider"] == "sample_plugin (sample_plugin 0)"
     shown = {entry["name"]: entry for entry in told["params"]}
     assert next(iter(shown)) == "rows"
     assert shown["rows"] == {

@@ -3,8 +3,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-import kinds_to_check as kinds
 import pytest
+import sample_plugin as kinds
 
 from rmplug import (
     Artifact,

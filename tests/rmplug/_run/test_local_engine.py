@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from types import SimpleNamespace
 
-import kinds_to_run
 import psutil
 import pytest
+import sample_plugin
 from run_specs import all_files, spec_of
 
 from rmplug import Engine, hookimpl
@@ -59,7 +59,7 @@ STEPS = {
 def test_engines_of_one_process_of_several_and_of_a_plugin_give_the_same_bytes(
     tmp_path: Path,
 ) -> None:
-    registry = registry_of(kinds_to_run, SimpleNamespace(rmplug_engines=rmplug_engines))
+    registry = registry_of(sample_plugin, SimpleNamespace(rmplug_engines=rmplug_engines))
     for workers in (1, 2):
         run(spec_of(STEPS, workers), store=tmp_path / f"local-{workers}", registry=registry)
     other = {**spec_of(STEPS), "engine": {"kind": "threads", "params": {"shard_rows": 10}}}

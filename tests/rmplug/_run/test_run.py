@@ -8,8 +8,8 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-import kinds_to_run
 import pytest
+import sample_plugin
 from jsonschema import Draft202012Validator
 from run_specs import (
     all_files,
@@ -119,12 +119,12 @@ def test_a_forced_run_that_fails_leaves_the_result_that_was_there(tmp_path: Path
     spec = spec_of({"pairs": PAIRS, "fussy": {"kind": "fussy", "inputs": "pairs"}})
     go(spec, tmp_path)
     before = all_files(tmp_path)
-    kinds_to_run.Fussy._fuss, kept = None, kinds_to_run.Fussy._fuss  # type: ignore[method-assign,assignment]
+    sample_plugin.Fussy._fuss, kept = None, sample_plugin.Fussy._fuss  # type: ignore[method-assign,assignment]
     try:
         with pytest.raises(TypeError):
             go(spec, tmp_path, only=["fussy"], force=True)
     finally:
-        kinds_to_run.Fussy._fuss = kept  # type: ignore[method-assign]
+        sample_plugin.Fussy._fuss = kept  # type: ignore[method-assign]
     assert all_files(tmp_path) == before
     assert set(statuses(go(spec, tmp_path)).values()) == {"reused"}
 
@@ -196,7 +196,7 @@ def test_the_record_says_what_ran_and_fits_its_schema(tmp_path: Path) -> None:
     assert record["environment"]["libraries"]["pyarrow"][0].isdigit()
     words = record["steps"]["words"]
     assert (words["rows"], words["computed"], words["status"]) == (50, 50, "done")
-    assert words["kind"] == "kinds_to_run:lengths" and words["family"] == "feature computer"
+    assert words["kind"] == "sample_plugin:lengths" and words["family"] == "feature computer"
     assert words["rows_per_second"] == pytest.approx(50 / words["seconds"], rel=0.2)
     assert 20 < words["peak_memory_mb"] < 4000
     assert words["inputs"] == {"data": [record["steps"]["pairs"]["artifact"]]}
@@ -269,7 +269,7 @@ def test_a_checkpoint_is_a_reward_model_and_a_fit_can_be_opened(tmp_path: Path) 
     assert told["prediction"][0].as_py() == pytest.approx(42 * len("yes 0"), rel=1e-6)
     names = finished["rest"].table["metric"].to_pylist()  # type: ignore[attr-defined]
     assert names == ["mean fit.prediction", "mean words.chosen"]
-    assert isinstance(finished["head"].open(), kinds_to_run.PerCharacter)  # type: ignore[attr-defined]
+    assert isinstance(finished["head"].open(), sample_plugin.working.PerCharacter)  # type: ignore[attr-defined]
 
 
 def test_work_that_cannot_be_sent_to_workers_is_refused_by_name(tmp_path: Path) -> None:
@@ -315,7 +315,7 @@ def test_a_run_shows_itself_in_a_notebook(tmp_path: Path) -> None:
     finished = go(spec_of({**steps(), "page": {"kind": "page", "inputs": ["mean"]}}), tmp_path)
     html = finished._repr_html_()
     assert "<b>tested · finished in " in html and html.count("<tr>") == 6
-    assert "<td>words</td><td>kinds_to_run:lengths</td><td>done</td>" in html
+    assert "<td>words</td><td>sample_plugin:lengths</td><td>done</td>" in html
     assert f"href='{finished.reports[0].as_uri()}'" in html
     assert "words: done" in repr(finished)
 

@@ -166,7 +166,7 @@ def test_a_missing_library_comes_with_the_line_that_installs_it():
         f"steps:\n{PAIRS}  a: {{kind: far, inputs: pairs}}\n  b: {{kind: bare, inputs: pairs}}\n"
     ) == [
         "3:13: steps.a.kind: 'far' needs no-such-library, nor-this-one: "
-        "pip install 'kinds_to_check[far]'",
+        "pip install 'sample_plugin[far]'",
         "4:13: steps.b.kind: 'bare' needs no-such-library: pip install no-such-library",
     ]
 

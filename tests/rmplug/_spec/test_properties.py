@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-import kinds_to_check
 import pytest
+import sample_plugin
 from check_specs import KINDS, WHOLE
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -201,7 +201,7 @@ def test_the_command_refuses_it_with_2_and_no_traceback(
     path = tmp_path / "spec.yaml"
     path.write_text(HOSTILE[name], encoding="utf-8")
     monkeypatch.setattr(
-        "rmplug._kinds.registry.discover", lambda disabled: registry_of(kinds_to_check)
+        "rmplug._kinds.registry.discover", lambda disabled: registry_of(sample_plugin)
     )
     assert main(["check", str(path)]) == 2
     shown = capsys.readouterr()

@@ -206,7 +206,7 @@ def test_a_module_by_itself_is_known_by_its_own_line(site: Path):
 
 
 def test_a_class_that_was_typed_in_has_a_source_too():
-    from kinds_to_check import Count
+    from sample_plugin import Count
 
     typed = type("Typed", (Count,), {"kind": "typed", "__doc__": "T.", "__module__": "builtins"})
     assert source_hash(typed) != source_hash(Count)

@@ -1,7 +1,4 @@
-"""Kinds for tests of runs: they log what they do, fail as they are told to, and check themselves.
-
-Tests that only check specs use ``kinds_to_check``.
-"""
+"""Kinds for tests of runs: they log what they do and fail as they are told to."""
 
 from __future__ import annotations
 
@@ -9,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,10 +30,10 @@ from rmplug import (
     QueryStrategy,
     Report,
     Reporter,
+    Responses,
     RewardModel,
     Sampler,
     Trainer,
-    hookimpl,
     join,
     notice,
     text_of,
@@ -245,16 +243,26 @@ class CharacterHead(Trainer):
 
 
 class Ask(QueryStrategy):
-    """The reward of the chosen response."""
+    """The reward of each response, or of the chosen one of each pair."""
 
     kind = "ask"
+    neutral = frozenset({"batch"})
 
-    def query(self, model: RewardModel, data: Pairs) -> Features:
-        return data.map(self._ask, open=model.open)
+    batch: int = 8
+    """How many at once."""
 
-    def _ask(self, model: RewardModel, batch: Any) -> dict[str, Any]:
-        scores = model.score({"response": batch.column("chosen")})
-        return {model.outputs[0]: scores}
+    def query(self, model: RewardModel, data: Pairs | Responses) -> Features:
+        side = "chosen" if isinstance(data, Pairs) else "response"
+        return data.map(partial(self._ask, side), open=model.open)
+
+    def _ask(self, side: str, model: RewardModel, batch: Any) -> dict[str, Any]:
+        import numpy as np
+
+        names = ["id", "group", "prompt", "response"]
+        responses = batch.select([*names[:3], side]).rename_columns(names)
+        starts = range(0, max(len(responses), 1), self.batch)
+        scores = [model.score(responses.slice(start, self.batch)) for start in starts]
+        return {model.outputs[0]: np.concatenate(scores)}
 
 
 Failure = Literal["", "message", "bug", "die", "unsendable", "columns", "types", "rows", "lambda"]
@@ -326,17 +334,24 @@ class Later(Sampler):
 
 
 class Mean(Evaluator):
-    """The mean of every column."""
+    """The mean of every column, or of one."""
 
     kind = "mean"
     neutral = frozenset({"log"})
 
+    of: str | None = None
+    """The column, as step.column; all of them unless given."""
     offset: float = 0.0
     """Added to the mean."""
     log: Path | None = None
     """A file that gets a line per call."""
 
-    def evaluate(self, features: Sequence[Features]) -> Metrics:
+    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterator[tuple[str, str]]:
+        step, _, column = (self.of or "").partition(".")
+        lacking = [one.lacks(column) for one in inputs["features"] if one.step == step]
+        yield from (("of", told) for told in lacking if told)
+
+    def evaluate(self, features: Sequence[Features], data: Pairs | None = None) -> Metrics:
         import numpy as np
         import pyarrow as pa
 
@@ -345,6 +360,7 @@ class Mean(Evaluator):
         rows = [
             {"metric": f"mean {name}", "value": float(np.mean(whole[name])) + self.offset}
             for name in whole.values
+            if self.of in (None, name)
         ]
         more = {"subset": "all", "low": None, "high": None, "n": len(whole)}
         return Metrics(pa.Table.from_pylist([{**row, **more} for row in rows]))
@@ -395,53 +411,3 @@ class Broken(Observer):
 
     def step_finished(self, step: Any) -> None:
         raise ConnectionError("no network")
-
-
-@hookimpl
-def rmplug_dataset_loaders() -> list[type[DatasetLoader]]:
-    return [MadePairs]
-
-
-@hookimpl
-def rmplug_model_loaders() -> list[type[ModelLoader]]:
-    return [CharacterModel]
-
-
-@hookimpl
-def rmplug_query_strategies() -> list[type[QueryStrategy]]:
-    return [Ask]
-
-
-@hookimpl
-def rmplug_feature_computers() -> list[type[FeatureComputer]]:
-    return [Lengths, Rank, Predict, Fussy]
-
-
-@hookimpl
-def rmplug_estimators() -> list[type[Estimator]]:
-    return [Line]
-
-
-@hookimpl
-def rmplug_samplers() -> list[type[Sampler]]:
-    return [Later]
-
-
-@hookimpl
-def rmplug_trainers() -> list[type[Trainer]]:
-    return [CharacterHead]
-
-
-@hookimpl
-def rmplug_evaluators() -> list[type[Evaluator]]:
-    return [Mean]
-
-
-@hookimpl
-def rmplug_reporters() -> list[type[Reporter]]:
-    return [Page]
-
-
-@hookimpl
-def rmplug_observers() -> list[type[Observer]]:
-    return [Listener, Broken]

@@ -1,7 +1,4 @@
-"""Kinds for tests of what happens before a run: parameters and annotations of every sort.
-
-Tests that run steps use ``kinds_to_run``.
-"""
+"""Kinds for tests of what happens before a run: parameters and annotations of every sort."""
 
 from __future__ import annotations
 
@@ -12,32 +9,22 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from rmplug import (
-    Artifact,
     Checkpoint,
     DatasetLoader,
     Engine,
-    Estimator,
-    Evaluator,
     FeatureComputer,
     Features,
-    Fit,
     InputPath,
     InputPaths,
     Known,
-    Metrics,
     ModelLoader,
     Observer,
     Pairs,
-    Predictor,
-    QueryStrategy,
-    Report,
-    Reporter,
     Responses,
     RewardModel,
     Sampler,
     Selection,
     Trainer,
-    hookimpl,
 )
 from rmplug.testing import LengthModel, small_features, small_pairs, small_responses
 
@@ -97,19 +84,6 @@ class LengthLoader(ModelLoader):
         return LengthModel()
 
 
-class Ask(QueryStrategy):
-    """Asks a model for scores."""
-
-    kind = "ask"
-    neutral = frozenset({"batch"})
-
-    batch: int = 8
-    """How many at once."""
-
-    def query(self, model: RewardModel, data: Pairs | Responses) -> Features:
-        return small_features(data)
-
-
 class Count(FeatureComputer):
     """Counts words."""
 
@@ -132,19 +106,6 @@ class Count(FeatureComputer):
 
     def compute(self, data: Pairs | Responses) -> Features:
         return small_features(data)
-
-
-class Line(Estimator):
-    """Fits a line."""
-
-    kind = "line"
-
-    def fit(self, features: Sequence[Features], target: Features, *, directory: Path) -> Fit:
-        return Fit(directory, Line)
-
-    @classmethod
-    def open(cls, directory: Path) -> Predictor:
-        raise NotImplementedError
 
 
 class Shuffle(Sampler):
@@ -219,34 +180,6 @@ class Bare(Trainer):
         return LengthModel()
 
 
-class Mean(Evaluator):
-    """Means of columns."""
-
-    kind = "mean"
-
-    of: str | None = None
-    """The column, as step.column; all of them unless given."""
-
-    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterator[tuple[str, str]]:
-        step, _, column = (self.of or "").partition(".")
-        lacking = [one.lacks(column) for one in inputs["features"] if one.step == step]
-        yield from (("of", told) for told in lacking if told)
-
-    def evaluate(self, features: Sequence[Features], data: Pairs | None = None) -> Metrics:
-        row = {"metric": "rows", "subset": "all", "low": None, "high": None, "n": 1}
-        return Metrics({name: [value] for name, value in {**row, "value": 1.0}.items()})
-
-
-class Page(Reporter):
-    """Makes a page."""
-
-    kind = "page"
-
-    def report(self, items: Sequence[Artifact], *, directory: Path) -> Report:
-        (directory / "index.html").write_text("a page", encoding="utf-8")
-        return Report(directory)
-
-
 class Plain(Engine):
     """Does one thing after another."""
 
@@ -263,58 +196,3 @@ class Watch(Observer):
 
     loud: bool = False
     """Whether to say so."""
-
-
-@hookimpl
-def rmplug_dataset_loaders() -> list[type[DatasetLoader]]:
-    return [PairsLoader, ResponsesLoader]
-
-
-@hookimpl
-def rmplug_model_loaders() -> list[type[ModelLoader]]:
-    return [LengthLoader]
-
-
-@hookimpl
-def rmplug_query_strategies() -> list[type[QueryStrategy]]:
-    return [Ask]
-
-
-@hookimpl
-def rmplug_feature_computers() -> list[type[FeatureComputer]]:
-    return [Count]
-
-
-@hookimpl
-def rmplug_estimators() -> list[type[Estimator]]:
-    return [Line]
-
-
-@hookimpl
-def rmplug_samplers() -> list[type[Sampler]]:
-    return [Shuffle, Pick, Either]
-
-
-@hookimpl
-def rmplug_trainers() -> list[type[Trainer]]:
-    return [Teach, Far, Bare]
-
-
-@hookimpl
-def rmplug_evaluators() -> list[type[Evaluator]]:
-    return [Mean]
-
-
-@hookimpl
-def rmplug_reporters() -> list[type[Reporter]]:
-    return [Page]
-
-
-@hookimpl
-def rmplug_engines() -> list[type[Engine]]:
-    return [Plain]
-
-
-@hookimpl
-def rmplug_observers() -> list[type[Observer]]:
-    return [Watch]
