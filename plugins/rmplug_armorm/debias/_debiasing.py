@@ -95,27 +95,10 @@ def read_rewards(
     settings: DebiasSettings, rewards: Features, measures: Sequence[Features] | None
 ) -> Rewards:
     """Read the rows that have all rewards and confounds; count the others in a notice."""
-    names = tuple(
-        f.name
-        for f in rewards.rows.schema
-        if f.name in rewards.values and not pa.types.is_fixed_size_list(f.type)
-    )
+    names = _attributes(rewards)
     joined = join([rewards, *(measures or ())]).table
-    attributes = {name: f"{rewards.name}.{name}" for name in names}
-    column_of = {**{column: column for column in joined.column_names}, **attributes}
-    unknown = [name for name in settings.against if name not in column_of]
-    if unknown or not names:
-        measured = [column for column in joined.column_names if column not in attributes.values()]
-        problem = f"{unknown[0]!r} is neither" if unknown else "there is no"
-        raise DataError(
-            f"{problem} an attribute of {rewards.name or 'rewards'} nor a column of measures; "
-            f"there is {some([*names, *measured], 20)}"
-        )
+    columns = _columns(settings, rewards.name, names, joined.column_names)
     _check_compat(settings, names)
-    columns = [
-        *(column_of[name] for name in names),
-        *(column_of[name] for name in settings.against),
-    ]
     values = np.column_stack(
         [pc.fill_null(joined[c].cast(pa.float64()), np.nan).to_numpy() for c in columns]
     )
@@ -132,6 +115,32 @@ def read_rewards(
     )
     _check_rows(complete)
     return complete
+
+
+def _attributes(rewards: Features) -> tuple[str, ...]:
+    """Return the names of the columns of numbers."""
+    return tuple(
+        column.name
+        for column in rewards.rows.schema
+        if column.name in rewards.values and not pa.types.is_fixed_size_list(column.type)
+    )
+
+
+def _columns(
+    settings: DebiasSettings, step: str, names: Sequence[str], present: Sequence[str]
+) -> list[str]:
+    """Return the joined column of each attribute, then of each confound."""
+    attributes = {name: f"{step}.{name}" for name in names}
+    column_of = {**{column: column for column in present}, **attributes}
+    unknown = [name for name in settings.against if name not in column_of]
+    if unknown or not names:
+        measured = [column for column in present if column not in attributes.values()]
+        problem = f"{unknown[0]!r} is neither" if unknown else "there is no"
+        raise DataError(
+            f"{problem} an attribute of {step or 'rewards'} nor a column of measures; "
+            f"there is {some([*names, *measured], 20)}"
+        )
+    return [column_of[name] for name in (*names, *settings.against)]
 
 
 def _check_compat(settings: DebiasSettings, names: Sequence[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -140,6 +139,23 @@ def _tensors(part: GateExamples, centre: Array, spread: Array, device: torch.dev
     return Tensors(*tensors)
 
 
+class Best:
+    """The weights of a network with the least loss so far on watched examples."""
+
+    def __init__(self, network: GateNetwork, few: Tensors) -> None:
+        self.network, self.few = network, few
+        self.loss, self.weights = _loss_of(network, few), _state(network)
+        self.step = self.worse = 0
+
+    def measure(self, step: int) -> None:
+        """Measure the network after a step; ``worse`` counts the measurements since the best."""
+        loss = _loss_of(self.network, self.few)
+        self.worse += 1
+        if loss < self.loss:
+            self.loss, self.weights = loss, _state(self.network)
+            self.step, self.worse = step, 0
+
+
 def _fit(
     settings: GateSettings,
     network: GateNetwork,
@@ -157,32 +173,37 @@ def _fit(
     )
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, settings.steps)
     draws = torch.Generator().manual_seed(torch.initial_seed())
-    count, watched = len(rows.margins), len(few.margins) > 0
-    best, kept, at, worse = _loss_of(network, few) if watched else math.inf, _state(network), 0, 0
-    autocast = torch.autocast(
-        rows.prompts.device.type, torch.bfloat16, enabled=in_bfloat16(settings, rows.prompts.device)
-    )
+    best = Best(network, few) if len(few.margins) else None
     for number in range(1, settings.steps + 1):
-        drawn = torch.randint(count, (min(settings.batch, count),), generator=draws)
-        batch = rows.at(drawn.to(rows.prompts.device))
-        with autocast:
-            outputs = network(batch.prompts)
-        loss = _objective(network, outputs, batch, point.entropy)
+        loss = _batch_loss(settings, network, point, rows, draws)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
         schedule.step()
-        if watched and number % settings.check_every == 0:
-            now = _loss_of(network, few)
-            worse += 1
-            if now < best:
-                best, kept, at, worse = now, _state(network), number, 0
-            if worse >= settings.patience:
+        if best is not None and number % settings.check_every == 0:
+            best.measure(number)
+            if best.worse >= settings.patience:
                 break
-    if not watched:
+    if best is None:
         return float(loss.detach()), settings.steps
-    network.load_state_dict(kept)
-    return best, at
+    network.load_state_dict(best.weights)
+    return best.loss, best.step
+
+
+def _batch_loss(
+    settings: GateSettings,
+    network: GateNetwork,
+    point: GridPoint,
+    rows: Tensors,
+    draws: torch.Generator,
+) -> torch.Tensor:
+    """Compute the objective on rows drawn with replacement."""
+    count, device = len(rows.margins), rows.prompts.device
+    drawn = torch.randint(count, (min(settings.batch, count),), generator=draws)
+    batch = rows.at(drawn.to(device))
+    with torch.autocast(device.type, torch.bfloat16, enabled=in_bfloat16(settings, device)):
+        outputs = network(batch.prompts)
+    return _objective(network, outputs, batch, point.entropy)
 
 
 def _objective(

@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rmplug import DataError
-from rmplug_bench.statistics._scored import characters, codes, markdown_marks, text_blocks
+from rmplug_bench._arrays import codes
+from rmplug_bench.baselines._text_measures import characters, markdown_marks, text_blocks
 
 from ._learnt import first_characters, n_grams
 from .names import BASELINES, LEARNT

@@ -15,10 +15,9 @@ from rmplug.errors import some
 from rmplug.stats.bootstrap import Statistics, Sums, intervals
 from rmplug.stats.estimates import spearman
 from rmplug.stats.intervals import NO_BOUND, Bounds
+from rmplug_bench._arrays import Floats, Ints, codes
 from rmplug_bench.rules._models import ScoredModel, baselines, models
-from rmplug_bench.statistics._arrays import Floats, Ints
 from rmplug_bench.statistics._metric_rows import Row, metric_row, metrics_of
-from rmplug_bench.statistics._scored import codes
 
 from ._best_of_n import first_ranks, kendall, order_of
 from ._judged import choices_of, parts_of, subset_names

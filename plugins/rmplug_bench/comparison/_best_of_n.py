@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rmplug_bench.statistics._arrays import Floats, Ints
+from rmplug_bench._arrays import Floats, Ints
 
 CELLS = 2_000_000
 """Comparisons of two responses held at a time."""

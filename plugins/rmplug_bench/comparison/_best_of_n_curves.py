@@ -17,8 +17,8 @@ from rmplug.stats.intervals import (
     interval_of_draws,
     percentile_interval,
 )
+from rmplug_bench._arrays import Floats, Ints
 from rmplug_bench.rules._models import ScoredModel
-from rmplug_bench.statistics._arrays import Floats, Ints
 from rmplug_bench.statistics._metric_rows import Row, metric_row
 
 from ._best_of_n import Order, chances, divergence_of, order_of

@@ -11,10 +11,9 @@ import pyarrow.compute as pc
 from rmplug import DataError, Features, Metrics, Responses, notice
 from rmplug.stats.bootstrap import Sums, intervals
 from rmplug.stats.intervals import NO_BOUND
+from rmplug_bench._arrays import Floats, Ints, codes
 from rmplug_bench.rules._models import ScoredModel, baselines, models
-from rmplug_bench.statistics._arrays import Floats, Ints
 from rmplug_bench.statistics._metric_rows import Row, metric_row, metrics_of
-from rmplug_bench.statistics._scored import codes
 
 from ._best_of_n import kendall, ndcg, order_of, top
 from ._best_of_n_curves import Curves, Truth

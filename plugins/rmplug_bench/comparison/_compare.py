@@ -13,7 +13,7 @@ from rmplug import DataError, Features, Metrics, Pairs, Responses
 from rmplug.stats.bootstrap import resampled_sums
 from rmplug.stats.intervals import NO_BOUND, Bounds, percentile_interval, share_interval
 from rmplug.stats.several_tests import adjust_holm
-from rmplug_bench.statistics._arrays import Floats
+from rmplug_bench._arrays import Floats
 from rmplug_bench.statistics._metric_rows import Row, metric_row, metrics_of
 
 from ._judged import Judged, Mask, judged, parts_of

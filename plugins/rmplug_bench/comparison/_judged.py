@@ -12,10 +12,9 @@ import pyarrow.compute as pc
 
 from rmplug import DataError, Features, Pairs, Responses, notice
 from rmplug.data.choices import choice_of_each
+from rmplug_bench._arrays import Floats, Ints, codes
 from rmplug_bench.rules._models import ScoredModel, baselines, models
 from rmplug_bench.rules._rules import half_for_ties
-from rmplug_bench.statistics._arrays import Floats, Ints
-from rmplug_bench.statistics._scored import codes
 
 Mask = npt.NDArray[np.bool_]
 

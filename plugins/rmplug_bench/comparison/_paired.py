@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rmplug_bench.statistics._arrays import Floats, Ints
+from rmplug_bench._arrays import Floats, Ints
 
 SCALES = (1, 2, 6, 12, 60)
 """Factors that turn differences into whole numbers: a tie of m responses counts 1/m."""

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rmplug import DataError, Features, Metrics, Pairs, Responses, notice
-from rmplug_bench.statistics._scored import codes
+from rmplug_bench._arrays import codes
 
 from ._choices import ChoiceRule, TiesRule
 from ._definitions import Definition

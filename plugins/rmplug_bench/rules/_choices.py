@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from rmplug import DataError, notice
 from rmplug.data.choices import choice_of_each
-from rmplug_bench.statistics._scored import codes
+from rmplug_bench._arrays import codes
 
 from ._definitions import Definition
 from ._rules import Figure, Floats, Ints, Mask, Outcomes, Rule, right_responses

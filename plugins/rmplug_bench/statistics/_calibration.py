@@ -10,8 +10,7 @@ import numpy as np
 from rmplug.stats.estimates import Estimate, mean
 from rmplug.stats.folds import deal_folds
 from rmplug.stats.intervals import NO_BOUND, Bounds, group_variance
-
-from ._arrays import Floats, Ints
+from rmplug_bench._arrays import Floats, Ints
 
 BINS = 10
 

@@ -6,9 +6,8 @@ import numpy as np
 
 from rmplug import Pairs
 from rmplug.stats.bootstrap import Sums
-
-from ._arrays import Floats
-from ._scored import markdown_marks
+from rmplug_bench._arrays import Floats
+from rmplug_bench.baselines._text_measures import markdown_marks
 
 PENALTY = 1e-4
 """A pair's share of a ridge penalty: keeps a model that is always right at a finite number."""

@@ -16,7 +16,7 @@ from rmplug.data.rows import one_batch
 from rmplug.data.sides import side_of
 from rmplug.stats.row_weights import weights_and_margins
 from rmplug_hf.loading._encoder import EncoderModel, pooled_states
-from rmplug_hf.queries._states import States
+from rmplug_hf.loading._states import States
 
 from ._newton import Loss
 

@@ -11,9 +11,9 @@ from rmplug import DataError, Origin
 from rmplug.arrays import Array
 from rmplug.models.digests import model_digests
 from rmplug.models.installed_encoders import MINILM
-from rmplug_hf.queries._states import States, states_and_prompts, states_of
 
 from ._loading import Loaded, load
+from ._states import States, states_and_prompts, states_of
 from ._transformer import Transformer
 
 if TYPE_CHECKING:

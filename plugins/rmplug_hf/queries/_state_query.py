@@ -11,9 +11,8 @@ from rmplug import DataError, RewardModel
 from rmplug.arrays import Array
 from rmplug.data.sides import side_of
 from rmplug_hf.loading._encoder import pooled_states, pooled_with_prompts
+from rmplug_hf.loading._states import States
 from rmplug_hf.loading._transformer import Transformer
-
-from ._states import States
 
 
 @dataclass(frozen=True)

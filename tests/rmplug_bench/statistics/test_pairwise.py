@@ -14,8 +14,8 @@ import pytest
 from rmplug import DataError, Features, Pairs
 from rmplug.notices import collect_notices
 from rmplug_bench import Pairwise
-from rmplug_bench.baselines import _learnt
-from rmplug_bench.statistics import _columns, _scored
+from rmplug_bench.baselines import _learnt, _text_measures
+from rmplug_bench.statistics import _columns
 from rmplug_bench.statistics._calibration import calibration_error, confidence_bins
 
 SHARED = Path(
@@ -203,7 +203,7 @@ def test_pairs_in_blocks_give_the_table_of_all_at_once(monkeypatch):
     margins = np.where(rng.random(90) < 0.1, np.nan, rng.normal(size=90))
     whole = measured(pairs, reward_of(pairs, margins))
     monkeypatch.setattr(_columns, "BLOCK_PAIRS", 7)
-    monkeypatch.setattr(_scored, "BLOCK_ROWS", 11)
+    monkeypatch.setattr(_text_measures, "BLOCK_ROWS", 11)
     monkeypatch.setattr(_learnt, "BLOCK_FEATURES", 40)
     for key, row in measured(pairs, reward_of(pairs, margins)).items():
         for name in ("value", "low", "high", "n"):

@@ -11,9 +11,10 @@ import torch
 
 from rmplug import DataError
 from rmplug.arrays import Array
-from rmplug_hf.loading._transformer import Pooling, Transformer, pooled, prompts_of
 from rmplug_hf.tokens._batching import Batch
 from rmplug_hf.tokens._conversations import Part
+
+from ._transformer import Pooling, Transformer, pooled, prompts_of
 
 
 @dataclass(frozen=True)
