@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -301,6 +302,12 @@ class Opens(ABC):
     @abstractmethod
     def open(cls, directory: Path) -> Any: ...
 
+    @classmethod
+    def takes_settings(cls) -> bool:
+        """Check whether ``open`` takes the user's settings of a model that the folder names."""
+        parameters = inspect.signature(cls.open).parameters.values()
+        return any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+
 
 class Fit(Folder):
     """A fitted estimator: its files, its numbers, and tables about it.
@@ -334,7 +341,8 @@ class Fit(Folder):
 
 class Checkpoint(Folder):
     """A trained model's directory; ``open`` returns the reward model, ``numbers`` describe its
-    training."""
+    training. ``settings`` returns what the user's spec says of the model it was trained on: where
+    it is, how it runs, what it may do."""
 
     def __init__(
         self,
@@ -342,13 +350,16 @@ class Checkpoint(Folder):
         made_by: type[Opens],
         numbers: Sequence[Mapping[str, Any]] = (),
         name: str = "",
+        settings: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
         super().__init__(directory, name)
         self.made_by = made_by
         self.numbers = [dict(number) for number in numbers]
+        self.settings = settings
 
     def open(self) -> RewardModel:
-        model: RewardModel = self.made_by.open(self.directory)
+        changed = self.settings() if self.made_by.takes_settings() else {}
+        model: RewardModel = self.made_by.open(self.directory, **changed)
         return model
 
 

@@ -123,6 +123,12 @@ class ModelLoader(Step):
         """Return the parameters with which this kind loads a path or name, if it recognises it."""
         return None
 
+    def settings_to_reopen(self) -> Mapping[str, Any]:
+        """Return what a spec with this step says of the model wherever a checkpoint in that spec
+        opens it again: how it runs, and what it may do. A permission goes with the location that
+        the spec gives, so that no record in a folder can move it to other files."""
+        return {}
+
 
 class DatasetLoader(Step):
     """A loader of data: ``load(...) -> Pairs`` or ``Responses``. Return ``Pairs.stream(batches)``

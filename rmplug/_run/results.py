@@ -66,6 +66,8 @@ class Results:
         opener = maker if maker is not None and issubclass(maker, Opens) else None
         name = ref.step if not ref.column or handle.column else str(ref)
         artifact = read_artifact(folder, manifest, name, opener)
+        if isinstance(artifact, Checkpoint) and handle.loader is not None:
+            artifact.settings = handle.loader.settings_to_reopen
         if read and isinstance(artifact, Tabular):
             artifact = self.read_tables.read(artifact, manifest["files"])
         return column_of(artifact, handle.column) if handle.column else artifact

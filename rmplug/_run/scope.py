@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from rmplug.artifacts import Artifact, RewardModel, Value
-from rmplug.families import PlanStep
+from rmplug.families import ModelLoader, PlanStep
 from rmplug.known import Named, Ref
 
 
@@ -34,6 +34,8 @@ class Handle(Named):
     column: str = ""
     trainings: tuple[Training, ...] = ()
     """The trainings of the models and fits behind the artifact."""
+    loader: ModelLoader | None = None
+    """The step of the spec that loads the model, or the model that a checkpoint was trained on."""
 
     def part(self, name: str) -> Handle:
         if isinstance(self.live, Value):

@@ -139,7 +139,7 @@ class Session:
         if isinstance(prepared.step, ModelLoader):
             record.status = "done"
             return load_model(self.results, prepared)
-        return self._obtain(prepared, record)
+        return replace(self._obtain(prepared, record), loader=prepared.loader)
 
     def prepare(self, node: Node, scope: Scope) -> Prepared:
         """Determine inputs and fingerprint; the artifacts themselves need not exist yet."""

@@ -21,7 +21,16 @@ from rmplug.data.pandas_on_demand import keep_pandas_out
 from rmplug.data.rows import Mapped, Stream
 from rmplug.data.seen_texts import with_unique_ids
 from rmplug.errors import PluginError
-from rmplug.families import DatasetLoader, Engine, Evaluator, PlanView, Reporter, Step
+from rmplug.families import (
+    DatasetLoader,
+    Engine,
+    Evaluator,
+    ModelLoader,
+    PlanView,
+    Reporter,
+    Step,
+    Trainer,
+)
 from rmplug.notices import collect_notices, merged
 from rmplug.records import StepRecord
 
@@ -53,13 +62,25 @@ class Prepared:
         """The trainings of the models and fits behind the result."""
         return trainings_of(self.step, self.inputs)
 
+    @property
+    def loader(self) -> ModelLoader | None:
+        """The step of the spec that loads the model which the result is or was trained on, if it
+        is one."""
+        if isinstance(self.step, ModelLoader):
+            return self.step
+        handles = (handle for handles in self.inputs.values() for handle in handles)
+        loaders = [handle.loader for handle in handles if handle.loader is not None]
+        alone = bool(loaders) and all(loader == loaders[0] for loader in loaders)
+        return loaders[0] if alone and isinstance(self.step, Trainer) else None
+
 
 def load_model(results: Results, prepared: Prepared) -> Handle:
     """Return a reward model that is loaded where it is used."""
     method = getattr(prepared.step, prepared.step.method)
     load = partial(method, **_arguments(results, prepared))
     model = ModelHandle(prepared.key, load, prepared.node.id)
-    return Handle(prepared.key, RewardModel, model, trainings=prepared.trainings)
+    trainings, loader = prepared.trainings, prepared.loader
+    return Handle(prepared.key, RewardModel, model, trainings=trainings, loader=loader)
 
 
 def _arguments(results: Results, prepared: Prepared) -> dict[str, Any]:

@@ -10,7 +10,6 @@ spec or command is ``changed``.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -181,8 +180,7 @@ def open_trained(kind: str, folder: Path, named: Path | str, **changed: Any) -> 
     maker = discover().find(kind).cls
     if not issubclass(maker, Trainer):
         raise RmplugError(f"{named} was made by {kind}, which trains no model")
-    takes = inspect.signature(maker.open).parameters.values()
-    if changed and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in takes):
+    if changed and not maker.takes_settings():
         raise RmplugError(f"a model of {kind} opens as it is; leave out {some(sorted(changed))}")
     model: RewardModel = getattr(maker, "open")(folder, **changed)  # noqa: B009
     return model

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 from rmplug import Known, RewardModel
 from rmplug.models.installed_encoders import MINILM
 
 from .loaders import HubModel
+
+PERMISSIONS = ("trust_remote_code", "allow_pickle_weights")
 
 
 class Encoder(HubModel):
@@ -48,6 +51,19 @@ class Encoder(HubModel):
     def identity(self) -> Mapping[str, Any]:
         """Return the commit of a name on the hub, or the digest of the weights of `minilm`."""
         return {"weights": MINILM.weights} if self.name == MINILM.name else super().identity()
+
+    def settings_to_reopen(self) -> Mapping[str, Any]:
+        """Return how the spec says that the encoder runs, and what it allows to its files."""
+        runs = {name: getattr(self, name) for name in self.neutral & self.model_fields_set}
+        allowed = {name: True for name in PERMISSIONS if getattr(self, name)}
+        place = {"path": self._folder(), "adapter": self.adapter} if allowed else {}
+        return {**runs, **allowed, **place}
+
+    def _folder(self) -> Path:
+        """Return the folder with the encoder's files."""
+        from ._locations import folder_of
+
+        return MINILM.folder() if self.name == MINILM.name else folder_of(self)
 
     def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
         return Known(outputs=())
