@@ -12,6 +12,7 @@ from .loading.loaders import SequenceClassifier
 from .queries.judges import GenerativeJudge
 from .queries.likelihood import CausalLM, LogProb
 from .queries.queries import HiddenState
+from .small_models.small_models import SmallModel
 
 
 @hookimpl
@@ -31,4 +32,4 @@ def rmplug_query_strategies() -> list[type[QueryStrategy]]:
 
 @hookimpl
 def rmplug_trainers() -> list[type[Trainer]]:
-    return [LinearHead]
+    return [LinearHead, SmallModel]
