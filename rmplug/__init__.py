@@ -57,6 +57,7 @@ from .notices import Notice, notice
 if TYPE_CHECKING:
     from ._run.run import Run, run
     from .models.reopen import open_folder, reopen
+    from .models.reward_function import RewardFunction, reward_function
     from .models.scorer import Comparison, Ranked, Scorer, load
 
 __all__ = [
@@ -92,6 +93,7 @@ __all__ = [
     "Report",
     "Reporter",
     "Responses",
+    "RewardFunction",
     "RewardModel",
     "RmplugError",
     "Run",
@@ -110,6 +112,7 @@ __all__ = [
     "notice",
     "open_folder",
     "reopen",
+    "reward_function",
     "run",
     "text_of",
 ]
@@ -117,6 +120,8 @@ __all__ = [
 _LATER = {
     "open_folder": "models.reopen",
     "reopen": "models.reopen",
+    "RewardFunction": "models.reward_function",
+    "reward_function": "models.reward_function",
     "Run": "_run.run",
     "run": "_run.run",
     "Comparison": "models.scorer",

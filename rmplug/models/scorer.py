@@ -70,7 +70,7 @@ class Scorer:
 
     def score_batch(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> list[Reward]:
         """Return the rewards of many responses, each to its prompt."""
-        rows = self._matrix(prompts, responses).tolist()
+        rows = self.matrix(prompts, responses).tolist()
         if len(self.outputs) == 1:
             return [row[0] for row in rows]
         return [dict(zip(self.outputs, row, strict=True)) for row in rows]
@@ -97,10 +97,13 @@ class Scorer:
                 "be ranked; use score"
             )
         column = self.outputs.index(MAIN) if MAIN in self.outputs else 0
-        return [float(row[column]) for row in self._matrix(prompts, responses)]
+        return [float(row[column]) for row in self.matrix(prompts, responses)]
 
-    def _matrix(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> np.ndarray:
-        """Return rewards of shape (rows, outputs); one that is no number is refused."""
+    def matrix(
+        self, prompts: Sequence[Prompt], responses: Sequence[str], missing: bool = False
+    ) -> np.ndarray:
+        """Return rewards of shape (rows, outputs). One that is not finite is refused; with
+        ``missing``, NaN is a reward that the model does not give."""
         import numpy as np
 
         from rmplug.data.rows import one_batch
@@ -111,7 +114,8 @@ class Scorer:
             return np.zeros((0, len(self.outputs)))
         scores = self.model.score(one_batch(as_responses(prompts, responses).table))
         matrix = np.asarray(scores, dtype=np.float64).reshape(len(responses), len(self.outputs))
-        wrong = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
+        finite = np.isfinite(matrix) | (missing & np.isnan(matrix))
+        wrong = np.flatnonzero(~finite.all(axis=1))
         if len(wrong):
             raise DataError(
                 f"the model gave no finite reward for {len(wrong)} of {len(responses)} responses "
