@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from rmplug.errors import DataError, some
 
-from .scorer import MAIN, Messages, Prompt, Scorer, load
+from .scorer import MAIN, Scorer, load
+from .text_generator import Message, Prompt
 
 if TYPE_CHECKING:
     import numpy as np
@@ -146,7 +147,9 @@ def _talk(prompt: Prompt, completion: Prompt) -> tuple[Prompt, str]:
         return prompt, completion
     if not completion:
         raise DataError("a completion has no message")
-    before: Messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+    before: Sequence[Message] = (
+        [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+    )
     return [*before, *completion[:-1]], str(completion[-1].get("content") or "")
 
 
@@ -164,7 +167,7 @@ def _prompt(written: str) -> Prompt:
     """Return a prompt as it is written: a text, or chat messages as JSON."""
     if written.lstrip().startswith("[{"):
         try:
-            messages: Messages = json.loads(written)
+            messages: Sequence[Message] = json.loads(written)
             return messages
         except ValueError:
             return written

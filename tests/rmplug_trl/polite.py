@@ -28,7 +28,7 @@ def polite_pairs(count: int, seed: int = 0, **further: list[Any]) -> Pairs:
         "chosen": [draw.choice(POLITE) + tail for tail in tails[:count]],
         "rejected": [draw.choice(RUDE) + tail for tail in tails[count:]],
     }
-    return Pairs({**columns, **further}, "pairs")
+    return Pairs({**columns, **further}, f"pairs-{seed}")
 
 
 def polite_lists(prompts: int, seed: int = 0) -> Responses:
@@ -48,7 +48,7 @@ def polite_lists(prompts: int, seed: int = 0) -> Responses:
                     "ratings.length": float(len(text)) / 10,
                 }
             )
-    return Responses({name: [row[name] for row in rows] for name in rows[0]}, "lists")
+    return Responses({name: [row[name] for row in rows] for name in rows[0]}, f"lists-{seed}")
 
 
 def base_of(

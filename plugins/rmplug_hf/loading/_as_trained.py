@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from pydantic import ValidationError
 
@@ -18,9 +18,11 @@ from ._format_file import NAME, FormatFile, find_format, recorded_params
 from ._loading import Loaded
 from ._locations import folder_of
 from ._probes import check_probes
-from .loaders import HubModel
 
-Model = TypeVar("Model", bound=HubModel)
+if TYPE_CHECKING:
+    from .loaders import HubModel
+
+Model = TypeVar("Model", bound="HubModel")
 
 
 @dataclass(frozen=True)
