@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from polite import base_of, number_of, polite_lists, polite_pairs, trained
 
-from rmplug import DataError, StepError
+from rmplug import DataError, Pairs, StepError
 from rmplug.data.rows import one_batch
 from rmplug.data.sides import side_of
 from rmplug_trl.reward_models.losses import PlackettLuce, Regression
@@ -90,13 +90,13 @@ def test_the_curves_of_training_and_validation_are_kept(tmp_path: Path) -> None:
 
 def test_training_stops_when_patience_ends_and_keeps_the_best_weights(tmp_path: Path) -> None:
     # labels that contradict those of the training: every step makes it worse
-    against = polite_pairs(24, seed=9).table.rename_columns(
-        ["id", "prompt", "rejected", "chosen", "group"]
-    )
+    table = TEST.table
+    swapped = {"chosen": table["rejected"], "rejected": table["chosen"]}
+    against = Pairs({**{name: table[name] for name in ("id", "prompt")}, **swapped}, "against")
     made = trained(
         "qwen2",
         tmp_path,
-        validation=type(TEST)(against, "against"),
+        validation=against,
         eval_steps=2,
         early_stopping_patience=3,
         load_best_model_at_end=True,
@@ -113,14 +113,10 @@ def test_training_stops_when_patience_ends_and_keeps_the_best_weights(tmp_path: 
 
 
 def test_rows_that_are_too_long_are_dropped_or_refused(tmp_path: Path) -> None:
-    data = polite_pairs(12)
-    base = base_of("qwen2", tmp_path.parent / "models", max_length=60)
-    lengths = [
-        max(len(base.load().token_rows(side_of(one_batch(data.table), side))[n].ids)
-            for side in ("chosen", "rejected"))
-        for n in range(0)
-    ]  # fmt: skip
-    assert lengths == []
+    data, folder = polite_pairs(12), tmp_path.parent / "models"
+    rows = base_of("qwen2", folder).load().token_rows(side_of(one_batch(data.table), "chosen"))
+    middle = sorted(len(row.ids) for row in rows)[6]
+    base = base_of("qwen2", folder, max_length=middle)
     with pytest.raises(StepError, match="longer than the model's max_length"):
         trained("qwen2", tmp_path, data, base=base.load(), too_long="error")
     made = trained("qwen2", tmp_path, data, base=base.load(), too_long="drop", max_steps=2)
