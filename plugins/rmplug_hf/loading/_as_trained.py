@@ -50,9 +50,10 @@ def as_trained(step: Model) -> AsTrained[Model]:
     found = find_format(at)
     if found is None or found.kind != step.kind:
         return AsTrained(step)
-    recorded = recorded_params(type(step), found, at)
+    recorded = dict(recorded_params(type(step), found, at))
     if getattr(step, "head", "trained") == "new":
-        recorded = {name: value for name, value in recorded.items() if name != "outputs"}
+        for name in ("outputs", "dtype"):  # which were those of the head that is replaced
+            recorded.pop(name, None)
     own = {name: getattr(step, name) for name in step.model_fields_set}
     try:
         taken = type(step).model_validate({**own, **recorded})
