@@ -22,14 +22,7 @@ if TYPE_CHECKING:
 
 def load_encoder(step: Encoder) -> EncoderModel:
     """Load the encoder of a step."""
-    return EncoderModel(loaded_of(step), step)
-
-
-def loaded_of(step: Encoder) -> Loaded:
-    """Load the model of a step, without a head."""
-    if step.name == MINILM.name:
-        step = step.model_copy(update={"path": MINILM.folder(), "name": None})
-    return load(step, "AutoModel")
+    return EncoderModel(load(step, "AutoModel"), step)
 
 
 class EncoderModel(Transformer):

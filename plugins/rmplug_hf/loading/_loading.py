@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,9 +17,9 @@ from rmplug.models.settings import check_settings
 from rmplug_hf.tokens._rendering import Style
 from rmplug_hf.tokens._tokenizing import Tokenizing
 
-from ._adapters import CONFIG, adapter_weights, base_of, put_adapter
+from ._adapters import CONFIG, base_of
 from ._locations import folder_of
-from ._new_head import REPLACED, drawn_anew
+from ._network import first_line, read_model
 from ._padding import settle_padding, stated_pad
 from ._sizes import check_counts, check_size
 from ._tokenizer_files import check_tokenizer_file
@@ -29,7 +28,6 @@ from ._weights import check_weights
 if TYPE_CHECKING:
     from .loaders import HubModel
 
-LANGUAGE_HEADS = ("lm_head.", "embed_out.", "cls.predictions.", "output_layer.")
 VOCABULARIES = (
     "tokenizer.json",
     "tokenizer.model",
@@ -136,7 +134,7 @@ def read_config(folder: Path, step: HubModel) -> Any:
                 f"the model in {folder} brings Python code of its own "
                 f"({written.get('model_type')}); read it, and set trust_remote_code: true to run it"
             ) from error
-        raise DataError(f"config.json in {folder} cannot be used: {_line(error)}") from error
+        raise DataError(f"config.json in {folder} cannot be used: {first_line(error)}") from error
 
 
 def read_tokenizer(folder: Path, step: HubModel) -> Any:
@@ -159,102 +157,13 @@ def read_tokenizer(folder: Path, step: HubModel) -> Any:
             str(source), trust_remote_code=step.trust_remote_code
         )
     except Exception as error:  # whatever a broken tokenizer file makes a tokenizer raise
-        raise DataError(f"the tokenizer in {source} cannot be loaded: {_line(error)}") from error
+        raise DataError(
+            f"the tokenizer in {source} cannot be loaded: {first_line(error)}"
+        ) from error
 
 
 def _has_vocabulary(folder: Path) -> bool:
     return any((folder / name).is_file() for name in VOCABULARIES)
-
-
-def read_model(
-    folder: Path, config: Any, step: HubModel, auto: str, pickled: bool, new_head: bool
-) -> tuple[Any, tuple[str, ...]]:
-    """Load the model with all its weights, and with its adapter if there is one; with the names of
-    the parameters of its new head, if it has one."""
-    shapes = {} if step.adapter is None else adapter_weights(step.adapter)
-    options = {} if step.attention == "auto" else {"attn_implementation": step.attention}
-    try:
-        model, info = getattr(transformers, auto).from_pretrained(
-            str(folder),
-            config=config,
-            dtype=_dtype(step, new_head),
-            trust_remote_code=step.trust_remote_code,
-            use_safetensors=not pickled,
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-            **options,
-        )
-    except Exception as error:  # whatever odd weights make a model raise
-        raise DataError(f"the model in {folder} cannot be loaded: {_line(error)}") from error
-    head = _check_loaded(folder, model, info, step, auto, shapes, new_head)
-    if step.adapter is not None:
-        model = put_adapter(model, step.adapter, shapes, step.merge_adapter)
-    return model, head
-
-
-def _dtype(step: HubModel, new_head: bool) -> Any:
-    if step.dtype == "auto":
-        return torch.float32 if new_head else "auto"
-    return getattr(torch, step.dtype)
-
-
-def _check_loaded(
-    folder: Path,
-    model: Any,
-    info: Mapping[str, Any],
-    step: HubModel,
-    auto: str,
-    shapes: Mapping[str, Any],
-    new_head: bool,
-) -> tuple[str, ...]:
-    """Refuse weights that are not those of the model, except of a new head, whose parameters are
-    returned; those in ``shapes`` come with the adapter."""
-    mismatched = [entry for entry in info["mismatched_keys"] if entry[0] not in shapes]
-    missing = {key for key in info["missing_keys"] if key not in shapes}
-    head: tuple[str, ...] = ()
-    if new_head:
-        head = drawn_anew(model, missing | {entry[0] for entry in mismatched}, folder)
-        mismatched = [entry for entry in mismatched if entry[0] not in head]
-    _check_shapes(folder, mismatched, model.config)
-    _check_missing(folder, sorted(missing - set(head)), auto)
-    if auto != "AutoModel" and step.unused_weights == "error":
-        replaced = REPLACED if new_head else LANGUAGE_HEADS if shapes else ()
-        _check_unused(folder, info["unexpected_keys"], model, replaced)
-    return head
-
-
-def _check_shapes(folder: Path, mismatched: Any, config: Any) -> None:
-    if mismatched:
-        name, written, wanted = sorted(mismatched)[0]
-        raise DataError(
-            f"{name} in {folder} has the shape {tuple(written)}, but config.json (with "
-            f"{config.num_labels} labels) makes it {tuple(wanted)}; config.json and weights are "
-            "not of the same model, or num_labels and id2label are wrong"
-        )
-
-
-def _check_missing(folder: Path, missing: Sequence[str], auto: str) -> None:
-    needed = sorted(k for k in missing if auto != "AutoModel" or "pooler." not in k)
-    if needed:
-        made = (read_json(folder / "config.json").get("architectures") or ["another model"])[0]
-        more = f" and {len(needed) - 3} more" if len(needed) > 3 else ""
-        raise DataError(
-            f"the weights in {folder} lack {', '.join(needed[:3])}{more}: they would be random "
-            f"numbers; the checkpoint was saved as {made}, so load it as what it is, or train "
-            "a head on it (linear-head, or head: new with reward-model)"
-        )
-
-
-def _check_unused(folder: Path, unexpected: Any, model: Any, replaced: tuple[str, ...]) -> None:
-    """Refuse unused weights, except those of heads that are ``replaced``."""
-    unused = sorted(key for key in unexpected if not key.startswith(replaced))
-    if unused:
-        more = f" and {len(unused) - 3} more" if len(unused) > 3 else ""
-        raise DataError(
-            f"{type(model).__name__} has no place for {', '.join(unused[:3])}{more} in the weights "
-            f"of {folder}: it may have been trained with another head; set unused_weights: ignore "
-            "if these are not needed"
-        )
 
 
 def check_vocabulary(folder: Path, tokenizer: Any, model: Any) -> int:
@@ -295,8 +204,3 @@ def _positions(model: Any) -> int | None:
             return int(module.num_embeddings - module.padding_idx - 1)
     positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     return int(positions) if positions is not None and positions > 0 else None
-
-
-def _line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 from rmplug import Known, RewardModel
-from rmplug.models.installed_encoders import MINILM
 
-from .loaders import HubModel
+from .loaders import REOPENED, HubModel
 
 PERMISSIONS = ("trust_remote_code", "allow_pickle_weights")
 
@@ -25,13 +23,7 @@ class Encoder(HubModel):
     """
 
     kind = "encoder"
-    reopened_with = frozenset(
-        {
-            "path", "name", "revision", "adapter", "merge_adapter", "template", "turn", "roles",
-            "system", "max_length", "truncate", "pad_token", "dtype", "attention",
-            "unused_weights", "layer", "pooling", "normalise",
-        }
-    )  # fmt: skip
+    reopened_with = REOPENED | {"layer", "pooling", "normalise"}
 
     template: str = "pair"
     """The format of a conversation as text: `pair` (prompt and response as the two segments of an
@@ -45,25 +37,14 @@ class Encoder(HubModel):
     normalise: bool = False
     """Scale states to length 1."""
 
-    def _missing(self, name: str | None, revision: str | None) -> str | None:
-        return None if name == MINILM.name else super()._missing(name, revision)
-
-    def identity(self) -> Mapping[str, Any]:
-        """Return the commit of a name on the hub, or the digest of the weights of `minilm`."""
-        return {"weights": MINILM.weights} if self.name == MINILM.name else super().identity()
-
     def settings_to_reopen(self) -> Mapping[str, Any]:
         """Return how the spec says that the encoder runs, and what it allows to its files."""
         runs = {name: getattr(self, name) for name in self.neutral & self.model_fields_set}
         allowed = {name: True for name in PERMISSIONS if getattr(self, name)}
-        place = {"path": self._folder(), "adapter": self.adapter} if allowed else {}
-        return {**runs, **allowed, **place}
-
-    def _folder(self) -> Path:
-        """Return the folder with the encoder's files."""
         from ._locations import folder_of
 
-        return MINILM.folder() if self.name == MINILM.name else folder_of(self)
+        place = {"path": folder_of(self), "adapter": self.adapter} if allowed else {}
+        return {**runs, **allowed, **place}
 
     def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
         return Known(outputs=())
