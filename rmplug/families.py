@@ -53,12 +53,16 @@ class Reads:
 
 
 def _as_tuple(value: Any) -> Any:
-    return (value,) if isinstance(value, str | Path) else value
+    return value if isinstance(value, list | tuple | set | frozenset | dict) else (value,)
 
 
+OneOrMore = BeforeValidator(_as_tuple)
+"""A mark of a field of several values: one may be written without a list around it."""
+Names = Annotated[tuple[str, ...], OneOrMore]
+"""One name, or a list of names."""
 InputPath = Annotated[Path, Reads()]
 """One file or folder that the step reads."""
-InputPaths = Annotated[tuple[Path, ...], BeforeValidator(_as_tuple), Reads(), Field(min_length=1)]
+InputPaths = Annotated[tuple[Path, ...], OneOrMore, Reads(), Field(min_length=1)]
 """Files that the step reads: a path, a list of them, or a pattern such as ``data/*.jsonl``."""
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from rmplug import DatasetLoader, FeatureComputer, ModelLoader, QueryStrategy, Sampler, hookimpl
 
 from .features import Bins, Lexical, PerResponse, Rouge
-from .loaders import ABFile, PairsFile, Recorded, ResponsesFile, Synthetic
+from .loaders import ABFile, PairsFile, ResponsesFile, Synthetic
 from .queries import Reward
+from .recorded import Recorded
 from .samplers import Balanced, Filter, Random, Split, Stratified, ToPairs, ToResponses
 
 

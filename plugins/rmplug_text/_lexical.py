@@ -6,7 +6,6 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from hashlib import blake2b
 
 import numpy as np
 import pyarrow as pa
@@ -22,25 +21,18 @@ from ._characters import (
     DIGIT,
     LATIN,
     LETTER,
-    NUMBER,
-    OTHER,
     PUNCTUATION,
     SPACE,
-    alphabet,
 )
-from ._phrases import OPENING, PHRASES
+from ._code_points import TEXT_BITS, CodePoints, among, hashes_of
+from ._lexicon import count_phrases
+from ._text_lines import TextLines
 
 BLOCK_TEXTS = 1 << 12
 BLOCK_CHARACTERS = (1 << 18) - 2 * BLOCK_TEXTS
-TEXT_BITS = 50
-FACTOR = 0x9E3779B97F4A7C15
-EIGHT, LONG = 8, 64
-LOWEST = np.array([(1 << 8 * count) - 1 for count in range(EIGHT + 1)], dtype=np.uint64)
-"""Masks that keep the lowest bytes of a number of eight."""
 TERMINATORS = ".!?…"
 WIDE_TERMINATORS = "。！？"
 CLOSING = "\"')]}”’»*_`」』）"
-BULLETS = "-*+•"
 SPANS = {
     "code": ("`", r"`[^`\n]+`"),
     "bold": ("*", r"\*\*[^*\n]+\*\*"),
@@ -49,161 +41,8 @@ SPANS = {
 """Marks inside a line: a character that every such mark has, and the pattern that counts them."""
 
 
-class Texts:
-    """Texts side by side in one array of code points, a line break before, between and behind."""
-
-    def __init__(self, texts: pa.Array) -> None:
-        self.texts = texts
-        self.count = len(texts)
-        edge = pa.array([""])
-        pieces = pa.concat_arrays([edge, texts, edge])
-        joined = pc.binary_join(pa.ListArray.from_arrays([0, len(pieces)], pieces), "\n")[0].as_py()
-        self.codes = np.frombuffer(joined.encode("utf-32-le"), dtype=np.uint32)
-        self.ascii = np.empty(len(self.codes), dtype=np.uint8)
-        np.minimum(self.codes, 128, out=self.ascii, casting="unsafe")
-        self.lengths = pc.utf8_length(texts).to_numpy().astype(np.int64)
-        self.bounds = np.concatenate([[1], 1 + np.cumsum(self.lengths + 1)])
-
-    def per_text(self, positions: Array) -> Array:
-        """Count the (sorted) positions in each text."""
-        if len(positions) < self.count:
-            text = np.searchsorted(self.bounds, positions, side="right") - 1
-            return np.bincount(text, minlength=self.count)[: self.count]
-        return np.diff(np.searchsorted(positions, self.bounds))
-
-    @cached_property
-    def wide(self) -> Array:
-        """Positions of characters beyond ASCII: few in most texts, so they are handled apart."""
-        return np.flatnonzero(self.ascii & 128)
-
-    @cached_property
-    def classes(self) -> Array:
-        table = alphabet().classes
-        narrow = bytearray(self.ascii.tobytes().translate(table[:256].tobytes()))
-        classes = np.frombuffer(narrow, dtype=np.uint8)
-        classes[self.wide] = table[self.codes[self.wide]]
-        return classes
-
-    def lowered(self) -> tuple[bytes, Array]:
-        """Return the characters in lower case, one by one: a byte for each, and the code points of
-        the wide ones, which all have the byte 128 (a few, such as the Kelvin sign, become
-        ASCII)."""
-        table = alphabet().lower
-        narrow = bytearray(self.ascii.tobytes().translate(table[:256].astype(np.uint8).tobytes()))
-        wide = table[self.codes[self.wide]]
-        np.frombuffer(narrow, dtype=np.uint8)[self.wide] = np.minimum(wide, 128)
-        return bytes(narrow), wide
-
-    @cached_property
-    def class_counts(self) -> Array:
-        """Counts of each class, one row per text, without white space and ``OTHER``."""
-        kinds = OTHER + 1
-        text = np.repeat(np.arange(self.count) * kinds, self.per_text(self.wide))
-        cells = np.bincount(text + self.classes[self.wide], minlength=self.count * kinds)
-        counts = cells.reshape(self.count, kinds)
-        counts[:, DIGIT] = self.per_text(self.digits)
-        counts[:, PUNCTUATION] = self.per_text(self.punctuation[0])
-        counts[:, LATIN] = self._covered(self.tokens, self.token_counts) - counts[
-            :, LATIN + 1 : NUMBER + 1
-        ].sum(axis=1)
-        return counts
-
-    @cached_property
-    def word_counts(self) -> Array:
-        return self.per_text(self.words[0])
-
-    @cached_property
-    def word_characters(self) -> Array:
-        return self._covered(self.words, self.word_counts)
-
-    def _covered(self, runs: tuple[Array, Array], counts: Array) -> Array:
-        """Count the characters of each text inside the runs, of which it has so many."""
-        covered = np.concatenate([[0], np.cumsum(runs[1] - runs[0])])
-        return np.diff(covered[np.concatenate([[0], np.cumsum(counts)])])
-
-    @cached_property
-    def words(self) -> tuple[Array, Array]:
-        """First and one-past-last position of each run without white space."""
-        return _runs(self.classes != SPACE)
-
-    @cached_property
-    def tokens(self) -> tuple[Array, Array]:
-        """First and one-past-last position of each token."""
-        inside = (self.classes - np.uint8(LATIN)) <= NUMBER - LATIN
-        alone = self.wide[alphabet().alone[self.codes[self.wide]]]
-        if not len(alone):
-            return _runs(inside)
-        split = ~inside
-        split[alone] = True
-        split[alone + 1] = True
-        starts = np.flatnonzero(inside[1:] & (split[1:] | ~inside[:-1])) + 1
-        ends = np.flatnonzero(inside[:-1] & split[1:]) + 1
-        return starts, ends
-
-    @cached_property
-    def token_counts(self) -> Array:
-        return self.per_text(self.tokens[0])
-
-    @cached_property
-    def token_text(self) -> Array:
-        return np.repeat(np.arange(self.count), self.token_counts)
-
-    @cached_property
-    def hashes(self) -> Array:
-        """A 64-bit hash of each token's characters in lower case, read eight bytes at a time."""
-        starts, ends = self.tokens
-        narrow, wide = self.lowered()
-        eights = np.ndarray(len(narrow), np.dtype("<u8"), narrow + bytes(EIGHT), strides=(1,))
-        sizes = ends - starts
-        hashes = eights[starts] & LOWEST[np.minimum(sizes, EIGHT)]
-        for read in range(EIGHT, LONG, EIGHT):
-            rest = np.flatnonzero(sizes > read)
-            more = eights[starts[rest] + read] & LOWEST[np.minimum(sizes[rest] - read, EIGHT)]
-            hashes[rest] = _mixed(hashes[rest]) + more
-        for token in np.flatnonzero(sizes > LONG):
-            digest = blake2b(narrow[starts[token] : ends[token]], digest_size=EIGHT).digest()
-            hashes[token] = int.from_bytes(digest, "little")
-        beyond = np.flatnonzero(wide >= 128)
-        if len(hashes) and len(beyond):
-            self._add_wide(hashes, self.wide[beyond], wide[beyond])
-        return _mixed(hashes)
-
-    def _add_wide(self, hashes: Array, positions: Array, codes: Array) -> None:
-        """Make hashes differ for tokens that differ in the code point or position of wide
-        characters."""
-        starts, ends = self.tokens
-        token = np.searchsorted(starts, positions, side="right") - 1
-        inside = (token >= 0) & (positions < ends[token])
-        token, codes, positions = token[inside], codes[inside], positions[inside]
-        offset = (positions - starts[token]).astype(np.uint64) << np.uint64(32)
-        np.add.at(hashes, token, _mixed(codes.astype(np.uint64) | offset))
-
-    @cached_property
-    def keys(self) -> Array:
-        """Text and token in one number, sorted: text first."""
-        keys = self.token_text.astype(np.uint64) << np.uint64(TEXT_BITS)
-        keys |= self.hashes >> np.uint64(64 - TEXT_BITS)
-        keys.sort()
-        return keys
-
-    @cached_property
-    def digits(self) -> Array:
-        return np.flatnonzero(self.classes == DIGIT)
-
-    @cached_property
-    def punctuation(self) -> tuple[Array, Array]:
-        """Positions and code points of the punctuation."""
-        positions = np.flatnonzero(self.classes == PUNCTUATION)
-        return positions, self.codes[positions]
-
-    def marks(self, characters: str) -> Array:
-        """Return the positions of some punctuation characters."""
-        positions, codes = self.punctuation
-        return positions[_among(codes, characters)]
-
-    @cached_property
-    def line_breaks(self) -> Array:
-        return np.flatnonzero(self.ascii == 10)
+class Texts(CodePoints):
+    """Texts with their lines and phrases."""
 
     @cached_property
     def lines(self) -> TextLines:
@@ -212,169 +51,7 @@ class Texts:
     @cached_property
     def phrases(self) -> Mapping[str, Array]:
         """The number of occurrences of each list's phrases in each text."""
-        return _count_phrases(self)
-
-
-def _among(codes: Array, characters: str) -> Array:
-    """Return a mask of the code points that are one of a few characters."""
-    matches: Array = codes == ord(characters[0])
-    for character in characters[1:]:
-        matches |= codes == ord(character)
-    return matches
-
-
-def _runs(inside: Array) -> tuple[Array, Array]:
-    """Return starts and ends of runs; the first and last characters (line breaks) are outside."""
-    changes = np.flatnonzero(inside[1:] != inside[:-1]) + 1
-    return changes[::2], changes[1::2]
-
-
-def _mixed(numbers: Array) -> Array:
-    """Return each 64-bit number spread over all its bits, no two alike."""
-    numbers = (numbers ^ (numbers >> np.uint64(32))) * np.uint64(FACTOR)
-    numbers ^= numbers >> np.uint64(29)
-    numbers *= np.uint64(FACTOR)
-    return numbers
-
-
-@dataclass(frozen=True)
-class TextLines:
-    """The lines with at least one word that are not in a fenced code block, and the fences."""
-
-    starts: Array
-    ends: Array
-    words: Array
-    word_ends: Array
-    fences: Array
-
-    @classmethod
-    def of(cls, texts: Texts) -> TextLines:
-        breaks = texts.line_breaks
-        starts, ends = breaks[:-1] + 1, breaks[1:]
-        word_starts, word_ends = texts.words
-        before = np.searchsorted(word_starts, breaks)
-        filled = np.flatnonzero(before[1:] > before[:-1])
-        first = before[filled]
-        line = np.stack([starts[filled], ends[filled], word_starts[first], word_ends[first]])
-        fence = _starts_with_fence(texts.codes, line[2], line[3])
-        kept = line[:, ~(_fenced(texts, line[0], fence) | fence)]
-        return cls(kept[0], kept[1], kept[2], kept[3], line[0][fence])
-
-    def headings(self, texts: Texts) -> Array:
-        size = self.word_ends - self.words
-        line = np.flatnonzero((texts.codes[self.words] == ord("#")) & (size <= 6))
-        signs = _within(texts.marks("#"), self.words[line], self.word_ends[line])
-        return texts.per_text(self.starts[line[signs == size[line]]])
-
-    def bullets(self, texts: Texts) -> Array:
-        bullet = _among(texts.codes[self.words], BULLETS)
-        return texts.per_text(self.starts[bullet & (self.word_ends - self.words == 1)])
-
-    def numbered(self, texts: Texts) -> Array:
-        size = self.word_ends - self.words
-        last = texts.codes[self.word_ends - 1]
-        line = np.flatnonzero((size > 1) & (size <= 10) & ((last == ord(".")) | (last == ord(")"))))
-        inside = _within(texts.digits, self.words[line], self.word_ends[line])
-        return texts.per_text(self.starts[line[inside == size[line] - 1]])
-
-    def tables(self, texts: Texts) -> Array:
-        pipes, dashes = texts.marks("|"), texts.marks("-")
-        line = np.flatnonzero(
-            (_within(pipes, self.starts, self.ends) > 0)
-            & (_within(dashes, self.starts, self.ends) > 0)
-        )
-        if not len(line):
-            return np.zeros(texts.count)
-        starts, ends = self.starts[line], self.ends[line]
-        frame = _within(texts.marks("|-:"), starts, ends)
-        solid = np.concatenate([[0], np.cumsum(texts.classes != SPACE)])
-        return texts.per_text(self.starts[line[frame == solid[ends] - solid[starts]]])
-
-
-def _within(positions: Array, starts: Array, ends: Array) -> Array:
-    """Count the (sorted) positions in each range."""
-    return np.searchsorted(positions, ends) - np.searchsorted(positions, starts)
-
-
-def _starts_with_fence(codes: Array, starts: Array, ends: Array) -> Array:
-    fence: Array = (codes[starts] == ord("`")) & (ends - starts >= 3)
-    candidates = starts[fence]
-    fence[fence] = (codes[candidates + 1] == ord("`")) & (codes[candidates + 2] == ord("`"))
-    return fence
-
-
-def _fenced(texts: Texts, starts: Array, fence: Array) -> Array:
-    """Return a mask of lines after an odd number of fences of their text."""
-    if not fence.any():
-        return np.zeros(len(starts), dtype=bool)
-    before = np.cumsum(fence) - fence
-    earlier = np.concatenate([[0], np.cumsum(texts.per_text(starts[fence]))])
-    text = np.searchsorted(texts.bounds, starts, side="right") - 1
-    return np.asarray((before - earlier[text]) % 2 == 1)
-
-
-@dataclass(frozen=True)
-class Lexicon:
-    """Hashes of the phrases by length and list, and which leading bits begin one."""
-
-    single: Array
-    double: Array
-    by_length: dict[int, dict[str, Array]]
-
-
-@lru_cache(maxsize=1)
-def _lexicon() -> Lexicon:
-    single, double = np.zeros((2, 1 << 16), dtype=bool)
-    lists: dict[int, dict[str, list[int]]] = {}
-    for name, phrases in PHRASES.items():
-        for phrase in phrases:
-            hashes = _hashes.__wrapped__(phrase)
-            length = len(hashes)
-            begin = _leading(_chain(hashes, np.array([0]), min(length, 2)))
-            (single if length == 1 else double)[begin] = True
-            chained = int(_chain(hashes, np.array([0]), length)[0])
-            lists.setdefault(length, {}).setdefault(name, []).append(chained)
-    return Lexicon(
-        single,
-        double,
-        {
-            length: {
-                name: np.sort(np.array(values, dtype=np.uint64)) for name, values in of.items()
-            }
-            for length, of in lists.items()
-        },
-    )
-
-
-def _leading(hashes: Array) -> Array:
-    return (hashes >> np.uint64(48)).view(np.int64)
-
-
-def _chain(hashes: Array, starts: Array, length: int) -> Array:
-    """Return the hash of the ``length`` tokens from each start."""
-    chained = hashes[starts]
-    for step in range(1, length):
-        chained = chained * np.uint64(FACTOR) + hashes[starts + step]
-    return chained
-
-
-def _count_phrases(texts: Texts) -> Mapping[str, Array]:
-    lexicon, hashes, text = _lexicon(), texts.hashes, texts.token_text
-    counts = {name: np.zeros(texts.count) for name in PHRASES}
-    pairs = hashes[:-1] * np.uint64(FACTOR) + hashes[1:]
-    single = np.flatnonzero(lexicon.single[_leading(hashes)])
-    double = np.flatnonzero(lexicon.double[_leading(pairs)])
-    for length, lists in lexicon.by_length.items():
-        starts = single if length == 1 else double[double + length <= len(text)]
-        starts = starts[text[starts + length - 1] == text[starts]]
-        chained = _chain(hashes, starts, length)
-        for name, listed in lists.items():
-            matches = starts[listed[np.searchsorted(listed[:-1], chained)] == chained]
-            if name == "flattery":
-                first = np.cumsum(texts.token_counts) - texts.token_counts
-                matches = matches[matches - first[text[matches]] < OPENING]
-            counts[name] += np.bincount(text[matches], minlength=texts.count)
-    return counts
+        return count_phrases(self)
 
 
 def _share(part: Array, whole: Array) -> Array:
@@ -384,9 +61,9 @@ def _share(part: Array, whole: Array) -> Array:
 
 def _sentences(texts: Texts) -> Array:
     positions, codes = texts.punctuation
-    mark = np.flatnonzero(_among(codes, TERMINATORS))
+    mark = np.flatnonzero(among(codes, TERMINATORS))
     behind = positions[mark] + 1
-    closed = (texts.classes[behind] == SPACE) | _among(texts.codes[behind], CLOSING)
+    closed = (texts.classes[behind] == SPACE) | among(texts.codes[behind], CLOSING)
     starts = texts.tokens[0]
     begins = np.zeros(len(starts) + 1, dtype=bool)
     for ends in (positions[mark[closed]], texts.marks(WIDE_TERMINATORS), texts.line_breaks):
@@ -426,8 +103,8 @@ def _ending_at(texts: Texts, positions: Array, names: str) -> Array:
 
 
 @lru_cache(maxsize=2)
-def _hashes(text: str) -> Array:
-    return Texts(pa.array([text])).hashes
+def _hashes(names: str) -> Array:
+    return hashes_of(names)
 
 
 def _spans(texts: Texts, name: str) -> Array:

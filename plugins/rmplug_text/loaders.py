@@ -1,152 +1,28 @@
-"""Loaders that need no model library: preference files, a generator, and recorded scores."""
+"""Loaders of preferences and responses that need no model library: files, and a generator."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import Field
 
-from rmplug import (
-    DatasetLoader,
-    InputPaths,
-    Known,
-    ModelLoader,
-    Pairs,
-    Responses,
-    RewardModel,
-)
+from rmplug import DatasetLoader, InputPaths, Known, Pairs, Responses
 from rmplug.known import ColumnType
 
-Format = Literal["auto", "json", "jsonl", "csv", "tsv", "parquet"]
-Form = Literal["auto", "text", "messages", "transcript"]
-Scalar = str | int | float | bool | None
-
-
-def _as_tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list | tuple | set) else (value,)
-
-
-Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
-Values = Annotated[tuple[Scalar, ...], BeforeValidator(_as_tuple)]
-
-
-class Fields(BaseModel):
-    """The paths of the fields in a row: names of columns; dots reach into nested ones
-    (``meta.question``, ``answers.0.text``)."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-    id: str | None = None
-    """The row's id. Unless named: ``id`` where a row has it, else ``<file name>:<row number>``."""
-    group: str | None = None
-    """The group of the row in resampling. Unless named: ``group``, else a hash of the prompt."""
-    subset: str | None = None
-    """The slice that results are split by. Unless named: ``subset`` where a row has it."""
-    prompt: str | None = None
-    """The prompt. Unless named: ``prompt``; not needed where responses are whole conversations."""
-
-
-class PairFields(Fields):
-    """The paths of the fields of a pair."""
-
-    chosen: str | None = None
-    """The preferred response. Unless named: ``chosen``."""
-    rejected: str | None = None
-    """The other response. Unless named: ``rejected``."""
-    margin: str | None = None
-    """The strength of the preference, a number. Unless named: ``margin`` where a row has it."""
-    weight: str | None = None
-    """The weight of the row, a number. Unless named: ``weight`` where a row has it."""
-
-
-class ABFields(Fields):
-    """The paths of the fields of a comparison."""
-
-    response_a: str | None = None
-    """The first response. Unless named: ``response_a``."""
-    response_b: str | None = None
-    """The second response. Unless named: ``response_b``."""
-    label: str | None = None
-    """The label: which of the two was preferred. Unless named: ``label``."""
-    margin: str | None = None
-    """The strength of the preference, a number. Unless named: ``margin`` where a row has it."""
-    weight: str | None = None
-    """The weight of the row, a number. Unless named: ``weight`` where a row has it."""
-
-
-class ResponseFields(Fields):
-    """The paths of the fields of a response."""
-
-    response: str | None = None
-    """The response. Unless named: ``response``."""
-    label: str | None = None
-    """The label: right or acceptable, or not. Unless named: ``label`` where a row has it."""
-    model: str | None = None
-    """The model or person that wrote or scored it. Unless named: ``model`` where a row has it."""
-
-
-class Candidates(BaseModel):
-    """The paths of several responses to one prompt, and of the values of each.
-
-    ``rank``, ``score``, ``label`` and ``model`` name either a field of each response or a list
-    beside the responses with one value for each.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-    responses: Names = ("responses",)
-    """The column with the list of responses; or several columns, lists or single texts, from best
-    to worst: their position becomes the ``rank`` (``[chosen, rejected]``)."""
-    text: str | None = None
-    """The response's text, where each response is a mapping."""
-    rank: str | None = None
-    """Its rank, smaller is better."""
-    best: str | None = None
-    """The column with the index of the best response, from 0: it gets ``rank`` 0, others 1."""
-    score: str | None = None
-    """A number: its score."""
-    label: str | None = None
-    """The label: right or acceptable, or not."""
-    model: str | None = None
-    """The model or person that wrote it."""
-
-
-class LongRatings(BaseModel):
-    """Ratings with one row per response and attribute."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-    attribute: str
-    """The column with the attribute's name."""
-    rating: str
-    """The column with the number, which may be missing."""
-
-
-class Labels(BaseModel):
-    """The meanings of the values of the label; each one value or several."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-    A: Values = ("A",)
-    """The first response was preferred."""
-    B: Values = ("B",)
-    """The second response was preferred."""
-    tie: Values = ("tie",)
-    """Neither was."""
-    none: Values = (None,)
-    """There is no verdict; an empty text counts as null."""
-
+from .fields import (
+    ABFields,
+    Candidates,
+    Form,
+    Format,
+    Labels,
+    LongRatings,
+    PairFields,
+    ResponseFields,
+    fields_named,
+)
 
 _MESSAGES: ColumnType = "messages"
-
-
-def _fields_named(fields: BaseModel, *needed: str) -> dict[str, str]:
-    """Return the columns that fields name, by their parameter; required ones have default names."""
-    written = fields.model_dump(exclude_defaults=True)
-    return {
-        f"fields.{name}": written.get(name) or name for name in {**written, **dict.fromkeys(needed)}
-    }
 
 
 class FileLoader(DatasetLoader):
@@ -192,7 +68,7 @@ class PairsFile(FileLoader):
     """The paths of the fields of a pair, by the names of columns."""
 
     def _named(self) -> Mapping[str, str]:
-        return _fields_named(self.fields, "chosen", "rejected")
+        return fields_named(self.fields, "chosen", "rejected")
 
     def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
         from ._headers import TEXTS, pair_columns, samples
@@ -239,7 +115,7 @@ class ResponsesFile(FileLoader):
 
     def _named(self) -> Mapping[str, str]:
         single = self.candidates is None
-        return _fields_named(self.fields, *(("response",) if single else ()))
+        return fields_named(self.fields, *(("response",) if single else ()))
 
     def load(self) -> Responses:
         from rmplug.data.row_files import RowFiles, read_tables
@@ -285,7 +161,7 @@ class ABFile(FileLoader):
     1, or the one they bring. Pairs made of one tie contradict each other, and are counted so."""
 
     def _named(self) -> Mapping[str, str]:
-        return _fields_named(self.fields, "response_a", "response_b", "label")
+        return fields_named(self.fields, "response_a", "response_b", "label")
 
     def load(self) -> Pairs:
         from rmplug.data.row_files import RowFiles, read_tables
@@ -349,109 +225,3 @@ class Synthetic(DatasetLoader):
 
         effects = Effects(self.length, self.markdown, self.flattery, self.interaction, self.noise)
         return Pairs.stream(pairs(self.size, effects, seed))
-
-
-class ScoreFields(BaseModel):
-    """The paths of the fields of a recorded score, by the names of columns."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-    score: str = "score"
-    """The score: a number, a list of one number, or null."""
-    id: str | None = None
-    """The id of the response, such as ``<pair id>/chosen``; with ``side``, or with ``chosen`` and
-    ``rejected``, the id of the pair. Unless named: ``id`` where a row has it."""
-    side: str | None = None
-    """The column that says which response of the pair was scored; see ``sides``."""
-    chosen: str | None = None
-    """The chosen response's score, where a row has the scores of both responses."""
-    rejected: str | None = None
-    """The rejected response's score, where a row has the scores of both responses."""
-    prompt: str | None = None
-    """The prompt. Unless named: ``prompt`` where a row has it."""
-    response: str | None = None
-    """The response. Unless named: ``response`` where a row has it."""
-    model: str | None = None
-    """The model that gave the score. Unless named: ``model`` where a row has it."""
-
-
-class Sides(BaseModel):
-    """The values of ``fields.side`` for the responses of a pair."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-    chosen: Values = ("chosen", 1, True)
-    """The preferred response."""
-    rejected: Values = ("rejected", 0, False)
-    """The other response."""
-
-
-class Recorded(ModelLoader):
-    """Serve scores that were recorded in a file as if the reward model itself were asked.
-
-    A response is looked up by its id, or by the texts of its prompt and response (equal to the
-    letter). Each asked response must have exactly one score, unless ``missing`` or ``duplicates``
-    say otherwise; null and NaN scores are returned as NaN and counted. One output, ``reward``.
-
-    Reads what ``rewardbench`` writes (``<model>_outputs.jsonl``, scores as numbers or as lists of
-    one; or one object with a list for each column) and the output files of JudgeBench's reward
-    models (two games; where a score changes with the order, the mean is taken, and counted).
-    """
-
-    kind = "recorded"
-
-    path: InputPaths
-    """The file, files or pattern, written as for ``pairs-file``."""
-    format: Format = "auto"
-    """The format of the files; ``auto`` looks at the ending and the first bytes."""
-    form: Form = "auto"
-    """The format of texts, as for ``pairs-file``."""
-    layout: Literal["auto", "scores", "rewardbench", "judgebench"] = "auto"
-    """The kind of row: one with ``scores``, by ``fields``; a row of ``rewardbench``, where the id
-    is ``<subset>:<id>`` if a number repeats in each subset; a row of JudgeBench. ``auto`` knows the
-    last two by their columns, unless ``fields`` say where the texts or ids stand."""
-    fields: ScoreFields = Field(default_factory=ScoreFields)
-    """The paths of the fields of a recorded score, by the names of columns."""
-    sides: Sides = Field(default_factory=Sides)
-    """The meanings of the values of ``fields.side``."""
-    model: str | None = None
-    """Only the scores of this model."""
-    where: dict[str, Values] = Field(default_factory=dict)
-    """Only rows whose columns have these values: ``{meta.kind: classifier}``."""
-    by: Literal["auto", "id", "text"] = "auto"
-    """The key that a response is looked up by: its ``id``, its ``text``, or (``auto``) its id and,
-    where the file has no such id, by its text."""
-    missing: Literal["error", "nan"] = "error"
-    """The policy for a response without a score: stop, or return NaN and count it."""
-    duplicates: Literal["error", "mean", "first"] = "error"
-    """The policy for a response with several different scores."""
-    bad_rows: Literal["error", "drop"] = "error"
-    """The policy for rows of the file that cannot be read."""
-
-    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
-        return Known(outputs=("reward",))
-
-    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
-        from ._headers import lacking, samples
-
-        both = self.fields.chosen or self.fields.rejected
-        needed = ("score",) if self.layout == "scores" and not both else ()
-        named = _fields_named(self.fields, *needed)
-        named |= {f"where.{column}": column for column in self.where}
-        # a first row that is not wanted, or may be left out, tells nothing of the others
-        some_rows = self.bad_rows == "drop" or bool(self.where) or self.model is not None
-        return lacking(samples(self.path, self.format), named, some_rows)
-
-    def load(self) -> RewardModel:
-        from rmplug.data.row_files import RowFiles
-
-        from ._recorded import Lookup, ScoreReader, load_scores
-
-        wanted = dict(self.where)
-        if self.model is not None:
-            wanted[self.fields.model or "model"] = (self.model,)
-        lookup = Lookup(self.by, self.missing, self.duplicates)
-        fields, sides = self.fields.model_dump(), self.sides.model_dump()
-        source = RowFiles(self.path, self.format, self.bad_rows)
-        reader = ScoreReader(lookup, fields, sides, wanted, self.form, self.layout)
-        return load_scores(source, reader)

@@ -8,7 +8,8 @@ from typing import Any
 
 from rmplug.errors import Problem, SpecError, did_you_mean
 
-from .yaml_reader import MAX_BYTES, MAX_DEPTH, TOO_LARGE, KeyPath, Mark, Reader, Span, Text
+from .yaml_reader import MAX_DEPTH, Reader, Span
+from .yaml_text import MAX_BYTES, TOO_LARGE, KeyPath, Mark, Text
 
 __all__ = ["Mark", "Source", "parse_source", "read_source"]
 

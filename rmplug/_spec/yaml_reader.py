@@ -3,39 +3,22 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import accumulate, islice
-from pathlib import Path
 from typing import Any, NoReturn
 
 from rmplug.errors import Problem, SpecError
 
-MAX_BYTES = 4 * 1024 * 1024
+from .yaml_events import read_events
+from .yaml_text import KeyPath, Text
+
 MAX_DEPTH = 64
 MAX_VALUES = 100_000
-MAX_WORDS = 1_000_000
-"""Words and signs that PyYAML's own parser reads: what bounds its time, whatever the text.
-
-libyaml scans MAX_BYTES in a fraction of a second, and MAX_VALUES bounds the events it gives.
-"""
 MAX_DIGITS = 250
 """A longer number is read as text: as a float or in decimal, Python might not hold it."""
 MAX_PROBLEMS = 100
 """The number of problems at which reading stops: a file of duplicates has one for each."""
 
-TOO_LARGE = "larger than 4 MiB: keep data in files of its own and give their paths"
-
-_INVISIBLE = re.compile("[\\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
-_SPACES = re.compile(
-    r"""(?<!\w)(?:"(?:[^"\\]|\\[\s\S])*+"?|'[^']*+'?)|(?<!\S)\#.*|([\u00a0\u202f])"""
-)
-"""A no-break space as group 1; what is quoted or a comment is passed over."""
 _COLON = re.compile(r"\s*:")
-_READ_OTHERWISE = re.compile(r"[\t?]|(?:^|[-:,\[{]|[&*][-\w]+) *!|^%|[|>][-+0-9]*#", re.M)
-"""Text that libyaml reads differently: tabs, "?" in brackets, tags, directives and "|#"."""
 _INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _WORDS: dict[str, bool | float | None] = {
@@ -53,93 +36,6 @@ _TYPES: dict[str, tuple[type, ...]] = {
     f"{_TAG}bool": (bool,),
     f"{_TAG}null": (type(None),),
 }
-_ADVICE = (
-    # a pattern in PyYAML's message, what to say instead, whether to point where its context began
-    (r"could not find expected ':'", "expected ':' after this key", True),
-    (r"found character '\\t'", "a tab cannot stand here: use spaces", False),
-    (r"start any token", "text that begins with this sign needs quotes", False),
-    (r"sequence entries", "a list item cannot begin here: give it a line of its own", False),
-    (r"mapping keys", "text that begins with '? ' needs quotes", False),
-    (r"mapping values", "unexpected ':': check the indentation, and quote text with ': '", False),
-    (r"<(document start|block end)>", "unexpected text: check the indentation and quotes", False),
-    (r"expected ','", "expected ',' or a closing bracket; text with brackets needs quotes", False),
-    (r"node content", "a value is missing here", False),
-    (r"a quoted scalar", "this quote is never closed", True),
-    (r"double-quoted", "unknown escape in double quotes: write \\\\ for a backslash", False),
-    (r"block scalar", "only '-', '+', a digit from 1 to 9 or a comment may follow", True),
-    (r"an (alias|anchor)", "text that begins with '*' or '&' needs quotes", True),
-    (r"tag", "text that begins with '!' needs quotes", True),
-)
-
-KeyPath = tuple[str | int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """The location of a piece of text; line and column count from 1, width stays on the line."""
-
-    file: str
-    line: int
-    column: int
-    text: str
-    width: int
-
-
-def dotted(path: Sequence[str | int]) -> str:
-    parts = (str(part) for part in path)
-    return ".".join(part if part.isprintable() else repr(part)[1:-1] for part in parts)
-
-
-class Text:
-    """A text to read, and the folder that relative paths in it start from."""
-
-    def __init__(self, file: str, folder: Path, text: str) -> None:
-        self.file = file
-        self.folder = folder
-        self.text = text
-
-    @cached_property
-    def _lines(self) -> list[str]:
-        return _INVISIBLE.sub("\ufffd", self.text).split("\n")
-
-    @cached_property
-    def _starts(self) -> list[int]:
-        return list(accumulate((len(line) + 1 for line in self._lines[:-1]), initial=0))
-
-    def mark(self, start: int, end: int) -> Mark:
-        row = bisect_right(self._starts, start) - 1
-        line, first = self._lines[row], self._starts[row]
-        width = min(end, first + len(line)) - start
-        return Mark(self.file, row + 1, start - first + 1, line, max(1, width))
-
-    def problem(self, message: str, start: int, end: int, path: Sequence[str | int]) -> Problem:
-        at = self.mark(start, end)
-        return Problem(message, dotted(path), at.file, at.line, at.column, at.text, at.width)
-
-    def refuse(self, message: str, start: int, end: int = 0, path: KeyPath = ()) -> NoReturn:
-        raise SpecError([self.problem(message, start, end, path)])
-
-    def check(self) -> None:
-        """Refuse what is too long, and characters that nobody can see."""
-        if len(self.text) > MAX_BYTES:
-            raise SpecError([Problem(TOO_LARGE, file=self.file)])
-        match = _INVISIBLE.search(self.text)
-        if match:
-            code = f"{ord(match[0]):04X}"
-            advice = f"delete it, or write \\u{code} inside double quotes"
-            self.refuse(f"invisible character U+{code}: {advice}", match.start())
-
-    def line_end(self, offset: int) -> int:
-        return self.text.find("\n", offset) % (len(self.text) + 1)
-
-    def refuse_no_break(self, start: int, end: int) -> None:
-        """Refuse the first no-break space outside quotes: it looks like a space and is none."""
-        for match in _SPACES.finditer(self.text, start, end):
-            if match[1]:
-                advice = "use a normal space, or put quotes around the text"
-                fault = f"no-break space U+{ord(match[1]):04X}: {advice}"
-                self.refuse(fault, match.start(), match.end())
-
 
 Span = tuple[Text, int, int]
 
@@ -172,7 +68,7 @@ class Reader:
 
     def read(self) -> None:
         """Read the whole text; raise SpecError at the first fault that cannot be skipped."""
-        for event in _events(self.text, self.start):
+        for event in read_events(self.text, self.start):
             self._event = event
             match type(event).__name__:
                 case "ScalarEvent":
@@ -359,81 +255,3 @@ def _core(text: str) -> object:
     if _INT.fullmatch(text):
         return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
     return float(text) if _FLOAT.fullmatch(text) else text
-
-
-def _events(text: Text, start: int) -> Iterator[Any]:
-    """Yield PyYAML's events from ``start`` on; their marks count from there.
-
-    libyaml is ten times as fast, but puts other words and positions into its errors. So what it
-    refuses is read again by PyYAML's own parser, which then decides.
-    """
-    import yaml  # takes 20 ms, which `import rmplug` need not pay
-
-    count, written = 0, text.text[start:]
-    if yaml.__with_libyaml__ and not _READ_OTHERWISE.search(written):
-        parser = yaml.CBaseLoader(written)
-        try:
-            while parser.check_event():
-                yield parser.get_event()
-                count += 1
-            return
-        except yaml.YAMLError:
-            pass
-    yield from islice(_python_events(text, start), count, None)
-
-
-def _python_events(text: Text, start: int) -> Iterator[Any]:
-    """Yield the events of PyYAML's own parser; raise SpecError where it stops."""
-    from yaml.error import MarkedYAMLError
-
-    parser, end = _python_parser(text, start), start
-    try:
-        while parser.check_event():
-            event = parser.get_event()
-            end = start + event.end_mark.index
-            yield event
-        return
-    except MarkedYAMLError as error:
-        advice, offset = _advice(error)
-    except (ValueError, OverflowError):  # chr() of a \U escape beyond the last character
-        advice, offset = "no such character: the last one is \\U0010FFFF", parser.index
-    text.refuse_no_break(end, text.line_end(start + offset))  # what may have led to the error
-    text.refuse(advice, start + offset)
-
-
-def _python_parser(text: Text, start: int) -> Any:
-    from yaml.parser import Parser
-    from yaml.reader import Reader as Characters
-    from yaml.scanner import Scanner
-
-    class Bounded(Characters, Scanner, Parser):
-        """PyYAML's own parser, which stops at too many words and at a directive."""
-
-        words = 0
-
-        def forward(self, length: int = 1) -> None:
-            """Advance by some characters: whatever PyYAML's scanner reads, it reads through
-            this."""
-            self.words += 1
-            if self.words > MAX_WORDS:
-                advice = "too many words: keep long texts in files of their own"
-                text.refuse(advice, start + self.index)
-            super().forward(length)
-
-        def fetch_directive(self) -> None:
-            """Refuse a '%' that begins a line, where the scanner would read a directive."""
-            text.refuse("a spec takes no directives: delete this line", start + self.index)
-
-    parser = Bounded(text.text[start:])
-    Scanner.__init__(parser)
-    Parser.__init__(parser)
-    return parser
-
-
-def _advice(error: Any) -> tuple[str, int]:
-    """Return advice for PyYAML's complaint, and the offset to point at."""
-    complaint = f"{error.context}: {error.problem}"
-    for pattern, advice, from_context in _ADVICE:
-        if re.search(pattern, complaint):
-            return advice, (error.context_mark if from_context else error.problem_mark).index
-    return error.problem, error.problem_mark.index

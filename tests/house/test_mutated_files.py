@@ -29,7 +29,8 @@ from rmplug_armorm.export.embeddings import EmbeddingsFile
 from rmplug_bench.layouts.published import BENCHMARKS, RMB
 from rmplug_hf.data.hub import HubDataset
 from rmplug_hybrid import HybridFile, ResultsFile, Tags
-from rmplug_text.loaders import ABFile, PairsFile, Recorded, ResponsesFile
+from rmplug_text.loaders import ABFile, PairsFile, ResponsesFile
+from rmplug_text.recorded import Recorded
 
 TIMES = 200
 VALUES: tuple[Any, ...] = (

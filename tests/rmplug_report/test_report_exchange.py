@@ -15,7 +15,7 @@ from report_inputs import ACCURACY, PLAN, everything, metrics_of, pairs_of, rewa
 from rmplug import DataError, Features, Pairs, PlanView
 from rmplug.notices import collect_notices
 from rmplug_report import Figures, ModelCard, ScoresFile
-from rmplug_text.loaders import Recorded
+from rmplug_text.recorded import Recorded
 
 NOTHING = PlanView("card", 13, [])
 

@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rmplug import DataError
-from rmplug_text.loaders import ABFile, PairsFile, Recorded, ResponsesFile
+from rmplug_text.loaders import ABFile, PairsFile, ResponsesFile
+from rmplug_text.recorded import Recorded
 
 LOADERS = (
     lambda path, **more: PairsFile(path=path, **more).load().table,

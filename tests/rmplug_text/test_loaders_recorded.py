@@ -14,7 +14,8 @@ import pytest
 from rmplug import DataError, Responses
 from rmplug.notices import collect_notices
 from rmplug.testing import check_step
-from rmplug_text.loaders import PairsFile, Recorded
+from rmplug_text.loaders import PairsFile
+from rmplug_text.recorded import Recorded
 
 SHARED = Path(
     os.environ.get("RMPLUG_SHARED_DATA", Path(__file__).resolve().parents[2] / "../shared/data")

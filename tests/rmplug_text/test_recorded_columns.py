@@ -14,7 +14,7 @@ import pytest
 from rmplug import DataError, Responses, RmplugError
 from rmplug.data.row_files import NotPlain, RowFiles
 from rmplug_text import _recorded
-from rmplug_text.loaders import Recorded
+from rmplug_text.recorded import Recorded
 
 ROWS = [
     {"id": f"q{n}/chosen", "prompt": f"p{n}", "response": f"r{n}", "score": n / 3, "model": "m"}

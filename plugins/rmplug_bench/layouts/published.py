@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from rmplug import DatasetLoader, InputPaths, Known, Pairs, Responses
+from rmplug import DatasetLoader, InputPaths, Known, Names, Pairs, Responses
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-
-def _as_tuple(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
-
-
-Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
 
 PAIR = ("id", "group", "prompt", "chosen", "rejected", "subset")
 CHOICE = ("id", "group", "prompt", "response", "case", "label", "subset")
