@@ -69,7 +69,7 @@ class StepRecord(Usage):
     status: Status = "waiting"
     """``reused``: the result was there; ``rebuilt``: it was there, but damaged."""
     reason: str = ""
-    """Why the step ran although an earlier run had done it."""
+    """The reason why the step ran although an earlier run had done it."""
     artifact: str = ""
     """The name of the result in the store."""
     inputs: dict[str, list[str]] = field(default_factory=dict)

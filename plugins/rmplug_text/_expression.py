@@ -58,7 +58,7 @@ OPERATIONS: dict[str, tuple[str, str, Callable[..., Any]]] = {
     "contains": ("text", "truth", lambda text, part: pc.match_substring(text, part.as_py())),
     "startswith": ("text", "truth", lambda text, part: pc.starts_with(text, part.as_py())),
 }
-"""What the operands are, what the whole is, and its computation from one operand or two."""
+"""The kind of the operands, the kind of the whole, and its computation from one operand or two."""
 
 
 @dataclass(frozen=True)

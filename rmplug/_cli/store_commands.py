@@ -48,7 +48,7 @@ def show_run(options: argparse.Namespace) -> int:
 
 
 def _noticed(step: StepRecord) -> Iterator[str]:
-    """What a step noticed, and its message; a notice of a damaged record as it stands."""
+    """Return the notices of a step, and its message; a notice of a damaged record as it stands."""
     for entry in step.notices:
         try:
             notice = Notice(**entry)

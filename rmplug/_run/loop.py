@@ -23,7 +23,7 @@ from .scope import Handle, Scope
 
 
 class Runs(Protocol):
-    """What runs the steps inside a loop: the session that runs the loop itself."""
+    """The runner of the steps inside a loop: the session that runs the loop itself."""
 
     engine: Engine
 
@@ -43,13 +43,13 @@ class Runs(Protocol):
         ...
 
     def is_done(self, graph: Graph, scope: Scope, selected: Collection[str]) -> bool:
-        """Whether every selected step has a result in the store that may be used."""
+        """Check whether every selected step has a result in the store that may be used."""
         ...
 
 
 @dataclass
 class Outcome:
-    """How one item ended, and what it gave."""
+    """The outcome of one item: its status, and what it gave."""
 
     item: str
     status: str = "reused"
@@ -109,7 +109,7 @@ class ItemWork:
         return outcome
 
     def is_done(self, item: Item) -> bool:
-        """Whether the results of an item are in the store; one that is wrong has work to do."""
+        """Check whether an item's results are in the store; one that is wrong has work to do."""
         scope = self.scope.inner(self.body.outer, item.handles)
         try:
             return self.runs.is_done(self.body, scope, self.body.needed(self.wanted))

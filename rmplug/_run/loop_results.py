@@ -110,7 +110,7 @@ def _labelled(rows: pa.Table, column: str, item: str, prefix: bool) -> pa.Table:
 
 
 def _share_ids(tables: Sequence[Identified]) -> bool:
-    """Whether any two of the tables have an id in common."""
+    """Check whether any two of the tables have an id in common."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

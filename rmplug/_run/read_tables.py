@@ -65,7 +65,7 @@ class ReadTables:
 
 
 def is_small(artifact: Tabular, files: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Whether a stored table is no more than one batch, so that reading it whole takes no more
-    memory than reading it a batch at a time."""
+    """Check whether a stored table is no more than one batch, so that reading it whole takes no
+    more memory than reading it a batch at a time."""
     stored = sum(entry["bytes"] for entry in files.values())
     return len(artifact) <= BATCH_ROWS and stored <= MOST_STORED

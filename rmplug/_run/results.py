@@ -41,7 +41,7 @@ class Results:
     """Small tables that several items of a loop take."""
 
     def has(self, key: str) -> bool:
-        """Whether an artifact is in the store and whole."""
+        """Check whether an artifact is in the store and whole."""
         return self.store.find(key) is not None and not self.store.damage(key)
 
     def handle_of(self, key: str) -> Handle:

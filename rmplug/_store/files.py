@@ -35,8 +35,8 @@ def held(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[Non
 
 
 def is_held(path: Path) -> bool:
-    """Whether some process holds a lock file; one that cannot be tried (it is another person's) may
-    well be held, but not one on a file system that is read-only."""
+    """Check whether some process holds a lock file; one that cannot be tried (it is another
+    person's) may well be held, but not one on a file system that is read-only."""
     from filelock import FileLock, Timeout
 
     try:
@@ -87,7 +87,7 @@ def to_json(content: Any) -> bytes:
 
 
 def plain(value: Any) -> Any:
-    """What JSON has for a value that it does not know."""
+    """Return what JSON has in place of a value that it does not know."""
     return value.item() if getattr(value, "ndim", None) == 0 else str(value)
 
 

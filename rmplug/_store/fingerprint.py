@@ -1,4 +1,4 @@
-"""What determines a step's result, and the key that stands for it."""
+"""The ingredients of a step's result, and the key that stands for it."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def _short_hash(content: bytes) -> str:
 
 
 def difference(old: Ingredients, new: Ingredients) -> str:
-    """Why two fingerprints differ, in a few words."""
+    """Explain why two fingerprints differ, in a few words."""
     new = from_json(to_json(new))  # as a manifest would give it back
     for part in {**old, **new}:
         if old.get(part) != new.get(part):

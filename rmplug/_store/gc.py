@@ -1,4 +1,4 @@
-"""What a store can do without: results that no run refers to, and debris."""
+"""The removal of what a store can do without: results that no run refers to, and debris."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ GATE = "gc"
 
 @dataclass(frozen=True)
 class Garbage:
-    """What was removed, or would be."""
+    """The results and debris that were removed, or would be."""
 
     names: list[str]
     """Results and debris, by their names in the store."""
@@ -75,7 +75,7 @@ def _refuse_links(store: Store) -> None:
 
 @dataclass(frozen=True)
 class _Run:
-    """What matters here of a record: all of it, of many runs, would fill the memory."""
+    """The part of a record that matters here: all of it, of many runs, would fill the memory."""
 
     id: str
     started: float

@@ -1,4 +1,4 @@
-"""What ran: written while it runs, so that a killed run tells too."""
+"""Records of runs, written while they go on, so that a killed run tells too."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def live(store: Store, record: RunRecord) -> Iterator[float]:
 
 
 def is_live(store: Store, run: str) -> bool:
-    """Whether the run with this id goes on in some process."""
+    """Check whether the run with this id goes on in some process."""
     return is_held(_live_lock(store, run))
 
 
@@ -98,7 +98,7 @@ class UnreadableRecord:
     id: str
     """The name of the run's folder."""
     problem: str
-    """Why, in one sentence."""
+    """The reason, in one sentence."""
 
 
 AnyRecord = RunRecord | UnreadableRecord
@@ -149,7 +149,7 @@ def find_record(store: Store, name: str) -> RunRecord:
 
 
 class PreviousSteps:
-    """What each step of the runs with a name last came to, read only as far back as needed."""
+    """The last outcome of each step of the runs with a name, read only as far back as needed."""
 
     def __init__(self, store: Store, name: str) -> None:
         self._name = name

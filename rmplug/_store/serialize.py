@@ -131,7 +131,7 @@ def _slices(artifact: Tabular, rows: int) -> Iterator[pa.Table]:
 
 
 def write_folder(artifact: Folder, folder: Path) -> dict[str, Any]:
-    """What an artifact in files says of itself; its own files are in ``files`` already."""
+    """Return what an artifact in files says of itself; its own files are in ``files`` already."""
     import pyarrow.parquet as pq
 
     extra: dict[str, Any] = {}

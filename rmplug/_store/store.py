@@ -121,7 +121,7 @@ class Store:
             os.utime(self.artifacts / key)
 
     def made_at(self, key: str) -> float:
-        """When an artifact was made, by the clock of the file system."""
+        """Return the time when an artifact was made, by the clock of the file system."""
         return (self.artifacts / key / MANIFEST).stat().st_mtime
 
     @contextmanager
@@ -188,7 +188,7 @@ class Store:
 
 
 def _mark(path: Path) -> Mark:
-    """What changes when a file is replaced."""
+    """Return facts that change when a file is replaced."""
     stat = path.stat()
     return stat.st_ino, stat.st_mtime_ns, stat.st_size
 

@@ -90,7 +90,7 @@ def _check_kind(folder: Path) -> None:
 
 
 def _is_endless(value: Any) -> bool:
-    """Whether a pattern, or one of a list or of the keys of a mapping, may take for ever."""
+    """Check whether a pattern, or one of a list or of a mapping's keys, may take for ever."""
     patterns = value if isinstance(value, list | Mapping) else [value or ""]
     return any(ENDLESS.search(str(pattern)) for pattern in patterns)
 

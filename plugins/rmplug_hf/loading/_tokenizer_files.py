@@ -1,4 +1,4 @@
-"""What a ``tokenizer.json`` may do to a text: replacements that grow it without bounds, and
+"""Limits to what a ``tokenizer.json`` does to a text: replacements that grow it without bounds, and
 patterns whose search takes for ever, are refused before a tokenizer is made."""
 
 from __future__ import annotations
