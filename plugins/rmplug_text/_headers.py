@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rmplug.data.files import open_bytes
 from rmplug.data.raw_texts import MISSING, find
-from rmplug.data.row_files.files import open_bytes
 from rmplug.errors import did_you_mean, some
 
 FIRST_ROW = 1 << 20

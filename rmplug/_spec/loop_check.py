@@ -8,7 +8,6 @@ from typing import Any
 
 from rmplug._kinds.loops import ITEM, ForEach, Repeat
 from rmplug._kinds.signatures import Input
-from rmplug._store.fingerprint import key_of
 from rmplug.artifacts import Artifact, Tabular, Value
 from rmplug.errors import some
 from rmplug.known import Known
@@ -26,7 +25,11 @@ def item_name(value: Any) -> str:
     if isinstance(value, dict):
         plain = ",".join(f"{name}={inner}" for name, inner in value.items())
     text = str(plain)
-    return text if len(text) <= 60 else key_of("item", {"value": value})[:21]
+    if len(text) <= 60:
+        return text
+    from rmplug._store.fingerprint import key_of
+
+    return key_of("item", {"value": value})[:21]
 
 
 def composite_node(

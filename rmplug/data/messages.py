@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING
@@ -76,6 +75,8 @@ def prompt_groups(prompts: pa.ChunkedArray) -> pa.Array:
 
     It is BLAKE2b of the JSON text ``[[role, content], ...]`` in ASCII, the same on every machine.
     """
+    import hashlib  # loads OpenSSL, which a check need not pay for
+
     import pyarrow as pa
 
     hashes: dict[str, str] = {}

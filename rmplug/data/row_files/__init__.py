@@ -14,9 +14,10 @@ columns, and Parquet in gzip)::
 
 from __future__ import annotations
 
+from rmplug.data.files import DataFile, data_files
+
 from .delimited import unnamed_column
 from .fields import flatten, identifier, need, number
-from .files import DataFile, data_files
 from .formats import read_rows
 from .further_columns import FurtherColumns
 from .json_rows import json_object

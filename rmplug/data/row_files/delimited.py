@@ -8,10 +8,10 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from rmplug.data.files import DataFile, open_bytes
 from rmplug.data.raw_texts import BadRow, without_surrogates
 from rmplug.errors import DataError
 
-from .files import DataFile, open_bytes
 from .row import Row, UnreadableRow
 
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import IO
 
+from rmplug.data.files import DataFile, open_bytes, reading
 from rmplug.errors import DataError
 
 from .delimited import delimited
-from .files import DataFile, open_bytes, reading
 from .json_rows import BOM, json_lines, json_rows
 from .row import Row, UnreadableRow
 

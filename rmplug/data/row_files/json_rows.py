@@ -8,10 +8,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
+from rmplug.data.files import DataFile, open_bytes
 from rmplug.data.raw_texts import BadRow, without_surrogates
 from rmplug.errors import DataError
 
-from .files import DataFile, open_bytes
 from .row import Row, UnreadableRow
 
 BOM = b"\xef\xbb\xbf"

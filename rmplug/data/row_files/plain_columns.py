@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from rmplug.data.files import DataFile, open_bytes, reading
 from rmplug.errors import DataError
 
-from .files import DataFile, open_bytes, reading
 from .formats import format_of
 
 if TYPE_CHECKING:

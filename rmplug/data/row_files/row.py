@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .files import DataFile
+from rmplug.data.files import DataFile
 
 
 @dataclass(slots=True)

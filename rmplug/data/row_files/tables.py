@@ -13,11 +13,11 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+from rmplug.data.files import DataFile, data_files
 from rmplug.data.messages import as_messages, message_type, prompt_groups
 from rmplug.data.raw_texts import BadRow, Text
 from rmplug.notices import collect_notices
 
-from .files import DataFile, data_files
 from .formats import read_rows
 from .further_columns import FurtherColumns
 from .plain_columns import read_plain_columns
