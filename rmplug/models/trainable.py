@@ -67,6 +67,11 @@ class TrainableModel(Protocol):
         """Names of the modules that hold a new head, which an adapter has to save
         (``modules_to_save``); empty without a new head."""
 
+    @property
+    def adapted(self) -> Any:
+        """The ``PeftModel`` around the network where it was loaded with an adapter beside its
+        weights, which can be trained further; else None."""
+
     def draw_head(self, seed: int) -> None:
         """Draw the weights of a new head; the same for the same seed, whatever ran before. To be
         called before an adapter is put on the network."""

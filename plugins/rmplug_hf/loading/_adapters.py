@@ -114,8 +114,9 @@ def _check_ranks(folder: Path, shapes: Shapes) -> None:
         )
 
 
-def put_adapter(model: Any, folder: Path, shapes: Shapes, merge: bool) -> Any:
-    """Add the adapter to the model, or merge it; every weight must fit a module."""
+def put_adapter(model: Any, folder: Path, shapes: Shapes, merge: bool) -> tuple[Any, Any]:
+    """Add the adapter to the model, or merge it; every weight must fit a module. Return the model
+    and, where the adapter is beside its weights, the ``PeftModel`` around it."""
     from peft import PeftModel
 
     _check_ranks(folder, shapes)
@@ -127,8 +128,8 @@ def put_adapter(model: Any, folder: Path, shapes: Shapes, merge: bool) -> Any:
             raise DataError(_not_fitting(folder, str(error))) from error
     _check_complete(wrapped, folder, shapes)
     if merge:
-        return wrapped.merge_and_unload(safe_merge=True)
-    return wrapped.get_base_model()
+        return wrapped.merge_and_unload(safe_merge=True), None
+    return wrapped.get_base_model(), wrapped
 
 
 def _check_complete(wrapped: Any, folder: Path, shapes: Shapes) -> None:

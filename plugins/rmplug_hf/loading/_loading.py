@@ -47,7 +47,8 @@ class Loaded:
 
     ``folder`` is where its files are, ``pad`` the pad token of its configuration, None where that
     has none; ``padding`` the one that pads batches in training; ``vocabulary`` the number of tokens
-    that it can embed; ``new_head`` the names of parameters that await training.
+    that it can embed; ``new_head`` the names of parameters that await training; ``adapted`` the
+    ``PeftModel`` around the model where an adapter is beside its weights.
     """
 
     folder: Path
@@ -61,6 +62,7 @@ class Loaded:
     vocabulary: int
     batch_tokens: int
     new_head: tuple[str, ...] = ()
+    adapted: Any = None
 
 
 def load(
@@ -80,7 +82,7 @@ def load(
         if shapes is not None and not step.trust_remote_code:
             check_size(folder, config, auto, shapes)
         tokenizer = read_tokenizer(folder, step)
-        model, head = read_model(folder, config, step, auto, shapes is None, new_head)
+        model, adapted, head = read_model(folder, config, step, auto, shapes is None, new_head)
     vocabulary = check_vocabulary(folder, tokenizer, model)
     device = device_of(step.device)
     length = max_length(step.max_length, tokenizer, model, folder)
@@ -100,6 +102,7 @@ def load(
         vocabulary=vocabulary,
         batch_tokens=step.batch_tokens,
         new_head=head,
+        adapted=adapted,
     )
 
 

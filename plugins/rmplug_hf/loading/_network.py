@@ -23,9 +23,9 @@ LANGUAGE_HEADS = ("lm_head.", "embed_out.", "cls.predictions.", "output_layer.")
 
 def read_model(
     folder: Path, config: Any, step: HubModel, auto: str, pickled: bool, new_head: bool
-) -> tuple[Any, tuple[str, ...]]:
-    """Load the model with all its weights, and with its adapter if there is one; with the names of
-    the parameters of its new head, if it has one."""
+) -> tuple[Any, Any, tuple[str, ...]]:
+    """Load the model with all its weights, and with its adapter if there is one: return it, the
+    ``PeftModel`` around it or None, and the names of the parameters of its new head."""
     shapes = {} if step.adapter is None else adapter_weights(step.adapter)
     options = {} if step.attention == "auto" else {"attn_implementation": step.attention}
     try:
@@ -42,9 +42,10 @@ def read_model(
     except Exception as error:  # whatever odd weights make a model raise
         raise DataError(f"the model in {folder} cannot be loaded: {first_line(error)}") from error
     head = _check_loaded(folder, model, info, step, auto, shapes, new_head)
+    adapted = None
     if step.adapter is not None:
-        model = put_adapter(model, step.adapter, shapes, step.merge_adapter)
-    return model, head
+        model, adapted = put_adapter(model, step.adapter, shapes, step.merge_adapter)
+    return model, adapted, head
 
 
 def _dtype(step: HubModel, new_head: bool) -> Any:

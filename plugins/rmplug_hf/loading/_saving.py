@@ -27,7 +27,7 @@ def save_network(model: Trainable, network: Any, directory: Path) -> None:
     """Write the weights of a model's network, or those of the adapter around it, its tokenizer and
     its format."""
     adapted = isinstance(network, PeftModel)
-    below = record_below(model) if adapted else None
+    below = record_below(model, network) if adapted else None
     with quiet():
         if adapted:
             save_adapter(network, directory, model.loaded.new_head)
@@ -69,11 +69,11 @@ def _effective(model: Trainable) -> dict[str, Any]:
     }
 
 
-def record_below(model: Trainable) -> Below:
-    """Return the model that an adapter was trained on. Raises DataError for one that is a model
-    with an adapter itself."""
+def record_below(model: Trainable, network: Any) -> Below:
+    """Return the model below an adapter. Raises DataError for one that has another adapter in its
+    weights."""
     step, folder = model.step, model.loaded.folder
-    if step.adapter is not None:
+    if step.adapter is not None and network is not model.adapted:
         raise DataError(
             f"the model in {folder} has the adapter {step.adapter} in its weights, which an "
             "adapter on it cannot record; train without an adapter, or save the merged model first"

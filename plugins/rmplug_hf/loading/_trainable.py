@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from rmplug import DataError, notice
+from rmplug import notice
 from rmplug.arrays import Array
 from rmplug.errors import some
 from rmplug_hf.tokens._tokenizing import Tokens
@@ -62,13 +62,13 @@ class Trainable(Transformer):
     def draw_head(self, seed: int) -> None:
         """Draw the weights of a new head; nothing where there is none."""
 
+    @property
+    def adapted(self) -> Any:
+        """The ``PeftModel`` around the network where an adapter is beside its weights."""
+        return self.loaded.adapted
+
     def check_trainable(self) -> None:
         """Raise DataError where training would go wrong, or could not be saved."""
-        if self.step.adapter is not None and not self.step.merge_adapter:
-            raise DataError(
-                f"the model in {self.loaded.folder} has an adapter beside its weights, which is "
-                "not trained further; set merge_adapter: true"
-            )
 
     def token_rows(self, responses: pa.RecordBatch, bounds: bool = False) -> list[Tokens]:
         """Return the tokens of rows of ``Responses``, those that ``score`` reads."""

@@ -21,7 +21,7 @@ from rmplug.models.trainable import TrainableModel
 from rmplug.stats.metric_rows import number
 from rmplug_trl.training._arguments import arguments_of
 from rmplug_trl.training._launch import OUTCOME, TOLD, WEIGHTS, Job, made, run_processes
-from rmplug_trl.training._network import count_parameters, set_dropout, with_lora
+from rmplug_trl.training._network import adapted, count_parameters, set_dropout, whole
 from rmplug_trl.training._resumption import Sealing, newest_whole
 from rmplug_trl.training._telling import Telling
 
@@ -116,19 +116,10 @@ class RewardModelTraining:
         transformers.set_seed(self.seed)
         if self.model.has_new_head:
             self.model.draw_head(self.seed)
-        network = self.model.network
-        set_dropout(network, self.step.dropout)
+        set_dropout(self.model.network, self.step.dropout)
         if self.step.lora is not None:
-            return with_lora(network, self.step.lora, "SEQ_CLS", self.seed)
-        narrow = {str(p.dtype) for p in network.parameters() if p.dtype.itemsize < 4}
-        if narrow:
-            raise DataError(
-                f"all weights are to be trained, but they are {', '.join(sorted(narrow))}, in "
-                "which small steps vanish; set dtype: float32 in the step that loads the model, "
-                "or lora: {}"
-            )
-        network.requires_grad_(True)
-        return network
+            return adapted(self.model, self.step.lora, "SEQ_CLS", self.seed)
+        return whole(self.model)
 
     @cached_property
     def held_out(self) -> HeldOut | None:
@@ -201,8 +192,8 @@ class RewardModelTraining:
         """Write the model, and prove that it scores as the trained one."""
         probes, merged = probes_of(self.data), self.step.save == "merged"
         before = scores_of(self.model, probes)
-        whole = self.network.merge_and_unload(safe_merge=True) if merged else self.network
-        self.model.save(directory, whole)
+        kept = self.network.merge_and_unload(safe_merge=True) if merged else self.network
+        self.model.save(directory, kept)
         check_saved(type(self.step), before, probes, directory, fresh=merged)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from torch import nn
 
 from rmplug import DataError
+from rmplug.models.trainable import TrainableModel
 
 if TYPE_CHECKING:
     from .settings import Lora
@@ -20,20 +22,46 @@ Task = Literal["SEQ_CLS", "CAUSAL_LM"]
 
 
 def set_dropout(network: nn.Module, probability: float | None) -> None:
-    """Set the probability of every dropout in the network; None leaves them."""
+    """Set the probability of every dropout in the network but that of low-rank matrices; None
+    leaves them."""
     if probability is None:
         return
-    for module in network.modules():
-        if isinstance(module, nn.Dropout):
+    for path, module in network.named_modules():
+        if isinstance(module, nn.Dropout) and ".lora_dropout." not in path:
             module.p = probability
         for name in FUNCTIONAL:
             if isinstance(getattr(module, name, None), float):
                 setattr(module, name, probability)
 
 
-def with_lora(network: Any, lora: Lora, task: Task, seed: int) -> Any:
-    """Put low-rank matrices on a network, in place, and return the ``PeftModel`` around it. With
-    ``SEQ_CLS`` PEFT trains and saves the head, too; without a task it would stay random."""
+def adapted(model: TrainableModel, lora: Lora, task: Task, seed: int) -> Any:
+    """Return the ``PeftModel`` to train: the adapter that the model came with, which goes on, or a
+    new one."""
+    if model.adapted is None:
+        return with_lora(model.network, lora, task, seed, model.head_modules)
+    # as loaded for use, an adapter is frozen
+    model.adapted.set_adapter(model.adapted.active_adapter)
+    return model.adapted
+
+
+def whole(model: TrainableModel) -> Any:
+    """Return the network with all its weights to train, an adapter merged into them."""
+    network = model.network
+    if model.adapted is not None:
+        network = model.adapted.merge_and_unload(safe_merge=True)
+    narrow = {str(p.dtype) for p in network.parameters() if p.dtype.itemsize < 4}
+    if narrow:
+        raise DataError(
+            f"all weights are to be trained, but they are {', '.join(sorted(narrow))}, in which "
+            "small steps vanish; set dtype: float32 in the step that loads the model, or lora: {}"
+        )
+    network.requires_grad_(True)
+    return network
+
+
+def with_lora(network: Any, lora: Lora, task: Task, seed: int, head: Sequence[str]) -> Any:
+    """Put low-rank matrices on a network, in place, and return the ``PeftModel`` around it, which
+    trains and saves the modules of a new ``head``, too."""
     import transformers
     from peft import LoraConfig, get_peft_model
 
@@ -50,6 +78,7 @@ def with_lora(network: Any, lora: Lora, task: Task, seed: int) -> Any:
         use_rslora=lora.use_rslora,
         use_dora=lora.use_dora,
         bias=lora.bias,
+        modules_to_save=list(head) or None,
     )
     try:
         return get_peft_model(network, config)

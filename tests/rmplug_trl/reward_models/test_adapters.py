@@ -1,0 +1,107 @@
+"""Low-rank adapters: trained with the head, loaded without further parameters, trained on, merged."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from polite import base_of, number_of, polite_pairs, trained
+
+import rmplug
+from rmplug import Checkpoint, RewardModel
+from rmplug.data.rows import one_batch
+from rmplug.data.sides import side_of
+from rmplug.testing.tiny_models import Architecture
+from rmplug_trl.training.settings import Lora
+
+TEST = polite_pairs(24, seed=9)
+LORA = Lora(r=4, lora_alpha=8)
+
+
+def scores(model: RewardModel) -> np.ndarray:
+    return np.ravel(model.score(side_of(one_batch(TEST.table), "chosen")))
+
+
+def scores_elsewhere(made: Checkpoint) -> np.ndarray:
+    """Return scores by a new process that knows nothing but the folder."""
+    code = (
+        "import sys, json, rmplug; scorer = rmplug.load(sys.argv[1]); "
+        "rows = json.load(sys.stdin); "
+        "print(json.dumps(scorer.score_batch(rows[0], rows[1])))"
+    )
+    table = TEST.table
+    prompts = [turns[0]["content"] for turns in table["prompt"].to_pylist()]
+    texts = [turns[0]["content"] for turns in table["chosen"].to_pylist()]
+    import json
+
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(made.directory)],
+        input=json.dumps([prompts, texts]),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return np.array(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize("architecture", ["gpt2", "llama", "qwen2", "bert"])
+def test_an_adapter_with_its_head_loads_in_a_new_process_without_parameters(
+    tmp_path: Path, architecture: Architecture
+) -> None:
+    base = base_of(architecture, tmp_path.parent / "models").load()
+    made = trained(architecture, tmp_path, validation=TEST, base=base, lora=LORA)
+    assert number_of(made, "accuracy")["value"] >= 0.9
+    assert (made.directory / "adapter_model.safetensors").is_file()
+    assert not (made.directory / "model.safetensors").exists()
+    assert number_of(made, "parameters-trained")["value"] < number_of(made, "parameters")["value"]
+    assert np.allclose(scores_elsewhere(made), scores(made.open()), atol=1e-5)
+
+
+def test_a_merged_adapter_is_a_whole_model_with_the_same_scores(tmp_path: Path) -> None:
+    made, merged = (
+        trained("gpt2", tmp_path / save, lora=LORA, save=save) for save in ("adapter", "merged")
+    )
+    assert (merged.directory / "model.safetensors").is_file()
+    assert not list(merged.directory.glob("adapter*"))
+    assert np.allclose(scores(merged.open()), scores(made.open()), atol=1e-4)
+
+
+def test_an_adapter_is_trained_further_in_a_second_stage(tmp_path: Path) -> None:
+    first = trained("qwen2", tmp_path / "1", lora=LORA, max_steps=4)
+    second = trained("qwen2", tmp_path / "2", validation=TEST, base=first.open(), lora=LORA, seed=6)
+    unlike = trained("qwen2", tmp_path / "3", validation=TEST, lora=LORA, seed=6)
+    assert (second.directory / "adapter_model.safetensors").is_file()
+    assert number_of(second, "accuracy")["value"] >= 0.9
+    assert not np.allclose(scores(second.open()), scores(unlike.open()), atol=1e-3)
+    # the first stage is as it was
+    assert np.allclose(scores(rmplug.load(first.directory).model), scores(first.open()))
+
+
+def test_an_adapter_becomes_a_whole_model_where_all_weights_are_trained_next(
+    tmp_path: Path,
+) -> None:
+    first = trained("qwen2", tmp_path / "1", lora=LORA, max_steps=4)
+    before = scores(first.open())
+    second = trained("qwen2", tmp_path / "2", base=first.open(), max_steps=1, learning_rate=1e-9)
+    assert (second.directory / "model.safetensors").is_file()
+    assert np.allclose(scores(second.open()), before, atol=1e-4)
+
+
+def test_dropout_of_the_matrices_is_their_own(tmp_path: Path) -> None:
+    none, some = (
+        [r["value"] for r in made.numbers if r["metric"] == "loss"]
+        for made in (
+            trained("qwen2", tmp_path / str(p), max_steps=3, logging_steps=1, dropout=0.0,
+                    lora=Lora(r=4, lora_dropout=p))
+            for p in (0.0, 0.5)
+        )
+    )  # fmt: skip
+    assert none != some
+
+
+def test_modules_that_are_not_there_are_told_with_those_that_are(tmp_path: Path) -> None:
+    with pytest.raises(rmplug.StepError, match=r"target_modules.*q_proj"):
+        trained("qwen2", tmp_path, lora=Lora(target_modules=("query",)))
