@@ -1,4 +1,4 @@
-"""Low-rank adapters: trained with the head, loaded without further parameters, trained on, merged."""
+"""Low-rank adapters: trained with the head, loaded by their folder alone, trained on, merged."""
 
 from __future__ import annotations
 
