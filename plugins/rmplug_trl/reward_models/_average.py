@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from rmplug import Checkpoint, DataError, Pairs, Responses
-from rmplug.models.quiet import quiet
 from rmplug.models.trainable import TrainableModel
 from rmplug.stats.metric_rows import number
+from rmplug_trl.training._quiet import libraries_quiet
 
 from ._verify import check_saved, probes_of, scores_of
 
@@ -27,7 +27,7 @@ def average(
     """Write the average of the models into a folder; return how far scores are apart."""
     given = np.array(shares or [1.0] * len(models))
     probes = probes_of(data)
-    with quiet():
+    with libraries_quiet():
         first = opened(models[0])
         total = [scaled(value, given[0] / given.sum()) for value in first.network.parameters()]
         scores = [scores_of(first, probes)]

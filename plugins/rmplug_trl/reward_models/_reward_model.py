@@ -16,12 +16,12 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from rmplug import DataError, Pairs, Progress, Responses, RewardModel
-from rmplug.models.quiet import quiet
 from rmplug.models.trainable import TrainableModel
 from rmplug.stats.metric_rows import number
 from rmplug_trl.training._arguments import arguments_of
 from rmplug_trl.training._launch import OUTCOME, TOLD, WEIGHTS, Job, made, run_processes
 from rmplug_trl.training._network import adapted, count_parameters, set_dropout, whole
+from rmplug_trl.training._quiet import libraries_quiet
 from rmplug_trl.training._resumption import Sealing, newest_whole
 from rmplug_trl.training._telling import Telling
 
@@ -63,7 +63,7 @@ class RewardModelTraining:
 
     def run(self, directory: Path) -> list[dict[str, Any]]:
         """Train, write the model into ``directory``, and return numbers about it."""
-        with quiet():
+        with libraries_quiet():
             network = self.network
             outcome = self.fit() if self.step.launcher is None else self._launch(self.step.launcher)
             network.eval()
@@ -228,7 +228,7 @@ def work(job: Job) -> None:
 
     data, validation = job.table("data"), job.table("validation")
     training = RewardModelTraining(step, model, data, validation, job.seed, job.work, tell)
-    with quiet():
+    with libraries_quiet():
         outcome = training.fit()
         weights = whole_weights(training.loop)
     if training.loop.is_world_process_zero():

@@ -78,6 +78,8 @@ def with_lora(network: Any, lora: Lora, task: Task, seed: int, head: Sequence[st
         use_rslora=lora.use_rslora,
         use_dora=lora.use_dora,
         bias=lora.bias,
+        # GPT-2 keeps its weights transposed; PEFT finds that too, but with a warning
+        fan_in_fan_out=any(type(m).__name__ == "Conv1D" for m in network.modules()),
         modules_to_save=list(head) or None,
     )
     try:

@@ -1,0 +1,21 @@
+"""Training without what the libraries say to each other."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rmplug.models.quiet import quiet
+
+LIBRARIES = r"(accelerate|peft|torch|transformers|trl)(\..*)?"
+
+
+@contextmanager
+def libraries_quiet() -> Iterator[None]:
+    """Leave out what the libraries print, and what they warn each other of: that PEFT uses a name
+    which transformers will give up is nothing that a person can mend."""
+    with quiet(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=FutureWarning, module=LIBRARIES)
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module=LIBRARIES)
+        yield
