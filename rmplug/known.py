@@ -16,6 +16,15 @@ if TYPE_CHECKING:
 ColumnType = Literal["number", "boolean", "text", "vector", "messages", "other"]
 """The type of a column's values: a vector is a list of numbers of one length, messages are a list
 of ``{role, content}``."""
+_VALUES: Mapping[ColumnType, tuple[str, str]] = {
+    "number": ("a number", "numbers"),
+    "boolean": ("a truth value", "truth values"),
+    "text": ("a text", "texts"),
+    "vector": ("a vector", "vectors"),
+    "messages": ("chat messages", "chat messages"),
+    "other": ("a value of another type", "values of another type"),
+}
+"""One value of a column and several, in words."""
 Columns: TypeAlias = Mapping[str, ColumnType | None] | Sequence[str]
 """Columns by name, with their types where these are known too."""
 
@@ -130,6 +139,15 @@ class Known(Named):
         if column in self.columns:
             return None
         return f"{self.step} gives {no_column(column, self.columns)}"
+
+    def lacks_type(self, column: str, *types: ColumnType) -> str | None:
+        """Explain that a column is known to be absent or of another type than these; None where it
+        may be of one of them."""
+        lacking, known = self.lacks(column), self.type_of(column)
+        if lacking or known is None or known in types:
+            return lacking
+        wanted = " or ".join(_VALUES[each][0] for each in types)
+        return f"{self.step}.{column} holds {_VALUES[known][1]}; name {wanted}"
 
     def lacks_metric(self, metric: str) -> str | None:
         """Explain that a metric is known never to be measured; None where it may be."""

@@ -149,8 +149,8 @@ class Neighbours(FeatureComputer):
         if len(names) > 1:
             listed = ", ".join(f"{vectors.step}.{name}" for name in names)
             yield "vectors", f"{vectors.step} gives several columns; name one vector: {listed}"
-        elif names and vectors.type_of(names[0]) not in (None, "vector"):
-            yield "vectors", f"{vectors.step}.{names[0]} holds numbers; name a vector"
+        elif names and (wrong := vectors.lacks_type(names[0], "vector")):
+            yield "vectors", wrong
 
     def compute(self, vectors: Features) -> Features:
         from ._neighbours import neighbours

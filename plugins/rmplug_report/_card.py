@@ -25,7 +25,7 @@ from .inputs._row_forms import (
     is_plain,
     sentences,
 )
-from .inputs._wording import count, name
+from .inputs._wording import count, label
 
 MAIN = ("score", "accuracy")
 SAME = ("metric", "subset", "level", "n")
@@ -138,7 +138,7 @@ def _markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _safe(value: Any) -> str:
     """Escape a text so that no character of it acts as Markdown or HTML."""
-    return _SPECIAL.sub(r"\\\1", name(value, 600)).replace("\N{NO-BREAK SPACE}", " ")
+    return _SPECIAL.sub(r"\\\1", label(value, 600)).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def _sentences(model: str, rows: Sequence[Row]) -> Iterator[str]:

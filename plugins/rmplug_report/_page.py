@@ -50,7 +50,7 @@ def write(
     (directory / "metrics.json").write_text(numbers, encoding="utf-8")
     page = environment().get_template("index.html.j2")
     text = page.render(
-        title=_wording.name(title or plan.name or "Report", 120),
+        title=_wording.label(title or plan.name or "Report", 120),
         headline=headline(inputs, lookup),
         findings=sentences,
         about=_about(inputs),
@@ -96,7 +96,7 @@ def cell(value: Any) -> str:
     """Return a table's cell as text, without control characters."""
     if not isinstance(value, str):
         return _wording.number(value)
-    return _wording.unbroken(_wording.name(value, 600))
+    return _wording.unbroken(_wording.label(value, 600))
 
 
 def json_script(value: Any) -> Markup:

@@ -95,8 +95,7 @@ def rewardbench(pairs: Pairs, scores: tuple[Floats, Floats]) -> Rows:
 def _summary(inputs: Inputs, scores: tuple[Floats, Floats], path: Path, model: str) -> None:
     """Write accuracy by rewardbench's rule: a tie and a missing score are lost."""
     right = scores[0] > scores[1]
-    subsets = np.array(inputs.subsets or [], dtype=object)
-    parts = {one: float(right[subsets == one].mean()) for one in dict.fromkeys(subsets) if one}
+    parts = {one: float(right[rows].mean()) for one, rows in inputs.rows_by_subset.items()}
     record = {
         "accuracy": float(right.mean()) if len(right) else None,
         "num_prompts": len(right),

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from rmplug._kinds.field_docs import classes_in
 from rmplug.errors import RmplugError, did_you_mean, shown
 from rmplug.families import Step, reads_files
 
@@ -154,12 +155,13 @@ def _note(cls: type[Step], location: Location, entries: list[Any]) -> None:
 def _fields(cls: type[BaseModel], loc: tuple[str | int, ...]) -> list[str]:
     """List the fields of a kind, or of a mapping inside its parameters."""
     for part in loc:
-        info = cls.model_fields.get(str(part))
-        if info is None or not isinstance(info.annotation, type):
+        if isinstance(part, int):  # an entry of a list
+            continue
+        info = cls.model_fields.get(part)
+        inner = [] if info is None else list(classes_in(info.annotation))
+        if len(inner) != 1 or not issubclass(inner[0], BaseModel):
             return []
-        if not issubclass(info.annotation, BaseModel):
-            return []
-        cls = info.annotation
+        cls = inner[0]
     return list(cls.model_fields)
 
 

@@ -267,3 +267,13 @@ def test_long_edges_of_the_plan_pass_every_layer_between():
     between = [node for node in found.values() if node.step is None]
     assert sorted(node.layer for node in between) == [1, 1, 2, 2]
     assert sum(len(layer) for layer in arranged(found)) == len(found)
+
+
+def test_subsets_whose_names_differ_in_a_nul_at_their_end_are_told_apart(tmp_path):
+    pairs = pairs_of(60)
+    names = [("a", "a\0")[i % 3 == 2] for i in range(60)]
+    data = pairs.table.set_column(pairs.table.schema.get_field_index("subset"), "subset", [names])
+    report([Pairs(data, "pairs"), reward_of(pairs)], tmp_path / "report")
+    metrics = told(tmp_path / "report")["metrics"]
+    rows = {row["subset"]: row["n"] for row in metrics if row["model"] == "reward"}
+    assert rows == {"all": 60, "a": 40, "a\0": 20}

@@ -261,8 +261,8 @@ def chain(count):
 def test_a_plan_too_long_for_the_page_runs_from_top_to_bottom():
     short, long = plan(chain(3)), plan(chain(14))
     assert "from left to right" in short.note and "from top to bottom" in long.note
-    assert short.wide <= FITTING and long.wide <= FITTING
-    drawn = long.draw(long.wide)
+    assert short.width <= FITTING and long.width <= FITTING
+    drawn = long.draw(long.width)
     across, down = drawn.bbox.width, drawn.bbox.height
     assert down > across
     left, right = drawn.axes[0].get_xlim()

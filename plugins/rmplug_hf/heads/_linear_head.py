@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from rmplug import DataError, Features, Pairs, Responses, RewardModel
 from rmplug.arrays import Array
 from rmplug.data.messages import length_gap
+from rmplug.data.subsets import subset_rows
 from rmplug.stats.folds import deal_folds
 from rmplug.stats.metric_rows import mean_of, measured, number, r2_columns, r2_of, share_of, wins
 from rmplug.stats.strength_search import StrengthSearch
@@ -123,12 +122,9 @@ def _of_preferences(
         "accuracy-of-longer": share_of("longer"),
     }
     numbers = measured(columns, statistics, examples.groups, seed)
-    if "subset" in table.column_names:
-        subsets = np.asarray(pc.fill_null(table["subset"].cast(pa.string()), "").to_pylist())
-        for name in sorted(set(subsets.tolist()) - {""}):
-            here = subsets == name
-            part = {column: values[here] for column, values in columns.items()}
-            numbers += measured(part, statistics, examples.groups[here], seed, name)
+    for name, rows in sorted(subset_rows(table).items()):
+        part = {column: values[rows] for column, values in columns.items()}
+        numbers += measured(part, statistics, examples.groups[rows], seed, name)
     return numbers
 
 

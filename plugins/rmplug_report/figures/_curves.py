@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from rmplug_report.inputs._inputs import Inputs, Row
 from rmplug_report.inputs._metric_names import in_percent, metric_title, titled
 from rmplug_report.inputs._row_forms import by, distinct
-from rmplug_report.inputs._wording import amount, name, number, span
+from rmplug_report.inputs._wording import amount, label, number, span
 
 from ._interval_dots import PERCENT
 from ._palette import colour_of
@@ -87,7 +87,7 @@ def curve(
     """Draw every model's line with its band, named at its right end."""
     rows = [row for line in lines for row in line.points]
     share = in_percent(metric, rows)
-    labels = [name(line.label, 18) for line in lines]
+    labels = [label(line.label, 18) for line in lines]
 
     def draw(width: int) -> Figure:
         longest = max((len(label) for label in labels), default=0)
@@ -113,7 +113,7 @@ def curve(
         f"{title}: " + ", ".join(distinct(rows, "model")),
         draw,
         Numbers(("model", axis, metric_title(metric), "95 % CI", "n"), body),
-        wide=760 if alone else HALF,
+        width=760 if alone else HALF,
     )
 
 
@@ -164,5 +164,5 @@ def _names(ax: Axes, lines: Sequence[Line], letters: int, height: float) -> None
         heights.append(min(value, heights[-1] - APART * pixel) if heights else value)
     lift = max(0.0, low - heights[-1] + 6 * pixel) if heights else 0.0
     for at, (_, line) in zip(heights, ends, strict=True):
-        ax.text(1.02, at + lift, name(line.label, max(letters, 6)), va="center",
+        ax.text(1.02, at + lift, label(line.label, max(letters, 6)), va="center",
                 transform=ax.get_yaxis_transform(), color=line.colour, fontsize=10.5)  # fmt: skip

@@ -11,7 +11,7 @@ from rmplug_report.inputs._inputs import Inputs, Row
 from rmplug_report.inputs._metric_names import metric_title
 from rmplug_report.inputs._paired import is_significant, p_text
 from rmplug_report.inputs._row_forms import distinct
-from rmplug_report.inputs._wording import decimal, name, number, signed, span
+from rmplug_report.inputs._wording import decimal, label, number, signed, span
 
 from ._interval_dots import Dot, dots, lines_of_text, room, row_dot
 from ._palette import LIGHT
@@ -50,16 +50,16 @@ def differences(file: str, title: str, metric: str, rows: Sequence[Row], share: 
     more = f" The {left_out} {'last' if parted else 'smallest'} are only in the numbers."
     numbers = _difference_numbers(ordered, share, parted)
     note = DIFFERENCES + more * bool(left_out)
-    return Drawing(file, title, note, f"{title}: {spoken}", draw, numbers, wide=760)
+    return Drawing(file, title, note, f"{title}: {spoken}", draw, numbers, width=760)
 
 
 def _two(row: Row, parted: bool) -> str:
     """Return the two models compared, and the part if a figure has several."""
     subset, model, other = (str(row.get(key) or "") for key in ("subset", "model", "other"))
-    first = name(model, 26)
+    first = label(model, 26)
     if parted:
-        first = name(subset if subset.startswith(model) else f"{subset}: {model}", 34)
-    return f"{first} − {name(other, 26)}"
+        first = label(subset if subset.startswith(model) else f"{subset}: {model}", 34)
+    return f"{first} − {label(other, 26)}"
 
 
 def _difference_axis(ax: Axes, metric: str, share: bool) -> None:
@@ -67,8 +67,8 @@ def _difference_axis(ax: Axes, metric: str, share: bool) -> None:
     ax.xaxis.set_major_locator(ticks(5))
     if share:
         ax.xaxis.set_major_formatter(lambda value, _: decimal(100 * value, 0))
-    label = f"difference in {metric_title(metric)}" if metric else "difference"
-    ax.set_xlabel(label + (", percentage points" if share else ""))
+    title = f"difference in {metric_title(metric)}" if metric else "difference"
+    ax.set_xlabel(title + (", percentage points" if share else ""))
 
 
 def _difference_texts(ax: Axes, y: float, row: Row, two: str, share: bool, size: float) -> None:
@@ -130,7 +130,7 @@ def ranks(inputs: Inputs, file: str, title: str, rows: Sequence[Row]) -> Drawing
     spoken = "; ".join(f"{row['model']} {row['value']:g}" for row in shown)
     return Drawing(file, title, "The middle 95 % of ranks when prompts are resampled.",
                    f"{title}: {spoken}", draw, Numbers(("model", "rank", "95 % CI"), body),
-                   wide=760 if len(shown) > 3 else HALF)  # fmt: skip
+                   width=760 if len(shown) > 3 else HALF)  # fmt: skip
 
 
 def _ranks_between(row: Row) -> str:
@@ -141,7 +141,7 @@ def _ranks_between(row: Row) -> str:
 
 def changes(file: str, title: str, pairs: Sequence[tuple[str, Row, Row]]) -> Drawing:
     """Draw before and after, joined, each with its interval."""
-    names = [label for label, _, _ in pairs]
+    names = [part for part, _, _ in pairs]
     at = [-float(i) for i in range(len(pairs))]
 
     def draw(width: int) -> Figure:
@@ -158,13 +158,13 @@ def changes(file: str, title: str, pairs: Sequence[tuple[str, Row, Row]]) -> Dra
         return figure
 
     spoken = "; ".join(
-        f"{label} from {number(before['value'])} to {number(after['value'])}"
-        for label, before, after in pairs[:8]
+        f"{part} from {number(before['value'])} to {number(after['value'])}"
+        for part, before, after in pairs[:8]
     )
     body = [
-        (label, number(before["value"]), _span(before), number(after["value"]), _span(after),
+        (part, number(before["value"]), _span(before), number(after["value"]), _span(after),
          after.get("n"))
-        for label, before, after in pairs
+        for part, before, after in pairs
     ]  # fmt: skip
     return Drawing(
         file,
@@ -173,7 +173,7 @@ def changes(file: str, title: str, pairs: Sequence[tuple[str, Row, Row]]) -> Dra
         f"{title}: {spoken}",
         draw,
         Numbers(("part", "before", "95 % CI", "after", "95 % CI of after", "n"), body),
-        wide=760,
+        width=760,
     )  # fmt: skip
 
 

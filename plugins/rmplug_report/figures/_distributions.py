@@ -9,7 +9,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from rmplug_report.inputs._contributions import Floats
 from rmplug_report.inputs._inputs import Inputs, ResponseScores, RewardColumns
-from rmplug_report.inputs._wording import name, number, percent
+from rmplug_report.inputs._wording import label, number, percent
 
 from ._palette import LIGHT, colour_of
 from ._panels import (
@@ -118,7 +118,7 @@ def margins(inputs: Inputs) -> Drawing:
         "Histograms of margins. " + "; ".join(f"{r[0]}: median {r[4]:.3g}" for r in rows),
         draw,
         Numbers(("reward", "pairs", "5 %", "25 %", "median", "75 %", "95 %", "mean", "sd"), rows),
-        wide=WIDE if len(rewards) > 1 else HALF,
+        width=WIDE if len(rewards) > 1 else HALF,
     )
 
 
@@ -132,7 +132,7 @@ def _margin_panel(ax: Axes, reward: RewardColumns, colour: str) -> None:
     filled(ax, finite[finite <= 0], edges, colour, 0.3)
     zero_line(ax)
     bare_left(ax)
-    titled(ax, name(reward.name, 28))
+    titled(ax, label(reward.name, 28))
     ax.set_xlabel("margin")
     ax.xaxis.set_major_locator(ticks(5))
     if len(finite):
@@ -183,7 +183,7 @@ def rewards(inputs: Inputs) -> Drawing:
         Numbers(
             ("reward", "responses", "5 %", "25 %", "median", "75 %", "95 %", "mean", "sd"), rows
         ),
-        wide=WIDE if len(shown) > 1 else HALF,
+        width=WIDE if len(shown) > 1 else HALF,
     )
 
 
@@ -203,6 +203,6 @@ def _reward_panel(ax: Axes, one: RewardColumns | ResponseScores, colour: str) ->
         outlined(ax, sides[1], edges)
         key(ax, colour)
     bare_left(ax)
-    titled(ax, name(one.name, 28))
+    titled(ax, label(one.name, 28))
     ax.set_xlabel("reward")
     ax.xaxis.set_major_locator(ticks(5))

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from rmplug_report.inputs._inputs import Row
-from rmplug_report.inputs._wording import left_out, name
+from rmplug_report.inputs._wording import label, left_out
 
 from ._interval_dots import Dot, dots, lines_of_text, room
 from ._palette import LIGHT
@@ -47,7 +47,7 @@ def features(title: str, file: str, table: Sequence[Row], value: str, note: str)
         f"{title}: " + "; ".join(f"{row['feature']} {row[value]:.3g}" for row in rows[:5]),
         draw,
         Numbers(("feature", value, "low", "high"), body),
-        wide=760,
+        width=760,
     )
 
 
@@ -72,7 +72,7 @@ def dependence(fit: str, file: str, curves: Sequence[tuple[str, Any, Any]]) -> D
         for ax, feature, (_, x, y) in zip(axes, names, curves, strict=True):
             ax.plot(x, y, color=LIGHT["m1"], linewidth=2.2)
             ax.set_ylim(min(ends) - air, max(ends) + air)
-            titled(ax, name(feature, 27))
+            titled(ax, label(feature, 27))
             ax.xaxis.set_major_locator(ticks(4))
             ax.yaxis.set_major_locator(ticks(4))
         return figure

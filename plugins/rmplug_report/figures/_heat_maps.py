@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from rmplug_report.inputs._inputs import Row
-from rmplug_report.inputs._wording import amount, name, span, unbroken
+from rmplug_report.inputs._wording import amount, label, span, unbroken
 
 from ._palette import LIGHT
 from ._panels import INK, MUTED, blank
@@ -70,7 +70,7 @@ def middle_of(rows: Sequence[Row], share: bool) -> float | None:
 
 def heat(file: str, title: str, note: str, matrix: Matrix) -> Drawing:
     """Draw the matrix; many columns scroll."""
-    long = max((len(name(one, 30)) for one in matrix.rows), default=1)
+    long = max((len(label(one, 30)) for one in matrix.rows), default=1)
     left = min(long * LETTER + 18, 230)
     each = min(MOST, max(LEAST, (WIDE - left) / max(len(matrix.columns), 1)))
     full = int(left + each * len(matrix.columns) + 14 + _overhang(matrix, each))
@@ -95,7 +95,7 @@ def heat(file: str, title: str, note: str, matrix: Matrix) -> Drawing:
         f"{title}: a matrix of {len(matrix.rows)} by {len(matrix.columns)}",
         draw,
         Numbers((*heads, "value", "95 % CI", "n"), body),
-        wide=max(full, HALF) if scrolls or full > HALF else HALF,
+        width=max(full, HALF) if scrolls or full > HALF else HALF,
         scrolls=scrolls,
         hints={f"cell-{r}-{c}": _hint(matrix, row, column)
                for r, row in enumerate(matrix.rows) for c, column in enumerate(matrix.columns)
@@ -105,26 +105,26 @@ def heat(file: str, title: str, note: str, matrix: Matrix) -> Drawing:
 
 def _overhang(matrix: Matrix, size: float) -> float:
     """Return the pixels that the last slanted name needs beyond its column."""
-    letters = len(name(matrix.columns[-1], 24)) if matrix.columns else 0
+    letters = len(label(matrix.columns[-1], 24)) if matrix.columns else 0
     return max(0.0, letters * LETTER * 0.72 - size / 2) if _slanted(matrix, size) else 0.0
 
 
 def _slanted(matrix: Matrix, size: float) -> bool:
     """Check whether the columns' names are wider than the columns."""
-    return max((len(name(one, 24)) for one in matrix.columns), default=1) * LETTER > size - 6
+    return max((len(label(one, 24)) for one in matrix.columns), default=1) * LETTER > size - 6
 
 
 def _hint(matrix: Matrix, row: str, column: str) -> str:
     """Return the text of a cell for those who point at it."""
     cell = matrix.cells[row, column]
-    text = f"{name(row)}, {name(column)}: {amount(cell['value'], matrix.share)}"
+    text = f"{label(row)}, {label(column)}: {amount(cell['value'], matrix.share)}"
     if interval := span(cell.get("low"), cell.get("high"), matrix.share):
         text += f", 95 % CI {interval}"
     return unbroken(text + (f", n = {cell['n']:,}" if cell.get("n") is not None else ""))
 
 
 def _drawn(matrix: Matrix, width: int, left: float, size: float) -> Figure:
-    letters = max((len(name(one, 24)) for one in matrix.columns), default=1)
+    letters = max((len(label(one, 24)) for one in matrix.columns), default=1)
     turned = _slanted(matrix, size)
     head = (min(letters, 24) * LETTER * 0.72 + 14 if turned else 24) + 18 * bool(
         matrix.column_title
@@ -179,15 +179,15 @@ def _labels(
 ) -> None:
     fit = int((left - 14) / LETTER)
     for r, row in enumerate(matrix.rows):
-        ax.text(left - 10, head + (r + 0.5) * tall, name(row, max(8, fit)), ha="right",
+        ax.text(left - 10, head + (r + 0.5) * tall, label(row, max(8, fit)), ha="right",
                 va="center", color=INK, fontsize=11.5)  # fmt: skip
     for c, column in enumerate(matrix.columns):
         x = left + (c + 0.5) * size
         if turned:
-            ax.text(x - 4, head - 5, name(column, 24), rotation=42, ha="left", va="bottom",
+            ax.text(x - 4, head - 5, label(column, 24), rotation=42, ha="left", va="bottom",
                     rotation_mode="anchor", color=INK, fontsize=11)  # fmt: skip
         else:
-            ax.text(x, head - 6, name(column, 24), ha="center", va="bottom", color=INK,
+            ax.text(x, head - 6, label(column, 24), ha="center", va="bottom", color=INK,
                     fontsize=11.5)  # fmt: skip
     if matrix.column_title:
         ax.text(left, 13, f"{matrix.column_title} →", color=MUTED, fontsize=10.5, va="center")

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
 from rmplug_report.inputs._inputs import Inputs, Row
-from rmplug_report.inputs._wording import name
+from rmplug_report.inputs._wording import label
 
 from ._palette import colour_of
 from ._panels import CARD, INK, MUTED
@@ -41,7 +41,7 @@ def dots(ax: Axes, at: Sequence[float], shown: Sequence[Dot]) -> None:
 
 def lines_of_text(ax: Axes, at: Sequence[float], names: Sequence[str], width: int) -> None:
     """Write a name at the left of each line."""
-    ax.set_yticks(list(at), [name(one, width) for one in names])
+    ax.set_yticks(list(at), [label(one, width) for one in names])
     ax.tick_params(axis="y", labelcolor=INK, pad=10)
     ax.grid(visible=False, axis="y")
 

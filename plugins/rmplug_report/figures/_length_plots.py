@@ -9,7 +9,7 @@ from matplotlib.ticker import FuncFormatter
 
 from rmplug_report.inputs._contributions import Floats
 from rmplug_report.inputs._inputs import Inputs, RewardColumns
-from rmplug_report.inputs._wording import decimal, name
+from rmplug_report.inputs._wording import decimal, label
 
 from ._distributions import WHOLE, log_steps
 from ._palette import colour_of
@@ -28,7 +28,7 @@ def margin_by_gap(inputs: Inputs) -> Drawing:
         for ax, one in zip(axes, shown, strict=True):
             finite = np.isfinite(one.margin)
             x, y = gap[finite], one.margin[finite]
-            titled(ax, name(one.name, 22), correlation(x, y))
+            titled(ax, label(one.name, 22), correlation(x, y))
             _cloud_panel(ax, x, y, colour_of(inputs, one.name))
             zero_line(ax)
             zero_line(ax, upright=False)
@@ -46,7 +46,7 @@ def margin_by_gap(inputs: Inputs) -> Drawing:
         + "; ".join(f"{r[0]}: Pearson r {r[2]:.2f}" for r in rows),
         draw,
         Numbers(("reward", "pairs", "Pearson r"), rows),
-        wide=WIDE if len(shown) > 1 else HALF,
+        width=WIDE if len(shown) > 1 else HALF,
     )
 
 
@@ -61,7 +61,7 @@ def reward_by_length(inputs: Inputs) -> Drawing:
             score = _both(one)
             finite = np.isfinite(score) & (length > 0)
             x, y = np.log10(length[finite]), score[finite]
-            titled(ax, name(one.name, 22), correlation(x, y))
+            titled(ax, label(one.name, 22), correlation(x, y))
             _cloud_panel(ax, x, y, colour_of(inputs, one.name))
             low, high = ax.get_xlim()
             decades = range(int(np.floor(low)), int(np.ceil(high)) + 1)
@@ -84,7 +84,7 @@ def reward_by_length(inputs: Inputs) -> Drawing:
         + "; ".join(f"{r[0]}: Pearson r with log length {r[2]:.2f}" for r in rows),
         draw,
         Numbers(("reward", "responses", "Pearson r with log length"), rows),
-        wide=WIDE if len(shown) > 1 else HALF,
+        width=WIDE if len(shown) > 1 else HALF,
     )
 
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from rmplug_report.inputs._inputs import Inputs, Row
 from rmplug_report.inputs._metric_names import in_percent
 from rmplug_report.inputs._row_forms import distinct
-from rmplug_report.inputs._wording import amount, name, span
+from rmplug_report.inputs._wording import amount, label, span
 
 from ._interval_dots import PERCENT, baseline_mark, dots, lines_of_text, room, row_dot
 from ._panels import one_panel, ticks, zero_line
@@ -62,7 +62,7 @@ def parts(inputs: Inputs, file: str, title: str, rows: Sequence[Row]) -> Drawing
         f"{title}: " + "; ".join(f"{r['subset']} {amount(r['value'], share)}" for r in rows[:8]),
         draw,
         Numbers(("part", "of", "value", "95 % CI", "n"), body),
-        wide=760,
+        width=760,
     )
 
 
@@ -79,6 +79,6 @@ def _part(ax: Axes, inputs: Inputs, y: float, rows: Sequence[Row], ruled: Sequen
 
 def _baseline_note(ruled: Sequence[str]) -> str:
     if len(ruled) < 2:
-        return "".join(f" Upright marks: {name(one)}." for one in ruled)
-    names = [f"{name(one)} ({MARKS[i % len(MARKS)][1]})" for i, one in enumerate(ruled)]
+        return "".join(f" Upright marks: {label(one)}." for one in ruled)
+    names = [f"{label(one)} ({MARKS[i % len(MARKS)][1]})" for i, one in enumerate(ruled)]
     return f" Upright marks: {', '.join(names)}."

@@ -11,7 +11,7 @@ from matplotlib.patches import FancyBboxPatch, PathPatch, Rectangle
 from matplotlib.path import Path
 
 from rmplug import PlanStep, PlanView
-from rmplug_report.inputs._wording import name
+from rmplug_report.inputs._wording import label
 
 from ._palette import FAMILY_COLOURS, LIGHT
 from ._panels import CARD, INK, LINE, MUTED, blank
@@ -168,7 +168,7 @@ def plan(view: PlanView) -> Drawing:
     note = "Each box is a step: its name, its kind, and how many rows it gave. "
     note += "Lines run from top to bottom." if way.down else "Lines run from left to right."
     return Drawing(
-        "plan", "Steps and their inputs", note, f"Graph of the plan: {spoken}", draw, wide=width,
+        "plan", "Steps and their inputs", note, f"Graph of the plan: {spoken}", draw, width=width,
         scrolls=True,
     )  # fmt: skip
 
@@ -202,6 +202,8 @@ def _node(ax: Axes, node: PlanNode, way: Way) -> None:
                          facecolor=CARD, edgecolor=LINE, linewidth=1.2)  # fmt: skip
     ax.add_patch(box)
     ax.add_patch(Rectangle((x, y + 9), 3.5, TALL - 18, facecolor=colour, edgecolor="none"))
-    ax.text(x + 14, y + 17, name(step.id, 19), color=INK, weight="bold", fontsize=11, va="center")
+    ax.text(x + 14, y + 17, label(step.id, 19), color=INK, weight="bold", fontsize=11, va="center")
     rows = "" if step.rows is None else f" · {step.rows:,}"
-    ax.text(x + 14, y + 34, name(f"{step.kind}{rows}", 25), color=colour, fontsize=9.5, va="center")
+    ax.text(
+        x + 14, y + 34, label(f"{step.kind}{rows}", 25), color=colour, fontsize=9.5, va="center"
+    )

@@ -76,7 +76,7 @@ class Drawing:
     alt: str
     draw: Callable[[int], Figure]
     numbers: Numbers | None = None
-    wide: int = WIDE
+    width: int = WIDE
     scrolls: bool = False
     hints: Mapping[str, str] = field(default_factory=dict)
     """Texts of marks for those who point at them, by the id that a mark is drawn with."""
@@ -93,7 +93,7 @@ class Shown:
 
 def save(drawing: Drawing, directory: Path) -> str:
     """Write the figure as SVG and as PNG; return its SVG."""
-    svg, png = _draw(drawing, drawing.wide, png=True)
+    svg, png = _draw(drawing, drawing.width, png=True)
     (directory / f"{drawing.name}.svg").write_bytes(svg.encode())
     (directory / f"{drawing.name}.png").write_bytes(png)
     return svg

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from rmplug import Checkpoint
 from rmplug_report.inputs._metric_names import titled as metric_words
-from rmplug_report.inputs._wording import name
+from rmplug_report.inputs._wording import label
 
 from ._palette import LIGHT, reward_colour
 from ._panels import many_panels, ticks, titled
@@ -52,12 +52,13 @@ def training(checkpoints: Sequence[Checkpoint]) -> Drawing | None:
     def draw(width: int) -> Figure:
         figure, axes = many_panels(width, len(by_metric), 200, left=50)
         for ax, (metric, drawn) in zip(axes, by_metric.items(), strict=True):
-            titled(ax, name(metric_words(metric), 27))
+            titled(ax, label(metric_words(metric), 27))
             for line, points in drawn.items():
                 colour = LIGHT[reward_colour(lines.index(line))]
                 ax.plot(*zip(*sorted(points), strict=True), color=colour, linewidth=2)
                 x, y = sorted(points)[-1]
-                ax.annotate(name(line[1] or line[0], 18), (x, y), (-4, 6), color=colour, ha="right",
+                named = label(line[1] or line[0], 18)
+                ax.annotate(named, (x, y), (-4, 6), color=colour, ha="right",
                             textcoords="offset points", fontsize=10.5)  # fmt: skip
             ax.margins(y=0.2)
             ax.set_xlabel(when)
@@ -71,5 +72,5 @@ def training(checkpoints: Sequence[Checkpoint]) -> Drawing | None:
         "Numbers as the trainers logged them.",
         "Curves of " + ", ".join(by_metric),
         draw,
-        wide=WIDE if len(by_metric) > 1 else HALF,
+        width=WIDE if len(by_metric) > 1 else HALF,
     )

@@ -11,8 +11,8 @@ from rmplug_report.inputs._paired import difference_of, is_significant, p_text
 from rmplug_report.inputs._wording import (
     count,
     interval,
+    label,
     listed,
-    name,
     percent,
     points,
     strong,
@@ -37,11 +37,12 @@ def accuracy_headline(inputs: Inputs, lookup: MetricLookup) -> str:
     text = f"accuracy {with_interval(best['value'], best['low'], best['high'])}"
     text = text[:1].upper() + text[1:]
     if len(ranked) > 1:
-        text = f"Best of {len(ranked)} rewards, {name(ranked[0], 40)}: {text[:1].lower()}{text[1:]}"
+        text = f"{text[:1].lower()}{text[1:]}"
+        text = f"Best of {len(ranked)} rewards, {label(ranked[0], 40)}: {text}"
     baseline = best_baseline(lookup)
     if baseline is None:
         return f"{text}."
-    other, value = name(baseline["model"], 30), strong(percent(baseline["value"]))
+    other, value = label(baseline["model"], 30), strong(percent(baseline["value"]))
     difference = difference_of(inputs.metrics, lookup, ranked[0], str(baseline["model"]))
     if difference is not None and not is_significant(difference):
         return f"{text}; not significantly different from the {baseline_name(other)}, {value}."
@@ -64,7 +65,7 @@ def best_baseline(lookup: MetricLookup) -> Row | None:
 def called(lookup: MetricLookup, model: str, first: bool = False) -> str:
     """Return a model's name for a sentence: its own where there are several models."""
     the = "The" if first else "the"
-    return f"{the} reward" if len(lookup.models) == 1 else name(model)
+    return f"{the} reward" if len(lookup.models) == 1 else label(model)
 
 
 def accuracy_finding(inputs: Inputs, lookup: MetricLookup) -> Finding | None:
@@ -90,7 +91,7 @@ def _over_baseline(inputs: Inputs, lookup: MetricLookup, model: str) -> str:
     if difference is None:
         return ""
     strongest = ", the strongest baseline" if len(lookup.baselines) > 1 else ""
-    than = f"the {baseline_name(name(baseline['model'], 30))}{strongest}"
+    than = f"the {baseline_name(label(baseline['model'], 30))}{strongest}"
     return f" Paired difference to {than}: {_difference(difference)}."
 
 
@@ -114,11 +115,11 @@ def _over_others(inputs: Inputs, lookup: MetricLookup, ranked: Sequence[str]) ->
     if not others:
         return ""
     if not tested:
-        which = name(others[0], 40) if len(others) == 1 else "another reward"
+        which = label(others[0], 40) if len(others) == 1 else "another reward"
         return f" Whether it is better than {which} is not tested; the kind compare tests it."
     if len(tested) == 1:
         (other,) = tested
-        return f" Paired difference to {name(other, 40)}: {_difference(tested[other])}."
+        return f" Paired difference to {label(other, 40)}: {_difference(tested[other])}."
     better = [o for o, row in tested.items() if is_significant(row) and row["value"] > 0]
     same = [o for o, row in tested.items() if not is_significant(row)]
     text = f" It is better than {len(better)} of {len(tested)} others in paired comparison"
@@ -130,4 +131,4 @@ def _not_different(names: Sequence[str]) -> str:
         return ""
     if len(names) > MOST_NAMES:
         return f", and not significantly different from {len(names)}"
-    return f", and not significantly different from {listed([name(one, 40) for one in names])}"
+    return f", and not significantly different from {listed([label(one, 40) for one in names])}"

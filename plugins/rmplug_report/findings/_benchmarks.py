@@ -14,7 +14,7 @@ from rmplug_report.inputs._row_forms import (
     sentences,
     valued,
 )
-from rmplug_report.inputs._wording import amount, count, name, number, span, strong
+from rmplug_report.inputs._wording import amount, count, label, number, span, strong
 
 from ._finding import Finding
 
@@ -46,17 +46,16 @@ def benchmark_headline(inputs: Inputs) -> str:
 def _whole(step: str, models: Sequence[Row], baselines: Sequence[Row]) -> str:
     """Describe the best model's overall number on a benchmark, and the strongest baseline's."""
     best, share = models[0], in_percent(str(models[0]["metric"]), models)
-    text = (
-        f"{name(best['model'], 40)}, {name(best['metric'])} {strong(amount(best['value'], share))}"
-    )
+    text = f"{label(best['model'], 40)}, {label(best['metric'])} "
+    text += strong(amount(best["value"], share))
     items = f"n = {number(best['n'])}" if best.get("n") is not None else ""
     bounds = span(best.get("low"), best.get("high"), share)
     aside = "; ".join(one for one in (f"95 % CI {bounds}" if bounds else "", items) if one)
-    text += (f" ({aside})" if aside else "") + f" on {name(step or 'the benchmark')}"
+    text += (f" ({aside})" if aside else "") + f" on {label(step or 'the benchmark')}"
     if not baselines:
         return f"{text}."
     value = strong(amount(baselines[0]["value"], share))
-    return f"{text}; {baseline_name(name(baselines[0]['model'], 30))} {value}."
+    return f"{text}; {baseline_name(label(baselines[0]['model'], 30))} {value}."
 
 
 def _apart(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:

@@ -8,7 +8,7 @@ from rmplug_report.inputs._inputs import Inputs, Row
 from rmplug_report.inputs._metric_names import in_percent, metric_title
 from rmplug_report.inputs._paired import is_significant
 from rmplug_report.inputs._row_forms import by, is_comparison, is_point, sentences, valued
-from rmplug_report.inputs._wording import amount, count, name, number, strong
+from rmplug_report.inputs._wording import amount, count, label, number, strong
 
 from ._finding import Finding
 
@@ -35,7 +35,7 @@ def curve_headline(inputs: Inputs) -> str:
     share = in_percent(metric, rows)
     ends = [strong(amount(row["value"], share)) for row in (first, last)]
     positions = [position(row["at"], axis) for row in (first, last)]
-    who = name(first["model"], 30) if first.get("model") else "The curve"
+    who = label(first["model"], 30) if first.get("model") else "The curve"
     text = f"{who}: {metric_title(metric)} from {ends[0]} to {ends[1]}"
     over = f"the {axis}" if axis[:1].islower() else axis
     return (
@@ -62,8 +62,8 @@ def _significant(inputs: Inputs, point: Row) -> str:
     ((other,), inside) = next(iter(others.items()))
     clear = [row for row in inside if is_significant(row)]
     if not clear:
-        return f"; no significant difference from {name(other, 30)} in between"
-    return f"; {_sides(clear, len(inside))} compared with {name(other, 30)}"
+        return f"; no significant difference from {label(other, 30)} in between"
+    return f"; {_sides(clear, len(inside))} compared with {label(other, 30)}"
 
 
 def _sides(clear: Sequence[Row], points: int) -> str:

@@ -13,8 +13,8 @@ from rmplug_report.inputs._wording import (
     count,
     decimal,
     interval,
+    label,
     listed,
-    name,
     percent,
     plain,
     strong,
@@ -100,7 +100,7 @@ def _weakest(lookup: MetricLookup, model: str) -> Finding | None:
         return Finding("Subsets", text)
     text = (
         f"{called(lookup, model, True)} has its lowest accuracy on "
-        f"{strong(name(worst['subset']))}: {strong(percent(worst['value']))} on "
+        f"{strong(label(worst['subset']))}: {strong(percent(worst['value']))} on "
         f"{count(worst['n'], 'pair')} ({interval(worst['low'], worst['high'])})"
     )
     baseline = lookup.value("longer", "accuracy", worst["subset"])
@@ -151,7 +151,7 @@ def _noticed(inputs: Inputs) -> Finding | None:
         for action in ("dropped", "changed")
     )
     biggest = max(notices, key=lambda notice: notice.count)
-    what = f"{name(biggest.what, 80)} ({biggest.count:,})"
+    what = f"{label(biggest.what, 80)} ({biggest.count:,})"
     rows_text = f"{'at least ' * least}{rows:,} different row{'s' * (rows != 1)}"
     text = f"Steps have notices about {strong(rows_text)}: {what}"
     text += f" and {count(len(notices) - 1, 'other notice')}" if notices[1:] else ""

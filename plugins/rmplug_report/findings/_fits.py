@@ -9,7 +9,7 @@ from rmplug import Fit
 from rmplug_report.inputs._inputs import Inputs, Row
 from rmplug_report.inputs._metric_names import baseline_name
 from rmplug_report.inputs._row_forms import by, is_plain, valued
-from rmplug_report.inputs._wording import count, decimal, interval, listed, name, percent, strong
+from rmplug_report.inputs._wording import count, decimal, interval, label, listed, percent, strong
 
 WHOLE = ("", "all")
 MOST_NAMES = 6
@@ -72,7 +72,7 @@ def strongest(fit: Fit) -> list[str]:
 def target_of(inputs: Inputs, fit: Fit) -> str:
     """Return the target of the fit, by the plan."""
     taken = [e for s in inputs.plan.steps if s.id == fit.name for e in s.inputs.get("target", ())]
-    return name(taken[0]) if taken else f"the target of {name(fit.name)}"
+    return label(taken[0]) if taken else f"the target of {label(fit.name)}"
 
 
 def explained(inputs: Inputs, fit: Fit) -> str:
@@ -95,7 +95,7 @@ def explained(inputs: Inputs, fit: Fit) -> str:
         return f"On held-out prompts the features do not predict {target} beyond chance ({tested})."
     top = strongest(fit)
     if top:
-        text += f" Most important: {listed([strong(name(one)) for one in top])}."
+        text += f" Most important: {listed([strong(label(one)) for one in top])}."
     return text
 
 
@@ -120,9 +120,9 @@ def _rival(fit: Fit) -> Row | None:
 
 def _with_rival(fit: Fit, row: Row, rival: Row) -> str:
     """Describe the explained variance and the baseline's, with the fit's first sentence."""
-    text = f"On held-out rows {name(fit.name)} explains {strong(percent(row['value']))} of the "
+    text = f"On held-out rows {label(fit.name)} explains {strong(percent(row['value']))} of the "
     text += f"variance ({_r2(row)}{'' if beats_chance(row) else ': not beyond chance'}); "
-    text += f"{baseline_name(name(rival['model']))} {strong(percent(rival['value']))}."
+    text += f"{baseline_name(label(rival['model']))} {strong(percent(rival['value']))}."
     own_sentences = [str(one["sentence"]) for one in fit.numbers if one.get("sentence")]
     return " ".join([text, *own_sentences[:1]])
 
@@ -154,19 +154,19 @@ def _of_parts(step: str, rows: Sequence[Row]) -> str:
     if chance and texts:
         texts.append(f"Nothing is predicted beyond chance of {_names(chance)}.")
     if not texts:
-        return f"On held-out rows {name(step)} predicts nothing beyond chance of {_names(chance)}."
+        return f"On held-out rows {label(step)} predicts nothing beyond chance of {_names(chance)}."
     return " ".join(texts)
 
 
 def _explained(step: str, rows: Sequence[Row]) -> str:
-    values = [f"{percent(row['value'])} of {strong(name(row['subset']))}" for row in rows]
+    values = [f"{percent(row['value'])} of {strong(label(row['subset']))}" for row in rows]
     values[0] = values[0].replace(" of ", " of the variance of ", 1)
     left = len(values) - MOST_NAMES
     shown = values[:MOST_NAMES] + [f"something of {count(left, 'more attribute')}"] * (left > 0)
-    return f"On held-out rows {name(step)} explains {listed(shown)}."
+    return f"On held-out rows {label(step)} explains {listed(shown)}."
 
 
 def _names(names: Sequence[str]) -> str:
     if len(names) > MOST_NAMES:
         return f"{len(names)} attributes"
-    return listed([strong(name(one)) for one in names])
+    return listed([strong(label(one)) for one in names])

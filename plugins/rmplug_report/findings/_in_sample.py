@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from rmplug.records import SeenRows
 from rmplug_report.inputs._metric_lookup import MetricLookup
-from rmplug_report.inputs._wording import count, listed, name, percent, strong, with_interval
+from rmplug_report.inputs._wording import count, label, listed, percent, strong, with_interval
 
 from ._finding import Finding
 
@@ -18,12 +18,12 @@ def in_sample_headline(lookup: MetricLookup, model: str) -> str:
     if seen.seen < seen.rows:
         share = strong(percent(seen.share))
         return (
-            f"No held-out accuracy: {name(model, 40)} was trained on {share} of the rows that it "
+            f"No held-out accuracy: {label(model, 40)} was trained on {share} of the rows that it "
             "is measured on, or on their prompts."
         )
     accuracy = with_interval(row["value"], row["low"], row["high"])
     return (
-        f"In-sample accuracy {accuracy}: {name(model, 40)} was trained on all of these pairs, "
+        f"In-sample accuracy {accuracy}: {label(model, 40)} was trained on all of these pairs, "
         "or on their prompts."
     )
 
@@ -42,4 +42,4 @@ def in_sample_lines(seen: Mapping[str, SeenRows]) -> Iterator[str]:
     for model, rows in seen.items():
         if rows.seen:
             some = "all" if rows.seen == rows.rows else f"{rows.seen:,} of"
-            yield f"{some} {count(rows.rows, 'row')} of {name(model, 40)} are"
+            yield f"{some} {count(rows.rows, 'row')} of {label(model, 40)} are"

@@ -11,7 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rmplug import Artifact, Checkpoint, Features, Fit, Metrics, Pairs, PlanView, Responses
+from rmplug.arrays import Array
 from rmplug.data.messages import count_characters
+from rmplug.data.subsets import subset_rows
 
 from ._contributions import Floats, PairContributions, contributions
 
@@ -78,6 +80,11 @@ class Inputs:
         if self.pairs is None or "subset" not in self.pairs.columns:
             return None
         return [str(name or "") for name in self.pairs["subset"].to_pylist()]
+
+    @property
+    def rows_by_subset(self) -> dict[str, Array]:
+        """The indices of the rows of each named subset of the pairs."""
+        return {} if self.pairs is None else subset_rows(self.pairs.table)
 
     def number(self, reward: str) -> int:
         """Return the index of a reward among all: its colour on the whole page."""
@@ -166,13 +173,11 @@ def _plain_accuracy(inputs: Inputs) -> list[Row]:
     margins = {("model", one.name): one.margin for one in inputs.rewards}
     if margins and inputs.gap is not None:
         margins["baseline", "longer"] = inputs.gap
-    subsets = np.array(inputs.subsets or [], dtype=object)
     rows: list[Row] = []
     for (kind, name), margin in margins.items():
-        masks = {"all": np.ones(len(margin), bool)}
-        masks |= {s: subsets == s for s in dict.fromkeys(subsets.tolist()) if s}
-        for subset, mask in masks.items():
-            finite = margin[mask & np.isfinite(margin)]
+        parts = {"all": np.arange(len(margin)), **inputs.rows_by_subset}
+        for subset, part in parts.items():
+            finite = margin[part][np.isfinite(margin[part])]
             row = {"metric": "accuracy", "subset": subset, "low": None, "high": None}
             value = float(((np.sign(finite) + 1) / 2).mean()) if len(finite) else None
             rows.append({**row, "value": value, "n": len(finite), "model": name, "kind": kind})

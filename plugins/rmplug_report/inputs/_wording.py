@@ -15,7 +15,7 @@ _DASH = re.compile(r"(?<=\d)–(?=\d)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 
 
-def name(text: Any, width: int = 60) -> str:
+def label(text: Any, width: int = 60) -> str:
     """Shorten a name for a label: no control or direction marks, cut in the middle if too long."""
     plain = _CONTROL.sub(" ", str(text))
     keep = (width - 1) // 2

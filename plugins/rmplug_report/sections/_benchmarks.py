@@ -21,7 +21,7 @@ from rmplug_report.inputs._row_forms import (
     sentences,
     valued,
 )
-from rmplug_report.inputs._wording import amount, left_out, name
+from rmplug_report.inputs._wording import amount, label, left_out
 
 from ._section import Section, Table
 
@@ -66,8 +66,8 @@ def _benchmark(inputs: Inputs, step: str, rows: Sequence[Row], tag: int) -> Sect
         drawings = [_parts.parts(inputs, f"levels-{tag}", "Part by part", _with_strongest(parts))]
     tables = [_table(rows, main), _baselines_table(main), _other_table(rows, main)]
     models = distinct([row for row in main if not _is_baseline(row)], "model")
-    legend = [(name(one), reward_colour(inputs.number(one))) for one in models]
-    return Section(f"benchmark-{tag}", name(step or "benchmark"), drawings=drawings,
+    legend = [(label(one), reward_colour(inputs.number(one))) for one in models]
+    return Section(f"benchmark-{tag}", label(step or "benchmark"), drawings=drawings,
                    legend=legend if len(legend) > 1 else (),
                    tables=[one for one in tables if one is not None],
                    notes=sentences(rows))  # fmt: skip
@@ -114,12 +114,12 @@ def _table(rows: Sequence[Row], main: Sequence[Row]) -> Table:
         by_model = {str(row["model"]): row for row in inside if not _is_baseline(row)}
         baselines = [row for row in inside if _is_baseline(row)]
         best = max(baselines, key=lambda row: float(row["value"]), default=None)
-        strongest = "–" if best is None else f"{value_of(best)} ({name(best['model'], 24)})"
+        strongest = "–" if best is None else f"{value_of(best)} ({label(best['model'], 24)})"
         sizes = [row["n"] for row in inside if row.get("n") is not None]
         values = [_value(by_model.get(model), published) for model in models]
-        label = "the whole" if level == "overall" and part == "all" else name(part, 60)
-        body.append((label, level, *values, strongest, max(sizes, default=None)))
-    columns = ("part", "level", *(name(model, 32) for model in models), "strongest baseline", "n")
+        title = "the whole" if level == "overall" and part == "all" else label(part, 60)
+        body.append((title, level, *values, strongest, max(sizes, default=None)))
+    columns = ("part", "level", *(label(model, 32) for model in models), "strongest baseline", "n")
     return Table("Each part with its 95 % CI", Numbers(columns, body), len(body) > 40)
 
 
@@ -145,7 +145,7 @@ def _baselines_table(main: Sequence[Row]) -> Table | None:
     body = []
     for (part,), inside in by(baselines, "subset").items():
         by_baseline = {str(row["model"]): value_of(row) for row in inside}
-        body.append((name(part), *(by_baseline.get(one, "–") for one in names)))
+        body.append((label(part), *(by_baseline.get(one, "–") for one in names)))
     return Table("Every baseline, part by part",
                  Numbers(("part", *names), body), folded=True)  # fmt: skip
 

@@ -17,7 +17,7 @@ from rmplug import Fit, Pairs, text_of
 from rmplug_report.figures._palette import reward_colour
 from rmplug_report.inputs._contributions import Floats, PairContributions, shown_rows
 from rmplug_report.inputs._inputs import Inputs
-from rmplug_report.inputs._wording import name
+from rmplug_report.inputs._wording import label
 
 CHUNK = 1000
 SAMPLE = 600
@@ -123,12 +123,14 @@ def _columns(inputs: Inputs, rows: int) -> tuple[dict[str, Any], dict[str, Any]]
     }
     head: dict[str, Any] = {
         "rows": rows,
-        "subsets": [name(one, 80) for one in names],
+        "subsets": [label(one, 80) for one in names],
         "rewards": [
-            {"name": name(one.name), "colour": reward_colour(inputs.number(one.name))}
+            {"name": label(one.name), "colour": reward_colour(inputs.number(one.name))}
             for one in inputs.rewards
         ],
-        "fits": [{"name": name(fit.name), "reward": explains(inputs, fit)} for fit, _ in residuals],
+        "fits": [
+            {"name": label(fit.name), "reward": explains(inputs, fit)} for fit, _ in residuals
+        ],
     }
     if inputs.contributions is not None:
         columns["parts"], head["parts"] = _parts(inputs.contributions, rows)
@@ -140,8 +142,8 @@ def _parts(contributions: PairContributions, rows: int) -> tuple[list[Any], dict
     held = shown_rows(contributions, rows)
     sides = (contributions.chosen, contributions.rejected, contributions.weights)
     packed = [[short(values[:held]) for values in side] for side in sides]
-    names = [name(one, 60) for one in contributions.attributes]
-    return packed, {"name": name(contributions.name), "attributes": names, "rows": held}
+    names = [label(one, 60) for one in contributions.attributes]
+    return packed, {"name": label(contributions.name), "attributes": names, "rows": held}
 
 
 def _side(values: Floats | None, rows: int) -> list[float | None] | None:

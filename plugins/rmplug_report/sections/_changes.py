@@ -12,7 +12,7 @@ from rmplug_report.inputs._inputs import Inputs, Row
 from rmplug_report.inputs._metric_lookup import MetricLookup
 from rmplug_report.inputs._metric_names import FLOORS, split_floor, titled
 from rmplug_report.inputs._row_forms import by, is_change, is_plain, sentences, valued
-from rmplug_report.inputs._wording import count, name, plain
+from rmplug_report.inputs._wording import count, label, plain
 
 from ._section import Section
 
@@ -28,7 +28,7 @@ def changed(inputs: Inputs, _: MetricLookup) -> Section | None:
         for metric in dict.fromkeys(_stem(row) for row in inside):
             pairs = _pairs([row for row in inside if _stem(row) == metric])
             if pairs:
-                title = f"{titled(metric)}, before and after {name(step)}".rstrip()
+                title = f"{titled(metric)}, before and after {label(step)}".rstrip()
                 drawings.append(_differences.changes(f"change-{len(drawings) + 1}", title, pairs))
     if not drawings:
         return None
@@ -47,9 +47,9 @@ def _pairs(rows: Sequence[Row]) -> list[tuple[str, Row, Row]]:
     for (model, subset), inside in by(rows, "model", "subset").items():
         ends = {str(row["metric"]).rsplit("-", 1)[1]: row for row in inside}
         if len(ends) == 2:
-            part = subset if subset not in WHOLE or not model else ""
-            label = ", ".join(one for one in (model, part) if one) or "all"
-            pairs.append((label, ends["before"], ends["after"]))
+            subset = subset if subset not in WHOLE or not model else ""
+            part = ", ".join(one for one in (model, subset) if one) or "all"
+            pairs.append((part, ends["before"], ends["after"]))
     return pairs
 
 
@@ -63,7 +63,7 @@ def attributes(inputs: Inputs, _: MetricLookup) -> Section | None:
         parts = [row for row in inside if _is_part(row)]
         if len({row["subset"] for row in parts}) < 2 or all(r.get("low") is None for r in parts):
             continue
-        title = f"{titled(metric)}: {name(step)}"
+        title = f"{titled(metric)}: {label(step)}"
         drawings.append(_parts.parts(inputs, f"attribute-{len(drawings) + 1}", title, parts))
         shown += inside
     if not drawings:

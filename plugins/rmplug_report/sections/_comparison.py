@@ -11,7 +11,7 @@ from rmplug_report.inputs._inputs import Inputs, Row
 from rmplug_report.inputs._metric_lookup import MetricLookup
 from rmplug_report.inputs._metric_names import in_percent, metric_title, titled, value_of
 from rmplug_report.inputs._row_forms import by, is_comparison, is_rank, sentences, valued
-from rmplug_report.inputs._wording import left_out, name
+from rmplug_report.inputs._wording import label, left_out
 
 from ._section import Section, Table
 
@@ -39,7 +39,7 @@ class Forest:
 
 
 def _on(title: str, subset: str) -> str:
-    return title if subset in WHOLE else f"{title} on {name(subset)}"
+    return title if subset in WHOLE else f"{title} on {label(subset)}"
 
 
 def compared(inputs: Inputs, _: MetricLookup) -> Section | None:

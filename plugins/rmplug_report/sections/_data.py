@@ -85,17 +85,13 @@ def _facts(inputs: Inputs) -> Iterator[Fact]:
 
 
 def _subset_table(inputs: Inputs) -> list[Table]:
-    if not inputs.subsets:
+    if (gap := inputs.gap) is None:
         return []
-    gap, names = inputs.gap, np.array(inputs.subsets, dtype=object)
-    assert gap is not None
-    values, sizes = np.unique(names[names != ""].astype(str), return_counts=True)
     rows = []
-    for i in np.argsort(-sizes, kind="stable"):
-        mask = names == values[i]
-        apart = gap[mask & (gap != 0)]
+    for name, part in sorted(inputs.rows_by_subset.items(), key=lambda one: (-len(one[1]), one[0])):
+        apart = gap[part][gap[part] != 0]
         longer = percent(float((apart > 0).mean())) if len(apart) else "–"
-        rows.append((str(values[i]), int(sizes[i]), float(sizes[i] / len(names)), longer))
+        rows.append((name, len(part), len(part) / len(gap), longer))
     columns = ("subset", "pairs", "share", "longer is chosen")
     return (
         [Table("Subsets", Numbers(columns, rows), folded=len(rows) > 12, bars="share")]

@@ -21,7 +21,7 @@ from rmplug_report.inputs._inputs import Inputs, Row
 from rmplug_report.inputs._metric_lookup import MetricLookup
 from rmplug_report.inputs._metric_names import titled
 from rmplug_report.inputs._row_forms import sentences
-from rmplug_report.inputs._wording import between, interval, name, number
+from rmplug_report.inputs._wording import between, interval, label, number
 
 from ._section import Fact, Section, Table
 
@@ -47,7 +47,7 @@ def _explains(fit: Fit) -> bool:
 
 
 def _fit(inputs: Inputs, fit: Fit, index: int) -> Section:
-    title, tag = name(fit.name or "fit"), f"{index + 1}"
+    title, tag = label(fit.name or "fit"), f"{index + 1}"
     drawings = [*_weights(fit, title, tag)]
     if curves := _curves(fit):
         drawings.append(_feature_effects.dependence(title, f"dependence-{tag}", curves))
@@ -91,7 +91,7 @@ HELD_OUT = (
     ("accuracy", "accuracy", "accuracy-of-majority", "by the majority"),
     ("log-loss", "log-loss", "log-loss-of-base-rate", "by the base rate"),
 )
-"""Metric, label, the metric of its floor, and the floor in words."""
+"""Metric, title, the metric of its floor, and the floor in words."""
 
 
 KNOWN = frozenset(metric for metric, *_ in HELD_OUT)
@@ -101,14 +101,14 @@ def _fit_facts(fit: Fit) -> Iterator[Fact]:
     """Yield held-out numbers with their intervals, and the floor that chance alone reaches."""
     whole = [row for row in fit.numbers if str(row.get("subset") or "all") == "all"]
     rows = {str(row.get("metric")): row for row in reversed(whole)}
-    for metric, label, lowest, words in HELD_OUT:
+    for metric, title, lowest, words in HELD_OUT:
         row, under = rows.get(metric), rows.get(lowest)
         if row is None or row.get("value") is None:
             continue
         bounds = interval(row.get("low"), row.get("high"), 1)
         if under is not None and under.get("value") is not None:
             words = f"{number(under['value'])} {words}"
-        yield Fact(label, number(row["value"]), f"{bounds}; {words}" if bounds else words)
+        yield Fact(title, number(row["value"]), f"{bounds}; {words}" if bounds else words)
 
 
 def _fit_numbers(fit: Fit) -> Table:
@@ -118,7 +118,7 @@ def _fit_numbers(fit: Fit) -> Table:
         for row in fit.numbers
     ]  # fmt: skip
     columns = ("number", "part", "value", "low", "high", "n")
-    return Table(f"All numbers of {name(fit.name)}", Numbers(columns, rows), folded=True)
+    return Table(f"All numbers of {label(fit.name)}", Numbers(columns, rows), folded=True)
 
 
 def _curves(fit: Fit) -> list[tuple[str, Any, Any]]:

@@ -24,18 +24,16 @@ def gate(inputs: Inputs, _: MetricLookup) -> Section | None:
     contributions = inputs.contributions
     if contributions is None or not contributions.weights or inputs.pairs is None:
         return None
-    subsets = np.array(inputs.subsets or [""] * len(inputs.pairs), dtype=object)
-    groups = np.array(inputs.pairs["group"].to_pylist(), dtype=object).astype(str)
+    groups = np.asarray(inputs.pairs["group"].combine_chunks().dictionary_encode().indices)
     cells: dict[tuple[str, str], Row] = {}
-    masks = {"all": np.ones(len(subsets), dtype=bool)}
-    masks |= {one: subsets == one for one in sorted({one for one in subsets if one})}
-    for index, (subset, mask) in enumerate(masks.items()):
-        rows = _means(contributions, mask, groups, (inputs.plan.seed, index))
+    parts = {"all": np.arange(len(inputs.pairs)), **dict(sorted(inputs.rows_by_subset.items()))}
+    for index, (subset, part) in enumerate(parts.items()):
+        rows = _means(contributions, part, groups, (inputs.plan.seed, index))
         cells |= {(attribute, subset): row for attribute, row in rows.items()}
     if not cells:
         return None
     matrix = Matrix(
-        contributions.attributes, list(masks), cells, False, None, "attribute", "subset"
+        contributions.attributes, list(parts), cells, False, None, "attribute", "subset"
     )
     note = "Mean weight over the pairs of a subset; the deeper, the more an attribute counts there."
     drawing = heat("gate-by-subset", "Mean gate weight by subset", note, matrix)
@@ -44,15 +42,15 @@ def gate(inputs: Inputs, _: MetricLookup) -> Section | None:
 
 def _means(
     contributions: PairContributions,
-    mask: npt.NDArray[np.bool_],
-    groups: npt.NDArray[np.str_],
+    part: npt.NDArray[np.int64],
+    groups: npt.NDArray[np.int64],
     seed: Sequence[int],
 ) -> dict[str, Row]:
     """Return the mean weight of each attribute with its bootstrap interval over prompt groups."""
-    finite = mask & np.isfinite(np.stack(contributions.weights)).all(axis=0)
-    if not finite.any():
+    finite = part[np.isfinite(np.stack(contributions.weights)[:, part]).all(axis=0)]
+    if not len(finite):
         return {}
-    columns = {"rows": np.ones(int(finite.sum()))}
+    columns = {"rows": np.ones(len(finite))}
     columns |= {
         name: values[finite]
         for name, values in zip(contributions.attributes, contributions.weights, strict=True)
@@ -65,5 +63,5 @@ def _means(
             sums[f"{index}"] / sums["0"], len(np.unique(groups[finite]))
         )
         value = float(keyed[f"{index}"].mean())
-        rows[name] = {"value": value, "low": low, "high": high, "n": int(finite.sum())}
+        rows[name] = {"value": value, "low": low, "high": high, "n": len(finite)}
     return rows

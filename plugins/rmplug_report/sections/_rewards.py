@@ -9,7 +9,7 @@ from rmplug_report.inputs._inputs import Inputs
 from rmplug_report.inputs._metric_lookup import MetricLookup
 from rmplug_report.inputs._metric_names import titled
 from rmplug_report.inputs._row_forms import is_plain, sentences
-from rmplug_report.inputs._wording import between, name, percent, signed
+from rmplug_report.inputs._wording import between, label, percent, signed
 
 from ._benchmarks import model_by_subset
 from ._section import Section, Table
@@ -39,7 +39,7 @@ def accuracy(inputs: Inputs, lookup: MetricLookup) -> Section | None:
     rows = [row for subset in lookup.subsets for row in lookup.accuracies(subset)]
     drawings += model_by_subset("accuracy-matrix", [r for r in rows if r["kind"] == "model"])
     models = lookup.models if len(lookup.models) > 1 else []
-    legend = [(name(one), reward_colour(inputs.number(one))) for one in models]
+    legend = [(label(one), reward_colour(inputs.number(one))) for one in models]
     title = "Accuracy and baselines"
     return Section("accuracy", title, drawings=drawings, legend=legend)
 

@@ -217,6 +217,12 @@ TEN = "(it gives prompt.words, prompt.digits, chosen.words, chosen.digits, rejec
             None,
             "inputs: embedded gives several columns; name one vector: embedded.prompt, embedded.c",
         ),
+        (
+            "responses-file",
+            None,
+            {"path": "scores.jsonl", "candidates": {"zzz": "x"}},
+            "params.candidates.zzz: unknown field; known: responses, text, rank, best, score, ",
+        ),
         ("neighbours", "reward.margin", None, "inputs: reward.margin holds numbers; name a vector"),
         (
             "reward",
