@@ -21,7 +21,7 @@ import argparse
 import numpy as np
 
 from rmplug.stats.bootstrap import resampled_sums
-from rmplug_bench.statistics._calibration import BINS, calibration_error, confidence_bins, right
+from rmplug.stats.calibration import BINS, calibration_error, confidence_bins, right
 
 RESAMPLES = 1_000
 

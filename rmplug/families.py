@@ -8,8 +8,8 @@ sequence (``Sequence[Features]``, a list of steps), or one of these with the def
 the core when the method names them: ``seed`` (int), ``directory`` (an empty folder to write files
 in), ``work`` (a folder that survives a kill: what an interrupted step left there is there again; it
 is removed when the step has finished; with ``directory`` only), ``progress`` (a ``Progress`` that
-tells how far the work is), ``plan`` (what led to the inputs). A step that does not take ``seed`` is
-deterministic.
+tells how far the work is), ``plan`` (what led to the inputs), ``seen`` (the ``SeenRows`` of each
+reward among the inputs, by name). A step that does not take ``seed`` is deterministic.
 
 Before anything runs, a step can say what it will give (``foresee``) and what is wrong with what it
 is asked for (``mistakes``); both get what is known of each input. Neither is needed.

@@ -85,8 +85,8 @@ class StepRecord(Usage):
     notices: list[dict[str, Any]] = field(default_factory=list)
     """Odd rows: what, whether kept or dropped, how many, and the first of their ids."""
     seen: dict[str, SeenRows] = field(default_factory=dict)
-    """For an evaluator or a reporter: for each reward or prediction that a model stands behind, the
-    rows that its model was trained on."""
+    """For an evaluator, a reporter, and any step that asks for it: for each reward or prediction
+    that a model stands behind, the rows that its model was trained on."""
     results: dict[str, str] = field(default_factory=dict)
     """For a loop: the artifact of each of its results."""
     items: list[dict[str, Any]] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Estimators of scikit-learn and LightGBM, their explanations, and a reward model of n-grams."""
+"""Estimators of scikit-learn and LightGBM, calibration, and a reward model of n-grams."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from collections.abc import Sequence
 
 from rmplug import Estimator, FeatureComputer, Trainer, hookimpl
 
+from .calibrating import Calibrated, Calibration
 from .estimators import LightGBM, Sklearn
 from .features import Predict
 from .trainers import NgramHead
 
-__all__ = ["LightGBM", "NgramHead", "Predict", "Sklearn"]
+__all__ = ["Calibrated", "Calibration", "LightGBM", "NgramHead", "Predict", "Sklearn"]
 
 
 @hookimpl
 def rmplug_estimators() -> Sequence[type[Estimator]]:
-    return [Sklearn, LightGBM]
+    return [Sklearn, LightGBM, Calibration]
 
 
 @hookimpl
@@ -25,4 +26,4 @@ def rmplug_feature_computers() -> Sequence[type[FeatureComputer]]:
 
 @hookimpl
 def rmplug_trainers() -> Sequence[type[Trainer]]:
-    return [NgramHead]
+    return [NgramHead, Calibrated]

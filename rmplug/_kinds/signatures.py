@@ -18,7 +18,7 @@ from rmplug.families import Composite, Engine, Observer, Step, family_of
 from .loops import ForEach, Repeat
 
 KIND = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-SUPPLIED = frozenset({"seed", "directory", "work", "progress", "plan"})
+SUPPLIED = frozenset({"seed", "directory", "work", "progress", "plan", "seen"})
 SEQUENCES = (Sequence, list)
 """Annotations of an input that takes a list of steps."""
 

@@ -121,7 +121,8 @@ class StepRun:
         keep_pandas_out()
         prepared, record = self.prepared, self.record
         counter = SeenCounter(self.results)
-        if isinstance(prepared.step, Evaluator | Reporter):
+        asks = "seen" in signature_of(prepared.node.provider.cls).supplied
+        if asks or isinstance(prepared.step, Evaluator | Reporter):
             record.seen = counter.count(prepared.inputs, prepared.node.inputs)
         supplied = self._supplied()
         method = getattr(prepared.step, prepared.step.method)
@@ -150,6 +151,8 @@ class StepRun:
             supplied["seed"] = self.prepared.seed
         if "plan" in wanted:
             supplied["plan"] = self._plan()
+        if "seen" in wanted:
+            supplied["seen"] = self.record.seen
         if "work" in wanted:
             supplied["work"] = self._begin_work()
         if "directory" in wanted:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from rmplug._kinds.registry import Registry, discover
 from rmplug._store.serialize import FILES
 from rmplug._store.store import MANIFEST
-from rmplug.artifacts import Responses, RewardModel
+from rmplug.artifacts import Pairs, Responses, RewardModel
+from rmplug.data.rows import one_batch
 from rmplug.errors import DataError, RmplugError, some
 from rmplug.families import ModelLoader
 
@@ -42,7 +43,7 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two responses to one prompt: rewards, margin (a minus b), Bradley–Terry probability of a."""
+    """Two responses to one prompt: rewards, margin (log-odds of a), and probability of a."""
 
     a: float
     b: float
@@ -85,9 +86,12 @@ class Scorer:
         ]
 
     def compare(self, prompt: Prompt, a: str, b: str) -> Comparison:
-        """Compare two responses: the one that the model prefers, and with what probability."""
+        """Compare two responses: the one that the model prefers, and with what probability. The
+        margin is that of the model's own ``compare``, where it has one (one that is calibrated by
+        more than a factor), else the difference of the rewards."""
         first, second = self._scalars([prompt, prompt], [a, b])
-        margin = first - second
+        own = self.model.compare(one_batch(as_pairs([prompt], [a], [b]).table))
+        margin = first - second if own is None else float(own[0])
         return Comparison(first, second, margin, 1 / (1 + math.exp(-max(min(margin, 700), -700))))
 
     def _scalars(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> list[float]:
@@ -105,8 +109,6 @@ class Scorer:
         """Return rewards of shape (rows, outputs). One that is not finite is refused; with
         ``missing``, NaN is a reward that the model does not give."""
         import numpy as np
-
-        from rmplug.data.rows import one_batch
 
         if len(prompts) != len(responses):
             raise DataError(f"{len(prompts)} prompts for {len(responses)} responses")
@@ -137,6 +139,13 @@ def as_responses(prompts: Sequence[Prompt], responses: Sequence[str]) -> Respons
         "response": pa.array([_text(each, "a response") for each in responses], type=pa.string()),
     }
     return Responses(pa.table(columns))
+
+
+def as_pairs(prompts: Sequence[Prompt], chosen: Sequence[str], rejected: Sequence[str]) -> Pairs:
+    """Return prompts (texts or chat messages) with two responses each as a table."""
+    first, second = (as_responses(prompts, texts).table for texts in (chosen, rejected))
+    columns = {name: first[name] for name in ("id", "prompt")}
+    return Pairs({**columns, "chosen": first["response"], "rejected": second["response"]})
 
 
 def _text(value: Any, what: str) -> str:

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from rmplug.stats.bootstrap import Sums
+from rmplug.stats.calibration import right
 from rmplug_bench._arrays import Floats, Ints
 
-from ._calibration import right
 from ._length_control import accuracy_at_no_gap, controlled_columns, fitted
 from ._scored import Scored
 

@@ -12,13 +12,13 @@ import pyarrow.compute as pc
 
 from rmplug import DataError, Features, Metrics, Pairs, notice
 from rmplug.stats.bootstrap import Sums, intervals, units_of
+from rmplug.stats.calibration import calibration_error, reliability, right
 from rmplug.stats.estimates import mean, spearman
 from rmplug.stats.intervals import NO_BOUND, Bounds, median_interval
 from rmplug_bench._arrays import Floats, Ints, codes
 from rmplug_bench.baselines._scores import baseline_scores
 from rmplug_bench.baselines._text_measures import characters
 
-from ._calibration import calibration_error, reliability, right
 from ._columns import COUNTED, SHARES, Mask, SharedColumns, baseline_sums, model_sums, statistics
 from ._length_control import gaps
 from ._metric_rows import Row, metric_row, metrics_of

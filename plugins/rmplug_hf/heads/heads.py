@@ -118,9 +118,10 @@ class RewardHead(ModelLoader):
 
     @classmethod
     def accepts(cls, source: str) -> Mapping[str, Any] | None:
-        """Check whether `linear-head` or another trainer with an encoder has written the folder."""
-        config = folder_config(source)
-        return {"path": source} if config and {"kind", "encoder"} <= set(config) else None
+        """Check whether a trainer has written the folder on an encoder, or around another model."""
+        config = folder_config(source) or {}
+        inside = "encoder" in config or "model" in config
+        return {"path": source} if inside and isinstance(config.get("kind"), str) else None
 
     def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterator[tuple[str, str]]:
         """Report a folder whose `config.json` names no trainer."""

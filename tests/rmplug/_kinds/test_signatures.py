@@ -161,7 +161,7 @@ def takes_a_parameter(self: Sampler, share: Pairs) -> Pairs: ...
         (
             asks_for_colour,
             "Wrong.sample asks for colour; keyword-only parameters are supplied by the core: "
-            "directory, plan, seed",
+            "directory, plan, progress, seed, seen, work",
         ),
         (
             names_what_is_not_there,

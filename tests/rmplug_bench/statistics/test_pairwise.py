@@ -13,10 +13,10 @@ import pytest
 
 from rmplug import DataError, Features, Pairs
 from rmplug.notices import collect_notices
+from rmplug.stats.calibration import calibration_error, confidence_bins
 from rmplug_bench import Pairwise
 from rmplug_bench.baselines import _learnt, _text_measures
 from rmplug_bench.statistics import _columns
-from rmplug_bench.statistics._calibration import calibration_error, confidence_bins
 
 SHARED = Path(
     os.environ.get("RMPLUG_SHARED_DATA", Path(__file__).resolve().parents[3] / "../shared/data")

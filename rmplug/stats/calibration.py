@@ -5,23 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
+from rmplug.arrays import Array
 
-from rmplug.stats.estimates import Estimate, mean
-from rmplug.stats.folds import deal_folds
-from rmplug.stats.intervals import NO_BOUND, Bounds, group_variance
-from rmplug_bench._arrays import Floats, Ints
+from .estimates import Estimate, mean
+from .folds import deal_folds
+from .intervals import NO_BOUND, Bounds, group_variance
 
 BINS = 10
 
 
-def right(margin: Floats) -> Floats:
+def right(margin: Array) -> Array:
     """Return 1 where the chosen response is preferred, one half for a tie, NaN without a margin."""
+    import numpy as np
+
     return (np.sign(margin) + 1) / 2
 
 
-def confidence_bins(margin: Floats) -> tuple[Floats, Ints]:
+def confidence_bins(margin: Array) -> tuple[Array, Array]:
     """Compute sigmoid(|margin|), and its tenth of 0.5 to 1, from 0 to 9."""
+    import numpy as np
+
     confidence = 1 / (1 + np.exp(-np.abs(margin)))
     return confidence, np.minimum((confidence - 0.5) * 2 * BINS, BINS - 1).astype(np.int64)
 
@@ -35,13 +38,15 @@ class CalibrationError:
     plug_in: float
 
 
-def calibration_error(margin: Floats, groups: Ints, seed: int) -> CalibrationError:
+def calibration_error(margin: Array, groups: Array, seed: int) -> CalibrationError:
     """Compute the mean over pairs of their bin's |accuracy - confidence|, ten bins.
 
     The usual estimate puts in what each bin happens to show and is too high, as chance alone makes
     a bin differ. From the square of each bin's difference the variance of that difference over
     groups is taken away (Kumar, Liang and Ma, 2019, for the squared error), down to 0.
     """
+    import numpy as np
+
     if not len(margin):
         return CalibrationError(np.nan, NO_BOUND, np.nan)
     confidence, bins = confidence_bins(margin)
@@ -56,12 +61,14 @@ def calibration_error(margin: Floats, groups: Ints, seed: int) -> CalibrationErr
     return CalibrationError(debiased, (min(low, debiased), max(high, debiased)), plug_in)
 
 
-def _variance(values: Floats, groups: Ints) -> float:
+def _variance(values: Array, groups: Array) -> float:
     """Compute the variance of the mean over groups; 0 for a single group."""
+    import numpy as np
+
     return float(np.nan_to_num(group_variance(values - values.mean(), groups)))
 
 
-def _bounds(off: Floats, bins: Ints, apart: Floats, groups: Ints, seed: int) -> Bounds:
+def _bounds(off: Array, bins: Array, apart: Array, groups: Array, seed: int) -> Bounds:
     """Compute bounds from an estimate never too high on average to one never too low.
 
     Below, the pairs of each half of the groups count with the signs that their bins have in the
@@ -69,6 +76,8 @@ def _bounds(off: Floats, bins: Ints, apart: Floats, groups: Ints, seed: int) -> 
     the usual estimate. The ends are those of the intervals of these two means. Where a model is
     calibrated, either half turns on the other's signs, which adds 2/pi to the variance below.
     """
+    import numpy as np
+
     names, numbered = np.unique(groups, return_inverse=True)
     if len(names) < 2:
         return NO_BOUND
@@ -81,9 +90,11 @@ def _bounds(off: Floats, bins: Ints, apart: Floats, groups: Ints, seed: int) -> 
     return None if low is None else max(low, 0.0), None if high is None else min(high, 1.0)
 
 
-def reliability(margin: Floats, groups: Ints) -> Iterator[tuple[str, float, Bounds, float, int]]:
+def reliability(margin: Array, groups: Array) -> Iterator[tuple[str, float, Bounds, float, int]]:
     """Yield, per bin with pairs, its name, accuracy with bounds, mean confidence, and number of
     pairs."""
+    import numpy as np
+
     confidence, bins = confidence_bins(margin)
     preferred = right(margin)
     for k in np.unique(bins):
