@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from rmplug import DatasetLoader, ModelLoader, QueryStrategy, Trainer, hookimpl
+from rmplug import DatasetLoader, Estimator, ModelLoader, QueryStrategy, Trainer, hookimpl
 
 from .data.hub import HubDataset
 from .heads.heads import LinearHead, RewardHead
 from .loading.encoders import Encoder
-from .loading.ensembles import Ensemble
+from .loading.ensembles import Ensemble, ScoreScales
 from .loading.loaders import SequenceClassifier
 from .queries.judges import GenerativeJudge
 from .queries.likelihood import CausalLM, LogProb
@@ -28,6 +28,11 @@ def rmplug_model_loaders() -> list[type[ModelLoader]]:
 @hookimpl
 def rmplug_query_strategies() -> list[type[QueryStrategy]]:
     return [HiddenState, LogProb]
+
+
+@hookimpl
+def rmplug_estimators() -> list[type[Estimator]]:
+    return [ScoreScales]
 
 
 @hookimpl

@@ -8,17 +8,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from rmplug import DataError, RewardModel
+from rmplug import DataError, Fit, RewardModel
 from rmplug.arrays import Array
-from rmplug.errors import did_you_mean, some
+from rmplug.errors import some
+
+from ._scales import open_scales
+from .members import Scale, unmatched
 
 if TYPE_CHECKING:
-    from .ensembles import Ensemble, Scale
+    from .ensembles import Ensemble
 
 REWARD = "reward"
 
 
-def load_ensemble(step: Ensemble, models: Sequence[RewardModel]) -> EnsembleModel:
+def load_ensemble(
+    step: Ensemble, models: Sequence[RewardModel], reference: Fit | None
+) -> EnsembleModel:
     """Load all members, under the names of their steps."""
     if len(models) < 2:
         raise DataError("an ensemble needs two models at least")
@@ -27,28 +32,22 @@ def load_ensemble(step: Ensemble, models: Sequence[RewardModel]) -> EnsembleMode
         members.setdefault(model.name or f"model-{position}", model)
     if len(members) < len(models):
         raise DataError(f"a model is in the ensemble twice: {some(m.name for m in models)}")
-    check_scales(step.scales, list(members))
-    return EnsembleModel(step, {name: model.open() for name, model in members.items()})
-
-
-def check_scales(scales: Mapping[str, Scale], members: Sequence[str]) -> None:
-    """Check that all members have scales, or none."""
-    unknown = [name for name in scales if name not in members]
-    if unknown:
-        raise DataError(
-            f"scales names {unknown[0]!r}, which is no member{did_you_mean(unknown[0], members)}; "
-            f"members are {some(members)}"
-        )
-    missing = [name for name in members if name not in scales] if scales else []
-    if missing:
-        raise DataError(f"scales lacks {some(missing)}; give the scale of every member, or of none")
+    scales = step.scales if reference is None else open_scales(reference.directory).scales
+    for what, given in (("weights", step.weights), ("scales", scales)):
+        for fault in unmatched(what, given, list(members)):
+            raise DataError(fault)
+    return EnsembleModel(step, scales, {name: model.open() for name, model in members.items()})
 
 
 class EnsembleModel(RewardModel):
     """An ensemble; its scores (rows, outputs) are the combination, then those of each member."""
 
-    def __init__(self, step: Ensemble, members: Mapping[str, RewardModel]) -> None:
-        self.step = step
+    def __init__(
+        self, step: Ensemble, scales: Mapping[str, Scale], members: Mapping[str, RewardModel]
+    ) -> None:
+        self.step, self.scales = step, scales
+        weights = [step.weights[name] for name in members] if step.weights else []
+        self.weights = np.array(weights)
         self.models = dict(members)
         self.columns = {name: column_of_reward(name, model) for name, model in members.items()}
         kept = tuple(f"member.{name}" for name in members) if step.members else ()
@@ -57,7 +56,7 @@ class EnsembleModel(RewardModel):
     def score(self, responses: pa.RecordBatch) -> Array:
         """Return scores of shape (rows, outputs)."""
         scores = np.stack([self._of(name, responses) for name in self.models], axis=1)
-        whole = combined(scores, self.step.combine, self.step.k)
+        whole = combined(scores, self.step.combine, self.step.k, self.weights)
         return np.column_stack([whole, scores]) if self.step.members else whole
 
     def _of(self, name: str, responses: pa.RecordBatch) -> Array:
@@ -67,7 +66,7 @@ class EnsembleModel(RewardModel):
         scores: Array = outputs.reshape(responses.num_rows, len(model.outputs))[
             :, self.columns[name]
         ]
-        scale = self.step.scales.get(name)
+        scale = self.scales.get(name)
         return scores if scale is None else (scores - scale.mean) / scale.deviation
 
 
@@ -83,8 +82,11 @@ def column_of_reward(name: str, model: RewardModel) -> int:
     )
 
 
-def combined(scores: Array, how: str, k: float) -> Array:
+def combined(scores: Array, how: str, k: float, weights: Array) -> Array:
     """Combine scores of shape (rows, members) into one per row; NaN where any is NaN."""
+    if how == "weighted":
+        # a missing score stays missing at a weight of 0 too
+        return np.asarray((scores * weights).sum(axis=1))
     if how == "median":
         return np.asarray(np.median(scores, axis=1))
     if how == "minimum":

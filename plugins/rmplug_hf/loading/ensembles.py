@@ -3,22 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field, FiniteFloat, model_validator
 
-from rmplug import Known, ModelLoader, RewardModel
+from rmplug import Estimator, Features, Fit, Known, ModelLoader, Predictor, RewardModel
+
+from .members import Scale, members_of, unmatched
 
 
-class Scale(BaseModel):
-    """The mean and spread of a member's scores, on data that you choose."""
+class ScoreScales(Estimator):
+    """Measure the mean and the spread of each member's scores, so that an ensemble can weigh them.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+    ``rewards`` is what an `ensemble` without scales gives on a reference set (with its `members`,
+    as by default): scores of different models are in different units, and one set of rows gives all
+    of them a common one. The fit is stored, so that a score never depends on what else is scored.
 
-    mean: float = 0.0
-    """Their mean."""
-    deviation: float = Field(gt=0)
-    """Their standard deviation."""
+    Numbers, one ``subset`` per member, with 95 % intervals over groups: ``mean`` and ``deviation``,
+    in the member's own unit. The fit ``predict``s a column per member: its scores on the scale.
+    Saved as JSON.
+    """
+
+    kind = "score-scales"
+
+    by: Literal["scores", "margins"] = "scores"
+    """The spread: the standard deviation of all scores, which differ between prompts as well; or,
+    from pairs, that of the two scores of a pair (the root of half the mean squared margin), which
+    is all that preferences determine."""
+
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
+        return Known(outputs=members_of(inputs["rewards"][0]))
+
+    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
+        rewards = inputs["rewards"][0]
+        if rewards.columns is None:
+            return
+        margins = any(name.startswith("margin.") for name in rewards.columns)
+        if not members_of(rewards):
+            yield (
+                "rewards",
+                f"{rewards.step} gives no scores of members; ask an ensemble about data",
+            )
+        elif self.by == "margins" and not margins:
+            yield "by", f"{rewards.step} gives no margins; ask the ensemble about pairs"
+
+    def fit(self, rewards: Features, *, directory: Path) -> Fit:
+        from ._scales import measure_scales
+
+        return Fit(directory, type(self), measure_scales(rewards, self.by, directory))
+
+    @classmethod
+    def open(cls, directory: Path) -> Predictor:
+        from ._scales import open_scales
+
+        return open_scales(directory)
 
 
 class Ensemble(ModelLoader):
@@ -29,31 +68,66 @@ class Ensemble(ModelLoader):
     about each response alone, in the same process, and all are held in memory. A member with
     several outputs takes part with the one that is called `reward`.
 
-    Members that were trained alike share a unit; others need `scales`, or the one with the widest
-    scores decides alone.
+    Members that were trained alike share a unit; others need a scale each (the input `reference`, a
+    `score-scales`, or the parameter), or the one with the widest scores decides alone. One model
+    per aspect and `combine: weighted` make a reward of several aspects.
     """
 
     kind = "ensemble"
 
-    combine: Literal["mean", "median", "minimum", "pessimistic"] = "mean"
-    """The combination of the members' scores: `minimum` is the worst case (Coste et al. 2023),
-    `pessimistic` the mean minus `k` standard deviations (over the members, divided by their
-    number)."""
+    combine: Literal["mean", "weighted", "median", "minimum", "pessimistic"] = "mean"
+    """The combination of the members' scores: `weighted` is the sum of `weights` times scores,
+    `minimum` the worst case (Coste et al. 2023), `pessimistic` the mean minus `k` standard
+    deviations (over the members, divided by their number)."""
+    weights: Mapping[str, FiniteFloat] = Field(default_factory=dict)
+    """The weight of each member by its step, for `weighted`; they need not add up to 1, and may be
+    below 0."""
     k: float = Field(default=1.0, ge=0)
     """The number of standard deviations that `pessimistic` subtracts."""
     scales: Mapping[str, Scale] = Field(default_factory=dict)
     """Mean and deviation of members' scores by their step: each score becomes
     `(score - mean) / deviation` before it is combined or kept. Give them for all members or for
-    none: they are not estimated, so that a score does not depend on what else is scored."""
+    none, here or by the input `reference`."""
     members: bool = True
     """Return the score of each member, too."""
+
+    @model_validator(mode="after")
+    def _weights_are_used(self) -> Ensemble:
+        if (self.combine == "weighted") != bool(self.weights):
+            raise ValueError(
+                "combine: weighted and weights go together: give both, or leave out both"
+            )
+        return self
+
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
+        names = _steps(inputs["models"])
+        if names is None:
+            return Known()
+        return Known(outputs=("reward", *(f"member.{name}" for name in names if self.members)))
 
     def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
         for index, model in enumerate(inputs["models"]):
             if model.outputs is not None and not model.outputs:
                 yield f"models.{index}", f"{model.step} gives no scores; name a reward model"
+        measured = next(iter(inputs.get("reference", ())), None)
+        if measured is not None and self.scales:
+            yield "scales", f"scales are given twice: here, and by {measured.step}"
+        names = _steps(inputs["models"])
+        if names is None:
+            return
+        for parameter, given in (("weights", self.weights), ("scales", self.scales)):
+            yield from ((parameter, fault) for fault in unmatched(parameter, given, names))
+        if measured is not None and measured.outputs is not None:
+            faults = unmatched("scales", measured.outputs, names)
+            yield from (("reference", f"{measured.step}: {fault}") for fault in faults)
 
-    def load(self, models: Sequence[RewardModel]) -> RewardModel:
+    def load(self, models: Sequence[RewardModel], reference: Fit | None = None) -> RewardModel:
         from ._ensemble import load_ensemble
 
-        return load_ensemble(self, models)
+        return load_ensemble(self, models, reference)
+
+
+def _steps(models: Sequence[Known]) -> list[str] | None:
+    """Return the names of the members; None where only running tells what an item is."""
+    names = [model.step for model in models]
+    return None if "item" in names else names

@@ -7,14 +7,22 @@ import json
 import numpy as np
 import pytest
 from direct import direct_scores
+from pydantic import ValidationError
 
 import rmplug
 import rmplug_hf
 import rmplug_text
-from rmplug import DataError, RewardModel
+from rmplug import DataError, Features, RewardModel, SpecError, StepError, join
 from rmplug.data.rows import one_batch
-from rmplug.testing import LengthModel, registry_of, small_pairs, small_responses
-from rmplug_hf import Ensemble, SequenceClassifier
+from rmplug.testing import (
+    LengthModel,
+    check_step,
+    registry_of,
+    run_step,
+    small_pairs,
+    small_responses,
+)
+from rmplug_hf import Ensemble, ScoreScales, SequenceClassifier
 from rmplug_text.queries import Reward
 
 
@@ -44,6 +52,7 @@ def scored(members=MEMBERS, **params):
         ({"combine": "median"}, 2.0),
         ({"combine": "minimum"}, 1.0),
         ({"combine": "pessimistic"}, 3.0 - np.sqrt(14 / 3)),
+        ({"combine": "weighted", "weights": {"b": 2.0, "c": 0.5, "a": -1.0}}, 6.0),
         ({"combine": "pessimistic", "k": 2}, 3.0 - 2 * np.sqrt(14 / 3)),
     ],
 )
@@ -76,8 +85,10 @@ def test_a_member_with_several_outputs_takes_part_with_its_reward():
 
 
 def test_a_missing_score_of_a_member_is_a_missing_score():
-    for combine in ("mean", "median", "minimum", "pessimistic"):
-        _, scores = scored((MEMBERS[0], Constant("odd", float("nan"))), combine=combine)
+    weights = {"weights": {"a": 1.0, "odd": 0.0}}
+    for combine in ("mean", "weighted", "median", "minimum", "pessimistic"):
+        more = weights if combine == "weighted" else {}
+        _, scores = scored((MEMBERS[0], Constant("odd", float("nan"))), combine=combine, **more)
         assert np.isnan(scores[0, 0]) and scores[0, 1] == 1.0
 
 
@@ -100,6 +111,11 @@ def test_a_missing_score_of_a_member_is_a_missing_score():
             MEMBERS[:2],
             {"scales": {"x": {"deviation": 1}}},
             "scales names 'x', which is no member; members are a, b",
+        ),
+        (
+            MEMBERS[:2],
+            {"combine": "weighted", "weights": {"a": 1}},
+            "weights lacks b; give the weight of every member, or of none",
         ),
     ],
 )
@@ -152,3 +168,100 @@ def test_a_spec_combines_loaded_models(tiny, tmp_path):
     assert np.abs(table["reward"].to_numpy() - direct.min(axis=0)).max() < 1e-5
     pairs = done["reward"].table
     assert pairs["chosen"][0].as_py() == pytest.approx(direct.min(axis=0)[0], abs=1e-5)
+
+
+@pytest.mark.parametrize("params", [{"combine": "weighted"}, {"weights": {"a": 1.0}}])
+def test_weights_and_the_combination_that_uses_them_go_together(params):
+    with pytest.raises(ValidationError, match="combine: weighted and weights go together"):
+        Ensemble(**params)
+
+
+def member_scores(rows=200, **members):
+    """Rewards that an ensemble of two members gives of pairs, two to a prompt."""
+    rng = np.random.default_rng(0)
+    columns = {"id": [f"p{n}" for n in range(rows)], "group": [f"g{n // 2}" for n in range(rows)]}
+    for name, (mean, deviation) in members.items():
+        for side in ("chosen", "rejected"):
+            columns[f"{side}.member.{name}"] = rng.normal(mean, deviation, rows)
+        both = (columns[f"{side}.member.{name}"] for side in ("chosen", "rejected"))
+        columns[f"margin.member.{name}"] = np.subtract(*both)
+    return Features(columns, "rewards")
+
+
+@pytest.mark.parametrize("by", ["scores", "margins"])
+def test_scales_are_those_of_the_reference_set(by, tmp_path):
+    rewards = member_scores(a=(5.0, 2.0), b=(-1.0, 0.1))
+    fit = run_step(ScoreScales(by=by), {"rewards": rewards}, tmp_path)
+    found = {(one["metric"], one["subset"]): one for one in fit.numbers}
+    for (metric, member), truth in {
+        ("mean", "a"): 5.0,
+        ("deviation", "a"): 2.0,
+        ("mean", "b"): -1.0,
+        ("deviation", "b"): 0.1,
+    }.items():
+        one = found[metric, member]
+        assert one["low"] < truth < one["high"] < one["low"] + 0.3 * max(truth, 2)
+    predicted = fit.open().predict(join([rewards]).table)
+    if by == "scores":
+        both = rewards["chosen.member.a"].to_numpy(), rewards["rejected.member.a"].to_numpy()
+        assert found["deviation", "a"]["value"] == pytest.approx(np.std(both))
+    assert list(predicted) == ["a", "b"]
+    assert np.std(predicted["a"]) == pytest.approx(1, abs=0.1)
+    check_step(ScoreScales, {"by": by}, {"rewards": rewards})
+
+
+def test_scales_that_cannot_be_measured_are_refused(tmp_path):
+    flat = member_scores(a=(5.0, 0.0))
+    with pytest.raises(StepError, match="all scores of a are the same on the reference set"):
+        run_step(ScoreScales(), {"rewards": flat}, tmp_path)
+    (tmp_path / "scales.json").write_text('{"a": {"mean": 0, "deviation": 0}}')
+    with pytest.raises(DataError, match="does not hold scales"):
+        ScoreScales.open(tmp_path)
+
+
+ASPECTS = {
+    "pairs": {"kind": "synthetic", "params": {"size": 200}},
+    "train": {"kind": "split", "inputs": "pairs", "params": {"test": 0.5}},
+    "reference": {"kind": "split", "inputs": "pairs", "params": {"test": 0.5, "part": "test"}},
+    "help": {"kind": "ngram-head", "inputs": "train", "params": {"folds": 2, "l2": [0.01]}},
+    "harm": {"kind": "ngram-head", "inputs": "train", "params": {"folds": 2, "l2": [10.0]}},
+    "raw": {"kind": "ensemble", "inputs": ["help", "harm"]},
+    "rewards": {"kind": "reward", "inputs": {"model": "raw", "data": "reference"}},
+    "scales": {"kind": "score-scales", "inputs": "rewards"},
+    "both": {
+        "kind": "ensemble",
+        "inputs": {"models": ["help", "harm"], "reference": "scales"},
+        "params": {"combine": "weighted", "weights": {"help": 0.7, "harm": 0.3}},
+    },
+    "reward": {"kind": "reward", "inputs": {"model": "both", "data": "reference"}},
+}
+
+
+def test_one_model_per_aspect_is_weighed_on_scales_of_a_reference_set(tmp_path):
+    done = rmplug.run({"name": "aspects", "steps": ASPECTS}, store=tmp_path)
+    raw, both = done["rewards"].table, done["reward"].table
+    expected = np.zeros(len(raw))
+    for member, weight in (("help", 0.7), ("harm", 0.3)):
+        every = np.concatenate([raw[f"{s}.member.{member}"] for s in ("chosen", "rejected")])
+        expected += (
+            weight * (raw[f"chosen.member.{member}"].to_numpy() - every.mean()) / every.std()
+        )
+    assert np.abs(both["chosen"].to_numpy() - expected).max() < 1e-9
+
+
+def test_members_that_do_not_match_are_told_before_anything_runs(tmp_path):
+    steps = json.loads(json.dumps(ASPECTS))
+    steps["both"]["params"]["weights"] = {"help": 1.0, "hram": 1.0}
+    steps["other"] = {
+        "kind": "ensemble",
+        "inputs": {"models": ["help", "both"], "reference": "scales"},
+    }
+    steps["wrong"] = {"kind": "score-scales", "inputs": "alone"}
+    steps["alone"] = {"kind": "reward", "inputs": {"model": "help", "data": "reference"}}
+    with pytest.raises(SpecError) as error:
+        rmplug.run({"name": "aspects", "steps": steps}, store=tmp_path)
+    text = str(error.value)
+    assert "weights names 'hram', which is no member; did you mean 'harm'?" in text
+    assert "weights lacks harm; give the weight of every member, or of none" in text
+    assert "scales: scales lacks both; give the scale of every member, or of none" in text
+    assert "alone gives no scores of members; ask an ensemble about data" in text
