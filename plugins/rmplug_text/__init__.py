@@ -5,6 +5,7 @@ from __future__ import annotations
 from rmplug import DatasetLoader, FeatureComputer, ModelLoader, QueryStrategy, Sampler, hookimpl
 
 from .features import Bins, Lexical, PerResponse, Rouge
+from .labelling import Diverse, Uncertain
 from .loaders import ABFile, PairsFile, ResponsesFile, Synthetic
 from .queries import Reward
 from .recorded import Recorded
@@ -33,4 +34,7 @@ def rmplug_feature_computers() -> list[type[FeatureComputer]]:
 
 @hookimpl
 def rmplug_samplers() -> list[type[Sampler]]:
-    return [Random, Stratified, Balanced, Filter, Split, ToPairs, ToResponses]
+    return [
+        *(Random, Stratified, Balanced, Filter, Split, ToPairs, ToResponses),
+        *(Uncertain, Diverse),
+    ]

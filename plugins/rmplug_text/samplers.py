@@ -40,7 +40,7 @@ class Random(RowSampler):
 
     @model_validator(mode="after")
     def _one_size(self) -> Random:
-        return _exactly_one(self, "n", "fraction")
+        return exactly_one(self, "n", "fraction")
 
     def sample(self, data: D, *, seed: int) -> D:
         from ._sampling import random_rows
@@ -69,7 +69,7 @@ class Stratified(RowSampler):
 
     @model_validator(mode="after")
     def _one_size(self) -> Stratified:
-        return _exactly_one(self, "n", "fraction", "each")
+        return exactly_one(self, "n", "fraction", "each")
 
     def mistakes(self, inputs: Inputs) -> Iterable[tuple[str, str]]:
         return _unknown_by(self.by, inputs)
@@ -279,7 +279,7 @@ def _unknown_by(by: str | None, inputs: Inputs) -> list[tuple[str, str]]:
 S = TypeVar("S", bound=Sampler)
 
 
-def _exactly_one(step: S, *names: str) -> S:
+def exactly_one(step: S, *names: str) -> S:
     present = [name for name in names if getattr(step, name) is not None]
     if len(present) != 1:
         raise ValueError(
