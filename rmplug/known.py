@@ -70,10 +70,10 @@ class Named:
         """Resolve ``<id>.<path>``; the only result of a loop need not be named."""
         if not self.results:
             return self.part(path) if path else self
-        name, _, rest = path.partition(".")
         results: Mapping[str, AnyNamed] = self.results
-        if name in results:
-            return results[name].at(rest)
+        for name, result in results.items():
+            if path == name or path.startswith(f"{name}."):
+                return result.at(path[len(name) + 1 :])
         if len(results) > 1:
             raise UnknownName(f"name one of its results: {', '.join(results)}")
         return next(iter(results.values())).at(path)

@@ -23,6 +23,7 @@ from .membership.as_labelled import AsLabelled
 from .membership.membership import Membership
 from .performance.performance import PerformanceModel
 from .routing.budget_curve import BudgetCurve
+from .routing.label_curve import LabelCurve
 from .routing.route import Route
 from .similarity.bertscore import BertScore
 from .similarity.entities import Entities
@@ -58,7 +59,7 @@ def rmplug_samplers() -> list[type[Sampler]]:
 
 @hookimpl
 def rmplug_evaluators() -> list[type[Evaluator]]:
-    return [BudgetCurve]
+    return [BudgetCurve, LabelCurve]
 
 
 @hookimpl

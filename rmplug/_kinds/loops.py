@@ -31,7 +31,8 @@ class ForEach(Composite):
     steps: dict[str, Any] | str
     """The steps to run for each item, or the path of a file that has them under ``steps``."""
     collect: tuple[str, ...] = Field(min_length=1)
-    """Steps inside whose tables are put together over all items."""
+    """Steps inside whose tables are put together over all items; of a loop inside that has several
+    results, ``<loop>.<result>``."""
     values: tuple[Any, ...] | None = Field(default=None, min_length=1)
     """The items, if they are plain values; a mapping's entries are ``item.name``."""
     on_error: Literal["stop", "collect-error"] = "stop"
@@ -59,4 +60,5 @@ class Repeat(Composite):
     carry: dict[str, str] = Field(min_length=1)
     """For each name that a round takes, the step of the round before that gives it."""
     collect: tuple[str, ...] = ()
-    """Steps inside whose tables are put together over all rounds."""
+    """Steps inside whose tables are put together over all rounds; of a loop inside that has several
+    results, ``<loop>.<result>``."""

@@ -133,10 +133,8 @@ def _repeat_ends(session: Session, node: Node, step: Repeat, scope: Scope) -> li
             continue
         end = _end(session, node, scope, str(number), wanted, carried)
         ends.append(end)
-        all_known = all(result in end.scope.handles for result in step.carry.values())
-        carried = (
-            {n: end.scope.handles[g].at("") for n, g in step.carry.items()} if all_known else None
-        )
+        known = end.scope.knows(step.carry.values())
+        carried = {n: end.scope.result(g) for n, g in step.carry.items()} if known else None
     return ends
 
 
@@ -145,15 +143,15 @@ def _foreseen(step: ForEach | Repeat, ends: Sequence[End]) -> dict[str, Handle]:
     cannot be known yet."""
     carried = step.carry if isinstance(step, Repeat) else {}
     wanted = [*step.collect, *carried.values()]
-    if any(name not in end.scope.handles for end in ends for name in wanted):
+    if not all(end.scope.knows(wanted) for end in ends):
         return {}
     column = "round" if isinstance(step, Repeat) else "item"
     results: dict[str, Handle] = {}
     for name in step.collect:
-        parts: list[Part] = [(end.name, end.scope.handles[name].at("")) for end in ends]
+        parts: list[Part] = [(end.name, end.scope.result(name)) for end in ends]
         results[name] = Handle(collected_key(name, column, parts), parts[0][1].type)
     for name, result in carried.items():
-        results[name] = ends[-1].scope.handles[result].at("")
+        results[name] = ends[-1].scope.result(result)
     if isinstance(step, ForEach) and step.on_error == "collect-error":
         results["errors"] = Handle(errors_key([]), Artifact)
     return results

@@ -102,7 +102,7 @@ class ItemWork:
         try:
             needed = self.body.needed(self.wanted)
             self.runs.run(self.body, scope, needed, passing, outcome.note)
-            outcome.results = {name: scope.handles[name].at("") for name in self.wanted}
+            outcome.results = {name: scope.result(name) for name in self.wanted}
         except Exception as error:
             self._failed(outcome, error)
         outcome.seconds = round(time.monotonic() - started, 3)

@@ -95,6 +95,14 @@ class Scope:
         """Return the handle of a reference."""
         return ref.resolve(self.handles)
 
+    def result(self, name: str) -> Handle:
+        """Return the handle of what a loop takes from a step inside, or from a loop inside."""
+        return self.at(Ref.parse(name)).at("")
+
+    def knows(self, names: Iterable[str]) -> bool:
+        """Check whether the steps of all these results have a handle."""
+        return all(Ref.parse(name).step in self.handles for name in names)
+
     def named(self, names: Iterable[str]) -> list[Handle]:
         """Return the handles of those names that have one."""
         return [self.handles[name] for name in names if name in self.handles]

@@ -57,9 +57,10 @@ class Graph:
     outer: tuple[Ref, ...] = ()
 
     def needed(self, ids: Sequence[str]) -> set[str]:
-        """Find the steps ``ids`` and all they need."""
+        """Find the steps ``ids`` (of a loop maybe one result: ``rounds.kept``) and all they
+        need."""
         names: set[str] = set()
-        waiting = list(ids)
+        waiting = [Ref.parse(name).step for name in ids]
         while waiting:
             name = waiting.pop()
             if name not in names:

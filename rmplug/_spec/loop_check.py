@@ -10,7 +10,7 @@ from rmplug._kinds.loops import ITEM, ForEach, Repeat
 from rmplug._kinds.signatures import Input
 from rmplug.artifacts import Artifact, Tabular, Value
 from rmplug.errors import some
-from rmplug.known import Known
+from rmplug.known import Known, Ref, UnknownName
 
 from .graph import Graph, Node
 from .inputs import Names, resolve
@@ -54,7 +54,7 @@ def composite_node(
     if results is None:
         return None
     types = next(iter(results.values())).types if len(results) == 1 else (Artifact,)
-    uncollected = frozenset(body.nodes) - set(results)
+    uncollected = frozenset(body.nodes) - {name.partition(".")[0] for name in results}
     gives = Known(types, step=draft.id, results=results, uncollected=uncollected)
     body = Graph(body.nodes, tuple(ref for ref in body.outer if ref.step not in inner))
     return Node(
@@ -117,23 +117,37 @@ def _results(
     carry = step.carry if isinstance(step, Repeat) else {}
     wanted = [(params.at("collect", index), name) for index, name in enumerate(step.collect)]
     wanted += [(params.at("carry", taken), name) for taken, name in carry.items()]
-    missing = [(location, name) for location, name in wanted if name not in body.nodes]
-    for location, name in missing:
-        location.wrong(f"no step {name!r} inside the loop (steps: {some(body.nodes, 8)})")
-    if missing:
-        return None
     before = len(params.problems)
-    for (location, name), _ in zip(wanted, step.collect, strict=False):
-        _check_collected(location, name, body.nodes[name].gives)
-    for taken, name in carry.items():
-        _check_carried(params.at("carry", taken), name, body.nodes[name].gives, inner[taken])
+    gives = {name: _given(location, name, body) for location, name in wanted}
     if len(params.problems) > before:
         return None
-    results = {name: body.nodes[name].gives.collected for name in step.collect}
-    results |= {taken: body.nodes[name].gives for taken, name in carry.items()}
+    for (location, name), _ in zip(wanted, step.collect, strict=False):
+        _check_collected(location, name, gives[name])
+    for taken, name in carry.items():
+        _check_carried(params.at("carry", taken), name, gives[name], inner[taken])
+    if len(params.problems) > before:
+        return None
+    results = {name: gives[name].collected for name in step.collect}
+    results |= {taken: gives[name] for taken, name in carry.items()}
     if isinstance(step, ForEach) and step.on_error == "collect-error":
         results["errors"] = Known((Tabular,))
     return results
+
+
+def _given(location: Location, name: str, body: Graph) -> Known:
+    """Return what a step inside gives, or a result of a loop inside (``rounds.accuracy``)."""
+    ref = Ref.parse(name)
+    if ref.step not in body.nodes:
+        location.wrong(f"no step {ref.step!r} inside the loop (steps: {some(body.nodes, 8)})")
+        return Known()
+    inner = body.nodes[ref.step].gives
+    try:
+        if ref.column and not inner.results:
+            raise UnknownName(f"{ref.step!r} is no loop; name the step as a whole")
+        return inner.at(ref.column)
+    except UnknownName as error:
+        location.wrong(f"{name}: {error}")
+        return Known()
 
 
 def _check_collected(location: Location, name: str, gives: Known) -> None:

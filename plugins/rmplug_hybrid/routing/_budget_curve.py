@@ -74,8 +74,8 @@ def _make_measured_rows(
     points = _match_results(predicted, results, wanted)
     single = [point.name for point in points if len(point.observed) < 2]
     notice("one result only: no interval; repeat the loop over seeds", single, "kept", "routes")
-    rows = [_make_row(point, strategy, wanted.metric) for strategy, point in trace_curves(points)]
-    return rows + _make_difference_rows(points, wanted.metric)
+    rows = [make_row(point, strategy, wanted.metric) for strategy, point in trace_curves(points)]
+    return rows + make_difference_rows(points, wanted.metric)
 
 
 def _match_results(
@@ -138,7 +138,7 @@ def _mean_interval(values: np.ndarray) -> Bounds:
     return t_interval(float(values.mean()), variance, number - 1, "plain")
 
 
-def _make_row(one: MeasuredRoute, strategy: str, metric: str) -> dict[str, Any]:
+def make_row(one: MeasuredRoute, strategy: str, metric: str) -> dict[str, Any]:
     low, high = _mean_interval(one.observed)
     return {
         "metric": metric,
@@ -151,7 +151,7 @@ def _make_row(one: MeasuredRoute, strategy: str, metric: str) -> dict[str, Any]:
     }
 
 
-def _make_difference_rows(points: Sequence[MeasuredRoute], metric: str) -> list[dict[str, Any]]:
+def make_difference_rows(points: Sequence[MeasuredRoute], metric: str) -> list[dict[str, Any]]:
     rows = []
     for one in points:
         other = find_random_beside(one, points)

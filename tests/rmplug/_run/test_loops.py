@@ -130,6 +130,60 @@ def test_the_same_value_twice_is_refused_where_it_was_written(tmp_path: Path) ->
         go(spec, tmp_path)
 
 
+def test_a_loop_collects_results_of_a_loop_inside(tmp_path: Path) -> None:
+    rounds = {
+        "kind": "repeat",
+        "inputs": {"left": "pairs"},
+        "params": {
+            "rounds": 2,
+            "carry": {"left": "rest"},
+            "collect": ["words"],
+            "steps": {
+                "rest": {"kind": "later", "inputs": "left", "params": {"skip": 3}},
+                "words": {"kind": "lengths", "inputs": {"data": "rest", "scale": "item"}},
+            },
+        },
+    }
+    loop = for_each({"rounds": rounds}, ["rounds.words", "rounds.left"], values=[1, 2])
+    told = {"kind": "mean", "inputs": ["loop.rounds.words.chosen"]}
+    spec = spec_of({"pairs": PAIRS, "loop": loop, "told": told})
+    assert planned(spec, tmp_path)["loop"] == "run: 2 of 2 items"
+    finished = go(spec, tmp_path)
+    words = finished["loop.rounds.words"].table  # type: ignore[attr-defined]
+    assert list(zip(words["item"].to_pylist(), words["round"].to_pylist(), strict=True)) == (
+        [("1", "1")] * 17 + [("1", "2")] * 14 + [("2", "1")] * 17 + [("2", "2")] * 14
+    )
+    assert len(finished["loop.rounds.left"].table) == 28  # type: ignore[attr-defined]
+    assert planned(spec, tmp_path)["loop"] == "reuse: all 2 items"
+
+
+@pytest.mark.parametrize(
+    ("collect", "message"),
+    [
+        ("rounds.wrods", "rounds.wrods: name one of its results: words, left"),
+        ("wonders.left", "no step 'wonders' inside the loop (steps: rounds, other)"),
+        ("other.chosen", "other.chosen: 'other' is no loop; name the step as a whole"),
+    ],
+)
+def test_what_a_loop_cannot_collect_is_told(tmp_path: Path, collect: str, message: str) -> None:
+    rest = {"kind": "later", "inputs": "left", "params": {"skip": 3}}
+    rounds = {
+        "kind": "repeat",
+        "inputs": {"left": "pairs"},
+        "params": {
+            "rounds": 2,
+            "carry": {"left": "rest"},
+            "collect": ["words"],
+            "steps": {"rest": rest, "words": {"kind": "lengths", "inputs": "rest"}},
+        },
+    }
+    other = {"kind": "lengths", "inputs": "pairs"}
+    loop = for_each({"rounds": rounds, "other": other}, [collect], values=[1])
+    with pytest.raises(SpecError) as error:
+        go(spec_of({"pairs": PAIRS, "loop": loop}), tmp_path)
+    assert message in str(error.value)
+
+
 def test_what_one_round_gives_is_what_the_next_one_takes(tmp_path: Path) -> None:
     log = tmp_path / "log"
     repeat = {
