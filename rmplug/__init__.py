@@ -33,6 +33,7 @@ from .errors import (
     StoreError,
 )
 from .families import (
+    AwaitedPaths,
     DatasetLoader,
     Engine,
     Estimator,
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Artifact",
+    "AwaitedPaths",
     "Checkpoint",
     "Comparison",
     "DataError",

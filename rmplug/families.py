@@ -49,7 +49,10 @@ Result = TypeVar("Result")
 class Reads:
     """A mark of a field as the path of a file or folder that the step reads: it must exist, a
     relative path is relative to the spec's folder, and its content (not its path) is part of the
-    fingerprint."""
+    fingerprint. One that is ``awaited`` need not exist: the step says what to do about it."""
+
+    def __init__(self, awaited: bool = False) -> None:
+        self.awaited = awaited
 
 
 def _as_tuple(value: Any) -> Any:
@@ -64,14 +67,27 @@ InputPath = Annotated[Path, Reads()]
 """One file or folder that the step reads."""
 InputPaths = Annotated[tuple[Path, ...], OneOrMore, Reads(), Field(min_length=1)]
 """Files that the step reads: a path, a list of them, or a pattern such as ``data/*.jsonl``."""
+AwaitedPaths = Annotated[
+    tuple[Path, ...], BeforeValidator(_as_tuple), Reads(awaited=True), Field(min_length=1)
+]
+"""The same, of files that may not be there yet, such as what people will have written."""
 
 
 def reads_files(info: FieldInfo) -> bool:
     """Check whether a field is marked as something the step reads."""
+    return bool(_marks(info))
+
+
+def awaits_files(info: FieldInfo) -> bool:
+    """Check whether a field is marked as something that may not be there yet."""
+    return any(mark.awaited for mark in _marks(info))
+
+
+def _marks(info: FieldInfo) -> list[Reads]:
     marks = list(info.metadata)
     for inner in getattr(info.annotation, "__args__", ()):
         marks.extend(getattr(inner, "__metadata__", ()))
-    return any(isinstance(mark, Reads) for mark in marks)
+    return [mark for mark in marks if isinstance(mark, Reads)]
 
 
 class Step(BaseModel):

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from rmplug import DatasetLoader, FeatureComputer, ModelLoader, QueryStrategy, Sampler, hookimpl
+from rmplug import (
+    DatasetLoader,
+    FeatureComputer,
+    ModelLoader,
+    QueryStrategy,
+    Reporter,
+    Sampler,
+    hookimpl,
+)
 
 from .features import Bins, Lexical, PerResponse, Rouge
-from .labelling import Diverse, Uncertain
+from .labelling import Diverse, LabelsFile, LabelSheet, Uncertain
 from .loaders import ABFile, PairsFile, ResponsesFile, Synthetic
 from .queries import Reward
 from .recorded import Recorded
@@ -36,5 +44,10 @@ def rmplug_feature_computers() -> list[type[FeatureComputer]]:
 def rmplug_samplers() -> list[type[Sampler]]:
     return [
         *(Random, Stratified, Balanced, Filter, Split, ToPairs, ToResponses),
-        *(Uncertain, Diverse),
+        *(Uncertain, Diverse, LabelsFile),
     ]
+
+
+@hookimpl
+def rmplug_reporters() -> list[type[Reporter]]:
+    return [LabelSheet]

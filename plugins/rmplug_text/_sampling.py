@@ -164,7 +164,6 @@ def filtered_rows(
     if selection is not None:
         chosen = pc.is_in(data.table["id"], value_set=selection.table["id"].combine_chunks())
         kept = chosen.to_numpy()
-        _count_dropped(data, ~kept, "not in the selection")
     if where is not None:
         true = mask(where, with_features(data, features)).to_numpy(zero_copy_only=False)
         _count_dropped(data, kept & ~true, f"not where {where}")

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
-from rmplug import Features, Known, Pairs, Responses, Sampler, Selection
+from rmplug import (
+    AwaitedPaths,
+    Features,
+    Known,
+    Pairs,
+    Report,
+    Reporter,
+    Responses,
+    Sampler,
+    Selection,
+)
 
+from .loaders import Labels
 from .samplers import Share, Whole, exactly_one
 
 Uncertainty = Literal["margin", "probability", "disagreement", "random"]
@@ -113,3 +125,63 @@ class Diverse(Choice):
 
         size = budget(self.n, self.fraction, len(data))
         return choose_diverse(data, vectors, candidates, chosen, size, self.one_per_group)
+
+
+class LabelSheet(Reporter):
+    """Write pairs for people to label: each with its two responses as A and B, and no verdict.
+
+    Gives one file with `id`, `prompt`, `A`, `B` and an empty `winner`, in the order of
+    ``selection`` (or of the pairs, all of them). Which response is A is drawn for each pair from
+    its id, so that nothing in the file tells what the data say, and the order is the same whenever
+    it is written. People write A, B or tie under `winner`, and `labels-file` reads what they wrote.
+    In CSV, a text that a spreadsheet would take for a formula begins with an apostrophe.
+    """
+
+    kind = "label-sheet"
+
+    format: Literal["csv", "jsonl"] = "csv"
+    """The format of the file: `to-label.csv` or `to-label.jsonl`, in UTF-8."""
+    answers: AwaitedPaths | None = None
+    """Files with answers so far, or a pattern; pairs that have one are left out. They need not be
+    there yet."""
+    labels: Labels = Field(default_factory=Labels)
+    """The verdicts in these files, as for `labels-file`."""
+
+    def report(self, data: Pairs, selection: Selection | None = None, *, directory: Path) -> Report:
+        from ._label_files import write_sheet
+
+        entry = write_sheet(self, data, selection, directory)
+        return Report(directory, entry)
+
+
+class LabelsFile(Sampler):
+    """Take the labels that people wrote on a `label-sheet`, and go on with them.
+
+    ``path`` has rows with `id` and `winner` (A, B or tie, as on the sheet); further columns are not
+    read. Gives the pairs of ``selection`` (or all) that have a winner, in their order, the winner
+    as the chosen one, with `votes` (verdicts on the pair) and `agreement` (the share of them that
+    is the majority's); columns about one of two responses are exchanged with them, and `margin`,
+    the lead of another label, is left out. Several verdicts on a pair are put to the vote; a draw
+    is a tie. Ties are left out and counted, and so are answers about other pairs.
+
+    While answers are missing the run ends here: it says where the sheet is and where to put the
+    answers. Run it again when they are there, and it goes on.
+    """
+
+    kind = "labels-file"
+
+    path: AwaitedPaths
+    """The file with the answers, files or a pattern (`labels/*.csv`): CSV, TSV, JSON, JSON Lines or
+    Parquet. They need not be there yet."""
+    labels: Labels = Field(default_factory=Labels)
+    """The verdicts that mean A, B, a tie or none, such as ``{A: first, B: second}``; capital and
+    small letters are the same."""
+    unanswered: Literal["error", "drop"] = "error"
+    """The policy while pairs have no answer: end the run, or go on without them and count them."""
+    ties: Literal["drop", "keep"] = "drop"
+    """Leave out pairs without a winner, or keep them as the data have them, both counted."""
+
+    def sample(self, data: Pairs, sheet: Report, selection: Selection | None = None) -> Pairs:
+        from ._label_files import labelled_pairs
+
+        return labelled_pairs(self, data, sheet, selection)

@@ -125,7 +125,7 @@ class Balanced(RowSampler):
 class Filter(RowSampler):
     """Keep the rows for which an expression over their columns is true, or that were selected.
 
-    Gives rows of the same type in their order, with all columns; what is dropped is counted. An
+    Gives rows of the same type in their order, with all columns; `where` counts what it drops. An
     expression compares (`== != < <= > >=`, `in [...]`, `not in [...]`, `is null`, `is not null`),
     joins (`and`, `or`, `not`, parentheses) and computes (`+ - * / %`) columns, numbers, texts in
     quotes, `true`, `false`, and functions: `len(c)` and `words(c)` (characters and words of a text

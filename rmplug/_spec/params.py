@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from rmplug._kinds.field_docs import classes_in
 from rmplug.errors import RmplugError, did_you_mean, shown
-from rmplug.families import Step, reads_files
+from rmplug.families import Step, awaits_files, reads_files
 
 from .location import Location, suggestion
 
@@ -28,9 +28,7 @@ def absolute_files(cls: type[Step], params: Mapping[str, Any], folder: Path) -> 
 def find_files(cls: type[Step], location: Location, params: Mapping[str, Any]) -> dict[str, Any]:
     """Make the paths of input files among parameters absolute; note each that is not there."""
     return {
-        name: _find(value, location.at(name), location.at(name).folder)
-        if _is_file(cls, name)
-        else value
+        name: _located(cls, name, value, location.at(name)) if _is_file(cls, name) else value
         for name, value in params.items()
     }
 
@@ -39,8 +37,15 @@ def _is_file(cls: type[Step], name: str) -> bool:
     return name in cls.model_fields and reads_files(cls.model_fields[name])
 
 
-def _find(value: Any, location: Location, folder: Path) -> Any:
-    paths = _absolute(value, folder)
+def _located(cls: type[Step], name: str, value: Any, location: Location) -> Any:
+    """Make paths absolute, and note those that are not there, unless they are awaited."""
+    if awaits_files(cls.model_fields[name]):
+        return _absolute(value, location.folder)
+    return _find(value, location)
+
+
+def _find(value: Any, location: Location) -> Any:
+    paths = _absolute(value, location.folder)
     for path in paths if isinstance(paths, list) else [paths]:
         if isinstance(path, str) and not _exists(Path(path)):
             location.wrong(f"no such file or folder: {path}")
@@ -106,7 +111,7 @@ def check_values(
         taken = dict(zip(values, row, strict=True))
         for name in taken:
             if _is_file(cls, name):
-                taken[name] = _find(taken[name], elsewhere[name], elsewhere[name].folder)
+                taken[name] = _located(cls, name, taken[name], elsewhere[name])
         configured(cls, location, {**params, **taken}, elsewhere)
 
 

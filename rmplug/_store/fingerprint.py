@@ -16,7 +16,7 @@ from pydantic_core import from_json
 
 from rmplug._kinds.registry import Provider, installed_version
 from rmplug.errors import DataError
-from rmplug.families import Step, reads_files
+from rmplug.families import Step, awaits_files, reads_files
 
 from .files import to_json
 
@@ -43,7 +43,7 @@ class Fingerprints:
             if name in step.neutral:
                 params.pop(name, None)
             elif reads_files(info) and getattr(step, name) is not None:
-                files[name] = self._contents(getattr(step, name))
+                files[name] = self._contents(getattr(step, name), awaits_files(info))
                 params.pop(name, None)
         return {
             "kind": provider.name,
@@ -54,9 +54,10 @@ class Fingerprints:
             "identity": dict(step.identity()),
         }
 
-    def _contents(self, value: Any) -> list[list[str]]:
-        paths = value if isinstance(value, tuple | list) else [value]
-        return [[Path(path).name, self.of_path(Path(path))] for path in paths]
+    def _contents(self, value: Any, awaited: bool) -> list[list[str]]:
+        paths = [Path(path) for path in (value if isinstance(value, tuple | list) else [value])]
+        there = [path for path in paths if path.exists() or not awaited]
+        return [[path.name, self.of_path(path)] for path in there]
 
     def of_path(self, path: Path) -> str:
         """A hash of a file's bytes, or of a folder's files and their names."""

@@ -1,8 +1,11 @@
-"""The sides of preference pairs as rows of responses."""
+"""The sides of preference pairs: as rows of responses, and exchanged with all that is said of
+each."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from rmplug.arrays import Array
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,3 +23,23 @@ def side_of(batch: pa.RecordBatch, side: str) -> pa.RecordBatch:
     prompts = batch.column("prompt")
     responses = prompts if side == "prompt" else batch.column(side)
     return pa.RecordBatch.from_arrays([ids, prompts, responses], names=["id", "prompt", "response"])
+
+
+def exchange_sides(table: pa.Table, turn: Array) -> pa.Table:
+    """Exchange the values for the chosen and the rejected response in some rows, in every column
+    that has its counterpart (``rejected``, ``rejected_model``, ``ratings.rejected.x``); ``turn`` is
+    a mask of shape (rows,)."""
+    import numpy as np
+    import pyarrow as pa
+
+    count = table.num_rows
+    positions = pa.array(np.where(turn, np.arange(count) + count, np.arange(count)))
+    columns = {}
+    for name in table.column_names:
+        other = name.replace("chosen", "\0").replace("rejected", "chosen").replace("\0", "rejected")
+        column = table[name]
+        if other != name and other in table.column_names:
+            sides = pa.chunked_array([*column.chunks, *table[other].chunks], type=column.type)
+            column = sides.take(positions)
+        columns[name] = column
+    return pa.table(columns)

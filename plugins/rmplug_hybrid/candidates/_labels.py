@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from rmplug import DataError, Features, Pairs, notice, text_of
 from rmplug.arrays import Array
+from rmplug.data.sides import exchange_sides
 from rmplug.errors import some
 from rmplug_hybrid.membership._matrix import read_numbers
 
@@ -115,7 +116,7 @@ def relabel_pairs(data: Pairs, reward: Features, by: str, gap: float, ties: str)
             )
         notice(problem, listed, "dropped" if ties == "drop" else "kept")
     turn = (margins < 0) & ~tied
-    turned = _exchange_sides(table, turn)
+    turned = exchange_sides(table, turn)
     for name in ("margin", "lead", "relabelled"):
         turned = turned.drop_columns([name]) if name in turned.column_names else turned
     turned = turned.append_column("lead", pa.array(np.abs(margins), from_pandas=True))
@@ -137,19 +138,3 @@ def _read_margins(data: Pairs, reward: Features, by: str) -> Array:
             "these pairs"
         )
     return read_numbers(reward.table[by].take(positions))
-
-
-def _exchange_sides(table: pa.Table, turn: Array) -> pa.Table:
-    """Exchange the values for the chosen and the rejected response in some rows, in every column
-    that has its counterpart (``rejected``, ``rejected_model``, ``ratings.rejected.x``)."""
-    count = table.num_rows
-    positions = pa.array(np.where(turn, np.arange(count) + count, np.arange(count)))
-    columns = {}
-    for name in table.column_names:
-        other = name.replace("chosen", "\0").replace("rejected", "chosen").replace("\0", "rejected")
-        column = table[name]
-        if other != name and other in table.column_names:
-            sides = pa.chunked_array([*column.chunks, *table[other].chunks], type=column.type)
-            column = sides.take(positions)
-        columns[name] = column
-    return pa.table(columns)

@@ -17,8 +17,8 @@ from rmplug_hybrid.performance._candidate_table import WantedResult, select_mode
 from ._budget_curve import SCHEMA, MeasuredRoute, make_difference_rows, make_row
 from ._predicted_routes import RANDOM
 
-AXIS, ROUND, NEW, ITEM = "labels", "round", "new", "item"
-ALL_POINTS = "mean over labels"
+AXIS, ROUND, NEW, ITEM = "number of labels", "round", "new", "item"
+ON_AVERAGE = "on average"
 NOWHERE = -1.0
 """The number of labels of a mean over all numbers of labels, which is no point of a curve."""
 
@@ -67,7 +67,9 @@ def make_label_curve(results: Metrics, chosen: Selection, wanted: WantedResult) 
     fewest = min(point.at for point in points)
     later = [point for point in points if point.at > fewest]
     rows += make_difference_rows(_means(measured, fewest), wanted.metric)
-    rows += make_difference_rows(later, wanted.metric)
+    # the sentences of the means are enough for a person; each point has its numbers
+    each = make_difference_rows(later, wanted.metric)
+    rows += [{**row, "sentence": None} for row in each]
     return Metrics(pa.Table.from_pylist(rows, schema=SCHEMA))
 
 
@@ -154,5 +156,5 @@ def _means(measured: Measured, fewest: float) -> Sequence[MeasuredRoute]:
     for strategy, points in later.items():
         seeds = [seed for seed in points[0] if all(seed in by_seed for by_seed in points)]
         each: dict[str, Any] = {s: float(np.mean([one[s] for one in points])) for s in seeds}
-        means.append(_point(f"{strategy}, {ALL_POINTS},", strategy, NOWHERE, each))
+        means.append(_point(f"{strategy} {ON_AVERAGE}", strategy, NOWHERE, each))
     return means

@@ -21,9 +21,9 @@ class LabelCurve(Evaluator):
     seeds, ``at`` the number of labels, ``model`` the strategy. Intervals cover how much a strategy
     that begins anew may differ; other test pairs only if the seeds have different ones.
     ``difference`` rows compare each strategy with ``random`` at the same number of labels, paired
-    by seed: a t interval, ``p`` (t-test), ``p_holm`` (Holm's correction), and a sentence: first of
-    the mean over all numbers of labels but the fewest, at which all strategies have the same rows,
-    corrected for the strategies; then of each number of labels, corrected for all of them.
+    by seed: a t interval, ``p`` (t-test), ``p_holm`` (Holm's correction). First ``on average``, the
+    mean over all numbers of labels but the fewest, at which all strategies have the same rows,
+    corrected for the strategies, with a sentence; then at each number, corrected for all of them.
     ``subset`` names the point.
     """
 

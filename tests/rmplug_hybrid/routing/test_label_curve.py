@@ -75,13 +75,13 @@ def test_points_are_means_over_seeds_at_the_labels_that_a_round_began_with():
     assert row["value"] == pytest.approx(np.mean(values))
     half = stats.t.ppf(0.975, 2) * np.std(values, ddof=1) / np.sqrt(3)
     assert (row["low"], row["high"]) == pytest.approx((row["value"] - half, row["value"] + half))
-    assert (row["n"], row["axis"], row["subset"]) == (3, "labels", "margin at 8 labels")
+    assert (row["n"], row["axis"], row["subset"]) == (3, "number of labels", "margin at 8 labels")
 
 
 def test_strategies_are_compared_with_random_seed_by_seed():
     differences = rows_of(made(), "difference")
     assert [row["subset"] for row in differences] == [
-        "margin, mean over labels,",
+        "margin on average",
         "margin at 8 labels",
         "margin at 12 labels",
     ]
@@ -96,9 +96,7 @@ def test_strategies_are_compared_with_random_seed_by_seed():
     assert whole["value"] == pytest.approx(np.mean(apart))
     assert whole["p"] == pytest.approx(stats.ttest_1samp(apart, 0).pvalue)
     assert whole["p_holm"] == whole["p"]
-    assert whole["sentence"].startswith(
-        "margin, mean over labels, beats random of the same budget: +"
-    )
+    assert whole["sentence"].startswith("margin on average beats random of the same budget: +")
     assert all(row["other"] == "random" for row in differences)
 
 
