@@ -149,6 +149,7 @@ def labelled_pairs(
 
 def _request(missing: int, asked: int, sheet: Report, paths: Sequence[Path]) -> str:
     place = str(paths[0]) if len(paths) == 1 else f"one of {some(map(str, paths))}"
+    place = f"a file that {place} matches" if "*" in place else place
     here = "add them to" if any(path.exists() for path in paths) else "save it as"
     return (
         f"{missing} of {asked} pairs have no answer yet: write A, B or tie under {WINNER} in "

@@ -212,6 +212,14 @@ def test_a_run_stops_for_the_labels_and_goes_on_with_them(tmp_path):
     assert table["round"].to_pylist() == ["1"] * 3 + ["2"] * 6
 
 
+def test_the_recipe_has_an_answer_to_every_pair_that_it_asks_about_first(tmp_path):
+    examples = Path(__file__).parents[2] / "examples"
+    done = rmplug.run(examples / "ask-people.yaml", store=tmp_path, only=["start"])
+    with (examples / "data/answers/first.csv").open(newline="") as file:
+        answered = [row["id"] for row in csv.DictReader(file)]
+    assert sorted(answered) == sorted(done["start"].table["id"].to_pylist())
+
+
 def test_label_files_conform(tmp_path):
     data = small_pairs()
     check_step(LabelSheet, {}, {"data": data})
