@@ -1,4 +1,4 @@
-"""The columns that an expression names, and those that are certainly absent."""
+"""The columns that a sampler names, and those that are certainly absent."""
 
 from __future__ import annotations
 
@@ -20,6 +20,15 @@ def unknown_columns(where: str, data: Known, *features: Known) -> Iterator[str]:
             table.lacks(column.name.removeprefix(start))  # noted as not checked
         elif not any(name in present for name, _ in reached_columns(column.name)):
             yield str(unknown_column(column, present))
+
+
+def lacking_column(name: str, data: Known, *features: Known) -> str | None:
+    """Explain that neither the data nor the features (``<step>.<column>``) have a column; None
+    where they may."""
+    for table in features:
+        if name.startswith(f"{table.step}."):
+            return table.lacks(name.removeprefix(f"{table.step}."))
+    return data.lacks(name)
 
 
 def _columns(node: Node) -> Iterator[ColumnName]:

@@ -25,8 +25,8 @@ from ._label_pool import rows_of
 from ._pairs import written
 
 if TYPE_CHECKING:
+    from .fields import Labels
     from .labelling import LabelsFile, LabelSheet
-    from .loaders import Labels
 
 WINNER, TIE = "winner", "tie"
 COLUMNS = ("id", "prompt", "A", "B", WINNER)

@@ -20,8 +20,14 @@ from ._lexical import measure_texts
 RATINGS = "ratings."
 
 
-def column_of(data: Pairs | Responses, name: str) -> pa.ChunkedArray:
-    """Return a column of the data; a missing one is named with those that are there."""
+def column_of(
+    data: Pairs | Responses, name: str, features: Sequence[Features] = ()
+) -> pa.ChunkedArray:
+    """Return a column of the data, or ``<step>.<column>`` of features; a missing one is named with
+    those that are there."""
+    for source in features:
+        if name in (f"{source.name}.{column}" for column in source.values):
+            return with_features(data, [source])[name]
     if name not in data.columns:
         raise DataError(
             f"{data.name or type(data).__name__} has no column {name!r}; "
@@ -86,8 +92,10 @@ def balanced_rows(column: pa.ChunkedArray, each: int | None, seed: int) -> Array
     return draw(strata, np.full(len(sizes), least if each is None else min(least, each)), seed)
 
 
-def length_balanced_rows(data: Pairs, unit: str, by: str | None, seed: int) -> Array:
-    """Draw as many pairs with the longer response chosen as with the shorter, per value of ``by``.
+def length_balanced_rows(
+    data: Pairs, unit: str, values: pa.ChunkedArray | None, seed: int
+) -> Array:
+    """Draw as many pairs with the longer response chosen as with the shorter, for each value.
 
     Pairs of equal length do not lean either way: all are kept.
     """
@@ -95,7 +103,7 @@ def length_balanced_rows(data: Pairs, unit: str, by: str | None, seed: int) -> A
         measure_texts(text_of(data.table[side]), (unit,))[unit] for side in ("chosen", "rejected")
     ]
     leaning = np.sign(lengths[0] - lengths[1]).astype(np.int64)
-    strata = codes_of(column_of(data, by)) if by else np.zeros(len(data), dtype=np.int64)
+    strata = np.zeros(len(data), dtype=np.int64) if values is None else codes_of(values)
     cells = strata * 3 + leaning + 1
     sizes = np.bincount(cells, minlength=3 * (int(strata.max(initial=-1)) + 1)).reshape(-1, 3)
     quotas = sizes.copy()

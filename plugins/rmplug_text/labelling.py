@@ -20,7 +20,7 @@ from rmplug import (
     Selection,
 )
 
-from .loaders import Labels
+from .fields import Labels
 from .samplers import Share, Whole, exactly_one
 
 Uncertainty = Literal["margin", "probability", "disagreement", "random"]

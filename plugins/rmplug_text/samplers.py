@@ -93,7 +93,8 @@ class Balanced(RowSampler):
     kind = "balanced"
 
     by: str | None = None
-    """The column whose values become equally frequent, such as `subset`."""
+    """The column whose values become equally frequent, such as `subset`; one of the input
+    `features` is `<step>.<column>`, such as `bins` of the prompt's length or of a margin."""
     length: Literal["words", "characters"] | None = None
     """Balance which response is longer, counted in words or characters (pairs only)."""
     each: Whole | None = None
@@ -110,16 +111,22 @@ class Balanced(RowSampler):
         return self
 
     def mistakes(self, inputs: Inputs) -> Iterable[tuple[str, str]]:
-        return _unknown_by(self.by, inputs)
+        from ._filter_columns import lacking_column
 
-    def sample(self, data: D, *, seed: int) -> D:
+        tables = [inputs["data"][0], *inputs.get("features", ())]
+        lacking = lacking_column(self.by, *tables) if self.by else None
+        return [("by", lacking)] if lacking else []
+
+    def sample(self, data: D, features: Sequence[Features] | None = None, *, seed: int) -> D:
         from ._sampling import balanced_rows, column_of, length_balanced_rows
 
+        values = column_of(data, self.by, features or ()) if self.by else None
         if self.length is None:
-            return data.take(balanced_rows(column_of(data, str(self.by)), self.each, seed))
+            assert values is not None
+            return data.take(balanced_rows(values, self.each, seed))
         if not isinstance(data, Pairs):
             raise DataError("balanced by length needs pairs; convert responses with to-pairs first")
-        return data.take(length_balanced_rows(data, self.length, self.by, seed))
+        return data.take(length_balanced_rows(data, self.length, values, seed))
 
 
 class Filter(RowSampler):

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from rmplug import DataError, Features, Pairs, Responses, Selection
+from rmplug import DataError, Features, Known, Pairs, Responses, Selection
 from rmplug.notices import collect_notices
 from rmplug_text._sampling import proportional
 from rmplug_text.samplers import Balanced, Filter, Random, Split, Stratified, ToPairs, ToResponses
@@ -122,6 +122,20 @@ def test_balanced_takes_as_many_of_each_as_the_rarest_has():
     assert counts(Balanced(by="subset").sample(pairs(), seed=0)) == {"a": 10, "b": 10, None: 10}
     capped = Balanced(by="subset", each=4).sample(pairs(), seed=0)
     assert counts(capped) == {"a": 4, "b": 4, None: 4}
+
+
+def test_balanced_takes_equally_many_of_each_value_of_a_feature():
+    level = [float(place % 10 > 6) + (place % 10 > 8) for place in range(100)]
+    bins = Features(
+        {"id": [f"p{place}" for place in range(99, -1, -1)], "words": level[::-1]}, "cut"
+    )
+    sample = Balanced(by="cut.words").sample(pairs(), [bins], seed=0)
+    assert Counter(level[int(name[1:])] for name in ids(sample)) == {0.0: 10, 1.0: 10, 2.0: 10}
+    known = {"data": [Known((Pairs,), ["subset"], step="pairs")]}
+    known["features"] = [Known((Features,), ["words"], step="cut")]
+    assert list(Balanced(by="cut.words").mistakes(known)) == []
+    [(where, message)] = Balanced(by="cut.wrods").mistakes(known)
+    assert where == "by" and message.startswith("cut gives no column 'wrods'; did you mean 'words'")
 
 
 def test_balanced_by_length_makes_longer_and_shorter_choices_equally_many():

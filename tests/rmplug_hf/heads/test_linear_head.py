@@ -11,13 +11,15 @@ import pytest
 from direct import Unopened
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from rmplug import DataError, Features, Pairs, Responses, text_of
+from rmplug import DataError, Features, Fit, Pairs, Responses, text_of
 from rmplug.data.rows import one_batch
 from rmplug.notices import collect_notices
 from rmplug.stats.folds import deal_folds
 from rmplug.testing import LengthModel, check_step, small_pairs
 from rmplug_hf import Encoder, HiddenState, LinearHead, RewardHead
 from rmplug_hf.heads._newton import Loss, minimise, principal_axes
+from rmplug_tabular import Calibrated, Calibration
+from rmplug_text.samplers import ToResponses
 
 WORDS = ["egg", "haiku", "prime", "river", "stone", "kettle", "capital", "answer", "seven", "blue"]
 
@@ -274,3 +276,18 @@ def test_folds_keep_groups_together_and_are_of_like_size():
     assert all(len(set(fold[groups == g].tolist())) == 1 for g in range(50))
     sizes = np.bincount(fold)
     assert len(sizes) == 5 and sizes.max() - sizes.min() <= 4
+
+
+def test_a_head_with_its_calibration_is_opened_as_any_reward_head(encoder, pairs, tmp_path):
+    checkpoint = trained(encoder, pairs, tmp_path / "head", l2=[0.1])
+    (tmp_path / "sure").mkdir()
+    (tmp_path / "sure/calibration.json").write_text('{"format": 1, "column": "margin", "slope": 2}')
+    folder = tmp_path / "both"
+    folder.mkdir()
+    fit = Fit(tmp_path / "sure", Calibration)
+    Calibrated().train(checkpoint, fit, directory=folder, plan=None)
+    assert RewardHead.accepts(str(folder)) == {"path": str(folder)}
+    rows = one_batch(ToResponses().sample(pairs).table.slice(0, 6))
+    plain = checkpoint.open().score(rows)
+    found = RewardHead(path=folder, device="cpu", batch_tokens=64).load()
+    assert found.score(rows) == pytest.approx(2 * plain, abs=1e-5)
