@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +20,7 @@ from rmplug.testing import check_step, run_step
 from rmplug_tabular import Calibrated, Calibration
 
 ROWS = 4000
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def margins(slope: float = 0.4, rows: int = ROWS, seed: int = 0) -> Features:
@@ -97,6 +101,34 @@ def test_a_reward_that_prefers_rejected_gets_a_slope_below_zero_only_from_platt(
     turned = Features({"id": margins()["id"], "margin": -margins()["margin"].to_numpy()}, "reward")
     assert values(fitted(turned, tmp_path / "a", form="platt"))["slope"] < -0.3
     assert 0 < values(fitted(turned, tmp_path / "b"))["slope"] < 1e-3
+
+
+SHARED = Path(os.environ.get("RMPLUG_SHARED_DATA", ROOT / "../shared/data"))
+
+
+def recorded(model):
+    """Margins of a released reward model on JudgeBench."""
+    file = SHARED / "judgebench/scored.jsonl.gz"
+    if not file.exists():
+        pytest.skip(f"{file} is not there")
+    scores, prompts = {}, {}
+    with gzip.open(file, "rt", encoding="utf-8") as lines:
+        for row in filter(lambda row: row["model"] == model, map(json.loads, lines)):
+            pair = row["meta"]["pair_id"]
+            scores.setdefault(pair, [0.0, 0.0])[1 - row["label"]] = row["score"]
+            prompts[pair] = row["prompt"]
+    margin = [chosen - rejected for chosen, rejected in scores.values()]
+    return Features(
+        {"id": list(scores), "group": list(prompts.values()), "margin": margin}, "skywork"
+    )
+
+
+def test_a_released_model_that_is_far_too_sure_becomes_calibrated(tmp_path):
+    fit = fitted(recorded("Skywork/Skywork-Reward-Gemma-2-27B"), tmp_path)
+    before, after = row(fit, "log-loss-before"), row(fit, "log-loss-after")
+    assert before["n"] == 216 and before["low"] > np.log(2) > after["high"]
+    assert row(fit, "ece-before")["low"] > 0.15 > values(fit)["ece-after"]
+    assert row(fit, "slope")["high"] < 0.15
 
 
 @pytest.mark.parametrize("form", ["temperature", "platt", "isotonic"])
