@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from rmplug import Trainer, hookimpl
+from rmplug import ModelLoader, Trainer, hookimpl
 
+from .policies.implicit import ImplicitReward
+from .policies.preference import Dpo
+from .policies.reinforcement import Grpo, Rloo
 from .reward_models.average import Average
 from .reward_models.reward_model import RewardModelTrainer
 
 
 @hookimpl
 def rmplug_trainers() -> list[type[Trainer]]:
-    return [RewardModelTrainer, Average]
+    return [RewardModelTrainer, Average, Dpo, Grpo, Rloo]
+
+
+@hookimpl
+def rmplug_model_loaders() -> list[type[ModelLoader]]:
+    return [ImplicitReward]

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from .text_generator import Prompt
+
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
@@ -94,3 +96,22 @@ class TrainableModel(Protocol):
         tokenizer, and ``format.json``: how conversations become tokens, the names of the outputs,
         the ids of probe texts, and of an adapter the model below it with the digests of its
         files."""
+
+
+@runtime_checkable
+class TrainablePolicy(TrainableModel, Protocol):
+    """A causal language model that can be trained as a policy: one that writes responses."""
+
+    @property
+    def max_length(self) -> int | None:
+        """Most tokens of a conversation; None without a limit."""
+
+    def prompt_ids(self, prompts: Sequence[Prompt]) -> list[list[int]]:
+        """Return the tokens after which a response to each prompt begins, uncut."""
+
+    def response_rows(self, responses: pa.RecordBatch) -> Sequence[TokenRow]:
+        """Return the rows of ``token_rows`` with bounds, of a model that is asked, not trained."""
+
+    def log_prob_sums(self, responses: pa.RecordBatch) -> np.ndarray:
+        """Return the log-probability (natural) of the response's tokens, those within the bounds of
+        ``response_rows``, of each row; float64 of shape (rows,)."""

@@ -20,6 +20,15 @@ from rmplug_hf.tokens._conversations import Conversation
 class Writer(Transformer):
     """A language model that generates text."""
 
+    @property
+    def max_length(self) -> int | None:
+        """Most tokens of a conversation; None without a limit."""
+        return self.loaded.tokenizing.max_length
+
+    def prompt_ids(self, prompts: Sequence[Prompt]) -> list[list[int]]:
+        """Return the tokens after which a response to each prompt begins, uncut."""
+        return [ids.tolist() for ids in _tokens(self.loaded, prompts)]
+
     def generate(
         self, prompts: Sequence[Prompt], max_new_tokens: int = 100, temperature: float = 0.0
     ) -> list[str]:

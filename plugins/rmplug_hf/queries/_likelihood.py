@@ -115,15 +115,20 @@ class LanguageModel(Trainable, Writer):
     def token_rows(self, responses: pa.RecordBatch, bounds: bool = False) -> list[Tokens]:
         """Return the tokens of rows of ``Responses``; with ``bounds`` where the tokens that count
         as the response's start and end, as in ``score``."""
-        rows = super().token_rows(responses, bounds)
-        return [self._counted(row) for row in rows] if bounds else rows
+        self.check_trainable()
+        return self.response_rows(responses) if bounds else super().token_rows(responses)
+
+    def response_rows(self, responses: pa.RecordBatch) -> list[Tokens]:
+        """Return the tokens that are asked about, with the bounds of those that count as the
+        response's."""
+        rows = self.loaded.tokenizing.rows(responses, bounds=True) if responses.num_rows else []
+        return [self._counted(row) for row in rows]
 
     def log_probs(self, responses: pa.RecordBatch) -> LogProbs:
         """Compute the summed log-probabilities of the responses' tokens."""
         ids = responses.column("id").to_pylist()
         self.notice_format(responses)
-        tokenized = self.loaded.tokenizing.rows(responses, bounds=True) if ids else []
-        rows = [self._counted(row) for row in tokenized]
+        rows = self.response_rows(responses)
         tokens = np.array([row.end - row.start for row in rows], dtype=np.float64)
         empty = [name for name, count in zip(ids, tokens, strict=True) if not count]
         notice("response without a token that counts", empty)
@@ -132,6 +137,10 @@ class LanguageModel(Trainable, Writer):
             _check_known(rows, ids, self.reference)
             reference = log_prob_sums(self.reference, rows)
         return LogProbs(tokens, log_prob_sums(self.loaded, rows), reference)
+
+    def log_prob_sums(self, responses: pa.RecordBatch) -> Array:
+        """Return the policy's sums alone, of shape (rows,)."""
+        return log_prob_sums(self.loaded, self.response_rows(responses))
 
     def _counted(self, row: Tokens) -> Tokens:
         """Return the row with the bounds of counted tokens; the first token has no probability."""

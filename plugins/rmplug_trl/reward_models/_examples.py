@@ -58,7 +58,7 @@ def examples_of(
         )
     targets = loss.targets(table)
     names = ("chosen", "rejected") if loss.of == "pairs" else ("response",)
-    usable = targets.usable & _short_enough(model, table, names, too_long)
+    usable = targets.usable & short_enough(model, table, names, too_long)
     table, columns = _kept(table, targets, usable)
     rows = [token_rows(model, table, side) for side in names]
     made = _lists(table, rows[0], columns) if loss.of == "lists" else _fixed(table, rows, columns)
@@ -73,7 +73,7 @@ def token_rows(model: TrainableModel, table: pa.Table, side: str) -> list[TokenR
     return [row for batch in batches for row in model.token_rows(side_of(batch, side))]
 
 
-def _short_enough(
+def short_enough(
     model: TrainableModel, table: pa.Table, sides: Sequence[str], too_long: str
 ) -> Array:
     """Return the mask of rows that a policy keeps: those that fit, or all, which are cut."""

@@ -81,6 +81,8 @@ def with_lora(network: Any, lora: Lora, task: Task, seed: int, head: Sequence[st
         # GPT-2 keeps its weights transposed; PEFT finds that too, but with a warning
         fan_in_fan_out=any(type(m).__name__ == "Conv1D" for m in network.modules()),
         modules_to_save=list(head) or None,
+        # GPT-2 keeps its weights the other way round; PEFT would find out with a warning
+        fan_in_fan_out=any(type(module).__name__ == "Conv1D" for module in network.modules()),
     )
     try:
         return get_peft_model(network, config)

@@ -22,8 +22,8 @@ SHOWN = {
 class Telling(TrainerCallback):  # type: ignore[misc]
     """Tell observers each step, and the numbers that are logged; stop where one is not finite."""
 
-    def __init__(self, tell: Callable[..., None]) -> None:
-        self.tell = tell
+    def __init__(self, tell: Callable[..., None], shown: Mapping[str, str] = SHOWN) -> None:
+        self.tell, self.shown = tell, shown
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.tell(state.global_step, state.max_steps)
@@ -31,7 +31,8 @@ class Telling(TrainerCallback):  # type: ignore[misc]
     def on_log(
         self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **_: Any
     ) -> None:
-        numbers = {SHOWN[n]: float(v) for n, v in (logs or {}).items() if n in SHOWN}
+        given = {n: v for n, v in (logs or {}).items() if v is not None}
+        numbers = {self.shown[n]: float(v) for n, v in given.items() if n in self.shown}
         # in float16 the scaler finds overflows by such gradients, and skips the step
         odd = [n for n, v in numbers.items() if not math.isfinite(v)]
         if odd and not args.fp16:

@@ -1,0 +1,1 @@
+"""Trainers of policies: by the rewards of a model, or by preferences."""

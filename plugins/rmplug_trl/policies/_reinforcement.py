@@ -1,0 +1,233 @@
+"""The training of a policy on the rewards of models."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import datasets
+import numpy as np
+from torch.utils.data import Sampler
+from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
+
+from rmplug import DataError, Pairs, Progress, Responses, RewardModel, notice
+from rmplug.models.reward_function import RewardFunction, as_function
+from rmplug.models.trainable import TrainablePolicy
+from rmplug_trl.reward_models._verify import probes_of
+from rmplug_trl.training._arguments import arguments_of
+from rmplug_trl.training._resumption import Sealing
+from rmplug_trl.training._telling import SHOWN as TOLD
+from rmplug_trl.training._telling import Telling
+
+from ._policy import (
+    Silent,
+    curves,
+    drop_copied_adapter,
+    facts,
+    policy_of,
+    prepared,
+    run,
+    save,
+    undisturbed,
+)
+
+if TYPE_CHECKING:
+    from .reinforcement import Reinforcement
+
+Talk = list[dict[str, str]]
+
+SHOWN = {
+    "reward": "mean_reward",
+    "loss": "loss",
+    "kl": "kl",
+    "entropy": "entropy",
+    "completions/mean_length": "mean_length",
+    "completions/clipped_ratio": "clipped_share",
+}
+"""Numbers in TRL's log, and their names here."""
+SHARED = (
+    "num_generations", "max_completion_length", "temperature", "top_p", "top_k", "beta",
+    "repetition_penalty", "epsilon", "mask_truncated_completions",
+)  # fmt: skip
+"""Parameters that TRL has under the same names."""
+
+
+class Prompts(Sampler):  # type: ignore[misc]
+    """The order of prompts: each step has some of them, each as often as responses are sampled, and
+    comes as often as it is asked for. It depends on seed and epoch alone, so that an interrupted
+    training goes on in the same order; TRL's own begins again."""
+
+    def __init__(self, count: int, together: int, each: int, times: int, seed: int | None) -> None:
+        self.count, self.together, self.each, self.times = count, together, each, times
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch; called by the library before each."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.count // self.together * self.together * self.each * self.times
+
+    def __iter__(self) -> Iterator[int]:
+        order = np.arange(self.count)
+        if self.seed is not None:
+            order = np.random.default_rng((self.seed, self.epoch)).permutation(order)
+        whole = order[: self.count // self.together * self.together]
+        for step in whole.reshape(-1, self.together):
+            yield from np.tile(np.repeat(step, self.each), self.times).tolist()
+
+
+class Sampling(Silent):
+    """The part of TRL's trainers that is ours: how prompts are read, and their order."""
+
+    args: Any
+    model: Any
+    ref_model: Any
+    accelerator: Any
+    train_dataset: Any
+    num_generations: int
+    policy: TrainablePolicy
+    shuffled: bool
+
+    def _tokenize_prompts(self, prompts: Sequence[Talk]) -> tuple[list[list[int]], None, dict]:  # type: ignore[type-arg]
+        """Return the tokens of prompts by the policy's own format; no images, no more fields."""
+        return self.policy.prompt_ids(prompts), None, {}
+
+    def _get_train_sampler(self, dataset: Any = None) -> Prompts:
+        count = len(dataset if dataset is not None else self.train_dataset)
+        together = self.args.generation_batch_size // self.num_generations
+        times, seed = self.args.steps_per_generation, self.args.seed
+        seed = seed if self.shuffled else None
+        return Prompts(count, together, self.num_generations, times, seed)
+
+
+class GrpoTraining(Sampling, GRPOTrainer):  # type: ignore[misc]
+    """TRL's trainer for GRPO with our prompts."""
+
+
+class RlooTraining(Sampling, RLOOTrainer):  # type: ignore[misc]
+    """TRL's trainer for RLOO with our prompts."""
+
+
+TRAINERS = {"grpo": (GRPOConfig, GrpoTraining), "rloo": (RLOOConfig, RlooTraining)}
+
+
+@dataclass
+class ReinforcementTraining:
+    """One training: its settings, models and prompts, and where it keeps its work."""
+
+    step: Reinforcement
+    policy: TrainablePolicy
+    rewards: Sequence[RewardModel]
+    data: Pairs | Responses
+    seed: int
+    work: Path
+    progress: Progress
+
+    def run(self, directory: Path) -> list[dict[str, Any]]:
+        """Train, write the policy into ``directory``, and return numbers about it."""
+        with undisturbed():
+            loop = self.loop
+            run(loop, self.work)
+            save(self.step, self.policy, loop.model, self.data, directory)
+        steps, prompts = loop.state.global_step, len(self.prompts)
+        told = facts(loop.model, steps, prompts, prompts=prompts)
+        return [*told, *curves(loop.state.log_history, SHOWN)]
+
+    @cached_property
+    def prompts(self) -> list[Talk]:
+        """The distinct prompts that leave room for a response."""
+        talks, names = distinct_prompts(self.data)
+        room = self.policy.max_length
+        if room is None:
+            return talks
+        most = room - self.step.max_completion_length
+        fits = [0 < len(ids) <= most for ids in self.policy.prompt_ids(talks)]
+        left = [name for name, fit in zip(names, fits, strict=True) if not fit]
+        notice("prompt leaves no room for max_completion_length tokens", left, "dropped")
+        return [talk for talk, fit in zip(talks, fits, strict=True) if fit]
+
+    @cached_property
+    def functions(self) -> list[RewardFunction]:
+        """The reward models as functions, each by its name."""
+        names = [model.name or f"reward{place}" for place, model in enumerate(self.rewards)]
+        return [
+            as_function(model, self.step.output, name)
+            for model, name in zip(self.rewards, names, strict=True)
+        ]
+
+    @cached_property
+    def loop(self) -> Any:
+        """The training loop, ready to run."""
+        step, needed = self.step, self.step.prompts_per_step
+        if len(self.prompts) < needed:
+            raise DataError(
+                f"there are {len(self.prompts)} distinct prompts that leave room for a response, "
+                f"but a step needs {needed}; lower per_device_train_batch_size or "
+                "max_completion_length, or give more prompts"
+            )
+        self.policy.token_rows(probes_of(self.data))  # refuses what cannot be trained and saved
+        config, trainer = TRAINERS[step.kind]
+        network = prepared(self.policy, step, self.seed)
+        before = None if step.lora is not None or not step.beta else weights_of(network)
+        loop = trainer(
+            model=network,
+            reward_funcs=list(self.functions),
+            args=self._arguments(config, next(network.parameters()).device),
+            train_dataset=datasets.Dataset.from_list([{"prompt": talk} for talk in self.prompts]),
+            processing_class=self.policy.tokenizer,
+            callbacks=[Sealing(), Telling(self.progress, {**TOLD, **SHOWN})],
+        )
+        loop.policy, loop.shuffled = self.policy, step.train_sampling_strategy == "random"
+        if self.policy.adapted is None:
+            drop_copied_adapter(loop.model)
+        if before is not None:
+            # TRL reads the reference from the policy's folder, where adapters are not merged in
+            loop.accelerator.unwrap_model(loop.ref_model).load_state_dict(before)
+        return loop
+
+    def _arguments(self, config: type[Any], device: Any) -> Any:
+        step = self.step
+        shared: Mapping[str, Any] = {name: getattr(step, name) for name in SHARED}
+        weights = None if step.reward_weights is None else list(step.reward_weights)
+        fixed = {"remove_unused_columns": False, "disable_dropout": False}
+        more = {**shared, **step.own, **fixed, "reward_weights": weights}
+        return arguments_of(config, step, self.seed, self.work, device, **more)
+
+
+def weights_of(network: Any) -> dict[str, Any]:
+    """Return a copy of a network's weights."""
+    return {name: value.detach().clone() for name, value in network.state_dict().items()}
+
+
+def distinct_prompts(data: Pairs | Responses) -> tuple[list[Talk], list[str]]:
+    """Return each distinct prompt once, in order, with the id of the first row that has it."""
+    found: dict[str, tuple[Talk, str]] = {}
+    for batch in data.batches():
+        for talk, name in zip(
+            batch.column("prompt").to_pylist(), batch.column("id").to_pylist(), strict=True
+        ):
+            found.setdefault(json.dumps(talk), (talk, name))
+    return [talk for talk, _ in found.values()], [name for _, name in found.values()]
+
+
+def train(
+    step: Reinforcement,
+    policy: RewardModel,
+    rewards: Sequence[RewardModel],
+    prompts: Pairs | Responses,
+    seed: int,
+    directory: Path,
+    work: Path,
+    progress: Progress,
+) -> list[dict[str, Any]]:
+    """Train the policy, write it into ``directory``, and return numbers about it."""
+    training = ReinforcementTraining(
+        step, policy_of(policy), rewards, prompts, seed, work, progress
+    )
+    return training.run(directory)

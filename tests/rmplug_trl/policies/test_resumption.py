@@ -1,0 +1,41 @@
+"""Trainings of policies that are killed: the next run ends with the same weights."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from small_policies import spec_of, values
+
+import rmplug
+
+FEW = {"max_steps": 14, "save_steps": 5, "logging_steps": 1, "learning_rate": 1e-2, "beta": 0.05}
+SAMPLED = {"num_generations": 4, "max_completion_length": 8}
+SPECS = {
+    "dpo": spec_of("dpo", {"data": "pairs"}, **FEW),
+    "rloo": spec_of("rloo", {"reward": ["head"], "prompts": "pairs"}, **FEW, **SAMPLED),
+}
+
+
+@pytest.mark.parametrize("kind", SPECS)
+def test_a_killed_training_ends_with_the_weights_of_an_unbroken_one(kind, tmp_path):
+    spec = SPECS[kind]
+    code = (
+        "import sys, json; from pathlib import Path; from small_policies import run_until_killed; "
+        "run_until_killed(json.loads(sys.argv[1]), Path(sys.argv[2]), 12)"
+    )
+    command = [sys.executable, "-c", code, json.dumps(spec), str(tmp_path / "killed")]
+    paths = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, env=paths, capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    left = sorted(path.name for path in (tmp_path / "killed").rglob("checkpoint-*"))
+    assert left == ["checkpoint-10", "checkpoint-5"]
+    resumed, unbroken = (rmplug.run(spec, store=tmp_path / name) for name in ("killed", "whole"))
+    weights = [run.path("trained") / "files/model.safetensors" for run in (resumed, unbroken)]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+    curves = [values(run["trained"], "loss") for run in (resumed, unbroken)]
+    assert len(curves[0]) == 14 and curves[0] == curves[1]
