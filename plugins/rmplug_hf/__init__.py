@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from rmplug import DatasetLoader, Estimator, ModelLoader, QueryStrategy, Trainer, hookimpl
+from rmplug import (
+    DatasetLoader,
+    Estimator,
+    ModelLoader,
+    QueryStrategy,
+    Sampler,
+    Trainer,
+    hookimpl,
+)
 
 from .data.hub import HubDataset
 from .heads.heads import LinearHead, RewardHead
@@ -12,6 +20,7 @@ from .loading.loaders import SequenceClassifier
 from .queries.judges import GenerativeJudge
 from .queries.likelihood import CausalLM, LogProb
 from .queries.queries import HiddenState
+from .queries.sampling import SampleResponses
 from .small_models.small_models import SmallModel
 
 
@@ -38,3 +47,8 @@ def rmplug_estimators() -> list[type[Estimator]]:
 @hookimpl
 def rmplug_trainers() -> list[type[Trainer]]:
     return [LinearHead, SmallModel]
+
+
+@hookimpl
+def rmplug_samplers() -> list[type[Sampler]]:
+    return [SampleResponses]

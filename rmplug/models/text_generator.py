@@ -27,3 +27,21 @@ class TextGenerator(Protocol):
 
         With temperature 0 the same prompt gives the same text, as far as the model allows.
         """
+
+
+@runtime_checkable
+class TextSampler(Protocol):
+    """A model that draws several texts after a prompt."""
+
+    def sample(
+        self,
+        prompts: Sequence[Prompt],
+        count: int,
+        max_new_tokens: int = 100,
+        temperature: float = 1.0,
+        seed: int = 0,
+    ) -> list[list[str]]:
+        """Draw ``count`` texts that follow each prompt, none where it leaves no room for one.
+
+        The same prompt, count and seed give the same texts, as far as the model allows.
+        """

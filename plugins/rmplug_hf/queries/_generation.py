@@ -49,6 +49,24 @@ class Writer(Transformer):
                 results[index] = text
         return results
 
+    def sample(
+        self,
+        prompts: Sequence[Prompt],
+        count: int,
+        max_new_tokens: int = 100,
+        temperature: float = 1.0,
+        seed: int = 0,
+    ) -> list[list[str]]:
+        """Draw ``count`` texts after each prompt: the same ones for the same prompt, count and
+        seed, whatever is asked beside it. A prompt that leaves no room for an answer gets none."""
+        most = self.loaded.tokenizing.max_length
+        return [
+            _continued(self.loaded, [row] * count, max_new_tokens, temperature, seed)
+            if len(row) and (most is None or len(row) < most)
+            else []
+            for row in _tokens(self.loaded, prompts)
+        ]
+
 
 def _tokens(loaded: Loaded, prompts: Sequence[Prompt]) -> list[Array]:
     talks = [Conversation(as_conversation(prompt), []) for prompt in prompts]
@@ -69,7 +87,7 @@ def _batches(
 
 
 def _continued(
-    loaded: Loaded, rows: Sequence[Array], max_new_tokens: int, temperature: float
+    loaded: Loaded, rows: Sequence[Array], max_new_tokens: int, temperature: float, seed: int = 0
 ) -> list[str]:
     ids = torch.from_numpy(np.stack(rows)).to(loaded.device)
     most, length = loaded.tokenizing.max_length, ids.shape[1]
@@ -77,7 +95,9 @@ def _continued(
     config = _configured(loaded, new, temperature)
     devices = [loaded.device] if loaded.device.type == "cuda" else []
     with evaluating(loaded.model), torch.inference_mode(), torch.random.fork_rng(devices=devices):
-        digest = hashlib.blake2b(rows[0].tobytes(), digest_size=7).digest()
+        size = hashlib.blake2b.SALT_SIZE
+        salt = (seed % 256**size).to_bytes(size, "little")
+        digest = hashlib.blake2b(rows[0].tobytes(), digest_size=7, salt=salt).digest()
         torch.manual_seed(int.from_bytes(digest))
         written = loaded.model.generate(
             input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=config
