@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from .models.reopen import open_folder, reopen
     from .models.reward_function import RewardFunction, reward_function
     from .models.scorer import Comparison, Ranked, Scorer, load
+    from .models.trained import Trained, train
 
 __all__ = [
     "Artifact",
@@ -110,6 +111,7 @@ __all__ = [
     "StepError",
     "StoreError",
     "Tabular",
+    "Trained",
     "Trainer",
     "Value",
     "hookimpl",
@@ -121,6 +123,7 @@ __all__ = [
     "reward_function",
     "run",
     "text_of",
+    "train",
 ]
 
 _LATER = {
@@ -134,6 +137,8 @@ _LATER = {
     "Ranked": "models.scorer",
     "Scorer": "models.scorer",
     "load": "models.scorer",
+    "Trained": "models.trained",
+    "train": "models.trained",
 }
 
 

@@ -28,9 +28,11 @@ from .options import (
     show_options,
     spec_options,
     store_options,
+    train_options,
 )
 from .spec_commands import check, init, run
 from .store_commands import compare, gc, runs, show_run
+from .train_command import train
 
 
 def console() -> NoReturn:
@@ -138,6 +140,7 @@ COMMANDS: tuple[Command, ...] = (
     ("show", show_run, show_options),
     ("compare", compare, compare_options),
     ("gc", gc, gc_options),
+    ("train", train, train_options),
     ("score", score, score_options),
     ("rank", rank, rank_options),
     ("compare-texts", compare_texts, compare_texts_options),

@@ -108,3 +108,43 @@ def compare_texts_options(command: argparse.ArgumentParser) -> None:
     model_options(command)
     command.add_argument("--a", help="one response")
     command.add_argument("--b", help="the other")
+
+
+def _share(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number") from error
+
+
+def train_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--model", required=True, help="a folder, a name on the hub, or minilm")
+    command.add_argument("--data", required=True, help="a file of pairs, or a name on the hub")
+    command.add_argument("--loader", default="pairs-file", help="the kind that reads the file")
+    for column in ("prompt", "chosen", "rejected"):
+        command.add_argument(f"--{column}", metavar="COLUMN", help=f"the column of {column}")
+    command.add_argument("--lora", action="store_true", help="train low-rank matrices and the head")
+    command.add_argument(
+        "--param",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="of reward-model (see describe reward-model) or of sequence-classifier: "
+        "num_train_epochs=3, lora.r=8, max_length=512",
+    )
+    command.add_argument(
+        "--test", type=_share, default=0.2, metavar="SHARE", help="of prompts, held out (0.2)"
+    )
+    command.add_argument(
+        "--validation",
+        type=_share,
+        default=0.1,
+        metavar="SHARE",
+        help="of the other prompts, measured on the way (0.1; 0 for none)",
+    )
+    command.add_argument("--seed", type=_whole, default=0, help="of head, order and dropout (0)")
+    command.add_argument("--spec", metavar="FILE", help="write the spec there; run nothing")
+    command.add_argument("--out", metavar="FOLDER", help="copy the model into this new folder")
+    command.add_argument(
+        "--store", metavar="FOLDER", help="where results are kept (RMPLUG_STORE, else .rmplug)"
+    )

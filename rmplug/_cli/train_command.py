@@ -1,0 +1,121 @@
+"""The command ``train``: a reward model from a few words."""
+
+from __future__ import annotations
+
+import argparse
+import gc as garbage
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rmplug.errors import RmplugError
+
+from .registry import registry_of
+from .tables import shown_path
+
+if TYPE_CHECKING:
+    from rmplug._run.run import Run
+
+LINE = 100
+
+
+def train(options: argparse.Namespace) -> int:
+    """Train a reward model on pairs: print the spec for it, run it, measure it on held-out prompts.
+
+    What is in the store is reused, and an interrupted training goes on when it is started again."""
+    from rmplug._run.run import run
+    from rmplug._spec.check import load_spec
+    from rmplug._spec.source import parse_source
+    from rmplug.models.train_spec import Training
+
+    from .progress import progress_observer
+
+    registry = registry_of(options)
+    columns = {name: getattr(options, name) for name in ("prompt", "chosen", "rejected")}
+    wanted = Training(
+        options.model,
+        options.data,
+        {name: column for name, column in columns.items() if column},
+        options.loader,
+        options.test,
+        options.validation,
+        options.seed,
+        _params(options),
+    )
+    if options.spec:
+        return _write(wanted.spec(registry, Path(options.spec).parent), Path(options.spec))
+    if options.out and Path(options.out).exists():
+        raise RmplugError(f"{options.out} is there already; name a folder that is not")
+    spec = wanted.spec(registry, Path())
+    load_spec(parse_source(as_yaml(spec), "rmplug train"), registry)
+    print(as_yaml(spec), flush=True)
+
+    garbage.enable()
+    observers = [progress_observer()]
+    _tell(run(spec, store=options.store, observers=observers, registry=registry), options.out)
+    return 0
+
+
+def _tell(finished: Run, out: str | None) -> None:
+    """Write where the record, the report and the model are."""
+    from rmplug.models.train_spec import TRAINED
+    from rmplug.models.trained import save_trained
+
+    model = finished.path(TRAINED) if out is None else save_trained(finished, Path(out))
+    print(f"record: {shown_path(finished.record_path)}")
+    for page in finished.reports:
+        print(f"report: {shown_path(page)}")
+    print(f"model: {shown_path(model)}")
+
+
+def _params(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the parameters of ``--param``, whose dots reach into mappings, and of ``--lora``."""
+    from rmplug._spec.source import parse_source
+
+    params: dict[str, Any] = {"lora": {}} if options.lora else {}
+    for entry in options.param:
+        name, equals, value = entry.partition("=")
+        if not equals or not all(name.split(".")):
+            raise RmplugError(f"--param {entry}: write it as NAME=VALUE, such as lora.r=8")
+        read = parse_source(f"value: {value}", f"--param {name}", Path())
+        inner: Any = params
+        *above, last = name.split(".")
+        for part in above:
+            inner = inner.setdefault(part, {})
+            if not isinstance(inner, dict):
+                raise RmplugError(f"--param {entry}: {part} has the value {inner!r} already")
+        inner[last] = read.data["value"] if isinstance(read.data, dict) else None
+    return params
+
+
+def _write(spec: dict[str, Any], path: Path) -> int:
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(as_yaml(spec))
+    except FileExistsError as error:
+        raise RmplugError(f"{path} is there already; name a file that is not") from error
+    except OSError as error:
+        raise RmplugError(f"cannot write {path}: {error.strerror}") from error
+    print(f"wrote {shown_path(path)}; rmplug run {shown_path(path)}")
+    return 0
+
+
+def as_yaml(spec: dict[str, Any]) -> str:
+    """Write a spec as its file would be written: a block for each step, its values in lines."""
+    lines = [f"name: {_flow(spec['name'])}", f"seed: {spec['seed']}", "", "steps:"]
+    for name, step in spec["steps"].items():
+        lines.append(f"  {name}:")
+        lines += [f"    {key}: {_flow(value)}" for key, value in step.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _flow(value: Any) -> str:
+    """Write a value in one line, as YAML 1.2 and 1.1 read it."""
+    import yaml
+
+    return (
+        yaml.safe_dump(
+            value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10**6
+        )
+        .removesuffix("\n...\n")
+        .rstrip("\n")
+    )
