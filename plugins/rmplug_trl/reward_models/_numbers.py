@@ -17,7 +17,8 @@ from rmplug_trl.training._telling import SHOWN
 from ._examples import Examples
 from ._validation import HeldOut, ordered_pairs
 
-CURVES = ("loss", "mean_reward")
+LOSS = "loss"
+"""What transformers logs the loss as."""
 
 
 def final_numbers(held_out: HeldOut | None, seed: int) -> list[dict[str, Any]]:
@@ -77,12 +78,14 @@ def _subsets(table: pa.Table) -> Array:
 
 
 def curves(
-    log: Sequence[Mapping[str, Any]], history: Sequence[Mapping[str, float]]
+    log: Sequence[Mapping[str, Any]], history: Sequence[Mapping[str, float]], loss: str
 ) -> list[dict[str, Any]]:
-    """Return what was logged over the steps: numbers with ``step``, of training and validation."""
+    """Return what was logged over the steps: numbers with ``step``, of training and validation.
+    ``loss`` is the name of the training's loss."""
+    named = {LOSS: loss, "mean_reward": SHOWN["mean_reward"]}
     rows = [
-        {**number(SHOWN[name], float(entry[name]), 0, subset="training"), "step": entry["step"]}
-        for name in CURVES
+        {**number(title, float(entry[name]), 0, subset="training"), "step": entry["step"]}
+        for name, title in named.items()
         for entry in log
         if name in entry
     ]

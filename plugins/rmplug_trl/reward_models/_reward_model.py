@@ -178,7 +178,9 @@ class RewardModelTraining:
         return [
             *final_numbers(self.held_out, self.seed),
             *(number(name, float(value), outcome.rows) for name, value in facts.items()),
-            *curves(outcome.log, outcome.history),
+            *curves(
+                outcome.log, outcome.history, self.step.loss.metric(self.data.table.column_names)
+            ),
         ]
 
     def _padding(self) -> float:

@@ -6,6 +6,7 @@ A loss of a plugin's own is a subclass of ``RewardLoss``, and a subclass of the 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -29,6 +30,11 @@ class RewardLoss(BaseModel):
     def outputs(self) -> int | None:
         """The number of rewards of each response; None where any will do."""
         return 1
+
+    def metric(self, columns: Collection[str]) -> str:
+        """Return the name of the number that the loss is on rows with these columns: that of a
+        validation metric if it is the same, so that both are drawn together, else `loss`."""
+        return "loss"
 
     def targets(self, table: pa.Table) -> Targets:
         """Return what the loss needs of each row of the data beside its texts."""
@@ -55,10 +61,20 @@ class BradleyTerry(RewardLoss):
     soft_labels: str | None = None
     """Column with the probability, from 0 to 1, that chosen is better, such as the share of
     annotators who said so; by default 1. With `margin` it makes no sense."""
+    margins: bool = True
+    """Subtract the column `margin` where the data have one. `to-pairs` writes differences of
+    ratings there, which are in another unit than rewards: `false` leaves them out."""
+
+    def metric(self, columns: Collection[str]) -> str:
+        margins = self.margins and "margin" in columns
+        other = self.center_rewards_coefficient or self.label_smoothing_factor or self.soft_labels
+        return "loss" if margins or other else "log-loss"
 
     def targets(self, table: pa.Table) -> Targets:
         from ._targets import pair_targets
 
+        if not self.margins and "margin" in table.column_names:
+            table = table.drop_columns("margin")
         return pair_targets(table, self.soft_labels, None)
 
     def function(self, targets: Targets) -> LossFunction:
@@ -111,6 +127,9 @@ class Regression(RewardLoss):
         from ._targets import rating_targets
 
         return rating_targets(table, self.ratings)
+
+    def metric(self, columns: Collection[str]) -> str:
+        return "mse" if self.delta is None else "loss"
 
     def function(self, targets: Targets) -> LossFunction:
         from ._losses import RegressionLoss

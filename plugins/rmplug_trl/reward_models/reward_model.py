@@ -27,11 +27,12 @@ class RewardModelTrainer(TrainingSettings):
     (nats; 0.693 is chance) and `accuracy` (ties one half) of pairs, `mse` of ratings. It can stop
     the training and choose the weights, and its rows count as seen by the model.
 
-    Numbers: `loss` and `mean_reward` over the steps; over the validation rows, at the end,
-    `accuracy`, `log-loss` and `accuracy-of-longer`, the length baseline, with 95 % intervals of a
-    bootstrap over groups; `parameters` and `parameters-trained`; `steps`; `padding`, the share of
-    padding among tokens; `dropout`. A kill costs the steps since the last checkpoint: the next run
-    goes on from there and ends with the same weights.
+    Numbers: the loss and `mean_reward` over the steps (the loss is called `log-loss` or `mse` where
+    it is just that, so that a report draws it beside the validation rows'); over the validation
+    rows, at the end, `accuracy`, `log-loss` and `accuracy-of-longer`, the length baseline, with 95
+    % intervals of a bootstrap over groups; `parameters` and `parameters-trained`; `steps`;
+    `padding`, the share of padding among tokens; `dropout`. A kill costs the steps since the last
+    checkpoint: the next run goes on from there and ends with the same weights.
     """
 
     kind = "reward-model"
@@ -62,6 +63,9 @@ class RewardModelTrainer(TrainingSettings):
     """Keep the weights of the best measurement, not the last ones."""
     metric_for_best_model: Literal["log-loss", "accuracy", "mse"] | None = None
     """What better means; by default `log-loss`, or `mse` for ratings."""
+    seed: int | None = Field(default=None, ge=0)
+    """Another number, another head, order of rows and dropout; by default the spec's seed. In a
+    `for-each` over seeds: `inputs: {seed: item}`."""
     save: Literal["adapter", "merged"] = "adapter"
     """With `lora`: keep the matrices and the head beside a reference to the model below them, or
     merge them into a whole model. A merged model must score as the adapter does when a fresh
@@ -117,7 +121,8 @@ class RewardModelTrainer(TrainingSettings):
     ) -> Checkpoint:
         from ._reward_model import train
 
-        numbers = train(self, model.reload(), data, validation, seed, directory, work, progress)
+        own = seed if self.seed is None else self.seed
+        numbers = train(self, model.reload(), data, validation, own, directory, work, progress)
         return Checkpoint(directory, type(self), numbers)
 
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -85,7 +86,11 @@ def with_lora(network: Any, lora: Lora, task: Task, seed: int, head: Sequence[st
         fan_in_fan_out=any(type(module).__name__ == "Conv1D" for module in network.modules()),
     )
     try:
-        return get_peft_model(network, config)
+        with warnings.catch_warnings():
+            # PEFT asks transformers by a name of before, and finds out by itself about Conv1D
+            warnings.filterwarnings("ignore", ".*is_gradient_checkpointing", FutureWarning)
+            warnings.filterwarnings("ignore", "fan_in_fan_out", UserWarning)
+            return get_peft_model(network, config)
     except ValueError as error:
         linear = sorted({n.rpartition(".")[2] for n, m in network.named_modules() if _is_linear(m)})
         raise DataError(

@@ -60,6 +60,30 @@ def test_a_margin_is_the_lead_of_its_own_pair_only() -> None:
     )
 
 
+def test_margins_of_another_unit_can_be_left_out() -> None:
+    table = pairs(3, margin=[0.0, 0.5, 2.0])
+    assert not BradleyTerry(margins=False).targets(table).columns["margin"].any()
+    assert BradleyTerry().targets(table).columns["margin"].any()
+
+
+@pytest.mark.parametrize(
+    ("loss", "columns", "metric"),
+    [
+        (BradleyTerry(), (), "log-loss"),
+        (BradleyTerry(), ("margin",), "loss"),
+        (BradleyTerry(margins=False), ("margin",), "log-loss"),
+        (BradleyTerry(label_smoothing_factor=0.1), (), "loss"),
+        (Regression(ratings=("r",)), (), "mse"),
+        (Regression(ratings=("r",), delta=1.0), (), "loss"),
+        (PlackettLuce(), (), "loss"),
+    ],
+)
+def test_a_loss_is_called_as_the_metric_that_it_is(
+    loss: RewardLoss, columns: tuple[str, ...], metric: str
+) -> None:
+    assert loss.metric(columns) == metric
+
+
 def test_row_weights_are_scaled_to_a_mean_of_one() -> None:
     each = [-log(sigmoid(c - r)) for c, r in zip(CHOSEN, REJECTED, strict=True)]
     by_hand = (1 * each[0] + 2 * each[1] + 5 * each[2]) / 8

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from polite import base_of, number_of, polite_lists, polite_pairs, trained
+from polite import FAST, base_of, number_of, polite_lists, polite_pairs, trained
 
-from rmplug import DataError, Pairs, StepError
+from rmplug import Artifact, DataError, Pairs, StepError
 from rmplug.data.rows import one_batch
 from rmplug.data.sides import side_of
+from rmplug.testing import run_step
 from rmplug_trl.reward_models.losses import PlackettLuce, Regression
 from rmplug_trl.reward_models.reward_model import RewardModelTrainer
 
@@ -49,6 +51,17 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_another_head(tmp_
     assert weights[0] != weights[2]
 
 
+def test_a_seed_of_its_own_is_that_of_the_training(tmp_path: Path) -> None:
+    base = base_of("qwen2", tmp_path.parent / "models")
+    weights = []
+    for name, seed, own in (("run", 6, {}), ("step", 5, {"seed": 6})):
+        inputs: dict[str, Artifact] = {"model": base.load(), "data": polite_pairs(16)}
+        step = RewardModelTrainer(**{**FAST, "max_steps": 2, **own})
+        made = run_step(step, inputs, tmp_path / name, seed=seed)
+        weights.append((made.directory / "model.safetensors").read_bytes())  # type: ignore[attr-defined]
+    assert weights[0] == weights[1]
+
+
 def test_lists_are_learnt_by_plackett_luce(tmp_path: Path) -> None:
     made = trained(
         "qwen2", tmp_path, polite_lists(24), polite_lists(10, seed=3), loss=PlackettLuce()
@@ -75,6 +88,15 @@ def test_outputs_that_do_not_fit_the_loss_are_refused(tmp_path: Path) -> None:
         trained("qwen2", tmp_path, base=base.load())
 
 
+def training_losses(numbers: list[dict[str, Any]]) -> list[float]:
+    """Return the curve of the loss of Bradley-Terry, which is called as in validation."""
+    return [
+        row["value"]
+        for row in numbers
+        if (row["metric"], row["subset"]) == ("log-loss", "training")
+    ]
+
+
 def test_the_curves_of_training_and_validation_are_kept(tmp_path: Path) -> None:
     made = trained("qwen2", tmp_path, validation=TEST, eval_steps=10)
     steps = [
@@ -83,7 +105,7 @@ def test_the_curves_of_training_and_validation_are_kept(tmp_path: Path) -> None:
         if row["metric"] == "log-loss" and row["subset"] == "validation"
     ]
     assert steps == [10, 20, 24]
-    losses = [row["value"] for row in made.numbers if row["metric"] == "loss"]
+    losses = training_losses(made.numbers)
     assert len(losses) > 4
     assert losses[-1] < losses[0]
 
@@ -133,7 +155,7 @@ def test_dropout_is_what_the_spec_says(tmp_path: Path) -> None:
         trained("gpt2", tmp_path / str(n), max_steps=2, dropout=p).numbers
         for n, p in enumerate((0.0, 0.3, 0.0))
     )
-    losses = [[r["value"] for r in rows if r["metric"] == "loss"] for rows in (none, some, again)]
+    losses = [training_losses(rows) for rows in (none, some, again)]
     assert losses[0] == losses[2]
     assert losses[0] != losses[1]
 
