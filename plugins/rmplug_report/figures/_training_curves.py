@@ -8,9 +8,11 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from rmplug import Checkpoint
+from rmplug_report.inputs._metric_names import is_share
 from rmplug_report.inputs._metric_names import titled as metric_words
 from rmplug_report.inputs._wording import label
 
+from ._interval_dots import PERCENT
 from ._palette import LIGHT, reward_colour
 from ._panels import many_panels, ticks, titled
 from ._render import HALF, WIDE, Drawing
@@ -55,15 +57,17 @@ def training(checkpoints: Sequence[Checkpoint]) -> Drawing | None:
             titled(ax, label(metric_words(metric), 27))
             for line, points in drawn.items():
                 colour = LIGHT[reward_colour(lines.index(line))]
-                ax.plot(*zip(*sorted(points), strict=True), color=colour, linewidth=2)
-                x, y = sorted(points)[-1]
-                named = label(line[1] or line[0], 18)
-                ax.annotate(named, (x, y), (-4, 6), color=colour, ha="right",
-                            textcoords="offset points", fontsize=10.5)  # fmt: skip
+                ax.plot(*zip(*sorted(points), strict=True), color=colour, linewidth=2,
+                        label=label(line[1] or line[0], 18))  # fmt: skip
+            # where it covers no line, in the colours of the lines instead of beside samples of them
+            ax.legend(loc="best", frameon=False, fontsize=10.5, labelcolor="linecolor",
+                      handlelength=0, handletextpad=0, borderpad=0.2)  # fmt: skip
             ax.margins(y=0.2)
             ax.set_xlabel(when)
             ax.xaxis.set_major_locator(ticks(4))
             ax.yaxis.set_major_locator(ticks(4))
+            if is_share(metric):
+                ax.yaxis.set_major_formatter(PERCENT)
         return figure
 
     return Drawing(

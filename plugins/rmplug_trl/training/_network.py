@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,6 +9,8 @@ from torch import nn
 
 from rmplug import DataError
 from rmplug.models.trainable import TrainableModel
+
+from ._quiet import libraries_quiet
 
 if TYPE_CHECKING:
     from .settings import Lora
@@ -82,14 +83,9 @@ def with_lora(network: Any, lora: Lora, task: Task, seed: int, head: Sequence[st
         # GPT-2 keeps its weights transposed; PEFT finds that too, but with a warning
         fan_in_fan_out=any(type(m).__name__ == "Conv1D" for m in network.modules()),
         modules_to_save=list(head) or None,
-        # GPT-2 keeps its weights the other way round; PEFT would find out with a warning
-        fan_in_fan_out=any(type(module).__name__ == "Conv1D" for module in network.modules()),
     )
     try:
-        with warnings.catch_warnings():
-            # PEFT asks transformers by a name of before, and finds out by itself about Conv1D
-            warnings.filterwarnings("ignore", ".*is_gradient_checkpointing", FutureWarning)
-            warnings.filterwarnings("ignore", "fan_in_fan_out", UserWarning)
+        with libraries_quiet():
             return get_peft_model(network, config)
     except ValueError as error:
         linear = sorted({n.rpartition(".")[2] for n, m in network.named_modules() if _is_linear(m)})
