@@ -102,6 +102,10 @@ class Tabular(Artifact):
             values = pa.chunked_array([batch.column(name) for batch in self.batches()], kind)
         return values
 
+    def chunks(self, name: str) -> Iterator[pa.Array]:
+        """Yield a column in order, some thousand rows at a time: memory stays bounded."""
+        return iter(self._table[name].chunks) if self._table is not None else self.rows.chunks(name)
+
     def batches(self, size: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """Yield all rows in order, ``size`` at a time: memory stays bounded."""
         return self.rows.batches(size)

@@ -41,6 +41,10 @@ class Rows(ABC):
         not."""
         return None
 
+    def chunks(self, name: str) -> Iterator[pa.Array]:
+        """Yield a column in order, some thousand rows at a time."""
+        return (batch.column(name) for batch in self.batches())
+
     def batches(self, size: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """Yield all rows as record batches of ``size`` rows, the last one shorter."""
         for start in range(0, len(self), size):
@@ -88,11 +92,15 @@ class ParquetParts(Rows):
 
     def stored(self, name: str) -> pa.ChunkedArray | None:
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         kind = self.schema.field(name).type
-        read = (pq.read_table(file, columns=[name], use_threads=False) for file in self.files)
-        return pa.chunked_array([chunk for part in read for chunk in part[name].chunks], kind)
+        return pa.chunked_array(list(self.chunks(name)), kind)
+
+    def chunks(self, name: str) -> Iterator[pa.Array]:
+        import pyarrow.parquet as pq
+
+        for file in self.files:
+            yield from pq.read_table(file, columns=[name], use_threads=False)[name].chunks
 
     def _pieces(self, start: int, stop: int) -> Iterator[pa.Table]:
         import pyarrow.parquet as pq

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rmplug import Pairs, text_of
+from rmplug import Pairs, Responses, text_of
 from rmplug_bench._arrays import Floats, Ints
 
 FENCED = r"(?ms)^[ \t]*```.*?(?:^[ \t]*```[^\n]*$|\z)"
@@ -28,25 +28,33 @@ BLOCK_ROWS = 1 << 14
 """Rows whose texts are held at a time."""
 
 
-def characters(data: Pairs | pa.Table, side: str) -> Floats:
-    """Count the Unicode code points of each response."""
-    return _counted(data, side, lambda texts: np.asarray(pc.utf8_length(texts)))
+class TextCounts:
+    """Counts of what is visible in each response of a data set, each computed once."""
+
+    def __init__(self, data: Pairs | Responses) -> None:
+        self.data = data
+        self._counts: dict[tuple[str, str], Floats] = {}
+
+    def characters(self, side: str) -> Floats:
+        """Count the Unicode code points of each response."""
+        return self._counted(side, "characters", lambda texts: np.asarray(pc.utf8_length(texts)))
+
+    def markdown_marks(self, side: str) -> Floats:
+        """Count headings, list items, code, bold, tables and links of each response."""
+        return self._counted(side, "markdown", _marks)
+
+    def _counted(self, side: str, what: str, count: Callable[[pa.Array], Ints]) -> Floats:
+        if (side, what) not in self._counts:
+            counts = [count(texts).astype(np.float64) for texts in text_blocks(self.data, side)]
+            self._counts[side, what] = np.concatenate([np.empty(0), *counts])
+        return self._counts[side, what]
 
 
-def markdown_marks(data: Pairs | pa.Table, side: str) -> Floats:
-    """Count headings, list items, code, bold, tables and links of each response."""
-    return _counted(data, side, _marks)
-
-
-def text_blocks(column: pa.ChunkedArray) -> Iterator[pa.Array]:
-    """Yield the texts of a column of conversations, ``BLOCK_ROWS`` at a time; a null is empty."""
-    for start in range(0, len(column), BLOCK_ROWS):
-        yield pc.fill_null(text_of(column.slice(start, BLOCK_ROWS)), "")
-
-
-def _counted(data: Pairs | pa.Table, side: str, count: Callable[[pa.Array], Ints]) -> Floats:
-    counts = [count(texts).astype(np.float64) for texts in text_blocks(data[side])]
-    return np.concatenate([np.empty(0), *counts])
+def text_blocks(data: Pairs | Responses, side: str) -> Iterator[pa.Array]:
+    """Yield the texts of the responses, at most ``BLOCK_ROWS`` at a time; a null is empty."""
+    for column in data.chunks(side):
+        for start in range(0, len(column), BLOCK_ROWS):
+            yield pc.fill_null(text_of(column.slice(start, BLOCK_ROWS)), "")
 
 
 def _marks(texts: pa.Array) -> Ints:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from rmplug import DataError, Features, Pairs, Responses, notice
 from rmplug.errors import some
 from rmplug_bench.baselines._scores import baseline_scores
+from rmplug_bench.baselines._text_measures import TextCounts
 from rmplug_bench.statistics._scored import scored
 
 from ._rules import Floats
@@ -82,9 +83,9 @@ def _aligned(data: Responses, reward: Features) -> pa.Table:
 
 def baselines(data: Pairs | Responses, names: Sequence[str], seed: int) -> list[ScoredModel]:
     """Return the baselines that these data have what they need for."""
-    applicable = []
+    applicable, counts = [], TextCounts(data)
     for name in names:
-        scores = baseline_scores(name, data.table, seed)
+        scores = baseline_scores(name, counts, seed)
         if isinstance(data, Pairs):
             scores = scores[:, 0] - scores[:, 1]
         if np.isfinite(scores).any():

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from rmplug import Pairs
 from rmplug.stats.bootstrap import Sums
 from rmplug_bench._arrays import Floats
-from rmplug_bench.baselines._text_measures import markdown_marks
+from rmplug_bench.baselines._text_measures import TextCounts
 
 PENALTY = 1e-4
 """A pair's share of a ridge penalty: keeps a model that is always right at a finite number."""
@@ -16,14 +15,14 @@ SMALLEST_STEP = 1e-10
 NAMES = ("equal", "length", "markdown")
 
 
-def gaps(data: Pairs, lengths: tuple[Floats, Floats]) -> Floats:
+def gaps(counts: TextCounts) -> Floats:
     """Compute scaled gaps, chosen minus rejected, in characters and in markdown marks.
 
     Over their root mean square and through tanh, so that a few very long responses do not decide:
-    shape (pairs, 2). Characters are those of ``lengths``.
+    shape (pairs, 2).
     """
-    marks = markdown_marks(data, "chosen") - markdown_marks(data, "rejected")
-    return np.stack([_scaled(lengths[0] - lengths[1]), _scaled(marks)], axis=1)
+    each = counts.characters, counts.markdown_marks
+    return np.stack([_scaled(count("chosen") - count("rejected")) for count in each], axis=1)
 
 
 def _scaled(gap: Floats) -> Floats:

@@ -17,7 +17,7 @@ from rmplug.stats.estimates import mean, spearman
 from rmplug.stats.intervals import NO_BOUND, Bounds, median_interval
 from rmplug_bench._arrays import Floats, Ints, codes
 from rmplug_bench.baselines._scores import baseline_scores
-from rmplug_bench.baselines._text_measures import characters
+from rmplug_bench.baselines._text_measures import TextCounts
 
 from ._columns import COUNTED, SHARES, Mask, SharedColumns, baseline_sums, model_sums, statistics
 from ._length_control import gaps
@@ -46,9 +46,9 @@ def measure(
     data: Pairs, rewards: Sequence[Features], baselines: Sequence[str], resamples: int, seed: int
 ) -> Metrics:
     """Compute all metrics of all models, the whole first, then each subset."""
-    models, groups = scored(data, rewards), codes(data["group"])
-    lengths = characters(data, "chosen"), characters(data, "rejected")
-    beside = SharedColumns(*lengths, gaps(data, lengths), _preferences(data, baselines, seed))
+    models, groups, counts = scored(data, rewards), codes(data["group"]), TextCounts(data)
+    lengths = counts.characters("chosen"), counts.characters("rejected")
+    beside = SharedColumns(*lengths, gaps(counts), _preferences(counts, baselines, seed))
     rows: list[Row] = []
     for number, (subset, mask) in enumerate(subsets(data)):
         part = Part(subset, mask, groups[mask], resamples, [seed, number])
@@ -62,13 +62,13 @@ def measure(
     return metrics_of(rows, COLUMNS)
 
 
-def _preferences(data: Pairs, baselines: Sequence[str], seed: int) -> dict[str, Floats]:
+def _preferences(counts: TextCounts, baselines: Sequence[str], seed: int) -> dict[str, Floats]:
     """Return the preference of each baseline for the chosen response; a notice names those left
     out."""
     preferences: dict[str, Floats] = {}
     blind = []
     for name in baselines:
-        scores = baseline_scores(name, data.table, seed)
+        scores = baseline_scores(name, counts, seed)
         if np.isfinite(scores).all():
             preferences[name] = right(scores[:, 0] - scores[:, 1])
         else:

@@ -60,7 +60,7 @@ class Inputs:
         self.lengths: dict[str, Floats] = {}
         if self.pairs is not None:
             for side in ("chosen", "rejected"):
-                self.lengths[side] = count_characters(self.pairs[side])
+                self.lengths[side] = characters(self.pairs, side)
 
     @property
     def gap(self) -> Floats | None:
@@ -119,6 +119,12 @@ def gather(items: Sequence[Artifact], plan: PlanView) -> Inputs:
     if not any(row["metric"] == "accuracy" for row in metrics):
         inputs.metrics = [*metrics, *_plain_accuracy(inputs)]
     return inputs
+
+
+def characters(pairs: Pairs, side: str) -> Floats:
+    """Count the Unicode code points of each response."""
+    counts = [count_characters(texts) for texts in pairs.chunks(side)]
+    return np.concatenate([np.empty(0), *counts])
 
 
 def _margins(features: Features) -> list[str]:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rmplug import Fit, Pairs, text_of
+from rmplug.data.rows import Memory
 from rmplug_report.figures._palette import reward_colour
 from rmplug_report.inputs._contributions import Floats, PairContributions, shown_rows
 from rmplug_report.inputs._inputs import Inputs
@@ -42,7 +43,9 @@ def pack(inputs: Inputs, rows: int, text_limit: int, megabytes: float) -> Packed
     fit."""
     if inputs.pairs is None or not len(inputs.pairs):
         return None
-    pairs = Pairs(inputs.pairs.table.slice(0, rows), inputs.pairs.name)
+    pairs = Pairs(
+        Memory(inputs.pairs.rows.read(0, min(rows, len(inputs.pairs)))), inputs.pairs.name
+    )
     limit = text_limit
     while limit > LEAST and _estimate(pairs, limit) > megabytes * 1e6:
         limit = max(LEAST, limit * 3 // 4)
@@ -112,7 +115,7 @@ def _columns(inputs: Inputs, rows: int) -> tuple[dict[str, Any], dict[str, Any]]
     ]
     residuals = [(fit, values) for fit, values in residual_columns if np.isfinite(values).any()]
     columns: dict[str, Any] = {
-        "ids": inputs.pairs["id"].to_pylist()[:rows],
+        "ids": inputs.pairs["id"].slice(0, rows).to_pylist(),
         "subset": [index.get(one, -1) for one in subsets],
         "chosenLength": inputs.lengths["chosen"][:rows].astype(int).tolist(),
         "rejectedLength": inputs.lengths["rejected"][:rows].astype(int).tolist(),

@@ -38,6 +38,7 @@ def test_a_column_of_files_is_read_without_the_others(tmp_path, monkeypatch) -> 
     stored = Features(ParquetParts(files, [2, 1]), "states")
     monkeypatch.setattr(ParquetParts, "read", None)
     assert stored["id"].to_pylist() == stored.column("id").to_pylist() == ["a", "b", "c"]
+    assert [chunk.to_pylist() for chunk in stored.chunks("id")] == [["a", "b"], ["c"]]
     with pytest.raises(KeyError, match="nothing"):
         stored["nothing"]
 
@@ -47,6 +48,7 @@ def test_a_column_of_rows_in_memory_or_not_yet_made_is_the_same() -> None:
     doubled = features.map(double)
     assert features.column("n").to_pylist() == features["n"].to_pylist() == [1.0, 2.0]
     assert doubled.column("n").to_pylist() == doubled["n"].to_pylist() == [2.0, 4.0]
+    assert [chunk.to_pylist() for chunk in doubled.chunks("n")] == [[2.0, 4.0]]
 
 
 def double(batch: pa.RecordBatch) -> dict[str, list[float]]:

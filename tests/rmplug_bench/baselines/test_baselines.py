@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
+
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from rmplug import DataError, Pairs, Responses
-from rmplug_bench.baselines._scores import BASELINES, LEARNT, baseline_scores
+from rmplug.data.rows import Memory, ParquetParts
+from rmplug_bench.baselines import _learnt, _scores
+from rmplug_bench.baselines._scores import BASELINES, LEARNT
+from rmplug_bench.baselines._text_measures import TextCounts
+
+
+def baseline_scores(name, data, seed):
+    return _scores.baseline_scores(name, TextCounts(data), seed)
 
 
 def pairs_of(rows, **columns):
     ids = [f"p{i}" for i in range(len(rows))]
     sides = {"chosen": [a for a, _ in rows], "rejected": [b for _, b in rows]}
-    return Pairs({"id": ids, "prompt": [f"q{i}" for i in ids], **sides, **columns}).table
+    return Pairs({"id": ids, "prompt": [f"q{i}" for i in ids], **sides, **columns})
 
 
 def choices_of(prompts, responses, **columns):
     ids = [f"r{i}" for i in range(len(responses))]
-    return Responses({"id": ids, "prompt": prompts, "response": responses, **columns}).table
+    return Responses({"id": ids, "prompt": prompts, "response": responses, **columns})
 
 
 def margins(name, table):
@@ -109,7 +121,7 @@ def test_every_baseline_takes_empty_tables_and_odd_texts(name):
     table = pairs_of([("", "  "), ("🙂", "…"), ("a", "b")], place=[0, 1, 0])
     assert baseline_scores(name, table, 0).shape == (3, 2)
     assert np.isfinite(baseline_scores(name, table, 0)).all()
-    assert baseline_scores(name, table.slice(0, 0), 0).shape == (0, 2)
+    assert baseline_scores(name, Pairs(Memory(table.table.slice(0, 0))), 0).shape == (0, 2)
 
 
 def test_an_unknown_baseline_is_refused_with_those_there_are():
@@ -117,3 +129,31 @@ def test_an_unknown_baseline_is_refused_with_those_there_are():
         DataError, match="there is no baseline 'prettier'; there are longer, shorter"
     ):
         baseline_scores("prettier", pairs_of([("a", "b")]), 0)
+
+
+WORDED = ["Two words", "", None, "déjà VU 3×4", "a_b-c\x00d\x7ff", "\t9 lives\n\r\x0b", "ÄÖ"]
+
+
+def test_words_of_ascii_are_those_of_the_pattern():
+    texts = pc.fill_null(pa.array([*WORDED, "".join(map(chr, range(128)))]), "").slice(1)
+    rows, hashes = _learnt._words(texts)
+    lists = pc.split_pattern_regex(pc.utf8_lower(texts), _learnt.BETWEEN_WORDS).to_pylist()
+    words = [(row, word) for row, each in enumerate(lists) for word in each if word]
+    expected = {(row, blake2b(word.encode(), digest_size=8).digest()) for row, word in words}
+    assert {(row, one.tobytes()) for row, one in zip(rows, hashes, strict=True)} == expected
+    assert len(rows) == len(words)
+    for row in set(rows):
+        digests = [blake2b(w.encode(), digest_size=8).digest() for at, w in words if at == row]
+        assert [one.tobytes() for one in hashes[rows == row]] == digests
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_scores_do_not_depend_on_the_parts_that_a_table_is_stored_in(name, tmp_path):
+    whole = pairs_of([("Good, é", "bad"), ("- good", "**no**"), ("x y", "y x")] * 7)
+    counts, files = [5, 0, 16], []
+    for number, (start, count) in enumerate(zip([0, 5, 5], counts, strict=True)):
+        files.append(tmp_path / f"{number}.parquet")
+        pq.write_table(whole.table.slice(start, count), files[-1])
+    stored = Pairs(ParquetParts(files, counts))
+    scores = baseline_scores(name, stored, 0)
+    np.testing.assert_array_equal(scores, baseline_scores(name, whole, 0))

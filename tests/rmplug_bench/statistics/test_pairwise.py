@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from rmplug import DataError, Features, Pairs
+from rmplug.data.rows import ParquetParts
 from rmplug.notices import collect_notices
 from rmplug.stats.calibration import calibration_error, confidence_bins
 from rmplug_bench import Pairwise
@@ -364,3 +366,15 @@ def test_it_gives_the_metrics_that_it_says_and_no_others():
     none = Pairwise(baselines=("random",))
     given = set(none.evaluate(pairs, [reward], seed=0).table["metric"].to_pylist())
     assert given <= set(none.foresee({}).metrics)
+
+
+def test_pairs_in_files_are_measured_without_holding_their_rows(tmp_path, monkeypatch):
+    pairs = pairs_of(FOUR * 3, subsets=["s", "t"] * 6)
+    reward = reward_of(pairs, np.arange(12) - 4.5)
+    files = [tmp_path / f"{number}.parquet" for number in range(3)]
+    for number, file in enumerate(files):
+        pq.write_table(pairs.table.slice(4 * number, 4), file)
+    stored = Pairs(ParquetParts(files, [4, 4, 4]), name="pairs")
+    expected = measured(pairs, reward)
+    monkeypatch.setattr(ParquetParts, "read", None)
+    assert measured(stored, reward) == expected
