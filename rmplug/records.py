@@ -21,6 +21,7 @@ Unknown = Annotated[dict[str, Any], Field(exclude=True)]
 """Entries of a record that only a newer rmplug knows, or with values that only it understands."""
 
 Status = Literal["waiting", "running", "reused", "done", "rebuilt", "failed", "interrupted"]
+RunStatus = Literal["running", "finished", "failed", "interrupted"]
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ class RunRecord:
     """The spec as it ran, with ``--set`` applied."""
     spec_file: str
     seed: int
-    status: Literal["running", "finished", "failed", "interrupted"] = "running"
+    status: RunStatus = "running"
     started: str = ""
     """UTC, ISO 8601."""
     seconds: float = 0.0
@@ -147,3 +148,19 @@ class RunRecord:
         taken = {key for s in self.steps.values() for keys in s.inputs.values() for key in keys}
         results = {key for s in self.steps.values() for key in s.results.values()}
         return own | inner | taken | results
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What a list of runs shows of one."""
+
+    id: str
+    name: str
+    status: str
+    started: str
+    seconds: float
+    ended: int
+    """Steps that have a result."""
+    steps: int
+    """Steps of the spec."""
+    note: str = ""

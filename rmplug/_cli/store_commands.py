@@ -17,10 +17,10 @@ from .tables import run_row, show_rows, shown_path, status_of, step_row
 def runs(options: argparse.Namespace) -> int:
     """List the runs that a store knows."""
     from rmplug._run.run import open_store
-    from rmplug._store.run_records import each_record
+    from rmplug._store.run_records import each_summary
 
-    records = each_record(open_store(options.store))
-    show_rows([run_row(record) for record in records], options.json)
+    summaries = each_summary(open_store(options.store))
+    show_rows([run_row(summary) for summary in summaries], options.json)
     return 0
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rmplug.errors import printable
-from rmplug.records import RunRecord, StepRecord
+from rmplug.records import RunRecord, RunSummary, StepRecord
 
 if TYPE_CHECKING:
     from rmplug._store.run_records import UnreadableRecord
@@ -78,20 +78,18 @@ def status_of(record: RunRecord | StepRecord) -> str:
     return str(record.unknown.get("status", record.status))
 
 
-def run_row(record: RunRecord | UnreadableRecord) -> Row:
+def run_row(run: RunSummary | UnreadableRecord) -> Row:
     """Return a run as a row; of a run whose record cannot be read, the reason."""
-    if not isinstance(record, RunRecord):
+    if not isinstance(run, RunSummary):
         row = dict.fromkeys(("started", "seconds", "steps"))
-        return {"run": record.id, "status": "unreadable", **row, "note": record.problem}
-    ended = sum(step.status in ("done", "reused", "rebuilt") for step in record.steps.values())
-    steps = record.spec.get("steps")
+        return {"run": run.id, "status": "unreadable", **row, "note": run.problem}
     return {
-        "run": record.id,
-        "status": status_of(record),
-        "started": record.started,
-        "seconds": record.seconds,
-        "steps": f"{ended} of {len(steps) if isinstance(steps, dict) else 0}",
-        "note": record.note,
+        "run": run.id,
+        "status": run.status,
+        "started": run.started,
+        "seconds": run.seconds,
+        "steps": f"{run.ended} of {run.steps}",
+        "note": run.note,
     }
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from rmplug._kinds.registry import Registry, discover
 from rmplug._spec.check import Spec, open_spec
 from rmplug._spec.graph import Graph
+from rmplug._store.gc import remove_unfinished
 from rmplug._store.record_files import RECORD
 from rmplug._store.run_records import PreviousSteps, live, new_record, write_record
 from rmplug._store.serialize import FILES
@@ -32,6 +33,8 @@ from .scope import Scope
 from .session import Session
 
 DEFAULT_STORE = ".rmplug"
+LAST_RUNS = 50
+"""Runs among which one is looked for that was killed while it wrote."""
 
 
 class Run(Mapping[str, Artifact]):
@@ -153,6 +156,8 @@ def run(
     opened.prepare()
     record = _new_record(checked)
     log = RunLog(opened, record, (*observers, *checked.observers))
+    with suppress(OSError):  # they only take room; the run's own writing tells what is wrong
+        remove_unfinished(opened, LAST_RUNS)
     with live(opened, record) as since:
         forced = forced_steps(checked, asked) if force else frozenset()
         reuse = Reuse(opened, PreviousSteps(opened, checked.name), forced, since)

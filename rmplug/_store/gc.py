@@ -107,7 +107,7 @@ def _doomed(store: Store, kept: Sequence[_Run], live: Sequence[_Run]) -> list[Pa
     folders = [
         folder
         for parent in (store.artifacts, store.partial)
-        for folder in sorted(parent.glob("*"))
+        for folder in sorted(parent.glob("*"), key=lambda each: each.name)
         if folder.is_dir() and not folder.is_symlink()
     ]
     return [
@@ -142,10 +142,22 @@ def _size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def _unfinished(store: Store) -> list[Path]:
+def remove_unfinished(store: Store, last: int | None = None) -> None:
+    """Remove what runs that were killed were writing just then, of the ``last`` runs or of all."""
+    names = sorted(run.name for run in store.runs.iterdir())
+    for file in _unfinished(store, names if last is None else names[-last:]):
+        file.unlink(missing_ok=True)
+
+
+def _unfinished(store: Store, runs: Sequence[str]) -> list[Path]:
     """Files that were being written when a run was killed, and notes on folders that are gone."""
-    runs = [run for run in store.runs.glob("*") if not is_live(store, run.name)]
-    records = [file for run in runs for file in run.glob(f".{RECORD}.*.tmp")]
+    records = [
+        file
+        for name in runs
+        if (found := list((store.runs / name).glob(f".{RECORD}.*.tmp")))
+        and not is_live(store, name)
+        for file in found
+    ]
     notes = {
         file: file.name.partition(".cut")[0].lstrip(".") for file in store.partial.glob(".*.tmp")
     }
@@ -168,8 +180,7 @@ def _sweep(store: Store, doomed: Sequence[Path], runs: Sequence[Path], locks: bo
                 remove(folder)
         for run in runs:
             run.unlink() if run.is_symlink() else shutil.rmtree(run)
-        for file in _unfinished(store):
-            file.unlink(missing_ok=True)
+        remove_unfinished(store)
         for lock in store.locks.glob("*.lock") if locks else ():
             if lock.stem != GATE:
                 lock.unlink(missing_ok=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,15 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from rmplug.errors import StoreError
-from rmplug.records import FORMAT, RunRecord, StepRecord, newer_version
+from rmplug.records import (
+    FORMAT,
+    RunRecord,
+    RunStatus,
+    RunSummary,
+    Status,
+    StepRecord,
+    newer_version,
+)
 
 from .files import plain
 
@@ -54,6 +62,63 @@ def read_record(path: Path) -> RunRecord:
             newer = newer_version("record", data["format"], FORMAT)
             raise StoreError(f"{_no_record(path, error)}: {newer}") from error
         raise StoreError(f"{_no_record(path, error)}; {_advice(path)}") from error
+
+
+def read_summary(path: Path) -> RunSummary:
+    """Summarise a record without making an object of each of its steps, which takes eight times as
+    long; one with anything unusual in it is read as a whole."""
+    try:
+        head = _heads().validate_json(path.read_bytes())
+        if (head.format, head.id) == (FORMAT, path.parent.name):
+            return _summary(head, len(head.spec.steps))
+    except (OSError, ValidationError):
+        pass
+    record = read_record(path)
+    steps = record.spec.get("steps")
+    return _summary(record, len(steps) if isinstance(steps, dict) else 0, record.note)
+
+
+def _summary(record: RunRecord | _Head, steps: int, note: str = "") -> RunSummary:
+    unknown = record.unknown if isinstance(record, RunRecord) else {}
+    status = str(unknown.get("status", record.status))
+    ended = sum(step.status in ("done", "reused", "rebuilt") for step in record.steps.values())
+    return RunSummary(
+        record.id, record.name, status, record.started, record.seconds, ended, steps, note
+    )
+
+
+@dataclass
+class _StepHead:
+    status: Status
+
+
+@dataclass
+class _Skipped:
+    """A mapping that is passed over."""
+
+
+@dataclass
+class _SpecHead:
+    steps: dict[str, _Skipped] = field(default_factory=dict)
+
+
+@dataclass
+class _Head:
+    """The entries of a record that its summary needs."""
+
+    id: str
+    name: str
+    status: RunStatus
+    started: str
+    seconds: float
+    format: int
+    spec: _SpecHead
+    steps: dict[str, _StepHead]
+
+
+@cache
+def _heads() -> TypeAdapter[_Head]:
+    return TypeAdapter(_Head)
 
 
 def _no_record(path: Path, error: OSError | ValueError) -> str:

@@ -8,16 +8,16 @@ import secrets
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from rmplug.errors import StoreError, did_you_mean
-from rmplug.records import RunRecord, StepRecord
+from rmplug.records import RunRecord, RunSummary, StepRecord
 
 from .files import guarded, held, is_held, write_file
-from .record_files import RECORD, read_record, record_bytes
+from .record_files import RECORD, read_record, read_summary, record_bytes
 from .store import Store
 
 MOST_READ = 50
@@ -106,7 +106,7 @@ AnyRecord = RunRecord | UnreadableRecord
 
 def record_paths(store: Store, name: str = "*") -> list[Path]:
     """Paths of records, oldest first: the name of a run begins with when it started."""
-    return sorted(store.runs.glob(f"{name}/{RECORD}"))
+    return sorted(store.runs.glob(f"{name}/{RECORD}"), key=lambda path: path.parent.name)
 
 
 def _read(store: Store, path: Path) -> RunRecord:
@@ -121,6 +121,18 @@ def each_record(store: Store) -> Iterator[AnyRecord]:
     """Every run that the store knows, oldest first, read one at a time: many records of many steps
     take much memory, and time to manage it."""
     return (_read_or_say(store, path) for path in record_paths(store))
+
+
+def each_summary(store: Store) -> Iterator[RunSummary | UnreadableRecord]:
+    """Every run that the store knows, oldest first, as a list of runs shows it."""
+    for path in record_paths(store):
+        try:
+            summary = read_summary(path)
+        except StoreError as error:
+            yield UnreadableRecord(path.parent.name, str(error))
+            continue
+        ended = summary.status != "running" or is_live(store, path.parent.name)
+        yield summary if ended else replace(summary, status="interrupted")
 
 
 def _read_or_say(store: Store, path: Path) -> AnyRecord:
@@ -141,9 +153,8 @@ def find_record(store: Store, name: str) -> RunRecord:
             return _read(store, path)
     for path in reversed(paths):
         with suppress(StoreError):
-            record = _read(store, path)
-            if record.name == name:
-                return record
+            if read_summary(path).name == name:
+                return _read(store, path)
     ids = [path.parent.name for path in paths]
     raise StoreError(f"no run {name!r} in {store.root}{did_you_mean(name, ids)}; see rmplug runs")
 

@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 from run_specs import go, spec_of
 
+from rmplug._store import record_files
 from rmplug._store.record_files import read_record, record_bytes, record_data
 from rmplug._store.run_records import (
     PreviousSteps,
     RecordWriter,
     UnreadableRecord,
     each_record,
+    each_summary,
     find_record,
     is_live,
     live,
@@ -94,6 +96,39 @@ def test_a_record_that_cannot_be_read_is_named_and_does_not_stop_a_run(tmp_path:
         with pytest.raises(StoreError, match="is no record of a run that can be read"):
             find_record(Store(tmp_path), "last")
     assert go(spec, tmp_path).record.steps["pairs"].status == "reused"
+
+
+def test_a_list_of_runs_shows_what_the_whole_records_hold(tmp_path: Path) -> None:
+    go(spec_of({"pairs": {"kind": "made-pairs"}}), tmp_path)
+    store = Store(tmp_path)
+    record(store, "odd", "0-odd", one="k-1")
+    newer(write_record(store, record(store, "new", "0-new", one="k-1")), status="asleep")
+    killed = new_record("killed", {"steps": {"a": {}, "b": {}}}, "spec.yaml", 1)
+    killed.steps["a"] = StepRecord("a", "p:k", "sampler", "1", "running")
+    write_record(store, killed)
+    (store.runs / "0-bad").mkdir()
+    (store.runs / "0-bad/record.json").write_text("{")
+    listed = {row.id: row for row in each_summary(store)}
+    assert list(listed) == [one.id for one in each_record(store)]
+    for whole in each_record(store):
+        summary = listed[whole.id]
+        if isinstance(whole, UnreadableRecord):
+            assert summary == whole
+            continue
+        status = whole.unknown.get("status", whole.status)
+        shown = (summary.name, summary.status, summary.seconds, summary.note)
+        assert shown == (whole.name, status, whole.seconds, whole.note)
+        ended = [step for step in whole.steps.values() if step.status in ("done", "reused")]
+        assert (summary.ended, summary.steps) == (len(ended), len(whole.spec["steps"]))
+    assert listed[killed.id].status == "interrupted"
+
+
+def test_a_list_of_runs_makes_no_object_of_their_steps(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(store, "first", "1-a", one="k-1")
+    monkeypatch.setattr(record_files, "_parsed", None)
+    assert [(each.name, each.ended) for each in each_summary(store)] == [("first", 1)]
 
 
 def newer(path: Path, **changes: object) -> dict[str, object]:

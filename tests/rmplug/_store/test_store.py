@@ -287,6 +287,26 @@ def test_gc_keeps_what_a_record_names_that_it_cannot_read(store: Store) -> None:
     assert collect_garbage(store).names == []
 
 
+def test_the_next_run_removes_what_a_killed_run_was_writing(tmp_path: Path) -> None:
+    spec = spec_of({"pairs": {"kind": "made-pairs"}})
+    killed = go(spec, tmp_path).record
+    store = Store(tmp_path)
+    alive = new_record("alive", {}, "", 1)
+    with live(store, alive), store.lock("held-1"):
+        debris = [
+            store.runs / killed.id / ".record.json.77.tmp",
+            store.partial / ".made-1.cut.7.tmp",
+            store.partial / "made-1.cut",
+        ]
+        in_use = [store.runs / alive.id / ".record.json.78.tmp"]
+        in_use += [store.partial / ".held-1.cut.8.tmp", store.partial / "held-1.cut"]
+        for file in [*debris, *in_use]:
+            file.write_text("half")
+        go(spec, tmp_path)
+        assert [file.exists() for file in debris] == [False] * 3
+        assert all(file.exists() for file in in_use)
+
+
 def test_gc_removes_files_that_killed_runs_were_writing(store: Store) -> None:
     dead, alive = (new_record(name, {}, "spec.yaml", 0) for name in ("dead", "alive"))
     write_record(store, dead)
