@@ -198,6 +198,12 @@ class Trainer(Step, Opens):
     family = "trainer"
     method = "train"
 
+    @classmethod
+    def foresee_folder(cls, directory: Path) -> Known:
+        """Foresee the model in a folder that this kind has written, perhaps a stranger's, from its
+        settings alone."""
+        return Known()
+
 
 class Evaluator(Step):
     """A measurement: ``evaluate(data, rewards) -> Metrics``."""

@@ -95,6 +95,9 @@ class Known(Named):
     """Every metric that it may have."""
     outputs: Sequence[str] | None = None
     """The scores of a reward model (none for a model without), or what a fit predicts."""
+    compares: bool = False
+    """True of a reward model that compares the two responses of a pair at once: from pairs it gives
+    a margin, and no scores."""
     step: str = ""
     """Its name where it is an input: the id of its step, or ``<loop>.<result>``."""
     column: str = field(default="", compare=False)

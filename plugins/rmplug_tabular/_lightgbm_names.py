@@ -53,3 +53,5 @@ def wrong_args(args: Mapping[str, Any], canonical: Mapping[str, str]) -> Iterato
             yield f"{key} is set by {RESERVED[name]}; leave it out of args"
         elif name in FILES_AND_NETWORK:
             yield f"{key} names files or machines; leave it out of args"
+        elif name == "linear_tree" and args[key] not in (False, 0, "false", "0", "-"):
+            yield f"{key} makes leaves linear models, which have no SHAP values; leave it out"

@@ -29,12 +29,14 @@ class Reward(QueryStrategy):
     as it is and counts it."""
 
     def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
-        outputs, data = inputs["model"][0].outputs, inputs["data"][0]
-        if outputs is None or not data.is_a(Pairs, Responses):
+        model, data = inputs["model"][0], inputs["data"][0]
+        if model.outputs is None or not data.is_a(Pairs, Responses):
             return Known()
-        sides = ("chosen", "rejected", "margin", "probability", "loss")
-        names = sides if data.is_a(Pairs) else ("reward",)
-        ends = ["" if output == "reward" else f".{output}" for output in outputs]
+        verdict = ("margin", "probability", "loss")
+        if model.compares and data.is_a(Pairs):
+            return Known(columns=dict.fromkeys(verdict, "number"))
+        names = ("chosen", "rejected", *verdict) if data.is_a(Pairs) else ("reward",)
+        ends = ["" if output == "reward" else f".{output}" for output in model.outputs]
         return Known(columns={f"{name}{end}": "number" for end in ends for name in names})
 
     def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:

@@ -29,6 +29,9 @@ from .step_draft import (
     read_steps,
 )
 
+MOST_ITEMS = 100
+"""Items of a loop, those that set different parameters, of which each is asked what it gives and
+what is wrong."""
 TOP_KEYS = ("name", "seed", "engine", "track", "steps")
 
 
@@ -136,11 +139,11 @@ class Check:
         edges = connect(draft, names)
         location = draft.location.at("params")
         params = find_files(draft.cls, location, draft.params)
-        step = _configured(draft, location, params, edges)
+        steps = _configured(draft, location, params, edges)
         if len(self.problems) > before or not edges.complete:
             return None
-        for name, mistake in step.mistakes(edges.inputs) if step else ():
-            _written_at(draft, name).wrong(mistake)
+        _note_mistakes(draft, steps, edges.inputs)
+        step = steps.get("")
         inputs = {name: refs for name, refs in draft.inputs.items() if name not in edges.bound}
         return Node(
             draft.id,
@@ -150,7 +153,7 @@ class Check:
             inputs,
             draft.lists,
             edges.bound,
-            _foreseen(draft, step, edges.inputs),
+            _foreseen(draft, steps, edges.inputs),
             folder=draft.location.folder,
         )
 
@@ -206,14 +209,30 @@ def _plain(location: Location, kind: type[Any], default: Any) -> Any:
 
 def _configured(
     draft: Draft, location: Location, params: Mapping[str, Any], edges: Edges
-) -> Step | None:
-    """Return the step itself; if a loop sets parameters, check all their values and return None."""
+) -> dict[str, Step]:
+    """Return the step itself, under no words; if a loop sets parameters, one step for each of their
+    values that are known, by these in words."""
     fields = {name: edges.values[name] for name in edges.bound if name in draft.cls.model_fields}
     if not fields:
-        return configured(draft.cls, location, params)
+        step = configured(draft.cls, location, params)
+        return {} if step is None else {"": step}
     elsewhere = {name: input_location(draft.location.at("inputs"), name) for name in fields}
-    check_values(draft.cls, location, params, fields, elsewhere)
-    return None
+    return check_values(draft.cls, location, params, fields, elsewhere)
+
+
+def _note_mistakes(
+    draft: Draft, steps: Mapping[str, Step], inputs: Mapping[str, list[Known]]
+) -> None:
+    """Note the faults of a step, or of the steps of a loop's items: one of some items with the
+    first of them."""
+    asked = list(steps.items())[:MOST_ITEMS]
+    found: dict[tuple[str, str], list[str]] = {}
+    for words, step in asked:
+        for fault in step.mistakes(inputs):
+            found.setdefault(fault, []).append(words)
+    for (name, mistake), items in found.items():
+        of = "" if len(items) == len(asked) else f" (where the loop sets {items[0]:.100})"
+        _written_at(draft, name).wrong(f"{mistake}{of}")
 
 
 def doubts(graph: Graph) -> Iterator[str]:
@@ -226,23 +245,28 @@ def doubts(graph: Graph) -> Iterator[str]:
 def _written_at(draft: Draft, name: str) -> Location:
     """Find where a parameter or input is written, or a part of it (``fields.chosen``)."""
     head, *rest = name.split(".")
-    if all(entry.name != head for entry in signature_of(draft.cls).inputs):
+    if head not in draft.inputs and all(
+        entry.name != head for entry in signature_of(draft.cls).inputs
+    ):
         return draft.location.at("params", head, *rest)
     location = input_location(draft.location.at("inputs"), head)
     return location.at(*map(int, rest)) if isinstance(location.value, list) else location
 
 
-def _foreseen(draft: Draft, step: Step | None, inputs: Mapping[str, list[Known]]) -> Known:
-    """Foresee the result of a step, as far as its signature and the step itself determine it."""
+def _foreseen(draft: Draft, steps: Mapping[str, Step], inputs: Mapping[str, list[Known]]) -> Known:
+    """Foresee the result of a step, as far as its signature and the step itself determine it, or
+    the steps of a loop's items where these are few and foresee the same."""
     signature = signature_of(draft.cls)
-    foreseen = step.foresee(inputs) if step else Known()
+    each = [step.foresee(inputs) for step in list(steps.values())[:MOST_ITEMS]]
+    same = 0 < len(steps) <= MOST_ITEMS and all(one == each[0] for one in each)
+    foreseen = each[0] if same else Known()
     output = signature.output({name: results[0].types for name, results in inputs.items()})
     types = foreseen.types if foreseen.is_a(*signature.gives) else output
     return replace(
         foreseen,
         types=types,
         step=draft.id,
-        made_by=step,
+        made_by=steps.get(""),
         values=None,
         results={},
         uncollected=frozenset(),

@@ -105,14 +105,20 @@ def check_values(
     params: Mapping[str, Any],
     values: Mapping[str, Sequence[Any]],
     elsewhere: Mapping[str, Location],
-) -> None:
-    """Check that the values of parameters that a loop sets fit the step, each of them."""
+) -> dict[str, Step]:
+    """Check that the values of parameters that a loop sets fit the step, each of them; return the
+    steps with distinct values, by these in words."""
+    steps: dict[str, Step] = {}
     for row in zip(*values.values(), strict=True):
         taken = dict(zip(values, row, strict=True))
         for name in taken:
             if _is_file(cls, name):
                 taken[name] = _located(cls, name, taken[name], elsewhere[name])
-        configured(cls, location, {**params, **taken}, elsewhere)
+        step = configured(cls, location, {**params, **taken}, elsewhere)
+        if step is not None:
+            words = ", ".join(f"{n}: {v!r}" for n, v in zip(values, row, strict=True))
+            steps[words] = step
+    return steps
 
 
 def _explain(

@@ -18,6 +18,7 @@ from rmplug._kinds.registry import discover
 from rmplug.artifacts import Origin, RewardModel
 from rmplug.errors import DataError, RmplugError, some
 from rmplug.families import ModelLoader, Trainer
+from rmplug.known import Known
 
 from .digests import defining_files, known_checksum
 from .files import read_json
@@ -173,6 +174,15 @@ def open_folder(folder: Path, **changed: Any) -> RewardModel:
             f"({type(error).__name__}: {error}); give the folder that a trainer wrote"
         ) from error
     return open_trained(kind, folder, folder, **changed)
+
+
+def foresee_folder(folder: Path) -> Known:
+    """Foresee the reward model of a folder, from its settings alone: nothing is loaded."""
+    try:
+        maker = discover().find(str(read_json(folder / "config.json")["kind"])).cls
+        return maker.foresee_folder(folder) if issubclass(maker, Trainer) else Known()
+    except (RmplugError, KeyError):
+        return Known()  # what is wrong is said where the folder is opened
 
 
 def open_trained(kind: str, folder: Path, named: Path | str, **changed: Any) -> RewardModel:

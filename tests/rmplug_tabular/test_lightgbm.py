@@ -88,6 +88,8 @@ def test_shap_rows_are_limited(words, margin, tmp_path):
         ({"lambda_ll2": 3}, "LightGBM has no parameter 'lambda_ll2'; did you mean 'lambda_l2'?"),
         ({"n_estimators": 3}, "n_estimators is set by rounds; leave it out of args"),
         ({"output_model": "x"}, "output_model names files or machines; leave it out of args"),
+        ({"linear_tree": True}, "linear_tree makes leaves linear models, which have no SHAP val"),
+        ({"linear_trees": "true"}, "linear_trees makes leaves linear models, which have no SHA"),
         ({"num_leaves": 1}, "LightGBM (regression) cannot learn from this: "),
     ],
 )

@@ -38,6 +38,17 @@ class Assemble(Trainer):
 
         return untaken(inputs["heads"][0], inputs.get("debias", ()))
 
+    @classmethod
+    def foresee_folder(cls, directory: Path) -> Known:
+        """Foresee the rewards by the names in the settings of the model and of its gate."""
+        from rmplug.models.files import read_json
+
+        names = read_json(directory / "config.json").get("attributes")
+        gate = read_json(directory / "gate.json").get("kind")
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            return Known()
+        return Known(outputs=("reward", *names), compares=gate == "trees")
+
     def train(
         self,
         encoder: RewardModel,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
-from rmplug import InputPath, InputPaths, ModelLoader, Report, Reporter, RewardModel
+from rmplug import InputPath, InputPaths, Known, ModelLoader, Report, Reporter, RewardModel
 
 from ._published_attributes import PUBLISHED
 
@@ -50,6 +50,9 @@ class ArmoRM(ModelLoader):
         from .recognised import is_armorm
 
         return {"path": source} if is_armorm(source) else None
+
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
+        return Known(outputs=("reward", *self.attributes))
 
     def load(self) -> RewardModel:
         from ._released import load_released

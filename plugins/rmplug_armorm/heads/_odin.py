@@ -87,6 +87,12 @@ def train(
     groups = group_codes(data, "odin-head")
     differences = encoded(model, data) if states is None else state_differences(states, data)
     longer = length_differences(data, settings.measure)
+    width = getattr(model, "width", differences.shape[1])
+    if differences.shape[1] != width:
+        raise DataError(
+            f"{states.name if states else 'states'} are of {differences.shape[1]} numbers, the "
+            f"encoder gives {width}; ask hidden-state with this encoder"
+        )
     sizes = root_mean_squares(differences)
     scaled = differences / sizes
 

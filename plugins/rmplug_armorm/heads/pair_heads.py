@@ -117,6 +117,10 @@ class OdinHead(Trainer):
     def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
         return Known(outputs=("reward", "length"))
 
+    @classmethod
+    def foresee_folder(cls, directory: Path) -> Known:
+        return Known(outputs=("reward", "length"))
+
     def train(
         self,
         model: RewardModel,

@@ -156,8 +156,9 @@ class Agreement(Evaluator):
     baselines: tuple[Baseline, ...] = ("longer", "most-markdown", "n-gram")
     """Baselines beside the models."""
     repeats: tuple[str, ...] = ()
-    """Ratings of responses that repeat each other on one scale: names of rewards, or of columns
-    ``ratings.<name>`` (missing allowed). Their reliability is Krippendorff's alpha for numbers
+    """Ratings of responses that repeat each other on one scale: names of rewards, and the
+    ``<name>`` of columns ``ratings.<name>`` (missing allowed), so ``[first, second]`` for
+    ``ratings.first`` and ``ratings.second``. Their reliability is Krippendorff's alpha for numbers
     (squared differences): 1 when they agree, 0 when no better than values dealt at random."""
 
     def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:

@@ -77,6 +77,13 @@ class LinearHead(Trainer):
         numbers = train(self, model.open(), data, states, seed, directory)
         return Checkpoint(directory, type(self), numbers)
 
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
+        return Known(outputs=("reward",))
+
+    @classmethod
+    def foresee_folder(cls, directory: Path) -> Known:
+        return Known(outputs=("reward",))
+
     @classmethod
     def open(cls, directory: Path, **changed: Any) -> RewardModel:
         """Load the head; ``changed`` overrides settings of the encoder (`path`, `device`…)."""
@@ -122,6 +129,11 @@ class RewardHead(ModelLoader):
         config = folder_config(source) or {}
         inside = "encoder" in config or "model" in config
         return {"path": source} if inside and isinstance(config.get("kind"), str) else None
+
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
+        from rmplug.models.reopen import foresee_folder
+
+        return foresee_folder(self.path)
 
     def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterator[tuple[str, str]]:
         """Report a folder whose `config.json` names no trainer."""

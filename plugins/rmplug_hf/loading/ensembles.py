@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field, FiniteFloat, model_validator
 
 from rmplug import Estimator, Features, Fit, Known, ModelLoader, Predictor, RewardModel
+from rmplug.errors import some
 
 from .members import Scale, members_of, unmatched
 
@@ -109,6 +110,12 @@ class Ensemble(ModelLoader):
         for index, model in enumerate(inputs["models"]):
             if model.outputs is not None and not model.outputs:
                 yield f"models.{index}", f"{model.step} gives no scores; name a reward model"
+            elif len(model.outputs or ()) > 1 and "reward" not in (model.outputs or ()):
+                yield (
+                    f"models.{index}",
+                    f"{model.step} has the outputs {some(model.outputs or ())}; set only: to the "
+                    "one that takes part in the ensemble",
+                )
         measured = next(iter(inputs.get("reference", ())), None)
         if measured is not None and self.scales:
             yield "scales", f"scales are given twice: here, and by {measured.step}"

@@ -19,6 +19,7 @@ from .recognised import (
     folder_mistake,
     is_classifier,
     is_hub_name,
+    labels_of_config,
     trained_kind,
     trained_outputs,
 )
@@ -178,11 +179,32 @@ class SequenceClassifier(HubModel):
         return {"path": source} if config is not None and is_classifier(config) else None
 
     def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
-        if self.only is not None or (self.head == "new" and self.outputs is None):
-            return Known(outputs=("reward",))
-        if self.outputs is None and self.head == "trained":
-            return Known(outputs=trained_outputs(self.adapter, self.path))
-        return Known(outputs=self.outputs)
+        one = self.only is not None or (self.head == "new" and self.outputs is None)
+        return Known(outputs=("reward",) if one else self.outputs or self._labels())
+
+    def _labels(self) -> tuple[str, ...] | None:
+        """Return the outputs of the model's folder; None where the adapter, the model's own code,
+        or a place that is not here has a say."""
+        trained = trained_outputs(self.adapter, self.path)
+        if trained is not None:
+            return tuple(trained)
+        if self.path is None or self.adapter is not None or self.trust_remote_code:
+            return None
+        return labels_of_config(folder_config(str(self.path)) or {})
+
+    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterator[tuple[str, str]]:
+        """Report mistakes as for every model, and outputs that are not those of the model."""
+        yield from super().mistakes(inputs)
+        labels = self._labels() if self.head == "trained" else self.outputs
+        if labels is not None and self.outputs is not None and len(labels) != len(self.outputs):
+            yield (
+                "outputs",
+                f"outputs names {len(self.outputs)} ({', '.join(self.outputs)}), but the model has "
+                f"{len(labels)}: {', '.join(labels)}",
+            )
+        names = self.outputs or labels
+        if self.only is not None and names is not None and self.only not in names:
+            yield "only", f"the model has no output {self.only!r}; it has {', '.join(names)}"
 
     def load(self) -> RewardModel:
         from ._classifier import load_classifier

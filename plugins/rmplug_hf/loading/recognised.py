@@ -49,6 +49,31 @@ def is_classifier(config: dict[str, Any]) -> bool:
     return isinstance(names, list) and any("ForSequenceClassification" in str(n) for n in names)
 
 
+def labels_of_config(config: dict[str, Any]) -> tuple[str, ...] | None:
+    """Return the outputs that ``transformers`` gives a classifier with this config, in order; one
+    alone is called ``reward``. None where the config does not determine them."""
+    if "model_type" not in config:
+        return None
+    labels, count = config.get("id2label"), config.get("num_labels")
+    if labels is None:
+        count = 2 if count is None else count  # what the library takes where neither is written
+        labels = {str(place): f"LABEL_{place}" for place in range(count if _few(count) else 0)}
+    if not isinstance(labels, dict) or not labels or set(labels) != set(_places(labels)):
+        return None
+    if count not in (None, len(labels)):
+        return None
+    names = tuple(str(labels[place]) for place in _places(labels))
+    return ("reward",) if len(names) == 1 else names
+
+
+def _few(count: Any) -> bool:
+    return isinstance(count, int) and 0 < count <= 10_000
+
+
+def _places(labels: dict[str, Any]) -> list[str]:
+    return [str(place) for place in range(len(labels))]
+
+
 def is_hub_name(source: str) -> bool:
     """Check whether a text can only be a name on the hub: ``owner/model``, and no folder here."""
     return re.fullmatch(r"[\w.-]+/[\w.-]+", source) is not None and not Path(source).exists()

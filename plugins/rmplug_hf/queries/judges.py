@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from rmplug import RewardModel
+from rmplug import Known, RewardModel
 from rmplug_hf.loading.loaders import HubModel
 
 PAIRWISE = """Which of the two responses to the conversation below is better? Consider whether it \
@@ -87,6 +87,9 @@ class GenerativeJudge(HubModel):
         if self.template == "pair":
             raise ValueError("pair is a template for encoders; give chat, or a text")
         return self
+
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
+        return Known(outputs=("reward",), compares=self.pairwise is not None)
 
     def load(self) -> RewardModel:
         from ._judge import load_judge

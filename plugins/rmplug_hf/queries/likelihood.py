@@ -77,6 +77,9 @@ class CausalLM(HubModel):
             identity["reference"] = commit_of(self.reference_name, self.reference_revision)
         return identity
 
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
+        return Known(outputs=("reward",))
+
     def load(self) -> RewardModel:
         from ._likelihood import load_causal
 

@@ -361,3 +361,54 @@ def test_a_check_imports_no_library_for_models_or_tables() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def looped(values: list[Any], **steps: Any) -> dict[str, Any]:
+    collect = list(steps)[-1:]
+    return {"kind": "for-each", "params": {"values": values, "collect": collect, "steps": steps}}
+
+
+FIT = {
+    "kind": "lightgbm",
+    "inputs": {"features": ["words"], "target": "reward.margin", "args": "item"},
+}
+
+
+def test_a_step_whose_parameters_an_item_sets_is_asked_for_its_mistakes() -> None:
+    predicted = {"kind": "predict", "inputs": {"fit": "fit", "features": ["words"]}}
+    loop = looped([{"num_leaves": 5}, {"num_leafs": 3}], fit=FIT, predicted=predicted)
+    with pytest.raises(SpecError) as caught:
+        open_spec({"steps": {**STEPS, "loop": loop}}, (), KINDS)
+    [problem] = caught.value.problems
+    assert problem.path == "steps.loop.params.steps.fit.inputs.args"
+    assert problem.message.startswith("LightGBM has no parameter 'num_leafs'; did you mean 'num_l")
+    assert problem.message.endswith("(where the loop sets args: {'num_leafs': 3})")
+
+
+def test_a_mistake_that_all_items_share_is_told_once_and_without_them() -> None:
+    inputs = {"features": ["words"], "target": "reward.margin", "rounds": "item"}
+    fit = {"kind": "lightgbm", "inputs": inputs, "params": {"args": {"num_leafs": 3}}}
+    predicted = {"kind": "predict", "inputs": {"fit": "fit", "features": ["words"]}}
+    loop = looped([3, 4], fit=fit, predicted=predicted)
+    with pytest.raises(SpecError) as caught:
+        open_spec({"steps": {**STEPS, "loop": loop}}, (), KINDS)
+    [problem] = caught.value.problems
+    assert problem.path == "steps.loop.params.steps.fit.params.args"
+    assert problem.message.endswith("; its documentation lists them")
+
+
+def test_what_all_items_foresee_is_known_inside_a_loop() -> None:
+    half = {"kind": "split", "inputs": {"data": "pairs", "fold": "item"}, "params": {"folds": 2}}
+    kept = {"kind": "filter", "inputs": {"data": "half"}, "params": {"where": "topc == 'x'"}}
+    with pytest.raises(SpecError, match="no column 'topc'; did you mean 'topic'"):
+        open_spec({"steps": {**STEPS, "loop": looped([0, 1], half=half, kept=kept)}}, (), KINDS)
+    measured = {"kind": "lexical", "inputs": {"data": "made", "measures": "item"}}
+    kept = {
+        "kind": "filter",
+        "inputs": {"data": "made", "features": "measured"},
+        "params": {"where": "chosen.words > 3"},
+    }
+    loop = looped([["words"], ["digits"]], measured=measured, kept=kept)
+    spec = open_spec({"steps": {**STEPS, "loop": loop}}, (), KINDS)
+    body = spec.graph.nodes["loop"].body
+    assert body is not None and body.nodes["measured"].gives.columns is None

@@ -126,7 +126,8 @@ def encoder_states() -> tuple[Encoder, Pairs]:
 def test_quality_is_freed_of_length_and_the_length_head_follows_it(tmp_path: Path) -> None:
     data, states = planted(1200, length_bias=2.0)
     encoder = Encoder(name="minilm", device="cpu").load()
-    result = OdinHead(l2=(0.01,)).train(encoder, data, states, seed=1, directory=tmp_path)
+    wide = widened(states, encoder.width)  # type: ignore[attr-defined]
+    result = OdinHead(l2=(0.01,)).train(encoder, data, wide, seed=1, directory=tmp_path)
     found = numbers_of(result)
     value = {name: row["value"] for (name, _), row in found.items()}
     assert value["length-correlation-with-length"] > 0.3
@@ -136,6 +137,22 @@ def test_quality_is_freed_of_length_and_the_length_head_follows_it(tmp_path: Pat
     assert value["accuracy-shorter-chosen"] > value["accuracy-with-length-shorter-chosen"] + 0.03
     row = found["length-correlation", "all"]
     assert row["low"] < row["value"] < row["high"]
+
+
+def widened(states: Features, width: int) -> Features:
+    """States with zeros in as many further dimensions as an encoder has."""
+    columns = {}
+    for side in ("chosen", "rejected"):
+        values = np.stack(states[side].to_numpy())
+        columns[side] = np.pad(values, ((0, 0), (0, width - values.shape[1])))
+    return Features({"id": states["id"], **columns}, states.name)
+
+
+def test_odin_refuses_states_of_another_width_than_its_encoder_gives(tmp_path: Path) -> None:
+    data, states = planted(40)
+    encoder = Encoder(name="minilm", device="cpu").load()
+    with pytest.raises(DataError, match="^states are of 12 numbers, the encoder gives 384; ask"):
+        OdinHead().train(encoder, data, states, seed=1, directory=tmp_path)
 
 
 def test_odin_scores_text_again_from_its_folder(

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import huggingface_hub.constants
 import pytest
+from hostile_folders import WRITERS, Sent
 
 import rmplug
 from rmplug import SpecError
+from rmplug._kinds.registry import discover
+from rmplug._spec.check import open_spec
 from rmplug_hf import CausalLM, Encoder, RewardHead, SequenceClassifier
 
 ASK = {"kind": "reward", "inputs": {"model": "model", "data": "pairs"}}
@@ -85,3 +90,101 @@ def test_nothing_heavy_is_imported_to_check(tiny):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+NAMED = {"0": "helpful", "1": "honest", "2": "harmless"}
+
+
+@pytest.mark.parametrize(
+    ("count", "entries", "expected"),
+    [
+        (1, {}, ("reward",)),
+        (2, {}, ("LABEL_0", "LABEL_1")),
+        (2, {"id2label": None, "label2id": None}, ("LABEL_0", "LABEL_1")),
+        (
+            3,
+            {"id2label": None, "label2id": None, "num_labels": 3},
+            ("LABEL_0", "LABEL_1", "LABEL_2"),
+        ),
+        (3, {"id2label": NAMED, "label2id": None}, ("helpful", "honest", "harmless")),
+    ],
+)
+def test_the_outputs_of_a_classifier_are_known_from_its_configuration(
+    count, entries, expected, tiny, tmp_path
+):
+    folder = shutil.copytree(tiny("bert", labels=count), tmp_path / "model")
+    config = {**json.loads((folder / "config.json").read_text()), **entries}
+    config = {name: value for name, value in config.items() if value is not None}
+    (folder / "config.json").write_text(json.dumps(config))
+    step = SequenceClassifier(path=folder, device="cpu")
+    assert step.foresee({}).outputs == step.load().outputs == expected
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"id2label": ["a"]},
+        {"id2label": {"0": "a", "2": "b"}},
+        {"id2label": {"0": "a"}, "num_labels": 2},
+        {"num_labels": 10**12},
+        {"num_labels": "many"},
+    ],
+)
+def test_a_configuration_that_does_not_determine_outputs_foresees_none(config, tmp_path):
+    typed = {"model_type": "bert", **config} if config else {}
+    (tmp_path / "config.json").write_text(json.dumps(typed))
+    assert SequenceClassifier(path=tmp_path).foresee({}).outputs is None
+
+
+def test_outputs_that_a_classifier_has_not_are_told_before_it_is_loaded(tiny):
+    model = str(tiny("bert", labels=3))
+    path, sentence = said("sequence-classifier", path=model, outputs=["a", "b"])
+    assert path == "steps.model.params.outputs"
+    assert sentence.startswith("outputs names 2 (a, b), but the model has 3: LABEL_0, LABEL_1")
+    path, sentence = said("sequence-classifier", path=model, only="good")
+    assert path == "steps.model.params.only"
+    assert sentence == "the model has no output 'good'; it has LABEL_0, LABEL_1, LABEL_2"
+
+
+@pytest.mark.parametrize("trainer", WRITERS)
+def test_the_outputs_of_a_trained_folder_are_known_from_its_settings(trainer, tiny, tmp_path):
+    folder = Sent(tmp_path / "sent", tiny("bert", head="none")).written(trainer)
+    step = RewardHead(path=folder, device="cpu")
+    assert tuple(step.foresee({}).outputs) == step.load().outputs
+
+
+def test_columns_of_every_sort_of_model_are_checked(tiny):
+    steps = {
+        "pairs": {"kind": "synthetic", "params": {"size": 20}},
+        "policy": {"kind": "causal-lm", "params": {"path": str(tiny("qwen2", head="lm"))}},
+        "judge": {"kind": "generative-judge", "params": {"path": str(tiny("qwen2", head="lm"))}},
+        "model": {"kind": "sequence-classifier", "params": {"path": str(tiny("bert"))}},
+        "both": {"kind": "ensemble", "inputs": {"models": ["policy", "model"]}},
+        "encoder": {"kind": "encoder", "params": {"name": "minilm"}},
+        "head": {"kind": "linear-head", "inputs": {"model": "encoder", "data": "pairs"}},
+    }
+    models = ("policy", "judge", "model", "both", "head")
+    steps |= {
+        f"of-{name}": {"kind": "reward", "inputs": {"model": name, "data": "pairs"}}
+        for name in models
+    }
+    spec = open_spec({"steps": steps}, (), discover())
+    columns = {name: list(spec.graph.nodes[f"of-{name}"].gives.columns) for name in models}
+    scored = ["chosen", "rejected", "margin", "probability", "loss"]
+    assert columns["policy"] == columns["model"] == columns["head"] == scored
+    assert columns["judge"] == ["margin", "probability", "loss"]
+    ends = ("", ".member.policy", ".member.model")
+    assert columns["both"] == [f"{name}{end}" for end in ends for name in scored]
+    assert not spec.doubts
+
+
+def test_an_ensemble_of_a_model_without_one_reward_is_told_before_it_is_loaded(tiny):
+    several = {"kind": "sequence-classifier", "params": {"path": str(tiny("bert", labels=3))}}
+    steps = {
+        "one": {"kind": "sequence-classifier", "params": {"path": str(tiny("bert"))}},
+        "several": several,
+        "both": {"kind": "ensemble", "inputs": {"models": ["one", "several"]}},
+    }
+    with pytest.raises(SpecError, match="several has the outputs LABEL_0, LABEL_1, LABEL_2; set o"):
+        open_spec({"steps": steps}, (), discover())
