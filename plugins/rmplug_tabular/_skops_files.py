@@ -19,6 +19,7 @@ from sklearn.ensemble._hist_gradient_boosting.gradient_boosting import BaseHistG
 from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
 from sklearn.neighbors import BallTree, KDTree
 from sklearn.neighbors._base import NeighborsBase
+from sklearn.svm._base import BaseLibSVM
 from sklearn.tree import BaseDecisionTree
 from sklearn.tree._tree import Tree
 
@@ -109,11 +110,55 @@ def _check_parts(estimator: Any) -> None:
             _build_search_tree(item)
         elif isinstance(item, BaseHistGradientBoosting) and item._preprocessor is not None:
             raise ValueError("splits on categories, which are not checked")
-        elif isinstance(item, BaseGradientBoosting):
-            if item.estimators_.shape[1:] != (item.n_trees_per_iteration_,):
-                raise ValueError("another number of trees than it has outputs")
+        elif isinstance(item, BaseLibSVM) and "support_" in vars(item):  # else it is not fitted
+            _check_support(item)
         elif isinstance(item, Tree | TreePredictor):
             _check_tree(item, owner)
+    for item, _ in _walk(estimator):
+        if isinstance(item, BaseGradientBoosting):
+            _check_boosting(item)
+
+
+def _check_boosting(model: Any) -> None:
+    """Refuse trees and first scores of another number than the outputs: compiled code adds a score
+    of each tree to memory of that size. The parts of the model are checked before."""
+    outputs = model.n_trees_per_iteration_
+    if model.estimators_.shape[1:] != (outputs,):
+        raise ValueError("another number of trees than it has outputs")
+    for tree in model.estimators_.ravel():
+        whole = isinstance(tree, BaseDecisionTree) and isinstance(tree.tree_, Tree)
+        if not whole or tree.tree_.value.shape[1:] != (1, 1):
+            raise ValueError("a tree that gives no single number")
+    rows = np.zeros((2, model.n_features_in_), dtype=np.float32)
+    if model._raw_predict_init(rows).shape != (2, outputs):
+        raise ValueError("another number of first scores than it has outputs")
+
+
+def _check_support(machine: Any) -> None:
+    """Refuse arrays of a support vector machine of other sizes than each other's, which libsvm
+    reads without looking, and rows that a precomputed kernel does not have."""
+    classifies = machine._impl in ("c_svc", "nu_svc")
+    vectors, rows = int(machine.n_support_.sum()), machine.shape_fit_[0]
+    several = len(machine._n_support) if classifies else 2
+    pairs = several * (several - 1) // 2
+    known = machine.kernel == "precomputed"
+    whole = (
+        "_impl" not in vars(machine)
+        and machine._sparse is False
+        and machine.shape_fit_[1] == machine.n_features_in_
+        and (not classifies or len(machine.classes_) == several > 1)
+        and (machine._n_support >= 0).all()
+        and machine.support_.shape == (vectors,)
+        and bool(((machine.support_ >= 0) & (machine.support_ < rows)).all())
+        and (known or machine.support_vectors_.shape == (vectors, machine.n_features_in_))
+        and machine._dual_coef_.shape == (several - 1, vectors)
+        and machine._intercept_.shape == (pairs,)
+        and all(each.size in (0, pairs) for each in (machine._probA, machine._probB))
+        and machine._probA.size == machine._probB.size
+        and not (known and (machine.support_vectors_.size or rows != machine.n_features_in_))
+    )
+    if not whole:
+        raise ValueError("support vectors that do not fit each other")
 
 
 def _walk(value: Any) -> Iterator[tuple[Any, Any]]:

@@ -14,7 +14,7 @@ import pytest
 import skops.io
 from tabular_data import values
 
-from rmplug import DataError
+from rmplug import DataError, Features
 from rmplug.models.tree_texts import read_trees
 from rmplug.testing import small_pairs
 from rmplug_tabular import LightGBM, NgramHead, Sklearn
@@ -202,6 +202,85 @@ def test_a_tree_of_scikit_learn_asks_only_for_features_that_are_there(
     few = "max_iter" if name.startswith("Hist") else "n_estimators"
     name += "radientBoostingRegressor"
     fit = changed(words, margin, tmp_path, name, {few: 3}, change)
+    with pytest.raises(DataError, match=rf"model\.skops holds {reason}; fit again"):
+        fit.open()
+
+
+def with_set(**entries):
+    def change(estimator):
+        vars(estimator).update({name: of(estimator) for name, of in entries.items()})
+
+    return change
+
+
+def first_only(name):
+    return with_set(**{name: lambda machine: vars(machine)[name][..., :1].copy()})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        first_only("_dual_coef_"),
+        first_only("support_"),
+        first_only("support_vectors_"),
+        with_set(_intercept_=lambda machine: np.zeros(0)),
+        with_set(_probA=lambda machine: np.zeros(1)),
+        with_set(_n_support=lambda machine: np.array([10**6, 10**6], dtype=np.int32)),
+        with_set(_impl=lambda machine: "c_svc"),
+        with_set(_sparse=lambda machine: True),
+        with_set(kernel=lambda machine: "precomputed"),
+        with_set(support_=lambda machine: np.full_like(machine.support_, 10**8)),
+    ],
+)
+def test_a_machine_whose_support_vectors_do_not_fit_is_refused(words, margin, tmp_path, change):
+    fit = changed(words, margin, tmp_path, "SVR", {}, change)
+    with pytest.raises(DataError, match=r"model\.skops holds support vectors that do not fit each"):
+        fit.open()
+
+
+@pytest.mark.parametrize(
+    ("name", "args"),
+    [
+        ("SVR", {}),
+        ("NuSVR", {"kernel": "poly"}),
+        ("SVC", {}),
+        ("SVC", {"kernel": "linear", "class_weight": "balanced"}),
+        ("NuSVC", {"decision_function_shape": "ovo"}),
+        ("BaggingRegressor", {"estimator": {"name": "SVR"}, "n_estimators": 2}),
+    ],
+)
+@pytest.mark.parametrize("classes", [2, 3])
+def test_machines_that_are_whole_are_read_as_they_are(words, margin, tmp_path, name, args, classes):
+    target = margin
+    if name.endswith("SVC"):
+        numbers = margin.table["margin"].to_numpy()
+        edges = np.quantile(numbers, np.arange(1, classes) / classes)
+        codes = np.searchsorted(edges, numbers).astype(float)
+        target = Features({"id": margin["id"], "group": margin["group"], "class": codes}, "target")
+    step = Sklearn(name=name, args=args, importance_repeats=1)
+    fit = step.fit([words], target, seed=1, directory=tmp_path)
+    assert len(fit.open().predict(joined(words))["prediction"]) == len(words)
+
+
+def other_start(estimator):
+    estimator.init_.constant_ = np.array([[1.0, 2.0]])
+    estimator.init_.n_outputs_ = 2
+
+
+def no_nodes(estimator):
+    estimator.estimators_[0, 0].tree_ = None
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (other_start, "another number of first scores than it has outputs"),
+        (no_nodes, "a tree that gives no single number"),
+    ],
+)
+def test_boosting_adds_only_scores_of_its_outputs(words, margin, tmp_path, change, reason):
+    name, args = "GradientBoostingRegressor", {"n_estimators": 3}
+    fit = changed(words, margin, tmp_path, name, args, change)
     with pytest.raises(DataError, match=rf"model\.skops holds {reason}; fit again"):
         fit.open()
 
