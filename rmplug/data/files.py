@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import stat
 import zlib
@@ -10,11 +11,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, TYPE_CHECKING
 
 from rmplug.errors import DataError
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
 _GZIP = b"\x1f\x8b"
+MOST_UNPACKED, MOST_TIMES = 256_000_000, 300
+"""Bytes that any file may unpack to, and how many times its size a larger one may: texts come to
+ten times, and rows that repeat each other to a hundred."""
 _REFUSED = {
     b"PK\x03\x04": "a zip archive; unpack it first",
     b"\x28\xb5\x2f\xfd": "compressed with Zstandard; unpack it or use gzip",
@@ -96,8 +103,38 @@ def open_bytes(path: Path) -> IO[bytes]:
         if head.startswith(magic):
             raise DataError(f"{path} is {what}")
     if head.startswith(_GZIP):
-        return cast(IO[bytes], gzip.open(path, "rb"))
+        return io.BufferedReader(_Unpacked(path), 1 << 16)
     return path.open("rb")
+
+
+class _Unpacked(io.RawIOBase):
+    """A gunzipped file; one that unpacks to far more than any data do is refused on the way."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._file = path, gzip.open(path, "rb")  # noqa: SIM115 - closed with this
+        self._most = max(MOST_UNPACKED, MOST_TIMES * path.stat().st_size)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        size = self._file.readinto(buffer)
+        if self._file.tell() > self._most:
+            raise DataError(
+                f"{self._path} unpacks to more than {self._most:,} bytes, over {MOST_TIMES} times "
+                "its size; if that is meant, unpack it yourself"
+            )
+        return size
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 def _head(path: Path) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,9 @@ from rmplug.data.raw_texts import BadRow, without_surrogates
 from rmplug.errors import DataError
 
 from .row import Row, UnreadableRow
+
+MOST_COLUMNS = 10_000
+"""Columns of a file: each costs time and memory in every batch of rows."""
 
 
 def delimited(file: DataFile, delimiter: str) -> Iterator[Row | UnreadableRow]:
@@ -51,9 +55,14 @@ def _header(file: DataFile, reader: Any) -> list[str]:
     if not names:
         raise DataError(f"{file.path} is empty; give a file with a header and at least one row")
     names = [name.strip() or unnamed_column(n) for n, name in enumerate(names, 1)]
-    twice = [name for name in names if names.count(name) > 1]
-    if twice:
-        raise DataError(f"{file.path} has two columns named {twice[0]!r}; rename one")
+    if len(names) > MOST_COLUMNS:
+        raise DataError(
+            f"{file.path} has {len(names):,} columns, more than {MOST_COLUMNS:,}; keep those that "
+            "are needed"
+        )
+    twice = next((name for name, count in Counter(names).items() if count > 1), None)
+    if twice is not None:
+        raise DataError(f"{file.path} has two columns named {twice!r}; rename one")
     if "".join(names) != without_surrogates("".join(names)):
         raise DataError(f"{file.name}:1: the header is not valid UTF-8; save the file as UTF-8")
     return names

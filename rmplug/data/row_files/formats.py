@@ -72,7 +72,8 @@ def _parquet(file: DataFile) -> Iterator[Row | UnreadableRow]:
 
 def _seekable(stream: IO[bytes]) -> IO[bytes]:
     """Return the stream itself, or in memory what a gzip file holds."""
-    return stream if isinstance(stream, io.BufferedReader) else io.BytesIO(stream.read())
+    plain = isinstance(getattr(stream, "raw", None), io.FileIO)
+    return stream if plain else io.BytesIO(stream.read())
 
 
 _READERS: dict[str, Callable[[DataFile], Iterator[Row | UnreadableRow]]] = {

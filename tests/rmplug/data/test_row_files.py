@@ -17,6 +17,7 @@ from rmplug.data.row_files import (
     Row,
     RowFiles,
     data_files,
+    files,
     json_object,
     need,
     number,
@@ -129,3 +130,25 @@ def test_tildes_and_variables_are_ordinary_characters_of_names(tmp_path, monkeyp
     for name in ("~", "$HOME"):
         Path(name).write_text('{"a": 1}\n')
         assert [row.value for row in read_rows(data_files([Path(name)]), "jsonl")] == [{"a": 1}]
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.csv", "a.parquet"])
+def test_a_file_that_unpacks_to_far_more_than_data_do_is_refused(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(files, "MOST_UNPACKED", 1_000_000)
+    bomb = gzip.compress(b'[{"a": "' if name != "a.csv" else b"a\n") + gzip.compress(bytes(10**7))
+    (tmp_path / name).write_bytes(bomb)
+    with pytest.raises(DataError, match=r"unpacks to more than [\d,]+ bytes, over 300 times its s"):
+        list(read_rows(data_files([tmp_path / name])))
+
+
+def test_rows_that_repeat_each_other_are_unpacked_and_read(tmp_path):
+    file = tmp_path / "a.jsonl.gz"
+    file.write_bytes(gzip.compress(b'{"a": "the same text again"}\n' * 50_000, 9))
+    assert sum(1 for _ in read_rows(data_files([file]))) == 50_000
+
+
+def test_a_file_of_more_columns_than_anyone_needs_is_refused(tmp_path):
+    names = [f"c{number}" for number in range(300_000)]
+    (tmp_path / "a.csv").write_text(",".join(names) + "\n" + ",".join(names) + "\n")
+    with pytest.raises(DataError, match=r"a\.csv has 300,000 columns, more than 10,000; keep tho"):
+        list(read_rows(data_files([tmp_path / "a.csv"])))
