@@ -12,6 +12,8 @@ from .folds import deal_folds
 from .intervals import NO_BOUND, Bounds, group_variance
 
 BINS = 10
+REMAINDER = 0.34262361824657
+"""The mean of sqrt(max(z² - 1, 0)) for a standard normal z."""
 
 
 def right(margin: Array) -> Array:
@@ -31,11 +33,13 @@ def confidence_bins(margin: Array) -> tuple[Array, Array]:
 
 @dataclass(frozen=True)
 class CalibrationError:
-    """Expected calibration error: debiased with its bounds, and the usual plug-in estimate."""
+    """Expected calibration error: debiased with its bounds, the usual plug-in estimate, and what
+    the debiased one is on average for a model that is exactly calibrated."""
 
     debiased: float
     bounds: Bounds
     plug_in: float
+    by_chance: float
 
 
 def calibration_error(margin: Array, groups: Array, seed: int) -> CalibrationError:
@@ -43,12 +47,15 @@ def calibration_error(margin: Array, groups: Array, seed: int) -> CalibrationErr
 
     The usual estimate puts in what each bin happens to show and is too high, as chance alone makes
     a bin differ. From the square of each bin's difference the variance of that difference over
-    groups is taken away (Kumar, Liang and Ma, 2019, for the squared error), down to 0.
+    groups is taken away (Kumar, Liang and Ma, 2019, for the squared error), down to 0. As chance
+    also makes bins differ by more than their variance, never by less than nothing, a model that is
+    exactly calibrated reads ``by_chance``, not 0: with normal differences, ``REMAINDER`` times the
+    standard deviation of each bin's.
     """
     import numpy as np
 
     if not len(margin):
-        return CalibrationError(np.nan, NO_BOUND, np.nan)
+        return CalibrationError(np.nan, NO_BOUND, np.nan, np.nan)
     confidence, bins = confidence_bins(margin)
     off = right(margin) - confidence
     apart = np.bincount(bins, off, minlength=BINS) / len(off)
@@ -57,8 +64,10 @@ def calibration_error(margin: Array, groups: Array, seed: int) -> CalibrationErr
     plug_in = float(np.abs(apart).sum())
     low, high = _bounds(off, bins, apart, groups, seed)
     if low is None or high is None:
-        return CalibrationError(plug_in, NO_BOUND, plug_in)
-    return CalibrationError(debiased, (min(low, debiased), max(high, debiased)), plug_in)
+        return CalibrationError(plug_in, NO_BOUND, plug_in, np.nan)
+    bounds = min(low, debiased), max(high, debiased)
+    by_chance = REMAINDER * float(np.sqrt(noise).sum())
+    return CalibrationError(debiased, bounds, plug_in, by_chance)
 
 
 def _variance(values: Array, groups: Array) -> float:

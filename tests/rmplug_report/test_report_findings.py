@@ -94,6 +94,17 @@ def test_calibration_is_told_by_its_error_and_by_the_bins_that_are_off(tmp_path,
     assert "as it should be" not in found["Calibration"]
 
 
+def test_calibration_is_told_beside_what_exact_calibration_reads_by_chance(tmp_path):
+    told = ("reward", "model")
+    rows = [(*told, "accuracy", "all", 0.6, 0.5, 0.7, 60),
+            (*told, "ece", "all", 0.061, 0.0, 0.2, 60),
+            (*told, "ece-by-chance", "all", 0.055, None, None, 60),
+            (*told, "reliability", "bin-01", 0.55, 0.45, 0.65, 30),
+            (*told, "confidence", "bin-01", 0.57, None, None, 30)]  # fmt: skip
+    found = findings(tmp_path / "report", metrics_of(*rows))
+    assert ", where exact calibration reads 0.055 by chance; no sig" in found["Calibration"]
+
+
 def numbers(fit, **rows):
     """The fit with these held-out numbers, each (value, low, high)."""
     fit.numbers[:] = [

@@ -119,6 +119,7 @@ def _calibration(model: str, subset: str, margin: Floats, groups: Ints, seed: in
     error = calibration_error(margin, groups, seed)
     yield _row("ece", subset, error.debiased, len(margin), model, error.bounds)
     yield _row("ece-plug-in", subset, error.plug_in, len(margin), model)
+    yield _row("ece-by-chance", subset, error.by_chance, len(margin), model)
 
 
 def _ranks(model: str, subset: str, margin: Floats, gap: Floats, groups: Ints) -> Iterator[Row]:

@@ -34,6 +34,9 @@ class Pairwise(Evaluator):
       (Kumar et al. 2019). The interval goes from the lower end of a cross-fitted estimate, which is
       never too high on average, to the upper end of the usual one, which is never too low.
       ``ece-plug-in``: the usual estimate, without either; few pairs make it larger than it is.
+      ``ece-by-chance``: what ``ece`` is on average for an exactly calibrated model on so many
+      pairs (about .08 for 20 pairs of different prompts, .04 for 100, .02 for 400), as no bin's
+      estimate is below 0: an ``ece`` of that size shows no miscalibration.
     - ``margin-mean``, ``margin-median``, ``margin-sd`` (of the population), in units of the reward.
     - ``prefers-longer``: share with the longer response scored higher, ties and equal lengths left
       out; ``accuracy-longer-chosen`` and ``accuracy-shorter-chosen``: accuracy where the longer (or
@@ -80,7 +83,7 @@ class Pairwise(Evaluator):
 
     def _metrics(self) -> Sequence[str]:
         return (
-            *("accuracy", "ties", "log-loss", "ece", "ece-plug-in"),
+            *("accuracy", "ties", "log-loss", "ece", "ece-plug-in", "ece-by-chance"),
             *("margin-mean", "margin-median", "margin-sd"),
             *("prefers-longer", "accuracy-longer-chosen", "accuracy-shorter-chosen"),
             *("length-controlled-accuracy", "margin-length-pearson", "margin-length-spearman"),

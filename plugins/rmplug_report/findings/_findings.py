@@ -118,6 +118,9 @@ def _calibration(lookup: MetricLookup, model: str) -> Finding | None:
     text = f"ECE {strong(decimal(error['value'], 3))}"
     if error.get("low") is not None:
         text += f" ({interval(error['low'], error['high'], 1)})"
+    chance = lookup.value(model, "ece-by-chance")
+    if chance is not None:
+        text += f", where exact calibration reads {decimal(chance, 3)} by chance"
     top = bins[-1]
     return Finding(
         "Calibration",

@@ -20,6 +20,7 @@ TITLES = {
     "kappa": "Cohen’s κ",
     "ece": "expected calibration error (ECE)",
     "ece-plug-in": "calibration error without bias correction (plug-in ECE)",
+    "ece-by-chance": "ECE of an exactly calibrated model by chance",
     "log-loss": "log-loss",
     "score": "score",
     "ties": "share of ties",

@@ -163,6 +163,16 @@ def test_the_calibration_error_is_the_planted_one_and_its_interval_holds_it():
         assert abs(error) < abs(plug_in)
 
 
+@pytest.mark.parametrize("pairs", [20, 100, 400])
+def test_an_exactly_calibrated_model_reads_what_it_is_said_to_read_by_chance(pairs):
+    groups = np.arange(pairs)
+    found = [calibration_error(planted_margins(1.0, pairs, s), groups, s) for s in range(1, 151)]
+    debiased, by_chance = (
+        np.mean([getattr(one, name) for one in found]) for name in ("debiased", "by_chance")
+    )
+    assert by_chance == pytest.approx(debiased, rel=0.2)
+
+
 def planted_margins(scale, pairs, seed):
     rng = np.random.default_rng([seed, pairs])
     sure = np.abs(rng.normal(0.4, 1.3, pairs))
