@@ -110,11 +110,16 @@ class FigureRows:
         }
 
     def _bounds(self, value: float, drawn: Floats, members: Ints) -> Bounds:
-        """Return the interval: of a share within 0 and 1, of the formula of ties without limits."""
+        """Return the interval: of a share within 0 and 1, of the formula of ties without limits
+        unless no resample of it varies."""
         groups = self.groups.free(members)
         if groups < 2 or not np.isfinite(value):
             return None, None
         subset = np.arange(self.cells.count) % len(self.cells.subsets)
         if self.now.is_share(self.figure.parts, np.isin(subset, members)):
             return share_interval(value, drawn, groups)
-        return percentile_interval(drawn, groups)
+        low, high = percentile_interval(drawn, groups)
+        empty = low is not None and high is not None and high - low < 1e-9
+        if empty and 0 < value < 1:  # few cases, all alike: they do not show what varies
+            return share_interval(value, drawn, groups)
+        return low, high

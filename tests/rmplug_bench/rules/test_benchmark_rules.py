@@ -91,6 +91,15 @@ def test_ties_of_rewardbench_2_are_scored_by_their_formula():
     assert {row["n"] for row in table if row["subset"] == "Ties"} == {6}
 
 
+def test_ties_that_come_out_alike_have_an_interval_of_some_width():
+    rows = [row for n in range(6) for row in ties(n, ref=(1, 2), tied=(4, 4, 1))]
+    data, reward = responses(rows)
+    table = measured(data, [reward], benchmark="rewardbench-2")
+    [score] = [r for r in table if (r["metric"], r["subset"]) == ("score", "Ties")]
+    assert score["value"] == pytest.approx(0.3 + 0.2)
+    assert 0 < score["low"] < score["value"] - 0.1 and score["value"] + 0.1 < score["high"] < 1
+
+
 def test_ties_and_choices_are_categories_of_one_mean():
     rows = ties(1, (5, 1), (4, 4, 1)) + choice("a", (1, 0), (0, 1), group="a", kind=None)
     data, reward = responses(rows)
