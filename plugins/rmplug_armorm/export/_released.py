@@ -61,6 +61,8 @@ def mixture_of(
             "the released layout, or the files with these tensors as weights"
         )
     weight = tensors[HEADS].astype(np.float64)
+    if weight.ndim != 2:
+        raise DataError(f"{where} have heads of shape {weight.shape}, not (attributes, width)")
     count = len(weight)
     if len(attributes) != count:
         raise DataError(
@@ -71,13 +73,14 @@ def mixture_of(
     named = {k.removeprefix(GATING): v for k, v in tensors.items() if k.startswith(GATING)}
     gate = NetworkGate.of_tensors(named, temperature)
     width = gate.layers[0][0].shape[1]
-    if transform.shape != (count, count) or width != weight.shape[1]:
+    bias = np.asarray(tensors.get("regression_layer.bias", np.zeros(count)), np.float64)
+    fits = transform.shape == (count, count) and bias.shape == (count,)
+    if not fits or width != weight.shape[1]:
         raise DataError(
-            f"{where} do not fit each other: heads {weight.shape}, transform {transform.shape}, "
-            f"gate of states of {width}"
+            f"{where} do not fit each other: heads {weight.shape} with {bias.shape} numbers added, "
+            f"transform {transform.shape}, gate of states of {width}"
         )
-    zeros = np.asarray(tensors.get("regression_layer.bias", np.zeros(count)), np.float64)
-    heads = Heads(attributes, weight, zeros, np.zeros(count), np.ones(count))
+    heads = Heads(attributes, weight, bias, np.zeros(count), np.ones(count))
     return Mixture(heads, Transform(attributes, transform), gate)
 
 
@@ -117,11 +120,32 @@ def read_tensors(file: Path) -> dict[str, Array]:
         else:
             tensors = torch.load(file, map_location="cpu", weights_only=True)
     except (OSError, SafetensorError, RuntimeError, EOFError) as error:
-        raise DataError(f"{file} cannot be read: {error}") from error
+        raise DataError(f"{file} cannot be read: {_first_line(error)}") from error
     except Exception as error:  # a pickle that asks for more than tensors
-        raise DataError(f"{file} holds more than tensors, and is not read: {error}") from error
-    used = {_named(name): values for name, values in tensors.items() if _named(name)}
+        raise DataError(
+            f"{file} holds more than tensors, and is not read: {_first_line(error)}"
+        ) from error
+    if not isinstance(tensors, dict):
+        raise DataError(f"{file} holds a {type(tensors).__name__}, not tensors by their names")
+    named = {name: values for name, values in tensors.items() if isinstance(name, str)}
+    used = {_named(name): values for name, values in named.items() if _named(name)}
+    odd = [name for name, values in used.items() if not _is_plain(values, file.stat().st_size)]
+    if odd:
+        raise DataError(f"{file} holds as {odd[0]:.80} no plain tensor of real numbers")
     return {name: values.to(torch.float32).numpy() for name, values in used.items()}
+
+
+def _is_plain(values: Any, size: int) -> bool:
+    """Check for a tensor of real numbers that are all in a file of this size: one number can stand
+    for as many as memory cannot hold."""
+    if not isinstance(values, torch.Tensor) or values.is_quantized or values.is_complex():
+        return False
+    here = values.layout == torch.strided and not values.is_meta
+    return here and values.numel() * values.element_size() <= size
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _named(name: str) -> str:

@@ -128,6 +128,26 @@ def test_a_pickle_that_is_more_than_tensors_is_not_run(tmp_path):
     assert not (tmp_path / "harm").exists()
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ([torch.ones(2)], "holds a list, not tensors by their names"),
+        (torch.ones(2), "holds a Tensor, not tensors by their names"),
+        ({"weight": "many"}, "holds as regression_layer.weight no plain tensor of real numbers"),
+        ({"weight": torch.ones(2, 2).to_sparse()}, "no plain tensor of real numbers"),
+        ({"weight": torch.ones(2, 2, dtype=torch.complex64)}, "no plain tensor of real numbers"),
+        ({"weight": torch.ones(1).expand(10**9, 10**6)}, "no plain tensor of real numbers"),
+        ({"weight": torch.ones(2), "logit_scale": torch.ones(1)}, r"heads of shape \(2,\), not"),
+        ({7: torch.ones(2)}, "lack regression_layer.weight"),
+    ],
+)
+def test_tensors_that_no_head_has_are_refused_in_one_sentence(tmp_path, content, reason):
+    torch.save(content, tmp_path / "odd.pt")
+    with pytest.raises(DataError, match=reason) as caught:
+        ArmoRM(path=tmp_path, weights=tmp_path / "odd.pt", temperature=1.0).load()
+    assert "\n" not in str(caught.value)
+
+
 def test_what_is_missing_or_does_not_fit_is_named(released, tensors, tmp_path):
     bare = tiny_model("llama", tmp_path, head="none")
     with pytest.raises(
