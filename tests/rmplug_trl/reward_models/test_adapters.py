@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
-from polite import base_of, number_of, polite_pairs, trained
+from polite import number_of, polite_pairs, trained
 
 import rmplug
-from rmplug import Checkpoint, RewardModel
+from rmplug import RewardModel
 from rmplug.data.rows import one_batch
 from rmplug.data.sides import side_of
 from rmplug.testing.tiny_models import Architecture
@@ -25,39 +28,39 @@ def scores(model: RewardModel) -> np.ndarray:
     return np.ravel(model.score(side_of(one_batch(TEST.table), "chosen")))
 
 
-def scores_elsewhere(made: Checkpoint) -> np.ndarray:
-    """Return scores by a new process that knows nothing but the folder."""
+def scores_elsewhere(folders: Sequence[Path]) -> list[np.ndarray]:
+    """Return scores by a new process that knows nothing but the folders."""
     code = (
-        "import sys, json, rmplug; scorer = rmplug.load(sys.argv[1]); "
-        "rows = json.load(sys.stdin); "
-        "print(json.dumps(scorer.score_batch(rows[0], rows[1])))"
+        "import sys, json, rmplug; rows = json.load(sys.stdin); "
+        "scorers = [rmplug.load(folder) for folder in sys.argv[1:]]; "
+        "print(json.dumps([scorer.score_batch(*rows) for scorer in scorers]))"
     )
-    table = TEST.table
-    prompts = [turns[0]["content"] for turns in table["prompt"].to_pylist()]
-    texts = [turns[0]["content"] for turns in table["chosen"].to_pylist()]
-    import json
-
+    columns = [TEST.table[side].to_pylist() for side in ("prompt", "chosen")]
+    texts = [[turns[0]["content"] for turns in column] for column in columns]
     done = subprocess.run(
-        [sys.executable, "-c", code, str(made.directory)],
-        input=json.dumps([prompts, texts]),
+        [sys.executable, "-c", code, *map(str, folders)],
+        input=json.dumps(texts),
         capture_output=True,
         text=True,
         check=True,
     )
-    return np.array(json.loads(done.stdout.splitlines()[-1]))
+    return [np.array(each) for each in json.loads(done.stdout.splitlines()[-1])]
 
 
-@pytest.mark.parametrize("architecture", ["gpt2", "llama", "qwen2", "bert"])
-def test_an_adapter_with_its_head_loads_in_a_new_process_without_parameters(
-    tmp_path: Path, architecture: Architecture
-) -> None:
-    base = base_of(architecture, tmp_path.parent / "models").load()
-    made = trained(architecture, tmp_path, validation=TEST, base=base, lora=LORA)
-    assert number_of(made, "accuracy")["value"] >= 0.9
-    assert (made.directory / "adapter_model.safetensors").is_file()
-    assert not (made.directory / "model.safetensors").exists()
-    assert number_of(made, "parameters-trained")["value"] < number_of(made, "parameters")["value"]
-    assert np.allclose(scores_elsewhere(made), scores(made.open()), atol=1e-5)
+def test_adapters_with_their_heads_load_in_a_new_process_without_parameters(tmp_path: Path) -> None:
+    made = []
+    for architecture in get_args(Architecture):
+        folder = tmp_path / architecture
+        one = trained(architecture, folder, validation=TEST, learning_rate=0.01, lora=LORA)
+        assert number_of(one, "accuracy")["value"] >= 0.85
+        assert {path.name for path in one.directory.glob("*.safetensors")} == {
+            "adapter_model.safetensors"
+        }
+        facts = [number_of(one, name)["value"] for name in ("parameters-trained", "parameters")]
+        assert facts[0] < facts[1] / 2
+        made.append(one)
+    for one, elsewhere in zip(made, scores_elsewhere([m.directory for m in made]), strict=True):
+        assert np.allclose(elsewhere, scores(one.open()), atol=1e-5)
 
 
 def test_a_merged_adapter_is_a_whole_model_with_the_same_scores(tmp_path: Path) -> None:
