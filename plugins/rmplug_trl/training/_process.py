@@ -20,7 +20,9 @@ def end_with_parent() -> None:
     even: then its end of the pipe on standard input closes."""
 
     def wait() -> None:
-        sys.stdin.buffer.read()
+        # not by sys.stdin, whose lock a thread must not hold when the interpreter ends
+        while os.read(0, 1024):
+            pass
         os.killpg(os.getpgid(0), signal.SIGKILL)
 
     threading.Thread(target=wait, daemon=True).start()
