@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 from polite import base_of, polite_pairs
+from pydantic import PrivateAttr
 
 import rmplug
+from rmplug import Observer
 from rmplug.testing.tiny_models import Architecture
 
 STEPS = 24
@@ -86,13 +88,30 @@ def killed(spec: dict[str, Any], folder: Path, checkpoints: int) -> Path:
     return next(store.glob("partial/reward-model-*/work"))
 
 
+class Steps(Observer):
+    """The steps of training that are told."""
+
+    kind = "steps-of-training"
+    _done: list[int] = PrivateAttr(default_factory=list)
+
+    @property
+    def done(self) -> list[int]:
+        return self._done
+
+    def step_progress(self, step: Any, done: int, total: int | None) -> None:
+        if step.id == "model":
+            self._done.append(done)
+
+
 @pytest.mark.parametrize(("architecture", "lora"), [("gpt2", True), ("qwen2", False)])
 def test_a_killed_training_goes_on_and_ends_with_the_same_weights(
     tmp_path: Path, architecture: Architecture, lora: bool
 ) -> None:
     spec = spec_of(tmp_path, architecture, lora)
     killed(spec, tmp_path, checkpoints=2)
-    resumed = rmplug.run(spec, store=tmp_path / "store")
+    steps = Steps()
+    resumed = rmplug.run(spec, store=tmp_path / "store", observers=[steps])
+    assert min(steps.done) > 6
     unbroken = rmplug.run(spec, store=tmp_path / "other")
     assert weights_in(resumed) == weights_in(unbroken)
     assert curve_in(resumed) == curve_in(unbroken)
@@ -106,7 +125,7 @@ def test_a_damaged_newest_checkpoint_is_told_and_the_one_before_is_used(tmp_path
     file.write_bytes(file.read_bytes()[:1000])
     resumed = rmplug.run(spec, store=tmp_path / "store")
     [told] = [
-        n for n in resumed.record.steps["model"].notices if n["message"].startswith("checkpoint")
+        n for n in resumed.record.steps["model"].notices if n["what"].startswith("checkpoint")
     ]
     assert newest.name in told["ids"][0]
     assert weights_in(resumed) == weights_in(rmplug.run(spec, store=tmp_path / "other"))
@@ -119,7 +138,7 @@ def test_a_checkpoint_without_its_optimiser_is_not_used(tmp_path: Path) -> None:
         (folder / "optimizer.pt").unlink()
     resumed = rmplug.run(spec, store=tmp_path / "store")
     [told] = [
-        n for n in resumed.record.steps["model"].notices if n["message"].startswith("checkpoint")
+        n for n in resumed.record.steps["model"].notices if n["what"].startswith("checkpoint")
     ]
     assert "optimizer.pt is missing" in told["ids"][0]
     assert weights_in(resumed) == weights_in(rmplug.run(spec, store=tmp_path / "other"))
