@@ -13,9 +13,9 @@ from rmplug import DataError, Features, Pairs, Responses, RewardModel
 from rmplug.arrays import Array
 from rmplug.data.rows import Joined, one_batch
 from rmplug.data.sides import side_of
+from rmplug.data.subsets import subset_rows
 from rmplug.errors import some
 from rmplug.stats.metric_rows import mean_of, measured, share_of, wins
-from rmplug_armorm.gate._examples import subsets_of
 from rmplug_armorm.gate._prompts import spread_rows
 from rmplug_armorm.heads._states import matrix_of
 
@@ -137,9 +137,7 @@ def measure(data: Pairs, contributions: Features) -> dict[str, Any]:
         raise DataError(f"{contributions.name} has no row for {len(lost)} ids ({some(lost)})")
     table = contributions.table.take(positions)
     groups = np.asarray(data["group"].combine_chunks().dictionary_encode().indices)
-    subsets = subsets_of(data.table)
-    every = np.ones(len(data), bool)
-    parts = {"all": every} | {s: subsets == s for s in sorted(set(subsets.tolist()) - {""})}
+    parts = {"all": np.arange(len(data)), **dict(sorted(subset_rows(data.table).items()))}
     rows = [
         {**row, "row": name, "column": subset}
         for name in names
@@ -160,7 +158,7 @@ def measure(data: Pairs, contributions: Features) -> dict[str, Any]:
 def _of_attribute(
     table: pa.Table, name: str, groups: Array, here: Array, subset: str
 ) -> list[dict[str, Any]]:
-    if not here.any():
+    if not len(here):
         return []
     columns = [np.asarray(table[f"{before}{name}"])[here] for before in (CHOSEN, REJECTED, WEIGHT)]
     values = {"right": wins(columns[0] - columns[1]), "weight": columns[2]}

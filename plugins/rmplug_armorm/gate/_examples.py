@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from rmplug import DataError, Features, Pairs, notice
 from rmplug.arrays import Array
 from rmplug.data.messages import length_gap
+from rmplug.data.subsets import subset_rows
 from rmplug.errors import some
 from rmplug.stats.row_weights import weights_and_margins
 from rmplug_armorm.debias._measures import measure_texts
@@ -48,6 +49,11 @@ class GateExamples:
 
     def __len__(self) -> int:
         return len(self.groups)
+
+    def rows_by_subset(self) -> dict[str, Array]:
+        """Return the indices of the rows of each named subset, in the order of their names."""
+        column = pa.table({"subset": pa.array(self.subsets, pa.string())})
+        return dict(sorted(subset_rows(column).items()))
 
     def at(self, rows: Array) -> GateExamples:
         """Return the rows at these indices."""

@@ -27,10 +27,7 @@ def numbers_of(
         LONGEST: held.longer,
     }
     shares = gate.shares(held.prompts) if isinstance(gate, LinearGate) else None
-    rows = np.arange(len(held))
-    parts = {"all": rows} | {
-        name: rows[held.subsets == name] for name in sorted(set(held.subsets.tolist()) - {""})
-    }
+    parts = {"all": np.arange(len(held)), **held.rows_by_subset()}
     numbers = []
     for subset, at in parts.items():
         here = {name: lead[at] for name, lead in leads.items()}

@@ -136,8 +136,7 @@ def _families(
 ) -> Iterator[tuple[int, Segments]]:
     """List each attribute with the segments whose weights are compared: two at least."""
     alive = np.flatnonzero(held.lead.any(axis=0))
-    masks = {str(name): held.subsets == name for name in np.unique(held.subsets) if name}
-    subsets = _estimates(held, masks, l2)
+    subsets = _estimates(held, held.rows_by_subset(), l2)
     if len(subsets) > 1:
         for k in alive:
             yield int(k), subsets
@@ -145,18 +144,19 @@ def _families(
     if weights is not None:
         for k in alive:
             above = weights[:, k] > 0
-            halves = _estimates(held, {ABOVE: above, BELOW: ~above}, l2)
+            sides = {ABOVE: np.flatnonzero(above), BELOW: np.flatnonzero(~above)}
+            halves = _estimates(held, sides, l2)
             if len(halves) > 1:
                 yield int(k), halves
 
 
-def _estimates(held: GateExamples, masks: Mapping[str, Array], l2: float) -> Segments:
+def _estimates(held: GateExamples, segments: Mapping[str, Array], l2: float) -> Segments:
     """Estimate the weights of the segments that have enough groups."""
     least = GROUPS * held.lead.shape[1]
     return {
-        name: _estimate(held.at(np.flatnonzero(mask)), l2)
-        for name, mask in masks.items()
-        if len(np.unique(held.groups[mask])) >= least and held.weights[mask].sum() > 0
+        name: _estimate(held.at(rows), l2)
+        for name, rows in segments.items()
+        if len(np.unique(held.groups[rows])) >= least and held.weights[rows].sum() > 0
     }
 
 
