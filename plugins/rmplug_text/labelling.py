@@ -1,4 +1,4 @@
-"""What to label next, the sheet for those who label, and their answers."""
+"""The choice of what to label next, the sheet for those who label, and their answers."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ class Uncertain(Choice):
     kind = "uncertain"
 
     by: Uncertainty = "margin"
-    """What is wanted of ``reward``: ``margin``, the smallest size of its `margin`; ``probability``,
-    its `probability` (or `prediction`) nearest to one half; ``disagreement``, the largest standard
-    deviation over the members of an `ensemble` (`margin.member.*`, of responses
+    """The rows to choose by ``reward``: ``margin``, the smallest size of its `margin`;
+    ``probability``, its `probability` (or `prediction`) nearest to one half; ``disagreement``, the
+    largest standard deviation over the members of an `ensemble` (`margin.member.*`, of responses
     `reward.member.*`); ``random`` needs no reward, and is what the others are compared with."""
 
     @model_validator(mode="after")

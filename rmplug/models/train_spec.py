@@ -20,7 +20,7 @@ TRAINED = "trained"
 
 @dataclass(frozen=True)
 class Training:
-    """What a user says of a training; all else is a default of the kinds."""
+    """The settings that a user gives of a training; all else is a default of the kinds."""
 
     model: str
     """A folder, a name on the hub, or `minilm`."""

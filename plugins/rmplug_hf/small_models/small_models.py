@@ -29,7 +29,7 @@ class SmallModel(Trainer):
     """The architecture: a decoder (`gpt2`, `llama`, `qwen2`), or the encoder `bert`, which is a
     classifier only."""
     opens_as: Literal["sequence-classifier", "causal-lm"] = "sequence-classifier"
-    """What it is opened as: a classifier whose head awaits training, or a language model."""
+    """The class it is opened as: a classifier whose head awaits training, or a language model."""
     outputs: tuple[str, ...] = Field(default=("reward",), min_length=1)
     """Names of the outputs of a classifier."""
     template: str | None = None
