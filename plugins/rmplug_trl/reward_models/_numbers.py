@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from rmplug import Pairs, text_of
+from rmplug import Pairs
 from rmplug.arrays import Array
+from rmplug.data.messages import count_characters, length_gap
+from rmplug.data.subsets import subset_rows
 from rmplug.stats.metric_rows import mean_of, measured, number, share_of, wins
 from rmplug_trl.training._telling import SHOWN
 
@@ -33,7 +34,9 @@ def final_numbers(held_out: HeldOut | None, seed: int) -> list[dict[str, Any]]:
         groups = _groups(table)[rated]
         return measured({"error": error[rated]}, {"mse": mean_of("error")}, groups, seed)
     lead = held_out.leads(rewards)
-    longer, groups, subsets = _longer_of_pairs(held_out)
+    longer, rows = _longer_of_pairs(held_out)
+    table = table.take(pa.array(rows))
+    groups = _groups(table)
     columns = {"right": wins(lead), "loss": np.logaddexp(0, -lead), "longer": wins(longer)}
     statistics = {
         "accuracy": share_of("right"),
@@ -41,40 +44,26 @@ def final_numbers(held_out: HeldOut | None, seed: int) -> list[dict[str, Any]]:
         "accuracy-of-longer": share_of("longer"),
     }
     numbers = measured(columns, statistics, groups, seed)
-    for name in sorted(set(subsets.tolist()) - {""}):
-        here = subsets == name
+    for name, here in sorted(subset_rows(table).items()):
         part = {column: values[here] for column, values in columns.items()}
         numbers += measured(part, statistics, groups[here], seed, name)
     return numbers
 
 
-def _longer_of_pairs(held_out: HeldOut) -> tuple[Array, Array, Array]:
-    """Return, for each lead, the characters by which the better response is longer, its group and
-    its subset."""
-    table, subsets = held_out.data.table, _subsets(held_out.data.table)
+def _longer_of_pairs(held_out: HeldOut) -> tuple[Array, Array]:
+    """Return, for each lead, the characters by which the better response is longer, and the row of
+    the table that it belongs to."""
+    table = held_out.data.table
     if isinstance(held_out.data, Pairs):
-        longer = _characters(table, "chosen") - _characters(table, "rejected")
-        return longer, _groups(table), subsets
+        return length_gap(table), np.arange(table.num_rows)
     above, below = ordered_pairs(table, held_out.loss)
-    characters = _characters(table, "response")
-    return characters[above] - characters[below], _groups(table)[above], subsets[above]
-
-
-def _characters(table: pa.Table, side: str) -> Array:
-    lengths = pc.fill_null(pc.utf8_length(text_of(table[side])), 0)
-    return np.asarray(lengths).astype(float)
+    characters = count_characters(table["response"])
+    return characters[above] - characters[below], above
 
 
 def _groups(table: pa.Table) -> Array:
     coded = table["group"].combine_chunks().dictionary_encode()
     return np.asarray(coded.indices, dtype=np.int64)
-
-
-def _subsets(table: pa.Table) -> Array:
-    if "subset" not in table.column_names:
-        return np.full(table.num_rows, "", dtype=object)
-    named = pc.fill_null(table["subset"].cast(pa.string()), "").to_pylist()
-    return np.asarray(named, dtype=object)
 
 
 def curves(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,26 @@ RENAMED = {"gradient_checkpointing": "activation_checkpointing"}
 """Arguments that newer versions of transformers call otherwise."""
 
 
+SAME = (
+    "num_train_epochs", "per_device_train_batch_size", "gradient_accumulation_steps",
+    "lr_scheduler_type", "weight_decay", "max_grad_norm", "optim", "gradient_checkpointing",
+    "dataloader_num_workers", "logging_steps", "save_steps",
+)  # fmt: skip
+"""Settings that are passed on as they are."""
+
+OURS: Mapping[str, Any] = {
+    "logging_first_step": True,
+    "save_strategy": "steps",
+    "save_total_limit": 2,
+    "eval_strategy": "no",
+    "report_to": "none",
+    # a number that is not finite is an error of ours, not a zero in a log
+    "logging_nan_inf_filter": False,
+    "disable_tqdm": True,
+}
+"""Arguments that no spec sets: observers tell, held-out rows are measured by us."""
+
+
 def arguments_of(
     config: type[Any],
     step: TrainingSettings,
@@ -27,35 +48,18 @@ def arguments_of(
 ) -> Any:
     """Return an instance of TRL's ``config`` class; an argument that the installed version lacks
     is refused by name, never left out."""
-    precision = precision_of(step, device)
+    precision, warmup = precision_of(step, device), step.warmup_steps
     wanted: dict[str, Any] = {
+        **{name: getattr(step, name) for name in SAME},
+        **OURS,
         "output_dir": str(work),
-        "num_train_epochs": step.num_train_epochs,
         "max_steps": step.max_steps or -1,
-        "per_device_train_batch_size": step.per_device_train_batch_size,
-        "gradient_accumulation_steps": step.gradient_accumulation_steps,
         "learning_rate": step.peak_learning_rate,
-        "lr_scheduler_type": step.lr_scheduler_type,
-        "warmup_steps": step.warmup_steps if step.warmup_steps < 1 else int(step.warmup_steps),
-        "weight_decay": step.weight_decay,
-        "max_grad_norm": step.max_grad_norm,
-        "optim": step.optim,
+        "warmup_steps": warmup if warmup < 1 else int(warmup),
         "bf16": precision == "bf16",
         "fp16": precision == "fp16",
-        "gradient_checkpointing": step.gradient_checkpointing,
-        "dataloader_num_workers": step.dataloader_num_workers,
-        "logging_steps": step.logging_steps,
-        "logging_first_step": True,
-        "save_strategy": "steps",
-        "save_steps": step.save_steps,
-        "save_total_limit": 2,
-        "eval_strategy": "no",
-        "report_to": "none",
         "use_cpu": device.type == "cpu",
         "dataloader_pin_memory": device.type == "cuda",
-        # a number that is not finite is an error of ours, not a zero in a log
-        "logging_nan_inf_filter": False,
-        "disable_tqdm": True,
         "seed": seed,
         "data_seed": seed,
         **more,
