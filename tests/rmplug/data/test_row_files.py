@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from rmplug import DataError
+from rmplug.data import files
 from rmplug.data.raw_texts import BadRow, text_from
 from rmplug.data.row_files import (
     FurtherColumns,
     Row,
     RowFiles,
     data_files,
-    files,
     json_object,
     need,
     number,
