@@ -111,6 +111,10 @@ class Step(BaseModel):
     """Names that a parameter has in other tools or had before, each with what to write instead,
     such as ``"epochs": "num_train_epochs"``."""
 
+    former_kinds: ClassVar[Mapping[str, str]] = {}
+    """Names of kinds that other tools have or that were there before, each with what to write
+    instead of it, as a sentence."""
+
     def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
         """Foresee the result of this step for inputs like these, as far as that is known, such as
         ``Known(columns=["first", "last"])``; the core adds the type and the step's id."""

@@ -116,6 +116,12 @@ class Rloo(Reinforcement):
     """
 
     kind = "rloo"
+    former_kinds: ClassVar[dict[str, str]] = {
+        "ppo": (
+            "TRL removed its PPO trainer as unmaintained; write kind: rloo or kind: grpo, which "
+            "learn from the same rewards without a value network"
+        )
+    }
     renamed: ClassVar[dict[str, str]] = {
         **ReinforcementSettings.renamed,
         "scale_rewards": "normalize_advantages",

@@ -348,3 +348,12 @@ def test_every_command_reads_as_a_sentence_for_a_plugin_that_failed(
     assert '"bad 0.3"' in capsys.readouterr().out
     assert main(["plugins", "--strict"]) == 1
     assert "RuntimeError: no licence" in capsys.readouterr().out
+
+
+def test_a_kind_that_is_no_more_is_told_with_what_to_write_instead(site: Site):
+    former = '{"older": "it was split; write kind: newer"}'
+    kind = '        kind = "newer"\n'
+    code = GOOD.format(kind="newer").replace(kind, f"{kind}        former_kinds = {former}\n")
+    site.install("split", code)
+    with pytest.raises(PluginError, match="^unknown kind 'older': it was split; write kind: newer"):
+        discover().find("older")

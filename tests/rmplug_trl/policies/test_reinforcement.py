@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from small_policies import Capitals, Loaded, Shortness, small_policy, spec_of, values
 
 import rmplug
-from rmplug import StepError
+from rmplug import PluginError, StepError
+from rmplug._kinds.registry import discover
 from rmplug.data.rows import one_batch
 from rmplug.data.sides import side_of
 from rmplug.notices import collect_notices
@@ -57,6 +58,19 @@ def test_the_divergence_is_measured_from_the_policy_before_the_training(kind, lo
     divergence = values(checkpoint, "kl")
     assert divergence[0] == pytest.approx(0, abs=1e-7)
     assert abs(divergence[-1]) > 1e-6
+
+
+def test_an_adapter_goes_on_from_where_it_was(tmp_path):
+    first = trained(Rloo, tmp_path / "first", lora={"r": 4}, learning_rate=1e-2)
+    second = trained(
+        Rloo, tmp_path / "second", policy=first.open(), lora={}, beta=0.1, learning_rate=1e-2
+    )
+    divergence = values(second, "kl")
+    assert divergence[0] == pytest.approx(0, abs=1e-7) and abs(divergence[-1]) > 1e-6
+    assert not [path for path in second.directory.iterdir() if path.is_dir()]
+    batch = side_of(one_batch(small_pairs().table), "chosen")
+    before, after = (each.open().log_prob_sums(batch) for each in (first, second))
+    assert np.abs(after - before).max() > 1e-3
 
 
 def test_the_policy_that_is_saved_is_the_trained_one(tmp_path):
@@ -149,3 +163,8 @@ def test_bfloat16_weights_are_not_trained_as_a_whole(tmp_path):
     policy.network.to(torch.bfloat16)
     with pytest.raises(StepError, match="bfloat16, in which small steps vanish"):
         trained(Grpo, tmp_path, policy=policy)
+
+
+def test_ppo_is_told_to_be_rloo_or_grpo():
+    with pytest.raises(PluginError, match="unknown kind 'ppo': TRL removed .* rloo or kind: grpo"):
+        discover().find("ppo")
