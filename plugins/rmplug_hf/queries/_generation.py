@@ -10,6 +10,7 @@ import torch
 from transformers import GenerationConfig
 
 from rmplug.arrays import Array
+from rmplug.models.quiet import quiet
 from rmplug.models.text_generator import Prompt, as_conversation
 from rmplug_hf.loading._loading import Loaded
 from rmplug_hf.loading._transformer import Transformer, evaluating
@@ -94,7 +95,9 @@ def _continued(
     new = max_new_tokens if most is None else min(max_new_tokens, most - length)
     config = _configured(loaded, new, temperature)
     devices = [loaded.device] if loaded.device.type == "cuda" else []
-    with evaluating(loaded.model), torch.inference_mode(), torch.random.fork_rng(devices=devices):
+    # quiet: of texts that end early, transformers takes the filled-up rest for a forgotten mask
+    own_draws = torch.random.fork_rng(devices=devices)
+    with quiet(), evaluating(loaded.model), torch.inference_mode(), own_draws:
         size = hashlib.blake2b.SALT_SIZE
         salt = (seed % 256**size).to_bytes(size, "little")
         digest = hashlib.blake2b(rows[0].tobytes(), digest_size=7, salt=salt).digest()
