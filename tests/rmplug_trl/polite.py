@@ -92,3 +92,9 @@ def number_of(made: Checkpoint, metric: str, subset: str = "all") -> dict[str, A
         if (row["metric"], row["subset"]) == (metric, subset) and "step" not in row
     ]
     return found
+
+
+def losses_of(made: Checkpoint) -> list[float]:
+    """Return the training's losses over its steps."""
+    rows = [row for row in made.numbers if row["subset"] == "training" and "step" in row]
+    return [row["value"] for row in rows if row["metric"] != "mean_reward"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from polite import number_of, polite_pairs, trained
+from polite import losses_of, number_of, polite_pairs, trained
 
 import rmplug
 from rmplug import RewardModel
@@ -48,19 +49,26 @@ def scores_elsewhere(folders: Sequence[Path]) -> list[np.ndarray]:
 
 
 def test_adapters_with_their_heads_load_in_a_new_process_without_parameters(tmp_path: Path) -> None:
-    made = []
+    made, folders = [], []
     for architecture in get_args(Architecture):
-        folder = tmp_path / architecture
-        one = trained(architecture, folder, validation=TEST, learning_rate=0.01, lora=LORA)
-        assert number_of(one, "accuracy")["value"] >= 0.85
+        one = trained(architecture, tmp_path / architecture, lora=LORA, max_steps=4)
         assert {path.name for path in one.directory.glob("*.safetensors")} == {
             "adapter_model.safetensors"
         }
         facts = [number_of(one, name)["value"] for name in ("parameters-trained", "parameters")]
         assert facts[0] < facts[1] / 2
         made.append(one)
-    for one, elsewhere in zip(made, scores_elsewhere([m.directory for m in made]), strict=True):
+        folders.append(shutil.copytree(one.directory, tmp_path / f"copy-{architecture}"))
+    for one, elsewhere in zip(made, scores_elsewhere(folders), strict=True):
         assert np.allclose(elsewhere, scores(one.open()), atol=1e-5)
+
+
+def test_low_rank_matrices_and_a_head_learn_a_preference(tmp_path: Path) -> None:
+    lora = Lora(r=8, lora_alpha=32)
+    made = trained(
+        "qwen2", tmp_path, validation=TEST, learning_rate=0.01, num_train_epochs=10, lora=lora
+    )
+    assert number_of(made, "accuracy")["value"] >= 0.9
 
 
 def test_a_merged_adapter_is_a_whole_model_with_the_same_scores(tmp_path: Path) -> None:
@@ -77,10 +85,9 @@ def test_an_adapter_is_trained_further_in_a_second_stage(tmp_path: Path) -> None
     second = trained("qwen2", tmp_path / "2", validation=TEST, base=first.open(), lora=LORA, seed=6)
     unlike = trained("qwen2", tmp_path / "3", validation=TEST, lora=LORA, seed=6)
     assert (second.directory / "adapter_model.safetensors").is_file()
-    assert number_of(second, "accuracy")["value"] >= 0.9
     assert not np.allclose(scores(second.open()), scores(unlike.open()), atol=1e-3)
     # the first stage is as it was
-    assert np.allclose(scores(rmplug.load(first.directory).model), scores(first.open()))
+    assert np.array_equal(scores(first.open()), before)
 
 
 def test_an_adapter_becomes_a_whole_model_where_all_weights_are_trained_next(
@@ -94,14 +101,16 @@ def test_an_adapter_becomes_a_whole_model_where_all_weights_are_trained_next(
 
 
 def test_dropout_of_the_matrices_is_their_own(tmp_path: Path) -> None:
+    loras = [Lora(r=4, lora_dropout=p) for p in (0.0, 0.5)]
     none, some = (
-        [r["value"] for r in made.numbers if r["metric"] == "loss"]
-        for made in (
-            trained("qwen2", tmp_path / str(p), max_steps=3, logging_steps=1, dropout=0.0,
-                    lora=Lora(r=4, lora_dropout=p))
-            for p in (0.0, 0.5)
+        losses_of(
+            trained(
+                "qwen2", tmp_path / str(n), max_steps=3, logging_steps=1, dropout=0.0, lora=lora
+            )
         )
-    )  # fmt: skip
+        for n, lora in enumerate(loras)
+    )
+    assert len(none) == len(some) == 3
     assert none != some
 
 

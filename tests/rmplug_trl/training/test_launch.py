@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from polite import number_of, polite_pairs, trained
+from polite import losses_of, number_of, polite_pairs, trained
 
 from rmplug import RmplugError, StepError
 from rmplug_trl.training._launch import config_file
@@ -28,8 +28,7 @@ def test_two_processes_end_where_one_with_twice_the_batch_does(tmp_path: Path) -
         assert values[0] == pytest.approx(values[1], abs=far)
         assert number_of(two, metric)["n"] == 24
     assert number_of(two, "steps")["value"] == number_of(one, "steps")["value"]
-    losses = [row for row in two.numbers if row["metric"] == "loss"]
-    assert len(losses) > 4
+    assert len(losses_of(two)) > 4
 
 
 def test_what_ends_a_process_is_told(tmp_path: Path) -> None:
