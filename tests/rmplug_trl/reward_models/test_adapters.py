@@ -82,9 +82,13 @@ def test_a_merged_adapter_is_a_whole_model_with_the_same_scores(tmp_path: Path) 
 
 def test_an_adapter_is_trained_further_in_a_second_stage(tmp_path: Path) -> None:
     first = trained("qwen2", tmp_path / "1", lora=LORA, max_steps=4)
-    second = trained("qwen2", tmp_path / "2", validation=TEST, base=first.open(), lora=LORA, seed=6)
-    unlike = trained("qwen2", tmp_path / "3", validation=TEST, lora=LORA, seed=6)
+    before = scores(first.open())
+    second, unlike = (
+        trained("qwen2", tmp_path / name, base=base, lora=LORA, seed=6, max_steps=4)
+        for name, base in (("2", first.open()), ("3", None))
+    )
     assert (second.directory / "adapter_model.safetensors").is_file()
+    assert not np.allclose(scores(second.open()), before, atol=1e-3)
     assert not np.allclose(scores(second.open()), scores(unlike.open()), atol=1e-3)
     # the first stage is as it was
     assert np.array_equal(scores(first.open()), before)
