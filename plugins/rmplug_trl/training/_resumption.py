@@ -5,18 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
+from accelerate import PartialState
 from transformers import TrainerCallback
 
 from rmplug import notice
 
 SEAL = "seal.json"
-NEEDED = ("optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json")
+NEEDED = ("optimizer.pt", "scheduler.pt", "trainer_state.json")
 """What a training cannot go on without as if it had not been interrupted. transformers ignores a
 missing optimiser state and gives another model."""
+RANDOM = re.compile(r"rng_state(_\d+)?\.pth")
+"""The state of the random numbers: one file, or one of each of several processes."""
+NAMED = re.compile(r"checkpoint-(\d+)")
 
 
 class Sealing(TrainerCallback):  # type: ignore[misc]
@@ -24,6 +29,7 @@ class Sealing(TrainerCallback):  # type: ignore[misc]
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        PartialState().wait_for_everyone()  # each of several processes writes a file of its own
         if state.is_world_process_zero and folder.is_dir():
             seal(folder)
 
@@ -41,8 +47,10 @@ def seal(folder: Path) -> None:
 
 def newest_whole(work: Path) -> Path | None:
     """Return the newest checkpoint whose files are all there and as they were written. Those after
-    it are removed, and a notice names them."""
-    folders = sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name.partition("-")[2]))
+    it are removed, and a notice names them; what is called otherwise is left alone."""
+    named = {path: NAMED.fullmatch(path.name) for path in work.glob("checkpoint-*")}
+    steps = {path: int(found[1]) for path, found in named.items() if found and path.is_dir()}
+    folders = sorted(steps, key=steps.__getitem__)
     damaged: list[str] = []
     while folders and (fault := fault_of(folders[-1])):
         damaged.append(f"{folders[-1].name} ({fault})")
@@ -58,6 +66,8 @@ def fault_of(folder: Path) -> str:
     except (OSError, ValueError):
         return "it was not finished"
     missing = [name for name in (*NEEDED, *digests) if not (folder / name).is_file()]
+    if not any(map(RANDOM.fullmatch, digests)):
+        missing.append("rng_state.pth")
     if missing:
         return f"{missing[0]} is missing"
     changed = [name for name, written in digests.items() if digest(folder / name) != written]
