@@ -39,6 +39,7 @@ def test_train_reward_ends_in_a_report_and_a_card_beside_baselines(tmp_path: Pat
     assert "## Evaluation of reward" in card
     seen = run.record.steps["accuracy"].seen["reward"]
     assert seen.seen == 0 and seen.rows > 20
+    assert "temperature" in {row["metric"] for row in run["calibrated"].numbers}  # type: ignore[attr-defined]
 
 
 def test_the_tutorial_measures_its_win_rate_and_what_counts(tmp_path: Path) -> None:
