@@ -15,6 +15,7 @@ from rmplug import (
     Trainer,
     hookimpl,
 )
+from rmplug.models.hub_code import refuse_hub_code
 
 from .assembly.assembling import Assemble
 from .assembly.explanations import Attributes, Contributions
@@ -25,6 +26,8 @@ from .gate.gates import Gate
 from .heads.attributes import Attribute, MultiObjectiveRidge
 from .heads.pair_heads import OdinHead, PairwiseHeads
 from .pairs.augmentation import OffTopic, PseudoLabel
+
+refuse_hub_code()
 
 __all__ = [
     "ArmoRM",

@@ -19,6 +19,9 @@ from rmplug import (
 )
 from rmplug.models.devices import Device
 from rmplug.models.encoder_choice import check_encoder_choice, identify_encoder
+from rmplug.models.hub_code import refuse_hub_code
+
+refuse_hub_code()
 
 
 class SentenceEmbedding(FeatureComputer):

@@ -11,6 +11,7 @@ from rmplug import (
     Trainer,
     hookimpl,
 )
+from rmplug.models.hub_code import refuse_hub_code
 
 from .data.hub import HubDataset
 from .heads.heads import LinearHead, RewardHead
@@ -22,6 +23,8 @@ from .queries.likelihood import CausalLM, LogProb
 from .queries.queries import HiddenState
 from .queries.sampling import SampleResponses
 from .small_models.small_models import SmallModel
+
+refuse_hub_code()
 
 
 @hookimpl

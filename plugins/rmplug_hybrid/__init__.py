@@ -13,6 +13,7 @@ from rmplug import (
     Sampler,
     hookimpl,
 )
+from rmplug.models.hub_code import refuse_hub_code
 
 from .candidates.candidates import Candidates
 from .candidates.files import HybridFile, ResultsFile, TrainingFile
@@ -30,6 +31,8 @@ from .similarity.entities import Entities
 from .similarity.token_lengths import TokenLengths
 from .tags.tagger import Tagger
 from .tags.tags import Tags
+
+refuse_hub_code()
 
 
 @hookimpl
