@@ -19,7 +19,7 @@ NAME = "format.json"
 MOST_BYTES = 1_000_000
 RECORDED = (
     "template", "turn", "roles", "system", "max_length", "truncate", "pad_token", "dtype",
-    "outputs",
+    "quantization", "outputs",
 )  # fmt: skip
 """The parameters of a loader that the file holds; of them only those that its kind is reopened
 with are taken."""

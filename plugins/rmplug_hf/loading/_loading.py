@@ -90,9 +90,10 @@ def load(
     pad = stated_pad(step, tokenizer, model, vocabulary)
     padding = settle_padding(tokenizer, model, pad)
     model.config.get_text_config().use_cache = False
+    quantized = step.quantization != "none"  # and on its device already
     return Loaded(
         folder=folder,
-        model=model.to(device).eval(),
+        model=(model if quantized else model.to(device)).eval(),
         config=model.config,
         tokenizer=tokenizer,
         tokenizing=Tokenizing(tokenizer, style, length, step.truncate),
@@ -100,7 +101,8 @@ def load(
         pad=padding if head else pad,
         padding=padding,
         vocabulary=vocabulary,
-        batch_tokens=step.batch_tokens,
+        # which inputs int8 computes exactly depends on all rows of a batch
+        batch_tokens=1 if step.quantization == "int8" else step.batch_tokens,
         new_head=head,
         adapted=adapted,
     )

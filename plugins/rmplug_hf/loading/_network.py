@@ -14,6 +14,7 @@ from rmplug.models.files import read_json
 
 from ._adapters import adapter_weights, put_adapter
 from ._new_head import REPLACED, drawn_anew
+from ._quantized import quantized_options, settle_quantized
 
 if TYPE_CHECKING:
     from .loaders import HubModel
@@ -27,12 +28,15 @@ def read_model(
     """Load the model with all its weights, and with its adapter if there is one: return it, the
     ``PeftModel`` around it or None, and the names of the parameters of its new head."""
     shapes = {} if step.adapter is None else adapter_weights(step.adapter)
-    options = {} if step.attention == "auto" else {"attn_implementation": step.attention}
+    dtype = _dtype(step, new_head)
+    options = quantized_options(folder, config, step, auto, dtype)
+    if step.attention != "auto":
+        options["attn_implementation"] = step.attention
     try:
         model, info = getattr(transformers, auto).from_pretrained(
             str(folder),
             config=config,
-            dtype=_dtype(step, new_head),
+            dtype=dtype,
             trust_remote_code=step.trust_remote_code,
             use_safetensors=not pickled,
             ignore_mismatched_sizes=True,
@@ -43,6 +47,7 @@ def read_model(
         raise DataError(f"the model in {folder} cannot be loaded: {first_line(error)}") from error
     head = _check_loaded(folder, model, info, step, auto, shapes, new_head)
     adapted = None
+    settle_quantized(model, step)
     if step.adapter is not None:
         model, adapted = put_adapter(model, step.adapter, shapes, step.merge_adapter)
     return model, adapted, head

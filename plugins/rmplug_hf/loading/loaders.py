@@ -13,6 +13,7 @@ from rmplug.models.devices import Device
 from rmplug.models.encoder_choice import identify_encoder
 from rmplug.models.installed_encoders import MINILM
 
+from .quantization import Quantization, library_versions, quantization_mistakes
 from .recognised import (
     adapter_mistake,
     folder_config,
@@ -27,7 +28,8 @@ from .recognised import (
 REOPENED = frozenset(
     {
         "path", "name", "revision", "adapter", "merge_adapter", "template", "turn", "roles",
-        "system", "max_length", "truncate", "pad_token", "dtype", "attention", "unused_weights",
+        "system", "max_length", "truncate", "pad_token", "dtype", "quantization", "attention",
+        "unused_weights",
     }
 )  # fmt: skip
 """The parameters of every model of the hub that a checkpoint may record."""
@@ -79,6 +81,11 @@ class HubModel(ModelLoader):
     the last token that is no padding, which matters where texts end in that token."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Number format of the weights: `auto` is the one the checkpoint states."""
+    quantization: Quantization = "none"
+    """Bits of the weights of linear layers while the model is in memory, rounded as it is loaded:
+    `nf4` four, `int8` eight, by bitsandbytes (extra `quantized`); `dtype` is what they are computed
+    in. The head is never rounded. Such a model is trained with `lora`, and the adapter records
+    this. A model in `int8` scores one conversation at a time: its rounding depends on the batch."""
     attention: Literal["auto", "eager", "sdpa", "flash_attention_2"] = "auto"
     """Implementation of attention: `auto` is what the library takes for this model."""
     device: Device = "auto"
@@ -117,8 +124,9 @@ class HubModel(ModelLoader):
         return self
 
     def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterator[tuple[str, str]]:
-        """Report files that the folders of model and adapter lack, and names that are not in the
-        local cache in offline mode."""
+        """Report files that the folders of model and adapter lack, names that are not in the local
+        cache in offline mode, and what quantization needs."""
+        yield from quantization_mistakes(self.quantization, self.merge_adapter)
         checked = {
             "path": None if self.path is None else folder_mistake(self.path),
             "adapter": None if self.adapter is None else adapter_mistake(self.adapter),
@@ -135,10 +143,12 @@ class HubModel(ModelLoader):
         return missing_offline(name, revision)
 
     def identity(self) -> Mapping[str, Any]:
-        """Return the commit of a name on the hub, or the digest of the weights of `minilm`."""
+        """Return the commit of a name on the hub, or the digest of the weights of `minilm`, and the
+        versions of the libraries that quantize."""
+        versions = library_versions(self.quantization)
         if self.name is None:
-            return {}
-        return identify_encoder(self.name, self.revision, None)
+            return versions
+        return {**identify_encoder(self.name, self.revision, None), **versions}
 
 
 class SequenceClassifier(HubModel):

@@ -26,6 +26,7 @@ from rmplug_trl.reward_models._sampling import LengthGrouped
 from rmplug_trl.reward_models._validation import HeldOut, Validating, Watch
 from rmplug_trl.reward_models.losses import BradleyTerry
 from rmplug_trl.training._arguments import arguments_of
+from rmplug_trl.training._network import precision_kept
 from rmplug_trl.training._resumption import Sealing, newest_whole
 from rmplug_trl.training._telling import SHOWN as TOLD
 from rmplug_trl.training._telling import Telling
@@ -134,7 +135,8 @@ class DpoTraining(Silent, DPOTrainer):  # type: ignore[misc]
     def __init__(self, *, comparisons: Comparisons, order: str, **given: Any) -> None:
         self.comparisons, self.order = comparisons, order
         rows = datasets.Dataset.from_dict({"index": list(range(len(comparisons)))})
-        super().__init__(train_dataset=rows, **given)
+        with precision_kept(given["model"]):
+            super().__init__(train_dataset=rows, **given)
 
     def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
         """Return the rows as they are: they were turned into tokens by the policy."""

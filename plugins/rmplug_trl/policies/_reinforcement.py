@@ -19,6 +19,7 @@ from rmplug.models.reward_function import RewardFunction, as_function
 from rmplug.models.trainable import TrainablePolicy
 from rmplug_trl.reward_models._verify import probes_of
 from rmplug_trl.training._arguments import arguments_of
+from rmplug_trl.training._network import precision_kept
 from rmplug_trl.training._resumption import Sealing
 from rmplug_trl.training._telling import SHOWN as TOLD
 from rmplug_trl.training._telling import Telling
@@ -175,14 +176,16 @@ class ReinforcementTraining:
         config, trainer = TRAINERS[step.kind]
         network = prepared(self.policy, step, self.seed)
         before = None if step.lora is not None or not step.beta else weights_of(network)
-        loop = trainer(
-            model=network,
-            reward_funcs=list(self.functions),
-            args=self._arguments(config, next(network.parameters()).device),
-            train_dataset=datasets.Dataset.from_list([{"prompt": talk} for talk in self.prompts]),
-            processing_class=self.policy.tokenizer,
-            callbacks=[Sealing(), Telling(self.progress, {**TOLD, **SHOWN})],
-        )
+        prompts = datasets.Dataset.from_list([{"prompt": talk} for talk in self.prompts])
+        with precision_kept(network):
+            loop = trainer(
+                model=network,
+                reward_funcs=list(self.functions),
+                args=self._arguments(config, next(network.parameters()).device),
+                train_dataset=prompts,
+                processing_class=self.policy.tokenizer,
+                callbacks=[Sealing(), Telling(self.progress, {**TOLD, **SHOWN})],
+            )
         loop.policy, loop.shuffled = self.policy, step.train_sampling_strategy == "random"
         if self.policy.adapted is None:
             drop_copied_adapter(loop.model)

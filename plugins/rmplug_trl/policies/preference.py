@@ -86,7 +86,8 @@ class Dpo(PolicySettings):
         return self
 
     def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterator[tuple[str, str]]:
-        """Report a setting that needs validation rows."""
+        """Report a setting that needs validation rows, and a training of quantized weights."""
+        yield from self.quantized_mistakes(inputs.get("policy", ()), "policy")
         if self.eval_steps is not None and not inputs.get("validation"):
             yield "eval_steps", "eval_steps needs held-out rows; name them under inputs: validation"
 

@@ -17,7 +17,9 @@ class Reinforcement(ReinforcementSettings):
     """The work that `grpo` and `rloo` share."""
 
     def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterator[tuple[str, str]]:
-        """Report weights that are not one for each reward model, and models that have no score."""
+        """Report weights that are not one for each reward model, models that have no score, and a
+        training of quantized weights."""
+        yield from self.quantized_mistakes(inputs.get("policy", ()), "policy")
         rewards = inputs.get("reward", ())
         if self.reward_weights is not None and len(self.reward_weights) != len(rewards):
             yield (

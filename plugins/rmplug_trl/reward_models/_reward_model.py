@@ -20,10 +20,17 @@ from rmplug.models.trainable import TrainableModel
 from rmplug.stats.metric_rows import number
 from rmplug_trl.training._arguments import arguments_of
 from rmplug_trl.training._launch import OUTCOME, TOLD, WEIGHTS, Job, made, run_processes
-from rmplug_trl.training._network import adapted, count_parameters, set_dropout, whole
+from rmplug_trl.training._network import (
+    adapted,
+    count_parameters,
+    is_quantized,
+    set_dropout,
+    whole,
+)
 from rmplug_trl.training._quiet import libraries_quiet
 from rmplug_trl.training._resumption import Sealing, newest_whole
 from rmplug_trl.training._telling import Telling
+from rmplug_trl.training.settings import QUANTIZED_MERGED
 
 from ._examples import Collating, Examples, examples_of
 from ._numbers import curves, final_numbers, padding_share
@@ -212,6 +219,8 @@ def train(
     """Train the model, write it into ``directory``, and return numbers about it."""
     base = trainable(model)
     check_outputs(step, base)
+    if step.save == "merged" and is_quantized(base.network):
+        raise DataError(QUANTIZED_MERGED)
     training = RewardModelTraining(step, base, data, validation, seed, work, progress)
     return training.run(directory)
 

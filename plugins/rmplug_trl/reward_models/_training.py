@@ -17,6 +17,7 @@ from trl import RewardTrainer
 
 from rmplug import DataError
 from rmplug.errors import some
+from rmplug_trl.training._network import precision_kept
 
 from ._examples import Examples
 from ._losses import LossFunction
@@ -39,7 +40,7 @@ class RewardTraining(RewardTrainer):  # type: ignore[misc]
         self.examples, self.loss, self.order = examples, loss, order
         columns = {"index": range(len(examples)), "length": examples.lengths}
         rows = datasets.Dataset.from_dict({name: list(values) for name, values in columns.items()})
-        with one_output(given["model"].config):
+        with one_output(given["model"].config), precision_kept(given["model"]):
             super().__init__(train_dataset=rows, **given)
         self.remove_callback(PrinterCallback)  # observers tell, standard output is the person's
         self.loss.to(self.args.device)

@@ -82,8 +82,8 @@ class RewardModelTrainer(TrainingSettings):
         return self
 
     def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterator[tuple[str, str]]:
-        """Report a loss that does not fit the data, outputs that do not fit the loss, and settings
-        that need validation rows."""
+        """Report a loss that does not fit the data, outputs that do not fit the loss, a training of
+        quantized weights, and settings that need validation rows."""
         wanted, other = (Pairs, Responses) if self.loss.of == "pairs" else (Responses, Pairs)
         for name in ("data", "validation"):
             for data in inputs.get(name, ()):
@@ -100,6 +100,7 @@ class RewardModelTrainer(TrainingSettings):
                     f"{model.step} has {len(model.outputs)} outputs, the loss {self.loss.kind} "
                     f"needs {self.loss.outputs}; set outputs there",
                 )
+        yield from self.quantized_mistakes(inputs.get("model", ()), "model")
         if not inputs.get("validation"):
             for name in ("eval_steps", "early_stopping_patience", "load_best_model_at_end"):
                 if getattr(self, name):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from math import prod
 from typing import TYPE_CHECKING, Any, Literal
 
 from torch import nn
@@ -11,6 +13,7 @@ from rmplug import DataError
 from rmplug.models.trainable import TrainableModel
 
 from ._quiet import libraries_quiet
+from .settings import QUANTIZED_WHOLE
 
 if TYPE_CHECKING:
     from .settings import Lora
@@ -21,6 +24,11 @@ FUNCTIONAL = ("dropout", "dropout_p", "dropout_prob", "attention_dropout", "attn
 of its own, such as that inside attention."""
 
 Task = Literal["SEQ_CLS", "CAUSAL_LM"]
+
+
+def is_quantized(network: Any) -> bool:
+    """Check whether weights of the network are rounded to 4 or 8 bits, as transformers says it."""
+    return any(getattr(network, f"is_loaded_in_{bits}bit", False) for bits in (4, 8))
 
 
 def set_dropout(network: nn.Module, probability: float | None) -> None:
@@ -48,6 +56,8 @@ def adapted(model: TrainableModel, lora: Lora, task: Task, seed: int) -> Any:
 
 def whole(model: TrainableModel) -> Any:
     """Return the network with all its weights to train, an adapter merged into them."""
+    if is_quantized(model.network):
+        raise DataError(QUANTIZED_WHOLE)
     network = model.network
     if model.adapted is not None:
         network = model.adapted.merge_and_unload(safe_merge=True)
@@ -59,6 +69,19 @@ def whole(model: TrainableModel) -> Any:
         )
     network.requires_grad_(True)
     return network
+
+
+@contextmanager
+def precision_kept(network: nn.Module) -> Iterator[None]:
+    """Keep the numbers of the trained parameters as they are while TRL makes its trainer: it rounds
+    those beside quantized weights to bf16, the head included, in which small steps vanish and which
+    a float32 pass refuses."""
+    before = [(p, p.data) for p in network.parameters() if p.requires_grad]
+    try:
+        yield
+    finally:
+        for parameter, values in before:
+            parameter.data = values.to(parameter.device)
 
 
 def with_lora(network: Any, lora: Lora, task: Task, seed: int, head: Sequence[str]) -> Any:
@@ -102,4 +125,10 @@ def _is_linear(module: nn.Module) -> bool:
 def count_parameters(network: nn.Module) -> tuple[int, int]:
     """Count the parameters that are trained, and all."""
     every = list(network.parameters())
-    return sum(p.numel() for p in every if p.requires_grad), sum(p.numel() for p in every)
+    return sum(_size(p) for p in every if p.requires_grad), sum(_size(p) for p in every)
+
+
+def _size(parameter: Any) -> int:
+    """Return how many numbers a parameter stands for; of 4 bits, two share a byte."""
+    state = getattr(parameter, "quant_state", None)
+    return int(prod(parameter.shape if state is None else state.shape))

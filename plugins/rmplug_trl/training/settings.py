@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from rmplug import Trainer
+from rmplug import Known, Trainer
 
 Share = Annotated[float, Field(ge=0, lt=1)]
+QUANTIZED_WHOLE = (
+    "quantized weights cannot be trained themselves; set lora: {}, or leave quantization out of "
+    "the step that loads the model"
+)
+QUANTIZED_MERGED = (
+    "save: merged would round the matrices with quantized weights, and change the scores; save the "
+    "adapter"
+)
 
 
 class Lora(BaseModel):
@@ -144,6 +153,17 @@ class TrainingSettings(Trainer):
         if isinstance(values, dict) and isinstance(values.get("lora"), bool):
             return {**values, "lora": {} if values["lora"] else None}
         return values
+
+    def quantized_mistakes(self, models: Sequence[Known], name: str) -> Iterator[tuple[str, str]]:
+        """Report a model with quantized weights at the input ``name``, where they would have to be
+        trained or merged."""
+        for model in models:
+            if getattr(model.made_by, "quantization", "none") == "none":
+                continue
+            if self.lora is None:
+                yield name, QUANTIZED_WHOLE
+            if getattr(self, "save", "adapter") == "merged":
+                yield "save", QUANTIZED_MERGED
 
     @property
     def peak_learning_rate(self) -> float:
