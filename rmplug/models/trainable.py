@@ -78,6 +78,10 @@ class TrainableModel(Protocol):
         """Draw the weights of a new head; the same for the same seed, whatever ran before. To be
         called before an adapter is put on the network."""
 
+    def check_trainable(self) -> None:
+        """Raise DataError where the network as it is now, with an adapter on it or without, cannot
+        be trained or saved."""
+
     def token_rows(self, responses: pa.RecordBatch, bounds: bool = False) -> Sequence[TokenRow]:
         """Return the tokens of rows of ``Responses``, cut as the model's parameters say and no
         longer than it takes. ``start`` and ``end`` are right only with ``bounds``: of a language

@@ -114,6 +114,13 @@ def _check_ranks(folder: Path, shapes: Shapes) -> None:
         )
 
 
+def has_adapter(network: Any) -> bool:
+    """Check whether an adapter is beside the weights of a network."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    return any(isinstance(module, BaseTunerLayer) for module in network.modules())
+
+
 def put_adapter(model: Any, folder: Path, shapes: Shapes, merge: bool) -> tuple[Any, Any]:
     """Add the adapter to the model, or merge it; every weight must fit a module. Return the model
     and, where the adapter is beside its weights, the ``PeftModel`` around it."""

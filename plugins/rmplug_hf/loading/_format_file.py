@@ -49,6 +49,8 @@ class FormatFile(BaseModel):
     params: dict[str, Any]
     """The parameters of that loader that belong to the weights."""
     pad_token_id: int | None
+    tokenizer: str | None = Field(default=None, max_length=64)
+    """The SHA-256 of vocabulary, merges and added tokens; none of a slow tokenizer."""
     texts: Annotated[list[Ids], Field(max_length=100)]
     """The tokens of texts that tokenizers read differently."""
     conversations: Annotated[list[Ids], Field(max_length=100)]

@@ -48,7 +48,8 @@ class Loaded:
     ``folder`` is where its files are, ``pad`` the pad token of its configuration, None where that
     has none; ``padding`` the one that pads batches in training; ``vocabulary`` the number of tokens
     that it can embed; ``new_head`` the names of parameters that await training; ``adapted`` the
-    ``PeftModel`` around the model where an adapter is beside its weights.
+    ``PeftModel`` around the model where an adapter is beside its weights; ``use_cache`` what its
+    configuration said of that, None for nothing.
     """
 
     folder: Path
@@ -63,6 +64,7 @@ class Loaded:
     batch_tokens: int
     new_head: tuple[str, ...] = ()
     adapted: Any = None
+    use_cache: bool | None = None
 
 
 def load(
@@ -89,7 +91,8 @@ def load(
     style = Style(step.template, step.system, step.turn, step.roles)
     pad = stated_pad(step, tokenizer, model, vocabulary)
     padding = settle_padding(tokenizer, model, pad)
-    model.config.get_text_config().use_cache = False
+    text = model.config.get_text_config()
+    use_cache, text.use_cache = getattr(text, "use_cache", None), False
     quantized = step.quantization != "none"  # and on its device already
     return Loaded(
         folder=folder,
@@ -105,6 +108,7 @@ def load(
         batch_tokens=1 if step.quantization == "int8" else step.batch_tokens,
         new_head=head,
         adapted=adapted,
+        use_cache=use_cache,
     )
 
 

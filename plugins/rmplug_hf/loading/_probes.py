@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rmplug import DataError
 from rmplug_hf.tokens._conversations import Conversation
@@ -42,6 +44,24 @@ TALKS = (
 )
 
 
+def tokenizer_digest(tokenizer: Any) -> str | None:
+    """Return the SHA-256 of a fast tokenizer's model (vocabulary, merges, probabilities) and of its
+    added tokens, by which texts that are no probes become tokens too; None of a slow one.
+
+    How it cuts texts before, which the probes show, is left out: libraries write that otherwise
+    from version to version. Merges are joined, since they were texts once and are pairs now.
+    """
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        return None
+    settings = json.loads(backend.to_str())
+    model = settings["model"]
+    merges = [m if isinstance(m, str) else " ".join(m) for m in model.get("merges") or ()]
+    added = [(token["id"], token["content"]) for token in settings.get("added_tokens") or ()]
+    told = [model.get("type"), model.get("vocab"), merges, sorted(added)]
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
 def probe_texts(loaded: Loaded) -> list[list[int]]:
     """Return the tokens of the texts."""
     return [[int(i) for i in loaded.tokenizer(text)["input_ids"]] for text in TEXTS]
@@ -72,8 +92,13 @@ def check_probes(loaded: Loaded, found: FormatFile, folder: Path, changed: Seque
     other = [text for text, ids, recorded in pairs if ids != recorded]
     few = len(found.texts) < len(TEXTS) or len(found.conversations) < len(TALKS)
     pad = "pad_token" not in changed and found.pad_token_id != loaded.padding
-    if other or few or pad:
-        reason = f"{other[0]!r:.40} has other tokens" if other else "the pad token is another one"
+    unlike = found.tokenizer not in (None, tokenizer_digest(loaded.tokenizer))
+    if other or few or pad or unlike:
+        reason = "the vocabulary, or a merge in it, is another one"
+        if few or pad:
+            reason = "the pad token is another one"
+        if other:
+            reason = f"{other[0]!r:.40} has other tokens"
         raise DataError(
             f"the tokenizer of {folder} is not the one that the model was trained with "
             f"({reason} than in {NAME}); put the files of that tokenizer back"

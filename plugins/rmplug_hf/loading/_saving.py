@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from peft import PeftModel, get_peft_model_state_dict
-from peft.tuners.tuners_utils import BaseTunerLayer
 
 from rmplug import DataError
 from rmplug.models.digests import model_digests
 from rmplug.models.installed_encoders import MINILM
 from rmplug.models.quiet import quiet
 
-from ._adapters import PREFIX
+from ._adapters import PREFIX, has_adapter
 from ._format_file import NAME, RECORDED, Below, FormatFile
-from ._probes import probe_conversations, probe_texts
+from ._probes import probe_conversations, probe_texts, tokenizer_digest
 
 if TYPE_CHECKING:
     from ._trainable import Trainable
@@ -32,7 +31,7 @@ def save_network(model: Trainable, network: Any, directory: Path) -> None:
         if adapted:
             save_adapter(network, directory, model.loaded.new_head)
         else:
-            save_model(network, directory)
+            save_model(network, directory, model.loaded.use_cache)
         model.tokenizer.save_pretrained(str(directory))
     text = json.dumps(format_of(model, below).model_dump(), indent=1, ensure_ascii=False)
     (directory / NAME).write_text(text + "\n", encoding="utf-8")
@@ -48,6 +47,7 @@ def format_of(model: Trainable, below: Below | None) -> FormatFile:
         kind=step.kind,
         params={name: params[name] for name in RECORDED if name in params},
         pad_token_id=loaded.padding,
+        tokenizer=tokenizer_digest(loaded.tokenizer),
         texts=probe_texts(loaded),
         conversations=probe_conversations(loaded),
         below=below,
@@ -74,10 +74,7 @@ def record_below(model: Trainable, network: Any) -> Below:
     weights."""
     step, folder = model.step, model.loaded.folder
     if step.adapter is not None and network is not model.adapted:
-        raise DataError(
-            f"the model in {folder} has the adapter {step.adapter} in its weights, which an "
-            "adapter on it cannot record; train without an adapter, or save the merged model first"
-        )
+        raise DataError(model.adapter_in_weights)
     if step.name == MINILM.name:
         return Below(params={"name": step.name}, digests={})
     # the cache names the folder of a commit by the commit
@@ -87,14 +84,21 @@ def record_below(model: Trainable, network: Any) -> Below:
     return Below(params=params, digests=model_digests(folder))
 
 
-def save_model(network: Any, directory: Path) -> None:
-    """Write a whole model as safetensors. Raises DataError where an adapter is still beside its
-    weights."""
-    if any(isinstance(module, BaseTunerLayer) for module in network.modules()):
+def save_model(network: Any, directory: Path, use_cache: bool | None) -> None:
+    """Write a whole model as safetensors, with what its configuration said of ``use_cache``, which
+    scoring has turned off. Raises DataError where an adapter is still beside its weights."""
+    if has_adapter(network):
         raise DataError(
             "the network has an adapter beside its weights; save the PeftModel, or merge"
         )
-    network.save_pretrained(str(directory))
+    text = network.config.get_text_config()
+    before, text.use_cache = text.use_cache, use_cache
+    if use_cache is None:
+        del text.use_cache
+    try:
+        network.save_pretrained(str(directory))
+    finally:
+        text.use_cache = before
 
 
 def save_adapter(network: Any, directory: Path, new_head: Sequence[str]) -> None:

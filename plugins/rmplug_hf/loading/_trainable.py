@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from rmplug import notice
+from rmplug import DataError, notice
 from rmplug.arrays import Array
 from rmplug.errors import some
 from rmplug_hf.tokens._tokenizing import Tokens
 
+from ._adapters import has_adapter
 from ._new_head import modules_of
 from ._transformer import Transformer
 
@@ -67,8 +68,20 @@ class Trainable(Transformer):
         """The ``PeftModel`` around the network where an adapter is beside its weights."""
         return self.loaded.adapted
 
+    @property
+    def adapter_in_weights(self) -> str:
+        """The message that refuses an adapter on a model whose weights have another one."""
+        return (
+            f"the model in {self.loaded.folder} has the adapter {self.step.adapter} in its "
+            "weights, which an adapter on it cannot record; train without an adapter, or save the "
+            "merged model first"
+        )
+
     def check_trainable(self) -> None:
         """Raise DataError where training would go wrong, or could not be saved."""
+        merged = self.step.adapter is not None and self.adapted is None
+        if merged and has_adapter(self.network):
+            raise DataError(self.adapter_in_weights)
 
     def token_rows(self, responses: pa.RecordBatch, bounds: bool = False) -> list[Tokens]:
         """Return the tokens of rows of ``Responses``, those that ``score`` reads."""

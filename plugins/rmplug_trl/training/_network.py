@@ -48,7 +48,9 @@ def adapted(model: TrainableModel, lora: Lora, task: Task, seed: int) -> Any:
     """Return the ``PeftModel`` to train: the adapter that the model came with, which goes on, or a
     new one."""
     if model.adapted is None:
-        return with_lora(model.network, lora, task, seed, model.head_modules)
+        network = with_lora(model.network, lora, task, seed, model.head_modules)
+        model.check_trainable()
+        return network
     # as loaded for use, an adapter is frozen
     model.adapted.set_adapter(model.adapted.active_adapter)
     return model.adapted

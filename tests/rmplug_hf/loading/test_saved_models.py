@@ -272,6 +272,40 @@ def test_a_changed_tokenizer_is_refused(tiny, talks, tmp_path, spoil, sentence):
     )
 
 
+def test_a_dropped_merge_that_no_probe_needs_is_refused(tiny, talks, tmp_path):
+    model = classifier(tiny("llama", head="lm"), template=STYLE["template"])
+    model.save(tmp_path / "model", model.network)
+    path = tmp_path / "model/tokenizer.json"
+    settings = json.loads(path.read_text())
+    # the last merge is of the sentences that the tokenizer was learned from
+    settings["model"]["merges"].pop()
+    path.write_text(json.dumps(settings))
+    with pytest.raises(DataError) as error:
+        SequenceClassifier(path=tmp_path / "model").load()
+    assert str(error.value) == (
+        f"the tokenizer of {tmp_path / 'model'} is not the one that the model was trained with "
+        "(the vocabulary, or a merge in it, is another one than in format.json); put the files of "
+        "that tokenizer back"
+    )
+    changed_json(tmp_path / "model/format.json", tokenizer=None)  # as older ones are
+    assert SequenceClassifier(path=tmp_path / "model").load().outputs == ("reward",)
+
+
+@pytest.mark.parametrize("said", [True, False, None])
+def test_a_saved_configuration_says_of_use_cache_what_it_did(tiny, tmp_path, said):
+    folder = shutil.copytree(tiny("llama", head="lm"), tmp_path / "base")
+    config = json.loads((folder / "config.json").read_text())
+    config.pop("use_cache", None)
+    text = json.dumps(config if said is None else {**config, "use_cache": said})
+    (folder / "config.json").write_text(text)
+    model = classifier(folder)
+    model.save(tmp_path / "model", model.network)
+    saved = json.loads((tmp_path / "model/config.json").read_text())
+    # Llama's own default is written out
+    assert saved["use_cache"] is (True if said is None else said)
+    assert model.network.config.use_cache is False
+
+
 def test_a_changed_chat_template_is_refused_unless_the_spec_says_another(tiny, talks, tmp_path):
     model = classifier(tiny("qwen2", head="lm"))
     saved(model, model.network, tmp_path / "model", talks)
