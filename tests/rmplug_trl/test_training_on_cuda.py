@@ -13,6 +13,7 @@ from polite import base_of, losses_of, number_of, polite_pairs, trained
 from rmplug import Checkpoint
 from rmplug.data.rows import one_batch
 from rmplug.data.sides import side_of
+from rmplug_trl.reward_models.reward_model import RewardModelTrainer
 from rmplug_trl.training.settings import Launcher, Lora
 
 pytestmark = [
@@ -31,7 +32,8 @@ def on_gpu(tmp_path: Path, loading: dict[str, Any], **params: Any) -> Checkpoint
 
 def opens_alike(made: Checkpoint, share: float) -> None:
     """Check that the checkpoint scores on a CPU as on the GPU, up to a share of the spread."""
-    scores = [made.open(device=device).score(CHOSEN) for device in ("cuda", "cpu")]
+    models = [RewardModelTrainer.open(made.directory, device=name) for name in ("cuda", "cpu")]
+    scores = [model.score(CHOSEN) for model in models]
     assert np.ptp(scores[0]) > 0
     np.testing.assert_allclose(*scores, rtol=0, atol=share * np.ptp(scores[0]))
 
