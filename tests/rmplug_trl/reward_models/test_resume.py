@@ -89,9 +89,10 @@ def killed(spec: dict[str, Any], folder: Path, checkpoints: int) -> Path:
 
 
 class Steps(Observer):
-    """The steps of training that are told."""
+    """The steps of training that are told; it interrupts the run at one of them."""
 
     kind = "steps-of-training"
+    stop: int | None = None
     _done: list[int] = PrivateAttr(default_factory=list)
 
     @property
@@ -101,13 +102,19 @@ class Steps(Observer):
     def step_progress(self, step: Any, done: int, total: int | None) -> None:
         if step.id == "model":
             self._done.append(done)
+            if done == self.stop:
+                raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize(("architecture", "lora"), [("gpt2", True), ("qwen2", False)])
-def test_a_killed_training_goes_on_and_ends_with_the_same_weights(
-    tmp_path: Path, architecture: Architecture, lora: bool
-) -> None:
-    spec = spec_of(tmp_path, architecture, lora)
+def interrupted(spec: dict[str, Any], store: Path, at: int) -> Path:
+    """Interrupt a run in the middle of its training, and return the folder of its work."""
+    with pytest.raises(KeyboardInterrupt):
+        rmplug.run(spec, store=store, observers=[Steps(stop=at)])
+    return next(store.glob("partial/reward-model-*/work"))
+
+
+def test_a_killed_training_goes_on_and_ends_with_the_same_weights(tmp_path: Path) -> None:
+    spec = spec_of(tmp_path, "gpt2", lora=True)
     killed(spec, tmp_path, checkpoints=2)
     steps = Steps()
     resumed = rmplug.run(spec, store=tmp_path / "store", observers=[steps])
@@ -118,30 +125,32 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_weights(
 
 
 def test_a_damaged_newest_checkpoint_is_told_and_the_one_before_is_used(tmp_path: Path) -> None:
-    spec = spec_of(tmp_path, "qwen2", False)
-    work = killed(spec, tmp_path, checkpoints=3)
-    newest = max(work.glob("checkpoint-*"), key=lambda f: int(f.name.partition("-")[2]))
-    file = newest / "model.safetensors"
-    file.write_bytes(file.read_bytes()[:1000])
-    resumed = rmplug.run(spec, store=tmp_path / "store")
-    [told] = [
-        n for n in resumed.record.steps["model"].notices if n["what"].startswith("checkpoint")
+    spec = spec_of(tmp_path, "qwen2", lora=False)
+    work = interrupted(spec, tmp_path / "store", at=11)
+    assert sorted(path.name for path in work.glob("checkpoint-*")) == [
+        "checkpoint-6",
+        "checkpoint-9",
     ]
-    assert newest.name in told["ids"][0]
+    file = work / "checkpoint-9" / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:1000])
+    steps = Steps()
+    resumed = rmplug.run(spec, store=tmp_path / "store", observers=[steps])
+    assert min(steps.done) == 7
+    notices = resumed.record.steps["model"].notices
+    [told] = [n for n in notices if n["what"].startswith("checkpoint")]
+    assert told["ids"] == ["checkpoint-9 (model.safetensors is damaged)"]
     assert weights_in(resumed) == weights_in(rmplug.run(spec, store=tmp_path / "other"))
 
 
 def test_a_checkpoint_without_its_optimiser_is_not_used(tmp_path: Path) -> None:
-    spec = spec_of(tmp_path, "qwen2", False)
-    work = killed(spec, tmp_path, checkpoints=1)
-    for folder in work.glob("checkpoint-*"):
-        (folder / "optimizer.pt").unlink()
-    resumed = rmplug.run(spec, store=tmp_path / "store")
-    [told] = [
-        n for n in resumed.record.steps["model"].notices if n["what"].startswith("checkpoint")
-    ]
-    assert "optimizer.pt is missing" in told["ids"][0]
-    assert weights_in(resumed) == weights_in(rmplug.run(spec, store=tmp_path / "other"))
+    spec = spec_of(tmp_path, "qwen2", lora=False, max_steps=6)
+    work = interrupted(spec, tmp_path / "store", at=5)
+    (work / "checkpoint-3" / "optimizer.pt").unlink()
+    steps = Steps()
+    resumed = rmplug.run(spec, store=tmp_path / "store", observers=[steps])
+    assert min(steps.done) == 1
+    [told] = [n for n in resumed.record.steps["model"].notices if n["what"].startswith("check")]
+    assert told["ids"] == ["checkpoint-3 (optimizer.pt is missing)"]
 
 
 def test_what_the_loss_has_learnt_survives_a_kill(tmp_path: Path) -> None:
@@ -150,7 +159,7 @@ def test_what_the_loss_has_learnt_survives_a_kill(tmp_path: Path) -> None:
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     tied = [{**row, "verdict": "tie" if n % 4 == 0 else "A"} for n, row in enumerate(rows)]
     file.write_text("".join(json.dumps(row) + "\n" for row in tied))
-    killed(spec, tmp_path, checkpoints=2)
+    interrupted(spec, tmp_path / "store", at=11)
     resumed = rmplug.run(spec, store=tmp_path / "store")
     unbroken = rmplug.run(spec, store=tmp_path / "other")
     [nu, same] = [
