@@ -65,11 +65,16 @@ class DavidsonLoss(LossFunction):
 
 
 class RegressionLoss(LossFunction):
-    """Squared (or Huber's) difference from ratings, of which some are missing."""
+    """Squared (or Huber's) difference from ratings, of which some are missing.
 
-    def __init__(self, delta: float | None) -> None:
+    Divided by the ratings that so many rows have on average, not by those of the batch: batches are
+    then of equal weight however they are shared out over passes and processes.
+    """
+
+    def __init__(self, delta: float | None, targets: Targets) -> None:
         super().__init__()
         self.delta = delta
+        self.share = float(np.isfinite(targets.columns["rating"]).mean())
 
     def forward(self, rewards: torch.Tensor, columns: Columns) -> torch.Tensor:
         ratings = columns["rating"].reshape(rewards.shape)
@@ -81,11 +86,12 @@ class RegressionLoss(LossFunction):
             else 2 * huber_loss(rewards, wanted, reduction="none", delta=self.delta)
         )
         weights = columns["weight"][:, None] * there
-        return (weights * each).sum() / there.sum()
+        return (weights * each).mean() / self.share
 
 
 class PlackettLuceLoss(LossFunction):
-    """Minus the log-probability of orders of lists, per response that is above another."""
+    """Minus the log-probability of the order of a list, the mean over lists. A choice of one
+    response among those below it counts by that response's weight."""
 
     def __init__(self, top: int | None) -> None:
         super().__init__()
@@ -102,8 +108,8 @@ class PlackettLuceLoss(LossFunction):
         # each stage chooses one response among itself and those below it, not those equal to it
         rivals = below | torch.eye(len(rank), dtype=torch.bool, device=rank.device)
         scores = rewards[None, :].masked_fill(~rivals, -torch.inf)
-        each = scores.logsumexp(dim=1) - rewards
-        return each[stages].sum() / stages.sum().clamp(min=1)
+        each = columns["weight"] * (scores.logsumexp(dim=1) - rewards)
+        return each[stages].sum() / len(columns["list"].unique())
 
 
 def sides(rewards: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -49,10 +49,15 @@ def pair_targets(table: pa.Table, soft_labels: str | None, ties: str | None) -> 
     return Targets(columns, usable)
 
 
-def _tied(table: pa.Table, column: str) -> Array:
+def ties_in(table: pa.Table, column: str) -> Array:
+    """Return a float64 column that is 1 where a column says that neither response is better."""
     check_column(table, column)
     values = pc.equal(table[column].cast(pa.string()), TIE)
-    tied = np.asarray(pc.fill_null(values, False).to_numpy(zero_copy_only=False)).astype(float)
+    return np.asarray(pc.fill_null(values, False).to_numpy(zero_copy_only=False)).astype(float)
+
+
+def _tied(table: pa.Table, column: str) -> Array:
+    tied = ties_in(table, column)
     if not tied.any():
         raise DataError(
             f"no row says {TIE!r} in {column}; load comparisons with ab-file and ties: half, or "
@@ -65,17 +70,23 @@ def rating_targets(table: pa.Table, ratings: Sequence[str]) -> Targets:
     """Return ``rating`` of shape (rows, ratings), NaN where missing, and ``weight``."""
     weights, _ = weights_and_margins(table)
     values = np.column_stack([numbers_in(table, name) for name in ratings])
+    empty = [
+        name for name, there in zip(ratings, np.isfinite(values).T, strict=True) if not there.any()
+    ]
+    if empty:
+        raise DataError(f"no row has a rating in {empty[0]}; leave it out of ratings")
     usable = np.isfinite(values).any(axis=1)
     notice("no rating", ids_of(table, ~usable), "dropped")
     return Targets({"rating": values, "weight": weights}, usable)
 
 
 def rank_targets(table: pa.Table, by: str) -> Targets:
-    """Return ``rank`` of responses, smaller is better."""
+    """Return ``rank`` of responses, smaller is better, and ``weight``."""
+    weights, _ = weights_and_margins(table)
     values = numbers_in(table, by)
     usable = np.isfinite(values)
     notice(f"{by} is missing", ids_of(table, ~usable), "dropped")
-    return Targets({"rank": values if by == "rank" else -values}, usable)
+    return Targets({"rank": values if by == "rank" else -values, "weight": weights}, usable)
 
 
 def numbers_in(table: pa.Table, column: str) -> Array:

@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from rmplug.arrays import Array
+
     from ._losses import LossFunction
     from ._targets import Targets
 
@@ -39,6 +41,11 @@ class RewardLoss(BaseModel):
     def targets(self, table: pa.Table) -> Targets:
         """Return what the loss needs of each row of the data beside its texts."""
         raise NotImplementedError
+
+    def winners(self, table: pa.Table) -> Array | None:
+        """Return what the labels of pairs say, of shape (rows,): above 0 where chosen is better,
+        below 0 where rejected is, 0 or NaN where neither; None where chosen always is."""
+        return None
 
     def function(self, targets: Targets) -> LossFunction:
         """Return the loss, ready to be used on rewards of rows with these targets."""
@@ -66,9 +73,9 @@ class BradleyTerry(RewardLoss):
     ratings there, which are in another unit than rewards: `false` leaves them out."""
 
     def metric(self, columns: Collection[str]) -> str:
-        margins = self.margins and "margin" in columns
+        read = {"weight", "margin"} if self.margins else {"weight"}
         other = self.center_rewards_coefficient or self.label_smoothing_factor or self.soft_labels
-        return "loss" if margins or other else "log-loss"
+        return "loss" if other or read & set(columns) else "log-loss"
 
     def targets(self, table: pa.Table) -> Targets:
         from ._targets import pair_targets
@@ -76,6 +83,11 @@ class BradleyTerry(RewardLoss):
         if not self.margins and "margin" in table.column_names:
             table = table.drop_columns("margin")
         return pair_targets(table, self.soft_labels, None)
+
+    def winners(self, table: pa.Table) -> Array | None:
+        from ._targets import numbers_in
+
+        return None if self.soft_labels is None else numbers_in(table, self.soft_labels) - 0.5
 
     def function(self, targets: Targets) -> LossFunction:
         from ._losses import BradleyTerryLoss
@@ -100,6 +112,11 @@ class Davidson(RewardLoss):
 
         return pair_targets(table, None, self.ties)
 
+    def winners(self, table: pa.Table) -> Array | None:
+        from ._targets import ties_in
+
+        return 1 - ties_in(table, self.ties)
+
     def function(self, targets: Targets) -> LossFunction:
         from ._losses import DavidsonLoss
 
@@ -107,8 +124,9 @@ class Davidson(RewardLoss):
 
 
 class Regression(RewardLoss):
-    """The squared difference of rewards and ratings: one output for each target. A rating that is
-    missing is left out; a response without any is dropped and counted."""
+    """The squared difference of rewards and ratings, weighted by the column `weight`: one output
+    for each target. A rating that is missing is left out; a response without any is dropped and
+    counted."""
 
     of = "responses"
 
@@ -129,17 +147,19 @@ class Regression(RewardLoss):
         return rating_targets(table, self.ratings)
 
     def metric(self, columns: Collection[str]) -> str:
-        return "mse" if self.delta is None else "loss"
+        return "mse" if self.delta is None and "weight" not in columns else "loss"
 
     def function(self, targets: Targets) -> LossFunction:
         from ._losses import RegressionLoss
 
-        return RegressionLoss(self.delta)
+        return RegressionLoss(self.delta, targets)
 
 
 class PlackettLuce(RewardLoss):
     """Minus the log-probability of the order of all responses to a prompt (Luce 1959, Plackett
-    1975). Responses with the same rank are in no order: each is only below those above it."""
+    1975), the mean over prompts. Responses with the same rank are in no order: each is only below
+    those above it. A choice of one response from those below it is weighted by the column `weight`
+    of that response."""
 
     of = "lists"
 

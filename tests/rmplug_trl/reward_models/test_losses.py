@@ -72,6 +72,8 @@ def test_margins_of_another_unit_can_be_left_out() -> None:
         (BradleyTerry(), (), "log-loss"),
         (BradleyTerry(), ("margin",), "loss"),
         (BradleyTerry(margins=False), ("margin",), "log-loss"),
+        (BradleyTerry(), ("weight",), "loss"),
+        (Regression(ratings=("r",)), ("weight",), "loss"),
         (BradleyTerry(label_smoothing_factor=0.1), (), "loss"),
         (Regression(ratings=("r",)), (), "mse"),
         (Regression(ratings=("r",), delta=1.0), (), "loss"),
@@ -181,6 +183,18 @@ def test_regression_leaves_missing_ratings_out() -> None:
     assert rewards.grad[1, 1] == rewards.grad[2, 0] == 0
 
 
+def test_ratings_are_weighted_by_their_rows() -> None:
+    table = responses(help=[1.0, 2.0, 4.0], weight=[1.0, 1.0, 4.0])
+    made = value(Regression(ratings=("help",)), table, [1.0, 1.0, 1.0])
+    assert made == pytest.approx((1 * 0 + 1 * 1 + 4 * 9) / 6, abs=1e-6)
+
+
+def test_ratings_of_which_no_row_has_one_are_refused() -> None:
+    table = responses(help=[1.0, 2.0], harm=[None, float("nan")])
+    with pytest.raises(DataError, match="no row has a rating in harm"):
+        Regression(ratings=("help", "harm")).targets(table)
+
+
 def test_regression_of_one_rating_does_not_broadcast() -> None:
     table = responses(help=[1.0, 2.0, 4.0])
     value_ = value(Regression(ratings=("help",)), table, [1.0, 1.0, 1.0])
@@ -205,17 +219,15 @@ def test_plackett_luce_is_minus_the_log_probability_of_the_order() -> None:
     rewards, ranks = [0.3, 1.2, -0.7, 0.1], [2, 0, 3, 1]
     table = responses(rank=ranks)
     order = np.argsort(ranks).tolist()
-    stages = 3
     made = value(PlackettLuce(), table, rewards, list=torch.zeros(4))
-    assert made == pytest.approx(plackett_luce_by_hand(rewards, order) / stages, abs=1e-6)
+    assert made == pytest.approx(plackett_luce_by_hand(rewards, order), abs=1e-6)
 
 
 def test_plackett_luce_probabilities_of_all_orders_add_up_to_one() -> None:
     rewards, total = [0.3, 1.2, -0.7], 0.0
     for order in permutations(range(3)):
         ranks = [order.index(row) for row in range(3)]
-        mean = value(PlackettLuce(), responses(rank=ranks), rewards, list=torch.zeros(3))
-        total += exp(-2 * mean)
+        total += exp(-value(PlackettLuce(), responses(rank=ranks), rewards, list=torch.zeros(3)))
     assert total == pytest.approx(1, abs=1e-6)
 
 
@@ -231,6 +243,49 @@ def test_plackett_luce_keeps_lists_apart_and_equal_ranks_unordered() -> None:
     first = -log(sigmoid(0.4 - 0.9))
     second = -log(exp(5.0) / (exp(5.0) + exp(-2.0) + exp(1.0)))
     assert made == pytest.approx((first + second) / 2, abs=1e-6)
+
+
+def test_the_choices_of_plackett_luce_count_by_the_weights_of_their_responses() -> None:
+    rewards, ranks = [0.3, 1.2, -0.7], [0, 1, 2]
+    first = -log(exp(0.3) / (exp(0.3) + exp(1.2) + exp(-0.7)))
+    second = -log(exp(1.2) / (exp(1.2) + exp(-0.7)))
+    table = responses(rank=ranks, weight=[3.0, 2.0, 1.0])
+    made = value(PlackettLuce(), table, rewards, list=torch.zeros(3))
+    assert made == pytest.approx((3 * first + 2 * second) / 2, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        BradleyTerry(center_rewards_coefficient=0.1),
+        Davidson(),
+        Regression(ratings=("help", "harm")),
+        PlackettLuce(by="help"),
+        PlackettLuce(by="help", top=1),
+    ],
+)
+def test_a_batch_is_learnt_alike_in_one_pass_and_in_several(loss: RewardLoss) -> None:
+    # lists of four and of two responses, ratings of which some are missing, weights
+    weights = [1.0, 3.0, 2.0, 1.0, 5.0, 2.0]
+    if loss.of == "pairs":
+        table = pairs(6, weight=weights, label=["tie", "A", "A", "B", "tie", "A"])
+    else:
+        help_, harm = [1.0, 4.0, 2.0, 3.0, 2.0, 1.0], [None, None, None, 1.0, 2.0, 3.0]
+        table = responses(weight=weights, help=help_, harm=harm)
+    count = 12 if loss.of == "pairs" else 6
+    rewards = torch.linspace(-1, 2, count * (loss.outputs or 1)).reshape(count, -1)
+    function, columns = prepared(loss, table)
+    columns = {**columns, "list": torch.tensor([0, 0, 0, 0, 1, 1])}
+    rows = [torch.arange(6), torch.tensor([0, 1, 2, 3]), torch.tensor([4, 5])]
+    if loss.of != "lists":
+        rows = [torch.arange(6), torch.tensor([0, 1, 2]), torch.tensor([3, 4, 5])]
+    rewards_of = [rewards[torch.cat([r, r + 6]) if loss.of == "pairs" else r] for r in rows]
+    with torch.no_grad():
+        one, *parts = (
+            float(function(given, {name: values[here] for name, values in columns.items()}))
+            for given, here in zip(rewards_of, rows, strict=True)
+        )
+    assert sum(parts) / 2 == pytest.approx(one, abs=1e-5)
 
 
 def test_only_the_best_count_where_top_says_so() -> None:
