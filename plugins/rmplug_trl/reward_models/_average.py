@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 
 from rmplug import Checkpoint, DataError, Pairs, Responses
@@ -34,6 +35,7 @@ def average(
         for checkpoint, share in zip(models[1:], given[1:] / given.sum(), strict=True):
             other = opened(checkpoint)
             check_alike(first, other, checkpoint.name)
+            check_reading(first, other, probes, checkpoint.name)
             scores.append(scores_of(other, probes))
             for mean, value in zip(total, other.network.parameters(), strict=True):
                 mean += scaled(value, share)
@@ -53,8 +55,9 @@ def average(
 
 def opened(checkpoint: Checkpoint) -> TrainableModel:
     """Return the model of a checkpoint, an adapter merged into it."""
-    open_again: Any = checkpoint.made_by.open
-    model = open_again(checkpoint.directory, merge_adapter=True)
+    maker: Any = checkpoint.made_by
+    settings = checkpoint.settings() if maker.takes_settings() else {}
+    model = maker.open(checkpoint.directory, **{**settings, "merge_adapter": True})
     if not isinstance(model, TrainableModel):
         raise DataError(f"{checkpoint.name} has no weights to average; name what reward-model made")
     return model
@@ -71,9 +74,26 @@ def check_alike(first: TrainableModel, other: TrainableModel, name: str) -> None
         {n: tuple(value.shape) for n, value in model.network.named_parameters()}
         for model in (first, other)
     ]
+    if first.outputs != other.outputs:
+        raise DataError(
+            f"{name} has the outputs {', '.join(other.outputs)}, the first model "
+            f"{', '.join(first.outputs)}; only the same scores in the same order can be averaged"
+        )
     if shapes[0] != shapes[1]:
         differing = sorted(set(shapes[0].items()) ^ set(shapes[1].items()))
         raise DataError(
             f"{name} is of another architecture than the first model ({differing[0][0]} differs); "
             "weights of one architecture can be averaged, of others combine scores: ensemble"
+        )
+
+
+def check_reading(
+    first: TrainableModel, other: TrainableModel, probes: pa.RecordBatch, name: str
+) -> None:
+    """Refuse a model that reads conversations otherwise than the first, whose format is kept."""
+    rows = (model.token_rows(probes) for model in (first, other))
+    if not all(np.array_equal(one.ids, same.ids) for one, same in zip(*rows, strict=True)):
+        raise DataError(
+            f"{name} reads conversations otherwise than the first model (another template, "
+            "tokenizer or max_length); models can be averaged that were trained in one format"
         )

@@ -22,8 +22,10 @@ TOLERANCE = 1e-4
 
 
 def probes_of(data: Pairs | Responses) -> pa.RecordBatch:
-    """Return a few rows of responses from the whole of the data."""
+    """Return a few rows of responses from the whole of the data. Raises DataError without any."""
     table = data.table
+    if not table.num_rows:
+        raise DataError("the data have no row on which scores could be compared; give some")
     few = np.unique(np.linspace(0, table.num_rows - 1, PROBES).astype(np.int64))
     side = "chosen" if isinstance(data, Pairs) else "response"
     return side_of(one_batch(table.take(pa.array(few))), side)

@@ -16,9 +16,11 @@ class Average(Trainer):
 
     Models that were trained from the same weights, with other seeds, data or settings, have
     averages that are as good as their ensemble at the cost of one (Wortsman et al. 2022; for reward
-    models Ramé et al. 2024). Adapters are merged into their models first. Numbers: `spread`, the
-    largest difference of two members' scores on ``data``, and `apart`, the largest difference of
-    the average's scores from the mean of theirs; models that do not belong together are far apart.
+    models Ramé et al. 2024). Adapters are merged into their models first. All must have the same
+    outputs and read conversations alike. Numbers, on up to 32 responses (the chosen ones of pairs)
+    from the whole of ``data``: `spread`, the largest difference of two models' scores, and `apart`,
+    the largest difference of the average's scores from the mean of theirs; models that do not
+    belong together are far apart.
     """
 
     kind = "average"
