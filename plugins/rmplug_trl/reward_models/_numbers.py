@@ -8,36 +8,40 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from rmplug import Pairs
+from rmplug import Pairs, Responses
 from rmplug.arrays import Array
-from rmplug.data.messages import count_characters, length_gap
+from rmplug.data.messages import count_characters
 from rmplug.data.subsets import subset_rows
-from rmplug.stats.metric_rows import mean_of, measured, number, share_of, wins
+from rmplug.stats.metric_rows import Statistic, mean_of, measured, number, share_of, wins
 from rmplug_trl.training._telling import SHOWN
 
 from ._examples import Examples
-from ._validation import HeldOut, ordered_pairs
+from ._validation import HeldOut
 
 LOSS = "loss"
 """What transformers logs the loss as."""
 
 
-def final_numbers(held_out: HeldOut | None, seed: int) -> list[dict[str, Any]]:
-    """Measure the held-out rows, with intervals over groups."""
+def final_numbers(
+    held_out: HeldOut | None, seed: int, means: Array | None = None
+) -> list[dict[str, Any]]:
+    """Measure the held-out rows, with intervals over groups; ``means`` are those of the ratings
+    that were learnt from."""
     if held_out is None:
         return []
     rewards, table = held_out.rewards(), held_out.data.table
     if held_out.loss.of == "responses":
-        ratings = held_out.loss.targets(table).columns["rating"]
-        error = np.nanmean((rewards["response"] - ratings) ** 2, axis=1)
-        rated = np.isfinite(error)
-        groups = _groups(table)[rated]
-        return measured({"error": error[rated]}, {"mse": mean_of("error")}, groups, seed)
+        return _of_ratings(rewards["response"], held_out.ratings, means, _groups(table), seed)
     lead = held_out.leads(rewards)
-    longer, rows = _longer_of_pairs(held_out)
-    table = table.take(pa.array(rows))
+    better, worse = held_out.order
+    lengths = np.concatenate([count_characters(column) for column in _texts(held_out.data)])
+    table = table.take(pa.array(better % table.num_rows))
     groups = _groups(table)
-    columns = {"right": wins(lead), "loss": np.logaddexp(0, -lead), "longer": wins(longer)}
+    columns = {
+        "right": wins(lead),
+        "loss": np.logaddexp(0, -lead),
+        "longer": wins(lengths[better] - lengths[worse]),
+    }
     statistics = {
         "accuracy": share_of("right"),
         "log-loss": mean_of("loss"),
@@ -50,15 +54,28 @@ def final_numbers(held_out: HeldOut | None, seed: int) -> list[dict[str, Any]]:
     return numbers
 
 
-def _longer_of_pairs(held_out: HeldOut) -> tuple[Array, Array]:
-    """Return, for each lead, the characters by which the better response is longer, and the row of
-    the table that it belongs to."""
-    table = held_out.data.table
-    if isinstance(held_out.data, Pairs):
-        return length_gap(table), np.arange(table.num_rows)
-    above, below = ordered_pairs(table, held_out.loss)
-    characters = count_characters(table["response"])
-    return characters[above] - characters[below], above
+def _of_ratings(
+    rewards: Array, ratings: Array, means: Array | None, groups: Array, seed: int
+) -> list[dict[str, Any]]:
+    """Return the mean squared error over ratings, and that of giving every response the means."""
+    rated = np.isfinite(ratings)
+    here = rated.any(axis=1)
+    guesses = {"mse": rewards} if means is None else {"mse": rewards, "mse-of-mean": means}
+    columns = {
+        name: np.nansum((guess - ratings) ** 2, axis=1)[here] for name, guess in guesses.items()
+    }
+    statistics = {name: _share_of_ratings(name) for name in guesses}
+    columns["ratings"] = rated.sum(axis=1)[here].astype(float)
+    return measured(columns, statistics, groups[here], seed)
+
+
+def _share_of_ratings(name: str) -> Statistic:
+    return lambda sums: sums[name] / sums["ratings"]
+
+
+def _texts(data: Pairs | Responses) -> list[pa.ChunkedArray]:
+    sides = ("chosen", "rejected") if isinstance(data, Pairs) else ("response",)
+    return [data.table[side] for side in sides]
 
 
 def _groups(table: pa.Table) -> Array:

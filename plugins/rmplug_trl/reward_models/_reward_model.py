@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
@@ -21,9 +22,12 @@ from rmplug.stats.metric_rows import number
 from rmplug_trl.training._arguments import arguments_of
 from rmplug_trl.training._launch import OUTCOME, TOLD, WEIGHTS, Job, made, run_processes
 from rmplug_trl.training._network import (
+    Widened,
     adapted,
+    check_mergeable,
     count_parameters,
     is_quantized,
+    largest_dropout,
     set_dropout,
     whole,
 )
@@ -34,6 +38,7 @@ from rmplug_trl.training.settings import QUANTIZED_MERGED
 
 from ._examples import Collating, Examples, examples_of
 from ._numbers import curves, final_numbers, padding_share
+from ._targets import Targets
 from ._training import RewardTraining
 from ._validation import HeldOut, Validating, Watch, trained
 from ._verify import check_saved, probes_of, scores_of
@@ -67,12 +72,15 @@ class RewardModelTraining:
     seed: int
     work: Path
     progress: Progress
+    widened: Widened | None = None
 
     def run(self, directory: Path) -> list[dict[str, Any]]:
         """Train, write the model into ``directory``, and return numbers about it."""
         with libraries_quiet():
             network = self.network
             outcome = self.fit() if self.step.launcher is None else self._launch(self.step.launcher)
+            if self.widened is not None:
+                self.widened.undo()
             network.eval()
             numbers = self._numbers(outcome)
             self._save(directory)
@@ -88,7 +96,7 @@ class RewardModelTraining:
         # the wrapper of mixed precision would score otherwise than the saved model does
         loop.accelerator.unwrap_model(loop.model_wrapped, keep_fp32_wrapper=False)
         if self.step.load_best_model_at_end and self.watch.best is not None:
-            network.load_state_dict(self.watch.best, strict=False)
+            take_over(network, self.watch.best)
         return Outcome(
             loop.state.global_step,
             len(self.examples),
@@ -98,7 +106,10 @@ class RewardModelTraining:
         )
 
     def _launch(self, launcher: Launcher) -> Outcome:
-        """Train in several processes, and take over what they made."""
+        """Train in several processes, and take over what they made. Rows that cannot be used and
+        damaged checkpoints are told here: notices of other processes are lost."""
+        rows = len(self.examples)
+        newest_whole(self.work)
         held_out = {} if self.validation is None else {"validation": self.validation}
         job = Job.write(
             f"{__name__}:work",
@@ -109,8 +120,10 @@ class RewardModelTraining:
             self.work,
         )
         run_processes(job, launcher, self.progress, self.network.device.type == "cpu")
-        self.network.load_state_dict(load_file(self.work / WEIGHTS), strict=False)
-        return Outcome(**json.loads((self.work / OUTCOME).read_text(encoding="utf-8")))
+        take_over(self.network, load_file(self.work / WEIGHTS))
+        outcome = Outcome(**json.loads((self.work / OUTCOME).read_text(encoding="utf-8")))
+        assert outcome.rows == rows
+        return outcome
 
     @cached_property
     def examples(self) -> Examples:
@@ -124,9 +137,13 @@ class RewardModelTraining:
         if self.model.has_new_head:
             self.model.draw_head(self.seed)
         set_dropout(self.model.network, self.step.dropout)
-        if self.step.lora is not None:
-            return adapted(self.model, self.step.lora, "SEQ_CLS", self.seed)
-        return whole(self.model)
+        if self.step.lora is None:
+            return whole(self.model)
+        if self.step.save == "merged":
+            check_mergeable(self.model.network)
+        network = adapted(self.model, self.step.lora, "SEQ_CLS", self.seed)
+        self.widened = Widened(network)
+        return network
 
     @cached_property
     def held_out(self) -> HeldOut | None:
@@ -160,7 +177,7 @@ class RewardModelTraining:
         )
         return RewardTraining(
             examples=examples,
-            loss=step.loss.function(step.loss.targets(self.data.table)),
+            loss=step.loss.function(Targets(examples.columns)),
             order=step.train_sampling_strategy,
             model=self.network,
             args=arguments,
@@ -178,12 +195,15 @@ class RewardModelTraining:
         trained, every = count_parameters(self.network)
         facts: Mapping[str, float] = {
             "steps": outcome.steps,
+            "dropout": largest_dropout(self.network),
             "parameters": every,
             "parameters-trained": trained,
             **outcome.facts,
         }
+        ratings = self.examples.columns.get("rating")
+        means = None if ratings is None else np.nanmean(ratings, axis=0)
         return [
-            *final_numbers(self.held_out, self.seed),
+            *final_numbers(self.held_out, self.seed, means),
             *(number(name, float(value), outcome.rows) for name, value in facts.items()),
             *curves(
                 outcome.log, outcome.history, self.step.loss.metric(self.data.table.column_names)
@@ -252,6 +272,18 @@ def whole_weights(loop: RewardTraining) -> dict[str, Any]:
     names = {name for name, _ in trained(loop.accelerator.unwrap_model(loop.model))}
     state = loop.accelerator.get_state_dict(loop.model_wrapped)
     return {n: value.detach().cpu().contiguous() for n, value in state.items() if n in names}
+
+
+def take_over(network: Any, weights: Mapping[str, Any]) -> None:
+    """Put weights into a network: all that are trained, and no others. Raises DataError where names
+    differ, as they may where each process holds a part."""
+    odd = {name for name, _ in trained(network)} ^ set(weights)
+    if odd:
+        raise DataError(
+            f"the weights that were trained are not those of the network ({min(odd)}); train "
+            "without this launcher"
+        )
+    network.load_state_dict(weights, strict=False)
 
 
 def trainable(model: RewardModel) -> TrainableModel:

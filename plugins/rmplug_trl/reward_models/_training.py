@@ -11,8 +11,8 @@ import datasets
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
-from torch.utils.data import RandomSampler, Sampler, SequentialSampler
-from transformers.trainer_callback import PrinterCallback
+from torch.utils.data import Sampler, SequentialSampler
+from transformers.trainer_callback import PrinterCallback, TrainerCallback
 from trl import RewardTrainer
 
 from rmplug import DataError
@@ -38,11 +38,13 @@ class RewardTraining(RewardTrainer):  # type: ignore[misc]
 
     def __init__(self, *, examples: Examples, loss: LossFunction, order: str, **given: Any) -> None:
         self.examples, self.loss, self.order = examples, loss, order
+        self.sampler: LengthGrouped | None = None
         columns = {"index": range(len(examples)), "length": examples.lengths}
         rows = datasets.Dataset.from_dict({name: list(values) for name, values in columns.items()})
         with one_output(given["model"].config), precision_kept(given["model"]):
             super().__init__(train_dataset=rows, **given)
         self.remove_callback(PrinterCallback)  # observers tell, standard output is the person's
+        self.add_callback(Ordering(self))
         self.loss.to(self.args.device)
         # several passes before one backward pass confuse the reduction of gradients over processes
         alone = self.accelerator.num_processes == 1 and self.args.device.type == "cpu"
@@ -61,10 +63,11 @@ class RewardTraining(RewardTrainer):  # type: ignore[misc]
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         if self.order == "sequential":
             return SequentialSampler(self.examples)
-        if self.order == "random":
-            return RandomSampler(self.examples)
         batch = self.args.train_batch_size * self.accelerator.num_processes
-        return LengthGrouped(self.examples.lengths, batch, self.args.data_seed)
+        grouped = self.order == "group_by_length"
+        lengths = self.examples.lengths if grouped else [1] * len(self.examples)
+        self.sampler = LengthGrouped(lengths, batch, self.args.data_seed)
+        return self.sampler
 
     def create_optimizer(self, *given: Any, **named: Any) -> Any:
         """Create the optimiser; what the loss learns is not decayed."""
@@ -125,6 +128,19 @@ class RewardTraining(RewardTrainer):  # type: ignore[misc]
         super()._load_from_checkpoint(resume_from_checkpoint, *given, **named)
         if list(self.loss.parameters()):
             self.loss.load_state_dict(load_file(Path(resume_from_checkpoint) / LOSS_STATE))
+
+
+class Ordering(TrainerCallback):  # type: ignore[misc]
+    """Tell the sampler the epoch. Of several processes, one that goes on amid an epoch wraps its
+    sampler in a third layer, through which accelerate does not tell it: the order would be that of
+    the first epoch."""
+
+    def __init__(self, loop: RewardTraining) -> None:
+        self.loop = loop
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self.loop.sampler is not None:
+            self.loop.sampler.set_epoch(int(state.epoch or 0))
 
 
 @contextmanager

@@ -5,21 +5,24 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import torch
+from accelerate.utils import broadcast_object_list  # type: ignore[import-untyped]
 from safetensors.torch import load_file, save_file
 from transformers import TrainerCallback
 
-from rmplug import DataError, Pairs, Responses
+from rmplug import DataError, Pairs, Responses, notice
 from rmplug.arrays import Array
 from rmplug.data.choices import choice_of_each
 from rmplug.data.rows import one_batch
 from rmplug.data.sides import side_of
 from rmplug.models.trainable import TrainableModel
+from rmplug.stats.metric_rows import wins
 
 from .losses import RewardLoss
 
@@ -50,27 +53,58 @@ class HeldOut:
     def measure(self) -> dict[str, float]:
         """Return ``log-loss`` and ``accuracy`` (ties one half) of leads, or ``mse`` of ratings."""
         rewards = self.rewards()
-        if self.loss.of == "responses":
-            ratings = self.loss.targets(self.data.table).columns["rating"]
-            return {"mse": float(np.nanmean((rewards["response"] - ratings) ** 2))}
-        lead = self.leads(rewards)
-        if not np.isfinite(lead).all():
+        if not all(np.isfinite(side).all() for side in rewards.values()):
             raise DataError("the model gives rewards that are not finite; lower learning_rate")
-        right = (lead > 0) + 0.5 * (lead == 0)
-        return {"log-loss": float(np.logaddexp(0, -lead).mean()), "accuracy": float(right.mean())}
+        if self.loss.of == "responses":
+            return {"mse": float(np.nanmean((rewards["response"] - self.ratings) ** 2))}
+        lead = self.leads(rewards)
+        return {
+            "log-loss": float(np.logaddexp(0, -lead).mean()),
+            "accuracy": float(wins(lead).mean()),
+        }
+
+    @cached_property
+    def ratings(self) -> Array:
+        """The ratings of responses, of shape (rows, outputs), NaN where missing."""
+        return self.loss.targets(self.data.table).columns["rating"]
+
+    @cached_property
+    def order(self) -> tuple[Array, Array]:
+        """The rows of the better and of the worse response of each pair: in the table of responses,
+        or in that of chosen, followed by that of rejected responses."""
+        if isinstance(self.data, Pairs):
+            better, worse = labelled_pairs(self.data, self.loss)
+        else:
+            rank = self.loss.targets(self.data.table).columns["rank"]
+            better, worse = ordered_pairs(self.data.table, rank)
+        if not len(better):
+            raise DataError(
+                "no validation row says which response is better; give other rows as validation"
+            )
+        return better, worse
 
     def leads(self, rewards: Mapping[str, Array]) -> Array:
         """Return the lead of each pair."""
-        if isinstance(self.data, Pairs):
-            return np.asarray(rewards["chosen"][:, 0] - rewards["rejected"][:, 0])
-        above, below = ordered_pairs(self.data.table, self.loss)
-        reward = rewards["response"][:, 0]
-        return np.asarray(reward[above] - reward[below])
+        better, worse = self.order
+        reward = np.concatenate([side[:, 0] for side in rewards.values()])
+        return np.asarray(reward[better] - reward[worse])
 
 
-def ordered_pairs(table: pa.Table, loss: RewardLoss) -> tuple[Array, Array]:
+def labelled_pairs(data: Pairs, loss: RewardLoss) -> tuple[Array, Array]:
+    """Return the places of better and of worse responses among all chosen, then all rejected ones;
+    pairs whose label says that neither is better are left out and counted."""
+    chosen, rejected = np.arange(2 * len(data)).reshape(2, -1)
+    said = loss.winners(data.table)
+    if said is None:
+        return chosen, rejected
+    sure = np.isfinite(said) & (said != 0)
+    ids = data.table["id"].filter(pa.array(~sure)).to_pylist()
+    notice("no response of the validation pair is better", ids, "dropped")
+    return np.where(said > 0, chosen, rejected)[sure], np.where(said > 0, rejected, chosen)[sure]
+
+
+def ordered_pairs(table: pa.Table, rank: Array) -> tuple[Array, Array]:
     """Return the rows of all ordered pairs of responses to the same prompt: better, worse."""
-    rank = loss.targets(table).columns["rank"]
     choice = choice_of_each(table)
     order = np.lexsort((rank, choice))
     above, below = [], []
@@ -145,14 +179,18 @@ class Validating(TrainerCallback):  # type: ignore[misc]
         step = state.global_step
         if step % self.every and step < state.max_steps:
             return
-        measured = self.held_out.measure()
+        # on devices that round differently processes would not agree on when to stop
+        [measured] = broadcast_object_list([self.held_out.measure()])
         network = named["model"]
         self.watch.note(step, measured, lambda: trained(network))
         self.tell(step, state.max_steps, **{f"validation {n}": v for n, v in measured.items()})
-        control.should_training_stop |= self.watch.is_exhausted
+        if self.watch.is_exhausted:
+            # without a checkpoint of this step, from which a killed training would go on
+            control.should_training_stop, control.should_save = True, False
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.watch.save(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+        if state.is_world_process_zero:
+            self.watch.save(Path(args.output_dir) / f"checkpoint-{state.global_step}")
 
 
 def trained(network: Any) -> list[tuple[str, torch.Tensor]]:

@@ -13,6 +13,12 @@ from rmplug_trl.training.settings import TrainingSettings
 
 from .losses import AnyLoss, BradleyTerry
 
+VALIDATED = (
+    "eval_steps", "early_stopping_patience", "early_stopping_threshold", "load_best_model_at_end",
+    "metric_for_best_model",
+)  # fmt: skip
+"""Settings without effect unless there are validation rows."""
+
 
 class RewardModelTrainer(TrainingSettings):
     """Train a reward model: any sequence classifier, all its weights or low-rank matrices.
@@ -24,15 +30,18 @@ class RewardModelTrainer(TrainingSettings):
     learnt by Bradley-Terry; `loss` has other ways.
 
     ``validation``, from other prompts, is measured every `eval_steps` on all its rows: `log-loss`
-    (nats; 0.693 is chance) and `accuracy` (ties one half) of pairs, `mse` of ratings. It can stop
-    the training and choose the weights, and its rows count as seen by the model.
+    (nats; 0.693 is chance) and `accuracy` (ties one half) of pairs, `mse` of ratings; without
+    weights and margins, and pairs whose label is a tie are left out. It can stop the training and
+    choose the weights, and its rows count as seen by the model.
 
     Numbers: the loss and `mean_reward` over the steps (the loss is called `log-loss` or `mse` where
     it is just that, so that a report draws it beside the validation rows'); over the validation
-    rows, at the end, `accuracy`, `log-loss` and `accuracy-of-longer`, the length baseline, with 95
-    % intervals of a bootstrap over groups; `parameters` and `parameters-trained`; `steps`;
-    `padding`, the share of padding among tokens; `dropout`. A kill costs the steps since the last
-    checkpoint: the next run goes on from there and ends with the same weights.
+    rows, at the end, with 95 % intervals of a bootstrap over groups, `accuracy`, `log-loss` and
+    `accuracy-of-longer`, the length baseline, or `mse` and `mse-of-mean`, that of giving every
+    response the mean rating of the training rows; `parameters` and `parameters-trained`; `steps`;
+    `padding`, the share of padding among tokens; `dropout`, the largest probability of any. A kill
+    costs the steps since the last checkpoint: the next run goes on from there and ends with the
+    same weights.
     """
 
     kind = "reward-model"
@@ -102,7 +111,7 @@ class RewardModelTrainer(TrainingSettings):
                 )
         yield from self.quantized_mistakes(inputs.get("model", ()), "model")
         if not inputs.get("validation"):
-            for name in ("eval_steps", "early_stopping_patience", "load_best_model_at_end"):
+            for name in VALIDATED:
                 if getattr(self, name):
                     yield name, f"{name} needs held-out rows; name them under inputs: validation"
 

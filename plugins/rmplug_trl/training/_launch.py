@@ -69,13 +69,11 @@ class Job:
 
 
 def describe(step: Any) -> dict[str, Any]:
-    """Return where a step's class is, and its parameters as in JSON."""
+    """Return where a step's class is, and the parameters that were given, as in JSON."""
     cls = type(step)
-    return {
-        "module": cls.__module__,
-        "name": cls.__name__,
-        "params": step.model_dump(mode="json", exclude_unset=True),
-    }
+    # what is inside a parameter is written whole: a loss made in Python has its kind by default
+    params = {n: v for n, v in step.model_dump(mode="json").items() if n in step.model_fields_set}
+    return {"module": cls.__module__, "name": cls.__name__, "params": params}
 
 
 def made(described: Mapping[str, Any], **more: Any) -> Any:

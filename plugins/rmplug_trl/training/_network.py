@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from math import prod
 from typing import TYPE_CHECKING, Any, Literal
 
+import torch
 from torch import nn
 
 from rmplug import DataError
@@ -44,6 +45,14 @@ def set_dropout(network: nn.Module, probability: float | None) -> None:
                 setattr(module, name, probability)
 
 
+def largest_dropout(network: nn.Module) -> float:
+    """Return the largest probability of any dropout in the network, low-rank matrices included."""
+    modules = [module for module in network.modules() if isinstance(module, nn.Dropout)]
+    functional = [getattr(m, name, None) for m in network.modules() for name in FUNCTIONAL]
+    set_ = [p for p in functional if isinstance(p, float)]
+    return max([*(module.p for module in modules), *set_], default=0.0)
+
+
 def adapted(model: TrainableModel, lora: Lora, task: Task, seed: int) -> Any:
     """Return the ``PeftModel`` to train: the adapter that the model came with, which goes on, or a
     new one."""
@@ -56,6 +65,53 @@ def adapted(model: TrainableModel, lora: Lora, task: Task, seed: int) -> Any:
     return model.adapted
 
 
+def narrow_formats(network: nn.Module) -> list[str]:
+    """Return the number formats of the network's weights that have fewer bits than float32."""
+    floating = [p.dtype for p in network.parameters() if p.is_floating_point()]
+    return sorted({str(dtype) for dtype in floating if dtype.itemsize < 4})
+
+
+def check_mergeable(network: nn.Module) -> None:
+    """Refuse weights that low-rank matrices cannot be merged into without other scores."""
+    narrow = narrow_formats(network)
+    if narrow:
+        raise DataError(
+            f"matrices merged into {', '.join(narrow)} weights are rounded and would score "
+            "otherwise; set save: adapter, or dtype: float32 in the step that loads the model"
+        )
+
+
+class Widened:
+    """The modules that are trained beside low-rank matrices, such as a head, in float32 as long as
+    they are trained: in bfloat16 small steps vanish. PEFT itself widens only the matrices."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.modules = [m for m in network.modules() if _is_narrow_and_trained(m)]
+        self.formats = [next(m.parameters(recurse=False)).dtype for m in self.modules]
+        self.hooks = [m.register_forward_pre_hook(_widen_inputs) for m in self.modules]
+        self._convert([torch.float32] * len(self.modules))
+
+    def undo(self) -> None:
+        """Give the modules back the number formats in which they are saved and asked."""
+        self._convert(self.formats)
+        while self.hooks:
+            self.hooks.pop().remove()
+
+    def _convert(self, formats: Sequence[torch.dtype]) -> None:
+        for module, dtype in zip(self.modules, formats, strict=True):
+            for parameter in module.parameters(recurse=False):
+                parameter.data = parameter.data.to(dtype)
+
+
+def _is_narrow_and_trained(module: nn.Module) -> bool:
+    own = list(module.parameters(recurse=False))
+    return bool(own) and all(p.requires_grad and p.dtype.itemsize < 4 for p in own)
+
+
+def _widen_inputs(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(x.float() if torch.is_tensor(x) and x.is_floating_point() else x for x in inputs)
+
+
 def whole(model: TrainableModel) -> Any:
     """Return the network with all its weights to train, an adapter merged into them."""
     if is_quantized(model.network):
@@ -63,10 +119,10 @@ def whole(model: TrainableModel) -> Any:
     network = model.network
     if model.adapted is not None:
         network = model.adapted.merge_and_unload(safe_merge=True)
-    narrow = {str(p.dtype) for p in network.parameters() if p.dtype.itemsize < 4}
+    narrow = narrow_formats(network)
     if narrow:
         raise DataError(
-            f"all weights are to be trained, but they are {', '.join(sorted(narrow))}, in which "
+            f"all weights are to be trained, but they are {', '.join(narrow)}, in which "
             "small steps vanish; set dtype: float32 in the step that loads the model, or lora: {}"
         )
     network.requires_grad_(True)

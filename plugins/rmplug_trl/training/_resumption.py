@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from accelerate import PartialState
+from accelerate import PartialState  # type: ignore[import-untyped]
 from transformers import TrainerCallback
 
 from rmplug import notice
@@ -25,7 +25,13 @@ NAMED = re.compile(r"checkpoint-(\d+)")
 
 
 class Sealing(TrainerCallback):  # type: ignore[misc]
-    """Write the digests of each checkpoint's files beside them, once all are written."""
+    """Write the digests of each checkpoint's files beside them, once all are written; no checkpoint
+    is written after the last step."""
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.global_step >= state.max_steps:
+            # amid an epoch transformers would go on from it: it looks for the end after a step
+            control.should_save = False
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"

@@ -8,17 +8,20 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
-from polite import losses_of, number_of, polite_pairs, trained
+import torch
+from polite import base_of, losses_of, number_of, polite_pairs, trained
+from safetensors.torch import load_file
 
 import rmplug
 from rmplug import RewardModel
 from rmplug.data.rows import one_batch
 from rmplug.data.sides import side_of
 from rmplug.testing.tiny_models import Architecture
+from rmplug_trl.training._network import Widened, adapted
 from rmplug_trl.training.settings import Lora
 
 TEST = polite_pairs(24, seed=9)
@@ -116,6 +119,51 @@ def test_dropout_of_the_matrices_is_their_own(tmp_path: Path) -> None:
     )
     assert len(none) == len(some) == 3
     assert none != some
+
+
+def test_a_head_of_few_bits_takes_small_steps_in_float32(tmp_path: Path) -> None:
+    model: Any = base_of("qwen2", tmp_path, dtype="bfloat16").load()
+    model.draw_head(5)
+    network = adapted(model, LORA, "SEQ_CLS", 5)
+    widened = Widened(network)
+    [head] = [p for name, p in network.named_parameters() if "score" in name and p.requires_grad]
+    before, wide = head.detach().float().clone(), scores(model)
+    with torch.no_grad():
+        head.fill_(0.02)
+        for _ in range(100):
+            head += 1e-5  # which is nothing beside 0.02 in bfloat16
+    widened.undo()
+    assert head.dtype == torch.bfloat16
+    assert torch.allclose(head.float(), torch.tensor(0.021), atol=1e-4)
+    with torch.no_grad():
+        head.copy_(before)
+    assert np.allclose(scores(model), wide, atol=0.02)
+
+
+def test_a_model_of_few_bits_is_saved_as_it_is_and_scores_as_trained(tmp_path: Path) -> None:
+    base = base_of("qwen2", tmp_path.parent / "models", dtype="bfloat16").load()
+    made = trained("qwen2", tmp_path, base=base, lora=LORA, validation=TEST, learning_rate=0.01)
+    formats = {
+        name.rpartition(".")[0].rpartition(".")[2]: weights.dtype
+        for name, weights in load_file(made.directory / "adapter_model.safetensors").items()
+    }
+    assert (formats["score"], formats["lora_A"]) == (torch.bfloat16, torch.float32)
+    assert number_of(made, "accuracy")["value"] >= 0.85
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"lora": LORA, "save": "merged"}, "bfloat16 weights are rounded.*save: adapter"),
+        ({}, "they are torch.bfloat16, in which small steps vanish"),
+    ],
+)
+def test_weights_of_few_bits_are_not_trained_where_steps_would_be_lost(
+    tmp_path: Path, params: dict[str, Any], message: str
+) -> None:
+    base = base_of("qwen2", tmp_path.parent / "models", dtype="bfloat16").load()
+    with pytest.raises(rmplug.StepError, match=message):
+        trained("qwen2", tmp_path, base=base, **params)
 
 
 def test_modules_that_are_not_there_are_told_with_those_that_are(tmp_path: Path) -> None:

@@ -23,8 +23,9 @@ STEPS = 24
 
 
 def spec_of(folder: Path, architecture: Architecture, lora: bool, **params: Any) -> dict[str, Any]:
-    """Write data and return the spec of a training that saves every third step."""
-    rows = polite_pairs(48).table.to_pylist()
+    """Write data and return the spec of a training that saves every third step, of which the second
+    is amid an epoch of five."""
+    rows = polite_pairs(40).table.to_pylist()
     data = folder / "pairs.jsonl"
     keys = ("id", "prompt", "chosen", "rejected")
     data.write_text("".join(json.dumps({k: row[k] for k in keys}) + "\n" for row in rows))
@@ -122,6 +123,37 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_weights(tmp_path: Path
     unbroken = rmplug.run(spec, store=tmp_path / "other")
     assert weights_in(resumed) == weights_in(unbroken)
     assert curve_in(resumed) == curve_in(unbroken)
+
+
+@pytest.mark.parametrize(
+    "further",
+    [
+        {"train_sampling_strategy": "random"},
+        {"launcher": {"processes": 2}, "per_device_train_batch_size": 4, "max_steps": 12},
+    ],
+)
+def test_a_training_goes_on_amid_an_epoch_in_the_order_of_that_epoch(
+    tmp_path: Path, further: dict[str, Any]
+) -> None:
+    spec = spec_of(tmp_path, "qwen2", lora=False, **further)
+    interrupted(spec, tmp_path / "store", at=8)
+    steps = Steps()
+    resumed = rmplug.run(spec, store=tmp_path / "store", observers=[steps])
+    assert min(steps.done) > 6
+    unbroken = rmplug.run(spec, store=tmp_path / "other")
+    assert weights_in(resumed) == weights_in(unbroken)
+    assert curve_in(resumed) == curve_in(unbroken)
+
+
+def test_a_training_that_ended_amid_an_epoch_is_not_trained_further(tmp_path: Path) -> None:
+    spec = spec_of(tmp_path, "qwen2", lora=False, max_steps=9)
+    work = interrupted(spec, tmp_path / "store", at=9)
+    assert not (work / "checkpoint-9").exists()
+    steps = Steps()
+    resumed = rmplug.run(spec, store=tmp_path / "store", observers=[steps])
+    assert (min(steps.done), max(steps.done)) == (7, 9)
+    [counted] = [r["value"] for r in resumed["model"].numbers if r["metric"] == "steps"]
+    assert counted == 9
 
 
 def test_a_damaged_newest_checkpoint_is_told_and_the_one_before_is_used(tmp_path: Path) -> None:

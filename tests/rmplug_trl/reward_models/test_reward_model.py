@@ -146,7 +146,7 @@ def test_rows_that_are_too_long_are_dropped_or_refused(tmp_path: Path) -> None:
 
 
 def test_a_loss_that_is_not_finite_stops_the_training_and_names_the_rows(tmp_path: Path) -> None:
-    with pytest.raises(StepError, match=r"not finite at step \d+.*learning_rate"):
+    with pytest.raises(StepError, match=r"loss is not finite at step \d+, on the rows 0-\d+"):
         trained("qwen2", tmp_path, learning_rate=1e30, warmup_steps=0, max_grad_norm=1e30)
 
 
@@ -158,6 +158,27 @@ def test_dropout_is_what_the_spec_says(tmp_path: Path) -> None:
     losses = [training_losses(rows) for rows in (none, some, again)]
     assert losses[0] == losses[2]
     assert losses[0] != losses[1]
+    told = [[r["value"] for r in rows if r["metric"] == "dropout"] for rows in (none, some, again)]
+    assert told == [[0.0], [0.3], [0.0]]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("eval_steps", 5),
+        ("early_stopping_patience", 2),
+        ("early_stopping_threshold", 0.1),
+        ("load_best_model_at_end", True),
+        ("metric_for_best_model", "accuracy"),
+    ],
+)
+def test_settings_without_effect_but_on_validation_rows_are_told_without_them(
+    name: str, value: Any
+) -> None:
+    step = RewardModelTrainer(**{name: value})
+    [(told, why)] = step.mistakes({"model": [], "data": []})
+    assert told == name
+    assert "name them under inputs: validation" in why
 
 
 def test_settings_of_the_guide_and_of_old_versions_say_what_to_write_instead() -> None:

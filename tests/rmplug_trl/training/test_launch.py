@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from polite import losses_of, number_of, polite_pairs, trained
+from polite import base_of, losses_of, number_of, polite_pairs, trained
 
-from rmplug import RmplugError, StepError
+from rmplug import DataError, Pairs, RmplugError
+from rmplug.notices import collect_notices
+from rmplug_trl.reward_models._reward_model import train
+from rmplug_trl.reward_models.losses import BradleyTerry
+from rmplug_trl.reward_models.reward_model import RewardModelTrainer
 from rmplug_trl.training._launch import config_file
 from rmplug_trl.training.settings import Launcher
 
@@ -31,16 +35,24 @@ def test_two_processes_end_where_one_with_twice_the_batch_does(tmp_path: Path) -
     assert len(losses_of(two)) > 4
 
 
-def test_what_ends_a_process_is_told(tmp_path: Path) -> None:
-    with pytest.raises(StepError, match="a process of the launcher ended with.*not finite"):
-        trained(
-            "qwen2",
-            tmp_path,
-            launcher=Launcher(processes=2),
-            learning_rate=1e30,
-            max_grad_norm=1e30,
-            warmup_steps=0,
-        )
+def test_what_ends_a_process_is_told_and_so_are_rows_that_are_left_out(tmp_path: Path) -> None:
+    table = polite_pairs(16).table
+    texts = {name: table[name].to_pylist() for name in ("id", "prompt", "chosen", "rejected")}
+    texts["rejected"][3] = texts["chosen"][3]
+    step = RewardModelTrainer(
+        launcher=Launcher(processes=2),
+        loss=BradleyTerry(center_rewards_coefficient=0.01),
+        learning_rate=1e30,
+        max_grad_norm=1e30,
+        warmup_steps=0,
+    )
+    base = base_of("qwen2", tmp_path).load()
+    with collect_notices() as notices, pytest.raises(DataError) as raised:
+        train(step, base, Pairs(texts), None, 1, tmp_path / "made", tmp_path, lambda *_, **__: None)
+    assert "a process of the launcher ended with" in str(raised.value)
+    assert "not finite" in str(raised.value)
+    [told] = notices.values()
+    assert (told.what, told.ids) == ("chosen and rejected have the same tokens", ["0-3"])
 
 
 def test_a_configuration_that_is_nowhere_names_those_that_there_are() -> None:
