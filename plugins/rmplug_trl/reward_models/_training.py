@@ -76,6 +76,8 @@ class RewardTraining(RewardTrainer):  # type: ignore[misc]
         own = list(self.loss.parameters())
         if own and fresh:
             optimizer.add_param_group({"params": own, "weight_decay": 0.0})
+            # the library sets the gradients of the network to zero, and of nothing else
+            optimizer.register_step_post_hook(lambda *_: self.loss.zero_grad())
             for parameter in own:
                 parameter.register_hook(lambda g: self.accelerator.reduce(g, reduction="mean"))
         return optimizer

@@ -13,7 +13,7 @@ from rmplug import Artifact, DataError, Pairs, StepError
 from rmplug.data.rows import one_batch
 from rmplug.data.sides import side_of
 from rmplug.testing import run_step
-from rmplug_trl.reward_models.losses import PlackettLuce, Regression
+from rmplug_trl.reward_models.losses import Davidson, PlackettLuce, Regression
 from rmplug_trl.reward_models.reward_model import RewardModelTrainer
 
 TEST = polite_pairs(24, seed=9)
@@ -80,6 +80,18 @@ def test_ratings_of_several_attributes_are_learnt_with_missing_ones(tmp_path: Pa
     )
     assert number_of(made, "mse")["value"] < 0.4
     assert made.open().outputs == names
+
+
+def test_the_odds_of_ties_are_learnt_from_the_gradients_of_each_step_alone(tmp_path: Path) -> None:
+    # with a learning rate of nothing for the network the odds alone are learnt: toward 1 tie in 4
+    tied = ["tie" if n % 4 == 0 else "A" for n in range(48)]
+    data = polite_pairs(48, label=tied)
+    made = trained(
+        "qwen2", tmp_path, data, loss=Davidson(), optim="sgd", learning_rate=0.2,
+        max_grad_norm=1e-12, num_train_epochs=20, warmup_steps=0, lr_scheduler_type="constant",
+    )  # fmt: skip
+    nu = number_of(made, "nu")["value"]
+    assert nu / (nu + 2) == pytest.approx(0.25, abs=0.03)
 
 
 def test_outputs_that_do_not_fit_the_loss_are_refused(tmp_path: Path) -> None:
