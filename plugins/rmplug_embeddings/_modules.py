@@ -11,8 +11,10 @@ from typing import Any
 
 from rmplug import DataError
 from rmplug.errors import some
-from rmplug.models.files import parse_json, read_json
+from rmplug.models.files import parse_json, read_json, tensor_shapes
+from rmplug.models.model_folder import check_model_folder
 from rmplug.models.settings import check_settings
+from rmplug.models.sizes import check_counts
 
 MODULES = "modules.json"
 LIBRARY = "sentence_transformers."
@@ -29,12 +31,27 @@ def check_modules(folder: Path) -> None:
     parts = _parts(folder / MODULES) if (folder / MODULES).exists() else [("Transformer", "")]
     for kind, where in parts:
         _check_safetensors(folder / where)
-        if kind == "Dense":
-            _check_activation(folder / where / "config.json")
+        _check_elsewhere(folder / where)
+        if kind == "Transformer":
+            check_model_folder(folder / where)
+        else:
+            _check_module(kind, folder / where)
+
+
+def _check_elsewhere(folder: Path) -> None:
     for path in folder.glob("sentence_*_config.json"):
         asked = [name for name in ELSEWHERE if _says(read_json(path), name)]
         if asked:
             raise DataError(f"{path} asks for {asked[0]}, which a folder cannot; remove it")
+
+
+def _check_module(kind: str, folder: Path) -> None:
+    """Refuse settings of a module that computes on states which its weights are not of."""
+    check_settings(folder)
+    if (folder / "config.json").exists():
+        check_counts(folder)
+    if kind == "Dense":
+        _check_dense(folder)
 
 
 def _parts(path: Path) -> list[tuple[str, str]]:
@@ -55,10 +72,21 @@ def _parts(path: Path) -> list[tuple[str, str]]:
     return [(kind.rpartition(".")[2], where) for kind, where in named]
 
 
-def _check_activation(path: Path) -> None:
-    activation = str(read_json(path).get("activation_function", "torch.nn."))
+def _check_dense(folder: Path) -> None:
+    path = folder / "config.json"
+    settings = read_json(path)
+    activation = str(settings.get("activation_function", "torch.nn."))
     if not activation.startswith("torch.nn."):
         raise DataError(f"{path} asks for the function {activation:.80}, which is not of torch.nn")
+    weights = folder / "model.safetensors"
+    shapes = tensor_shapes(weights) if weights.is_file() else {}
+    width, height = (settings.get(name) for name in ("in_features", "out_features"))
+    if shapes.get("linear.weight") != (height, width):
+        # the library allocates what the settings say before it reads the weights
+        raise DataError(
+            f"{path} says {width!s:.20} to {height!s:.20} dimensions, which its weights do not "
+            "have; copy or download the folder again"
+        )
 
 
 def _check_safetensors(folder: Path) -> None:

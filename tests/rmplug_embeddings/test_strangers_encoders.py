@@ -7,10 +7,14 @@ import pickle
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from rmplug import DataError
 from rmplug_embeddings import SentenceEmbedding, _encoders
+
+REPEATING = {"type": "Replace", "pattern": {"String": "t"}, "content": "t" * 101}
 
 
 @pytest.fixture
@@ -86,3 +90,64 @@ def test_pickled_weights_are_refused(sent):
     (sent / "model.safetensors").unlink()
     (sent / "pytorch_model.bin").write_bytes(pickle.dumps({}))
     assert "are pickled (pytorch_model.bin)" in said(sent)
+
+
+@pytest.fixture
+def nested(sent: Path) -> Path:
+    """The same encoder, its transformer in a folder of its own."""
+    inner = sent / "0_Transformer"
+    inner.mkdir()
+    for file in [each for each in sent.iterdir() if each.is_file()]:
+        if file.name not in ("modules.json", "mine.py"):
+            file.rename(inner / file.name)
+    modules = json.loads((sent / "modules.json").read_text())
+    modules[0]["path"] = inner.name
+    (sent / "modules.json").write_text(json.dumps(modules))
+    return sent
+
+
+def changed(path: Path, **entries: object) -> None:
+    before = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps({**before, **entries}))
+
+
+def test_an_encoder_in_a_folder_inside_is_opened(nested):
+    encoder = _encoders.open_encoder(SentenceEmbedding(path=nested, device="cpu"))
+    assert encoder.encode(["a text"]).shape == (1, 32)
+
+
+@pytest.mark.parametrize(
+    ("file", "entries", "sentence"),
+    [
+        ("config.json", {"_attn_implementation": "evil/kernel"}, "which is code of a hub"),
+        (
+            "sentence_bert_config.json",
+            {"model_args": {"attn_implementation": "evil/kernel"}},
+            "which is code of a hub",
+        ),
+        ("sentence_bert_config.json", {"tokenizer_name_or_path": "evil/t"}, "asks for tokenizer_"),
+        ("adapter_config.json", {"base_model_name_or_path": "evil/base"}, "is an adapter"),
+        ("config.json", {"num_hidden_layers": 10**6}, "which no model has"),
+        ("config.json", {"vocab_size": 10**7, "hidden_size": 1024}, "describes a model of "),
+        ("tokenizer.json", {"normalizer": REPEATING}, "makes texts longer without bounds"),
+    ],
+)
+def test_a_folder_inside_is_checked_like_the_one_around_it(nested, file, entries, sentence):
+    changed(nested / "0_Transformer" / file, **entries)
+    assert sentence in said(nested)
+
+
+@pytest.mark.parametrize("entries", [{"in_features": 10**6}, {"out_features": "many"}])
+def test_a_layer_of_another_size_than_its_weights_is_refused(sent, entries):
+    module(sent, type="sentence_transformers.models.Dense")
+    folder = sent / "1_Pooling"
+    changed(folder / "config.json", **{"in_features": 32, "out_features": 32, **entries})
+    save_file({"linear.weight": np.zeros((32, 32), np.float32)}, folder / "model.safetensors")
+    assert "dimensions, which its weights do not have" in said(sent)
+
+
+def test_a_list_of_endless_layers_is_refused(sent):
+    module(sent, type="sentence_transformers.models.WeightedLayerPooling")
+    settings = {"embedding_dimension": 32, "num_hidden_layers": 2, "layer_start": -(10**9)}
+    (sent / "1_Pooling/config.json").write_text(json.dumps(settings))
+    assert "says layer_start: -1000000000, which no model has" in said(sent)

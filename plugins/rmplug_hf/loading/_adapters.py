@@ -12,8 +12,7 @@ from rmplug import DataError
 from rmplug.errors import some
 from rmplug.models.files import read_json
 from rmplug.models.settings import check_settings
-
-from ._weights import pickle_sentence, read_header
+from rmplug.models.weights import pickle_sentence, read_header
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"

@@ -14,6 +14,9 @@ from rmplug.models.devices import device_of
 from rmplug.models.files import read_json
 from rmplug.models.quiet import quiet
 from rmplug.models.settings import check_settings
+from rmplug.models.sizes import check_counts, check_size
+from rmplug.models.tokenizer_files import check_tokenizer_file
+from rmplug.models.weights import check_weights
 from rmplug_hf.tokens._rendering import Style
 from rmplug_hf.tokens._tokenizing import Tokenizing
 
@@ -21,9 +24,6 @@ from ._adapters import CONFIG, base_of
 from ._locations import folder_of
 from ._network import first_line, read_model
 from ._padding import settle_padding, stated_pad
-from ._sizes import check_counts, check_size
-from ._tokenizer_files import check_tokenizer_file
-from ._weights import check_weights
 
 if TYPE_CHECKING:
     from .loaders import HubModel
@@ -160,7 +160,7 @@ def read_tokenizer(folder: Path, step: HubModel) -> Any:
         )
     source = (sources or [folder])[0]
     if not step.trust_remote_code:
-        check_tokenizer_file(source)
+        check_tokenizer_file(source / VOCABULARIES[0])
     try:
         return transformers.AutoTokenizer.from_pretrained(
             str(source), trust_remote_code=step.trust_remote_code

@@ -7,6 +7,7 @@ from typing import Any
 
 from rmplug import DataError
 from rmplug.models.devices import device_of
+from rmplug.models.model_folder import check_model_folder
 from rmplug.models.quiet import quiet
 
 FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
@@ -17,16 +18,18 @@ def read_model(folder: Path, auto: str, dtype: str, device: str) -> tuple[Any, A
     import torch
     import transformers
 
+    check_model_folder(folder, auto)
     try:
         with quiet():
             tokenizer = transformers.AutoTokenizer.from_pretrained(
-                str(folder), local_files_only=True
+                str(folder), local_files_only=True, trust_remote_code=False
             )
             model = getattr(transformers, auto).from_pretrained(
                 str(folder),
                 dtype=getattr(torch, dtype),
                 local_files_only=True,
                 use_safetensors=True,
+                trust_remote_code=False,  # left out, the library asks whoever sits at the terminal
             )
     except Exception as error:  # whatever a broken folder makes the library raise
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]

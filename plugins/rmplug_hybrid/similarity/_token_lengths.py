@@ -14,11 +14,11 @@ from tokenizers import Tokenizer
 from rmplug import DataError
 from rmplug.arrays import Array
 from rmplug.models.hub import fetched
+from rmplug.models.tokenizer_files import FILE, check_tokenizer_file
 
 from ._texts import read_texts
 
 Counter: TypeAlias = Callable[[Sequence[str]], Array]
-FILE = "tokenizer.json"
 
 
 def count_words(texts: Sequence[str]) -> Array:
@@ -30,6 +30,7 @@ class ByTokenizer:
     """A counter of all tokens of texts except special ones."""
 
     def __init__(self, file: Path) -> None:
+        check_tokenizer_file(file)
         try:
             self.tokenizer = Tokenizer.from_file(str(file))
         except Exception as error:  # the library raises no class of its own

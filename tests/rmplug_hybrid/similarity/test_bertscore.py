@@ -182,7 +182,7 @@ def test_a_layer_that_is_not_there_is_refused(encoder):
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path):
-    with pytest.raises(DataError, match="cannot be opened as a model"):
+    with pytest.raises(DataError, match="is no folder of a model: it has no config.json"):
         scores(pairs(["a"], ["b"]), path=tmp_path)
 
 

@@ -249,7 +249,7 @@ def changed(folder, tmp_path, *edits):
 
 def test_a_folder_that_is_no_pipeline_is_refused(ruler, tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="empty cannot be opened as a model: "):
+    with pytest.raises(DataError, match="empty is no folder of a model: it has no config.json"):
         found(Entities(path=tmp_path / "empty"), pairs(["a"], ["b"]))
     broken = changed(ruler, tmp_path, ('lang = "en"', 'lang = "no such"'))
     with pytest.raises(DataError, match="changed cannot be opened as a spaCy pipeline: .*no such"):

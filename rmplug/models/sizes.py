@@ -8,11 +8,9 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-import torch
-import transformers
+from rmplug.errors import DataError
 
-from rmplug import DataError
-from rmplug.models.files import read_json
+from .files import read_json
 
 Shapes = Mapping[str, tuple[int, ...]]
 COUNTS = re.compile(r"(layers?|experts|blocks|labels|heads)$")
@@ -33,8 +31,8 @@ def check_counts(folder: Path) -> None:
     except RecursionError as error:
         raise DataError(f"config.json in {folder} is nested too deeply") from error
     for name, value in numbers:
-        size = isinstance(value, int) and value > MOST_SIZE and not NO_SIZES.search(name)
-        if size or (COUNTS.search(name) and value > MOST):
+        size = isinstance(value, int) and abs(value) > MOST_SIZE and not NO_SIZES.search(name)
+        if size or (COUNTS.search(name) and abs(value) > MOST):
             written = f"{name:.60}: {value!s:.40}"
             raise DataError(f"config.json in {folder} says {written}, which no model has")
 
@@ -54,6 +52,9 @@ def _numbers(value: Any, name: str = "") -> Iterator[tuple[str, float]]:
 def check_size(folder: Path, config: Any, auto: str, shapes: Shapes) -> None:
     """Refuse a configuration of a far larger model than that of the weights: the missing ones would
     be drawn at random, in memory that may not exist."""
+    import torch
+    import transformers
+
     held = sum(prod(shape) for shape in shapes.values())
     try:
         with torch.device("meta"):

@@ -9,9 +9,11 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from rmplug import DataError
-from rmplug.models.files import read_json
+from rmplug.errors import DataError
 
+from .files import read_json
+
+FILE = "tokenizer.json"
 PARTS = ("normalizer", "pre_tokenizer", "decoder")
 MOST_CONTENT, MOST_GROWTH = 100, 10_000
 """Characters that one replacement writes, and by how much all of them may lengthen a text."""
@@ -20,9 +22,9 @@ ENDLESS = re.compile(r"\([^()]*[|+*][^()]*\)\s*[+*{]|.{5000}", re.DOTALL)
 those of fixed length ((\\d{3})+) are in use."""
 
 
-def check_tokenizer_file(folder: Path) -> None:
-    """Raise DataError where the folder's ``tokenizer.json`` may take endless time or memory."""
-    path = folder / "tokenizer.json"
+def check_tokenizer_file(path: Path) -> None:
+    """Raise DataError where a ``tokenizer.json`` may take endless time or memory; a folder need not
+    have one."""
     if not path.is_file():
         return
     settings = read_json(path)

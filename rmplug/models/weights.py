@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rmplug import DataError
-from rmplug.models.files import read_json, tensor_shapes
+from rmplug.errors import DataError
+
+from .files import read_json, tensor_shapes
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
