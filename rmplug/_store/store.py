@@ -136,14 +136,16 @@ class Store:
 
     def begin(self, key: str, cut: Mapping[str, Any] | None = None) -> Path:
         """The folder to make an artifact in. What an earlier attempt left there is kept only if
-        its shards were cut in the same way."""
+        its shards were cut in the same way, and all of it stands in that folder."""
         folder, note = self.partial / key, self.partial / f"{key}.cut"
         with guarded(f"write {folder}"):
-            if cut is not None and folder.is_dir() and _reads(note, cut):
+            if cut is not None and _is_plain(folder) and _reads(note, cut):
                 remove_temporaries(folder)
                 return folder
             note.unlink(missing_ok=True)
-            if folder.exists():
+            if folder.is_symlink():
+                folder.unlink()
+            elif folder.exists():
                 shutil.rmtree(folder)
             folder.mkdir(parents=True)
             if cut is not None:
@@ -230,8 +232,19 @@ def _unsealed(text: bytes, path: Path) -> dict[str, Any]:
     return dict(content)
 
 
+def _is_plain(folder: Path) -> bool:
+    """Check whether a folder holds nothing but files and folders. Through a link, what goes on
+    there would write and remove elsewhere; a pipe never answers. A store may be a stranger's."""
+    every = [folder, *folder.rglob("*")] if folder.is_dir() else []
+    return bool(every) and not any(
+        path.is_symlink() or not (path.is_file() or path.is_dir()) for path in every
+    )
+
+
 def _reads(note: Path, content: Mapping[str, Any]) -> bool:
     try:
+        if not note.is_file():
+            return False
         return bool(json.loads(note.read_text(encoding="utf-8")) == dict(content))
     except (OSError, ValueError):
         return False

@@ -13,7 +13,8 @@ from typing import Any
 from accelerate import PartialState  # type: ignore[import-untyped]
 from transformers import TrainerCallback
 
-from rmplug import notice
+from rmplug import DataError, notice
+from rmplug.models.files import read_json
 
 SEAL = "seal.json"
 NEEDED = ("optimizer.pt", "scheduler.pt", "trainer_state.json")
@@ -22,6 +23,10 @@ missing optimiser state and gives another model."""
 RANDOM = re.compile(r"rng_state(_\d+)?\.pth")
 """The state of the random numbers: one file, or one of each of several processes."""
 NAMED = re.compile(r"checkpoint-(\d+)")
+INSIDE = (".safetensors", ".json", ".md")
+"""The files in folders of a checkpoint: those of further adapters. Checkpoints in parts (FSDP,
+DeepSpeed) lie in folders, too, and torch and DeepSpeed read those as pickles, which run code; the
+folder may be a stranger's."""
 
 
 class Sealing(TrainerCallback):  # type: ignore[misc]
@@ -42,7 +47,7 @@ class Sealing(TrainerCallback):  # type: ignore[misc]
 
 def seal(folder: Path) -> None:
     """Write the digests of a folder's files; the file of digests appears at once and last."""
-    digests = {path.name: digest(path) for path in sorted(folder.iterdir()) if path.is_file()}
+    digests = {name: digest(path) for name, path in files_of(folder).items()}
     unfinished = folder / f".{SEAL}.tmp"
     with unfinished.open("w", encoding="utf-8") as file:
         json.dump(digests, file)
@@ -68,16 +73,28 @@ def newest_whole(work: Path) -> Path | None:
 def fault_of(folder: Path) -> str:
     """Return the defect of a checkpoint; empty for a whole one."""
     try:
-        digests = json.loads((folder / SEAL).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        digests = read_json(folder / SEAL)
+    except DataError:
         return "it was not finished"
-    missing = [name for name in (*NEEDED, *digests) if not (folder / name).is_file()]
+    files = files_of(folder)
+    missing = [name for name in (*NEEDED, *digests) if name not in files]
     if not any(map(RANDOM.fullmatch, digests)):
         missing.append("rng_state.pth")
     if missing:
         return f"{missing[0]} is missing"
-    changed = [name for name, written in digests.items() if digest(folder / name) != written]
+    inside = [name for name in files if "/" in name]
+    odd = [name for name in inside if name not in digests or not name.endswith(INSIDE)]
+    if odd:
+        return f"{odd[0]} is not a file that is gone on with"
+    changed = [name for name, written in digests.items() if digest(files[name]) != written]
     return f"{changed[0]} is damaged" if changed else ""
+
+
+def files_of(folder: Path) -> dict[str, Path]:
+    """Return the files of a checkpoint, and of the folders in it, by their names; not the seal."""
+    every = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*"))}
+    unsealed = (SEAL, f".{SEAL}.tmp")
+    return {n: path for n, path in every.items() if path.is_file() and n not in unsealed}
 
 
 def digest(path: Path) -> str:

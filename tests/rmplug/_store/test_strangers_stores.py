@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -67,6 +69,29 @@ def test_a_linked_artifact_is_left_alone(store: Store, outside: Path) -> None:
     (store.artifacts / "made-1").symlink_to(outside)
     collect_garbage(store)
     assert (outside / "photos/a").is_file()
+
+
+@pytest.mark.parametrize("linked", ["made-1", "made-1/work", "made-1/work/job.json"])
+def test_unfinished_work_that_leads_elsewhere_is_begun_anew(
+    store: Store, outside: Path, linked: str
+) -> None:
+    cut = {"keeps": "work"}
+    (store.begin("made-1", cut) / "work").mkdir()
+    link = store.partial / linked
+    target = outside / "photos/a" if link.suffix else outside / "photos"
+    if link.is_dir():
+        shutil.rmtree(link)
+    link.symlink_to(target)
+    assert list(store.begin("made-1", cut).iterdir()) == []
+    assert (outside / "photos/a").read_text() == "x"
+
+
+def test_a_pipe_in_unfinished_work_is_not_waited_for(store: Store) -> None:
+    os.mkfifo(store.begin("made-1", {}) / "told.jsonl")
+    assert list(store.begin("made-1", {}).iterdir()) == []
+    (store.partial / "made-1.cut").unlink()
+    os.mkfifo(store.partial / "made-1.cut")
+    assert list(store.begin("made-1", {}).iterdir()) == []
 
 
 def test_texts_of_a_record_cannot_write_to_the_terminal(
