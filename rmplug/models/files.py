@@ -39,10 +39,13 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def parse_json(text: bytes) -> Any:
-    """Parse the value of a JSON text. Raises ValueError for a text that is none, or nested too
-    deeply."""
+    """Parse the value of a JSON text. Raises ValueError for a text that is none, nested too deeply,
+    or with half of a surrogate pair, on which tokenizers break."""
     try:
-        return json.loads(text)
+        value = json.loads(text.decode("utf-8"))
+        if b"\\ud" in text or b"\\uD" in text:
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
 

@@ -192,7 +192,8 @@ def max_length(wanted: int | None, tokenizer: Any, model: Any, folder: Path) -> 
     positions = _positions(model)
     if wanted is not None and positions is not None and wanted > positions:
         raise DataError(
-            f"max_length {wanted} is more than the {positions} positions of the model in {folder}"
+            f"max_length {wanted!s:.20} is more than the {positions} positions of the model in "
+            f"{folder}"
         )
     stated = tokenizer.model_max_length
     if not isinstance(stated, int | float) or not stated > 0:

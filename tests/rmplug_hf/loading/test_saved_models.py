@@ -391,7 +391,10 @@ def test_a_format_file_of_odd_types_is_refused_in_one_sentence(model_folder, ent
     assert SequenceClassifier(path=model_folder).foresee({}).outputs in (None, ("reward",))
 
 
-@pytest.mark.parametrize("text", ["7", "[]", "{", "[" * 200_000, '{"a": ' + "9" * 5000 + "}"])
+@pytest.mark.parametrize(
+    "text",
+    ["7", "[]", "{", "[" * 200_000, '{"a": ' + "9" * 5000 + "}", '{"a": "\\uD800"}'],
+)
 def test_a_format_file_that_is_none_is_refused_in_one_sentence(model_folder, text):
     (model_folder / "format.json").write_text(text)
     assert "format.json" in refused(model_folder)
