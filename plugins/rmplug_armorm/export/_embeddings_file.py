@@ -97,6 +97,8 @@ def _check_shapes(file: Path, tensors: Mapping[str, Tensor], first: Mapping[str,
     if "embeddings" not in tensors or len(tensors["embeddings"].shape) not in (2, 3):
         raise DataError(f"{file} has no tensor embeddings of shape (n, d) or (n, 2, d)")
     states = tensors["embeddings"].shape
+    if 0 in states[1:]:
+        raise DataError(f"{file} has embeddings without numbers, of shape {states}")
     if len(states) == 3 and states[1] != 2:
         raise DataError(f"{file}: embeddings has shape {states}; pairs are (n, 2, d)")
     other = {name: tensor.shape[1:] for name, tensor in tensors.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -104,15 +105,27 @@ def test_labels_need_a_name_each(tmp_path: Path) -> None:
         read(file, attributes=["a", "a"])
 
 
+def _write_header(file: Path, entry: dict[str, object]) -> None:
+    header = json.dumps({"embeddings": entry}).encode()
+    file.write_bytes(len(header).to_bytes(8, "little") + header)
+
+
 def test_files_that_are_not_whole_are_refused(tmp_path: Path) -> None:
     [file] = shards(tmp_path, "mo", 3)
     whole = file.read_bytes()
     for broken in (b"", whole[:20], whole[:-8], b"\xff" * 64):
         file.write_bytes(broken)
-        with pytest.raises(DataError, match="is not a whole safetensors file"):
+        with pytest.raises(DataError, match="is not a whole safetensors file|cut short"):
             read(file, attributes=["a", "b"])
     save_file({"states": np.zeros((2, 2))}, file)
     with pytest.raises(DataError, match=r"has no tensor embeddings of shape \(n, d\) or"):
+        read(file)
+    for shape, dtype in (([2**32, 2**32], "F32"), ([-1, -8], "F32"), ([2**70], "F32"), ([9], [1])):
+        _write_header(file, {"dtype": dtype, "shape": shape, "data_offsets": [0, 0]})
+        with pytest.raises(DataError, match="is not a whole safetensors file|cut short or damaged"):
+            read(file)
+    _write_header(file, {"dtype": "F32", "shape": [2**40, 0], "data_offsets": [0, 0]})
+    with pytest.raises(DataError, match="has embeddings without numbers"):
         read(file)
     save_file({"embeddings": np.zeros((2, 2)), "labels": np.zeros((3, 1))}, file)
     with pytest.raises(DataError, match=r"labels has shape \(3, 1\), embeddings \(2, 2\)"):
