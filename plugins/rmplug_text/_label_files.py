@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,8 +31,9 @@ if TYPE_CHECKING:
 
 WINNER, TIE = "winner", "tie"
 COLUMNS = ("id", "prompt", "A", "B", WINNER)
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""The first characters of a cell that a spreadsheet takes for a formula."""
+FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+"""The beginning of a cell that a spreadsheet takes for a formula (full-width signs count in some
+languages), or of one that was kept from it."""
 
 
 def write_sheet(step: LabelSheet, data: Pairs, selection: Selection | None, directory: Path) -> str:
@@ -71,12 +73,15 @@ def _write_csv(path: Path, rows: Sequence[tuple[str, ...]]) -> None:
     with path.open("w", encoding="utf-8-sig", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
-        for name, *texts in rows:
-            writer.writerow([name, *(_as_text(text) for text in texts)])
+        writer.writerows([_as_text(cell) for cell in row] for row in rows)
 
 
 def _as_text(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(FORMULA) else cell
+    return f"'{cell}" if FORMULA.match(cell) else cell
+
+
+def _from_text(cell: str) -> str:
+    return cell.removeprefix("'") if FORMULA.match(cell) else cell
 
 
 def _write_json_lines(path: Path, rows: Sequence[tuple[str, ...]]) -> None:
@@ -106,6 +111,7 @@ def read_answers(paths: Sequence[Path], labels: Labels) -> dict[str, list[str]]:
 
 def _answer(row: Row, meanings: Mapping[str, str]) -> tuple[str, str]:
     name, value = identifier(need(row.value, "id"), "id"), need(row.value, WINNER)
+    name = _from_text(name)
     verdict = meanings.get(written(value).casefold())
     if verdict is None:
         raise BadRow("an unknown winner", f"{shown(value)}; say what it means with labels")

@@ -69,6 +69,21 @@ def test_a_sheet_shows_both_responses_and_does_not_tell_which_is_chosen(tmp_path
     ).read_bytes()
 
 
+def test_an_id_that_a_spreadsheet_would_run_is_a_text_and_is_found_again(tmp_path):
+    ids = ["=HYPERLINK(1)", "-1", "\uff1d1", "'=1", "p5"]
+    rows = {"id": ids, "prompt": ["q"] * 5, "chosen": ["a"] * 5, "rejected": ["b"] * 5}
+    data = Pairs(rows, "pairs")
+    directory = tmp_path / "sheet"
+    directory.mkdir()
+    report = LabelSheet().report(data, directory=directory)
+    with (directory / report.entry).open(encoding="utf-8-sig", newline="") as file:
+        written = [{**row, "winner": "A"} for row in csv.DictReader(file)]
+    assert [row["id"][0] for row in written] == ["'", "'", "'", "'", "p"]
+    save(tmp_path / "answers.csv", written)
+    made = LabelsFile(path=[tmp_path / "answers.csv"]).sample(data, report)
+    assert made.column("id").to_pylist() == ids
+
+
 def test_a_sheet_has_the_selected_pairs_in_order_of_choice_without_those_answered(tmp_path):
     selection = Selection({"id": ["p7", "p2", "p9"]})
     save(tmp_path / "answers.csv", [{"id": "p2", "winner": "A"}])

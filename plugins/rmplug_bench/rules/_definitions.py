@@ -16,6 +16,9 @@ from rmplug.errors import did_you_mean, some
 
 Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
+MOST_BYTES, MOST_VALUES = 1_000_000, 20_000
+"""Of a page of YAML, which may be a stranger's."""
+
 
 class Definition(BaseModel):
     """A benchmark: rule, sections and weights."""
@@ -91,13 +94,33 @@ def built_in(name: str) -> Definition:
 def read_definition(path: Path) -> Definition:
     """Read a benchmark of the user's own: one page of YAML."""
     try:
+        if path.stat().st_size > MOST_BYTES:
+            raise DataError(f"{path} has more than {MOST_BYTES:,} bytes; a benchmark is one page")
         value = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read: {error}") from error
+    except RecursionError as error:
+        raise DataError(f"{path} is nested too deeply; a benchmark is one page") from error
     except yaml.YAMLError as error:
         problem = " ".join(str(error).split())
         raise DataError(f"{path.name} is not valid YAML: {problem}") from error
+    _check_count(value, path)
     return _validated(value, path.name)
+
+
+def _check_count(value: Any, path: Path) -> None:
+    """Refuse more values than a page has: aliases of aliases would be written out without end."""
+    rest, count = [value], 0
+    while rest:
+        item = rest.pop()
+        inner = [*item, *item.values()] if isinstance(item, Mapping) else item
+        rest += inner if isinstance(inner, list) else []
+        count += 1
+        if count + len(rest) > MOST_VALUES:
+            raise DataError(
+                f"{path} has more than {MOST_VALUES:,} values, with what aliases repeat; a "
+                "benchmark is one page"
+            )
 
 
 def _validated(value: Any, where: str) -> Definition:
@@ -121,4 +144,4 @@ def _sentence(entry: Any) -> str:
         return f"{key}: missing"
     if entry["type"] == "value_error":
         return str(entry["msg"]).removeprefix("Value error, ")
-    return f"{key}: {str(entry['msg']).lower()}, not {entry['input']!r}"
+    return f"{key}: {str(entry['msg']).lower()}, not {entry['input']!r:.200}"

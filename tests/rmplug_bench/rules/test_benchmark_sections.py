@@ -207,3 +207,24 @@ def test_the_example_scores_two_models_on_a_page_of_its_own(tmp_path):
     scores = {name: value(rows, "score", model=name) for name in ("ngram", "long-winded", "longer")}
     assert scores["ngram"] > 0.8 > scores["long-winded"] == scores["longer"]
     assert {row["level"] for row in rows} == {"overall", "section", "subset"}
+
+
+LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 12)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (LAUGHS + "name: *a11\n", "has more than 20,000 values, with what aliases repeat"),
+        ("name: &me [*me]\n", "has more than 20,000 values"),
+        ("name: " + "[" * 5000 + "\n", "is nested too deeply"),
+        ("#" * 1_000_001, "has more than 1,000,000 bytes"),
+    ],
+)
+def test_a_page_without_end_is_refused(tmp_path, text, message):
+    page = tmp_path / "theirs.yaml"
+    page.write_text(text)
+    with pytest.raises(DataError, match=message):
+        read_definition(page)
