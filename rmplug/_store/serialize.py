@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from rmplug import artifacts
@@ -156,7 +156,7 @@ def read_artifact(
         files = [folder / part_name(index) for index in range(len(manifest["parts"]))]
         return TABLES[kind](ParquetParts(files, manifest["parts"]), name)
     if kind == "Report":
-        return Report(folder / FILES, manifest["entry"], name)
+        return Report(folder / FILES, _inside(folder, manifest["entry"]), name)
     cls = getattr(artifacts, kind, None)
     if cls not in (Fit, Checkpoint) or made_by is None:
         raise StoreError(f"{folder} holds a {kind}, which this version does not know")
@@ -170,3 +170,11 @@ def read_artifact(
         for table in manifest["tables"]
     }
     return Fit(folder / FILES, made_by, numbers, tables, name)
+
+
+def _inside(folder: Path, entry: Any) -> str:
+    """Return the name of a report's page. Raises StoreError for one that is not among its files."""
+    parts = PurePath(entry).parts if isinstance(entry, str) else ()
+    if not parts or PurePath(*parts).is_absolute() or ".." in parts:
+        raise StoreError(f"{folder} names the page {entry!r:.80}, which is not in it")
+    return str(entry)

@@ -112,6 +112,9 @@ class Store:
                 return f"{name} is missing"
             if checksum(folder / name) != entry["sha256"]:
                 return f"the checksum of {name} differs"
+        links = sorted(path.name for path in folder.rglob("*") if path.is_symlink())
+        if links:  # what is copied from a result would be a file from elsewhere
+            return f"{links[0]} is a link to elsewhere"
         self._verified.add(key)
         return ""
 

@@ -15,6 +15,7 @@ from rmplug._cli.commands import main
 from rmplug._run.run import report_pages
 from rmplug._store.gc import collect_garbage
 from rmplug._store.run_records import find_record, new_record, write_record
+from rmplug._store.serialize import read_artifact
 from rmplug._store.store import Store
 from rmplug.errors import StoreError, printable
 from rmplug.records import StepRecord
@@ -84,6 +85,20 @@ def test_unfinished_work_that_leads_elsewhere_is_begun_anew(
     link.symlink_to(target)
     assert list(store.begin("made-1", cut).iterdir()) == []
     assert (outside / "photos/a").read_text() == "x"
+
+
+def test_a_stored_result_with_a_link_is_made_again(store: Store, outside: Path) -> None:
+    (store.begin("made-1") / "page.html").write_text("x")
+    made = store.commit("made-1", {})
+    assert Store(store.root).damage("made-1") == ""
+    (made / "keys").symlink_to(outside)
+    assert Store(store.root).damage("made-1") == "keys is a link to elsewhere"
+
+
+@pytest.mark.parametrize("entry", ["../../page.html", "/etc/page.html", "", 7])
+def test_a_page_outside_a_reports_files_is_refused(store: Store, entry: object) -> None:
+    with pytest.raises(StoreError, match="names the page .* which is not in it"):
+        read_artifact(store.root, {"type": "Report", "entry": entry}, "page", None)
 
 
 def test_a_pipe_in_unfinished_work_is_not_waited_for(store: Store) -> None:
