@@ -12,7 +12,7 @@ from rmplug._store.files import guarded
 from rmplug._store.serialize import read_artifact, write_table
 from rmplug._store.store import Store
 from rmplug.artifacts import Artifact, Checkpoint, Fit, Opens, Tabular
-from rmplug.errors import DataError
+from rmplug.errors import DataError, StoreError
 from rmplug.known import Ref, column_of
 
 from .read_tables import ReadTables
@@ -50,7 +50,13 @@ class Results:
         trainings = tuple(
             Training(tuple(tables), *more) for tables, *more in manifest.get("trainings", ())
         )
-        return Handle(key, getattr(artifacts, manifest["type"]), trainings=trainings)
+        found = getattr(artifacts, manifest.get("type", ""), None)
+        if not (isinstance(found, type) and issubclass(found, Artifact)):
+            raise StoreError(
+                f"{key} in the store holds a {manifest.get('type')!r:.80}, which this version does "
+                "not know; remove it, or use another store"
+            )
+        return Handle(key, found, trainings=trainings)
 
     def load(self, handle: Handle, ref: Ref, read: bool = True) -> Artifact:
         """The artifact behind a handle, named as the spec names it. With ``read``, a small table

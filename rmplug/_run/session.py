@@ -186,7 +186,7 @@ class Session:
         manifest = store.manifest(prepared.key)
         store.touch(prepared.key)
         record.status, record.rows = "reused", manifest.get("rows")
-        record.notices = manifest["notices"]
+        record.notices = manifest.get("notices", [])
         record.seen = {name: SeenRows(**seen) for name, seen in manifest.get("seen", {}).items()}
         return self.results.handle_of(prepared.key)
 

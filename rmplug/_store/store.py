@@ -21,10 +21,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, NonNegativeInt, model_validator
 from pydantic_core import from_json
 
 from rmplug.errors import StoreError
-from rmplug.records import newer_version
+from rmplug.notices import Notice
+from rmplug.records import SeenRows, newer_version
 
 from .files import (
     checksum,
@@ -46,6 +48,34 @@ SEAL = b',\n "sha256": "'
 
 
 Mark = tuple[int, int, int]
+
+
+class _File(BaseModel):
+    sha256: str
+
+
+class _Manifest(BaseModel):
+    """The shape of what is read of a manifest, which may be a stranger's: anyone can seal one."""
+
+    type: str = ""
+    kind: str = ""
+    files: dict[str, _File]
+    parts: list[NonNegativeInt] = []
+    rows: int | None = None
+    tables: list[str] = []
+    entry: str = ""
+    ingredients: dict[str, Any] = {}
+    notices: list[Notice] = []
+    seen: dict[str, SeenRows] = {}
+    trainings: list[tuple[list[str], str, str]] = []
+
+    @model_validator(mode="after")
+    def _check_facts(self) -> _Manifest:
+        needed = {"": None, "Report": "entry", "Fit": "tables", "Checkpoint": None}
+        lacking = needed.get(self.type, "parts")
+        if lacking is not None and lacking not in self.model_fields_set:
+            raise ValueError(f"a {self.type} without {lacking}")
+        return self
 
 
 class NewerFormatError(StoreError):
@@ -231,6 +261,7 @@ def _unsealed(text: bytes, path: Path) -> dict[str, Any]:
     body = text.rpartition(SEAL)[0]
     if text != body + _seal(body):
         raise StoreError(f"the checksum of {path} differs; run again to make it anew")
+    _Manifest.model_validate_json(text, strict=True)
     del content["sha256"]
     return dict(content)
 

@@ -13,10 +13,11 @@ import pytest
 
 from rmplug._cli.commands import main
 from rmplug._run.run import report_pages
+from rmplug._store.files import to_json, write_file
 from rmplug._store.gc import collect_garbage
 from rmplug._store.run_records import find_record, new_record, write_record
 from rmplug._store.serialize import read_artifact
-from rmplug._store.store import Store
+from rmplug._store.store import Store, sealed
 from rmplug.errors import StoreError, printable
 from rmplug.records import StepRecord
 
@@ -93,6 +94,32 @@ def test_a_stored_result_with_a_link_is_made_again(store: Store, outside: Path) 
     assert Store(store.root).damage("made-1") == ""
     (made / "keys").symlink_to(outside)
     assert Store(store.root).damage("made-1") == "keys is a link to elsewhere"
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        {"type": 7},
+        {"type": "Pairs"},
+        {"parts": [-5]},
+        {"files": 7},
+        {"trainings": [[1, 2]]},
+        {"seen": {"model": 7}},
+        {"notices": [7]},
+        {"notices": [{"what": "x", "action": "run"}]},
+        {"ingredients": 7},
+    ],
+)
+def test_a_sealed_manifest_of_another_shape_is_damage(
+    store: Store, entries: dict[str, object]
+) -> None:
+    store.begin("made-1")
+    made = store.commit("made-1", {})
+    whole = {"type": "Fit", "tables": [], "files": {}, "format": 1}
+    write_file(made / "manifest.json", sealed(to_json(whole)))
+    assert Store(store.root).damage("made-1") == ""
+    write_file(made / "manifest.json", sealed(to_json({**whole, **entries})))
+    assert Store(store.root).damage("made-1") == "manifest.json is damaged"
 
 
 @pytest.mark.parametrize("entry", ["../../page.html", "/etc/page.html", "", 7])
