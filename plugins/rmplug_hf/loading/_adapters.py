@@ -27,11 +27,18 @@ ELSEWHERE = (
     "covariance_file",
 )
 """Settings by which PEFT imports a module by name, uses other adapters, or reads other files."""
-PATTERNS = ("target_modules", "exclude_modules", "layers_pattern")
+PATTERNS = (
+    "target_modules", "exclude_modules", "layers_pattern", "feedforward_modules",
+    "target_parameters",
+)  # fmt: skip
 KEYED = ("rank_pattern", "alpha_pattern")
 """Entries whose keys are patterns too."""
 ENDLESS = re.compile(r"\)\s*[+*{]|(?:[+*}].*){6}|.{1000}", re.DOTALL)
 """A repeated group, six repetitions or a long pattern: their search may take for ever."""
+MOST_ENTRIES = 10_000
+"""Entries of a list or mapping: PEFT looks for each of them in each module."""
+ITERATIONS = re.compile(r"pissa_niter_\d{3,}")
+"""Decompositions of the model's weights that would be repeated hundreds of times."""
 RANKS = ("r", "init_r", "target_r", "oft_block_size", "boft_block_size")
 HEADS = ("score.weight", "classifier.weight", "classifier.out_proj.weight")
 
@@ -83,6 +90,13 @@ def _check_kind(folder: Path) -> None:
             f"{folder} asks for {asked[0]}, which an adapter that is only weights has not; save it "
             "without"
         )
+    long = [n for n, v in every.items() if isinstance(v, list | Mapping) and len(v) > MOST_ENTRIES]
+    if ITERATIONS.match(str(every.get("init_lora_weights"))):
+        long.append("init_lora_weights")
+    if _mapping(config.get("loftq_config")).get("loftq_iter", 1) not in range(100):
+        long.append("loftq_iter")
+    if long:
+        raise DataError(f"{long[0]:.60} of {folder} would take for ever; no adapter needs so many")
     endless = [name for name in (*PATTERNS, *KEYED) if _is_endless(config.get(name))]
     if endless:
         raise DataError(f"{endless[0]} of {folder} is a pattern that may take for ever; list names")

@@ -422,6 +422,10 @@ def adapter(tiny, tmp_path):
         ({"alpha_pattern": {"(.|.){9,}!": 2}}, "alpha_pattern of "),
         ({"target_modules": 7}, "does not fit the model ("),
         ({"rank_pattern": 7}, "does not fit the model ("),
+        ({"init_lora_weights": "pissa_niter_1000000"}, "init_lora_weights of "),
+        ({"loftq_config": {"loftq_iter": 10**6}}, "loftq_iter of "),
+        ({"feedforward_modules": "(.|.)*!"}, "feedforward_modules of "),
+        ({"modules_to_save": ["x"] * 10_001}, "modules_to_save of "),
         ({"deep": {"attn_implementation": "evil/kernel"}}, "which is code of a hub"),
     ],
 )
