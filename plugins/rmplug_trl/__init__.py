@@ -6,6 +6,7 @@ from rmplug import ModelLoader, Trainer, hookimpl
 from rmplug.models.hub_code import refuse_hub_code
 
 from .policies.implicit import ImplicitReward
+from .policies.online import OnlineDpo
 from .policies.preference import Dpo
 from .policies.reinforcement import Grpo, Rloo
 from .reward_models.average import Average
@@ -16,7 +17,7 @@ refuse_hub_code()
 
 @hookimpl
 def rmplug_trainers() -> list[type[Trainer]]:
-    return [RewardModelTrainer, Average, Dpo, Grpo, Rloo]
+    return [RewardModelTrainer, Average, Dpo, Grpo, Rloo, OnlineDpo]
 
 
 @hookimpl

@@ -29,7 +29,7 @@ def sampled(
     if not isinstance(model, TextSampler):
         raise DataError(
             f"{name or type(model).__name__} writes no responses; name a causal-lm, or what dpo, "
-            "grpo or rloo has trained"
+            "grpo, rloo or online-dpo has trained"
         )
     names = [each for each in KEPT if each in data.columns]
     yield _table([], names)

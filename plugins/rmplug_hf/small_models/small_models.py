@@ -15,10 +15,10 @@ class SmallModel(Trainer):
     """Make a small model that knows nothing yet: a real architecture with random weights.
 
     It needs no download, and other trainers train it: `reward-model` a model that opens as
-    `sequence-classifier` (with a new head), `dpo`, `grpo` and `rloo` one that opens as `causal-lm`.
-    Its tokenizer is a byte-level BPE (Sennrich et al. 2016, on bytes as in GPT-2) learned from the
-    texts of `data`, so that any text has tokens; without data every byte is a token. The same seed
-    and data give the same files.
+    `sequence-classifier` (with a new head), `dpo`, `grpo`, `rloo` and `online-dpo` one that opens
+    as `causal-lm`. Its tokenizer is a byte-level BPE (Sennrich et al. 2016, on bytes as in GPT-2)
+    learned from the texts of `data`, so that any text has tokens; without data every byte is a
+    token. The same seed and data give the same files.
     """
 
     kind = "small-model"

@@ -51,7 +51,7 @@ def policy_of(model: RewardModel) -> TrainablePolicy:
     if not isinstance(model, TrainablePolicy):
         raise DataError(
             f"{model.name or type(model).__name__} is no policy that can be trained; name a "
-            "causal-lm, or what dpo, grpo or rloo has trained"
+            "causal-lm, or what dpo, grpo, rloo or online-dpo has trained"
         )
     return model
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import datasets
 import numpy as np
@@ -129,6 +129,7 @@ class ReinforcementTraining:
     seed: int
     work: Path
     progress: Progress
+    shown: ClassVar[Mapping[str, str]] = SHOWN
 
     def run(self, directory: Path) -> list[dict[str, Any]]:
         """Train, write the policy into ``directory``, and return numbers about it."""
@@ -138,7 +139,7 @@ class ReinforcementTraining:
             save(self.step, self.policy, loop.model, self.data, directory)
         steps, prompts = loop.state.global_step, len(self.prompts)
         told = facts(loop.model, steps, prompts, prompts=prompts)
-        return [*told, *curves(loop.state.log_history, SHOWN)]
+        return [*told, *curves(loop.state.log_history, self.shown)]
 
     @cached_property
     def prompts(self) -> list[Talk]:
@@ -165,28 +166,31 @@ class ReinforcementTraining:
     @cached_property
     def loop(self) -> Any:
         """The training loop, ready to run."""
-        step, needed = self.step, self.step.prompts_per_step
+        self.check_data()
+        loop = self.loop_of(prepared(self.policy, self.step, self.seed))
+        loop.policy = self.policy
+        loop.shuffled = self.step.train_sampling_strategy == "random"
+        return loop
+
+    def check_data(self) -> None:
+        """Refuse too few prompts, and a policy that cannot be trained and saved."""
+        needed = self.step.prompts_per_step
         if len(self.prompts) < needed:
             raise DataError(
                 f"there are {len(self.prompts)} distinct prompts that leave room for a response, "
                 f"but a step needs {needed}; lower per_device_train_batch_size or "
                 "max_completion_length, or give more prompts"
             )
-        self.policy.token_rows(probes_of(self.data))  # refuses what cannot be trained and saved
-        config, trainer = TRAINERS[step.kind]
-        network = prepared(self.policy, step, self.seed)
-        before = None if step.lora is not None or not step.beta else weights_of(network)
-        prompts = datasets.Dataset.from_list([{"prompt": talk} for talk in self.prompts])
+        self.policy.token_rows(probes_of(self.data))
+
+    def loop_of(self, network: Any) -> Any:
+        """Return TRL's loop for the network."""
+        config, trainer = TRAINERS[self.step.kind]
+        whole = self.step.lora is None and self.step.beta
+        before = weights_of(network) if whole else None
+        given = self.given(network, config, SHARED, disable_dropout=False)
         with precision_kept(network):
-            loop = trainer(
-                model=network,
-                reward_funcs=list(self.functions),
-                args=self._arguments(config, next(network.parameters()).device),
-                train_dataset=prompts,
-                processing_class=self.policy.tokenizer,
-                callbacks=[Sealing(), Telling(self.progress, {**TOLD, **SHOWN})],
-            )
-        loop.policy, loop.shuffled = self.policy, step.train_sampling_strategy == "random"
+            loop = trainer(**given)
         if self.policy.adapted is None:
             drop_copied_adapter(loop.model)
         if before is not None:
@@ -194,13 +198,25 @@ class ReinforcementTraining:
             loop.accelerator.unwrap_model(loop.ref_model).load_state_dict(before)
         return loop
 
-    def _arguments(self, config: type[Any], device: Any) -> Any:
-        step = self.step
-        shared: Mapping[str, Any] = {name: getattr(step, name) for name in SHARED}
+    def given(
+        self, network: Any, config: type[Any], shared: Sequence[str], **more: Any
+    ) -> dict[str, Any]:
+        """Return what any of TRL's trainers gets: the network, its arguments as ``config``, with
+        the step's parameters of the names ``shared`` and ``more`` beside all others, and data."""
+        step, device = self.step, next(network.parameters()).device
         weights = None if step.reward_weights is None else list(step.reward_weights)
-        fixed = {"remove_unused_columns": False, "disable_dropout": False}
-        more = {**shared, **step.own, **fixed, "reward_weights": weights}
-        return arguments_of(config, step, self.seed, self.work, device, **more)
+        fixed = {"remove_unused_columns": False, "reward_weights": weights}
+        own = {name: getattr(step, name) for name in shared} | dict(step.own)
+        return {
+            "model": network,
+            "reward_funcs": list(self.functions),
+            "args": arguments_of(
+                config, step, self.seed, self.work, device, **{**fixed, **own, **more}
+            ),
+            "train_dataset": datasets.Dataset.from_list([{"prompt": t} for t in self.prompts]),
+            "processing_class": self.policy.tokenizer,
+            "callbacks": [Sealing(), Telling(self.progress, {**TOLD, **self.shown})],
+        }
 
 
 def weights_of(network: Any) -> dict[str, Any]:

@@ -10,11 +10,11 @@ from pydantic import Field, model_validator
 
 from rmplug import Checkpoint, Known, Pairs, Progress, Responses, RewardModel
 
-from .settings import ReinforcementSettings
+from .settings import GroupSettings, ReinforcementSettings
 
 
 class Reinforcement(ReinforcementSettings):
-    """The work that `grpo` and `rloo` share."""
+    """The work that `grpo`, `rloo` and `online-dpo` share."""
 
     def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterator[tuple[str, str]]:
         """Report weights that are not one for each reward model, models that have no score, and a
@@ -52,8 +52,12 @@ class Reinforcement(ReinforcementSettings):
         """The parameters of this trainer alone, under TRL's names."""
         raise NotImplementedError
 
+
+class Grouped(Reinforcement, GroupSettings):
+    """The work that `grpo` and `rloo` share."""
+
     @model_validator(mode="after")
-    def _check_batch(self) -> Reinforcement:
+    def _check_batch(self) -> Grouped:
         rows = self.per_device_train_batch_size * self.gradient_accumulation_steps
         if rows % self.num_generations:
             raise ValueError(
@@ -64,7 +68,7 @@ class Reinforcement(ReinforcementSettings):
         return self
 
 
-class Grpo(Reinforcement):
+class Grpo(Grouped):
     """Train a policy on rewards by group relative policy optimisation (GRPO, Shao et al. 2024).
 
     ``policy`` is a `causal-lm`, or what a trainer of policies has trained; ``reward`` a reward
@@ -85,7 +89,7 @@ class Grpo(Reinforcement):
 
     kind = "grpo"
     renamed: ClassVar[dict[str, str]] = {
-        **ReinforcementSettings.renamed,
+        **GroupSettings.renamed,
         "normalize_advantages": "scale_rewards",
     }
 
@@ -107,7 +111,7 @@ class Grpo(Reinforcement):
         return {"loss_type": self.loss_type, "scale_rewards": self.scale_rewards}
 
 
-class Rloo(Reinforcement):
+class Rloo(Grouped):
     """Train a policy on rewards by REINFORCE with a leave-one-out baseline (RLOO, Ahmadian et al.
     2024).
 
@@ -125,7 +129,7 @@ class Rloo(Reinforcement):
         )
     }
     renamed: ClassVar[dict[str, str]] = {
-        **ReinforcementSettings.renamed,
+        **GroupSettings.renamed,
         "scale_rewards": "normalize_advantages",
     }
 

@@ -52,18 +52,10 @@ class ReinforcementSettings(PolicySettings):
         "reward_funcs": "reward, under inputs: one model, or a list of them",
         "reward_model_path": "a step that loads it, and its id under inputs: reward",
         "rl_reward_model_path": "a step that loads it, and its id under inputs: reward",
-        "generations": "num_generations",
-        "group_size": "num_generations",
-        "rloo_k": "num_generations",
     }
 
     beta: float = Field(default=0.0, ge=0)
     """Weight of the divergence (KL) from the policy before; 0 needs no second model."""
-    num_generations: int = Field(default=8, ge=2)
-    """Responses sampled for each prompt, which are compared with each other."""
-    per_device_train_batch_size: int = Field(default=8, ge=1)
-    """Responses per forward and backward pass on each device; together with
-    `gradient_accumulation_steps`, a step has a whole number of prompts times `num_generations`."""
     max_completion_length: int = Field(default=256, ge=1)
     """Most tokens of a sampled response. A prompt that leaves no room for them is left out and
     named."""
@@ -80,10 +72,6 @@ class ReinforcementSettings(PolicySettings):
     1 each by default. Rewards of different models have different scales."""
     output: str | None = None
     """The output that is the reward, of reward models with several outputs; `reward` by default."""
-    epsilon: float = Field(default=0.2, gt=0)
-    """Bound of the change of a response's probability in a step (PPO's clipping)."""
-    mask_truncated_completions: bool = False
-    """Learn nothing from responses that reach `max_completion_length`."""
     train_sampling_strategy: Literal["random", "sequential"] = "random"
     """The order of prompts: shuffled, or as they come. Prompts that do not fill a step are left out
     of that epoch."""
@@ -91,5 +79,30 @@ class ReinforcementSettings(PolicySettings):
     @property
     def prompts_per_step(self) -> int:
         """Prompts whose responses a step learns from, on one device."""
-        rows = self.per_device_train_batch_size * self.gradient_accumulation_steps
-        return rows // self.num_generations
+        return self.per_device_train_batch_size * self.gradient_accumulation_steps
+
+
+class GroupSettings(ReinforcementSettings):
+    """The parameters of trainers that compare the responses of a group, sampled for one prompt."""
+
+    renamed: ClassVar[dict[str, str]] = {
+        **ReinforcementSettings.renamed,
+        "generations": "num_generations",
+        "group_size": "num_generations",
+        "rloo_k": "num_generations",
+    }
+
+    num_generations: int = Field(default=8, ge=2)
+    """Responses sampled for each prompt, which are compared with each other."""
+    per_device_train_batch_size: int = Field(default=8, ge=1)
+    """Responses per forward and backward pass on each device; together with
+    `gradient_accumulation_steps`, a step has a whole number of prompts times `num_generations`."""
+    epsilon: float = Field(default=0.2, gt=0)
+    """Bound of the change of a response's probability in a step (PPO's clipping)."""
+    mask_truncated_completions: bool = False
+    """Learn nothing from responses that reach `max_completion_length`."""
+
+    @property
+    def prompts_per_step(self) -> int:
+        """Prompts whose responses a step learns from, on one device."""
+        return super().prompts_per_step // self.num_generations

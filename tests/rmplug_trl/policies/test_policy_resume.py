@@ -18,6 +18,13 @@ SAMPLED = {"num_generations": 4, "max_completion_length": 8}
 SPECS = {
     "dpo": spec_of("dpo", {"data": "pairs"}, **FEW),
     "rloo": spec_of("rloo", {"reward": ["head"], "prompts": "pairs"}, **FEW, **SAMPLED),
+    "online-dpo": spec_of(
+        "online-dpo",
+        {"reward": ["head"], "prompts": "pairs"},
+        **FEW,
+        max_completion_length=8,
+        per_device_train_batch_size=4,
+    ),
 }
 
 
