@@ -201,6 +201,9 @@ class Trainer(Step, Opens):
 
     family = "trainer"
     method = "train"
+    trained_input: ClassVar[str] = ""
+    """The input with the model that is trained, of a trainer that takes other models too; by
+    default any. What a spec allows to that model, it allows to the checkpoint."""
 
     @classmethod
     def foresee_folder(cls, directory: Path) -> Known:

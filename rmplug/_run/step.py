@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, astuple, dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -68,10 +69,12 @@ class Prepared:
         is one."""
         if isinstance(self.step, ModelLoader):
             return self.step
-        handles = (handle for handles in self.inputs.values() for handle in handles)
+        if not isinstance(self.step, Trainer):
+            return None
+        handles = self.inputs.get(self.step.trained_input) or chain(*self.inputs.values())
         loaders = [handle.loader for handle in handles if handle.loader is not None]
         alone = bool(loaders) and all(loader == loaders[0] for loader in loaders)
-        return loaders[0] if alone and isinstance(self.step, Trainer) else None
+        return loaders[0] if alone else None
 
 
 def load_model(results: Results, prepared: Prepared) -> Handle:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from rmplug import Known, RewardModel
 
 from .loaders import REOPENED, HubModel
-
-PERMISSIONS = ("trust_remote_code", "allow_pickle_weights")
 
 
 class Encoder(HubModel):
@@ -36,15 +34,6 @@ class Encoder(HubModel):
     first."""
     normalise: bool = False
     """Scale states to length 1."""
-
-    def settings_to_reopen(self) -> Mapping[str, Any]:
-        """Return how the spec says that the encoder runs, and what it allows to its files."""
-        runs = {name: getattr(self, name) for name in self.neutral & self.model_fields_set}
-        allowed = {name: True for name in PERMISSIONS if getattr(self, name)}
-        from ._locations import folder_of
-
-        place = {"path": folder_of(self), "adapter": self.adapter} if allowed else {}
-        return {**runs, **allowed, **place}
 
     def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
         return Known(outputs=())

@@ -33,6 +33,7 @@ REOPENED = frozenset(
     }
 )  # fmt: skip
 """The parameters of every model of the hub that a checkpoint may record."""
+PERMISSIONS = ("trust_remote_code", "allow_pickle_weights")
 PLACEHOLDERS = ("prompt", "response", "bos", "eos")
 
 
@@ -149,6 +150,16 @@ class HubModel(ModelLoader):
         if self.name is None:
             return versions
         return {**identify_encoder(self.name, self.revision, None), **versions}
+
+    def settings_to_reopen(self) -> Mapping[str, Any]:
+        """Return how the spec says that the model runs, and what it allows to its files."""
+        runs = {name: getattr(self, name) for name in self.neutral & self.model_fields_set}
+        allowed = {name: True for name in PERMISSIONS if getattr(self, name)}
+        if not allowed:
+            return runs
+        from ._locations import folder_of
+
+        return {**runs, **allowed, "path": folder_of(self), "adapter": self.adapter}
 
 
 class SequenceClassifier(HubModel):

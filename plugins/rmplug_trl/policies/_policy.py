@@ -91,7 +91,8 @@ def save(
     trained = policy.log_prob_sums(probes).reshape(-1, 1)
     drop_copied_adapter(network)
     policy.save(directory, network)
-    saved = policy_of(type(step).open(directory)).log_prob_sums(probes).reshape(-1, 1)
+    allowed = policy.loader.settings_to_reopen()
+    saved = policy_of(type(step).open(directory, **allowed)).log_prob_sums(probes).reshape(-1, 1)
     check_equal(saved, trained, directory)
 
 

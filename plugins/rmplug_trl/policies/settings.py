@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from rmplug import Known, Origin, RewardModel, reopen
+from rmplug import Known, RewardModel
+from rmplug_trl.training.reopening import open_trained
 from rmplug_trl.training.settings import TrainingSettings
 
 
@@ -26,6 +27,8 @@ class PolicySettings(TrainingSettings):
         "response_length": "max_completion_length",
     }
 
+    trained_input: ClassVar[str] = "policy"
+
     learning_rate: float | None = Field(default=None, gt=0)
     """Peak learning rate; by default 1e-6 where all weights are trained, 1e-5 with `lora`."""
 
@@ -41,7 +44,7 @@ class PolicySettings(TrainingSettings):
     def open(cls, directory: Path, **changed: Any) -> RewardModel:
         """Load the policy as `causal-lm` does; ``changed`` overrides its parameters (`device`,
         `reference`, `beta`…)."""
-        return reopen(Origin("causal-lm", {}), directory, **{"path": directory, **changed})
+        return open_trained("causal-lm", directory, changed)
 
 
 class ReinforcementSettings(PolicySettings):

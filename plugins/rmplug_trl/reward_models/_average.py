@@ -44,7 +44,7 @@ def average(
                 value.copy_(mean.to(value.dtype))
         made = scores_of(first, probes)
         first.save(directory, first.network)
-        check_saved(kind, made, probes, directory, fresh=False)
+        check_saved(kind, made, probes, directory, first.loader.settings_to_reopen(), fresh=False)
     middle = np.average(scores, axis=0, weights=given)
     rows = probes.num_rows
     return [
@@ -55,9 +55,8 @@ def average(
 
 def opened(checkpoint: Checkpoint) -> TrainableModel:
     """Return the model of a checkpoint, an adapter merged into it."""
-    maker: Any = checkpoint.made_by
-    settings = checkpoint.settings() if maker.takes_settings() else {}
-    model = maker.open(checkpoint.directory, **{**settings, "merge_adapter": True})
+    open_again: Any = checkpoint.made_by.open
+    model = open_again(checkpoint.directory, **{**checkpoint.settings(), "merge_adapter": True})
     if not isinstance(model, TrainableModel):
         raise DataError(f"{checkpoint.name} has no weights to average; name what reward-model made")
     return model

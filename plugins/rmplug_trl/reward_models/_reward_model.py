@@ -223,7 +223,8 @@ class RewardModelTraining:
         before = scores_of(self.model, probes)
         kept = self.network.merge_and_unload(safe_merge=True) if merged else self.network
         self.model.save(directory, kept)
-        check_saved(type(self.step), before, probes, directory, fresh=merged)
+        settings = self.model.loader.settings_to_reopen()
+        check_saved(type(self.step), before, probes, directory, settings, fresh=merged)
 
 
 def train(

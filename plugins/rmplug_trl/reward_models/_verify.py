@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,9 @@ def check_equal(saved: Array, trained: Array, directory: Path) -> None:
         )
 
 
-def scores_in_fresh_process(kind: type[Any], directory: Path, probes: pa.RecordBatch) -> Array:
+def scores_in_fresh_process(
+    kind: type[Any], directory: Path, probes: pa.RecordBatch, settings: Mapping[str, Any]
+) -> Array:
     """Return the scores of a saved model that a new process loads."""
     with pa.BufferOutputStream() as sink:
         with pa.ipc.new_stream(sink, probes.schema) as writer:
@@ -57,11 +60,14 @@ def scores_in_fresh_process(kind: type[Any], directory: Path, probes: pa.RecordB
         "import json, sys; from pathlib import Path; import pyarrow as pa; "
         f"from {kind.__module__} import {kind.__name__} as kind; "
         "probes = pa.ipc.open_stream(sys.stdin.buffer.read()).read_next_batch(); "
-        "model = kind.open(Path(sys.argv[1])); "
+        "model = kind.open(Path(sys.argv[1]), **json.loads(sys.argv[2])); "
         "print('scores', json.dumps(model.score(probes).tolist()))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, str(directory)], input=sent, capture_output=True, check=False
+        [sys.executable, "-c", code, str(directory), json.dumps(settings, default=str)],
+        input=sent,
+        capture_output=True,
+        check=False,
     )
     lines = [line for line in done.stdout.decode().splitlines() if line.startswith("scores ")]
     if done.returncode or not lines:
@@ -74,12 +80,17 @@ def scores_in_fresh_process(kind: type[Any], directory: Path, probes: pa.RecordB
 
 
 def check_saved(
-    kind: type[Any], trained: Array, probes: pa.RecordBatch, directory: Path, fresh: bool
+    kind: type[Any],
+    trained: Array,
+    probes: pa.RecordBatch,
+    directory: Path,
+    settings: Mapping[str, Any],
+    fresh: bool,
 ) -> None:
-    """Load what was saved, in a ``fresh`` process or here, and compare its scores with those of
-    the trained model."""
+    """Load what was saved, in a ``fresh`` process or here, with the ``settings`` that the spec has
+    for the model it was trained on, and compare its scores with those of the trained model."""
     if fresh:
-        saved = scores_in_fresh_process(kind, directory, probes)
+        saved = scores_in_fresh_process(kind, directory, probes, settings)
     else:
-        saved = scores_of(kind.open(directory), probes)
+        saved = scores_of(kind.open(directory, **settings), probes)
     check_equal(saved, trained, directory)

@@ -8,7 +8,8 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from rmplug import Checkpoint, Known, Origin, Pairs, Responses, RewardModel, Trainer, reopen
+from rmplug import Checkpoint, Known, Pairs, Responses, RewardModel, Trainer
+from rmplug_trl.training.reopening import open_trained
 
 
 class Average(Trainer):
@@ -58,5 +59,4 @@ class Average(Trainer):
     @classmethod
     def open(cls, directory: Path, **changed: Any) -> RewardModel:
         """Load the model; ``changed`` overrides what its format says (`device`, `dtype`…)."""
-        where = {"path": directory, **changed}
-        return reopen(Origin("sequence-classifier", {}), directory, **where)
+        return open_trained("sequence-classifier", directory, changed)

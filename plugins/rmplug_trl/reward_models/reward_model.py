@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from rmplug import Checkpoint, Known, Origin, Pairs, Progress, Responses, RewardModel, reopen
+from rmplug import Checkpoint, Known, Pairs, Progress, Responses, RewardModel
+from rmplug_trl.training.reopening import open_trained
 from rmplug_trl.training.settings import TrainingSettings
 
 from .losses import AnyLoss, BradleyTerry
@@ -138,5 +139,4 @@ class RewardModelTrainer(TrainingSettings):
     @classmethod
     def open(cls, directory: Path, **changed: Any) -> RewardModel:
         """Load the model; ``changed`` overrides what its format says (`device`, `dtype`…)."""
-        where = {"path": directory, **changed}
-        return reopen(Origin("sequence-classifier", {}), directory, **where)
+        return open_trained("sequence-classifier", directory, changed)
