@@ -15,13 +15,13 @@ from .reinforcement import Reinforcement
 
 
 class OnlineDpo(Reinforcement):
-    """Train a policy on rewards by online direct preference optimisation (online DPO, Guo et al.
-    2024).
+    """Train a policy on pairs of its own responses, compared by rewards (online DPO).
 
-    As `grpo`, which see for inputs. For each prompt the policy samples two responses; the one with
-    the higher reward is chosen, the other rejected, and the policy learns from the pair as `dpo`
-    does, with the policy before the training as reference. Of two with the same reward the one that
-    was sampled first is chosen, by chance therefore. Rewards count by their order alone.
+    Online direct preference optimisation (Guo et al. 2024). As `grpo`, which see for inputs. For
+    each prompt the policy samples two responses; the one with the higher reward is chosen, the
+    other rejected, and the policy learns from the pair as `dpo` does, with the policy before the
+    training as reference. Of two with the same reward the one that was sampled first is chosen, by
+    chance therefore. Rewards count by their order alone.
 
     Numbers over the steps: `mean_reward` (weighted sum of the reward models) of all responses,
     `reward_difference` of chosen and rejected, `loss`, `kl` (nats per response, from the policy

@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from accelerate import PartialState  # type: ignore[import-untyped]
+from accelerate import PartialState
 from transformers import TrainerCallback
 
 from rmplug import DataError, notice
