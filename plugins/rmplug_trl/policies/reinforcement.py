@@ -112,13 +112,13 @@ class Grpo(Grouped):
 
 
 class Rloo(Grouped):
-    """Train a policy on rewards by REINFORCE with a leave-one-out baseline (RLOO, Ahmadian et al.
-    2024).
+    """Train a policy on rewards by REINFORCE with a leave-one-out baseline (RLOO).
 
-    As `grpo`, which see for inputs and numbers, with these differences: the advantage of a response
-    is its reward less the mean of the other responses to its prompt, and `beta` times the
-    divergence (KL) from the policy before the training is taken off the reward. It needs no value
-    network: take it, or `grpo`, where a recipe asks for PPO, which is no longer in TRL.
+    After Ahmadian et al. (2024). As `grpo`, which see for inputs and numbers, with these
+    differences: the advantage of a response is its reward less the mean of the other responses to
+    its prompt, and `beta` times the divergence (KL) from the policy before the training is taken
+    off the reward. It needs no value network: take it, or `grpo`, where a recipe asks for PPO,
+    which is no longer in TRL.
     """
 
     kind = "rloo"

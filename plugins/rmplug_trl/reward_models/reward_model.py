@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from rmplug import Checkpoint, Known, Pairs, Progress, Responses, RewardModel
 from rmplug_trl.training.reopening import open_trained
-from rmplug_trl.training.settings import TrainingSettings
+from rmplug_trl.training.settings import Launcher, TrainingSettings
 
 from .losses import AnyLoss, BradleyTerry
 
@@ -76,6 +76,8 @@ class RewardModelTrainer(TrainingSettings):
     seed: int | None = Field(default=None, ge=0)
     """Another number, another head, order of rows and dropout; by default the spec's seed. In a
     `for-each` over seeds: `inputs: {seed: item}`."""
+    launcher: Launcher | None = None
+    """Train in several processes instead of this one."""
     save: Literal["adapter", "merged"] = "adapter"
     """With `lora`: keep the matrices and the head beside a reference to the model below them, or
     merge them into a whole model. A merged model must score as the adapter does when a fresh

@@ -141,8 +141,6 @@ class TrainingSettings(Trainer):
     """Steps between entries of the training curves."""
     save_steps: int = Field(default=100, ge=1)
     """Steps between checkpoints; what a kill costs at most."""
-    launcher: Launcher | None = None
-    """Train in several processes instead of this one."""
     lora: Lora | None = None
     """Train low-rank matrices and the head, instead of all weights; `{}` takes the defaults."""
 
