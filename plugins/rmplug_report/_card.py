@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -29,6 +30,10 @@ from .inputs._wording import count, label
 
 MAIN = ("score", "accuracy")
 SAME = ("metric", "subset", "level", "n")
+SEEN_IN_TRAINING = (
+    "As the training measured them; rows that decide when it stops, or which weights are kept, "
+    "count as seen by the model."
+)
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|])")
 
 
@@ -65,8 +70,10 @@ def card(items: Sequence[Artifact], plan: PlanView, asked: CardSettings) -> str:
         *_tables(of_model, shown, asked.most_parts),
         *_seen(model, plan),
         *_sentences(model, rows),
+        *_trained(inputs),
         *_data(inputs),
         _how(plan),
+        *_spec(plan),
     ]
     front = _front_matter(asked, model, of_model) if asked.front_matter else ""
     return front + "\n\n".join(blocks) + "\n"
@@ -157,6 +164,21 @@ def _sentences(model: str, rows: Sequence[Row]) -> Iterator[str]:
             yield title + "\n\n" + "\n".join(f"- {_safe(one)}" for one in lines)
 
 
+def _trained(inputs: Inputs) -> Iterator[str]:
+    """Yield a table for each training: the numbers of it that are not of one step of many."""
+    heads = ("metric", "part", "value", "95 % CI", "n")
+    for one in inputs.checkpoints:
+        rows = [r for r in one.numbers if r.get("step") is None and r.get("value") is not None]
+        lines = [
+            (titled(str(r["metric"])), str(r.get("subset") or "all"), value_of(r), span_of(r),
+             f"{r['n']:,}" if r.get("n") else "")
+            for r in rows
+        ]  # fmt: skip
+        if lines:
+            title = f"### Training of {_safe(one.name or 'the model')}"
+            yield f"{title}\n\n{SEEN_IN_TRAINING}\n\n" + _markdown(heads, lines)
+
+
 def _seen(model: str, plan: PlanView) -> Iterator[str]:
     """Yield a sentence on whether the numbers are held out, as far as that is known."""
     rows = seen_of(model, plan.seen)
@@ -193,8 +215,26 @@ def _data(inputs: Inputs) -> Iterator[str]:
 
 def _how(plan: PlanView) -> str:
     steps = ", ".join(f"{step.id} ({step.kind})" for step in plan.steps)
-    text = f"Seed {plan.seed}. Intervals are 95 % CIs from resampling prompt groups."
+    text = f"Seed {plan.seed}. Intervals are 95 % CIs that take the rows of a prompt together."
     return "### How it was measured\n\n" + text + (f" Steps: {_safe(steps)}." if steps else "")
+
+
+def _spec(plan: PlanView) -> Iterator[str]:
+    """Yield the steps with their inputs and parameters, as a spec has them."""
+    if not plan.steps:
+        return
+    steps = {
+        step.id: {
+            "kind": step.kind,
+            **{n: v for n, v in (("inputs", step.inputs), ("params", step.params)) if v},
+        }
+        for step in plan.steps
+    }
+    # through JSON: nothing but plain values; ASCII, so that no character is unseen
+    plain = json.loads(json.dumps({"seed": plan.seed, "steps": steps}, default=str))
+    text = yaml.safe_dump(plain, sort_keys=False, width=100)
+    fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", text) or [""]))
+    yield f"### Spec\n\n{fence}yaml\n{text}{fence}"
 
 
 def _front_matter(asked: CardSettings, model: str, rows: Sequence[Row]) -> str:

@@ -14,10 +14,11 @@ class ModelCard(Reporter):
     """Write results for a model's card, as Markdown: a table with intervals, baselines, the data.
 
     Takes metrics (and anything else that ``html`` takes: pairs and their notices give the facts
-    about the data). Gives ``README.md``: the numbers of the model, its accuracy and score on every
-    part, with its 95 % CI and n, beside the strongest baseline; the sentences
-    that evaluators wrote; the seed, and the steps that led to the numbers. With
-    ``front_matter`` it begins with a ``model-index`` as the Hugging Face hub reads it.
+    about the data, a trained model the numbers of its training). Gives ``README.md``: the numbers
+    of the model, its accuracy and score on every part, with its 95 % CI and n, beside the strongest
+    baseline; the sentences that evaluators wrote; the training; the seed, and the steps that led to
+    the numbers with their parameters, as a spec has them. With ``front_matter`` it begins with a
+    ``model-index`` as the Hugging Face hub reads it.
     """
 
     kind = "model-card"

@@ -12,10 +12,13 @@ import yaml
 from benchmark_inputs import benchmark, comparison
 from report_inputs import ACCURACY, PLAN, everything, metrics_of, pairs_of, reward_of
 
-from rmplug import DataError, Features, Pairs, PlanView
+from rmplug import Checkpoint, DataError, Features, Pairs, PlanView
+from rmplug.families import PlanStep
 from rmplug.notices import collect_notices
+from rmplug.stats.metric_rows import number
 from rmplug_report import Figures, ModelCard, ScoresFile
 from rmplug_text.recorded import Recorded
+from rmplug_trl.reward_models.reward_model import RewardModelTrainer
 
 NOTHING = PlanView("card", 13, [])
 
@@ -41,6 +44,33 @@ def test_a_card_has_values_intervals_n_rules_sentences_and_data_facts(tmp_path):
     assert "- pairs: 30 rows, 30 distinct prompts" in text
     assert "- pairs: 6 rows kept: empty response" in text
     assert "Seed 13." in text and "why (sklearn)" in text
+
+
+def test_a_card_has_the_numbers_of_the_training_and_the_spec(tmp_path):
+    numbers = [
+        {**number("accuracy", 0.9, 24, 0.8, 0.95)},
+        {**number("accuracy-of-longer", 0.5, 24, 0.4, 0.6)},
+        {**number("log-loss", 0.7, 0, subset="training"), "step": 10},
+    ]
+    items = [metrics_of(*ACCURACY), Checkpoint(tmp_path, RewardModelTrainer, numbers, "trained")]
+    odd = {"template": "```\n{prompt}\u202e", "lora": {"r": 8}}
+    step = PlanStep(
+        "trained", "reward-model", "trainer", "", {"data": ["pairs"]}, odd, "", None, []
+    )
+    text = card(items, tmp_path / "card", PlanView("card", 13, [step]))
+    trained = text.partition("### Training of trained")[2].partition("###")[0]
+    assert "count as seen by the model" in trained
+    assert "| Accuracy | all | 90.0 % | 80–95 | 24 |" in trained
+    assert "50.0 %" in trained and "training |" not in trained
+    spec = text.partition("### Spec\n\n````yaml\n")[2]
+    assert spec.endswith("````\n")
+    assert yaml.safe_load(spec.removesuffix("````\n")) == {
+        "seed": 13,
+        "steps": {
+            "trained": {"kind": "reward-model", "inputs": {"data": ["pairs"]}, "params": odd}
+        },
+    }
+    assert spec.isascii()
 
 
 def test_the_model_of_a_card_is_the_one_most_numbers_are_of(tmp_path):
