@@ -42,6 +42,7 @@ def test_what_ends_a_process_is_told_and_so_are_rows_that_are_left_out(tmp_path:
     step = RewardModelTrainer(
         launcher=Launcher(processes=2),
         loss=BradleyTerry(center_rewards_coefficient=0.01),
+        per_device_train_batch_size=2,
         learning_rate=1e30,
         max_grad_norm=1e30,
         warmup_steps=0,
