@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
-from inspect import cleandoc
 from typing import Any
 
 from pydantic import BaseModel
@@ -31,7 +31,7 @@ def describe(provider: Provider) -> dict[str, Any]:
         "kind": provider.kind,
         "family": family_of(cls).family,
         "summary": summary_of(cls),
-        "doc": cleandoc(cls.__doc__ or ""),
+        "doc": inspect.cleandoc(cls.__doc__ or ""),
         "inputs": takes,
         "gives": gives,
         "params": params(cls),
@@ -54,12 +54,17 @@ def params(cls: type[BaseModel], prefix: str = "") -> list[dict[str, Any]]:
                 "type": type_name(as_taken(info, properties[name])),
                 "required": info.is_required(),
                 "default": _default(info),
-                "description": docs.get(name, ""),
+                "description": docs.get(name) or _sort_of(cls, name),
             }
         )
         for model in inner:
             listed.extend(params(model, f"{prefix}{name}."))
     return listed
+
+
+def _sort_of(cls: type[BaseModel], name: str) -> str:
+    """Describe the parameter that chooses among several sorts of settings by what is chosen."""
+    return inspect.cleandoc(cls.__doc__ or "") if name == "kind" else ""
 
 
 def _own_first(cls: type[BaseModel]) -> list[tuple[str, FieldInfo]]:
@@ -75,8 +80,9 @@ def _default(info: FieldInfo) -> Any:
 
 def type_name(schema: Mapping[str, Any]) -> str:
     """Name a JSON Schema type in a few words: ``integer ≥ 1``, ``text or null``."""
-    if "anyOf" in schema:
-        return " or ".join(dict.fromkeys(type_name(inner) for inner in schema["anyOf"]))
+    choices = schema.get("anyOf") or schema.get("oneOf")
+    if choices:
+        return " or ".join(dict.fromkeys(type_name(inner) for inner in choices))
     if "enum" in schema:
         return " | ".join(str(value) for value in schema["enum"])
     if "const" in schema:
