@@ -152,7 +152,7 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What a list of runs shows of one."""
+    """The line of one run in a list of runs."""
 
     id: str
     name: str

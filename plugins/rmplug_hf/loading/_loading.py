@@ -87,8 +87,6 @@ def load(
         model, adapted, head = read_model(folder, config, step, auto, shapes is None, new_head)
     vocabulary = check_vocabulary(folder, tokenizer, model)
     device = device_of(step.device)
-    length = max_length(step.max_length, tokenizer, model, folder)
-    style = Style(step.template, step.system, step.turn, step.roles)
     pad = stated_pad(step, tokenizer, model, vocabulary)
     padding = settle_padding(tokenizer, model, pad)
     text = model.config.get_text_config()
@@ -99,7 +97,7 @@ def load(
         model=(model if quantized else model.to(device)).eval(),
         config=model.config,
         tokenizer=tokenizer,
-        tokenizing=Tokenizing(tokenizer, style, length, step.truncate),
+        tokenizing=tokenizing_of(step, tokenizer, model, folder),
         device=device,
         pad=padding if head else pad,
         padding=padding,
@@ -110,6 +108,13 @@ def load(
         adapted=adapted,
         use_cache=use_cache,
     )
+
+
+def tokenizing_of(step: HubModel, tokenizer: Any, model: Any, folder: Path) -> Tokenizing:
+    """Return the converter of conversations into tokens, as the step describes it."""
+    length = max_length(step.max_length, tokenizer, model, folder)
+    style = Style(step.template, step.system, step.turn, step.roles)
+    return Tokenizing(tokenizer, style, length, step.truncate)
 
 
 def check_folder(folder: Path, step: HubModel) -> dict[str, tuple[int, ...]] | None:

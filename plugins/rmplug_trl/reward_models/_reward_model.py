@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is known of a finished training beside its weights: steps, rows that were learnt from,
+    """The facts of a finished training beside its weights: steps, rows that were learnt from,
     the log, what was measured on held-out rows, and further numbers."""
 
     steps: int

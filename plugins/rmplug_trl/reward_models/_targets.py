@@ -1,4 +1,4 @@
-"""What a loss needs of each row of the data beside its texts."""
+"""The targets of rows: what a loss needs of each beside its texts."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def ordered_pairs(table: pa.Table, rank: Array) -> tuple[Array, Array]:
 
 @dataclass
 class Watch:
-    """What was measured on held-out rows, and the best weights so far."""
+    """The measurements on held-out rows, and the best weights so far."""
 
     metric: str
     threshold: float

@@ -1,1 +1,1 @@
-"""What all trainers have in common: settings, adapters, resumption."""
+"""The common part of all trainers: settings, adapters, resumption."""

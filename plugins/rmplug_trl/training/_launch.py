@@ -24,7 +24,7 @@ PAUSE = 0.2
 
 @dataclass(frozen=True)
 class Job:
-    """What processes need to know of a training, as files: the settings, the loader of the model,
+    """A training as files, for the processes that do it: the settings, the loader of the model,
     and the data."""
 
     run: str

@@ -1,4 +1,4 @@
-"""What runs in the processes of a launcher.
+"""The processes of a launcher.
 
 ``python -m rmplug_trl.training._process MODULE ARGUMENTS`` runs a launching module and ends with
 the process that started it; ``… work FILE`` trains, in each process, what the file describes.

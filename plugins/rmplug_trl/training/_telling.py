@@ -1,4 +1,4 @@
-"""What a training tells while it runs."""
+"""The numbers that a training tells while it runs."""
 
 from __future__ import annotations
 

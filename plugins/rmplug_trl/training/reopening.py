@@ -1,4 +1,4 @@
-"""What a trainer has written, opened again by the loader of the model that it was trained on.
+"""The files of a trainer, opened again by the loader of the model that it was trained on.
 
 A spec may allow code or pickles to that model. The permission is for the model's own files, where
 the spec says they are: it holds for an adapter on just these files, and for a whole model whose
