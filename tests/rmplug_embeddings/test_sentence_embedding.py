@@ -132,5 +132,5 @@ def test_a_name_that_cannot_be_one_is_refused():
 
 def test_a_folder_without_an_encoder_is_refused(tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="empty cannot be opened as a sentence encoder: "):
+    with pytest.raises(DataError, match="empty is no folder of a model: it has no config.json"):
         _encoders.open_encoder(SentenceEmbedding(path=tmp_path / "empty", device="cpu"))
