@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -36,9 +37,10 @@ def _as_files(parts: ParquetParts) -> ParquetParts:
 
 class ReadTables:
     """The tables of artifacts that were read last, by the checksums of their files: what is made
-    anew is read anew."""
+    anew is read anew. Threads of an engine may share them."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._tables: dict[tuple[str, ...], pa.Table] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -51,9 +53,10 @@ class ReadTables:
             return artifact
         assert isinstance(artifact.rows, ParquetParts)
         key = tuple(entry["sha256"] for entry in files.values())
-        table = self._tables.pop(key, None)
-        table = self._tables[key] = artifact.table if table is None else table  # now the latest
-        self._drop_oldest()
+        with self._lock:
+            table = self._tables.pop(key, None)
+            table = self._tables[key] = artifact.table if table is None else table  # now the latest
+            self._drop_oldest()
         return type(artifact)(ReadParts(artifact.rows, table), artifact.name)
 
     def _drop_oldest(self) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from collections import Counter
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -109,3 +111,24 @@ def test_a_table_that_was_read_goes_to_another_process_as_its_files(tmp_path: Pa
     sent = pickle.loads(pickle.dumps(read.rows))
     assert isinstance(sent, ParquetParts)
     assert sent.read(0, 2).equals(read.table)
+
+
+def test_threads_read_tables_at_the_same_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(read_tables, "MOST_TABLES", 3)
+    tables, names = ReadTables(), [str(n) for n in range(8)]
+    each = {name: stored(tmp_path / name, float(name)) for name in names}
+
+    def read(turn: int) -> bool:
+        name = names[turn % len(names)]
+        found = tables.read(each[name], files_of(name))
+        return bool(found.table["score"].to_pylist() == [float(name)] * 2)
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            assert all(pool.map(read, range(4000)))
+    finally:
+        sys.setswitchinterval(before)

@@ -51,7 +51,7 @@ def test_an_adapter_on_quantized_weights_loads_in_a_new_process_without_paramete
     assert (recorded["quantization"], recorded["dtype"]) == (quantized, "float32")
     found = made.open()
     assert isinstance(found.step, SequenceClassifier) and found.step.quantization == quantized
-    elsewhere = scores_in_fresh_process(RewardModelTrainer, made.directory, CHOSEN)
+    elsewhere = scores_in_fresh_process(RewardModelTrainer, made.directory, CHOSEN, {})
     assert np.allclose(elsewhere, found.score(CHOSEN), atol=1e-5)
     # four bits are counted as numbers, not as the bytes that hold them
     whole = sum(p.numel() for p in base(models, "none").network.parameters())
