@@ -20,7 +20,15 @@ from rmplug import DataError, Pairs, Progress, Responses, RewardModel
 from rmplug.models.trainable import TrainableModel
 from rmplug.stats.metric_rows import number
 from rmplug_trl.training._arguments import arguments_of
-from rmplug_trl.training._launch import OUTCOME, TOLD, WEIGHTS, Job, made, run_processes
+from rmplug_trl.training._launch import (
+    OUTCOME,
+    TOLD,
+    WEIGHTS,
+    Job,
+    check_processes,
+    made,
+    run_processes,
+)
 from rmplug_trl.training._network import (
     Widened,
     adapted,
@@ -250,7 +258,8 @@ def work(job: Job) -> None:
     """Train in one of the processes of a launcher; the first writes down what they made."""
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    step = made(job.step, launcher=None)
+    asked, step = made(job.step), made(job.step, launcher=None)
+    check_processes(asked.launcher, int(os.environ.get("WORLD_SIZE", "1")))
     model = trainable(made(job.loader).load())
     told = (job.work / TOLD).open("a", encoding="utf-8", buffering=1)
 

@@ -131,6 +131,16 @@ def command(job: Job, launcher: Launcher, cpu: bool) -> list[str]:
     return ["accelerate.commands.launch", *config, *count, *(["--cpu"] if cpu else []), *trained]
 
 
+def check_processes(launcher: Launcher, running: int) -> None:
+    """Refuse to train in other processes than those that were asked for: accelerate starts a single
+    one, without a word, where a configuration asks for several on a CPU without MPI."""
+    if running != launcher.processes:
+        raise DataError(
+            f"launcher.processes is {launcher.processes}, but {running} were started; mend "
+            "launcher.config, or on a CPU take kind: torchrun"
+        )
+
+
 def config_file(named: str) -> Path:
     """Return a configuration of accelerate: a file, or one that TRL brings."""
     import trl
@@ -161,7 +171,12 @@ def follow(told: Path, process: subprocess.Popen[bytes]) -> Iterator[dict[str, A
 
 def _last_words(output: Path, code: int) -> str:
     text = output.read_text(encoding="utf-8", errors="replace")
-    errors = [line for line in text.splitlines() if "Error" in line and "ChildFailed" not in line]
+    launchers = ("ChildFailed", "CalledProcess")
+    errors = [
+        line
+        for line in text.splitlines()
+        if "Error" in line and not any(name in line for name in launchers)
+    ]
     return (
         f"a process of the launcher ended with {code}: "
         f"{(errors or text.splitlines() or ['without a word'])[-1].strip()}"

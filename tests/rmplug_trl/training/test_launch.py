@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from polite import base_of, losses_of, number_of, polite_pairs, trained
 
-from rmplug import DataError, Pairs, RmplugError
+from rmplug import DataError, Pairs, RmplugError, StepError
 from rmplug.notices import collect_notices
 from rmplug_trl.reward_models._reward_model import train
 from rmplug_trl.reward_models.losses import BradleyTerry
@@ -54,6 +54,15 @@ def test_what_ends_a_process_is_told_and_so_are_rows_that_are_left_out(tmp_path:
     assert "not finite" in str(raised.value)
     [told] = notices.values()
     assert (told.what, told.ids) == ("chosen and rejected have the same tokens", ["0-3"])
+
+
+def test_fewer_processes_than_asked_for_are_refused(tmp_path: Path) -> None:
+    # what accelerate makes of a configuration for several processes on a CPU without MPI
+    config = tmp_path / "cpu.yaml"
+    config.write_text("distributed_type: MULTI_CPU\nuse_cpu: true\nnum_processes: 2\n")
+    launcher = Launcher(kind="accelerate", config=str(config), processes=2)
+    with pytest.raises(StepError, match="launcher.processes is 2, but 1 were started"):
+        trained("qwen2", tmp_path, launcher=launcher)
 
 
 def test_a_configuration_that_is_nowhere_names_those_that_there_are() -> None:
