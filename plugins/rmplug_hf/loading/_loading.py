@@ -86,15 +86,14 @@ def load(
         tokenizer = read_tokenizer(folder, step)
         model, adapted, head = read_model(folder, config, step, auto, shapes is None, new_head)
     vocabulary = check_vocabulary(folder, tokenizer, model)
-    device = device_of(step.device)
-    pad = stated_pad(step, tokenizer, model, vocabulary)
+    device, pad = device_of(step.device), stated_pad(step, tokenizer, model, vocabulary)
     padding = settle_padding(tokenizer, model, pad)
     text = model.config.get_text_config()
     use_cache, text.use_cache = getattr(text, "use_cache", None), False
-    quantized = step.quantization != "none"  # and on its device already
     return Loaded(
         folder=folder,
-        model=(model if quantized else model.to(device)).eval(),
+        # a quantized model is on its device already
+        model=(model.to(device) if step.quantization == "none" else model).eval(),
         config=model.config,
         tokenizer=tokenizer,
         tokenizing=tokenizing_of(step, tokenizer, model, folder),
