@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from rmplug import Metrics, Selection
 
-from rmplug import Evaluator, Known, Metrics, Selection
+from .result_curve import ResultCurve
 
 
-class BudgetCurve(Evaluator):
+class BudgetCurve(ResultCurve):
     """Show how good the reward model becomes for the human labels that were bought.
 
     For each of ``routes``, without anything else: ``predicted-<result>``, what the performance
@@ -34,30 +34,8 @@ class BudgetCurve(Evaluator):
     """
 
     kind = "budget-curve"
-    requires = ("scipy",)
-    extra = "tabular"
-
-    metric: str = "accuracy"
-    """The metric of ``results`` that is shown."""
-    subset: str = "all"
-    """Its subset."""
-    result_of: str | None = None
-    """The model that was measured, where results have several."""
-
-    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
-        table = ("metric", "subset", "value", "low", "high", "n", "model", "kind")
-        curve = ("at", "axis", "row", "column", "other", "p", "p_holm", "sentence")
-        return Known(columns=(*table, *curve))
-
-    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
-        for one in inputs.get("results", ()):
-            lacking = one.lacks_metric(self.metric)
-            yield from [("metric", lacking)] if lacking else []
 
     def evaluate(self, routes: Selection, results: Metrics | None = None) -> Metrics:
-        from rmplug_hybrid.performance._candidate_table import WantedResult
-
         from ._budget_curve import make_budget_curve
 
-        wanted = WantedResult(self.metric, self.subset, self.result_of, None, ())
-        return make_budget_curve(routes, results, wanted)
+        return make_budget_curve(routes, results, self.wanted)

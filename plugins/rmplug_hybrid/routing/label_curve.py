@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from rmplug import Metrics, Selection
 
-from rmplug import Evaluator, Known, Metrics, Selection
+from .result_curve import ResultCurve
 
 
-class LabelCurve(Evaluator):
+class LabelCurve(ResultCurve):
     """Show how good a reward model becomes for its labels, by the strategy that chose them.
 
     ``results`` are metrics collected by a `repeat` (a row of ``metric`` for each round) inside a
@@ -28,29 +28,8 @@ class LabelCurve(Evaluator):
     """
 
     kind = "label-curve"
-    requires = ("scipy",)
-    extra = "tabular"
-
-    metric: str = "accuracy"
-    """The metric of ``results`` that is shown."""
-    subset: str = "all"
-    """Its subset."""
-    result_of: str | None = None
-    """The model that was measured, where results have several."""
-
-    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
-        table = ("metric", "subset", "value", "low", "high", "n", "model", "kind")
-        curve = ("at", "axis", "row", "column", "other", "p", "p_holm", "sentence")
-        return Known(columns=(*table, *curve))
-
-    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
-        lacking = inputs["results"][0].lacks_metric(self.metric)
-        return [("metric", lacking)] if lacking else []
 
     def evaluate(self, results: Metrics, chosen: Selection) -> Metrics:
-        from rmplug_hybrid.performance._candidate_table import WantedResult
-
         from ._label_curve import make_label_curve
 
-        wanted = WantedResult(self.metric, self.subset, self.result_of, None, ())
-        return make_label_curve(results, chosen, wanted)
+        return make_label_curve(results, chosen, self.wanted)
