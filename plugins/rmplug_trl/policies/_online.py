@@ -8,18 +8,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from inspect import signature
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import nn
 from trl.models.utils import unwrap_model_for_generation
 
-from rmplug import Pairs, Progress, Responses, RewardModel
 from rmplug.models.trainable import TrainablePolicy
 from rmplug_trl.training._network import precision_kept
+from rmplug_trl.training._quiet import Silent
 
-from ._policy import Silent, policy_of
 from ._reinforcement import Prompts, ReinforcementTraining, Talk
 
 with warnings.catch_warnings():
@@ -29,7 +27,7 @@ with warnings.catch_warnings():
     from trl.experimental.utils import truncate_right
 
 if TYPE_CHECKING:
-    from .online import OnlineDpo
+    pass
 
 SHOWN = {
     "objective/scores": "mean_reward",
@@ -157,18 +155,3 @@ class OnlineTraining(ReinforcementTraining):
         # accelerate divides the loss of each by this number
         loop.accelerator.gradient_accumulation_steps = step.gradient_accumulation_steps
         return loop
-
-
-def train(
-    step: OnlineDpo,
-    policy: RewardModel,
-    rewards: Sequence[RewardModel],
-    prompts: Pairs | Responses,
-    seed: int,
-    directory: Path,
-    work: Path,
-    progress: Progress,
-) -> list[dict[str, Any]]:
-    """Train the policy, write it into ``directory``, and return numbers about it."""
-    training = OnlineTraining(step, policy_of(policy), rewards, prompts, seed, work, progress)
-    return training.run(directory)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +10,6 @@ import transformers
 from transformers import PrinterCallback
 
 from rmplug import DataError, Pairs, Responses, RewardModel
-from rmplug.models.quiet import quiet
 from rmplug.models.trainable import TrainablePolicy
 from rmplug.stats.metric_rows import number
 from rmplug_trl.reward_models._verify import check_equal, probes_of
@@ -24,26 +21,6 @@ if TYPE_CHECKING:
 
 REFERENCE = "ref"
 """The name that TRL gives to its copy of an adapter."""
-DEPRECATED = ".*is_gradient_checkpointing.* is deprecated"
-"""What transformers says of a name that TRL 1.16 and PEFT still use."""
-
-
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """Leave out what libraries say to each other."""
-    with quiet(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", DEPRECATED, FutureWarning)
-        yield
-
-
-class Silent:
-    """The part of a trainer that sends nothing and writes no card."""
-
-    def _send_telemetry(self) -> None:
-        """Send nothing."""
-
-    def create_model_card(self, *_: Any, **__: Any) -> None:
-        """Write nothing: the card of a model is a step of its own."""
 
 
 def policy_of(model: RewardModel) -> TrainablePolicy:

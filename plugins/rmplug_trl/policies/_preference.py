@@ -27,12 +27,12 @@ from rmplug_trl.reward_models._validation import HeldOut, Validating, Watch
 from rmplug_trl.reward_models.losses import BradleyTerry
 from rmplug_trl.training._arguments import arguments_of
 from rmplug_trl.training._network import precision_kept
+from rmplug_trl.training._quiet import Silent, libraries_quiet
 from rmplug_trl.training._resumption import Sealing, newest_whole
 from rmplug_trl.training._telling import SHOWN as TOLD
 from rmplug_trl.training._telling import Telling
 
 from ._policy import (
-    Silent,
     curves,
     drop_copied_adapter,
     facts,
@@ -40,7 +40,6 @@ from ._policy import (
     prepared,
     run,
     save,
-    undisturbed,
 )
 
 if TYPE_CHECKING:
@@ -189,7 +188,7 @@ class PreferenceTraining:
 
     def run(self, directory: Path) -> list[dict[str, Any]]:
         """Train, write the policy into ``directory``, and return numbers about it."""
-        with undisturbed():
+        with libraries_quiet():
             loop = self.loop
             if (checkpoint := newest_whole(self.work)) is not None and self.held_out is not None:
                 self.watch.load(checkpoint)

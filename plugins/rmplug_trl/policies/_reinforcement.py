@@ -20,20 +20,18 @@ from rmplug.models.trainable import TrainablePolicy
 from rmplug_trl.reward_models._verify import probes_of
 from rmplug_trl.training._arguments import arguments_of
 from rmplug_trl.training._network import precision_kept
+from rmplug_trl.training._quiet import Silent, libraries_quiet
 from rmplug_trl.training._resumption import Sealing
 from rmplug_trl.training._telling import SHOWN as TOLD
 from rmplug_trl.training._telling import Telling
 
 from ._policy import (
-    Silent,
     curves,
     drop_copied_adapter,
     facts,
-    policy_of,
     prepared,
     run,
     save,
-    undisturbed,
 )
 
 if TYPE_CHECKING:
@@ -133,7 +131,7 @@ class ReinforcementTraining:
 
     def run(self, directory: Path) -> list[dict[str, Any]]:
         """Train, write the policy into ``directory``, and return numbers about it."""
-        with undisturbed():
+        with libraries_quiet():
             loop = self.loop
             run(loop, self.work)
             save(self.step, self.policy, loop.model, self.data, directory)
@@ -233,20 +231,3 @@ def distinct_prompts(data: Pairs | Responses) -> tuple[list[Talk], list[str]]:
         ):
             found.setdefault(json.dumps(talk), (talk, name))
     return [talk for talk, _ in found.values()], [name for _, name in found.values()]
-
-
-def train(
-    step: Reinforcement,
-    policy: RewardModel,
-    rewards: Sequence[RewardModel],
-    prompts: Pairs | Responses,
-    seed: int,
-    directory: Path,
-    work: Path,
-    progress: Progress,
-) -> list[dict[str, Any]]:
-    """Train the policy, write it into ``directory``, and return numbers about it."""
-    training = ReinforcementTraining(
-        step, policy_of(policy), rewards, prompts, seed, work, progress
-    )
-    return training.run(directory)

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from rmplug import Checkpoint, Known, Pairs, Progress, Responses, RewardModel
+from rmplug import Known
 
 from .reinforcement import Reinforcement
+
+if TYPE_CHECKING:
+    from ._reinforcement import ReinforcementTraining
 
 
 class OnlineDpo(Reinforcement):
@@ -58,21 +61,11 @@ class OnlineDpo(Reinforcement):
                 "or write kind: rloo or kind: grpo, which learn from the same rewards",
             )
 
-    def train(
-        self,
-        policy: RewardModel,
-        reward: Sequence[RewardModel],
-        prompts: Pairs | Responses,
-        *,
-        seed: int,
-        directory: Path,
-        work: Path,
-        progress: Progress,
-    ) -> Checkpoint:
-        from ._online import train
+    def kitchen(self) -> type[ReinforcementTraining]:
+        """Return the class that does the work."""
+        from ._online import OnlineTraining
 
-        numbers = train(self, policy.reload(), reward, prompts, seed, directory, work, progress)
-        return Checkpoint(directory, type(self), numbers)
+        return OnlineTraining
 
     @property
     def own(self) -> dict[str, Any]:

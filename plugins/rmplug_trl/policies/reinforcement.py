@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from rmplug import Checkpoint, Known, Pairs, Progress, Responses, RewardModel
 
 from .settings import GroupSettings, ReinforcementSettings
+
+if TYPE_CHECKING:
+    from ._reinforcement import ReinforcementTraining
 
 
 class Reinforcement(ReinforcementSettings):
@@ -42,10 +45,17 @@ class Reinforcement(ReinforcementSettings):
         work: Path,
         progress: Progress,
     ) -> Checkpoint:
-        from ._reinforcement import train
+        from ._policy import policy_of
 
-        numbers = train(self, policy.reload(), reward, prompts, seed, directory, work, progress)
-        return Checkpoint(directory, type(self), numbers)
+        made = policy_of(policy.reload())
+        training = self.kitchen()(self, made, reward, prompts, seed, work, progress)
+        return Checkpoint(directory, type(self), training.run(directory))
+
+    def kitchen(self) -> type[ReinforcementTraining]:
+        """Return the class that does the work."""
+        from ._reinforcement import ReinforcementTraining
+
+        return ReinforcementTraining
 
     @property
     def own(self) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from trl import RewardTrainer
 from rmplug import DataError
 from rmplug.errors import some
 from rmplug_trl.training._network import precision_kept
+from rmplug_trl.training._quiet import Silent
 
 from ._examples import Examples
 from ._losses import LossFunction
@@ -30,7 +31,7 @@ small batch does not."""
 LOSS_STATE = "loss.safetensors"
 
 
-class RewardTraining(RewardTrainer):  # type: ignore[misc]
+class RewardTraining(Silent, RewardTrainer):  # type: ignore[misc]
     """TRL's trainer of reward models; batches, order, loss and what is kept are ours.
 
     TRL's own numbers (means of batches) are left out: decisions are made on all rows.
@@ -53,12 +54,6 @@ class RewardTraining(RewardTrainer):  # type: ignore[misc]
     def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
         """Return the rows as they are: they were turned into tokens by the model that is asked."""
         return dataset
-
-    def _send_telemetry(self) -> None:
-        """Send nothing."""
-
-    def create_model_card(self, *_: Any, **__: Any) -> None:
-        """Write nothing: the card of a model is a step of its own."""
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         if self.order == "sequential":

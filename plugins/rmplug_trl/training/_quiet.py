@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rmplug.models.quiet import quiet
 
@@ -19,3 +20,13 @@ def libraries_quiet() -> Iterator[None]:
         warnings.filterwarnings("ignore", category=FutureWarning, module=LIBRARIES)
         warnings.filterwarnings("ignore", category=DeprecationWarning, module=LIBRARIES)
         yield
+
+
+class Silent:
+    """The part of a trainer that sends nothing and writes no card."""
+
+    def _send_telemetry(self) -> None:
+        """Send nothing."""
+
+    def create_model_card(self, *_: Any, **__: Any) -> None:
+        """Write nothing: the card of a model is a step of its own."""

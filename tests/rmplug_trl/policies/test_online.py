@@ -13,8 +13,8 @@ from rmplug.data.rows import one_batch
 from rmplug.data.sides import side_of
 from rmplug.testing import check_step, run_step, small_pairs
 from rmplug_trl.policies._online import OnlineTraining
-from rmplug_trl.policies._policy import undisturbed
 from rmplug_trl.policies.online import OnlineDpo
+from rmplug_trl.training._quiet import libraries_quiet
 
 FEW = {
     "max_steps": 3,
@@ -85,7 +85,7 @@ def test_a_response_has_the_log_probability_that_the_policy_gives_it_alone(tmp_p
     policy = small_policy(tmp_path / "policy").open()
     loop = loop_of(tmp_path, policy)
     talks = [[{"role": "user", "content": text}] for text in ("Why?", "Why is the sky so blue?")]
-    with undisturbed():
+    with libraries_quiet():
         given = loop._generate(loop.model, talks)[:4]
     logs = loop._forward(loop.model, *given).detach()
     for row, (prompt, mask, written, counted) in enumerate(zip(*given, strict=True)):
