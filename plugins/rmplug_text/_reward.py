@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +11,10 @@ import pyarrow as pa
 
 from rmplug import DataError, RewardModel, notice
 from rmplug.arrays import Array
+from rmplug.errors import some
 
 PLAIN = "reward"
+VERDICT = ("margin", "probability", "loss")
 UNSCORED = "score is not a finite number"
 
 
@@ -20,8 +23,10 @@ class ScoreResponses:
     """The row-wise scores of responses."""
 
     on_missing: str
+    store: Sequence[str] | None = None
 
     def __call__(self, model: RewardModel, batch: pa.RecordBatch) -> dict[str, Array]:
+        check_given(self.store, (PLAIN,), "responses")
         scores = scores_of(model, batch, self.on_missing)
         return {named(PLAIN, name): scores[:, index] for index, name in enumerate(model.outputs)}
 
@@ -31,18 +36,33 @@ class ScorePairs:
     """The row-wise scores of both responses of pairs, with margin, probability and loss."""
 
     on_missing: str
+    store: Sequence[str] | None = None
 
     def __call__(self, model: RewardModel, batch: pa.RecordBatch) -> dict[str, Array]:
         margins = model.compare(batch)
         if margins is not None:
-            return preferred(checked(model, margins, batch, self.on_missing, "compare"))
+            verdict = preferred(checked(model, margins, batch, self.on_missing, "compare"))
+            check_given(self.store, VERDICT, "pairs")
+            return {name: verdict[name] for name in verdict if self._keeps(name)}
+        check_given(self.store, ("chosen", "rejected", *VERDICT), "pairs")
         scores = scores_of(model, responses_of(batch), self.on_missing)
         chosen, rejected = scores[: batch.num_rows], scores[batch.num_rows :]
         return {
             named(name, output): values
             for index, output in enumerate(model.outputs)
             for name, values in compared(chosen[:, index], rejected[:, index]).items()
+            if self._keeps(name)
         }
+
+    def _keeps(self, name: str) -> bool:
+        return self.store is None or name in self.store
+
+
+def check_given(store: Sequence[str] | None, given: Sequence[str], what: str) -> None:
+    """Refuse to store what the query does not give: the check cannot always know the data."""
+    absent = [name for name in store or () if name not in given]
+    if absent:
+        raise DataError(f"store names {absent[0]}, but of {what} there is {some(given)}")
 
 
 def named(column: str, output: str) -> str:
