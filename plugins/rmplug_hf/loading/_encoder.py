@@ -92,6 +92,6 @@ def _scaled(model: Transformer, states: Array) -> Array:
 
 
 def unit(states: Array) -> Array:
-    """Scale rows to length 1; zeros stay."""
-    sizes = np.linalg.norm(states, axis=1, keepdims=True)
+    """Scale states (the last dimension) to length 1; zeros stay."""
+    sizes = np.linalg.norm(states, axis=-1, keepdims=True)
     return np.asarray(states / np.maximum(sizes, 1e-12), dtype=np.float32)

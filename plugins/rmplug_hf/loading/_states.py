@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any, Literal, TypeAlias, cast
 
 import numpy as np
 import pyarrow as pa
@@ -16,14 +17,18 @@ from rmplug_hf.tokens._conversations import Part
 
 from ._transformer import Pooling, Transformer, pooled, prompts_of
 
+Layers: TypeAlias = tuple[int, ...] | Literal["all"]
+
 
 @dataclass(frozen=True)
 class States:
-    """The selection of states; fields that are None are left to the model."""
+    """The selection of states; fields that are None are left to the model. With ``layers``, states
+    have one dimension more, (rows, layers, width), and ``layer`` says nothing."""
 
     layer: int | None = None
     pooling: str | None = None
     position: int | str | None = None
+    layers: Layers | None = None
 
     def filled(self, layer: int, pooling: str) -> States:
         """Return the selection with defaults in place of None."""
@@ -37,13 +42,14 @@ class States:
 def states_of(
     model: Transformer, responses: pa.RecordBatch, states: States, part: str = "both"
 ) -> Array:
-    """Return float32 states of shape (rows, width)."""
+    """Return float32 states of shape (rows, width), or (rows, layers, width)."""
     states = states.filled(-1, "last")
-    layer, part = cast(int, states.layer), cast(Part, part)
-    if states.pooling != "position" or not responses.num_rows:
-        pooling = "last" if states.pooling == "position" else states.pooling
-        return model.states(responses, layer, cast(Pooling, pooling), part)
-    rows = model.loaded.tokenizing.rows(responses, part, bounds=True)
+    if not responses.num_rows:
+        return _none(model, states)
+    at_position = states.pooling == "position"
+    rows = model.loaded.tokenizing.rows(responses, cast(Part, part), bounds=at_position)
+    if not at_position:
+        return model.run(rows, lambda batch: _pooled(model, batch, states))
     ids = responses.column("id").to_pylist()
     for name, row in zip(ids, rows, strict=True):
         index = index_of(states.position, row.start, row.end, len(row))
@@ -52,7 +58,35 @@ def states_of(
                 f"{name} has {len(row)} tokens ({row.end - row.start} of the response): it has no "
                 f"position {states.position}; use pooling: last"
             )
-    return model.run(rows, lambda batch: _at(model.hidden(batch, layer), batch, states.position))
+    return model.run(
+        rows,
+        lambda batch: _read(model, batch, states, lambda h: _at(h, batch, states.position)),
+    )
+
+
+def _none(model: Transformer, states: States) -> Array:
+    """Return the states of no rows."""
+    if states.layers is None:
+        return np.zeros((0, model.width), np.float32)
+    count = model.layer_count if states.layers == "all" else len(states.layers)
+    return np.zeros((0, count, model.width), np.float32)
+
+
+def _read(
+    model: Transformer,
+    batch: Batch,
+    states: States,
+    read: Callable[[torch.Tensor], torch.Tensor],
+) -> torch.Tensor:
+    """Read states of every token, by ``read``, of the layer or of each layer of a selection."""
+    if states.layers is None:
+        return read(model.hidden(batch, cast(int, states.layer)))
+    return torch.stack([read(one) for one in model.hidden_layers(batch, states.layers)], dim=1)
+
+
+def _pooled(model: Transformer, batch: Batch, states: States) -> torch.Tensor:
+    pooling = cast(Pooling, states.pooling)
+    return _read(model, batch, states, lambda hidden: pooled(hidden, batch, pooling))
 
 
 def states_and_prompts(
@@ -62,7 +96,8 @@ def states_and_prompts(
     states: States,
     part: str,
 ) -> tuple[Array, Array]:
-    """Return float32 states (rows, width) of prompts with responses, and of the prompts alone.
+    """Return float32 states (rows, width), or (rows, layers, width), of prompts with responses, and
+    of the prompts alone.
 
     A causal model sees the same prompt whatever follows it: both come from one pass where the
     tokens of a conversation begin with those of its prompt; prompts of other rows (of those that
@@ -79,17 +114,23 @@ def states_and_prompts(
         len(head if is_so else row) for row, head, is_so in zip(whole, alone, led, strict=True)
     ]
     rows = [replace(row, start=start) for row, start in zip(whole, starts, strict=True)]
-    layer, pooling = cast(int, states.layer), cast(Pooling, states.pooling)
+    pooling = cast(Pooling, states.pooling)
 
     def forward(batch: Batch) -> torch.Tensor:
-        hidden = model.hidden(batch, layer)
-        parts = [pooled(hidden, part, pooling) for part in (batch, prompts_of(batch))]
-        return torch.stack(parts, dim=1)
+        parts = (batch, prompts_of(batch))
+        return _read(
+            model,
+            batch,
+            states,
+            lambda hidden: torch.stack([pooled(hidden, part, pooling) for part in parts], dim=1),
+        )
 
     both = model.run(rows, forward)
+    if states.layers is not None:
+        both = both.swapaxes(1, 2)
     if not led.all():
         odd = [row for row, is_so in zip(alone, led, strict=True) if not is_so]
-        both[~led, 1] = model.run(odd, lambda b: pooled(model.hidden(b, layer), b, pooling))
+        both[~led, 1] = model.run(odd, lambda batch: _pooled(model, batch, states))
     return both[:, 0], both[:, 1]
 
 

@@ -72,13 +72,29 @@ class Transformer(RewardModel):
         if layer == -1:
             states: torch.Tensor = body(**batch.arguments())[0]
             return states
-        layers = body(**batch.arguments(), output_hidden_states=True).hidden_states
-        if not -len(layers) <= layer < len(layers):
-            raise DataError(
-                f"the model has the layers 0 (embeddings) to {len(layers) - 1}; there is no {layer}"
-            )
-        chosen: torch.Tensor = layers[layer]
-        return chosen
+        return self.hidden_layers(batch, [layer])[0]
+
+    def hidden_layers(
+        self, batch: Batch, layers: Sequence[int] | Literal["all"]
+    ) -> list[torch.Tensor]:
+        """Return hidden states of every token, each of shape (rows, longest, width), of several
+        layers from one forward pass."""
+        body = self.loaded.model.base_model
+        every = body(**batch.arguments(), output_hidden_states=True).hidden_states
+        if layers == "all":
+            return list(every)
+        for layer in layers:
+            if not -len(every) <= layer < len(every):
+                raise DataError(
+                    f"the model has the layers 0 (embeddings) to {len(every) - 1}; there is no "
+                    f"{layer}"
+                )
+        return [every[layer] for layer in layers]
+
+    @property
+    def layer_count(self) -> int:
+        """The number of layers with states, the embeddings among them."""
+        return int(self.loaded.config.get_text_config().num_hidden_layers) + 1
 
 
 def run_rows(

@@ -66,6 +66,15 @@ def labels_of_config(config: dict[str, Any]) -> tuple[str, ...] | None:
     return ("reward",) if len(names) == 1 else names
 
 
+def layers_of_config(config: dict[str, Any]) -> int | None:
+    """Return the number of layers of a model with this config; None where it does not tell, as of
+    one with an encoder and a decoder, or one inside another."""
+    if config.get("is_encoder_decoder") or "text_config" in config:
+        return None
+    count = config.get("num_hidden_layers", config.get("n_layer"))
+    return count if _few(count) else None
+
+
 def _few(count: Any) -> bool:
     return isinstance(count, int) and 0 < count <= 10_000
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from rmplug import DataError, RewardModel
 from rmplug.arrays import Array
 from rmplug.data.sides import side_of
 from rmplug_hf.loading._encoder import pooled_states, pooled_with_prompts
-from rmplug_hf.loading._states import States
+from rmplug_hf.loading._states import Layers, States
 from rmplug_hf.loading._transformer import Transformer
 
 
@@ -24,6 +25,7 @@ class StateQuery:
     pooling: str | None
     position: int | str | None
     prompt_end: str
+    layers: Layers | None = None
 
     def __call__(self, model: RewardModel, batch: pa.RecordBatch) -> dict[str, Array]:
         if not isinstance(model, Transformer):
@@ -34,10 +36,19 @@ class StateQuery:
         states = self._pooled(model, batch)
         for side in self.sides:
             _check_finite(states[side], batch, side)
-        return {side: states[side] for side in self.sides}
+        if self.layers is None:
+            return {side: states[side] for side in self.sides}
+        return {
+            f"{side}.layer-{layer}": states[side][:, place]
+            for side in self.sides
+            for place, layer in enumerate(self._numbers(states[side].shape[1]))
+        }
+
+    def _numbers(self, count: int) -> Sequence[int]:
+        return range(count) if self.layers is None or self.layers == "all" else self.layers
 
     def _pooled(self, model: Transformer, batch: pa.RecordBatch) -> dict[str, Array]:
-        states = States(self.layer, self.pooling, self.position)
+        states = States(self.layer, self.pooling, self.position, self.layers)
         part = "turn" if self.prompt_end == "turn" else "prompt"
         prompts, sides = side_of(batch, "prompt"), [s for s in self.sides if s != "prompt"]
         by_side: dict[str, Array] = {}
@@ -51,7 +62,7 @@ class StateQuery:
 
 
 def _check_finite(values: Array, batch: pa.RecordBatch, side: str) -> None:
-    odd = ~np.isfinite(values).all(axis=1)
+    odd = ~np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
     if odd.any():
         names = batch.column("id").filter(pa.array(odd)).to_pylist()
         raise DataError(
