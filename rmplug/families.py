@@ -78,6 +78,12 @@ def reads_files(info: FieldInfo) -> bool:
     return bool(_marks(info))
 
 
+def written_name(name: str, info: FieldInfo) -> str:
+    """Return the name by which a spec writes a parameter: its alias, of a field whose name would be
+    a keyword of Python (``class``)."""
+    return info.alias or name
+
+
 def awaits_files(info: FieldInfo) -> bool:
     """Check whether a field is marked as something that may not be there yet."""
     return any(mark.awaited for mark in _marks(info))

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from rmplug.families import Composite, Engine, Observer, Step, family_of
+from rmplug.families import Composite, Engine, Observer, Step, family_of, written_name
 
 from .field_docs import classes_in, field_docs
 from .registry import Provider
@@ -46,7 +46,8 @@ def params(cls: type[BaseModel], prefix: str = "") -> list[dict[str, Any]]:
     properties = cls.model_json_schema().get("properties", {})
     docs = field_docs(cls)
     listed: list[dict[str, Any]] = []
-    for name, info in _own_first(cls):
+    for attribute, info in _own_first(cls):
+        name = written_name(attribute, info)
         inner = [c for c in classes_in(info.annotation) if issubclass(c, BaseModel) and c != cls]
         listed.append(
             {

@@ -14,7 +14,8 @@ from pydantic import BaseModel
 
 
 def field_docs(cls: type[Any]) -> Mapping[str, str]:
-    """Read the description of each field of a pydantic class or dataclass, inherited ones too."""
+    """Read the description of each field of a pydantic class or dataclass, inherited ones too, by
+    its name in Python and by its alias."""
     docs: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         if base.__module__ != BaseModel.__module__:
@@ -23,6 +24,8 @@ def field_docs(cls: type[Any]) -> Mapping[str, str]:
         fields = {name: info.description or "" for name, info in cls.model_fields.items()}
         by_hand = {name: inspect.cleandoc(text) for name, text in fields.items() if text}
         docs = {name: text for name, text in (docs | by_hand).items() if name in fields}
+        aliases = {name: info.alias for name, info in cls.model_fields.items() if info.alias}
+        docs |= {alias: docs[name] for name, alias in aliases.items() if name in docs}
     return docs
 
 

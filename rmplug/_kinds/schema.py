@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.fields import FieldInfo
 
-from rmplug.families import Composite, Engine, Observer, Step, reads_files
+from rmplug.families import Composite, Engine, Observer, Step, reads_files, written_name
 from rmplug.records import RunRecord
 
 from .field_docs import field_docs, inner_classes
@@ -122,7 +122,8 @@ def params_schema(cls: type[Step], name: str = "") -> dict[str, Any]:
     schema = documented(cls, cls.model_json_schema(ref_template=prefix + "{model}"))
     schema.pop("required", None)
     schema["description"] = cleandoc(cls.__doc__ or "")
-    for field, info in cls.model_fields.items():
+    for attribute, info in cls.model_fields.items():
+        field = written_name(attribute, info)
         schema["properties"][field] = as_taken(info, schema["properties"][field])
     if issubclass(cls, Composite):
         steps = [{"$ref": "#/$defs/rmplug.steps"}, {"type": "string"}]

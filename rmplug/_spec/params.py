@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from rmplug._kinds.field_docs import classes_in
 from rmplug.errors import RmplugError, did_you_mean, shown
-from rmplug.families import Step, awaits_files, reads_files
+from rmplug.families import Step, awaits_files, reads_files, written_name
 
 from .location import Location, suggestion
 
@@ -173,7 +173,7 @@ def _fields(cls: type[BaseModel], loc: tuple[str | int, ...]) -> list[str]:
         if len(inner) != 1 or not issubclass(inner[0], BaseModel):
             return []
         cls = inner[0]
-    return list(cls.model_fields)
+    return [written_name(name, info) for name, info in cls.model_fields.items()]
 
 
 def _sentence(entries: list[Any]) -> str:
