@@ -12,6 +12,7 @@ from rmplug import (
     hookimpl,
 )
 
+from .custom import Custom
 from .features import Bins, Lexical, PerResponse, Rouge
 from .labelling import Diverse, LabelsFile, LabelSheet, Uncertain
 from .loaders import ABFile, PairsFile, ResponsesFile, Synthetic
@@ -27,7 +28,7 @@ def rmplug_dataset_loaders() -> list[type[DatasetLoader]]:
 
 @hookimpl
 def rmplug_model_loaders() -> list[type[ModelLoader]]:
-    return [Recorded]
+    return [Recorded, Custom]
 
 
 @hookimpl
