@@ -18,6 +18,7 @@ from .heads.heads import LinearHead, RewardHead
 from .loading.encoders import Encoder
 from .loading.ensembles import Ensemble, ScoreScales
 from .loading.loaders import SequenceClassifier
+from .loading.normalized import Normalized
 from .queries.judges import GenerativeJudge
 from .queries.likelihood import CausalLM, LogProb
 from .queries.queries import HiddenState
@@ -34,7 +35,10 @@ def rmplug_dataset_loaders() -> list[type[DatasetLoader]]:
 
 @hookimpl
 def rmplug_model_loaders() -> list[type[ModelLoader]]:
-    return [SequenceClassifier, CausalLM, GenerativeJudge, Encoder, RewardHead, Ensemble]
+    return [
+        *(SequenceClassifier, CausalLM, GenerativeJudge, Encoder),
+        *(RewardHead, Ensemble, Normalized),
+    ]
 
 
 @hookimpl

@@ -1,9 +1,10 @@
-"""The scales of members' scores: measured on a reference set, written, read and applied."""
+"""The scales of scores, of members or of one model: measured on a reference set, written, read and
+applied."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,19 +20,19 @@ from rmplug.models.files import read_json
 from rmplug.stats.estimates import Estimate, mean
 from rmplug.stats.metric_rows import number
 
-from .members import SIDES, Scale
+from .members import MEMBER, SIDES, Scale, score_columns
 
-FILE, MEMBER = "scales.json", ".member."
+FILE = "scales.json"
 SCALES = TypeAdapter(dict[str, Scale])
 
 
 def measure_scales(rewards: Features, by: str, directory: Path) -> list[dict[str, Any]]:
-    """Measure the scale of each member, write them, and return their numbers."""
-    columns = member_columns(rewards.values)
+    """Measure the scale of each member or output, write them, and return their numbers."""
+    columns = score_columns(rewards.values)
     if not columns:
         raise DataError(
-            f"{rewards.name} has no scores of members (it has {some(rewards.values, 8)}); give the "
-            "rewards of an ensemble with members: true"
+            f"{rewards.name} has no scores (it has {some(rewards.values, 8)}); give what the query "
+            "reward gives of a model, or of an ensemble with members: true"
         )
     table = rewards.table
     names = table["group" if "group" in table.column_names else "id"].to_numpy()
@@ -40,7 +41,7 @@ def measure_scales(rewards: Features, by: str, directory: Path) -> list[dict[str
         for member, each in columns.items()
     }
     scored = np.isfinite(np.concatenate(list(scores.values()))).all(axis=0)
-    notice("no finite score of a member", table["id"].filter(~scored).to_pylist(), "dropped")
+    notice("no finite score", table["id"].filter(~scored).to_pylist(), "dropped")
     groups = np.unique(names[scored].astype(str), return_inverse=True)[1]
     numbers: list[dict[str, Any]] = []
     for member, values in scores.items():
@@ -51,16 +52,6 @@ def measure_scales(rewards: Features, by: str, directory: Path) -> list[dict[str
     text = json.dumps(found, indent=1, ensure_ascii=False)
     (directory / FILE).write_text(text + "\n", encoding="utf-8")
     return numbers
-
-
-def member_columns(names: Sequence[str]) -> dict[str, list[str]]:
-    """Return the columns of each member's scores: one of responses, two of pairs."""
-    columns: dict[str, list[str]] = {}
-    for name in names:
-        head, _, member = name.partition(MEMBER)
-        if head in (*SIDES, "rejected") and member:
-            columns.setdefault(member, []).append(name)
-    return columns
 
 
 def _numbers(member: str, values: Array, groups: Array, by: str) -> list[dict[str, Any]]:
@@ -82,30 +73,32 @@ def _numbers(member: str, values: Array, groups: Array, by: str) -> list[dict[st
 
 
 @dataclass(frozen=True)
-class MemberScales(Predictor):
-    """The scale of each member; predicts scores on it."""
+class ScorePredictor(Predictor):
+    """The scale of each member or output; predicts scores on it."""
 
     scales: Mapping[str, Scale]
 
     def predict(self, features: pa.Table) -> Mapping[str, Array]:
         found = {}
         for member, scale in self.scales.items():
-            ends = tuple(f".{side}{MEMBER}{member}" for side in SIDES)
+            output = "" if member == "reward" else f".{member}"
+            forms = (f"{MEMBER}{member}", output)
+            ends = tuple(f".{side}{form}" for side in SIDES for form in forms)
             names = [name for name in features.column_names if name.endswith(ends)]
             if len(names) != 1:
                 raise DataError(
                     f"scales of {member} need one column of its scores, there are {len(names)}; "
-                    "give the rewards of an ensemble"
+                    "give rewards as those that were measured"
                 )
             scores = np.asarray(features[names[0]].to_numpy(), dtype=np.float64)
             found[member] = (scores - scale.mean) / scale.deviation
         return found
 
 
-def open_scales(directory: Path) -> MemberScales:
+def open_scales(directory: Path) -> ScorePredictor:
     """Read the scales in a directory; anything else is refused."""
     try:
-        return MemberScales(SCALES.validate_python(read_json(directory / FILE)))
+        return ScorePredictor(SCALES.validate_python(read_json(directory / FILE)))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise DataError(

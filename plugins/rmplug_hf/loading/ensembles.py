@@ -11,19 +11,22 @@ from pydantic import Field, FiniteFloat, model_validator
 from rmplug import Estimator, Features, Fit, Known, ModelLoader, Predictor, RewardModel
 from rmplug.errors import some
 
-from .members import Scale, members_of, unmatched
+from .members import Scale, members_of, score_columns, unmatched
 
 
 class ScoreScales(Estimator):
-    """Measure the mean and the spread of each member's scores, so that an ensemble can weigh them.
+    """Measure the mean and the spread of scores, so that they have a unit: a model's own, or each
+    member's of an ensemble.
 
-    ``rewards`` is what an `ensemble` without scales gives on a reference set (with its `members`,
-    as by default): scores of different models are in different units, and one set of rows gives all
-    of them a common one. The fit is stored, so that a score never depends on what else is scored.
+    ``rewards`` is what the query `reward` gives on a reference set: of an `ensemble` without scales
+    (with its `members`, as by default), which can then weigh them, or of one model, which
+    `normalized` then gives in units of that set. Scores of different models are in different units,
+    and one set of rows gives all of them a common one. The fit is stored, so that a score never
+    depends on what else is scored.
 
-    Numbers, one ``subset`` per member, with 95 % intervals over groups: ``mean`` and ``deviation``,
-    in the member's own unit. The fit ``predict``s a column per member: its scores on the scale.
-    Saved as JSON.
+    Numbers, one ``subset`` per member or output (`reward`), with 95 % intervals over groups:
+    ``mean`` and ``deviation``, in the model's own unit. The fit ``predict``s a column for each: its
+    scores on the scale. Saved as JSON.
     """
 
     kind = "score-scales"
@@ -40,14 +43,15 @@ class ScoreScales(Estimator):
         rewards = inputs["rewards"][0]
         if rewards.columns is None:
             return
-        margins = any(name.startswith("margin.") for name in rewards.columns)
+        columns = score_columns(rewards.columns).values()
+        margins = all(len(sides) == 2 for sides in columns)
         if not members_of(rewards):
             yield (
                 "rewards",
-                f"{rewards.step} gives no scores of members; ask an ensemble about data",
+                f"{rewards.step} gives no scores; give what the query reward gives of a model",
             )
         elif self.by == "margins" and not margins:
-            yield "by", f"{rewards.step} gives no margins; ask the ensemble about pairs"
+            yield "by", f"{rewards.step} gives no margins; ask the model about pairs"
 
     def fit(self, rewards: Features, *, directory: Path) -> Fit:
         from ._scales import measure_scales

@@ -1,4 +1,5 @@
-"""The members of an ensemble: their scales, their names, and the columns of their scores."""
+"""The members of an ensemble, or the outputs of one model: their scales, their names, and the
+columns of their scores."""
 
 from __future__ import annotations
 
@@ -11,10 +12,11 @@ from rmplug.errors import did_you_mean, some
 
 SIDES = ("chosen", "reward")
 """The columns, before `.member.`, that a member has one of: of pairs, and of responses."""
+MEMBER = ".member."
 
 
 class Scale(BaseModel):
-    """The mean and spread of a member's scores, on data that you choose."""
+    """The mean and spread of scores, on data that you choose."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
@@ -38,8 +40,33 @@ def unmatched(what: str, given: Iterable[str], members: Sequence[str]) -> Iterat
 
 
 def members_of(rewards: Known) -> tuple[str, ...] | None:
-    """Return the members whose scores a reward has, by the names of its columns."""
+    """Return the members, or else the outputs, whose scores a reward has, by the names of its
+    columns."""
     if rewards.columns is None:
         return None
-    ends = (name.partition(".member.") for name in rewards.columns)
-    return tuple(dict.fromkeys(member for head, _, member in ends if head in SIDES and member))
+    return tuple(score_columns(rewards.columns))
+
+
+def score_columns(names: Iterable[str]) -> dict[str, list[str]]:
+    """Return the columns of scores, one of responses or two of pairs: of each member where there
+    are members (`chosen.member.<step>`), else of each output of the one model (`chosen` of the one
+    called `reward`, `chosen.<output>`)."""
+    named = list(names)
+    joint = MEMBER if any(MEMBER in name for name in named) else "."
+    columns: dict[str, list[str]] = {}
+    for name in named:
+        head, _, member = name.partition(joint)
+        if head in (*SIDES, "rejected") and (member or joint == "."):
+            columns.setdefault(member or "reward", []).append(name)
+    return columns
+
+
+def mismatch(scales: Iterable[str], outputs: Sequence[str]) -> str | None:
+    """Return the fault of scales that are not those of a model's outputs; None where they are."""
+    measured = list(scales)
+    if set(measured) == set(outputs):
+        return None
+    return (
+        f"it measured the scores of {some(measured)}, and the model gives {some(outputs)}; measure "
+        "the rewards of this very model (of an ensemble with members: false)"
+    )

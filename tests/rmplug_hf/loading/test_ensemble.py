@@ -257,11 +257,12 @@ def test_members_that_do_not_match_are_told_before_anything_runs(tmp_path):
         "inputs": {"models": ["help", "both"], "reference": "scales"},
     }
     steps["wrong"] = {"kind": "score-scales", "inputs": "alone"}
-    steps["alone"] = {"kind": "reward", "inputs": {"model": "help", "data": "reference"}}
+    inputs = {"model": "help", "data": "reference"}
+    steps["alone"] = {"kind": "reward", "inputs": inputs, "params": {"store": "margin"}}
     with pytest.raises(SpecError) as error:
         rmplug.run({"name": "aspects", "steps": steps}, store=tmp_path)
     text = str(error.value)
     assert "weights names 'hram', which is no member; did you mean 'harm'?" in text
     assert "weights lacks harm; give the weight of every member, or of none" in text
     assert "scales: scales lacks both; give the scale of every member, or of none" in text
-    assert "alone gives no scores of members; ask an ensemble about data" in text
+    assert "alone gives no scores; give what the query reward gives of a model" in text
