@@ -9,9 +9,6 @@ import numpy.typing as npt
 
 from rmplug_bench._arrays import Floats, Ints
 
-CELLS = 2_000_000
-"""Comparisons of two responses held at a time."""
-
 
 @dataclass(frozen=True)
 class Order:
@@ -108,24 +105,3 @@ def _discounts(order: Order) -> Floats:
     total = np.concatenate([[0.0], reached])
     first, last = order.count - order.upto, order.count - order.below
     return np.asarray((total[last] - total[first]) / order.tied, dtype=np.float64)
-
-
-def kendall(choice: Ints, scores: Floats, ratings: Floats) -> Floats:
-    """Compute, per choice, Kendall's tau-b of scores with ratings; NaN where one of them is
-    constant."""
-    count = np.bincount(choice)
-    widest = int(count.max(initial=1))
-    rows = np.argsort(choice, kind="stable")
-    within = np.arange(len(choice)) - np.repeat(np.cumsum(count) - count, count)
-    table = np.full((2, len(count), widest), np.nan)
-    table[0, choice[rows], within], table[1, choice[rows], within] = scores[rows], ratings[rows]
-    step = max(1, CELLS // widest**2)
-    parts = [_tau(table[:, start : start + step]) for start in range(0, len(count), step)]
-    return np.concatenate(parts) if parts else np.empty(0)
-
-
-def _tau(table: Floats) -> Floats:
-    x, y = (np.nan_to_num(np.sign(one[:, :, None] - one[:, None, :])) for one in table)
-    spread = np.sqrt((x * x).sum(axis=(1, 2)) * (y * y).sum(axis=(1, 2)))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.where(spread > 0, (x * y).sum(axis=(1, 2)) / spread, np.nan))

@@ -15,8 +15,9 @@ from rmplug_bench._arrays import Floats, Ints, codes
 from rmplug_bench.rules._models import ScoredModel, baselines, models
 from rmplug_bench.statistics._metric_rows import Row, metric_row, metrics_of
 
-from ._best_of_n import kendall, ndcg, order_of, top
+from ._best_of_n import ndcg, order_of, top
 from ._best_of_n_curves import Curves, Truth
+from ._concordance import kendall
 from ._judged import choices_of, labels_of, parts_of, subset_names
 
 COLUMNS = (

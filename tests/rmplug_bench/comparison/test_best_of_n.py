@@ -13,7 +13,8 @@ from rmplug import DataError, Features, Responses
 from rmplug.notices import collect_notices
 from rmplug.testing import check_step, small_features, small_responses
 from rmplug_bench import BestOfN
-from rmplug_bench.comparison._best_of_n import chances, divergence_of, kendall, ndcg, order_of, top
+from rmplug_bench.comparison._best_of_n import chances, divergence_of, ndcg, order_of, top
+from rmplug_bench.comparison._concordance import kendall
 
 RNG = np.random.default_rng(0)
 CHOICE = RNG.permutation(np.repeat([0, 1, 2], [5, 7, 4]))
