@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -19,12 +19,28 @@ from rmplug_bench._arrays import Floats, Ints, codes
 from rmplug_bench.rules._models import ScoredModel, baselines, models
 from rmplug_bench.statistics._metric_rows import Row, metric_row, metrics_of
 
-from ._best_of_n import first_ranks, kendall, order_of
+from ._best_of_n import first_ranks, order_of
+from ._concordance import kendall
 from ._judged import choices_of, parts_of, subset_names
+from ._rank_agreement import (
+    LABEL,
+    OrderNumber,
+    orders_of_responses,
+    over_prompts,
+    references_of,
+    within_choices,
+)
 
 COLUMNS = ("metric", "subset", "value", "low", "high", "n", "row", "column")
-LABEL = "label"
-SHARES = ("same-decision", "same-choice", "all-right", "all-wrong")
+SHARES = ("same-decision", "opposite-decision", "same-choice", "all-right", "all-wrong")
+
+
+@dataclass(frozen=True)
+class Ratings:
+    """Names of ratings that repeat each other, and of those that models are compared with."""
+
+    repeats: Sequence[str] = ()
+    references: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -39,7 +55,7 @@ def agreement(
     data: Pairs | Responses,
     rewards: Sequence[Features],
     baseline_names: Sequence[str],
-    repeats: Sequence[str],
+    ratings: Ratings,
     draws: Draws,
 ) -> Metrics:
     """Measure every two models, and models with baselines and the label; whole and subsets."""
@@ -52,14 +68,14 @@ def agreement(
     left_out = data["id"].filter(pa.array(~scored)).to_pylist()
     notice("rows that not every model scores, left out", left_out, "dropped")
     kept = data.take(np.flatnonzero(scored))
-    judges = [ScoredModel(judge.name, judge.kind, judge.scores[scored]) for judge in judges]
+    judges = [judge.take(scored) for judge in judges]
     rows: list[Row] = []
     if isinstance(kept, Pairs):
         rows += _of_pairs(kept, judges, draws)
     else:
-        rows += _of_choices(kept, choice[scored], judges, draws)
-        if repeats:
-            rows.append(_of_repeats(kept, judges, repeats, draws))
+        rows += _of_choices(kept, choice[scored], judges, ratings.references, draws)
+        if ratings.repeats:
+            rows.append(_of_repeats(kept, judges, ratings.repeats, draws))
     return metrics_of(rows, COLUMNS)
 
 
@@ -79,13 +95,27 @@ def _of_pairs(data: Pairs, judges: Sequence[ScoredModel], draws: Draws) -> Itera
             bound = rank.interval(groups[mask])
             key = f"margin-spearman\n{one}\n{two}"
             yield from _cell(key, subset, rank.value, int(mask.sum()), bound)
+        sides = {
+            judge.name: judge.sides[mask].ravel()
+            for judge in judges
+            if judge.name != "random" and judge.sides is not None
+        }
+        yield from _order_cells(over_prompts(sides, np.repeat(groups[mask], 2)), subset)
+
+
+def _order_cells(numbers: Iterable[OrderNumber], subset: str) -> Iterator[Row]:
+    for one in numbers:
+        bound = one.estimate.interval(one.groups) if one.n else NO_BOUND
+        yield from _cell(one.key, subset, one.estimate.value, one.n, bound)
 
 
 def _sign_columns(signs: Mapping[str, Floats], models: Sequence[str]) -> dict[str, Floats]:
-    """Return ties of each, equal decisions of every two, and unanimous right and wrong ones."""
+    """Return ties of each, equal and opposite decisions of every two, and unanimous right and
+    wrong ones."""
     columns = {f"tie\n{name}": (sign == 0) * 1.0 for name, sign in signs.items()}
     for one, two in combinations(signs, 2):
         columns[f"same\n{one}\n{two}"] = (signs[one] == signs[two]) * 1.0
+        columns[f"opposite\n{one}\n{two}"] = (signs[one] * signs[two] < 0) * 1.0
     decisions = np.stack([signs[name] for name in models])
     columns["all-right"] = (decisions > 0).all(axis=0) * 1.0
     columns["all-wrong"] = (decisions < 0).all(axis=0) * 1.0
@@ -101,6 +131,7 @@ def _sign_statistics(names: Sequence[str]) -> Statistics:
             ties = [sums[f"tie\n{name}"] / n for name in (one, two)]
             by_chance = ties[0] * ties[1] + (1 - ties[0]) * (1 - ties[1]) / 2
             values[f"same-decision\n{one}\n{two}"] = same
+            values[f"opposite-decision\n{one}\n{two}"] = sums[f"opposite\n{one}\n{two}"] / n
             values[f"kappa\n{one}\n{two}"] = _over_chance(same, by_chance)
         return values
 
@@ -113,27 +144,51 @@ def _over_chance(same: Floats, by_chance: Floats) -> Floats:
 
 
 def _of_choices(
-    data: Responses, choice: Ints, judges: Sequence[ScoredModel], draws: Draws
+    data: Responses,
+    choice: Ints,
+    judges: Sequence[ScoredModel],
+    ratings: Sequence[str],
+    draws: Draws,
 ) -> Iterator[Row]:
     _, firsts, choice = np.unique(choice, return_index=True, return_inverse=True)
-    groups = codes(data["group"])[firsts]
-    orders = {judge.name: order_of(choice, judge.scores) for judge in judges}
-    columns = {"chance": 1 / np.bincount(choice)}
+    groups = codes(data["group"])
     scores = {judge.name: judge.scores for judge in judges}
+    references = references_of(data, ratings, scores)
+    columns = _choice_columns(choice, scores, references)
+    orders = {name: own for name, own in scores.items() if name != "random"}
+    for number, (subset, mask) in enumerate(parts_of(subset_names(data, firsts))):
+        single = mask.sum() == 1
+        # tau-b of a single choice has its interval from its responses, below
+        part = {name: column[mask] for name, column in columns.items()
+                if not (single and name.startswith("tau\n"))}  # fmt: skip
+        for name in [name for name in part if name.startswith("tau\n")]:
+            part[name.replace("tau\n", "finite\n", 1)] = np.isfinite(part[name]) * 1.0
+            part[name] = np.nan_to_num(part[name])
+        yield from _cells(part, groups[firsts][mask], _choice_statistics, subset, draws, number)
+        rows = mask[choice]
+        ranked = orders_of_responses(
+            {name: own[rows] for name, own in orders.items()},
+            {name: own[rows] for name, own in references.items()},
+            choice[rows],
+            groups[rows],
+        )
+        yield from _order_cells(ranked, subset)
+
+
+def _choice_columns(
+    choice: Ints, scores: Mapping[str, Floats], references: Mapping[str, Floats]
+) -> dict[str, Floats]:
+    """Return, per choice, chance, equal choices of every two, and tau-b."""
+    orders = {name: order_of(choice, own) for name, own in scores.items()}
+    columns = {"chance": 1 / np.bincount(choice)}
     for one, two in combinations(scores, 2):
         both = first_ranks(orders[one]) * first_ranks(orders[two])
         columns[f"same\n{one}\n{two}"] = orders[one].sum_of(both)
         columns[f"tau\n{one}\n{two}"] = kendall(choice, scores[one], scores[two])
-    if "label" in data.columns:
-        label = np.asarray(pc.cast(data["label"], pa.float64()).to_numpy(), dtype=np.float64)
+    for reference, values in references.items():
         for name, own in scores.items():
-            columns[f"tau\n{name}\n{LABEL}"] = kendall(choice, own, label)
-    for number, (subset, mask) in enumerate(parts_of(subset_names(data, firsts))):
-        part = {name: column[mask] for name, column in columns.items()}
-        for name in [name for name in part if name.startswith("tau\n")]:
-            part[name.replace("tau\n", "finite\n", 1)] = np.isfinite(part[name]) * 1.0
-            part[name] = np.nan_to_num(part[name])
-        yield from _cells(part, groups[mask], _choice_statistics, subset, draws, number)
+            columns[f"tau\n{name}\n{reference}"] = within_choices(choice, own, values)
+    return columns
 
 
 def _choice_statistics(sums: Sums) -> dict[str, Floats]:

@@ -136,17 +136,26 @@ class Agreement(Evaluator):
     two models is in both cells of a matrix. Intervals are 95 %, over prompt groups. Of pairs:
 
     - ``same-decision``: share of pairs on which both prefer the same response, or both none; with
-      ``label`` that is accuracy, a tie counting nothing.
+      ``label`` that is accuracy, a tie counting nothing. ``opposite-decision``: share of pairs that
+      one decides the other way than the other does; `combine-rewards` and the table of pairs in the
+      report say which.
     - ``kappa``: Cohen's kappa of these decisions, were the responses shown in random order: ``(same
       - chance) / (1 - chance)``, where chance is the share expected of two that tie as often and
       otherwise prefer either side half of the time.
     - ``margin-spearman``: rank correlation of margins, chosen minus rejected.
+    - ``kendall-over-prompts``: tau-b of the scores of all responses, where they are known.
     - ``all-right``, ``all-wrong``: share of pairs that every model decides so.
 
     Of responses, over choices (the same ``case``, or else the same prompt): ``same-choice``, the
     chance that both choose the same response, equal scores sharing; ``kappa``, over one in so many
-    responses; ``kendall``, the mean of tau-b within choices, with ``label`` too; and
-    ``krippendorff-alpha`` of ``repeats``.
+    responses; ``kendall``, the mean of tau-b within choices; and ``krippendorff-alpha`` of
+    ``repeats``. Over all responses, ``n`` of them: ``kendall-over-prompts`` (tau-b) and
+    ``spearman-over-prompts``. With ``label`` and each of ``ratings`` too, and with them also, over
+    all comparisons of two responses of a choice, ``gamma`` (Goodman and Kruskal 1954: of the
+    comparisons that neither ties) and ``somers-d`` (Somers 1962: of those that the rating does not
+    tie, a tie of the model counting one half right). Where all responses are one choice, as in a
+    rating list (one ``case`` for all, a ``group`` for each), ``kendall`` counts its responses, and
+    their groups give its interval.
     """
 
     kind = "agreement"
@@ -161,6 +170,10 @@ class Agreement(Evaluator):
     ``ratings.first`` and ``ratings.second``. Their reliability is Krippendorff's alpha for numbers
     (squared differences): 1 when they agree, 0 when no better than values dealt at random."""
 
+    ratings: tuple[str, ...] = ()
+    """Ratings of responses from elsewhere to compare the models' orders with, such as Elo ratings
+    of people: the ``<name>`` of columns ``ratings.<name>`` (missing allowed)."""
+
     def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
         columns = ("metric", "subset", "value", "low", "high", "n", "row", "column")
         return Known(columns=columns)
@@ -170,19 +183,26 @@ class Agreement(Evaluator):
 
         yield from no_rewards(inputs["data"][0], inputs["rewards"])
         data, steps = inputs["data"][0], {reward.step for reward in inputs["rewards"]}
-        for name in self.repeats:
+        named = [("repeats", name) for name in self.repeats]
+        named += [("ratings", name) for name in self.ratings]
+        if self.ratings and data.is_a(Pairs):
+            yield "ratings", f"{data.step} gives pairs, and only responses have ratings"
+        for parameter, name in named:
             rating = name.removeprefix("ratings.")
             if rating != name:
-                yield "repeats", f"write {rating!r} for the column {name!r}"
-            elif name.partition(".")[0] not in steps and data.is_a(Responses):
+                yield parameter, f"write {rating!r} for the column {name!r}"
+            elif data.is_a(Responses) and (
+                parameter == "ratings" or name.partition(".")[0] not in steps
+            ):
                 lacking = data.lacks(f"ratings.{name}")
                 if lacking:
-                    yield "repeats", f"{name!r} is no reward, and {lacking}"
+                    of = "no reward, and " if parameter == "repeats" else "no rating: "
+                    yield parameter, f"{name!r} is {of}{lacking}"
 
     def evaluate(
         self, data: Pairs | Responses, rewards: Sequence[Features], *, seed: int
     ) -> Metrics:
-        from ._agreement import Draws, agreement
+        from ._agreement import Draws, Ratings, agreement
 
-        draws = Draws(self.resamples, seed)
-        return agreement(data, rewards, self.baselines, self.repeats, draws)
+        ratings, draws = Ratings(self.repeats, self.ratings), Draws(self.resamples, seed)
+        return agreement(data, rewards, self.baselines, ratings, draws)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -17,6 +18,8 @@ from rmplug_bench.statistics._scored import scored
 
 from ._rules import Floats
 
+Mask = npt.NDArray[np.bool_]
+
 
 @dataclass(frozen=True)
 class ScoredModel:
@@ -25,6 +28,13 @@ class ScoredModel:
     name: str
     kind: str
     scores: Floats
+    sides: Floats | None = None
+    """The scores of both responses of each pair, of shape (pairs, 2), where they are known."""
+
+    def take(self, rows: Mask) -> ScoredModel:
+        """Return the model on a part of the rows."""
+        sides = None if self.sides is None else self.sides[rows]
+        return ScoredModel(self.name, self.kind, self.scores[rows], sides)
 
     def __str__(self) -> str:
         """Return the model's name in a sentence."""
@@ -43,7 +53,9 @@ def models(data: Pairs | Responses, rewards: Sequence[Features]) -> list[ScoredM
 
 def _outputs(data: Pairs | Responses, reward: Features) -> list[ScoredModel]:
     if isinstance(data, Pairs):
-        outputs = [ScoredModel(one.name, "model", one.margin) for one in scored(data, [reward])]
+        outputs = [
+            ScoredModel(one.name, "model", one.margin, one.sides) for one in scored(data, [reward])
+        ]
     else:
         outputs = list(_of_responses(data, reward))
     return [one for one in outputs if one.name == reward.name] or outputs
@@ -85,9 +97,9 @@ def baselines(data: Pairs | Responses, names: Sequence[str], seed: int) -> list[
     """Return the baselines that these data have what they need for."""
     applicable, counts = [], TextCounts(data)
     for name in names:
-        scores = baseline_scores(name, counts, seed)
+        scores, sides = baseline_scores(name, counts, seed), None
         if isinstance(data, Pairs):
-            scores = scores[:, 0] - scores[:, 1]
+            scores, sides = scores[:, 0] - scores[:, 1], scores
         if np.isfinite(scores).any():
-            applicable.append(ScoredModel(name, "baseline", scores))
+            applicable.append(ScoredModel(name, "baseline", scores, sides))
     return applicable

@@ -22,6 +22,13 @@ class Scored:
     chosen: Floats | None = None
     rejected: Floats | None = None
 
+    @property
+    def sides(self) -> Floats | None:
+        """Return the scores of both responses, of shape (pairs, 2), where both are known."""
+        if self.chosen is None or self.rejected is None:
+            return None
+        return np.stack([self.chosen, self.rejected], axis=1)
+
 
 def scored(data: Pairs, rewards: Sequence[Features]) -> list[Scored]:
     """Return every output of every reward, aligned to the pairs."""
