@@ -5,6 +5,7 @@ from __future__ import annotations
 from rmplug import (
     DatasetLoader,
     Estimator,
+    FeatureComputer,
     ModelLoader,
     QueryStrategy,
     Sampler,
@@ -15,6 +16,7 @@ from rmplug.models.hub_code import refuse_hub_code
 
 from .data.hub import HubDataset
 from .heads.heads import LinearHead, RewardHead
+from .loading.combining import CombineRewards
 from .loading.encoders import Encoder
 from .loading.ensembles import Ensemble, ScoreScales
 from .loading.loaders import SequenceClassifier
@@ -49,6 +51,11 @@ def rmplug_query_strategies() -> list[type[QueryStrategy]]:
 @hookimpl
 def rmplug_estimators() -> list[type[Estimator]]:
     return [ScoreScales]
+
+
+@hookimpl
+def rmplug_feature_computers() -> list[type[FeatureComputer]]:
+    return [CombineRewards]
 
 
 @hookimpl

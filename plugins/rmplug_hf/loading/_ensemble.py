@@ -13,7 +13,7 @@ from rmplug.arrays import Array
 from rmplug.errors import some
 
 from ._scales import open_scales
-from .members import Scale, unmatched
+from .members import Combination, Scale, unmatched
 
 if TYPE_CHECKING:
     from .ensembles import Ensemble
@@ -32,11 +32,19 @@ def load_ensemble(
         members.setdefault(model.name or f"model-{position}", model)
     if len(members) < len(models):
         raise DataError(f"a model is in the ensemble twice: {some(m.name for m in models)}")
+    scales = scales_of(step, list(members), reference)
+    return EnsembleModel(step, scales, {name: model.open() for name, model in members.items()})
+
+
+def scales_of(
+    step: Combination, members: Sequence[str], reference: Fit | None
+) -> Mapping[str, Scale]:
+    """Return the scales of members, given or measured; refuse scales and weights of others."""
     scales = step.scales if reference is None else open_scales(reference.directory).scales
     for what, given in (("weights", step.weights), ("scales", scales)):
-        for fault in unmatched(what, given, list(members)):
+        for fault in unmatched(what, given, members):
             raise DataError(fault)
-    return EnsembleModel(step, scales, {name: model.open() for name, model in members.items()})
+    return scales
 
 
 class EnsembleModel(RewardModel):

@@ -6,12 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, FiniteFloat, model_validator
-
 from rmplug import Estimator, Features, Fit, Known, ModelLoader, Predictor, RewardModel
 from rmplug.errors import some
 
-from .members import Scale, members_of, score_columns, unmatched
+from .members import Combination, members_of, score_columns
 
 
 class ScoreScales(Estimator):
@@ -65,7 +63,7 @@ class ScoreScales(Estimator):
         return open_scales(directory)
 
 
-class Ensemble(ModelLoader):
+class Ensemble(Combination, ModelLoader):
     """Combine the scores of several reward models into one.
 
     Gives `reward` (the combination) and `member.<step>` for each member: the query `reward` makes
@@ -80,29 +78,8 @@ class Ensemble(ModelLoader):
 
     kind = "ensemble"
 
-    combine: Literal["mean", "weighted", "median", "minimum", "pessimistic"] = "mean"
-    """The combination of the members' scores: `weighted` is the sum of `weights` times scores,
-    `minimum` the worst case (Coste et al. 2023), `pessimistic` the mean minus `k` standard
-    deviations (over the members, divided by their number)."""
-    weights: Mapping[str, FiniteFloat] = Field(default_factory=dict)
-    """The weight of each member by its step, for `weighted`; they need not add up to 1, and may be
-    below 0."""
-    k: float = Field(default=1.0, ge=0)
-    """The number of standard deviations that `pessimistic` subtracts."""
-    scales: Mapping[str, Scale] = Field(default_factory=dict)
-    """Mean and deviation of members' scores by their step: each score becomes
-    `(score - mean) / deviation` before it is combined or kept. Give them for all members or for
-    none, here or by the input `reference`."""
     members: bool = True
     """Return the score of each member, too."""
-
-    @model_validator(mode="after")
-    def _weights_are_used(self) -> Ensemble:
-        if (self.combine == "weighted") != bool(self.weights):
-            raise ValueError(
-                "combine: weighted and weights go together: give both, or leave out both"
-            )
-        return self
 
     def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
         names = _steps(inputs["models"])
@@ -120,17 +97,7 @@ class Ensemble(ModelLoader):
                     f"{model.step} has the outputs {some(model.outputs or ())}; set only: to the "
                     "one that takes part in the ensemble",
                 )
-        measured = next(iter(inputs.get("reference", ())), None)
-        if measured is not None and self.scales:
-            yield "scales", f"scales are given twice: here, and by {measured.step}"
-        names = _steps(inputs["models"])
-        if names is None:
-            return
-        for parameter, given in (("weights", self.weights), ("scales", self.scales)):
-            yield from ((parameter, fault) for fault in unmatched(parameter, given, names))
-        if measured is not None and measured.outputs is not None:
-            faults = unmatched("scales", measured.outputs, names)
-            yield from (("reference", f"{measured.step}: {fault}") for fault in faults)
+        yield from self.unmatched_members(_steps(inputs["models"]), inputs.get("reference", ()))
 
     def load(self, models: Sequence[RewardModel], reference: Fit | None = None) -> RewardModel:
         from ._ensemble import load_ensemble

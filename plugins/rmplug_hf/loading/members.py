@@ -3,16 +3,18 @@ columns of their scores."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from rmplug import Known
 from rmplug.errors import did_you_mean, some
 
+MEMBER = ".member."
+"""What stands between a column and the member that it is of."""
 SIDES = ("chosen", "reward")
 """The columns, before `.member.`, that a member has one of: of pairs, and of responses."""
-MEMBER = ".member."
 
 
 class Scale(BaseModel):
@@ -24,6 +26,49 @@ class Scale(BaseModel):
     """Their mean."""
     deviation: float = Field(gt=0)
     """Their standard deviation."""
+
+
+class Combination(BaseModel):
+    """The parameters of a combination of several members' scores."""
+
+    model_config = ConfigDict(defer_build=True)
+
+    combine: Literal["mean", "weighted", "median", "minimum", "pessimistic"] = "mean"
+    """The combination of the members' scores: `weighted` is the sum of `weights` times scores,
+    `minimum` the worst case (Coste et al. 2023), `pessimistic` the mean minus `k` standard
+    deviations (over the members, divided by their number)."""
+    weights: Mapping[str, FiniteFloat] = Field(default_factory=dict)
+    """The weight of each member by its step, for `weighted`; they need not add up to 1, and may be
+    below 0."""
+    k: float = Field(default=1.0, ge=0)
+    """The number of standard deviations that `pessimistic` subtracts."""
+    scales: Mapping[str, Scale] = Field(default_factory=dict)
+    """Mean and deviation of members' scores by their step: each score becomes
+    `(score - mean) / deviation` before it is combined or kept. Give them for all members or for
+    none, here or by the input `reference`."""
+
+    @model_validator(mode="after")
+    def _weights_are_used(self) -> Self:
+        if (self.combine == "weighted") != bool(self.weights):
+            raise ValueError(
+                "combine: weighted and weights go together: give both, or leave out both"
+            )
+        return self
+
+    def unmatched_members(
+        self, names: Sequence[str] | None, reference: Sequence[Known]
+    ) -> Iterator[tuple[str, str]]:
+        """Yield the faults of weights and scales for members of these names, if they are known."""
+        measured = next(iter(reference), None)
+        if measured is not None and self.scales:
+            yield "scales", f"scales are given twice: here, and by {measured.step}"
+        if names is None:
+            return
+        for parameter, given in (("weights", self.weights), ("scales", self.scales)):
+            yield from ((parameter, fault) for fault in unmatched(parameter, given, names))
+        if measured is not None and measured.outputs is not None:
+            faults = unmatched("scales", measured.outputs, names)
+            yield from (("reference", f"{measured.step}: {fault}") for fault in faults)
 
 
 def unmatched(what: str, given: Iterable[str], members: Sequence[str]) -> Iterator[str]:
