@@ -111,7 +111,7 @@
 
   let columns, gap, view = new Int32Array(0), active = 0, ticket = 0, top99 = 1;
   const texts = new Array(blocks.length), waiting = new Array(blocks.length), hay = new Array(blocks.length);
-  const state = { find: "", subset: "", verdict: "", reward: 0, fit: 0, sort: "", down: false };
+  const state = { find: "", subset: "", verdict: "", against: "", reward: 0, fit: 0, sort: "", down: false };
 
   const load = (block) => {
     waiting[block] ??= unpack(blocks[block]).then((rows) => { texts[block] = rows; });
@@ -133,6 +133,7 @@
     { key: "prompt", label: "Prompt" },
     ...(head.subsets.length ? [{ key: "subset", label: "Subset", of: (i) => columns.subset[i] < 0 ? null : head.subsets[columns.subset[i]] }] : []),
     ...(head.rewards.length ? [{ key: "margin", label: "Margin", value: true, of: (i) => margin()[i] }] : []),
+    ...(columns.disagreement ? [{ key: "disagreement", label: "Disagreement", value: true, of: (i) => columns.disagreement[i] }] : []),
     { key: "gap", label: "Length gap", value: true, of: (i) => gap[i] },
     ...(head.fits.length ? [{ key: "residual", label: "Residual", value: true, of: (i) => residual()[i] }] : []),
     { key: "id", label: "Id", of: (i) => columns.ids[i] },
@@ -142,8 +143,10 @@
     const value = margin()[i];
     return value === null ? "missing" : value > 0 ? "right" : value < 0 ? "wrong" : "tie";
   };
+  const opposite = (i) => margin()[i] * columns.margin[+state.against][i] < 0;
   const passes = (i) => (state.subset === "" || columns.subset[i] === +state.subset)
-    && (state.verdict === "" || verdictOf(i) === state.verdict);
+    && (state.verdict === "" || verdictOf(i) === state.verdict)
+    && (state.against === "" || opposite(i));
 
   const sorted = (rows) => {
     const field = fields().find((one) => one.key === state.sort);
@@ -207,6 +210,7 @@
     const last = (turns.length ? turns[turns.length - 1] : text[0][text[0].length - 1] || ["", ""])[1];
     return visible(last.slice(0, 220)).replace(/\s+/g, " ");
   };
+  const margins = (row) => head.rewards.map((reward, k) => `${reward.name} ${number(columns.margin[k][row])}`).join(", ");
   const line = (place) => {
     const row = view[place];
     const tr = make("tr", { class: "row", tabindex: place === active ? "0" : "-1", "aria-rowindex": place + 2, "data-place": place });
@@ -217,6 +221,7 @@
       if (field.key === "prompt") { td.dir = "auto"; td.textContent = said ?? "…"; }
       else if (field.key === "margin") td.append(stick(field.of(row), head.rewards[state.reward].colour), make("span", { class: "amount" }, steady(field.of(row))));
       else if (field.key === "gap") td.textContent = signed(field.of(row));
+      else if (field.key === "disagreement") { td.textContent = number(field.of(row), 2); td.dataset.hint = margins(row); }
       else td.textContent = field.value ? number(field.of(row)) : visible(field.of(row) ?? "–");
       tr.append(td);
     }
@@ -281,12 +286,16 @@
   };
   const scores = (row) => {
     const table = make("table", { class: "numbers scores" });
-    table.append(make("thead", {}, make("tr", {}, ...["reward", "chosen", "rejected", "margin"].map((label) => make("th", { scope: "col" }, label)))));
+    const several = Boolean(columns.disagreement);
+    table.append(make("thead", {}, make("tr", {}, ...["reward", "chosen", "rejected", "margin", ...(several ? ["in its own unit"] : [])].map((label) => make("th", { scope: "col" }, label)))));
+    const inUnit = (k) => columns.margin[k][row] === null || !head.rewards[k].unit ? null : columns.margin[k][row] / head.rewards[k].unit;
     const rows = head.rewards.map((reward, k) => make("tr", {},
       make("th", { scope: "row" }, make("i", { class: "dot", "--c": `var(--${reward.colour})` }), reward.name),
-      ...[columns.chosen[k]?.[row], columns.rejected[k]?.[row], columns.margin[k][row]].map((value) => make("td", { class: "n" }, number(value)))));
+      ...[columns.chosen[k]?.[row], columns.rejected[k]?.[row], columns.margin[k][row]].map((value) => make("td", { class: "n" }, number(value))),
+      ...(several ? [make("td", { class: "n" }, number(inUnit(k), 2))] : [])));
     head.fits.forEach((fit, k) => rows.push(make("tr", {}, make("th", { scope: "row" }, `residual of ${fit.name}`), make("td"), make("td"),
-      make("td", { class: "n" }, number(columns.residual[k][row])))));
+      make("td", { class: "n" }, number(columns.residual[k][row])), ...(several ? [make("td")] : []))));
+    if (several) rows.push(make("tr", {}, make("th", { scope: "row" }, "disagreement"), make("td"), make("td"), make("td"), make("td", { class: "n" }, number(columns.disagreement[row], 2))));
     table.append(make("tbody", {}, ...rows));
     return make("div", { class: "scroll" }, table);
   };
@@ -370,6 +379,7 @@
     gap = columns.chosenLength.map((length, i) => length - columns.rejectedLength[i]);
     options("subset", head.subsets.map((subset, i) => [i, subset]));
     options("reward", head.rewards.map((reward, i) => [i, reward.name]));
+    options("against", head.rewards.map((reward, i) => [i, reward.name]));
     options("fit", head.fits.map((fit, i) => [i, fit.name]));
     options("sort", [["", "As in the data"], ...fields().filter((field) => field.of).flatMap((field) =>
       [[`${field.key} up`, `${field.label} ↑`], [`${field.key} down`, `${field.label} ↓`]])]);
@@ -385,6 +395,7 @@
     });
     listen("subset", (value) => { state.subset = value; });
     listen("verdict", (value) => { state.verdict = value; });
+    listen("against", (value) => { state.against = value; });
     listen("reward", (value) => { state.reward = +value; scale(); });
     listen("fit", (value) => { state.fit = +value; });
     listen("sort", (value) => { [state.sort, state.down] = value ? [value.split(" ")[0], value.endsWith("down")] : ["", false]; });

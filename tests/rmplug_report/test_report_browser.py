@@ -310,3 +310,40 @@ def test_the_contributions_of_a_pair_add_up_to_its_scores(benchmarks, visit):
 def test_the_report_of_everything_is_small(tmp_path):
     report(everything(tmp_path), tmp_path / "report")
     assert (tmp_path / "report/index.html").stat().st_size < 1.5e6
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory):
+    """A report of three rewards of forty pairs."""
+    folder = tmp_path_factory.mktemp("several") / "report"
+    pairs = pairs_of(40)
+    rewards = [reward_of(pairs, name, seed) for seed, name in enumerate(("one", "two", "three"))]
+    report([pairs, *rewards], folder, plan=NOTHING)
+    return folder
+
+
+def test_pairs_are_found_by_how_far_rewards_disagree_and_which_two_decide_otherwise(several, visit):
+    tab = visit(several)
+    tab.select_option("#sort", "disagreement down")
+    tab.wait_for_selector("th[aria-sort=descending]")
+    tab.wait_for_timeout(60)
+    apart = column(tab, "disagreement")
+    assert apart == sorted(apart, reverse=True) and apart[0] > apart[-1]
+    told = tab.locator("tr.row td.disagreement").first.get_attribute("data-hint")
+    assert re.fullmatch(r"one −?[\d.]+, two −?[\d.]+, three −?[\d.]+", told)
+    pairs = pairs_of(40)
+    margins = [reward_of(pairs, "", seed)["margin"].to_numpy() for seed in (0, 2)]
+    tab.select_option("#against", label="three")
+    found(tab, f"{int((margins[0] * margins[1] < 0).sum())} of 40 pairs")
+    tab.click("tr.row")
+    names = tab.locator("dialog .scores tbody th").all_inner_texts()
+    assert names == ["one", "two", "three", "disagreement"]
+
+
+def test_a_phone_shows_disagreement_within_its_width(several, visit):
+    tab = visit(several, viewport={"width": 390, "height": 844}, is_mobile=True)
+    assert tab.evaluate("document.documentElement.scrollWidth") == 390
+    row = tab.locator("tr.row").first
+    cells = [row.locator(f"td.{name}").bounding_box() for name in ("disagreement", "gap")]
+    assert all(one["x"] + one["width"] <= 390 for one in cells)
+    assert cells[0]["y"] == cells[1]["y"]

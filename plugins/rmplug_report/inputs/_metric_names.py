@@ -38,7 +38,14 @@ TITLES = {
     "margin-length-spearman": "rank correlation of margin and length gap (Spearman)",
     "raw-score-length-spearman": "rank correlation of reward and length (Spearman)",
     "margin-spearman": "rank correlation of margins (Spearman)",
+    "kendall": "rank correlation within prompts (Kendall’s τ)",
+    "kendall-over-prompts": "rank correlation over prompts (Kendall’s τ)",
+    "spearman-over-prompts": "rank correlation over prompts (Spearman)",
+    "gamma": "Goodman and Kruskal’s γ",
+    "somers-d": "Somers’ D",
+    "krippendorff-alpha": "Krippendorff’s α",
     "same-decision": "share of the same decisions",
+    "opposite-decision": "share of pairs decided the other way",
     "all-right": "share of pairs that all models are right on",
     "all-wrong": "share of pairs that all models are wrong on",
     "minimum-detectable-difference": "minimum detectable difference",
@@ -72,7 +79,8 @@ FLOORS = {
 """Words for the rule behind the floor of a metric ``<name>-of-<floor>``."""
 
 SHARES = ("accuracy", "score", "pair-accuracy", "easy", "normal", "hard", "prefers", "ties",
-          "length-controlled-accuracy", "top-1", "mrr", "agreement", "same-decision", "all-right",
+          "length-controlled-accuracy", "top-1", "mrr", "agreement", "same-decision",
+          "same-choice", "opposite-decision", "all-right",
           "all-wrong", "share", "difference", "minimum-detectable-difference")  # fmt: skip
 """Prefixes of the names of metrics whose values are shares, written in per cent."""
 

@@ -17,6 +17,7 @@ from rmplug import Fit, Pairs, text_of
 from rmplug.data.rows import Memory
 from rmplug_report.figures._palette import reward_colour
 from rmplug_report.inputs._contributions import Floats, PairContributions, shown_rows
+from rmplug_report.inputs._disagreement import disagreement, unit_of
 from rmplug_report.inputs._inputs import Inputs
 from rmplug_report.inputs._wording import label
 
@@ -128,13 +129,20 @@ def _columns(inputs: Inputs, rows: int) -> tuple[dict[str, Any], dict[str, Any]]
         "rows": rows,
         "subsets": [label(one, 80) for one in names],
         "rewards": [
-            {"name": label(one.name), "colour": reward_colour(inputs.number(one.name))}
+            {
+                "name": label(one.name),
+                "colour": reward_colour(inputs.number(one.name)),
+                "unit": unit_of(one),
+            }
             for one in inputs.rewards
         ],
         "fits": [
             {"name": label(fit.name), "reward": explains(inputs, fit)} for fit, _ in residuals
         ],
     }
+    apart = disagreement(inputs)
+    if apart is not None:
+        columns["disagreement"] = short(apart[:rows])
     if inputs.contributions is not None:
         columns["parts"], head["parts"] = _parts(inputs.contributions, rows)
     return columns, head
