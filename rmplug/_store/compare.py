@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rmplug.artifacts import Metrics
-from rmplug.errors import StoreError
 from rmplug.records import RunRecord, StepRecord
+from rmplug.stats.numbers import Number
 
-from .serialize import NUMBERS, read_artifact
+from .run_numbers import numbers_of
 from .store import Store
 
 Row = dict[str, Any]
@@ -54,49 +52,11 @@ def _status(step: StepRecord | None) -> str:
 
 
 def _number_rows(store: Store, first: RunRecord, second: RunRecord) -> Iterator[Row]:
-    before, after = _numbers(store, first), _numbers(store, second)
+    before, after = numbers_of(store, first), numbers_of(store, second)
     for path in {**before, **after}:
-        old, new = _shown(before.get(path)), _shown(after.get(path))
+        old, new = (found.get(path, Number(None)).brief for found in (before, after))
         if old != new:
             yield _row("numbers", path, old, new)
-
-
-def _numbers(store: Store, record: RunRecord) -> dict[str, Row]:
-    found: dict[str, Row] = {}
-    for step in record.steps.values():
-        results = {f"{step.id}.{name}": key for name, key in step.results.items()}
-        for name, key in (results or {step.id: step.artifact}).items():
-            for row in _rows_of(store, key):
-                labels = [row.get(label) for label in ("item", "round", "model")]
-                words = [name, *labels, row["metric"], row.get("subset", "all")]
-                found[" / ".join(str(word) for word in words if word is not None)] = row
-    return found
-
-
-def _rows_of(store: Store, key: str) -> list[Row]:
-    folder = store.find(key) if key else None
-    if folder is None:
-        return []
-    try:
-        manifest = store.manifest(key)
-    except StoreError:
-        return []  # of a newer version, or damaged: its numbers cannot be told
-    if manifest["type"] == "Metrics":
-        artifact = read_artifact(folder, manifest, key, None)
-        assert isinstance(artifact, Metrics)
-        rows: list[Row] = artifact.table.to_pylist()
-        return rows
-    path = folder / NUMBERS
-    listed: list[Row] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-    return listed
-
-
-def _shown(row: Row | None) -> str:
-    if row is None or row.get("value") is None:
-        return "–"
-    low, high = row.get("low"), row.get("high")
-    interval = f" ({low:.4g}–{high:.4g})" if low is not None and high is not None else ""
-    return f"{row['value']:.4g}{interval}"
 
 
 def _row(where: str, what: str, first: Any, second: Any) -> Row:

@@ -6,7 +6,7 @@ import math
 import re
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -143,20 +143,44 @@ def _read_or_say(store: Store, path: Path) -> AnyRecord:
 
 
 def find_record(store: Store, name: str) -> RunRecord:
-    """Find a run by its id, by the beginning of it, by its spec's name (the latest), or ``last``.
+    """Find a run by its id, its spec's name (the latest), the beginning of either, or ``last``.
 
     Raises ``StoreError`` if there is none, or if the record of the one that is meant cannot be
     read."""
     paths = record_paths(store)
-    for path in reversed(paths):
-        if name == "last" or path.parent.name.startswith(name):
-            return _read(store, path)
+    if not paths:
+        raise StoreError(f"there are no runs in {store.root}; name another store with --store")
+    if name == "last":
+        return _read(store, paths[-1])
+    written = _safe(name)  # ids hold the beginning of the name, so that few records are read
+    likely = [path for path in paths if written in path.parent.name]
+    found = name and (
+        _named(store, likely, lambda known: known == name)
+        or _of_id(store, paths, name)
+        or _named(store, paths, lambda known: known == name)
+        or _named(store, likely, lambda known: known.startswith(name))
+    )
+    if not found:
+        ids = [path.parent.name for path in paths]
+        names = dict.fromkeys(identity.split("-", 3)[-1].rpartition("-")[0] for identity in ids)
+        hint = did_you_mean(name, [*names, *ids])
+        raise StoreError(f"no run {name!r} in {store.root}{hint}; see rmplug runs")
+    return found
+
+
+def _of_id(store: Store, paths: Sequence[Path], name: str) -> RunRecord | None:
+    """Read the latest run whose id begins with a text."""
+    meant = [path for path in paths if path.parent.name.startswith(name)]
+    return _read(store, meant[-1]) if meant else None
+
+
+def _named(store: Store, paths: Sequence[Path], fits: Callable[[str], bool]) -> RunRecord | None:
+    """Read the latest run whose spec's name fits; records that cannot be read are passed over."""
     for path in reversed(paths):
         with suppress(StoreError):
-            if read_summary(path).name == name:
+            if fits(read_summary(path).name):
                 return _read(store, path)
-    ids = [path.parent.name for path in paths]
-    raise StoreError(f"no run {name!r} in {store.root}{did_you_mean(name, ids)}; see rmplug runs")
+    return None
 
 
 class PreviousSteps:

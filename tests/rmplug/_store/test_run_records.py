@@ -247,3 +247,24 @@ def test_the_record_is_not_written_again_for_each_reused_step(
     reused = dict.fromkeys((f"pairs-{n}" for n in range(1, 9)), "reused")
     assert written[2] == {**reused, "words": "running"}
     assert len(written) == 4 and written[-1] == {**reused, "words": "done"}
+
+
+def test_a_run_is_found_by_the_beginning_of_its_name_after_whole_names(store: Store) -> None:
+    for name, identity in (
+        ("audit", "20260101-000000-000-audit-aa"),
+        ("audit-long", "20260102-000000-000-audit-long-bb"),
+        ("2026", "20260103-000000-000-2026-cc"),
+        ("other", "20260104-000000-000-other-dd"),
+    ):
+        record(store, name, identity)
+    meant = {name: find_record(store, name).name for name in ("audit", "audit-l", "aud", "2026")}
+    assert meant == {
+        "audit": "audit",
+        "audit-l": "audit-long",
+        "aud": "audit-long",
+        "2026": "2026",
+    }
+    with pytest.raises(StoreError, match="no run 'oter' .*; did you mean 'other'"):
+        find_record(store, "oter")
+    with pytest.raises(StoreError, match="no run ''"):
+        find_record(store, "")

@@ -1,0 +1,73 @@
+"""The reports of a run: their pages, and what they found in words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rmplug.records import RunRecord
+
+from .serialize import FILES
+from .store import NewerFormatError, Store
+
+NUMBERS_FILE = "metrics.json"
+"""The file beside a report's page that says the same as JSON: ``headline`` and ``findings``."""
+MOST_BYTES, MOST_FINDINGS, MOST_CHARACTERS = 50_000_000, 50, 2000
+"""Limits to what is read of a report, which may be a stranger's."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """The words of a report: its headline, and what it found in sentences, by what they are
+    about."""
+
+    headline: str = ""
+    findings: tuple[tuple[str, str], ...] = ()
+
+
+def report_pages(store: Store, record: RunRecord) -> list[Path]:
+    """List the pages of a run's reports."""
+    pages = []
+    for step in record.steps.values():
+        if step.family == "reporter" and store.find(step.artifact) is not None:
+            with suppress(NewerFormatError):
+                folder = store.artifacts / step.artifact / FILES
+                page = folder / str(store.manifest(step.artifact)["entry"])
+                if page.resolve().is_relative_to(store.artifacts.resolve()):
+                    pages.append(page)
+    return pages
+
+
+def told(store: Store, record: RunRecord) -> Told:
+    """Return the words of the first report of a run that has any."""
+    for page in report_pages(store, record):
+        data = _read(page.parent / NUMBERS_FILE)
+        headline = data.get("headline")
+        words = Told(_text(headline), tuple(_findings(data.get("findings"))))
+        if words.headline or words.findings:
+            return words
+    return Told()
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        if path.is_symlink() or path.stat().st_size > MOST_BYTES:
+            return {}
+        data = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def _findings(listed: Any) -> Iterator[tuple[str, str]]:
+    for entry in listed[:MOST_FINDINGS] if isinstance(listed, list) else ():
+        if isinstance(entry, dict) and _text(entry.get("text")):
+            yield _text(entry.get("about")), _text(entry["text"])
+
+
+def _text(value: Any) -> str:
+    return " ".join(value[:MOST_CHARACTERS].split()) if isinstance(value, str) else ""

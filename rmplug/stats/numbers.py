@@ -1,0 +1,136 @@
+"""Numbers with their intervals, as a person reads them, and found by their names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from rmplug.errors import did_you_mean, some
+
+from .interval_texts import MINUS, decimals, interval_text, number_text
+
+BETWEEN = " / "
+"""What stands between the parts of a name: step, item or model, metric, subset."""
+LABELS = ("item", "round", "model")
+"""The columns of metrics that say of what they are."""
+MOST_WHOLE = 10**9
+"""The size up to which a whole number is written with all its digits."""
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number that a step has measured; ``low`` and ``high`` bound its 95 % interval, ``n`` counts
+    what it was measured on. None where there is none."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Number:
+        """Make a number of a row of ``Metrics``; what is no number there counts as missing."""
+        value, low, high = (_float(row.get(name)) for name in ("value", "low", "high"))
+        n = row.get("n")
+        return cls(value, low, high, n if isinstance(n, int) else None)
+
+    @property
+    def interval(self) -> str:
+        """The 95 % interval as text, such as ``0.775–0.859``; empty where there is none."""
+        return "" if self.low is None or self.high is None else interval_text(self.low, self.high)
+
+    @property
+    def text(self) -> str:
+        """The value as text, with as many decimal places as its interval."""
+        if self.value is None:
+            return "–"
+        if self.low is None or self.high is None:
+            whole = self.value.is_integer() and abs(self.value) < MOST_WHOLE
+            return f"{self.value:,.0f}" if whole else f"{self.value:.4g}".replace("-", MINUS)
+        return number_text(self.value, max(decimals(self.low, self.high), 1))
+
+    @property
+    def brief(self) -> str:
+        """The value with its interval: ``0.82 (0.77–0.86)``."""
+        return f"{self.text} ({self.interval})" if self.interval else self.text
+
+    def __str__(self) -> str:
+        count = "" if self.n is None else f", n = {self.n:,}"
+        return self.text + (f" (95 % CI {self.interval})" if self.interval else "") + count
+
+    def __repr__(self) -> str:
+        return f"<Number {self}>"
+
+    def __float__(self) -> float:
+        return float("nan") if self.value is None else self.value
+
+
+class Numbers(Mapping[str, Number]):
+    """Numbers by name: ``step / model / metric / subset``. One is found by its whole name, or by
+    any parts of it that only it has: ``numbers["accuracy", "ngram"]``."""
+
+    def __init__(self, numbers: Mapping[str, Number]) -> None:
+        self._numbers = dict(numbers)
+
+    def __getitem__(self, name: str | tuple[str, ...]) -> Number:
+        if isinstance(name, str) and name in self._numbers:
+            return self._numbers[name]
+        parts = (name,) if isinstance(name, str) else name
+        found = [full for full in self._numbers if _has(full, parts)]
+        whole = [full for full in found if _is_of_all(full)]
+        if len(found) == 1 or len(whole) == 1:
+            return self._numbers[(found if len(found) == 1 else whole)[0]]
+        wanted = BETWEEN.join(parts)
+        if found:
+            raise KeyError(f"{len(found)} numbers are called {wanted!r}: {some(found, 6, '; ')}")
+        raise KeyError(f"no number {wanted!r}{did_you_mean(wanted, self._numbers)}")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._numbers)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __repr__(self) -> str:
+        lines = [f"{name}: {number}" for name, number in self.items()]
+        return f"<{len(self)} numbers\n{some(lines, 40, chr(10))}>"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{escape(name)}</td><td>{one.text}</td><td>{one.interval}</td>"
+            f"<td>{'' if one.n is None else f'{one.n:,}'}</td></tr>"
+            for name, one in self.items()
+        )
+        head = "".join(f"<th>{name}</th>" for name in ("number", "value", "95 % interval", "n"))
+        return f"<table><tr>{head}</tr>{rows}</table>"
+
+
+def named_numbers(step: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Number]:
+    """Return rows of ``Metrics`` as numbers by name: ``step / model / metric / subset``."""
+    return {number_name(step, row): Number.of(row) for row in rows if "metric" in row}
+
+
+def number_name(step: str, row: Mapping[str, Any]) -> str:
+    """Return the name of a row of ``Metrics`` of a step: ``step / model / metric / subset``."""
+    at = row.get("at")  # the place of a point on a curve
+    point = None if at is None or at != at else f"at {at:g}"
+    labels = [row.get(name) for name in LABELS]
+    words = [step, *labels, row["metric"], point, row.get("subset", "all")]
+    return BETWEEN.join(str(word) for word in words if word is not None)
+
+
+def _has(full: str, parts: Sequence[str]) -> bool:
+    words = full.split(BETWEEN)
+    return all(part in words for part in parts)
+
+
+def _is_of_all(full: str) -> bool:
+    """Check whether a number is that of all rows, not of a subset."""
+    return full.endswith(f"{BETWEEN}all")
+
+
+def _float(value: Any) -> float | None:
+    known = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if known and value == value else None

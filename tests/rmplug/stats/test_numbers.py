@@ -1,0 +1,55 @@
+"""Numbers as a person reads and finds them."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from rmplug.stats.numbers import Number, Numbers, named_numbers
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (Number(0.82098, 0.77501, 0.85927, 324), "0.821 (95 % CI 0.775–0.859), n = 324"),
+        (Number(-0.02, -0.083, 0.0447, 1324), "−0.02 (95 % CI −0.08 to 0.04), n = 1,324"),
+        (Number(324.0), "324"),
+        (Number(-0.00001234), "−1.234e−05"),
+        (Number(None), "–"),
+    ],
+)
+def test_a_number_is_told_with_its_interval_and_n(number: Number, text: str) -> None:
+    assert str(number) == text and repr(number) == f"<Number {text}>"
+
+
+def test_what_is_no_number_is_missing() -> None:
+    row = {"metric": "a", "value": float("nan"), "low": "x", "high": True, "n": 3.5}
+    assert Number.of(row) == Number(None) and math.isnan(float(Number.of(row)))
+
+
+ROWS = [
+    {"metric": "accuracy", "subset": "all", "value": 0.8, "model": "ngram"},
+    {"metric": "accuracy", "subset": "code", "value": 0.7, "model": "ngram"},
+    {"metric": "accuracy", "subset": "all", "value": 0.6, "model": "minilm"},
+    {"metric": "gain", "subset": "all", "value": 0.5, "at": 0.25},
+    {"metric": "gain", "subset": "all", "value": 0.4, "at": 0.5},
+]
+
+
+def test_numbers_are_found_by_the_parts_of_their_names_that_only_they_have() -> None:
+    numbers = Numbers(named_numbers("test", ROWS))
+    assert numbers["test / ngram / accuracy / code"].value == 0.7
+    assert numbers["ngram", "accuracy"].value == 0.8  # that of all rows
+    assert numbers["code"].value == 0.7
+    assert numbers["gain", "at 0.25"].value == 0.5 and len(numbers) == 5
+    assert "test / minilm / accuracy / all: 0.6" in repr(numbers)
+    assert "<td>test / minilm / accuracy / all</td>" in numbers._repr_html_()
+
+
+def test_a_name_that_several_numbers_have_or_none_is_explained() -> None:
+    numbers = Numbers(named_numbers("test", ROWS))
+    with pytest.raises(KeyError, match="3 numbers are called 'accuracy': test / ngram / accuracy"):
+        numbers["accuracy"]
+    with pytest.raises(KeyError, match="no number 'acuracy'"):
+        numbers["acuracy"]
