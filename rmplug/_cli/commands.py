@@ -20,6 +20,7 @@ from .options import (
     describe_options,
     gc_options,
     init_options,
+    open_options,
     plugins_options,
     rank_options,
     run_options,
@@ -31,7 +32,7 @@ from .options import (
     train_options,
 )
 from .spec_commands import check, init, run
-from .store_commands import compare, gc, runs, show_run
+from .store_commands import compare, gc, open_page, runs, show_run
 from .train_command import train
 
 
@@ -138,6 +139,7 @@ COMMANDS: tuple[Command, ...] = (
     ("init", init, init_options),
     ("runs", runs, store_options),
     ("show", show_run, show_options),
+    ("open", open_page, open_options),
     ("compare", compare, compare_options),
     ("gc", gc, gc_options),
     ("train", train, train_options),

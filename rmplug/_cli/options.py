@@ -28,10 +28,16 @@ def run_options(command: argparse.ArgumentParser) -> None:
 
 
 def store_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--store", metavar="FOLDER", help="where results are kept (RMPLUG_STORE, else .rmplug)"
-    )
+    store_option(command)
     json_option(command)
+
+
+def store_option(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--store",
+        metavar="FOLDER",
+        help="where results are kept (else RMPLUG_STORE, else .rmplug in the current folder)",
+    )
 
 
 def json_option(command: argparse.ArgumentParser) -> None:
@@ -60,13 +66,30 @@ def init_options(command: argparse.ArgumentParser) -> None:
     json_option(command)
 
 
+def run_argument(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "run",
+        nargs="?",
+        default="last",
+        metavar="RUN",
+        help="its id, its spec's name, the beginning of either, or last (the default)",
+    )
+
+
 def show_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("run", nargs="?", default="last", help="a run")
+    run_argument(command)
+    command.add_argument("--numbers", action="store_true", help="show every number")
     store_options(command)
 
 
+def open_options(command: argparse.ArgumentParser) -> None:
+    run_argument(command)
+    command.add_argument("--print", action="store_true", help="only print the path")
+    store_option(command)
+
+
 def compare_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("runs", nargs=2, metavar="RUN", help="two runs")
+    command.add_argument("runs", nargs=2, metavar="RUN", help="two runs, by id, name or beginning")
     store_options(command)
 
 
@@ -145,6 +168,4 @@ def train_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--seed", type=_whole, default=0, help="of head, order and dropout (0)")
     command.add_argument("--spec", metavar="FILE", help="write the spec there; run nothing")
     command.add_argument("--out", metavar="FOLDER", help="copy the model into this new folder")
-    command.add_argument(
-        "--store", metavar="FOLDER", help="where results are kept (RMPLUG_STORE, else .rmplug)"
-    )
+    store_option(command)

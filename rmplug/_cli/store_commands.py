@@ -1,17 +1,15 @@
-"""Commands on a store: ``runs``, ``show``, ``compare`` and ``gc``."""
+"""Commands on a store: ``runs``, ``show``, ``open``, ``compare`` and ``gc``."""
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 
-from rmplug.errors import printable
-from rmplug.notices import Notice
-from rmplug.records import StepRecord
+from rmplug.errors import StoreError
 
-from .tables import run_row, show_rows, shown_path, status_of, step_row
+from .tables import run_row, show_rows, shown_path
 
 
 def runs(options: argparse.Namespace) -> int:
@@ -19,45 +17,63 @@ def runs(options: argparse.Namespace) -> int:
     from rmplug._run.run import open_store
     from rmplug._store.run_records import each_summary
 
-    summaries = each_summary(open_store(options.store))
-    show_rows([run_row(summary) for summary in summaries], options.json)
+    store = open_store(options.store)
+    rows = [run_row(summary) for summary in each_summary(store)]
+    if not rows and not options.json:
+        print(f"no runs in {shown_path(store.root)}; another store is named with --store")
+        return 0
+    show_rows(rows, options.json)
     return 0
 
 
 def show_run(options: argparse.Namespace) -> int:
-    """Show what a run did: by its id, the beginning of it, its spec's name, or ``last``."""
-    from rmplug._run.run import open_store, report_pages
+    """Show what a run found and did: headline, findings, numbers with intervals, steps.
+
+    RUN is a run's id, the name of its spec (the latest run), the beginning of either, or ``last``.
+    """
+    from rmplug._run.run import open_store
     from rmplug._store.record_files import record_data
     from rmplug._store.run_records import find_record
+
+    from .run_page import show_page
 
     store = open_store(options.store)
     record = find_record(store, options.run)
     if options.json:
         print(json.dumps(record_data(record), indent=1, ensure_ascii=False, default=str))
-        return 0
-    print(f"{record.id}: {status_of(record)}, {record.seconds:.1f} s, seed {record.seed}")
-    if record.note:
-        print(record.note)
-    show_rows([step_row(step) for step in record.steps.values()], False)
-    for step in record.steps.values():
-        for line in _noticed(step):
-            print(printable(f"{step.id}: {line}"))
-    for page in report_pages(store, record):
-        print(f"report: {shown_path(page)}")
+    else:
+        show_page(store, record, options.numbers)
     return 0
 
 
-def _noticed(step: StepRecord) -> Iterator[str]:
-    """Return the notices of a step, and its message; a notice of a damaged record as it stands."""
-    for entry in step.notices:
-        try:
-            notice = Notice(**entry)
-            ids = ", ".join(map(str, notice.ids[:3]))
-            yield f"{notice.count:,} × {notice.what}, {notice.action} ({ids} …)"
-        except (TypeError, ValueError):
-            yield f"a notice that cannot be read: {str(entry)[:100]}"
-    if step.message:
-        yield step.message
+def open_page(options: argparse.Namespace) -> int:
+    """Open the report of a run in a browser; print its path where there is no browser.
+
+    RUN is a run's id, the name of its spec (the latest run), the beginning of either, or ``last``.
+    """
+    from rmplug._run.run import open_store
+    from rmplug._store.reports import report_pages
+    from rmplug._store.run_records import find_record
+
+    store = open_store(options.store)
+    record = find_record(store, options.run)
+    pages = report_pages(store, record)
+    if not pages:
+        raise StoreError(f"the run {record.id} has no report; add a step of kind html to its spec")
+    for page in pages:
+        opened = not options.print and page.suffix == ".html" and _opened(page)
+        print(f"opened {shown_path(page)}" if opened else shown_path(page))
+    return 0
+
+
+def _opened(page: Path) -> bool:
+    """Open a page in the browser of this machine, if it has one."""
+    import webbrowser
+
+    try:
+        return webbrowser.open(page.absolute().as_uri())
+    except (webbrowser.Error, OSError):
+        return False
 
 
 def compare(options: argparse.Namespace) -> int:

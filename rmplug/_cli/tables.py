@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rmplug.errors import printable
 from rmplug.records import RunRecord, RunSummary, StepRecord
@@ -14,6 +15,15 @@ if TYPE_CHECKING:
     from rmplug._store.run_records import UnreadableRecord
 
 Row = dict[str, Any]
+
+WIDE = 200
+"""Characters in a line of a table that goes to a file or another program."""
+MOST_WIDE = 10_000
+"""Characters in a line of a table at most, where ids that are never broken need them."""
+IDS = ("run", "status", "steps", "started", "step", "kind", "number", "value", "95 % interval", "n")
+"""Columns that are never broken into several lines, as they are copied or compared."""
+NUMERIC = ("value", "n", "rows", "rows/s")
+"""Columns of numbers that are texts already."""
 
 
 def show_rows(rows: Sequence[Row], as_json: bool) -> None:
@@ -24,6 +34,7 @@ def show_rows(rows: Sequence[Row], as_json: bool) -> None:
     if not rows:
         print("nothing")
         return
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -31,14 +42,24 @@ def show_rows(rows: Sequence[Row], as_json: bool) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     columns = [name for name in rows[0] if any(row[name] not in ("", None) for row in rows)]
     for name in columns:
-        numeric = isinstance(rows[0][name], int | float)
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        numeric = name in NUMERIC or isinstance(rows[0][name], int | float)
+        justify: Literal["right", "left"] = "right" if numeric else "left"
+        whole = max(cell_len(_cell(row[name])) for row in rows) if name in IDS else None
+        table.add_column(name, justify=justify, overflow="fold", min_width=whole)
     for row in rows:
         table.add_row(*(Text(_cell(row[name])) for name in columns))
     console = Console()
     if not console.is_terminal:
-        console.width = 200
+        console.width = WIDE
+    unlimited = console.options.update(max_width=MOST_WIDE)
+    needed = table.__rich_measure__(console, unlimited).minimum
+    console.width = max(console.width, needed)
     console.print(table)
+
+
+def columns_wide() -> int:
+    """Return how many characters a line of text may have: those of the terminal, at most 100."""
+    return min(100, shutil.get_terminal_size((100, 24)).columns)
 
 
 def _cell(value: Any) -> str:
@@ -103,7 +124,6 @@ def step_row(step: StepRecord) -> Row:
         "seconds": step.seconds,
         "rows/s": rate,
         "peak MiB": step.peak_memory_mb,
-        "artifact": step.artifact,
     }
 
 

@@ -15,9 +15,9 @@ from rmplug._spec.check import Spec, open_spec
 from rmplug._spec.graph import Graph
 from rmplug._store.gc import remove_unfinished
 from rmplug._store.record_files import RECORD
+from rmplug._store.reports import report_pages
 from rmplug._store.run_records import PreviousSteps, live, new_record, write_record
-from rmplug._store.serialize import FILES
-from rmplug._store.store import NewerFormatError, Store
+from rmplug._store.store import Store
 from rmplug.artifacts import Artifact
 from rmplug.errors import Problem, RmplugError, SpecError, StoreError, did_you_mean, some
 from rmplug.families import Observer
@@ -92,19 +92,6 @@ class Run(Mapping[str, Artifact]):
         )
         title = f"{escape(self.record.name)} · {self.record.status} in {self.record.seconds:.1f} s"
         return f"<p><b>{title}</b></p><table><tr>{head}</tr>{rows}</table>{links}"
-
-
-def report_pages(store: Store, record: RunRecord) -> list[Path]:
-    """List the pages of a run's reports."""
-    pages = []
-    for step in record.steps.values():
-        if step.family == "reporter" and store.find(step.artifact) is not None:
-            with suppress(NewerFormatError):
-                folder = store.artifacts / step.artifact / FILES
-                page = folder / str(store.manifest(step.artifact)["entry"])
-                if page.resolve().is_relative_to(store.artifacts.resolve()):
-                    pages.append(page)
-    return pages
 
 
 def open_store(path: str | Path | None) -> Store:

@@ -1,0 +1,140 @@
+"""A run as ``show`` and ``open`` give it to a person."""
+
+from __future__ import annotations
+
+import json
+import webbrowser
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from run_specs import go, spec_of
+
+from rmplug._cli.commands import main
+from rmplug._run.run import Run
+
+STEPS: dict[str, Any] = {
+    "pairs": {"kind": "made-pairs"},
+    "words": {"kind": "lengths", "inputs": "pairs"},
+    "mean": {"kind": "mean", "inputs": ["words"]},
+    "page": {"kind": "page", "inputs": ["mean"]},
+}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture(scope="module")
+def finished(store: Path) -> Run:
+    """A run whose report tells in words what it found."""
+    finished = go(spec_of(STEPS), store)
+    words = {
+        "headline": "Accuracy 82.1 % (95 % CI 77.5–85.9)",
+        "findings": [{"about": "Length", "text": "longer \x1b[31m wins"}, "odd", {"text": 3}],
+    }
+    (finished.reports[0].parent / "metrics.json").write_text(json.dumps(words), encoding="utf-8")
+    return finished
+
+
+class Browser(webbrowser.BaseBrowser):
+    """A browser that keeps what it was asked to open."""
+
+    opened: list[str] = []  # noqa: RUF012 - emptied by the fixture
+
+    def open(self, url: str, new: int = 0, autoraise: bool = True) -> bool:
+        self.opened.append(url)
+        return True
+
+
+@pytest.fixture
+def browser(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    monkeypatch.setattr(webbrowser, "_tryorder", None)
+    monkeypatch.setattr(webbrowser, "_browsers", {})
+    webbrowser.register("kept", Browser, preferred=True)
+    Browser.opened.clear()
+    yield Browser.opened
+
+
+def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(arguments) == 0
+    return capsys.readouterr().out
+
+
+def test_show_tells_what_was_found_before_what_was_done(
+    finished: Run, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = printed(capsys, "show", "tested", "--store", str(store))
+    parts = [
+        f"{finished.record.id}: finished in ",
+        "Accuracy 82.1 % (95 % CI 77.5–85.9)",
+        "  - Length: longer \\x1b[31m wins",
+        "Numbers",
+        "mean words.chosen",
+        "Steps",
+        "made-pairs",
+        "report: ",
+    ]
+    places = [page.index(part) for part in parts]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize("width", [20, 60, 200])
+def test_ids_and_numbers_are_in_one_line_however_narrow_the_terminal_is(
+    finished: Run,
+    store: Path,
+    width: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("rmplug._cli.tables.WIDE", width)
+    assert finished.record.id in printed(capsys, "runs", "--store", str(store))
+    assert "mean words.rejected" in printed(capsys, "show", "--store", str(store))
+
+
+def test_open_shows_the_report_of_the_named_run_in_the_browser(
+    finished: Run, store: Path, browser: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert printed(capsys, "open", "test", "--store", str(store)).startswith("opened ")
+    assert browser == [finished.reports[0].as_uri()]
+
+
+def test_open_prints_the_path_where_there_is_no_browser_or_none_is_wanted(
+    finished: Run,
+    store: Path,
+    browser: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = f"{finished.reports[0]}\n"
+    assert printed(capsys, "open", "--print", "--store", str(store)) == path
+    monkeypatch.setattr(webbrowser, "_tryorder", [])
+    assert printed(capsys, "open", "--store", str(store)) == path
+    assert browser == []
+
+
+def test_a_run_without_a_report_says_how_to_get_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    go(spec_of({"pairs": STEPS["pairs"]}), tmp_path)
+    assert main(["open", "--store", str(tmp_path)]) == 2
+    assert "has no report; add a step of kind html to its spec" in capsys.readouterr().err
+
+
+def test_a_store_without_runs_says_where_it_looked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert printed(capsys, "runs", "--store", str(tmp_path)).startswith(f"no runs in {tmp_path};")
+    assert main(["show", "--store", str(tmp_path)]) == 2
+    assert f"there are no runs in {tmp_path}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["[", "[]", '{"findings": 3}', '{"headline": ["a"]}'])
+def test_a_strangers_words_that_are_none_are_passed_over(
+    tmp_path: Path, content: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = go(spec_of(STEPS), tmp_path).reports[0]
+    (page.parent / "metrics.json").write_text(content)
+    assert "Numbers" in printed(capsys, "show", "--store", str(tmp_path))
