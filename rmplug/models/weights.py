@@ -20,7 +20,7 @@ def check_weights(folder: Path, allow_pickle: bool) -> dict[str, tuple[int, ...]
     if (folder / SINGLE).is_file():
         return read_header(folder / SINGLE)
     if (folder / INDEX).is_file():
-        shards = [read_header(folder / name) for name in _shards(folder / INDEX)]
+        shards = [read_header(file) for file in weight_files(folder)]
         return {name: shape for shard in shards for name, shape in shard.items()}
     pickles = sorted(path.name for pattern in PICKLES for path in folder.glob(pattern))
     if pickles and allow_pickle:
@@ -28,6 +28,13 @@ def check_weights(folder: Path, allow_pickle: bool) -> dict[str, tuple[int, ...]
     if pickles:
         raise DataError(pickle_sentence(folder, pickles[0]))
     raise DataError(f"{folder} has no weights: neither {SINGLE} nor {INDEX} is there")
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """List the safetensors files of a folder: one, or those that its index names."""
+    if (folder / SINGLE).is_file():
+        return [folder / SINGLE]
+    return [folder / name for name in _shards(folder / INDEX)]
 
 
 def pickle_sentence(folder: Path, name: str) -> str:

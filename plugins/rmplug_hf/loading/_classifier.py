@@ -17,8 +17,10 @@ from rmplug_hf.tokens._batching import Batch
 from ._adapters import adapter_weights, labels_of
 from ._as_trained import as_trained
 from ._loading import Loaded, load
+from ._network import Given
 from ._new_head import draw_parameters, name_outputs
 from ._trainable import Trainable
+from ._weight_files import read_weights
 
 if TYPE_CHECKING:
     from .loaders import SequenceClassifier
@@ -34,7 +36,10 @@ def load_classifier(step: SequenceClassifier) -> Classifier:
         configured = {} if labels is None else {"num_labels": labels}
     if step.head == "new":
         configured = name_outputs(step.outputs or ("reward",))
-    loaded = load(step, new_head=step.head == "new", **configured)
+    given = None
+    if step.weights is not None:
+        given = Given(step.weights, read_weights(step.weights, step.allow_pickle_weights))
+    loaded = load(step, new_head=step.head == "new", weights=given, **configured)
     trained.check(loaded)
     names = output_names(loaded.config, step.outputs)
     return Classifier(loaded, names, step, trained.changed)

@@ -22,7 +22,7 @@ from rmplug_hf.tokens._tokenizing import Tokenizing
 
 from ._adapters import CONFIG, base_of
 from ._locations import folder_of
-from ._network import first_line, read_model
+from ._network import Given, Source, first_line, read_model
 from ._padding import settle_padding, stated_pad
 
 if TYPE_CHECKING:
@@ -71,20 +71,25 @@ def load(
     step: HubModel,
     auto: str = "AutoModelForSequenceClassification",
     new_head: bool = False,
+    weights: Given | None = None,
     **configured: Any,
 ) -> Loaded:
     """Load the model of a step by the ``auto`` class of transformers, or its body with a
-    ``new_head``; ``configured`` replaces entries of its configuration."""
+    ``new_head``; ``weights`` are taken in the place of the folder's; ``configured`` replaces
+    entries of its configuration."""
     folder = folder_of(step)
-    shapes = check_folder(folder, step)
+    check_settings_of(folder, step)
+    shapes = check_weights(folder, step.allow_pickle_weights) if weights is None else None
     with quiet():
         config = read_config(folder, step)
         for name, value in configured.items():
             setattr(config, name, value)
-        if shapes is not None and not step.trust_remote_code:
-            check_size(folder, config, auto, shapes)
+        sizes = shapes if weights is None else weights.shapes
+        if sizes is not None and not step.trust_remote_code:
+            check_size(folder, config, auto, sizes)
         tokenizer = read_tokenizer(folder, step)
-        model, adapted, head = read_model(folder, config, step, auto, shapes is None, new_head)
+        source = Source(folder, pickled=shapes is None, given=weights)
+        model, adapted, head = read_model(source, config, step, auto, new_head)
     vocabulary = check_vocabulary(folder, tokenizer, model)
     device, pad = device_of(step.device), stated_pad(step, tokenizer, model, vocabulary)
     padding = settle_padding(tokenizer, model, pad)
@@ -116,9 +121,8 @@ def tokenizing_of(step: HubModel, tokenizer: Any, model: Any, folder: Path) -> T
     return Tokenizing(tokenizer, style, length, step.truncate)
 
 
-def check_folder(folder: Path, step: HubModel) -> dict[str, tuple[int, ...]] | None:
-    """Return the shapes of the weights, None where they are pickled; refuse what is not the folder
-    of one whole model, or needs what only a spec may allow."""
+def check_settings_of(folder: Path, step: HubModel) -> None:
+    """Refuse what is not the folder of a model, or asks for what only a spec may allow."""
     if (folder / CONFIG).is_file():
         raise DataError(
             f"{folder} is an adapter of {base_of(folder)}, not a model; load that model and write "
@@ -129,7 +133,6 @@ def check_folder(folder: Path, step: HubModel) -> dict[str, tuple[int, ...]] | N
     if not step.trust_remote_code:
         check_settings(folder)
         check_counts(folder)
-    return check_weights(folder, step.allow_pickle_weights)
 
 
 def read_config(folder: Path, step: HubModel) -> Any:

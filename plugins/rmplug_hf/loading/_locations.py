@@ -15,6 +15,9 @@ PICKLES = ("*.bin", "*.pt")
 
 
 def folder_of(step: HubModel) -> Path:
-    """Return the folder with the model's files; files that the cache lacks are downloaded."""
+    """Return the folder with the model's files; files that the cache lacks are downloaded, its
+    weights only where the step does not name others."""
     files = [*FILES, *(PICKLES if step.allow_pickle_weights else ())]
+    if getattr(step, "weights", None) is not None:
+        files = [pattern for pattern in FILES if pattern != "*.safetensors"]
     return locate_encoder(step.name or "", step.revision, step.path, files)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from rmplug.models.files import read_json
 from ._adapters import adapter_weights, put_adapter
 from ._new_head import REPLACED, drawn_anew
 from ._quantized import quantized_options, settle_quantized
+from ._weight_files import without_wrappers
 
 if TYPE_CHECKING:
     from .loaders import HubModel
@@ -22,35 +24,88 @@ if TYPE_CHECKING:
 LANGUAGE_HEADS = ("lm_head.", "embed_out.", "cls.predictions.", "output_layer.")
 
 
+@dataclass(frozen=True)
+class Given:
+    """Tensors that are taken in the place of a folder's, with the file they come from; ``body`` is
+    true of those of a transformer alone, by its own names."""
+
+    file: Path
+    tensors: Mapping[str, torch.Tensor]
+    body: bool = False
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return {name: tuple(tensor.shape) for name, tensor in self.tensors.items()}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the weights of a model come from: its folder, or tensors that are given."""
+
+    folder: Path
+    pickled: bool
+    given: Given | None = None
+
+    @property
+    def named(self) -> Path:
+        """What messages call it."""
+        return self.folder if self.given is None else self.given.file
+
+
 def read_model(
-    folder: Path, config: Any, step: HubModel, auto: str, pickled: bool, new_head: bool
+    source: Source, config: Any, step: HubModel, auto: str, new_head: bool
 ) -> tuple[Any, Any, tuple[str, ...]]:
     """Load the model with all its weights, and with its adapter if there is one: return it, the
     ``PeftModel`` around it or None, and the names of the parameters of its new head."""
     shapes = {} if step.adapter is None else adapter_weights(step.adapter)
-    dtype = _dtype(step, new_head)
+    folder, dtype = source.folder, _dtype(step, new_head)
     options = quantized_options(folder, config, step, auto, dtype)
     if step.attention != "auto":
         options["attn_implementation"] = step.attention
     try:
-        model, info = getattr(transformers, auto).from_pretrained(
-            str(folder),
+        cls, place = _class_and_place(source, config, step, auto)
+        model, info = cls.from_pretrained(
             config=config,
             dtype=dtype,
-            trust_remote_code=step.trust_remote_code,
-            use_safetensors=not pickled,
             ignore_mismatched_sizes=True,
             output_loading_info=True,
+            **place,
             **options,
         )
     except Exception as error:  # whatever odd weights make a model raise
-        raise DataError(f"the model in {folder} cannot be loaded: {first_line(error)}") from error
-    head = _check_loaded(folder, model, info, step, auto, shapes, new_head)
+        raise DataError(
+            f"the model in {source.named} cannot be loaded: {first_line(error)}"
+        ) from error
+    head = _check_loaded(source, model, info, step, auto, shapes, new_head)
     adapted = None
     settle_quantized(model, step)
     if step.adapter is not None:
         model, adapted = put_adapter(model, step.adapter, shapes, step.merge_adapter)
     return model, adapted, head
+
+
+def _class_and_place(
+    source: Source, config: Any, step: HubModel, auto: str
+) -> tuple[Any, dict[str, Any]]:
+    """Return the class that loads a model, and the arguments that say where its weights are."""
+    maker = getattr(transformers, auto)
+    if source.given is None:
+        return maker, {
+            "pretrained_model_name_or_path": str(source.folder),
+            "trust_remote_code": step.trust_remote_code,
+            "use_safetensors": not source.pickled,
+        }
+    drawn = empty_model(config, auto, step.trust_remote_code)
+    tensors = source.given.tensors
+    if not source.given.body:
+        tensors = without_wrappers(tensors, drawn.state_dict().keys())
+    return type(drawn), {"pretrained_model_name_or_path": None, "state_dict": dict(tensors)}
+
+
+def empty_model(config: Any, auto: str, trusted: bool) -> Any:
+    """Return a model of a configuration without memory for its weights."""
+    with torch.device("meta"):
+        return getattr(transformers, auto).from_config(config, trust_remote_code=trusted)
 
 
 def _dtype(step: HubModel, new_head: bool) -> Any:
@@ -60,7 +115,7 @@ def _dtype(step: HubModel, new_head: bool) -> Any:
 
 
 def _check_loaded(
-    folder: Path,
+    source: Source,
     model: Any,
     info: Mapping[str, Any],
     step: HubModel,
@@ -74,13 +129,13 @@ def _check_loaded(
     missing = {key for key in info["missing_keys"] if key not in shapes}
     head: tuple[str, ...] = ()
     if new_head:
-        head = drawn_anew(model, missing | {entry[0] for entry in mismatched}, folder)
+        head = drawn_anew(model, missing | {entry[0] for entry in mismatched}, source.named)
         mismatched = [entry for entry in mismatched if entry[0] not in head]
-    _check_shapes(folder, mismatched, model.config)
-    _check_missing(folder, sorted(missing - set(head)), auto)
+    _check_shapes(source.named, mismatched, model.config)
+    _check_missing(source, sorted(missing - set(head)), auto)
     if auto != "AutoModel" and step.unused_weights == "error":
         replaced = REPLACED if new_head else LANGUAGE_HEADS if shapes else ()
-        _check_unused(folder, info["unexpected_keys"], model, replaced)
+        check_unused(source.named, info["unexpected_keys"], type(model).__name__, replaced)
     return head
 
 
@@ -94,26 +149,28 @@ def _check_shapes(folder: Path, mismatched: Any, config: Any) -> None:
         )
 
 
-def _check_missing(folder: Path, missing: Sequence[str], auto: str) -> None:
+def _check_missing(source: Source, missing: Sequence[str], auto: str) -> None:
     needed = sorted(k for k in missing if auto != "AutoModel" or "pooler." not in k)
     if needed:
-        made = (read_json(folder / "config.json").get("architectures") or ["another model"])[0]
+        made = (read_json(source.folder / "config.json").get("architectures") or ["another model"])[
+            0
+        ]
         more = f" and {len(needed) - 3} more" if len(needed) > 3 else ""
         raise DataError(
-            f"the weights in {folder} lack {', '.join(needed[:3])}{more}: they would be random "
-            f"numbers; the checkpoint was saved as {made}, so load it as what it is, or train "
-            "a head on it (linear-head, or head: new with reward-model)"
+            f"the weights in {source.named} lack {', '.join(needed[:3])}{more}: they would be "
+            f"random numbers; the checkpoint was saved as {made}, so load it as what it is, or "
+            "train a head on it (linear-head, or head: new with reward-model)"
         )
 
 
-def _check_unused(folder: Path, unexpected: Any, model: Any, replaced: tuple[str, ...]) -> None:
+def check_unused(where: Path, unexpected: Any, model: str, replaced: tuple[str, ...]) -> None:
     """Refuse unused weights, except those of heads that are ``replaced``."""
     unused = sorted(key for key in unexpected if not key.startswith(replaced))
     if unused:
         more = f" and {len(unused) - 3} more" if len(unused) > 3 else ""
         raise DataError(
-            f"{type(model).__name__} has no place for {', '.join(unused[:3])}{more} in the weights "
-            f"of {folder}: it may have been trained with another head; set unused_weights: ignore "
+            f"{model} has no place for {', '.join(unused[:3])}{more} in the weights of {where}: "
+            "it may have been trained with another head; set unused_weights: ignore "
             "if these are not needed"
         )
 

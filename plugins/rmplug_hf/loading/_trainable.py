@@ -82,6 +82,12 @@ class Trainable(Transformer):
         merged = self.step.adapter is not None and self.adapted is None
         if merged and has_adapter(self.network):
             raise DataError(self.adapter_in_weights)
+        weights = getattr(self.step, "weights", None)
+        if weights is not None and has_adapter(self.network):
+            raise DataError(
+                f"the weights are those of {weights}, which an adapter on them cannot record; "
+                "train without an adapter, or save the whole model first"
+            )
 
     def token_rows(self, responses: pa.RecordBatch, bounds: bool = False) -> list[Tokens]:
         """Return the tokens of rows of ``Responses``, those that ``score`` reads."""

@@ -24,6 +24,7 @@ from .recognised import (
     trained_kind,
     trained_outputs,
 )
+from .weight_places import WeightsPath, weights_mistake
 
 REOPENED = frozenset(
     {
@@ -162,7 +163,28 @@ class HubModel(ModelLoader):
         return {**runs, **allowed, "path": folder_of(self), "adapter": self.adapter}
 
 
-class SequenceClassifier(HubModel):
+class SeparateWeights(HubModel):
+    """The parameters of models whose weights may stand in another file than the folder's."""
+
+    weights: WeightsPath | None = None
+    """File of the weights, where they are not those of `path` or `name`, which then gives the
+    configuration and the tokenizer: safetensors (a file, or a folder with an index), or with
+    `allow_pickle_weights` a `.pt` or `.bin`, read by torch's loading of weights only. Its names
+    must be those of the model, all of them; `module.` and `model.` before every name are removed
+    where all fit without. Its content is part of the fingerprint; a URL is not fetched."""
+
+    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterator[tuple[str, str]]:
+        """Report mistakes as for every model, and weights that are not there or not allowed."""
+        yield from super().mistakes(inputs)
+        if self.weights is None:
+            return
+        fault = weights_mistake(self.weights, self.allow_pickle_weights)
+        yield from [("weights", fault)] if fault else []
+        if self.quantization != "none":
+            yield "quantization", "weights of their own are not quantized; save the whole model"
+
+
+class SequenceClassifier(SeparateWeights):
     """Load a reward model that is a sequence classifier with one output or many.
 
     Any model of `AutoModelForSequenceClassification`: BERT, DeBERTa, GPT-2, Llama, Qwen and so on,
