@@ -21,6 +21,7 @@ from .loading.encoders import Encoder
 from .loading.ensembles import Ensemble, ScoreScales
 from .loading.loaders import SequenceClassifier
 from .loading.normalized import Normalized
+from .loading.value_heads import ValueHead
 from .queries.judges import GenerativeJudge
 from .queries.likelihood import CausalLM, LogProb
 from .queries.queries import HiddenState
@@ -39,7 +40,7 @@ def rmplug_dataset_loaders() -> list[type[DatasetLoader]]:
 def rmplug_model_loaders() -> list[type[ModelLoader]]:
     return [
         *(SequenceClassifier, CausalLM, GenerativeJudge, Encoder),
-        *(RewardHead, Ensemble, Normalized),
+        *(ValueHead, RewardHead, Ensemble, Normalized),
     ]
 
 
