@@ -201,7 +201,9 @@ class Responses(Identified):
 
 class Features(Identified):
     """Numbers (float64 or float32), booleans for 0 and 1, and vectors aligned to a data set by
-    ``id``; NaN is missing. Never text: a column of text is refused, at ``check`` too."""
+    ``id``; NaN is missing. Never text: a column of text is refused, at ``check`` too. Lists of each
+    row's own length (a reward for each token) are kept in the table and are no features: they are
+    not among ``values``, and are not joined."""
 
     @classmethod
     def normalise(cls, columns: ColumnsLike) -> pa.Table:
@@ -215,7 +217,8 @@ class Features(Identified):
 
     @property
     def values(self) -> list[str]:
-        """The feature columns: all but ``id`` and ``group``, and the labels of a loop's items."""
+        """The feature columns: all but ``id`` and ``group``, the labels of a loop's items, and
+        lists."""
         return feature_names(self.rows.schema)
 
     def only(self) -> pa.ChunkedArray:

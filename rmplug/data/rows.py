@@ -225,11 +225,12 @@ class Joined(Rows):
 
 
 def feature_names(schema: pa.Schema) -> list[str]:
-    """Return the columns that are features: all but ``id``, ``group``, and the text that says which
-    item of a loop a row is from."""
+    """Return the columns that are features: all but ``id``, ``group``, the text that says which
+    item of a loop a row is from, and lists of each row's own length."""
     import pyarrow as pa
 
-    return [f.name for f in schema if f.name not in KEYS and not pa.types.is_string(f.type)]
+    others = (pa.types.is_string, pa.types.is_list)
+    return [f.name for f in schema if f.name not in KEYS and not any(is_(f.type) for is_ in others)]
 
 
 def reorder(rows: Rows, ids: pa.ChunkedArray, name: str) -> pa.Table:
@@ -274,8 +275,8 @@ def with_keys(batch: pa.RecordBatch, columns: ColumnsLike) -> pa.Table:
 
 
 def feature_table(columns: ColumnsLike) -> pa.Table:
-    """Return columns as a table of float64 scalars (float32 and booleans are kept) and vectors,
-    keys left out."""
+    """Return columns as a table of float64 scalars (float32 and booleans are kept), vectors, and
+    lists of each row's own length, keys left out."""
     import pyarrow as pa
 
     named = (
@@ -301,16 +302,25 @@ def as_column(values: Any) -> Any:
 
 
 def numeric_array(name: str, values: Any) -> pa.Array | pa.ChunkedArray:
-    """Return one numeric or vector column; anything else is refused by name."""
+    """Return one column of numbers, vectors, or lists of numbers or texts, one for each token of a
+    row, say; anything else is refused by name."""
     import pyarrow as pa
 
     values = as_column(values)
     array = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values)
     kind = array.type
-    kept = (pa.types.is_fixed_size_list, pa.types.is_float32, pa.types.is_boolean)
+    kept = (pa.types.is_fixed_size_list, pa.types.is_float32, pa.types.is_boolean, _is_list)
     if any(is_kept(kind) for is_kept in kept):
         return array
     numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind)
     if not (numeric or pa.types.is_null(kind)):
         raise DataError(f"feature column {name!r} is {kind}; features are numbers or vectors")
     return array.cast(pa.float64(), safe=False)
+
+
+def _is_list(kind: Any) -> bool:
+    """Check for lists of each row's own length, of numbers or texts."""
+    import pyarrow as pa
+
+    inner = (pa.types.is_integer, pa.types.is_floating, pa.types.is_string)
+    return pa.types.is_list(kind) and any(is_(kind.value_type) for is_ in inner)

@@ -246,15 +246,20 @@ def assert_same(first: Artifact, second: Artifact, tolerance: float = 0.0) -> No
 
 
 def _close(first: Tabular, second: Tabular, tolerance: float) -> bool:
-    """Check whether columns of floating-point numbers and vectors are close, and all others
-    equal."""
+    """Check whether floating-point numbers, alone or in vectors and lists, are close, and all other
+    columns equal."""
     import numpy as np
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     if not first.table.schema.equals(second.table.schema):
         return False
     for one, two in zip(first.table.columns, second.table.columns, strict=True):
-        if pa.types.is_fixed_size_list(one.type):
+        if pa.types.is_list(one.type):
+            if not pc.list_value_length(one).equals(pc.list_value_length(two)):
+                return False
+            one, two = (pc.list_flatten(c) for c in (one, two))
+        elif pa.types.is_fixed_size_list(one.type):
             one, two = (pa.concat_arrays(c.chunks).flatten() for c in (one, two))
         if not pa.types.is_floating(one.type):
             if not one.equals(two):

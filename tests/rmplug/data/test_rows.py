@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from rmplug import Features, Pairs
+from rmplug import DataError, Features, Pairs
 from rmplug.data.rows import Memory, ParquetParts
 from rmplug.testing import small_pairs
 
@@ -53,3 +53,11 @@ def test_a_column_of_rows_in_memory_or_not_yet_made_is_the_same() -> None:
 
 def double(batch: pa.RecordBatch) -> dict[str, list[float]]:
     return {"n": [2 * number for number in batch.column("n").to_pylist()]}
+
+
+def test_lists_of_each_rows_own_length_are_kept_beside_features_and_other_values_refused() -> None:
+    found = Features({"id": ["a", "b"], "n": [1, 2], "words": [["x"], []], "r": [[0.5], [1, 2]]})
+    assert found.values == ["n"]
+    assert found.table["r"].to_pylist() == [[0.5], [1.0, 2.0]]
+    with pytest.raises(DataError, match="feature column 'deep' is list<.*>; features are numbers"):
+        Features({"id": ["a"], "deep": [[[1.0]]]})
