@@ -26,6 +26,7 @@ from .queries.judges import GenerativeJudge
 from .queries.likelihood import CausalLM, LogProb
 from .queries.queries import HiddenState
 from .queries.sampling import SampleResponses
+from .queries.trajectories import TokenRewards
 from .small_models.small_models import SmallModel
 
 refuse_hub_code()
@@ -46,7 +47,7 @@ def rmplug_model_loaders() -> list[type[ModelLoader]]:
 
 @hookimpl
 def rmplug_query_strategies() -> list[type[QueryStrategy]]:
-    return [HiddenState, LogProb]
+    return [HiddenState, LogProb, TokenRewards]
 
 
 @hookimpl
