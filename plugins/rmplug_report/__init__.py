@@ -30,7 +30,8 @@ class Html(Reporter):
     part by part, and ``<name>-of-mean``, ``-of-length``, ``-of-majority`` as marks beside
     ``<name>``. A metric without a display name keeps its own name.
     Features with ``chosen.contribution.<attribute>``, ``rejected.contribution.<attribute>`` and
-    ``weight.<attribute>`` show each pair's contributions, and the mean weights by subset.
+    ``weight.<attribute>`` show each pair's contributions, and the mean weights by subset. Those of
+    ``token-rewards`` show the text of a few responses with the change that each token makes.
 
     Gives ``index.html``, which needs no network and no other file, ``figures/<name>.svg`` and
     ``.png``, and ``metrics.json`` with all numbers. The same inputs give the same bytes.
@@ -50,11 +51,15 @@ class Html(Reporter):
     megabytes: float = Field(default=20.0, gt=0)
     """Most megabytes that the compressed texts may take in the page. Where they would take more,
     ``text_limit`` is lowered until they fit, and the page says the limit it ended at."""
+    responses: int = Field(default=10, ge=1, le=200)
+    """Most responses of a ``token-rewards`` whose text is shown with the reward of each token: the
+    first ones."""
 
     def report(self, items: Sequence[Artifact], *, directory: Path, plan: PlanView) -> Report:
-        from ._page import write
+        from ._page import Limits, write
 
-        write(items, plan, directory, self.title, self.rows, self.text_limit, self.megabytes)
+        limits = Limits(self.rows, self.text_limit, self.megabytes, self.responses)
+        write(items, plan, directory, self.title, limits)
         return Report(directory, "index.html")
 
 

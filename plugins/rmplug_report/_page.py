@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,17 +30,22 @@ WEIGHTS = ("importance", "coefficients")
 HERE = Path(__file__).parent
 
 
+@dataclass(frozen=True)
+class Limits:
+    """How much the page holds: pairs of the table, characters of a text, megabytes of all texts,
+    and responses with the reward of each token."""
+
+    rows: int
+    text_limit: int
+    megabytes: float
+    responses: int
+
+
 def write(
-    items: Sequence[Artifact],
-    plan: PlanView,
-    directory: Path,
-    title: str,
-    rows: int,
-    text_limit: int,
-    megabytes: float,
+    items: Sequence[Artifact], plan: PlanView, directory: Path, title: str, limits: Limits
 ) -> None:
     """Write ``index.html``, ``figures/`` and ``metrics.json`` into ``directory``."""
-    inputs = gather(items, plan)
+    inputs = gather(items, plan, limits.responses)
     lookup = MetricLookup(inputs.metrics, inputs.plan.seen)
     sentences, parts = findings(inputs, lookup), sections(inputs, lookup)
     figures = directory / "figures"
@@ -58,7 +63,7 @@ def write(
         colours={m: reward_colour(inputs.number(m)) for m in lookup.models},
         sections=parts,
         shown=shown,
-        pairs=pack(inputs, rows, text_limit, megabytes),
+        pairs=pack(inputs, limits.rows, limits.text_limit, limits.megabytes),
         css=Markup((HERE / "report.css").read_text(encoding="utf-8")),
         js=Markup((HERE / "report.js").read_text(encoding="utf-8")),
         light=Markup(variables(dark=False)),
@@ -141,6 +146,10 @@ def _numbers(inputs: Inputs, headline: str, sentences: Sequence[Finding]) -> str
             for fit in inputs.fits
         ],
         "checkpoints": [{"name": one.name, "numbers": one.numbers} for one in inputs.checkpoints],
+        "tokens": [
+            {"step": t.step, "id": t.id, "side": t.side, "output": t.output, "rewards": t.rewards}
+            for t in inputs.trajectories
+        ],
     }  # fmt: skip
     return json.dumps(_finite(plain), indent=1, ensure_ascii=False, default=str) + "\n"
 

@@ -45,9 +45,9 @@
     const mark = marked(event);
     if (!mark) return;
     if (event.key === "Escape") tell(null);
-    const [, row, column] = mark.dataset.mark.split("-").map(Number);
+    const [sort, row, column] = mark.dataset.mark.split("-").map((part, at) => (at ? Number(part) : part));
     const [down, right] = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key] ?? [0, 0];
-    const next = (down || right) && mark.closest("svg").querySelector(`[data-mark="cell-${row + down}-${column + right}"]`);
+    const next = (down || right) && mark.closest("svg, .tokens").querySelector(`[data-mark="${sort}-${row + down}-${column + right}"]`);
     if (!next) return;
     event.preventDefault();
     mark.setAttribute("tabindex", "-1");

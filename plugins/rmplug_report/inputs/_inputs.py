@@ -16,6 +16,7 @@ from rmplug.data.messages import count_characters
 from rmplug.data.subsets import subset_rows
 
 from ._contributions import Floats, PairContributions, contributions
+from ._trajectories import Trajectory, left_out_of, trajectories
 
 Row = Mapping[str, Any]
 
@@ -55,6 +56,8 @@ class Inputs:
     fits: list[Fit] = field(default_factory=list)
     checkpoints: list[Checkpoint] = field(default_factory=list)
     contributions: PairContributions | None = None
+    trajectories: list[Trajectory] = field(default_factory=list)
+    trajectories_left_out: int = 0
 
     def __post_init__(self) -> None:
         self.lengths: dict[str, Floats] = {}
@@ -95,8 +98,9 @@ class Inputs:
         return order.index(reward) if reward in order else 0
 
 
-def gather(items: Sequence[Artifact], plan: PlanView) -> Inputs:
-    """Sort the items by kind, rewards aligned to their pairs."""
+def gather(items: Sequence[Artifact], plan: PlanView, responses: int = 10) -> Inputs:
+    """Sort the items by kind, rewards aligned to their pairs; of rewards by token, the first
+    ``responses``."""
     data = [item for item in items if isinstance(item, Pairs | Responses)]
     features = [item for item in items if isinstance(item, Features)]
     rewarding = [item for item in features if _margins(item)]
@@ -111,6 +115,8 @@ def gather(items: Sequence[Artifact], plan: PlanView) -> Inputs:
         rewards_left_out=max(0, len(rewards) - MOST_REWARDS),
         scores=[one for item in features for one in _scores(item)][:MOST_REWARDS],
         measures=[item for item in features if not _margins(item) and not _scores(item)],
+        trajectories=[one for item in features for one in trajectories(item, responses)],
+        trajectories_left_out=sum(left_out_of(item, responses) for item in features),
         metrics=metrics,
         fits=[item for item in items if isinstance(item, Fit)],
         checkpoints=[item for item in items if isinstance(item, Checkpoint)],

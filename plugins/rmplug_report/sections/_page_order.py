@@ -15,6 +15,7 @@ from ._fits import trained, why
 from ._gate import gate
 from ._rewards import accuracy, calibrated, distributions, length, more
 from ._section import Section
+from ._tokens import tokens
 
 MAKERS: tuple[Callable[[Inputs, MetricLookup], Section | None], ...] = (
     ran,
@@ -26,6 +27,7 @@ MAKERS: tuple[Callable[[Inputs, MetricLookup], Section | None], ...] = (
     matrices,
     curves,
     length,
+    tokens,
     why,
     attributes,
     changed,

@@ -27,6 +27,34 @@ class Table:
     bars: str = ""
 
 
+@dataclass(frozen=True)
+class Token:
+    """One token of a text that is shown with its changes: its text, how many line breaks it has,
+    the size of its change (0 to 1) and whether it rises, and what is told of it."""
+
+    text: str
+    breaks: int
+    share: float
+    rises: bool
+    hint: str
+    mark: str
+    begins: bool
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A text, token by token, below a line of values: its corners, where the response begins, and
+    the lowest and the highest value in words."""
+
+    title: str
+    note: str
+    line: str
+    begins_at: float
+    low: str
+    high: str
+    tokens: Sequence[Token]
+
+
 @dataclass
 class Section:
     """A part of the page with its figures and tables; ``notes`` are findings in plain sentences."""
@@ -40,3 +68,4 @@ class Section:
     legend: Sequence[tuple[str, str]] = ()
     parts: Sequence[Section] = field(default_factory=list)
     notes: Sequence[str] = ()
+    readings: Sequence[Reading] = ()
