@@ -61,6 +61,14 @@ def test_of_several_rewards_those_that_do_not_differ_are_named(tmp_path):
     )
 
 
+def test_a_reward_that_is_better_than_no_other_is_not_said_to_be_better_than_0(tmp_path):
+    rows = [compared("a", "b", 0.01, 0.4), compared("a", "c", 0.02, 0.3)]
+    found = findings(tmp_path / "report", rewards(a=0.70, b=0.69, c=0.68), metrics(rows, "compare"))
+    assert found["Accuracy"].endswith(
+        "In paired comparison it is not significantly different from b and c."
+    )
+
+
 def test_the_test_of_a_baseline_comes_before_the_interval_of_its_difference(tmp_path):
     tested = metrics([compared("reward", "longer", 0.075, 0.08)], "compare")
     found = findings(tmp_path / "report", metrics_of(*ACCURACY), tested)

@@ -9,6 +9,7 @@ from test_report_words import NOTHING, page_of, said
 
 from rmplug.records import SeenRows
 from rmplug_report import ModelCard
+from rmplug_report.findings._in_sample import in_sample_finding
 
 
 def rewards(**values):
@@ -27,7 +28,16 @@ def headline(directory, seen, **values):
 def test_a_reward_on_its_training_rows_is_called_in_sample(tmp_path):
     words = headline(tmp_path / "report", {"own": SeenRows(600, 600)}, own=0.99)
     assert "In-sample accuracy" in words
-    assert said(tmp_path / "report")["In-sample"].startswith("all 600 rows of own are in the ")
+    assert said(tmp_path / "report")["In-sample"].startswith("All 600 rows of own were in the ")
+
+
+def test_rewards_with_equally_many_seen_rows_share_a_clause():
+    seen = {"a": SeenRows(216, 216), "b": SeenRows(216, 30), "c": SeenRows(216, 216)}
+    finding = in_sample_finding({**seen, "d": SeenRows(216, 0)})
+    assert finding.text.startswith(
+        "All 216 rows of a and c and 30 of 216 rows of b were in the training of the models behind"
+    )
+    assert in_sample_finding({"d": SeenRows(216, 0)}) is None
 
 
 def test_a_mixture_has_no_accuracy_in_the_headline(tmp_path):

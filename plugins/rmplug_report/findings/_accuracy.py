@@ -122,13 +122,15 @@ def _over_others(inputs: Inputs, lookup: MetricLookup, ranked: Sequence[str]) ->
         return f" Paired difference to {label(other, 40)}: {_difference(tested[other])}."
     better = [o for o, row in tested.items() if is_significant(row) and row["value"] > 0]
     same = [o for o, row in tested.items() if not is_significant(row)]
+    if not better and same:
+        return f" In paired comparison it is not significantly different from {_names(same)}."
     text = f" It is better than {len(better)} of {len(tested)} others in paired comparison"
-    return f"{text}{_not_different(same)}."
+    same_text = f", and not significantly different from {_names(same)}" if same else ""
+    return f"{text}{same_text}."
 
 
-def _not_different(names: Sequence[str]) -> str:
-    if not names:
-        return ""
+def _names(names: Sequence[str]) -> str:
+    """List models, or say how many they are."""
     if len(names) > MOST_NAMES:
-        return f", and not significantly different from {len(names)}"
-    return f", and not significantly different from {listed([label(one, 40) for one in names])}"
+        return f"{len(names)} others"
+    return listed([label(one, 40) for one in names])

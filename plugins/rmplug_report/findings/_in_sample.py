@@ -30,16 +30,22 @@ def in_sample_headline(lookup: MetricLookup, model: str) -> str:
 
 def in_sample_finding(seen: Mapping[str, SeenRows]) -> Finding | None:
     """Return the rewards that are in-sample, with the counts of those rows."""
-    lines = [line for line in in_sample_lines(seen) if line]
-    if not lines:
+    clauses = list(_clauses(seen))
+    if not clauses:
         return None
-    text = f"{listed(lines)} in the training data of the models behind them, or have a prompt "
-    return Finding("In-sample", text + "that is: figures on these rows say nothing of new ones.")
+    text = listed(clauses)
+    text = f"{text[:1].upper()}{text[1:]} were in the training of the models behind them, or their "
+    return Finding(
+        "In-sample", text + "prompts were: figures on these rows say nothing of new ones."
+    )
 
 
-def in_sample_lines(seen: Mapping[str, SeenRows]) -> Iterator[str]:
-    """Yield a clause for each reward with rows that its model has seen."""
+def _clauses(seen: Mapping[str, SeenRows]) -> Iterator[str]:
+    """Yield a clause for the rewards that have seen equally many rows."""
+    models: dict[tuple[int, int], list[str]] = {}
     for model, rows in seen.items():
         if rows.seen:
-            some = "all" if rows.seen == rows.rows else f"{rows.seen:,} of"
-            yield f"{some} {count(rows.rows, 'row')} of {label(model, 40)} are"
+            models.setdefault((rows.seen, rows.rows), []).append(label(model, 40))
+    for (known, every), names in models.items():
+        some = "all" if known == every else f"{known:,} of"
+        yield f"{some} {count(every, 'row')} of {listed(names)}"

@@ -80,8 +80,8 @@ FLOORS = {
 
 SHARES = ("accuracy", "score", "pair-accuracy", "easy", "normal", "hard", "prefers", "ties",
           "length-controlled-accuracy", "top-1", "mrr", "agreement", "same-decision",
-          "same-choice", "opposite-decision", "all-right",
-          "all-wrong", "share", "difference", "minimum-detectable-difference")  # fmt: skip
+          "same-choice", "opposite-decision", "all-right", "all-wrong", "share", "difference",
+          "minimum-detectable-difference")  # fmt: skip
 """Prefixes of the names of metrics whose values are shares, written in per cent."""
 
 
