@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from rmplug_bench._arrays import Floats, Ints
 
 
 @dataclass(frozen=True)
-class Concordance:
+class Counts:
     """Counts per row, over all rows of its block; each of shape (rows,)."""
 
     agreeing: Floats
@@ -23,61 +23,89 @@ class Concordance:
     both: Floats
     """Rows that neither order ties with this one."""
 
+
+@dataclass(frozen=True)
+class Concordance:
+    """Two orders compared, row by row."""
+
+    counts: Counts
+    slopes: Counts
+    """By how much the sum of each count grows with the row's weight."""
+
     def tau_b(self) -> Estimate:
         """Estimate Kendall's tau-b (1945), which counts a comparison that one order ties as half
         lost; NaN where one of them ties all."""
-        left, right, agreeing = self.left.sum(), self.right.sum(), self.agreeing.sum()
+        left, right = float(self.counts.left.sum()), float(self.counts.right.sum())
         spread = float(np.sqrt(left * right))
         if not spread > 0:
             return self._none()
-        value = float(agreeing / spread)
-        shares = self.left / left + self.right / right
-        return self._estimate(value, 2 * self.agreeing / spread - value * shares)
+        value = float(self.counts.agreeing.sum()) / spread
+        shares = self.slopes.left / left + self.slopes.right / right
+        return self._estimate(value, self.slopes.agreeing / spread - value / 2 * shares)
 
     def gamma(self) -> Estimate:
         """Estimate Goodman and Kruskal's gamma (1954): of comparisons that neither order ties."""
-        return self._ratio(self.both)
+        return self._ratio(self.counts.both, self.slopes.both)
 
     def somers_d(self) -> Estimate:
         """Estimate Somers' d (1962) of the left order given the right one: of the comparisons that
         the right order does not tie; one that the left order ties counts nothing."""
-        return self._ratio(self.right)
+        return self._ratio(self.counts.right, self.slopes.right)
 
-    def _ratio(self, counted: Floats) -> Estimate:
+    def _ratio(self, counted: Floats, slope: Floats) -> Estimate:
         total = float(counted.sum())
         if not total > 0:
             return self._none()
-        value = float(self.agreeing.sum()) / total
-        return self._estimate(value, 2 * (self.agreeing - value * counted) / total)
+        value = float(self.counts.agreeing.sum()) / total
+        return self._estimate(value, (self.slopes.agreeing - value * slope) / total)
 
     def _estimate(self, value: float, slope: Floats) -> Estimate:
         """Return the estimate from its slopes by the weight of each row."""
-        return Estimate(value, slope * len(slope), "correlation")
+        return Estimate(value, (slope - slope.mean()) * len(slope), "correlation")
 
     def _none(self) -> Estimate:
-        return Estimate(float("nan"), np.full(len(self.left), np.nan), "correlation")
+        return Estimate(float("nan"), np.full(len(self.counts.left), np.nan), "correlation")
 
 
-def concordance(left: Floats, right: Floats, block: Ints | None = None) -> Concordance:
+def concordance(
+    left: Floats, right: Floats, block: Ints | None = None, groups: Ints | None = None
+) -> Concordance:
     """Compare each row with all others of its block (without blocks, with all others).
 
-    Sorts once per binary digit of the number of distinct values, so that memory grows with the
-    rows, not with their comparisons.
+    ``groups`` are drawn together where rows are resampled: a comparison inside a group comes with
+    it once, one of two groups with either of them. By default each row is its own group.
     """
     x, y = (np.unique(values, return_inverse=True)[1].astype(np.int64) for values in (left, right))
     own = np.zeros(len(x), dtype=np.int64) if block is None else np.asarray(block)
+    counts = _counted(own, x, y)
+    if groups is None:
+        return Concordance(counts, _slopes(counts, None))
+    within = np.unique(np.stack([own, groups]), axis=1, return_inverse=True)[1].ravel()
+    return Concordance(counts, _slopes(counts, _counted(within.astype(np.int64), x, y)))
+
+
+def _slopes(counts: Counts, inside: Counts | None) -> Counts:
+    pairs = [(getattr(counts, one.name), one.name) for one in fields(Counts)]
+    if inside is None:
+        return Counts(*(2 * values for values, _ in pairs))
+    return Counts(*(2 * values - getattr(inside, name) for values, name in pairs))
+
+
+def _counted(block: Ints, x: Ints, y: Ints) -> Counts:
+    """Count by sorting once per binary digit of the number of distinct values, so that memory grows
+    with the rows, not with their comparisons."""
     every = np.ones(len(x))
-    above_x, above_y = _beaten(own, x, every), _beaten(own, y, every)
-    size = np.bincount(own)[own]
-    same_x, same_y = _size_of(own, x), _size_of(own, y)
-    same = _size_of(own * (y.max(initial=0) + 1) + y, x)
-    agreeing = 4 * _beaten_in_both(own, x, y) - 2 * above_x - 2 * above_y + size
-    return Concordance(agreeing, size - same_x, size - same_y, size - same_x - same_y + same)
+    size = np.bincount(block)[block]
+    same_x, same_y = _size_of(block, x), _size_of(block, y)
+    same = _size_of(block * (y.max(initial=0) + 1) + y, x)
+    above = _beaten(block, x, every) + _beaten(block, y, every)
+    agreeing = 4 * _beaten_in_both(block, x, y) - 2 * above + size
+    return Counts(agreeing, size - same_x, size - same_y, size - same_x - same_y + same)
 
 
 def kendall(block: Ints, left: Floats, right: Floats) -> Floats:
     """Compute, per block numbered from 0, Kendall's tau-b; NaN where an order ties all rows."""
-    found = concordance(left, right, block)
+    found = concordance(left, right, block).counts
     agreeing, of_left, of_right = (
         np.bincount(block, values) for values in (found.agreeing, found.left, found.right)
     )

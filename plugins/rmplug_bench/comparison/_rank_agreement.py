@@ -69,7 +69,7 @@ def within_choices(choice: Ints, scores: Floats, reference: Floats) -> Floats:
 def over_prompts(scores: Mapping[str, Floats], groups: Ints) -> Iterator[OrderNumber]:
     """Yield tau-b of every two models over all responses, whatever their prompt."""
     for one, two in combinations(scores, 2):
-        tau = concordance(scores[one], scores[two]).tau_b()
+        tau = concordance(scores[one], scores[two], groups=groups).tau_b()
         yield OrderNumber(f"kendall-over-prompts\n{one}\n{two}", tau, groups)
 
 
@@ -88,8 +88,8 @@ def orders_of_responses(
     for one, two, left, right in couples:
         both, rows = f"{one}\n{two}", np.isfinite(right)
         left, right, own = left[rows], right[rows], groups[rows]
-        over = concordance(left, right)
-        within = over if single else concordance(left, right, choice[rows])
+        over = concordance(left, right, groups=own)
+        within = over if single else concordance(left, right, choice[rows], own)
         if single:
             yield OrderNumber(f"kendall\n{both}", within.tau_b(), own)
         else:
