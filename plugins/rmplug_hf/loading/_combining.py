@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from rmplug import DataError, Features, Fit, join, notice
+from rmplug import DataError, Features, Fit, Pairs, Responses, join, notice
 from rmplug.arrays import Array
 from rmplug.errors import some
 
@@ -38,6 +39,18 @@ def combine_rewards(
         )
     scales = scales_of(step, names, reference)
     return join(rewards).map(Combined(step, tuple(names), columns, dict(scales)))
+
+
+def rows_of(data: Pairs | Responses, reward: Features) -> Features:
+    """Return a reward's rows of these data, in their order."""
+    rows = pc.index_in(data["id"], value_set=reward.table["id"])
+    if rows.null_count:
+        lacking = data["id"].filter(pc.is_null(rows)).to_pylist()
+        raise DataError(
+            f"{reward.name} has no row for {len(lacking)} of {len(data)} rows of {data.name} "
+            f"({some(lacking)}); give data that it was computed from, or a part of them"
+        )
+    return Features(reward.table.take(rows), reward.name)
 
 
 def _columns_of_all(rewards: Sequence[Features]) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from rmplug import FeatureComputer, Features, Fit, Known
+from rmplug import FeatureComputer, Features, Fit, Known, Pairs, Responses
 from rmplug.known import joined_twice
 
 from .members import MEMBER, Combination
@@ -21,7 +21,8 @@ class CombineRewards(Combination, FeatureComputer):
 
     Rewards of different models need a common scale: leave out `reference` first, give the result
     to `score-scales`, and that fit to a second step as `reference`. Measure scales, and choose
-    weights and the combination, on other prompts than those it is evaluated on (`split`).
+    weights and the combination, on other prompts than those it is evaluated on: `data`, a part of
+    the rewards' rows (`split`), keeps only its rows.
 
     - `disagreement`: standard deviation over the members of their margins (of responses: of their
       scores), in the unit of their scale; 0 where all say the same.
@@ -82,7 +83,13 @@ class CombineRewards(Combination, FeatureComputer):
         """Whether the combination depends on more than margins."""
         return self.combine in ("minimum", "pessimistic")
 
-    def compute(self, rewards: Sequence[Features], reference: Fit | None = None) -> Features:
-        from ._combining import combine_rewards
+    def compute(
+        self,
+        rewards: Sequence[Features],
+        reference: Fit | None = None,
+        data: Pairs | Responses | None = None,
+    ) -> Features:
+        from ._combining import combine_rewards, rows_of
 
-        return combine_rewards(self, rewards, reference)
+        taken = rewards if data is None else [rows_of(data, one) for one in rewards]
+        return combine_rewards(self, taken, reference)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rmplug import DataError, Features, Known, StepError
+from rmplug import DataError, Features, Known, Pairs, StepError
 from rmplug.notices import collect_notices
 from rmplug.testing import LengthModel, check_step, run_step, small_pairs, small_responses
 from rmplug_hf import Ensemble, ScoreScales
@@ -101,6 +101,18 @@ def test_scales_measured_on_a_reference_set_are_used(models, tmp_path):
     assert difference == pytest.approx(twice)
 
 
+def test_a_part_of_the_data_keeps_its_rows_in_its_order():
+    rewards = margins(a=[1.0, 2, 3], b=[3.0, 2, 1])
+    texts = {name: ["x", "y"] for name in ("prompt", "chosen", "rejected")}
+    part = Pairs({"id": ["p2", "p0"], **texts}, "part")
+    table = CombineRewards().compute(rewards, data=part).table
+    assert table["id"].to_pylist() == ["p2", "p0"]
+    assert table["margin.member.a"].to_pylist() == [3.0, 1.0]
+    other = Pairs({"id": ["p0", "p7"], **texts}, "other")
+    with pytest.raises(DataError, match=r"a has no row for 1 of 2 rows of other \(p7\)"):
+        CombineRewards().compute(rewards, data=other)
+
+
 def test_what_cannot_be_combined_is_refused_in_one_sentence():
     rewards = margins(a=[1.0], b=[2.0])
     with pytest.raises(
@@ -149,8 +161,8 @@ def test_rewards_of_other_rows_are_refused(tmp_path):
 
 
 def test_the_computer_passes_the_checks_of_every_step(models):
-    for data in (small_pairs(), small_responses()):
-        check_step(CombineRewards, {}, {"rewards": asked(models, data)})
+    data = small_pairs()
+    check_step(CombineRewards, {}, {"rewards": asked(models, data), "data": data})
 
 
 def recorded(name):
