@@ -58,7 +58,9 @@ from .known import Known
 from .notices import Notice, notice
 
 if TYPE_CHECKING:
-    from ._run.run import Run, run
+    from ._run.finished import Run, RunList, open_run, runs
+    from ._run.run import run
+    from ._spec.problems_of import check
     from .models.reopen import open_folder, reopen
     from .models.reward_function import RewardFunction, reward_function
     from .models.scorer import Comparison, Ranked, Scorer, load
@@ -104,6 +106,7 @@ __all__ = [
     "RewardModel",
     "RmplugError",
     "Run",
+    "RunList",
     "Sampler",
     "Scorer",
     "Selection",
@@ -114,14 +117,17 @@ __all__ = [
     "Trained",
     "Trainer",
     "Value",
+    "check",
     "hookimpl",
     "join",
     "load",
     "notice",
     "open_folder",
+    "open_run",
     "reopen",
     "reward_function",
     "run",
+    "runs",
     "text_of",
     "train",
 ]
@@ -131,8 +137,12 @@ _LATER = {
     "reopen": "models.reopen",
     "RewardFunction": "models.reward_function",
     "reward_function": "models.reward_function",
-    "Run": "_run.run",
+    "Run": "_run.finished",
+    "RunList": "_run.finished",
+    "open_run": "_run.finished",
+    "runs": "_run.finished",
     "run": "_run.run",
+    "check": "_spec.problems_of",
     "Comparison": "models.scorer",
     "Ranked": "models.scorer",
     "Scorer": "models.scorer",
@@ -149,3 +159,8 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """List the public names, those too that are imported on first use."""
+    return sorted({*globals(), *__all__} - {"Any", "TYPE_CHECKING", "annotations"})

@@ -20,7 +20,9 @@ from .data.rows import (
     feature_names,
     feature_table,
 )
+from .descriptions import describe
 from .errors import DataError, some
+from .stats.numbers import Numbers, named_numbers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,6 +39,9 @@ class Artifact:
     """The result of a step. ``name`` is the id of that step in the spec."""
 
     name: str = ""
+
+    def __repr__(self) -> str:
+        return describe(self)
 
 
 class Tabular(Artifact):
@@ -118,9 +123,6 @@ class Tabular(Artifact):
         shown = self.rows.read(0, min(5, len(self))).to_pandas().to_html(max_cols=12)
         return f"<p><b>{type(self).__name__}</b> {self.name}: {len(self):,} rows</p>{shown}"
 
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name}: {len(self)} rows>"
-
 
 class Identified(Tabular):
     """A table whose rows have a string ``id``; tables join by it."""
@@ -173,8 +175,7 @@ class Pairs(Identified):
 
     ``prompt``, ``chosen`` and ``rejected`` are lists of ``{role, content}``; plain strings are
     wrapped. ``group`` is a hash of the prompt unless given. Optional: ``margin``, ``weight``,
-    ``subset``; further columns are kept.
-    """
+    ``subset``; further columns are kept."""
 
     required: ClassVar[tuple[str, ...]] = ("id", "prompt", "chosen", "rejected")
 
@@ -187,8 +188,7 @@ class Pairs(Identified):
 
 class Responses(Identified):
     """One row per response: ``id, group, prompt, response``; optional ``label``, ``model``,
-    ``subset``, ``ratings.<name>``. Made from pairs, ids are ``<id>/chosen`` and ``<id>/rejected``.
-    """
+    ``subset``, ``ratings.<name>``. Of pairs, ids are ``<id>/chosen`` and ``<id>/rejected``."""
 
     required: ClassVar[tuple[str, ...]] = ("id", "prompt", "response")
 
@@ -236,11 +236,15 @@ class Selection(Identified):
 
 
 class Metrics(Tabular):
-    """A tidy table of numbers: ``metric, subset, value, low, high, n`` and further columns such as
-    ``model``. ``low`` and ``high`` bound a 95 % interval; null where there is none.
-    """
+    """A tidy table: ``metric, subset, value, low, high, n`` and more, such as ``model``; ``low``
+    and ``high`` bound a 95 % interval, null where there is none."""
 
     required: ClassVar[tuple[str, ...]] = ("metric", "subset", "value", "low", "high", "n")
+
+    @property
+    def numbers(self) -> Numbers:
+        """The numbers with their intervals, by ``step / model / metric / subset``."""
+        return Numbers(named_numbers(self.name, self.table.to_pylist()))
 
 
 class Value(Artifact):

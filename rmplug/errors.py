@@ -31,6 +31,9 @@ class Problem:
         head = ": ".join(part for part in (location, self.path, self.message) if part)
         return head + (f"\n{self._excerpt()}" if self.line and self.text.strip() else "")
 
+    def __repr__(self) -> str:
+        return f"<Problem {str(self).partition(chr(10))[0]}>"
+
     def _excerpt(self) -> str:
         """Return the source line with a caret below, cut around the column when it is very long."""
         start = max(0, self.column - 60) if len(self.text) > 120 else 0

@@ -24,6 +24,7 @@ def run_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--from", metavar="STEP", help="this step and all that depend on it")
     command.add_argument("--force", action="store_true", help="do the steps asked for again")
     command.add_argument("--dry-run", action="store_true", help="say what would be done, and why")
+    progress_options(command)
     store_options(command)
 
 
@@ -37,6 +38,14 @@ def store_option(command: argparse.ArgumentParser) -> None:
         "--store",
         metavar="FOLDER",
         help="where results are kept (else RMPLUG_STORE, else .rmplug in the current folder)",
+    )
+
+
+def progress_options(command: argparse.ArgumentParser) -> None:
+    either = command.add_mutually_exclusive_group()
+    either.add_argument("--quiet", "-q", action="store_true", help="show no progress")
+    either.add_argument(
+        "--verbose", "-v", action="store_true", help="tell of beginnings and odd rows too"
     )
 
 
@@ -168,4 +177,5 @@ def train_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--seed", type=_whole, default=0, help="of head, order and dropout (0)")
     command.add_argument("--spec", metavar="FILE", help="write the spec there; run nothing")
     command.add_argument("--out", metavar="FOLDER", help="copy the model into this new folder")
+    progress_options(command)
     store_option(command)

@@ -28,9 +28,8 @@ def run(options: argparse.Namespace) -> int:
     """Run a spec; results that the store has are reused."""
     if options.dry_run:
         return _dry_run(options)
+    from rmplug._run.progress import progress_observer
     from rmplug._run.run import run as run_spec
-
-    from .progress import progress_observer
 
     garbage.enable()
     finished = run_spec(
@@ -40,8 +39,9 @@ def run(options: argparse.Namespace) -> int:
         start=getattr(options, "from"),
         force=options.force,
         store=options.store,
-        observers=[progress_observer()],
+        observers=[] if options.quiet else [progress_observer(options.verbose)],
         registry=registry_of(options),
+        quiet=True,
     )
     print(f"record: {shown_path(finished.record_path)}")
     for page in finished.reports:
@@ -50,8 +50,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _dry_run(options: argparse.Namespace) -> int:
-    from rmplug._run.run import choose, forced_steps, open_store, plan
+    from rmplug._run.run import choose, forced_steps, plan
     from rmplug._spec.check import open_spec
+    from rmplug._store.store_folder import open_store
 
     registry = registry_of(options)
     spec = open_spec(options.spec, options.set, registry)

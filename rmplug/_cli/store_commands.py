@@ -14,8 +14,8 @@ from .tables import run_row, show_rows, shown_path
 
 def runs(options: argparse.Namespace) -> int:
     """List the runs that a store knows."""
-    from rmplug._run.run import open_store
     from rmplug._store.run_records import each_summary
+    from rmplug._store.store_folder import open_store
 
     store = open_store(options.store)
     rows = [run_row(summary) for summary in each_summary(store)]
@@ -31,9 +31,9 @@ def show_run(options: argparse.Namespace) -> int:
 
     RUN is a run's id, the name of its spec (the latest run), the beginning of either, or ``last``.
     """
-    from rmplug._run.run import open_store
     from rmplug._store.record_files import record_data
     from rmplug._store.run_records import find_record
+    from rmplug._store.store_folder import open_store
 
     from .run_page import show_page
 
@@ -51,9 +51,9 @@ def open_page(options: argparse.Namespace) -> int:
 
     RUN is a run's id, the name of its spec (the latest run), the beginning of either, or ``last``.
     """
-    from rmplug._run.run import open_store
     from rmplug._store.reports import report_pages
     from rmplug._store.run_records import find_record
+    from rmplug._store.store_folder import open_store
 
     store = open_store(options.store)
     record = find_record(store, options.run)
@@ -78,9 +78,9 @@ def _opened(page: Path) -> bool:
 
 def compare(options: argparse.Namespace) -> int:
     """Compare two runs: what differs in their specs, results and numbers."""
-    from rmplug._run.run import open_store
     from rmplug._store.compare import compare_runs
     from rmplug._store.run_records import find_record
+    from rmplug._store.store_folder import open_store
 
     store = open_store(options.store)
     show_rows(
@@ -91,8 +91,8 @@ def compare(options: argparse.Namespace) -> int:
 
 def gc(options: argparse.Namespace) -> int:
     """Remove results that no run of the store refers to, and debris."""
-    from rmplug._run.run import open_store
     from rmplug._store.gc import collect_garbage
+    from rmplug._store.store_folder import open_store
 
     removed = collect_garbage(open_store(options.store), options.keep, options.dry_run)
     if options.json:

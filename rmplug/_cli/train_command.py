@@ -13,7 +13,7 @@ from .registry import registry_of
 from .tables import shown_path
 
 if TYPE_CHECKING:
-    from rmplug._run.run import Run
+    from rmplug._run.finished import Run
 
 LINE = 100
 
@@ -22,12 +22,11 @@ def train(options: argparse.Namespace) -> int:
     """Train a reward model on pairs: print the spec for it, run it, measure it on held-out prompts.
 
     What is in the store is reused, and an interrupted training goes on when it is started again."""
+    from rmplug._run.progress import progress_observer
     from rmplug._run.run import run
     from rmplug._spec.check import load_spec
     from rmplug._spec.source import parse_source
     from rmplug.models.train_spec import Training
-
-    from .progress import progress_observer
 
     registry = registry_of(options)
     columns = {name: getattr(options, name) for name in ("prompt", "chosen", "rejected")}
@@ -50,8 +49,9 @@ def train(options: argparse.Namespace) -> int:
     print(as_yaml(spec), flush=True)
 
     garbage.enable()
-    observers = [progress_observer()]
-    _tell(run(spec, store=options.store, observers=observers, registry=registry), options.out)
+    observers = [] if options.quiet else [progress_observer(options.verbose)]
+    finished = run(spec, store=options.store, observers=observers, registry=registry, quiet=True)
+    _tell(finished, options.out)
     return 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
@@ -15,88 +14,24 @@ from rmplug._spec.check import Spec, open_spec
 from rmplug._spec.graph import Graph
 from rmplug._store.gc import remove_unfinished
 from rmplug._store.record_files import RECORD
-from rmplug._store.reports import report_pages
 from rmplug._store.run_records import PreviousSteps, live, new_record, write_record
 from rmplug._store.store import Store
-from rmplug.artifacts import Artifact
+from rmplug._store.store_folder import open_store
 from rmplug.errors import Problem, RmplugError, SpecError, StoreError, did_you_mean, some
 from rmplug.families import Observer
-from rmplug.known import Ref, UnknownName
 from rmplug.records import RunRecord
 
 from .dry_run import Planned, plan_graph
+from .finished import Run
 from .machine import describe_machine
-from .results import Results
+from .progress import observers_for
 from .reuse import Reuse
 from .run_log import RunLog
 from .scope import Scope
 from .session import Session
 
-DEFAULT_STORE = ".rmplug"
 LAST_RUNS = 50
 """Runs among which one is looked for that was killed while it wrote."""
-
-
-class Run(Mapping[str, Artifact]):
-    """A finished run: the result of each step by its id, and its record."""
-
-    def __init__(self, results: Results, scope: Scope, record: RunRecord) -> None:
-        self._results = results
-        self._scope = scope
-        self.record = record
-
-    def __getitem__(self, name: str) -> Artifact:
-        ref = Ref.parse(name)
-        try:
-            handle = self._scope.at(ref)
-        except UnknownName as error:
-            raise KeyError(str(error)) from None
-        return self._results.load(handle, ref)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._scope.handles)
-
-    def __len__(self) -> int:
-        return len(self._scope.handles)
-
-    def path(self, name: str) -> Path:
-        """Return the folder of a step's result in the store."""
-        return self._results.store.artifacts / self._scope.at(Ref.parse(name)).key
-
-    @property
-    def record_path(self) -> Path:
-        """The path of the run's record."""
-        return self._results.store.runs / self.record.id / "record.json"
-
-    @property
-    def reports(self) -> list[Path]:
-        """The pages of the reports, ready to open."""
-        return report_pages(self._results.store, self.record)
-
-    def __repr__(self) -> str:
-        steps = ", ".join(f"{s.id}: {s.status}" for s in self.record.steps.values())
-        return f"<Run {self.record.id} {self.record.status}: {steps}>"
-
-    def _repr_html_(self) -> str:
-        from html import escape
-
-        rows = "".join(
-            f"<tr><td>{escape(s.id)}</td><td>{escape(s.kind)}</td><td>{s.status}</td>"
-            f"<td style='text-align:right'>{'' if s.rows is None else f'{s.rows:,}'}</td>"
-            f"<td style='text-align:right'>{s.seconds:.1f} s</td></tr>"
-            for s in self.record.steps.values()
-        )
-        head = "".join(f"<th>{name}</th>" for name in ("step", "kind", "status", "rows", "time"))
-        links = "".join(
-            f"<p><a href='{page.as_uri()}'>{escape(str(page))}</a></p>" for page in self.reports
-        )
-        title = f"{escape(self.record.name)} · {self.record.status} in {self.record.seconds:.1f} s"
-        return f"<p><b>{title}</b></p><table><tr>{head}</tr>{rows}</table>{links}"
-
-
-def open_store(path: str | Path | None) -> Store:
-    """Open the store at a path, else at ``RMPLUG_STORE``, else at ``.rmplug`` in this folder."""
-    return Store(path or os.environ.get("RMPLUG_STORE") or DEFAULT_STORE)
 
 
 def choose(
@@ -128,12 +63,16 @@ def run(
     store: str | Path | None = None,
     observers: Sequence[Observer] = (),
     registry: Registry | None = None,
+    quiet: bool = False,
+    verbose: bool = False,
 ) -> Run:
     """Run a spec file, or the same as Python data; results that are in the store are reused.
 
     ``assign``: assignments such as ``"steps.pairs.params.limit=100"``. ``only``: these steps and
     what they need. ``start``: this step and all that depend on it. ``force``: the steps asked for
-    are done again. Raises ``RmplugError`` when a person can mend what is wrong.
+    are done again. Progress is shown on a terminal and in a notebook unless ``quiet``; ``verbose``
+    shows it anywhere, a line at a time, with odd rows. Raises ``RmplugError`` when a person can
+    mend what is wrong.
     """
     _refuse_in_worker()
     registry = registry or discover()
@@ -142,7 +81,8 @@ def run(
     opened = open_store(store)
     opened.prepare()
     record = _new_record(checked)
-    log = RunLog(opened, record, (*observers, *checked.observers))
+    shown = observers_for(quiet, verbose)
+    log = RunLog(opened, record, (*shown, *observers, *checked.observers))
     with suppress(OSError):  # they only take room; the run's own writing tells what is wrong
         remove_unfinished(opened, LAST_RUNS)
     with live(opened, record) as since:

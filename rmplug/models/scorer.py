@@ -57,6 +57,9 @@ class Scorer:
     def __init__(self, model: RewardModel) -> None:
         self.model = model.open()
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {type(self.model).__name__}: {', '.join(self.outputs)}>"
+
     @property
     def outputs(self) -> tuple[str, ...]:
         """The names of the rewards that the model computes."""
@@ -205,8 +208,8 @@ def _kind_of(folder: Path) -> str:
 
 
 def _step_folder(name: str) -> Path | None:
-    from rmplug._run.run import open_store
     from rmplug._store.run_records import find_record
+    from rmplug._store.store_folder import open_store
 
     run, _, step = name.rpartition(":")
     store = open_store(None)

@@ -8,7 +8,8 @@ from shutil import copytree
 from typing import Any
 
 from rmplug._kinds.registry import Registry, discover
-from rmplug._run.run import Run, run
+from rmplug._run.finished import Run
+from rmplug._run.run import run
 from rmplug._store.serialize import FILES
 from rmplug.artifacts import Checkpoint
 from rmplug.errors import RmplugError
@@ -49,6 +50,8 @@ def train(
     store: str | Path | None = None,
     observers: Sequence[Observer] = (),
     registry: Registry | None = None,
+    quiet: bool = False,
+    verbose: bool = False,
     **params: Any,
 ) -> Trained:
     """Train a reward model on preference pairs, and measure it on prompts that it has not seen.
@@ -59,13 +62,15 @@ def train(
     are held out for the report, ``validation`` the share of the others that are measured on the
     way. ``params`` are those of ``reward-model`` (``lora=True``, ``num_train_epochs=3``) and of
     ``sequence-classifier`` (``max_length=512``). All becomes a spec, which is run: what is in the
-    store is reused, and an interrupted training goes on. Raises ``RmplugError`` when a person can
-    mend what is wrong.
+    store is reused, and an interrupted training goes on. Progress is shown as by ``rmplug.run``.
+    Raises ``RmplugError`` when a person can mend what is wrong.
     """
     registry = registry or discover()
     wanted = Training(str(model), str(data), columns or {}, loader, test, validation, seed, params)
     spec = wanted.spec(registry, Path.cwd())
-    finished = run(spec, store=store, observers=observers, registry=registry)
+    finished = run(
+        spec, store=store, observers=observers, registry=registry, quiet=quiet, verbose=verbose
+    )
     return Trained(finished, spec)
 
 

@@ -13,6 +13,7 @@ from .interval_texts import MINUS, decimals, interval_text, number_text
 
 BETWEEN = " / "
 """What stands between the parts of a name: step, item or model, metric, subset."""
+AT = "at "
 LABELS = ("item", "round", "model")
 """The columns of metrics that say of what they are."""
 MOST_WHOLE = 10**9
@@ -69,7 +70,8 @@ class Number:
 
 class Numbers(Mapping[str, Number]):
     """Numbers by name: ``step / model / metric / subset``. One is found by its whole name, or by
-    any parts of it that only it has: ``numbers["accuracy", "ngram"]``."""
+    parts of it: ``numbers["accuracy", "ngram"]``. Of several with these parts, the one is meant
+    whose metric is named, and that of all rows."""
 
     def __init__(self, numbers: Mapping[str, Number]) -> None:
         self._numbers = dict(numbers)
@@ -79,9 +81,10 @@ class Numbers(Mapping[str, Number]):
             return self._numbers[name]
         parts = (name,) if isinstance(name, str) else name
         found = [full for full in self._numbers if _has(full, parts)]
-        whole = [full for full in found if _is_of_all(full)]
-        if len(found) == 1 or len(whole) == 1:
-            return self._numbers[(found if len(found) == 1 else whole)[0]]
+        found = [full for full in found if _metric(full) in parts] or found
+        found = [full for full in found if full.endswith(f"{BETWEEN}all")] or found
+        if len(found) == 1:
+            return self._numbers[found[0]]
         wanted = BETWEEN.join(parts)
         if found:
             raise KeyError(f"{len(found)} numbers are called {wanted!r}: {some(found, 6, '; ')}")
@@ -115,7 +118,7 @@ def named_numbers(step: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Num
 def number_name(step: str, row: Mapping[str, Any]) -> str:
     """Return the name of a row of ``Metrics`` of a step: ``step / model / metric / subset``."""
     at = row.get("at")  # the place of a point on a curve
-    point = None if at is None or at != at else f"at {at:g}"
+    point = None if at is None or at != at else f"{AT}{at:g}"
     labels = [row.get(name) for name in LABELS]
     words = [step, *labels, row["metric"], point, row.get("subset", "all")]
     return BETWEEN.join(str(word) for word in words if word is not None)
@@ -126,9 +129,10 @@ def _has(full: str, parts: Sequence[str]) -> bool:
     return all(part in words for part in parts)
 
 
-def _is_of_all(full: str) -> bool:
-    """Check whether a number is that of all rows, not of a subset."""
-    return full.endswith(f"{BETWEEN}all")
+def _metric(full: str) -> str:
+    """Return the metric in a name: before the subset, and the place on a curve."""
+    words = full.split(BETWEEN)[:-1]
+    return words[-2] if len(words) > 1 and words[-1].startswith(AT) else words[-1]
 
 
 def _float(value: Any) -> float | None:

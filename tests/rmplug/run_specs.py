@@ -12,7 +12,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import sample_plugin
 
-from rmplug._run.run import Run, choose, forced_steps, open_spec, run
+from rmplug._run.finished import Run
+from rmplug._run.run import choose, forced_steps, open_spec, run
 from rmplug._run.run import plan as plan_spec
 from rmplug._store.store import Store
 from rmplug.testing import registry_of

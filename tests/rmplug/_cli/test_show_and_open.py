@@ -12,7 +12,7 @@ import pytest
 from run_specs import go, spec_of
 
 from rmplug._cli.commands import main
-from rmplug._run.run import Run
+from rmplug._run.finished import Run
 
 STEPS: dict[str, Any] = {
     "pairs": {"kind": "made-pairs"},

@@ -22,7 +22,7 @@ from run_specs import (
 )
 from test_kill import finish, kill, start, until
 
-from rmplug._run.run import Run
+from rmplug._run.finished import Run
 from rmplug._run.scope import Scope
 from rmplug._run.session import Session
 from rmplug._run.step import Prepared

@@ -17,11 +17,11 @@ from pathlib import Path
 import pytest
 from run_specs import all_files, assert_valid, go, lines, spec_of, statuses
 
-from rmplug._run.run import report_pages
 from rmplug._store import run_records
 from rmplug._store.files import checksum, guarded_plugin, is_held, write_file
 from rmplug._store.gc import collect_garbage
 from rmplug._store.record_files import read_record
+from rmplug._store.reports import report_pages
 from rmplug._store.run_records import each_record, live, new_record, write_record
 from rmplug._store.store import Store
 from rmplug.errors import StoreError

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from rmplug._cli.commands import main
-from rmplug._run.run import report_pages
 from rmplug._store.files import to_json, write_file
 from rmplug._store.gc import collect_garbage
+from rmplug._store.reports import report_pages
 from rmplug._store.run_records import find_record, new_record, write_record
 from rmplug._store.serialize import read_artifact
 from rmplug._store.store import Store, sealed

@@ -1,8 +1,9 @@
-"""The progress of a run: bars on a terminal, one line per step otherwise."""
+"""The progress of a run: bars on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,21 +13,44 @@ from rmplug.errors import printable
 from rmplug.families import Observer
 from rmplug.records import RunRecord, StepRecord
 
+PAUSE = 10.0
+"""Seconds between two lines on how far a step is."""
 MARKS = {"reused": "·", "done": "✓", "rebuilt": "↻", "failed": "✗", "interrupted": "✗"}
 
 
 class Lines(Observer):
-    """An observer that writes one line per step on standard error."""
+    """An observer that writes one line per step: on standard error, or below a notebook's cell."""
 
     kind = "lines"
+    verbose: bool = False
+    """Also tell when a step begins, how far a long one is, and its odd rows."""
+    _told: float = PrivateAttr(default=0.0)
+
+    def step_started(self, step: StepRecord) -> None:
+        """Where asked for, print that a step begins."""
+        self._told = time.monotonic()
+        if self.verbose:
+            self._print(f"… {step.id:<16} {step.kind}")
+
+    def step_progress(self, step: StepRecord, done: int, total: int | None) -> None:
+        """Where asked for, print how far a long step is, at most every ``PAUSE`` seconds."""
+        if self.verbose and time.monotonic() - self._told > PAUSE:
+            self._told = time.monotonic()
+            self._print(f"  {step.id:<16} {done:,}" + (f" of {total:,}" if total else ""))
 
     def step_finished(self, step: StepRecord) -> None:
         """Print the line of a step that has ended: reused, done or failed."""
-        print(line(step), file=sys.stderr, flush=True)
+        self._print(line(step))
+        for notice in step.notices if self.verbose else ():
+            self._print(f"  {notice.get('count', 0):,} × {notice.get('what', '')}")
 
     def run_finished(self, run: RunRecord) -> None:
         """Print the line of the run, however it ended."""
-        print(ending(run), file=sys.stderr, flush=True)
+        self._print(ending(run))
+
+    def _print(self, text: str) -> None:
+        stream = sys.stdout if in_notebook() else sys.stderr
+        print(printable(text), file=stream, flush=True)
 
 
 class Bars(Observer):
@@ -85,9 +109,22 @@ class Bars(Observer):
         self._progress.console.print(ending(run), highlight=False, markup=False)
 
 
-def progress_observer() -> Observer:
-    """Return bars on a terminal, lines otherwise."""
-    return Bars() if sys.stderr.isatty() else Lines()
+def progress_observer(verbose: bool = False) -> Observer:
+    """Return bars on a terminal, lines otherwise, and where more is to be told."""
+    bars = sys.stderr.isatty() and not verbose and not in_notebook()
+    return Bars() if bars else Lines(verbose=verbose)
+
+
+def observers_for(quiet: bool, verbose: bool) -> list[Observer]:
+    """Return what shows the progress of a run that Python starts: bars on a terminal, lines in a
+    notebook, and elsewhere only where ``verbose`` asks for them."""
+    shown = not quiet and (verbose or sys.stderr.isatty() or in_notebook())
+    return [progress_observer(verbose)] if shown else []
+
+
+def in_notebook() -> bool:
+    """Check whether Python runs in the kernel of a notebook."""
+    return "ipykernel" in sys.modules and "IPython" in sys.modules
 
 
 def line(step: StepRecord) -> str:

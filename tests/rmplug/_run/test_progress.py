@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from run_specs import command, environment, go, spec_of
 
-from rmplug._cli.progress import Bars, Lines, ending, line, progress_observer
+from rmplug._run.progress import Bars, Lines, ending, line, progress_observer
 from rmplug.records import RunRecord, StepRecord
 
 
