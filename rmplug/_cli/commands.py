@@ -11,10 +11,12 @@ from typing import Any, NoReturn
 
 from rmplug.errors import did_you_mean
 
+from .completion import completion
 from .failures import Termination, explain
 from .kind_commands import describe, plugins, schema
 from .model_commands import compare_texts, rank, score
 from .options import (
+    check_options,
     compare_options,
     compare_texts_options,
     describe_options,
@@ -27,7 +29,6 @@ from .options import (
     schema_options,
     score_options,
     show_options,
-    spec_options,
     store_options,
     train_options,
 )
@@ -131,7 +132,7 @@ class _Version(argparse.Action):
 
 Command = tuple[str, Callable[[argparse.Namespace], int], Callable[[argparse.ArgumentParser], None]]
 COMMANDS: tuple[Command, ...] = (
-    ("check", check, spec_options),
+    ("check", check, check_options),
     ("run", run, run_options),
     ("plugins", plugins, plugins_options),
     ("describe", describe, describe_options),
@@ -146,6 +147,7 @@ COMMANDS: tuple[Command, ...] = (
     ("score", score, score_options),
     ("rank", rank, rank_options),
     ("compare-texts", compare_texts, compare_texts_options),
+    ("completion", completion, lambda command: None),
 )
 
 if __name__ == "__main__":

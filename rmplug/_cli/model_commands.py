@@ -46,8 +46,15 @@ def _answer(options: argparse.Namespace, ask: Callable[..., Any], arguments: Row
         missing = ", ".join(f"--{name}" for name in arguments if name not in named)
         raise RmplugError(f"{missing}: missing, or give rows of JSON in a file or standard input")
     rows = [named] if named else read_rows(options.file)
-    params = dict(entry.split("=", 1) for entry in options.param)
+    params = dict(_param(entry) for entry in options.param)
     scorer = load(options.model, options.kind, **params)
     for row in ask(scorer, rows):
         print(json.dumps(row, ensure_ascii=False))
     return 0
+
+
+def _param(entry: str) -> tuple[str, str]:
+    name, equals, value = entry.partition("=")
+    if not equals or not name:
+        raise RmplugError(f"--param {entry}: write it as NAME=VALUE, such as device=cpu")
+    return name, value

@@ -16,6 +16,11 @@ def spec_options(command: argparse.ArgumentParser) -> None:
     )
 
 
+def check_options(command: argparse.ArgumentParser) -> None:
+    spec_options(command)
+    json_option(command)
+
+
 def run_options(command: argparse.ArgumentParser) -> None:
     spec_options(command)
     command.add_argument(

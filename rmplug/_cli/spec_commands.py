@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import gc as garbage
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
-from rmplug.errors import some
+from rmplug.errors import Problem, SpecError, some
 
+from .failures import MISTAKE
 from .registry import registry_of
 from .tables import show_rows, shown_path
 
@@ -16,12 +19,39 @@ def check(options: argparse.Namespace) -> int:
     """Prove that a spec will run, without loading anything heavy."""
     from rmplug._spec.check import open_spec
 
-    spec = open_spec(options.spec, options.set, registry_of(options))
+    try:
+        spec = open_spec(options.spec, options.set, registry_of(options))
+    except SpecError as error:
+        if not options.json:
+            raise
+        _print_findings(options.spec, error.problems)
+        return MISTAKE
     count = len(spec.graph.nodes)
+    if options.json:
+        _print_findings(options.spec, (), count, spec.doubts)
+        return 0
     print(f"{options.spec}: {count} step{'s' * (count != 1)}, no problems")
     if spec.doubts:
         print(f"not checked, as only running tells: {some(spec.doubts, 12)}")
     return 0
+
+
+def _print_findings(
+    file: str, problems: Sequence[Problem], steps: int | None = None, doubts: Sequence[str] = ()
+) -> None:
+    """Print what a check found as JSON; lines and columns count from 1, 0 where there is none."""
+    listed = [
+        {
+            "file": problem.file,
+            "line": problem.line,
+            "column": problem.column,
+            "where": problem.path,
+            "message": problem.message,
+        }
+        for problem in problems
+    ]
+    found = {"spec": file, "steps": steps, "problems": listed, "not_checked": list(doubts)}
+    print(json.dumps(found, indent=1, ensure_ascii=False))
 
 
 def run(options: argparse.Namespace) -> int:

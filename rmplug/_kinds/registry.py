@@ -158,7 +158,7 @@ def _check_disabled(disabled: Iterable[str], names: Sequence[str]) -> None:
             reason = (
                 "is always there"
                 if name == CORE
-                else f"is not installed{did_you_mean(name, names)}"
+                else f"is not installed{did_you_mean(name.removeprefix('rmplug_'), names)}"
             )
             raise PluginError(f"cannot disable {name!r}: it {reason}; see rmplug plugins")
 

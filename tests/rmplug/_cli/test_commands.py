@@ -292,3 +292,35 @@ def test_runs_and_show_work_on_a_read_only_store(
         assert "the file system is read-only" in capsys.readouterr().err
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_check_tells_a_program_what_is_wrong_and_where(
+    spec: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert json.loads(printed(capsys, "check", "small.yaml", "--json")) == {
+        "spec": "small.yaml",
+        "steps": 3,
+        "problems": [],
+        "not_checked": [],
+    }
+    spec.write_text(SPEC.replace("kind: lexical", "kind: lexicl"))
+    told = json.loads(printed(capsys, "check", "small.yaml", "--json", code=2))
+    assert told["problems"] == [
+        {
+            "file": "small.yaml",
+            "line": 8,
+            "column": 11,
+            "where": "steps.words.kind",
+            "message": "unknown kind 'lexicl'; did you mean 'lexical'?",
+        }
+    ]
+
+
+def test_a_plugin_named_like_its_package_is_suggested(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plugins", "--disable", "rmplug_bnch"]) == 2
+    assert "it is not installed; did you mean 'bench'?" in capsys.readouterr().err
+
+
+def test_a_parameter_of_a_loader_has_a_value(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["score", "x", "--prompt", "a", "--response", "b", "--param", "device"]) == 2
+    assert "--param device: write it as NAME=VALUE" in capsys.readouterr().err
