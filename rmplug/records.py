@@ -120,6 +120,9 @@ class RunRecord:
     environment: dict[str, Any] = field(default_factory=dict)
     """Python, operating system, processor, device, and versions of libraries."""
     steps: dict[str, StepRecord] = field(default_factory=dict)
+    not_run: dict[str, str] = field(default_factory=dict)
+    """The steps that were not run because a step that they need failed (``--keep-going``), each
+    with the reason."""
     problems: list[str] = field(default_factory=list)
     """The problems outside the steps, such as an observer that failed."""
     format: int = FORMAT

@@ -28,6 +28,11 @@ def run_options(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--from", metavar="STEP", help="this step and all that depend on it")
     command.add_argument("--force", action="store_true", help="do the steps asked for again")
+    command.add_argument(
+        "--keep-going",
+        action="store_true",
+        help="after a step that failed, run those that do not need it",
+    )
     command.add_argument("--dry-run", action="store_true", help="say what would be done, and why")
     progress_options(command)
     store_options(command)

@@ -32,7 +32,8 @@ def show_page(store: Store, record: RunRecord, every_number: bool) -> None:
     _show_numbers(store, record, every_number)
     print("\nSteps")
     show_rows([step_row(step) for step in record.steps.values()], False)
-    for line in [*_noticed(record), *record.problems]:
+    not_run = [f"{name}: not run: {reason}" for name, reason in record.not_run.items()]
+    for line in [*_noticed(record), *not_run, *record.problems]:
         print(printable(line))
     for page in report_pages(store, record):
         print(f"report: {shown_path(page)}")

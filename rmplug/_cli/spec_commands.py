@@ -68,6 +68,7 @@ def run(options: argparse.Namespace) -> int:
         only=options.only,
         start=getattr(options, "from"),
         force=options.force,
+        keep_going=options.keep_going,
         store=options.store,
         observers=[] if options.quiet else [progress_observer(options.verbose)],
         registry=registry_of(options),

@@ -140,9 +140,12 @@ def line(step: StepRecord) -> str:
 
 
 def ending(run: RunRecord) -> str:
-    """Describe a run that has ended, in one line."""
+    """Describe a run that has ended, in one line, after one for each step that was not run."""
     statuses = [step.status for step in run.steps.values()]
     reused = statuses.count("reused")
-    return printable(
-        f"{run.name}: {run.status} in {run.seconds:.1f} s, {len(statuses)} steps, {reused} reused"
-    )
+    counts = f"{len(statuses)} steps, {reused} reused"
+    if run.not_run:
+        counts += f", {statuses.count('failed')} failed, {len(run.not_run)} not run"
+    lines = [f"- {name:<16} not run  {reason}" for name, reason in run.not_run.items()]
+    lines.append(f"{run.name}: {run.status} in {run.seconds:.1f} s, {counts}")
+    return printable("\n".join(lines))

@@ -60,6 +60,7 @@ def run(
     only: Sequence[str] = (),
     start: str | None = None,
     force: bool = False,
+    keep_going: bool = False,
     store: str | Path | None = None,
     observers: Sequence[Observer] = (),
     registry: Registry | None = None,
@@ -70,9 +71,10 @@ def run(
 
     ``assign``: assignments such as ``"steps.pairs.params.limit=100"``. ``only``: these steps and
     what they need. ``start``: this step and all that depend on it. ``force``: the steps asked for
-    are done again. Progress is shown on a terminal and in a notebook unless ``quiet``; ``verbose``
-    shows it anywhere, a line at a time, with odd rows. Raises ``RmplugError`` when a person can
-    mend what is wrong.
+    are done again. ``keep_going``: after a step that failed, those that do not need it are run, and
+    the failure is raised at the end. Progress is shown on a terminal and in a notebook unless
+    ``quiet``; ``verbose`` shows it anywhere, a line at a time, with odd rows. Raises
+    ``RmplugError`` when a person can mend what is wrong.
     """
     _refuse_in_worker()
     registry = registry or discover()
@@ -89,6 +91,7 @@ def run(
         forced = forced_steps(checked, asked) if force else frozenset()
         reuse = Reuse(opened, PreviousSteps(opened, checked.name), forced, since)
         session = Session(checked.name, checked.seed, registry, checked.engine, log, reuse)
+        session.keep_going = keep_going
         scope = Scope()
         _go(session, record, checked.graph, scope, selected)
     return Run(session.results, scope, record)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -44,6 +44,11 @@ class RunLog:
         """Add a problem outside the steps to the record, once."""
         if self.record is not None and problem not in self.record.problems:
             self.record.problems.append(problem)
+
+    def note_not_run(self, reasons: Mapping[str, str]) -> None:
+        """Add the steps that could not be run to the record, with the reasons."""
+        if self.record is not None:
+            self.record.not_run.update(reasons)
 
     def tell(self, event: str, *arguments: Any) -> None:
         """Pass an event to the observers; one that fails is noted and cannot harm the run."""

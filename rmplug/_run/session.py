@@ -20,6 +20,7 @@ from rmplug.known import Ref
 from rmplug.records import SeenRows, StepRecord
 
 from .dry_run import has_work
+from .going_on import Going
 from .local_engine import Local
 from .loop import LoopRun
 from .machine import measured
@@ -44,6 +45,8 @@ class Session:
         reuse: Reuse,
         fingerprints: Fingerprints | None = None,
     ) -> None:
+        self.keep_going = False
+        """Go on after a step that failed, with those that do not need it."""
         self.name = name
         self.seed = seed
         self.engine = engine
@@ -77,13 +80,18 @@ class Session:
             expiring.setdefault(max(index, last_use.get(node.id, index)), []).append(node.id)
         for name in set(passing) - {node.id for node in nodes}:
             expiring.setdefault(last_use.get(name, 0), []).append(name)
+        going = Going(self.keep_going)
         try:
             for index, node in enumerate(nodes):
-                note(self.run_node(node, scope))
+                record = going.run(node, partial(self.run_node, node, scope))
+                if record is not None:
+                    note(record)
                 unused = [name for name in expiring.get(index, []) if name in passing]
                 ModelHandle.forget(scope.named(unused))
         finally:
+            self.log.note_not_run(going.not_run)
             ModelHandle.forget(scope.named(passing))
+        going.finish()
 
     def is_done(self, graph: Graph, scope: Scope, selected: Collection[str]) -> bool:
         """Check whether every selected step has a result in the store that may be used."""

@@ -29,7 +29,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         ("ch", ["check"]),
         ("compare", ["compare", "compare-texts"]),
-        ("run --fo", ["--force"]),
+        ("run --kee", ["--keep-going"]),
         ("describe pairs-", ["pairs-file"]),
         ("init quick", ["quickstart"]),
         ("show te", ["tested"]),
