@@ -91,7 +91,8 @@ class StepRecord(Usage):
     results: dict[str, str] = field(default_factory=dict)
     """For a loop: the artifact of each of its results."""
     items: list[dict[str, Any]] = field(default_factory=list)
-    """For a loop: each item with its status, seconds, the artifacts it led to, and a message."""
+    """For a loop: each item with its status, seconds, the artifacts it led to, those of its
+    ``steps`` by name, and a message."""
     message: str = ""
     """The reason why the step failed, or the fault of the result that was rebuilt."""
     traceback: str = ""

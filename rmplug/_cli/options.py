@@ -127,7 +127,7 @@ def gc_options(command: argparse.ArgumentParser) -> None:
 
 
 def model_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("model", help="a folder, a name, or RUN:STEP of a run")
+    command.add_argument("model", help="a folder, a name, RUN:STEP, or RUN:LOOP.STEP[ITEM]")
     command.add_argument("file", nargs="?", help="JSON Lines; standard input when left out")
     command.add_argument("--kind", help="the model loader to use")
     command.add_argument(

@@ -14,7 +14,7 @@ from rmplug._store.run_records import UnreadableRecord, each_summary, find_recor
 from rmplug._store.store import NewerFormatError
 from rmplug._store.store_folder import open_store
 from rmplug.artifacts import Artifact
-from rmplug.errors import some
+from rmplug.errors import RmplugError, some
 from rmplug.families import ModelLoader
 from rmplug.known import Ref, UnknownName
 from rmplug.records import RunRecord, RunSummary, StepRecord
@@ -23,10 +23,12 @@ from rmplug.stats.numbers import Numbers
 from .local_engine import Local
 from .results import Results
 from .scope import Handle, Scope
+from .step_references import key_of_step
 
 
 class Run(Mapping[str, Artifact]):
-    """A run that has ended: the result of each step by its id, its numbers, and its record."""
+    """A run that has ended: the result of each step by its id (``loop.step[item]`` inside a loop),
+    its numbers, and its record."""
 
     def __init__(self, results: Results, scope: Scope, record: RunRecord) -> None:
         self._results = results
@@ -34,12 +36,22 @@ class Run(Mapping[str, Artifact]):
         self.record = record
 
     def __getitem__(self, name: str) -> Artifact:
+        if name.endswith("]"):
+            return self._in_loop(name)
         ref = Ref.parse(name)
         try:
             handle = self._scope.at(ref)
         except UnknownName as error:
             raise KeyError(self._why_none(ref.step) or str(error)) from None
         return self._results.load(handle, ref)
+
+    def _in_loop(self, name: str) -> Artifact:
+        """Load what a step gave for one item of a loop: ``loop.step[item]``."""
+        try:
+            handle = self._results.handle_of(key_of_step(self.record, name))
+        except RmplugError as error:
+            raise KeyError(str(error)) from None
+        return self._results.load(handle, Ref(name))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._scope.handles)
@@ -49,7 +61,9 @@ class Run(Mapping[str, Artifact]):
 
     def path(self, name: str) -> Path:
         """Return the folder of a step's result in the store."""
-        return self._results.store.artifacts / self._scope.at(Ref.parse(name)).key
+        inside = name.endswith("]")
+        key = key_of_step(self.record, name) if inside else self._scope.at(Ref.parse(name)).key
+        return self._results.store.artifacts / key
 
     @property
     def numbers(self) -> Numbers:

@@ -57,6 +57,7 @@ class Outcome:
     message: str = ""
     results: dict[str, Handle] = field(default_factory=dict)
     artifacts: list[str] = field(default_factory=list)
+    steps: dict[str, str] = field(default_factory=dict)
     notices: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     usage: Usage = field(default_factory=Usage)
 
@@ -67,7 +68,9 @@ class Outcome:
         self.usage.include(record)
         if record.status == "rebuilt":
             self.message = f"{record.id}: {record.message}"
-        self.artifacts.extend(filter(None, [record.artifact]))
+        if record.artifact:
+            self.artifacts.append(record.artifact)
+            self.steps[record.id] = record.artifact
         self.artifacts.extend(record.results.values())
         for inner in record.items:
             self.artifacts.extend(inner["artifacts"])
@@ -80,6 +83,7 @@ class Outcome:
             "status": self.status,
             "seconds": self.seconds,
             "artifacts": list(dict.fromkeys(self.artifacts)),
+            "steps": self.steps,
             "message": self.message,
         }
 

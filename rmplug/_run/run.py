@@ -83,8 +83,8 @@ def run(
     opened = open_store(store)
     opened.prepare()
     record = _new_record(checked)
-    shown = observers_for(quiet, verbose)
-    log = RunLog(opened, record, (*shown, *observers, *checked.observers))
+    witnesses = (*observers_for(quiet, verbose), *observers, *checked.observers)
+    log = RunLog(opened, record, witnesses)
     with suppress(OSError):  # they only take room; the run's own writing tells what is wrong
         remove_unfinished(opened, LAST_RUNS)
     with live(opened, record) as since:

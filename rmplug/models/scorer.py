@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rmplug._kinds.registry import Registry, discover
+from rmplug._run.step_references import stored_result
 from rmplug._store.serialize import FILES
 from rmplug._store.store import MANIFEST
+from rmplug._store.store_folder import open_store
 from rmplug.artifacts import Pairs, Responses, RewardModel
 from rmplug.data.rows import one_batch
 from rmplug.errors import DataError, RmplugError, some
@@ -177,10 +179,10 @@ def _turns(prompt: Prompt) -> list[dict[str, str]]:
 
 def load(source: str | Path, kind: str | None = None, **params: Any) -> Scorer:
     """Load a scorer from a folder or a name: a checkpoint of a run (its folder in the store, or
-    ``SPEC-NAME:STEP`` of the store's latest run), or anything that an installed model loader
-    recognises. ``kind`` names the loader, ``params`` its parameters; of a checkpoint, where the
-    model it was trained on is (``path``), how it runs, and what it may do
-    (``trust_remote_code``)."""
+    ``RUN:STEP``, or ``RUN:LOOP.STEP[ITEM]`` inside a loop, with RUN as for ``open_run``), or
+    anything that an installed model loader recognises. ``kind`` names the loader, ``params`` its
+    parameters; of a checkpoint, where the model it was trained on is (``path``), how it runs, and
+    what it may do (``trust_remote_code``)."""
     registry = discover()
     if kind is not None:
         return _by_kind(registry, str(source), kind, params)
@@ -191,12 +193,15 @@ def load(source: str | Path, kind: str | None = None, **params: Any) -> Scorer:
 
 
 def _checkpoint_folder(source: str | Path) -> Path | None:
-    """Return the folder of a stored checkpoint, if the source is one."""
+    """Return the folder of a stored checkpoint, if the source is one or names one."""
     path = Path(source)
     for folder in (path, path.parent):
         if (folder / MANIFEST).is_file():
             return folder.absolute()
-    return _step_folder(str(source)) if ":" in str(source) and not path.exists() else None
+    name = str(source)
+    is_reference = ":" in name and "://" not in name and not path.exists()
+    store = open_store(None)
+    return stored_result(name, store) if is_reference and store.runs.is_dir() else None
 
 
 def _kind_of(folder: Path) -> str:
@@ -205,18 +210,6 @@ def _kind_of(folder: Path) -> str:
     if not isinstance(kind, str):
         raise DataError(f"{folder / MANIFEST} names no kind of trainer; give the folder of a model")
     return kind
-
-
-def _step_folder(name: str) -> Path | None:
-    from rmplug._store.run_records import find_record
-    from rmplug._store.store_folder import open_store
-
-    run, _, step = name.rpartition(":")
-    store = open_store(None)
-    if not store.runs.is_dir():
-        return None
-    record = find_record(store, run).steps.get(step)
-    return store.find(record.artifact) if record else None
 
 
 def _by_kind(registry: Registry, source: str, kind: str, params: Mapping[str, Any]) -> Scorer:
