@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -14,6 +17,7 @@ from rmplug._run.reuse import Reuse
 from rmplug._run.run_log import RunLog
 from rmplug._run.scope import Handle, Scope
 from rmplug._run.session import Session
+from rmplug._run.workers import Workers
 from rmplug._spec.graph import Node
 from rmplug._store.store import Store
 from rmplug.artifacts import (
@@ -46,13 +50,26 @@ def run_step(
     shard_rows: int = 8192,
     engine: Engine | None = None,
 ) -> Artifact:
-    """Run one step on given inputs, through the store and the engine as in a real run."""
+    """Run one step on given inputs, through the store and the engine as in a real run.
+
+    Worker processes stay for the next step with as many, so that they import libraries once. An
+    ``engine`` that is given is closed.
+    """
     provider = Provider(step.kind, "tested", "tested", "0", type(step))
     registry = Registry(providers={step.kind: [provider]})
     store = Store(folder)
     store.prepare()
-    engine = engine or Local(workers=workers, shard_rows=shard_rows)
-    session = Session("test", seed, registry, engine, RunLog(store), Reuse(store))
+    with _closed(engine) if engine else _local(workers, shard_rows) as used:
+        session = Session("test", seed, registry, used, RunLog(store), Reuse(store))
+        return _run_in(session, provider, step, inputs)
+
+
+def _run_in(
+    session: Session,
+    provider: Provider,
+    step: Step,
+    inputs: Mapping[str, Artifact | Sequence[Artifact]],
+) -> Artifact:
     scope = Scope()
     refs: dict[str, tuple[Ref, ...]] = {}
     lists = frozenset(
@@ -67,11 +84,39 @@ def run_step(
         )
     gives = Known(signature_of(type(step)).gives)
     node = Node("tested", provider, step.model_dump(), step, refs, lists, {}, gives)
+    session.run_node(node, scope)
+    return session.results.load(scope.handles["tested"], Ref("tested"))
+
+
+_waiting: dict[tuple[object, ...], Workers] = {}
+"""The processes that wait for the next step, by what they were started with."""
+
+
+@contextmanager
+def _local(workers: int, shard_rows: int) -> Iterator[Engine]:
+    """Give the engine ``local``, with the processes that wait if they were started in the same
+    folder, with the same paths and variables; close all others."""
+    test = "PYTEST_CURRENT_TEST"
+    variables = sorted(entry for entry in os.environ.items() if entry[0] != test)
+    started_with = (workers, os.getcwd(), *sys.path, *variables)
+    engine = Local(workers=workers, shard_rows=shard_rows)
+    engine._workers = _waiting.pop(started_with, None)
     try:
-        session.run_node(node, scope)
+        yield engine
+    finally:
+        if engine._workers is not None:  # none after an error in one of them
+            while _waiting:
+                _waiting.popitem()[1].close()
+            _waiting[started_with] = engine._workers
+
+
+@contextmanager
+def _closed(engine: Engine) -> Iterator[Engine]:
+    """Close an engine at the end, as a run does."""
+    try:
+        yield engine
     finally:
         engine.close()
-    return session.results.load(scope.handles["tested"], Ref("tested"))
 
 
 def _put(session: Session, scope: Scope, artifact: Artifact, name: str) -> Ref:
