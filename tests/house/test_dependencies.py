@@ -7,6 +7,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -40,14 +41,17 @@ def declared() -> tuple[set[str], set[str]]:
 
 
 def distributions(names: set[str]) -> set[str]:
-    of = packages_distributions()
+    of = installed()
     return {normalised(of[name][0]) for name in names}
 
 
-def trees() -> Iterator[tuple[Path, ast.Module]]:
-    for package in PACKAGES:
-        for file in package.rglob("*.py"):
-            yield file, ast.parse(file.read_text(encoding="utf-8"))
+installed = cache(packages_distributions)
+
+
+@cache
+def trees() -> list[tuple[Path, ast.Module]]:
+    files = [file for package in PACKAGES for file in package.rglob("*.py")]
+    return [(file, ast.parse(file.read_text(encoding="utf-8"))) for file in files]
 
 
 def test_everything_that_is_imported_is_declared() -> None:

@@ -17,6 +17,15 @@ ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 
 
+@pytest.fixture(scope="module")
+def validator() -> jsonschema.Draft202012Validator:
+    """What an editor checks specs by: the schema that is stored, itself a schema."""
+    schema = stored("run.schema.json")
+    assert isinstance(schema, dict)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
 def stored(name: str) -> object:
     return json.loads((ROOT / "schemas" / name).read_text(encoding="utf-8"))
 
@@ -35,13 +44,11 @@ def test_the_schema_of_records_is_fresh() -> None:
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_examples_are_valid_for_an_editor_and_for_check(
-    path: Path, monkeypatch: pytest.MonkeyPatch
+    path: Path, validator: jsonschema.Draft202012Validator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # as a person who is online: offline, names that the cache lacks are told
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    schema = stored("run.schema.json")
-    assert isinstance(schema, dict)
-    jsonschema.validate(yaml.safe_load(path.read_text(encoding="utf-8")), schema)
+    validator.validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     load_spec(path, discover())
 
 

@@ -22,8 +22,6 @@ from rmplug._kinds.signatures import signature_of
 from rmplug._run.run import run
 from rmplug.families import Composite, Engine, Observer
 
-ROOT = Path(__file__).resolve().parents[3]
-EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 SCHEMA = json.loads(json.dumps(run_schema(KINDS)))
 ANY_KIND = [*KINDS.all(), *[p for p in discover().all() if p.plugin != "core"]]
 
@@ -55,12 +53,6 @@ def test_the_schemas_are_schemas():
 
 def test_a_right_spec_is_valid():
     assert errors(WHOLE) == []
-
-
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_examples_are_valid(path: Path):
-    schema = run_schema(discover())
-    jsonschema.validate(yaml.safe_load(path.read_text(encoding="utf-8")), schema)
 
 
 @pytest.mark.parametrize(
