@@ -15,6 +15,7 @@ from rmplug import (
 from rmplug.models.hub_code import refuse_hub_code
 
 from .data.hub import HubDataset
+from .directions.probing import Probe
 from .heads.heads import LinearHead, RewardHead
 from .loading.combining import CombineRewards
 from .loading.encoders import Encoder
@@ -52,7 +53,7 @@ def rmplug_query_strategies() -> list[type[QueryStrategy]]:
 
 @hookimpl
 def rmplug_estimators() -> list[type[Estimator]]:
-    return [ScoreScales]
+    return [ScoreScales, Probe]
 
 
 @hookimpl

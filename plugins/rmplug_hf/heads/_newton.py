@@ -7,7 +7,7 @@ Newton steps by conjugate gradients then need few products, each of which serves
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -38,6 +38,16 @@ def principal_axes(rows: Array) -> Axes:
     return Axes(turned, basis, sizes / max(count, 1))
 
 
+class RowLoss(Protocol):
+    """The loss of predictions (n, m) with targets (n, 1), and its derivatives."""
+
+    def each(self, predicted: Array, target: Array) -> Array:
+        """Return the loss of each prediction."""
+
+    def slopes(self, predicted: Array, target: Array) -> tuple[Array, Array]:
+        """Return the first and second derivative with respect to the prediction."""
+
+
 @dataclass(frozen=True)
 class Loss:
     """The loss of a prediction, with the target of each row: a margin or a rating."""
@@ -62,15 +72,16 @@ class Loss:
 
 def minimise(
     axes: Axes,
-    loss: Loss,
+    loss: RowLoss,
     target: Array,
     shares: Array,
-    l2: float,
+    l2: float | Array,
     start: Array,
     tolerance: float = 1e-9,
 ) -> Array:
     """Compute for each column of ``shares`` (n, m) the minimiser (r, m) of ``sum(share * loss) + l2
-    / 2 * |w|²``, until the gradient is ``tolerance`` times what it is at zero."""
+    / 2 * |w|²``, until the gradient is ``tolerance`` times what it is at zero. ``l2`` is one
+    strength, or one for each column (m,)."""
     rows, w, column = axes.rows, start.copy(), target[:, None]
     predicted = rows @ w
     first = rows.T @ (shares * loss.slopes(np.zeros_like(predicted), column)[0])
@@ -91,7 +102,9 @@ def minimise(
     return w
 
 
-def _newton_step(axes: Axes, bend: Array, l2: float, gradient: Array, enough: Array) -> Array:
+def _newton_step(
+    axes: Axes, bend: Array, l2: float | Array, gradient: Array, enough: Array
+) -> Array:
     """Run conjugate gradients on each column until the residual is ``enough`` (m,)."""
     diagonal = axes.sizes[:, None] * bend.sum(axis=0) + l2
     step, rest = np.zeros_like(gradient), -gradient
@@ -111,14 +124,14 @@ def _newton_step(axes: Axes, bend: Array, l2: float, gradient: Array, enough: Ar
 
 
 def _lengths(
-    loss: Loss,
+    loss: RowLoss,
     shares: Array,
     predicted: Array,
     ahead: Array,
     target: Array,
     w: Array,
     step: Array,
-    l2: float,
+    l2: float | Array,
     gradient: Array,
 ) -> Array:
     """Return per column the first of 1, ½, ¼, … that lowers the objective enough (Armijo), or 0."""
