@@ -16,6 +16,7 @@ from rmplug.models.hub_code import refuse_hub_code
 
 from .data.hub import HubDataset
 from .directions.probing import Probe
+from .directions.projecting import Projected, ProjectOut
 from .heads.heads import LinearHead, RewardHead
 from .loading.combining import CombineRewards
 from .loading.encoders import Encoder
@@ -42,7 +43,7 @@ def rmplug_dataset_loaders() -> list[type[DatasetLoader]]:
 def rmplug_model_loaders() -> list[type[ModelLoader]]:
     return [
         *(SequenceClassifier, CausalLM, GenerativeJudge, Encoder),
-        *(ValueHead, RewardHead, Ensemble, Normalized),
+        *(ValueHead, RewardHead, Ensemble, Normalized, Projected),
     ]
 
 
@@ -63,7 +64,7 @@ def rmplug_feature_computers() -> list[type[FeatureComputer]]:
 
 @hookimpl
 def rmplug_trainers() -> list[type[Trainer]]:
-    return [LinearHead, SmallModel]
+    return [LinearHead, SmallModel, ProjectOut]
 
 
 @hookimpl

@@ -40,6 +40,11 @@ def train(
             f"linear-head is trained on an encoder, not on {type(model).__name__}; load the model "
             "with kind: encoder (a head that it has is left out)"
         )
+    if model.loaded.change is not None:
+        raise DataError(
+            "linear-head cannot record that the states of its encoder are projected; train it on "
+            "the encoder itself, and project the head"
+        )
     examples = examples_of(step, model, data, states)
     scales = scales_of(examples.rows, step.standardise)
     axes = principal_axes(examples.rows / scales)

@@ -40,7 +40,10 @@ class EncoderModel(Transformer):
         )
 
     def origin(self) -> Origin | None:
-        """Return settings, location of the files and their digests, without permissions."""
+        """Return settings, location of the files and their digests, without permissions; None where
+        its states are changed, which a record of it would not say."""
+        if self.loaded.change is not None:
+            return None
         step, folder = self.step, self.loaded.folder
         params = step.model_dump(mode="json", include=set(step.reopened_with))
         if step.path is not None:

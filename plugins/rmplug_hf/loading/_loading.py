@@ -26,6 +26,7 @@ from ._network import Given, Source, first_line, read_model
 from ._padding import settle_padding, stated_pad
 
 if TYPE_CHECKING:
+    from ._state_change import StateChange
     from .loaders import HubModel
 
 VOCABULARIES = (
@@ -49,7 +50,8 @@ class Loaded:
     has none; ``padding`` the one that pads batches in training; ``vocabulary`` the number of tokens
     that it can embed; ``new_head`` the names of parameters that await training; ``adapted`` the
     ``PeftModel`` around the model where an adapter is beside its weights; ``use_cache`` what its
-    configuration said of that, None for nothing.
+    configuration said of that, None for nothing; ``change`` what is done to its states while it
+    runs.
     """
 
     folder: Path
@@ -65,6 +67,7 @@ class Loaded:
     new_head: tuple[str, ...] = ()
     adapted: Any = None
     use_cache: bool | None = None
+    change: StateChange | None = None
 
 
 def load(

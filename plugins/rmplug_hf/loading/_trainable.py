@@ -79,6 +79,11 @@ class Trainable(Transformer):
 
     def check_trainable(self) -> None:
         """Raise DataError where training would go wrong, or could not be saved."""
+        if self.loaded.change is not None:
+            raise DataError(
+                "a model whose states are projected cannot be trained, nor saved by a trainer; "
+                "train the model itself, and project it after"
+            )
         merged = self.step.adapter is not None and self.adapted is None
         if merged and has_adapter(self.network):
             raise DataError(self.adapter_in_weights)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
@@ -100,9 +100,10 @@ class Transformer(RewardModel):
 def run_rows(
     loaded: Loaded, rows: Sequence[Tokens], forward: Callable[[Batch], torch.Tensor]
 ) -> Array:
-    """Run ``forward`` on every row, without dropout: results of shape (rows, …) in the order of the
-    rows."""
-    with evaluating(loaded.model):
+    """Run ``forward`` on every row, without dropout and with the change of states that belongs to
+    the model: results of shape (rows, …) in the order of the rows."""
+    changing = nullcontext() if loaded.change is None else loaded.change.on(loaded.model)
+    with evaluating(loaded.model), changing:
         return run_batches(
             rows,
             forward,
