@@ -5,6 +5,7 @@ from __future__ import annotations
 from rmplug import (
     DatasetLoader,
     Estimator,
+    Evaluator,
     FeatureComputer,
     ModelLoader,
     QueryStrategy,
@@ -15,6 +16,7 @@ from rmplug import (
 from rmplug.models.hub_code import refuse_hub_code
 
 from .data.hub import HubDataset
+from .directions.effects import DirectionEffects
 from .directions.probing import Probe
 from .directions.projecting import Projected, ProjectOut
 from .heads.heads import LinearHead, RewardHead
@@ -70,3 +72,8 @@ def rmplug_trainers() -> list[type[Trainer]]:
 @hookimpl
 def rmplug_samplers() -> list[type[Sampler]]:
     return [SampleResponses]
+
+
+@hookimpl
+def rmplug_evaluators() -> list[type[Evaluator]]:
+    return [DirectionEffects]
