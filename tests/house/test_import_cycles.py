@@ -14,6 +14,7 @@ PACKAGES = (
     "rmplug_embeddings",
     "rmplug_hf",
     "rmplug_hybrid",
+    "rmplug_quality",
     "rmplug_report",
     "rmplug_tabular",
     "rmplug_text",

@@ -1,0 +1,12 @@
+"""Quality of preference data: duplicates, leakage, wrong labels, personal data, annotators."""
+
+from __future__ import annotations
+
+from rmplug import FeatureComputer, hookimpl
+
+from .duplicates import Duplicates
+
+
+@hookimpl
+def rmplug_feature_computers() -> list[type[FeatureComputer]]:
+    return [Duplicates]
