@@ -5,8 +5,10 @@ from __future__ import annotations
 from rmplug import FeatureComputer, hookimpl
 
 from .duplicates import Duplicates
+from .leakage import Leakage
+from .personal_data import PersonalData
 
 
 @hookimpl
 def rmplug_feature_computers() -> list[type[FeatureComputer]]:
-    return [Duplicates]
+    return [Duplicates, Leakage, PersonalData]

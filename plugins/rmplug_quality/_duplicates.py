@@ -21,6 +21,9 @@ from ._union import Clusters
 if TYPE_CHECKING:
     from .duplicates import Duplicates
 
+ENOUGH = 10
+"""Similar rows that a row is compared with inside its cluster, where the cluster is large: time
+grows with the rows, not with their square, where texts of one template make a cluster."""
 Floats = npt.NDArray[np.float64]
 
 
@@ -121,25 +124,41 @@ def _compare(
     bands: npt.NDArray[np.uint32], firsts: Ints, stored: _StoredSets, threshold: float
 ) -> _Similar:
     """Compare the sets that meet in a band, and join those that are similar."""
-    clusters = Clusters(len(bands))
-    best, partner = np.zeros(len(bands)), np.full(len(bands), -1)
-    done: set[int] = set()
-    for band in bands.T:
+    similar = _Joining(len(bands))
+    for number, band in enumerate(bands.T):
         for earlier, later in meetings(band):
-            for one, other in zip(earlier.tolist(), later.tolist(), strict=True):
-                pair = one * len(bands) + other
-                if pair in done:
+            before = (bands[earlier, :number] == bands[later, :number]).any(axis=1)
+            pairs = zip(earlier[~before].tolist(), later[~before].tolist(), strict=True)
+            for one, other in pairs:
+                if similar.is_known(one, other):
                     continue
-                done.add(pair)
                 sets = stored.set_of(int(firsts[one])), stored.set_of(int(firsts[other]))
                 similarity = jaccard(*sets)
-                if similarity < threshold:
-                    continue
-                clusters.join(one, other)
-                for own, twin in ((one, other), (other, one)):
-                    if similarity > best[own]:
-                        best[own], partner[own] = similarity, twin
-    return _Similar(clusters.labels(), best, partner)
+                if similarity >= threshold:
+                    similar.add(one, other, similarity)
+    return _Similar(similar.clusters.labels(), similar.best, similar.partner)
+
+
+class _Joining:
+    """Clusters in the making, and each set's nearest other one so far."""
+
+    def __init__(self, sets: int) -> None:
+        self.clusters = Clusters(sets)
+        self.best, self.partner = np.zeros(sets), np.full(sets, -1)
+        self._found = np.zeros(sets, dtype=np.int64)
+
+    def is_known(self, one: int, other: int) -> bool:
+        """Check whether a comparison of two sets can tell little more: they are in one cluster,
+        and the later of them has been found similar to ``ENOUGH`` others."""
+        enough = self._found[other] >= ENOUGH
+        return bool(enough) and self.clusters.first(one) == self.clusters.first(other)
+
+    def add(self, one: int, other: int, similarity: float) -> None:
+        self.clusters.join(one, other)
+        for own, twin in ((one, other), (other, one)):
+            self._found[own] += 1
+            if similarity > self.best[own]:
+                self.best[own], self.partner[own] = similarity, twin
 
 
 def _columns(numbers: Ints, firsts: Ints, found: _Similar) -> Columns:

@@ -31,7 +31,7 @@ class Duplicates(FeatureComputer):
     | `near.copy` | 1 for every row of a cluster but its first, else 0 |
     | `near.cluster` | the cluster, named by the number of its first row, from 0 |
     | `near.size` | the number of rows in the cluster; 1 for a row that is like no other |
-    | `near.similarity` | the greatest Jaccard similarity to another row, 0 where none reaches `threshold` |
+    | `near.similarity` | the greatest Jaccard similarity to another row (in a large cluster: to at least ten of it), 0 where none reaches `threshold` |
     | `near.partner` | the number of that row, from 0; NaN where there is none |
 
     `near.copy == 0` and `conflicts == 0` in a `filter` keep one row of each cluster, and no row that

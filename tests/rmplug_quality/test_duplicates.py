@@ -98,8 +98,8 @@ def test_the_order_of_the_responses_does_not_matter_to_near_copies(find):
     assert find(pairs_of(rows))["near.similarity"] == [1.0, 1.0]
 
 
-def test_thousands_of_rows_of_one_template_make_one_cluster(find):
-    rows = [(f"{LONG}, {LONG.lower()} and {number}", "", "") for number in range(3000)]
+def test_many_rows_of_one_template_make_one_cluster(find):
+    rows = [(f"{LONG}, {LONG.lower()} and {number}", "", "") for number in range(400)]
     found = find(pairs_of(rows), compare="prompt", shingle=2, threshold=0.6)
     assert set(found["near.cluster"]) == {0.0}
 
