@@ -98,7 +98,7 @@ def _local(workers: int, shard_rows: int) -> Iterator[Engine]:
     folder, with the same paths and variables; close all others."""
     test = "PYTEST_CURRENT_TEST"
     variables = sorted(entry for entry in os.environ.items() if entry[0] != test)
-    started_with = (workers, os.getcwd(), *sys.path, *variables)
+    started_with = (workers, Path.cwd(), *sys.path, *variables)
     engine = Local(workers=workers, shard_rows=shard_rows)
     engine._workers = _waiting.pop(started_with, None)
     try:
