@@ -28,7 +28,10 @@ from rmplug_report.figures._curves import is_logarithmic
 from rmplug_report.figures._heat_maps import DEEPEST, Matrix, middle_of
 from rmplug_report.figures._palette import COLOURS
 from rmplug_report.inputs._contributions import contributions
+from rmplug_report.inputs._inputs import gather
 from rmplug_report.inputs._paired import is_significant
+from rmplug_report.sections._benchmarks import matrices
+from rmplug_report.sections._comparison import compared
 
 NOTHING = PlanView("compare-models", 13, [])
 
@@ -303,3 +306,32 @@ def test_the_same_metrics_give_the_same_page(tmp_path):
         report(items, tmp_path / place, NOTHING)
     once, again = ((tmp_path / one / "index.html").read_bytes() for one in ("once", "again"))
     assert once == again
+
+
+def test_figures_that_several_steps_give_alike_name_their_step():
+    told = {"model": "a", "other": "b", "p_holm": 0.2}
+    cells = [row("kappa", 0.6, row=a, column=b) for a in "ab" for b in "ab"]
+    both = [
+        metrics([row("difference", 0.1, 0.05, **told), row("rank", 1.0, 0.5, model="a"), *cells], n)
+        for n in ("first", "second")
+    ]
+    titles = [
+        [drawing.title for drawing in section(gather(both[:steps], NOTHING), None).drawings]
+        for section in (compared, matrices)
+        for steps in (1, 2)
+    ]
+    assert titles[0] == ["Differences", "Rank"]
+    assert titles[1] == ["Differences, by first", "Differences, by second", "Rank, by first",
+                         "Rank, by second"]  # fmt: skip
+    assert titles[2:] == [["Cohen’s κ"], ["Cohen’s κ, by first", "Cohen’s κ, by second"]]
+
+
+def test_heat_maps_of_the_whole_are_all_there_before_those_of_subsets():
+    cells = [
+        row(f"metric-{k}", 0.6, subset=subset, row=a, column=b)
+        for subset in ("code", "all")
+        for k in range(10)
+        for a, b in ("ab", "ba")
+    ]
+    drawings = matrices(gather([metrics(cells, "alike")], NOTHING), None).drawings
+    assert [drawing.title for drawing in drawings] == [f"Metric {k}" for k in range(10)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from rmplug_report.figures import _curves, _parts
@@ -29,6 +30,8 @@ ENOUGH_MODELS, ENOUGH_PARTS = 2, 3
 DIFFERENT = 5e-5
 """Smallest difference of two shares that can change their last printed digit."""
 MOST_MATRICES = 8
+MOST_WHOLES = 16
+"""Most heat maps where they are of the whole."""
 
 
 def benchmarks(inputs: Inputs, _: MetricLookup) -> Section | None:
@@ -183,9 +186,13 @@ def matrices(inputs: Inputs, _: MetricLookup) -> Section | None:
     ]
     first = sorted(cells, key=lambda row: (str(row["subset"] or "all") != "all", _is_baseline(row)))
     groups = by(first, "step", "metric", "model", "subset")
+    wholes = sum(key[3] in ("", "all") for key in groups)
+    most = max(MOST_MATRICES, min(wholes, MOST_WHOLES))
+    parted = len({key[3] for key in groups}) > 1
+    measured = Counter(key[1:] for key in groups)
     drawings = [
-        _matrix(f"matrix-{index + 1}", key, rows, len({k[3] for k in groups}) > 1)
-        for index, (key, rows) in enumerate(list(groups.items())[:MOST_MATRICES])
+        _matrix(f"matrix-{index + 1}", key, rows, parted, measured[key[1:]] > 1)
+        for index, (key, rows) in enumerate(list(groups.items())[:most])
     ]
     if not drawings:
         return None
@@ -210,8 +217,12 @@ def _whole_matrix(row: Row) -> Row:
     return {**row, "subset": ""} if row["column"] == (row["subset"] or "all") else row
 
 
-def _matrix(file: str, key: tuple[str, ...], rows: Sequence[Row], parted: bool) -> Drawing:
-    _, metric, model, subset = key
+def _matrix(
+    file: str, key: tuple[str, ...], rows: Sequence[Row], parted: bool, repeated: bool
+) -> Drawing:
+    """Draw a matrix; name its part where there are several, its step where others measure the
+    same."""
+    step, metric, model, subset = key
     cells = {(str(row["row"]), str(row["column"])): row for row in rows}
     share = in_percent(metric, rows)
     sides = (distinct(rows, "row"), distinct(rows, "column"))
@@ -220,6 +231,7 @@ def _matrix(file: str, key: tuple[str, ...], rows: Sequence[Row], parted: bool) 
     matrix = Matrix(*sides, cells, share, middle_of(rows, share and "accuracy" in metric))
     title = f"{titled(metric)}: {model}" if model else titled(metric)
     title += f", {subset}" if parted and subset not in ("", "all") else ""
+    title += f", by {step}" if repeated else ""
     against = share and "accuracy" in metric and set(sides[0]) == set(sides[1])
     note = ("Down: the right response. Across: the wrong one. " if against else "") + colours_of(
         matrix

@@ -22,20 +22,27 @@ WHOLE = ("", "all")
 
 @dataclass(frozen=True)
 class Forest:
-    """Differences of one figure: their metric, and their part where it is only one."""
+    """Differences of one figure: their metric, their part where it is only one, and their step
+    where there are several."""
 
     metric: str
     subset: str
     rows: Sequence[Row]
+    step: str = ""
 
     @property
     def title(self) -> str:
         title = f"Differences in {metric_title(self.metric)}" if self.metric else "Differences"
-        return _on(title, self.subset)
+        return _by(_on(title, self.subset), self.step)
 
     @property
     def share(self) -> bool:
         return in_percent(self.metric or DIFFERENCE, self.rows)
+
+
+def _by(title: str, step: str) -> str:
+    """Name the step of a figure where several give the same."""
+    return f"{title}, by {label(step)}" if step else title
 
 
 def _on(title: str, subset: str) -> str:
@@ -53,9 +60,12 @@ def compared(inputs: Inputs, _: MetricLookup) -> Section | None:
         for n, one in enumerate(groups[:MOST_FORESTS])
     ]
     ranked = sorted(by(rank_rows, "step", "subset").items(), key=lambda one: one[0][1] not in WHOLE)
+    several = len({step for (step, _), _ in ranked}) > 1
     drawings += [
-        _differences.ranks(inputs, f"ranks-{n + 1}", _on("Rank", subset), rows)
-        for n, ((_step, subset), rows) in enumerate(ranked[:MOST_FORESTS])
+        _differences.ranks(
+            inputs, f"ranks-{n + 1}", _by(_on("Rank", subset), step if several else ""), rows
+        )
+        for n, ((step, subset), rows) in enumerate(ranked[:MOST_FORESTS])
     ]
     left = max(len(groups), len(ranked)) - MOST_FORESTS
     lead = left_out(left, "more part")
@@ -67,11 +77,14 @@ def forests(inputs: Inputs, rows: Sequence[Row]) -> list[Forest]:
     """Group differences into one forest per part, the whole first; into one for all parts where
     each has one difference."""
     groups = []
-    for inside in by(rows, "step", "metric").values():
+    measured = by(rows, "step", "metric")
+    several = len({step for step, _ in measured}) > 1
+    for (step, _), inside in measured.items():
         parts = by(inside, "subset")
         single = len(parts) > 1 and all(len(part) == 1 for part in parts.values())
         shown = {"": inside} if single else {key[0]: part for key, part in parts.items()}
-        groups += [Forest(of(inputs, part[0]), key, part) for key, part in shown.items()]
+        own = step if several else ""
+        groups += [Forest(of(inputs, part[0]), key, part, own) for key, part in shown.items()]
     return sorted(groups, key=lambda one: one.subset not in WHOLE)
 
 
