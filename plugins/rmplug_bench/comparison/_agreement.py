@@ -32,6 +32,8 @@ from ._rank_agreement import (
 )
 
 COLUMNS = ("metric", "subset", "value", "low", "high", "n", "row", "column")
+OF_REFERENCES = ("gamma", "somers-d")
+"""Metrics of a model, in the row, and of a reference, in the column."""
 SHARES = ("same-decision", "opposite-decision", "same-choice", "all-right", "all-wrong")
 
 
@@ -226,13 +228,14 @@ def _cells(
 
 
 def _cell(key: str, subset: str, value: float, n: int, bound: Bounds | None) -> Iterator[Row]:
-    """Yield a number about two models, in both cells of the matrix, or one about all models."""
+    """Yield a number about two models, in both cells of the matrix; about a model and a reference,
+    in one; or about all models."""
     metric, *both = key.split("\n")
     limits = bound or NO_BOUND
     if not both:
         yield metric_row(metric, subset, value, n, limits)
         return
-    for one, two in (both, both[::-1]):
+    for one, two in [both] if metric in OF_REFERENCES else [both, both[::-1]]:
         yield metric_row(metric, subset, value, n, limits, row=one, column=two)
 
 
