@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from rmplug import FeatureComputer, hookimpl
+from rmplug import Evaluator, FeatureComputer, hookimpl
 
+from .annotators import Annotators, Consensus
 from .duplicates import Duplicates
 from .label_noise import LabelNoise
 from .leakage import Leakage
@@ -12,4 +13,9 @@ from .personal_data import PersonalData
 
 @hookimpl
 def rmplug_feature_computers() -> list[type[FeatureComputer]]:
-    return [Duplicates, Leakage, LabelNoise, PersonalData]
+    return [Consensus, Duplicates, Leakage, LabelNoise, PersonalData]
+
+
+@hookimpl
+def rmplug_evaluators() -> list[type[Evaluator]]:
+    return [Annotators]

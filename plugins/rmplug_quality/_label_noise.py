@@ -15,6 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from rmplug import DataError, Features, Pairs, join, notice
 from rmplug.stats.folds import deal_folds
 
+from ._metric_rows import numbers_of
 from ._texts import plain_text
 from ._wrong_labels import Floats, Ints, estimate_share
 from .label_noise import NOTHING_TO_LEARN, signed_columns
@@ -29,7 +30,7 @@ SOLVER = "liblinear"
 
 def estimate(data: Pairs, features: Sequence[Features], step: LabelNoise, seed: int) -> Features:
     """Compute the columns of ``LabelNoise`` for each pair."""
-    groups = group_numbers(data)
+    groups = numbers_of(data.column("group"))
     blocks = list(_blocks(data, features, step.ngrams))
     if not blocks:
         raise DataError(NOTHING_TO_LEARN)
@@ -53,15 +54,6 @@ def estimate(data: Pairs, features: Sequence[Features], step: LabelNoise, seed: 
         "wrong": found.probabilities(margins),
     }
     return Features({"id": data.column("id"), "group": data.column("group"), **columns}, data.name)
-
-
-def group_numbers(data: Pairs) -> Ints:
-    """Return the number of each row's group, from 0."""
-    coded = pa.chunked_array(data.column("group").chunks, pa.string()).combine_chunks()
-    encoded = coded.dictionary_encode()
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.unify_dictionaries().combine_chunks()
-    return np.asarray(encoded.indices).astype(np.int64)
 
 
 def _blocks(data: Pairs, features: Sequence[Features], ngrams: bool) -> Iterator[csr_array]:
