@@ -5,6 +5,7 @@ from __future__ import annotations
 from rmplug import Evaluator, FeatureComputer, hookimpl
 
 from .annotators import Annotators, Consensus
+from .audit import Audit
 from .duplicates import Duplicates
 from .label_noise import LabelNoise
 from .leakage import Leakage
@@ -18,4 +19,4 @@ def rmplug_feature_computers() -> list[type[FeatureComputer]]:
 
 @hookimpl
 def rmplug_evaluators() -> list[type[Evaluator]]:
-    return [Annotators]
+    return [Annotators, Audit]

@@ -113,7 +113,7 @@ def _entries(value: Any, entry: str | None) -> list[Any]:
     if not isinstance(value, list):
         value = [value]
     if entry is None:
-        return value
+        return list(value)
     return [one.get(entry) if isinstance(one, dict) else None for one in value]
 
 

@@ -84,7 +84,8 @@ def _log_likelihoods(sizes: Floats) -> Floats:
     wrong = SHARES[:, None, None]
     agree = wrong + (1 - 2 * wrong) * right
     both = np.concatenate([agree, 1 - agree], axis=2)
-    return np.log(np.maximum(both, 1e-12)).reshape(len(SHARES) * len(SLOPES), -1)
+    made = np.log(np.maximum(both, 1e-12))
+    return np.asarray(made.reshape(len(SHARES) * len(SLOPES), -1))
 
 
 def _logistic(values: Floats) -> Floats:

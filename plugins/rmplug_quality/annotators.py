@@ -57,9 +57,9 @@ class Annotators(LabelColumns, Evaluator):
     - ``cohen-kappa`` (Cohen, 1960) and ``same-label`` of each two annotators with at least `least`
       rows in common, a cell of a matrix (`row`, `column`).
     - ``reliability-of-annotator`` of each (`model`): the mean probability that its labels are
-      right, by Dawid and Skene (1979, Applied Statistics 28): an EM algorithm finds the class of each
-      row and the confusion of each annotator that make the labels most likely. The interval is of
-      the mean over rows; the fitted model is taken as it is. Needs three annotators or more to tell
+      right, by Dawid and Skene (1979, Applied Statistics 28): an EM algorithm finds the class of
+      each row and the confusion of each annotator that make the labels most likely. The interval is
+      of the mean over rows; the fitted model is taken as it is. Needs three annotators to tell
       who is wrong.
     - ``confusion <annotator>``: of the rows of each class (`row`), the share that the annotator
       gives each label (`column`); for ten annotators at most.

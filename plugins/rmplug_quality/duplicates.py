@@ -14,6 +14,7 @@ Shingle = Annotated[int, Field(ge=1, le=50)]
 
 EXACT = ("copies", "copy", "conflicts", "contradicts")
 NEAR = ("near.copy", "near.cluster", "near.size", "near.similarity", "near.partner")
+TRUTHS = frozenset({"copy", "contradicts", "identical", "near.copy"})
 
 
 class Duplicates(FeatureComputer):
@@ -34,8 +35,8 @@ class Duplicates(FeatureComputer):
     | `near.similarity` | the greatest Jaccard similarity to another row (in a large cluster: to at least ten of it), 0 where none reaches `threshold` |
     | `near.partner` | the number of that row, from 0; NaN where there is none |
 
-    `near.copy == 0` and `conflicts == 0` in a `filter` keep one row of each cluster, and no row that
-    contradicts another.
+    `not copies.near.copy and copies.conflicts == 0` in a `filter` (of a step `copies`) keeps one row
+    of each cluster, and no row that contradicts another.
 
     The similarity is the share of shingles (runs of words or characters, in lower case, without
     punctuation) of two rows together that both have, 0 to 1. Rows that might be similar are found
@@ -68,7 +69,8 @@ class Duplicates(FeatureComputer):
         if not data.is_a(Pairs, Responses):
             return Known()
         exact = [*EXACT, *(["identical"] if data.is_a(Pairs) else [])]
-        return Known(columns=[*exact, *NEAR] if self.near else exact)
+        columns = [*exact, *(NEAR if self.near else ())]
+        return Known(columns={c: "boolean" if c in TRUTHS else "number" for c in columns})
 
     def compute(self, data: Pairs | Responses) -> Features:
         from ._duplicates import find_duplicates

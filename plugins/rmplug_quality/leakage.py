@@ -58,7 +58,8 @@ class Leakage(FeatureComputer):
             return Known()
         measures = ("overlap", "similarity", "partner")
         columns = [column for column, _ in self._sides(data.is_a(Pairs))]
-        return Known(columns=["leaked", *(f"{c}.{one}" for c in columns for one in measures)])
+        numbers = [f"{column}.{one}" for column in columns for one in measures]
+        return Known(columns={"leaked": "boolean", **dict.fromkeys(numbers, "number")})
 
     def compute(self, data: Pairs | Responses, references: Sequence[Pairs | Responses]) -> Features:
         from ._leakage import MeasureLeakage, Settings

@@ -48,7 +48,9 @@ class PersonalData(FeatureComputer):
 
     Only numbers leave this step: no text that was found is in a record, a message or a report. The
     patterns take time linear in the text. They see forms, not meaning: a version number of four
-    parts reads as an address, and a name is not seen at all.
+    parts reads as an address, a password in an address as an e-mail address too, and a name is not
+    seen at all. Give this step to the report, too: texts of rows in which it found something are
+    then not shown there.
     """  # noqa: E501
 
     kind = "personal-data"

@@ -26,6 +26,7 @@ from ._curves import curve_findings, curve_headline
 from ._finding import Finding
 from ._fits import explained, explained_parts
 from ._in_sample import in_sample_finding
+from ._quality import quality_findings
 
 MOST_FITS = 3
 ENOUGH = 20
@@ -42,6 +43,7 @@ def findings(inputs: Inputs, lookup: MetricLookup) -> list[Finding]:
     texts = [explained(inputs, fit) for fit in inputs.fits[:MOST_FITS]]
     texts += list(explained_parts(inputs).values())[:MOST_FITS]
     candidates += [Finding("Explanation", text) for text in texts if text]
+    candidates += quality_findings(inputs)
     candidates.append(_noticed(inputs))
     return [one for one in candidates if one is not None]
 

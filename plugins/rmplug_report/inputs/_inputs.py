@@ -21,6 +21,8 @@ from ._trajectories import Trajectory, left_out_of, trajectories
 Row = Mapping[str, Any]
 
 MOST_REWARDS = 8
+HIDING = ("personal", "secrets")
+"""Columns of features that count what must not be shown: where one is above 0, no text is."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ class Inputs:
     contributions: PairContributions | None = None
     trajectories: list[Trajectory] = field(default_factory=list)
     trajectories_left_out: int = 0
+    hidden: frozenset[str] = frozenset()
+    """Ids of the rows whose texts no page may show: personal data or secrets were found in them."""
 
     def __post_init__(self) -> None:
         self.lengths: dict[str, Floats] = {}
@@ -121,10 +125,22 @@ def gather(items: Sequence[Artifact], plan: PlanView, responses: int = 10) -> In
         fits=[item for item in items if isinstance(item, Fit)],
         checkpoints=[item for item in items if isinstance(item, Checkpoint)],
         contributions=contributions(features, pairs),
+        hidden=_hidden(features),
     )
     if not any(row["metric"] == "accuracy" for row in metrics):
         inputs.metrics = [*metrics, *_plain_accuracy(inputs)]
     return inputs
+
+
+def _hidden(features: Sequence[Features]) -> frozenset[str]:
+    """Return the ids of the rows in which features count personal data or secrets."""
+    ids: set[str] = set()
+    for item in features:
+        for name in HIDING:
+            values = _column(item.table, name) if name in item.values else None
+            if values is not None:
+                ids.update(item.table["id"].filter(pa.array(values > 0)).to_pylist())
+    return frozenset(ids)
 
 
 def characters(pairs: Pairs, side: str) -> Floats:

@@ -18,6 +18,19 @@ TITLES = {
     "spearman": "rank correlation (Spearman)",
     "pearson": "correlation (Pearson)",
     "kappa": "Cohen’s κ",
+    "cohen-kappa": "Cohen’s κ",
+    "fleiss-kappa": "Fleiss’ κ",
+    "krippendorff-alpha": "Krippendorff’s α",
+    "krippendorff-alpha-nominal": "Krippendorff’s α (nominal)",
+    "krippendorff-alpha-ordinal": "Krippendorff’s α (ordinal)",
+    "krippendorff-alpha-interval": "Krippendorff’s α (interval)",
+    "raw-agreement": "share of two labels that are the same",
+    "unanimous": "share of rows with the same label from all",
+    "same-label": "share of the same labels",
+    "reliability-of-annotator": "reliability (Dawid and Skene)",
+    "found": "share of rows in which it was found",
+    "wrong-labels": "share of wrong labels",
+    "more-in-chosen": "share of pairs with more of it in the chosen response",
     "ece": "expected calibration error (ECE)",
     "ece-plug-in": "calibration error without bias correction (plug-in ECE)",
     "ece-by-chance": "ECE of an exactly calibrated model by chance",
@@ -81,7 +94,9 @@ FLOORS = {
 SHARES = ("accuracy", "score", "pair-accuracy", "easy", "normal", "hard", "prefers", "ties",
           "length-controlled-accuracy", "top-1", "mrr", "agreement", "same-decision",
           "same-choice", "opposite-decision", "all-right", "all-wrong", "share", "difference",
-          "minimum-detectable-difference")  # fmt: skip
+          "minimum-detectable-difference", "found", "wrong-labels", "more-in-chosen",
+          "raw-agreement", "unanimous", "same-label", "reliability-of-annotator",
+          "confusion")  # fmt: skip
 """Prefixes of the names of metrics whose values are shares, written in per cent."""
 
 

@@ -24,6 +24,7 @@ from rmplug_report.inputs._wording import label
 CHUNK = 1000
 SAMPLE = 600
 LEAST = 200
+NOT_SHOWN = "(not shown: personal data or secrets were found in this row)"
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,8 @@ def pack(inputs: Inputs, rows: int, text_limit: int, megabytes: float) -> Packed
     fit."""
     if inputs.pairs is None or not len(inputs.pairs):
         return None
-    pairs = Pairs(
-        Memory(inputs.pairs.rows.read(0, min(rows, len(inputs.pairs)))), inputs.pairs.name
-    )
+    table = inputs.pairs.rows.read(0, min(rows, len(inputs.pairs)))
+    pairs = Pairs(Memory(without_hidden(table, inputs.hidden)), inputs.pairs.name)
     limit = text_limit
     while limit > LEAST and _estimate(pairs, limit) > megabytes * 1e6:
         limit = max(LEAST, limit * 3 // 4)
@@ -55,6 +55,21 @@ def pack(inputs: Inputs, rows: int, text_limit: int, megabytes: float) -> Packed
     head["chunk"] = CHUNK
     cut = _count_cut(pairs, limit)
     return Packed(head, packed(columns), texts, len(pairs), len(inputs.pairs), cut, limit)
+
+
+def without_hidden(table: pa.Table, hidden: frozenset[str]) -> pa.Table:
+    """Return pairs with ``NOT_SHOWN`` instead of the texts of the hidden rows."""
+    if not hidden:
+        return table
+    mask = pc.is_in(table["id"], value_set=pa.array(sorted(hidden), table["id"].type))
+    for name in ("prompt", "chosen", "rejected"):
+        kind = table[name].type
+        role = "user" if name == "prompt" else "assistant"
+        notes = pa.array([[{"role": role, "content": NOT_SHOWN}]], kind)
+        both = pa.chunked_array([*table[name].chunks, notes], kind)
+        places = pc.if_else(mask, len(table), pa.array(range(len(table)), pa.int64()))
+        table = table.set_column(table.schema.get_field_index(name), name, both.take(places))
+    return table
 
 
 def packed(value: Any) -> str:

@@ -13,6 +13,7 @@ from ._comparison import compared
 from ._data import data, ran
 from ._fits import trained, why
 from ._gate import gate
+from ._quality import quality
 from ._rewards import accuracy, calibrated, distributions, length, more
 from ._section import Section
 from ._tokens import tokens
@@ -20,6 +21,7 @@ from ._tokens import tokens
 MAKERS: tuple[Callable[[Inputs, MetricLookup], Section | None], ...] = (
     ran,
     data,
+    quality,
     distributions,
     accuracy,
     benchmarks,

@@ -66,7 +66,7 @@ PAGE = {"accuracy", "reliability", "confidence"}
 
 def more(inputs: Inputs, _: MetricLookup) -> Section | None:
     """Return the section of evaluators' numbers that no other section shows."""
-    plain = [row for row in inputs.metrics if is_plain(row)]
+    plain = [row for row in inputs.metrics if is_plain(row) and not row.get("finding")]
     rows = [
         (str(row.get("model") or row.get("step") or ""), titled(str(row["metric"])),
          str(row["subset"]), row["value"], between(row["low"], row["high"], 1), row["n"])
