@@ -6,7 +6,6 @@ import argparse
 import gc as garbage
 import json
 from collections.abc import Sequence
-from pathlib import Path
 
 from rmplug.errors import Problem, SpecError, some
 
@@ -97,11 +96,13 @@ def _dry_run(options: argparse.Namespace) -> int:
 
 def init(options: argparse.Namespace) -> int:
     """Write a commented spec to start from; without a recipe, list the recipes."""
+    from rmplug._store.user_paths import user_path
+
     from .recipes import recipes, write_recipe
 
     if not options.recipe:
         show_rows([{"recipe": r.name, "what": r.summary} for r in recipes()], options.json)
         return 0
-    for path in write_recipe(options.recipe, Path(options.folder), options.force):
+    for path in write_recipe(options.recipe, user_path(options.folder), options.force):
         print(f"wrote {shown_path(path)}")
     return 0

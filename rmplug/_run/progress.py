@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import PrivateAttr
 
+from rmplug._store.store import Store
+from rmplug._store.store_folder import new_store_note
 from rmplug.errors import printable
 from rmplug.families import Observer
 from rmplug.records import RunRecord, StepRecord
@@ -30,27 +33,23 @@ class Lines(Observer):
         """Where asked for, print that a step begins."""
         self._told = time.monotonic()
         if self.verbose:
-            self._print(f"… {step.id:<16} {step.kind}")
+            tell(f"… {step.id:<16} {step.kind}")
 
     def step_progress(self, step: StepRecord, done: int, total: int | None) -> None:
         """Where asked for, print how far a long step is, at most every ``PAUSE`` seconds."""
         if self.verbose and time.monotonic() - self._told > PAUSE:
             self._told = time.monotonic()
-            self._print(f"  {step.id:<16} {done:,}" + (f" of {total:,}" if total else ""))
+            tell(f"  {step.id:<16} {done:,}" + (f" of {total:,}" if total else ""))
 
     def step_finished(self, step: StepRecord) -> None:
         """Print the line of a step that has ended: reused, done or failed."""
-        self._print(line(step))
+        tell(line(step))
         for notice in step.notices if self.verbose else ():
-            self._print(f"  {notice.get('count', 0):,} × {notice.get('what', '')}")
+            tell(f"  {notice.get('count', 0):,} × {notice.get('what', '')}")
 
     def run_finished(self, run: RunRecord) -> None:
         """Print the line of the run, however it ended."""
-        self._print(ending(run))
-
-    def _print(self, text: str) -> None:
-        stream = sys.stdout if in_notebook() else sys.stderr
-        print(printable(text), file=stream, flush=True)
+        tell(ending(run))
 
 
 class Bars(Observer):
@@ -120,6 +119,19 @@ def observers_for(quiet: bool, verbose: bool) -> list[Observer]:
     notebook, and elsewhere only where ``verbose`` asks for them."""
     shown = not quiet and (verbose or sys.stderr.isatty() or in_notebook())
     return [progress_observer(verbose)] if shown else []
+
+
+def tell_new_store(witnesses: Iterable[Observer], store: Store, spec: Path | None) -> None:
+    """Where progress is shown, say that a run of this spec file begins a new store."""
+    if any(isinstance(witness, Bars | Lines) for witness in witnesses):
+        tell(new_store_note(store, spec))
+
+
+def tell(text: str) -> None:
+    """Print a line of progress, if it is not empty: on standard error, or below a notebook's
+    cell."""
+    if text:
+        print(printable(text), file=sys.stdout if in_notebook() else sys.stderr, flush=True)
 
 
 def in_notebook() -> bool:

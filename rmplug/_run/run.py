@@ -24,7 +24,7 @@ from rmplug.records import RunRecord
 from .dry_run import Planned, plan_graph
 from .finished import Run
 from .machine import describe_machine
-from .progress import observers_for
+from .progress import observers_for, tell_new_store
 from .reuse import Reuse
 from .run_log import RunLog
 from .scope import Scope
@@ -81,9 +81,10 @@ def run(
     checked = open_spec(spec, assign, registry)
     selected, asked = choose(checked, only, start)
     opened = open_store(store)
+    witnesses = (*observers_for(quiet, verbose), *observers, *checked.observers)
+    tell_new_store(witnesses, opened, None if isinstance(spec, Mapping) else Path(spec))
     opened.prepare()
     record = _new_record(checked)
-    witnesses = (*observers_for(quiet, verbose), *observers, *checked.observers)
     log = RunLog(opened, record, witnesses)
     with suppress(OSError):  # they only take room; the run's own writing tells what is wrong
         remove_unfinished(opened, LAST_RUNS)

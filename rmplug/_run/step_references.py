@@ -60,7 +60,9 @@ def _key_in_loop(loop: StepRecord, inner: str, item: str) -> str:
     steps = _results(entries[item])
     if inner not in steps:
         hint = did_you_mean(inner, steps)
-        raise RmplugError(f"no result {inner!r} of {loop.id}[{item}]{hint}: {_example(loop, '')}")
+        raise RmplugError(
+            f"no result {inner!r} of {loop.id}[{item}]{hint or '; ' + _example(loop, '')}"
+        )
     return steps[inner]
 
 

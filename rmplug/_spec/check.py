@@ -11,6 +11,7 @@ from typing import Any
 
 from rmplug._kinds.registry import Registry
 from rmplug._kinds.signatures import signature_of
+from rmplug._store.user_paths import user_path
 from rmplug.errors import SpecError, shown
 from rmplug.families import Composite, Engine, Observer, Step, family_of
 from rmplug.known import Known
@@ -71,7 +72,7 @@ def open_spec(
         text = json.dumps(dict(spec), indent=1, ensure_ascii=False, default=_written)
         source = parse_source(text, "<python>", Path.cwd())
     else:
-        source = read_source(Path(spec))
+        source = read_source(user_path(spec))
     for assignment in assignments:
         source.set(assignment)
     return load_spec(source, registry)

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from rmplug._kinds.field_docs import classes_in
+from rmplug._store.user_paths import not_expanded
 from rmplug.errors import RmplugError, did_you_mean, shown
 from rmplug.families import Step, awaits_files, reads_files, written_name
 
@@ -48,7 +49,7 @@ def _find(value: Any, location: Location) -> Any:
     paths = _absolute(value, location.folder)
     for path in paths if isinstance(paths, list) else [paths]:
         if isinstance(path, str) and not _exists(Path(path)):
-            location.wrong(f"no such file or folder: {path}")
+            location.wrong(f"no such file or folder: {path}{not_expanded(path)}")
     return paths
 
 

@@ -1,4 +1,4 @@
-"""The folder of the store: the one that is named, else one beside the work that goes on."""
+"""The folder of the store: the one that is named, else ``.rmplug`` in the current folder."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from .store import Store
+from .user_paths import user_path
 
 DEFAULT = ".rmplug"
 VARIABLE = "RMPLUG_STORE"
@@ -13,5 +14,17 @@ VARIABLE = "RMPLUG_STORE"
 
 def open_store(path: str | Path | None) -> Store:
     """Open the store at a path, else at ``RMPLUG_STORE``, else at ``.rmplug`` in the current
-    folder: runs are listed and compared where no spec is named."""
-    return Store(path or os.environ.get(VARIABLE) or DEFAULT)
+    folder: not beside the spec, as runs are listed and compared where no spec is named."""
+    return Store(user_path(path or os.environ.get(VARIABLE) or DEFAULT))
+
+
+def new_store_note(store: Store, spec: Path | None) -> str:
+    """Say that a run begins a new store, and that there is another one beside the spec, if there
+    is; empty where the store is there already."""
+    if store.artifacts.is_dir():
+        return ""
+    note = f"new store: {store.root.absolute()} (name another with --store or {VARIABLE})"
+    beside = spec.absolute().parent / DEFAULT if spec is not None else store.root
+    if (beside / "artifacts").is_dir():
+        note += f"; there is one beside the spec: --store {beside} uses it"
+    return note

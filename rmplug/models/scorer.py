@@ -16,6 +16,7 @@ from rmplug._run.step_references import stored_result
 from rmplug._store.serialize import FILES
 from rmplug._store.store import MANIFEST
 from rmplug._store.store_folder import open_store
+from rmplug._store.user_paths import user_path
 from rmplug.artifacts import Pairs, Responses, RewardModel
 from rmplug.data.rows import one_batch
 from rmplug.errors import DataError, RmplugError, some
@@ -184,6 +185,7 @@ def load(source: str | Path, kind: str | None = None, **params: Any) -> Scorer:
     parameters; of a checkpoint, where the model it was trained on is (``path``), how it runs, and
     what it may do (``trust_remote_code``)."""
     registry = discover()
+    source = user_path(source) if str(source).startswith("~") else source
     if kind is not None:
         return _by_kind(registry, str(source), kind, params)
     folder = _checkpoint_folder(source)

@@ -132,7 +132,7 @@ def test_tab_shows_what_is_imported_on_first_use() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "lines"), [({}, 0), ({"quiet": True}, 0), ({"verbose": True}, 3)]
+    ("options", "lines"), [({}, 0), ({"quiet": True}, 0), ({"verbose": True}, 4)]
 )
 def test_python_shows_progress_where_it_is_asked_for(
     tmp_path: Path, options: dict[str, bool], lines: int, capsys: pytest.CaptureFixture[str]
@@ -148,4 +148,4 @@ def test_a_notebook_has_its_progress_below_the_cell(
         monkeypatch.setitem(sys.modules, name, ModuleType(name))
     go(spec_of({"pairs": STEPS["pairs"]}), tmp_path)
     out, err = capsys.readouterr()
-    assert out.startswith("✓ pairs") and err == ""
+    assert out.startswith("new store: ") and "\n✓ pairs" in out and err == ""

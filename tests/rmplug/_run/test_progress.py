@@ -60,9 +60,9 @@ def test_without_a_terminal_each_step_is_a_line(
     go(spec_of(steps), tmp_path, observers=[progress_observer()])
     out, err = capsys.readouterr()
     told = err.splitlines()
-    assert out == "" and len(told) == 3
-    assert re.fullmatch(r"✓ pairs +done +40 rows · \d\.\d s · [\d,]+/s", told[0])
-    assert re.fullmatch(r"tested: finished in \d\.\d s, 2 steps, 0 reused", told[2])
+    assert out == "" and len(told) == 4 and told[0].startswith(f"new store: {tmp_path} ")
+    assert re.fullmatch(r"✓ pairs +done +40 rows · \d\.\d s · [\d,]+/s", told[1])
+    assert re.fullmatch(r"tested: finished in \d\.\d s, 2 steps, 0 reused", told[3])
 
 
 def test_on_a_terminal_there_are_bars_with_rate_and_remaining_time(tmp_path: Path) -> None:
