@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -249,9 +249,22 @@ def _written_at(draft: Draft, name: str) -> Location:
     if head not in draft.inputs and all(
         entry.name != head for entry in signature_of(draft.cls).inputs
     ):
-        return draft.location.at("params", head, *rest)
+        return _part_of(draft.location.at("params", head), rest)
     location = input_location(draft.location.at("inputs"), head)
     return location.at(*map(int, rest)) if isinstance(location.value, list) else location
+
+
+def _part_of(location: Location, names: Sequence[str]) -> Location:
+    """Find a part of a value by its names; keys may have dots themselves (``plots.reward.loss.0``),
+    and what is no part of it belongs to the last part that is."""
+    value = location.value
+    if isinstance(value, list) and names and names[0].isdecimal():
+        return _part_of(location.at(int(names[0])), names[1:])
+    keys = value if isinstance(value, dict) else ()
+    lengths = [n for n in range(len(names), 0, -1) if ".".join(names[:n]) in keys]
+    if not lengths:
+        return location.at(*names) if isinstance(value, dict) else location
+    return _part_of(location.at(".".join(names[: lengths[0]])), names[lengths[0] :])
 
 
 def _foreseen(draft: Draft, steps: Mapping[str, Step], inputs: Mapping[str, list[Known]]) -> Known:
