@@ -11,9 +11,10 @@ from rmplug import Artifact, PlanView, Report, Reporter, hookimpl
 
 from .cards import ModelCard
 from .exchange import ScoresFile
+from .plots import PlotReporter
 
 
-class Html(Reporter):
+class Html(PlotReporter):
     """Write one page that opens in a browser, with every number it shows beside it.
 
     Takes anything; a section appears when its input is there. Pairs give the data facts and the
@@ -31,7 +32,8 @@ class Html(Reporter):
     ``<name>``. A metric without a display name keeps its own name.
     Features with ``chosen.contribution.<attribute>``, ``rejected.contribution.<attribute>`` and
     ``weight.<attribute>`` show each pair's contributions, and the mean weights by subset. Those of
-    ``token-rewards`` show the text of a few responses with the change that each token makes.
+    ``token-rewards`` show the text of a few responses with the change that each token makes. With
+    ``plots`` any column is drawn against any others.
 
     Gives ``index.html``, which needs no network and no other file, ``figures/<name>.svg`` and
     ``.png``, and ``metrics.json`` with all numbers. The same inputs give the same bytes.
@@ -59,11 +61,11 @@ class Html(Reporter):
         from ._page import Limits, write
 
         limits = Limits(self.rows, self.text_limit, self.megabytes, self.responses)
-        write(items, plan, directory, self.title, limits)
+        write(items, plan, directory, self.title, self.plots, limits)
         return Report(directory, "index.html")
 
 
-class Figures(Reporter):
+class Figures(PlotReporter):
     """Write only the figures of the page of ``html``, each as SVG and as PNG.
 
     Takes what ``html`` takes and draws the same figures: ``<name>.svg`` and ``<name>.png``, for a
@@ -77,7 +79,7 @@ class Figures(Reporter):
     def report(self, items: Sequence[Artifact], *, directory: Path, plan: PlanView) -> Report:
         from ._page import write_figures
 
-        return Report(directory, write_figures(items, plan, directory))
+        return Report(directory, write_figures(items, plan, directory, self.plots))
 
 
 @hookimpl

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,11 @@ from .inputs._inputs import Inputs, gather
 from .inputs._metric_lookup import MetricLookup
 from .sections._browser import Packed, pack
 from .sections._page_order import sections
+from .sections._plots import plot_numbers
 from .sections._rewards import scoreboard
 from .sections._section import Section
 
+Plots = Mapping[str, Sequence[str]]
 WEIGHTS = ("importance", "coefficients")
 HERE = Path(__file__).parent
 
@@ -42,10 +44,15 @@ class Limits:
 
 
 def write(
-    items: Sequence[Artifact], plan: PlanView, directory: Path, title: str, limits: Limits
+    items: Sequence[Artifact],
+    plan: PlanView,
+    directory: Path,
+    title: str,
+    plots: Plots,
+    limits: Limits,
 ) -> None:
     """Write ``index.html``, ``figures/`` and ``metrics.json`` into ``directory``."""
-    inputs = gather(items, plan, limits.responses)
+    inputs = gather(items, plan, limits.responses, plots)
     lookup = MetricLookup(inputs.metrics, inputs.plan.seen)
     sentences, parts = findings(inputs, lookup), sections(inputs, lookup)
     figures = directory / "figures"
@@ -72,9 +79,9 @@ def write(
     (directory / "index.html").write_text(text.lstrip(), encoding="utf-8", newline="\n")
 
 
-def write_figures(items: Sequence[Artifact], plan: PlanView, directory: Path) -> str:
+def write_figures(items: Sequence[Artifact], plan: PlanView, directory: Path, plots: Plots) -> str:
     """Write every figure of the page; return the name of the first file."""
-    inputs = gather(items, plan)
+    inputs = gather(items, plan, plots=plots)
     parts = _all(sections(inputs, MetricLookup(inputs.metrics, inputs.plan.seen)))
     drawings = [drawing for part in parts for drawing in part.drawings]
     if not drawings:
@@ -140,6 +147,7 @@ def _numbers(inputs: Inputs, headline: str, sentences: Sequence[Finding]) -> str
             for n in s.notices
         ],
         "metrics": inputs.metrics,
+        "plots": list(plot_numbers(inputs)),
         "fits": [
             {"name": fit.name, "numbers": fit.numbers}
             | {k: fit.tables[k].to_pylist() for k in WEIGHTS if k in fit.tables}

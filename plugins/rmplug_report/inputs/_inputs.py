@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from rmplug.data.messages import count_characters
 from rmplug.data.subsets import subset_rows
 
 from ._contributions import Floats, PairContributions, contributions
+from ._plotted import Plotted, plotted
 from ._trajectories import Trajectory, left_out_of, trajectories
 
 Row = Mapping[str, Any]
@@ -62,6 +64,7 @@ class Inputs:
     trajectories_left_out: int = 0
     hidden: frozenset[str] = frozenset()
     """Ids of the rows whose texts no page may show: personal data or secrets were found in them."""
+    plots: list[Plotted] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.lengths: dict[str, Floats] = {}
@@ -102,9 +105,14 @@ class Inputs:
         return order.index(reward) if reward in order else 0
 
 
-def gather(items: Sequence[Artifact], plan: PlanView, responses: int = 10) -> Inputs:
+def gather(
+    items: Sequence[Artifact],
+    plan: PlanView,
+    responses: int = 10,
+    plots: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> Inputs:
     """Sort the items by kind, rewards aligned to their pairs; of rewards by token, the first
-    ``responses``."""
+    ``responses``; join the columns of plots."""
     data = [item for item in items if isinstance(item, Pairs | Responses)]
     features = [item for item in items if isinstance(item, Features)]
     rewarding = [item for item in features if _margins(item)]
@@ -126,6 +134,7 @@ def gather(items: Sequence[Artifact], plan: PlanView, responses: int = 10) -> In
         checkpoints=[item for item in items if isinstance(item, Checkpoint)],
         contributions=contributions(features, pairs),
         hidden=_hidden(features),
+        plots=plotted(items, plots),
     )
     if not any(row["metric"] == "accuracy" for row in metrics):
         inputs.metrics = [*metrics, *_plain_accuracy(inputs)]

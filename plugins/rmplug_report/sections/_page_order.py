@@ -13,6 +13,7 @@ from ._comparison import compared
 from ._data import data, ran
 from ._fits import trained, why
 from ._gate import gate
+from ._plots import plots
 from ._quality import quality
 from ._rewards import accuracy, calibrated, distributions, length, more
 from ._section import Section
@@ -30,6 +31,7 @@ MAKERS: tuple[Callable[[Inputs, MetricLookup], Section | None], ...] = (
     curves,
     length,
     tokens,
+    plots,
     why,
     attributes,
     changed,
