@@ -25,6 +25,7 @@ from .options import (
     open_options,
     plugins_options,
     rank_options,
+    report_options,
     run_options,
     schema_options,
     score_options,
@@ -32,6 +33,7 @@ from .options import (
     store_options,
     train_options,
 )
+from .report_command import report
 from .spec_commands import check, init, run
 from .store_commands import compare, gc, open_page, runs, show_run
 from .train_command import train
@@ -142,6 +144,7 @@ COMMANDS: tuple[Command, ...] = (
     ("show", show_run, show_options),
     ("open", open_page, open_options),
     ("compare", compare, compare_options),
+    ("report", report, report_options),
     ("gc", gc, gc_options),
     ("train", train, train_options),
     ("score", score, score_options),

@@ -112,6 +112,15 @@ def compare_options(command: argparse.ArgumentParser) -> None:
     store_options(command)
 
 
+def report_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("runs", nargs="*", metavar="RUN", help="a run, or two to compare (last)")
+    command.add_argument("--out", metavar="FOLDER", help="the new folder to write (RUN-report)")
+    command.add_argument("--open", action="store_true", help="open the page in a browser")
+    command.add_argument(
+        "--store", metavar="FOLDER", help="where results are kept (RMPLUG_STORE, else .rmplug)"
+    )
+
+
 def _whole(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ def outline(node: Node, record: StepRecord | None = None) -> PlanStep:
         family=family_of(cls).family,
         summary=(cls.__doc__ or "").strip().splitlines()[0],
         inputs={name: [str(ref) for ref in refs] for name, refs in node.inputs.items()},
-        params=_readable(node.params),
+        params=readable(node.params),
         gives=node.gives.types[0].__name__,
         rows=record.rows if record else None,
         notices=[Notice(**entry) for entry in record.notices] if record else [],
@@ -34,8 +34,12 @@ def outline(node: Node, record: StepRecord | None = None) -> PlanStep:
 
 def plan_view(name: str, seed: int, node: Node, scope: Scope) -> PlanView:
     """Return the steps that led to a step's inputs, in the order of work."""
-    wanted = {ref.step for ref in node.refs()}
-    steps = []
+    return behind(name, seed, {ref.step for ref in node.refs()}, scope)
+
+
+def behind(name: str, seed: int, wanted: Set[str], scope: Scope) -> PlanView:
+    """Return these steps and those that led to them, in the order of work."""
+    wanted, steps = set(wanted), []
     for step_id, step in reversed(scope.plan.items()):
         if step_id in wanted:
             steps.append(step)
@@ -49,7 +53,7 @@ def identity_of(plan: PlanView) -> list[Any]:
     return [plan.name, plan.seed, steps]
 
 
-def _readable(params: Mapping[str, Any]) -> dict[str, Any]:
+def readable(params: Mapping[str, Any]) -> dict[str, Any]:
     """Return parameters as a report may show them: names of files without their folders on this
     machine."""
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from rmplug.artifacts import Metrics
 from rmplug.records import RunRecord, StepRecord
-from rmplug.stats.numbers import Number
+from rmplug.stats.intervals import difference_interval
+from rmplug.stats.numbers import Number, number_name
 
-from .run_numbers import numbers_of
+from .run_numbers import metric_rows, numbers_of
 from .store import Store
 
 Row = dict[str, Any]
@@ -21,6 +23,62 @@ def compare_runs(store: Store, first: RunRecord, second: RunRecord) -> list[Row]
         *_step_rows(first, second),
         *_number_rows(store, first, second),
     ]
+
+
+def comparison(store: Store, first: RunRecord, second: RunRecord) -> Metrics:
+    """Return the same as metrics, for a report: rows whose column ``where`` says what they compare
+    (``run``, ``spec``, ``steps``, ``result`` or ``numbers``), ``what`` its name, ``first`` and
+    ``second`` the texts of both. ``value`` is the second number minus the first.
+
+    Two runs are measured apart from each other, so that the interval of a difference takes them for
+    independent: on the same rows it is wider than that of a paired test."""
+    import pyarrow as pa
+
+    rows = [*_run_rows(first, second), *_spec_rows(first, second), *_step_rows(first, second)]
+    listed = [{**row, "metric": "difference", "subset": "all"} for row in rows]
+    listed += list(_difference_rows(store, first, second))
+    texts = ("where", "what", "first", "second", "metric", "subset")
+    columns = {name: pa.array([row.get(name) for row in listed], pa.string()) for name in texts}
+    numbers = [f"{run}_{name}" for run in ("first", "second") for name in ("value", "low", "high")]
+    for name in ("value", "low", "high", *numbers):
+        columns[name] = pa.array([row.get(name) for row in listed], pa.float64())
+    columns["n"] = pa.array([row.get("n") for row in listed], pa.int64())
+    return Metrics(columns, "runs")
+
+
+def _run_rows(first: RunRecord, second: RunRecord) -> Iterator[Row]:
+    for what in ("id", "name", "started", "status", "seed"):
+        yield _row("run", what, getattr(first, what), getattr(second, what))
+
+
+def _difference_rows(store: Store, first: RunRecord, second: RunRecord) -> Iterator[Row]:
+    """Yield a row for each number that a run has and that is not the same in both."""
+    before, after = _measured(store, first), _measured(store, second)
+    for path in {**before, **after}:
+        old, new = (Number.of(found.get(path, {})) for found in (before, after))
+        if old.brief == new.brief:
+            continue
+        known = after.get(path) or before[path]
+        row = _row("numbers", path, old.brief, new.brief)
+        row |= {"metric": str(known["metric"]), "subset": str(known.get("subset", "all"))}
+        for run, one in (("first", old), ("second", new)):
+            row |= {f"{run}_value": one.value, f"{run}_low": one.low, f"{run}_high": one.high}
+        if old.value is not None and new.value is not None:
+            row |= {"value": new.value - old.value, "n": new.n}
+            row["low"], row["high"] = difference_interval(
+                new.value, (new.low, new.high), old.value, (old.low, old.high)
+            )
+        yield row
+
+
+def _measured(store: Store, record: RunRecord) -> dict[str, Mapping[str, Any]]:
+    """Return the row of each number of a run by its name."""
+    return {
+        number_name(step, row): row
+        for step, rows in metric_rows(store, record)
+        for row in rows
+        if "metric" in row
+    }
 
 
 def _spec_rows(first: RunRecord, second: RunRecord) -> Iterator[Row]:

@@ -99,6 +99,20 @@ def t_interval(value: float, variance: float, freedom: float, scale: Scale) -> B
     return ends[0], ends[1]
 
 
+def difference_interval(value: float, bounds: Bounds, other: float, others: Bounds) -> Bounds:
+    """Compute the interval of ``value - other`` from the intervals of two independent statistics
+    (Zou and Donner, 2008, Statistics in Medicine 27), whatever their constructions. Of statistics
+    on the same rows, which go up and down together, it is wider than need be. None where one of
+    the two has no interval."""
+    if None in (*bounds, *others):
+        return NO_BOUND
+    low, high, other_low, other_high = (float(one or 0) for one in (*bounds, *others))
+    middle = value - other
+    below = sqrt((value - low) ** 2 + (other_high - other) ** 2)
+    above = sqrt((high - value) ** 2 + (other - other_low) ** 2)
+    return middle - below, middle + above
+
+
 def median_interval(values: Array, groups: Array) -> Bounds:
     """Compute Woodruff's interval of a median (1952, JASA 47): the quantiles at the ends of the
     interval of the share of values below it, whose variance is that of groups."""

@@ -139,8 +139,13 @@ def _ranks_between(row: Row) -> str:
     return f"{number(row['low'])}–{number(row['high'])}"
 
 
-def changes(file: str, title: str, pairs: Sequence[tuple[str, Row, Row]]) -> Drawing:
-    """Draw before and after, joined, each with its interval."""
+def changes(
+    file: str,
+    title: str,
+    pairs: Sequence[tuple[str, Row, Row]],
+    ends: tuple[str, str] = ("before", "after"),
+) -> Drawing:
+    """Draw two values of each part, by default before and after, joined, with their intervals."""
     names = [part for part, _, _ in pairs]
     at = [-float(i) for i in range(len(pairs))]
 
@@ -169,10 +174,10 @@ def changes(file: str, title: str, pairs: Sequence[tuple[str, Row, Row]]) -> Dra
     return Drawing(
         file,
         title,
-        "Hollow: before. Filled: after. Bars are 95 % CIs.",
+        f"Hollow: {ends[0]}. Filled: {ends[1]}. Bars are 95 % CIs.",
         f"{title}: {spoken}",
         draw,
-        Numbers(("part", "before", "95 % CI", "after", "95 % CI of after", "n"), body),
+        Numbers(("part", ends[0], "95 % CI", ends[1], f"95 % CI of {ends[1]}", "n"), body),
         width=760,
     )  # fmt: skip
 

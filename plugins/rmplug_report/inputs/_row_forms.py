@@ -18,6 +18,11 @@ def is_point(row: Row) -> bool:
     return row.get("at") is not None and bool(row.get("axis"))
 
 
+def is_of_runs(row: Row) -> bool:
+    """Check whether a row compares two runs: a number, or an entry of their specs."""
+    return bool(row.get("where"))
+
+
 def is_comparison(row: Row) -> bool:
     """Check whether a row is a paired difference of two models."""
     return bool(row.get("other")) and not is_point(row)
@@ -46,7 +51,7 @@ def is_level(row: Row) -> bool:
 
 def is_plain(row: Row) -> bool:
     """Check whether a row has none of the other forms."""
-    forms = (is_point, is_comparison, is_cell, is_change, is_rank, is_level)
+    forms = (is_of_runs, is_point, is_comparison, is_cell, is_change, is_rank, is_level)
     return not any(form(row) for form in forms)
 
 

@@ -16,10 +16,12 @@ from ._gate import gate
 from ._plots import plots
 from ._quality import quality
 from ._rewards import accuracy, calibrated, distributions, length, more
+from ._runs import runs
 from ._section import Section
 from ._tokens import tokens
 
 MAKERS: tuple[Callable[[Inputs, MetricLookup], Section | None], ...] = (
+    runs,
     ran,
     data,
     quality,

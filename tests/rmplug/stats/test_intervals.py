@@ -6,6 +6,7 @@ from scipy import stats
 
 from rmplug.stats.bootstrap import MOST_UNITS, intervals, resampled_sums, row_weights
 from rmplug.stats.intervals import (
+    difference_interval,
     fold_interval,
     held_out_freedom,
     interval_of_draws,
@@ -146,3 +147,25 @@ def test_folds_give_the_interval_of_nadeau_and_bengio():
 
 def test_numbers_out_of_fold_have_the_freedom_of_one_fold():
     assert [held_out_freedom(groups, 5) for groups in (5, 20, 1000)] == [2, 3, 199]
+
+
+def test_the_interval_of_a_difference_is_that_of_two_independent_means():
+    rng = np.random.default_rng(3)
+    held = 0
+    for _ in range(400):
+        one, two = rng.normal(1, 2, 30), rng.normal(0.5, 1, 50)
+        ends = [
+            t_interval(float(x.mean()), float(x.var(ddof=1)) / len(x), len(x) - 1, "plain")
+            for x in (one, two)
+        ]
+        low, high = difference_interval(float(one.mean()), ends[0], float(two.mean()), ends[1])
+        assert low is not None and high is not None
+        held += low <= 0.5 <= high
+    assert 0.92 < held / 400 < 0.99
+
+
+def test_a_difference_has_no_interval_where_one_of_the_two_has_none():
+    assert difference_interval(1.0, (0.5, 1.5), 0.0, (None, None)) == (None, None)
+    low, high = difference_interval(0.9, (0.8, 0.95), 0.5, (0.4, 0.6))
+    assert low == pytest.approx(0.4 - np.hypot(0.1, 0.1))
+    assert high == pytest.approx(0.4 + np.hypot(0.05, 0.1))
