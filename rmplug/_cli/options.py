@@ -81,6 +81,11 @@ def schema_options(command: argparse.ArgumentParser) -> None:
 def init_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("recipe", nargs="?", help="a recipe")
     command.add_argument("folder", nargs="?", default=".", help="where to write it")
+    command.add_argument(
+        "--from",
+        metavar="OLD.yaml",
+        help="convert an experiment file of the original reward-model analysis, into FOLDER",
+    )
     command.add_argument("--force", action="store_true", help="write over files that are there")
     json_option(command)
 

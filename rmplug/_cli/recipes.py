@@ -65,7 +65,7 @@ def write_recipe(name: str, folder: Path, force: bool = False) -> list[Path]:
         for origin, target in copies.items():
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(_content(origin))
-        return [*copies.values(), _write_schema(folder)]
+        return [*copies.values(), write_schema(folder)]
     except OSError as error:
         raise RmplugError(f"cannot write into the folder {folder}: {error.strerror}") from error
 
@@ -77,7 +77,7 @@ def _content(origin: Path) -> bytes:
     return content.replace(named, b"$schema=" + SCHEMA.encode(), 1)
 
 
-def _write_schema(folder: Path) -> Path:
+def write_schema(folder: Path) -> Path:
     """Write the schema that the specs of a folder name, so that an editor knows every kind."""
     from rmplug._kinds.registry import discover
     from rmplug._kinds.schema import run_schema

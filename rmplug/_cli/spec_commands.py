@@ -95,11 +95,18 @@ def _dry_run(options: argparse.Namespace) -> int:
 
 
 def init(options: argparse.Namespace) -> int:
-    """Write a commented spec to start from; without a recipe, list the recipes."""
+    """Write a commented spec to start from; without a recipe, list the recipes.
+
+    With `--from`, turn an experiment file of the original reward-model analysis into a spec, and
+    tell by line what became of it."""
     from rmplug._store.user_paths import user_path
 
     from .recipes import recipes, write_recipe
 
+    if old := getattr(options, "from"):
+        from .convert_command import convert_old
+
+        return convert_old(user_path(old), options)
     if not options.recipe:
         show_rows([{"recipe": r.name, "what": r.summary} for r in recipes()], options.json)
         return 0

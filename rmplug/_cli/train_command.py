@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rmplug.errors import RmplugError
 
 from .registry import registry_of
+from .spec_text import as_yaml
 from .tables import shown_path
 
 if TYPE_CHECKING:
@@ -97,25 +98,3 @@ def _write(spec: dict[str, Any], path: Path) -> int:
         raise RmplugError(f"cannot write {path}: {error.strerror}") from error
     print(f"wrote {shown_path(path)}; rmplug run {shown_path(path)}")
     return 0
-
-
-def as_yaml(spec: dict[str, Any]) -> str:
-    """Write a spec as its file would be written: a block for each step, its values in lines."""
-    lines = [f"name: {_flow(spec['name'])}", f"seed: {spec['seed']}", "", "steps:"]
-    for name, step in spec["steps"].items():
-        lines.append(f"  {name}:")
-        lines += [f"    {key}: {_flow(value)}" for key, value in step.items()]
-    return "\n".join(lines) + "\n"
-
-
-def _flow(value: Any) -> str:
-    """Write a value in one line, as YAML 1.2 and 1.1 read it."""
-    import yaml
-
-    return (
-        yaml.safe_dump(
-            value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10**6
-        )
-        .removesuffix("\n...\n")
-        .rstrip("\n")
-    )

@@ -117,15 +117,25 @@ def _child(here: object, name: str, path: KeyPath) -> tuple[str | int, object, s
 
 def read_source(path: Path) -> Source:
     """Read the spec in a file; raise SpecError with one problem if it holds no YAML mapping."""
-    file = str(path).encode(errors="replace").decode()
+    return parse_source(read_text(path), _name(path), path.parent)
+
+
+def read_text(path: Path) -> str:
+    """Read the text of a file, no more than a spec may be long, with lines that end in a line feed;
+    raise SpecError with one problem if it cannot be read."""
+    file = _name(path)
     content = _content(path, file)
     try:
-        text = content.decode()
+        return _normal(content.decode())
     except UnicodeDecodeError as error:
         before, byte = content[: error.start].decode(), content[error.start]
         fault = f"not UTF-8: byte 0x{byte:02x} at offset {error.start}; save the file as UTF-8"
         Text(file, path.parent, _normal(before) + "\ufffd").refuse(fault, len(_normal(before)))
-    return parse_source(text, file, path.parent)
+
+
+def _name(path: Path) -> str:
+    """Return the name of a file in messages."""
+    return str(path).encode(errors="replace").decode()
 
 
 def parse_source(text: str, file: str = "<spec>", folder: Path = Path()) -> Source:
