@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from rmplug._cli.commands import main
 from rmplug._kinds.registry import discover
 from rmplug._spec.check import load_spec
 from rmplug._spec.source import parse_source
@@ -58,23 +58,17 @@ def test_extras_that_are_named_exist() -> None:
     }
 
 
-def test_every_rmplug_command_runs_in_the_order_written(tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "examples", tmp_path / "examples")
-    folder = tmp_path
+def test_every_rmplug_command_runs_in_the_order_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     for line in commands():
         words = shlex.split(line, comments=True)
         if words[0] == "cd":
-            folder = folder / words[1]
+            monkeypatch.chdir(words[1])
         elif words[0] == "rmplug":
-            done = subprocess.run(
-                [sys.executable, "-m", "rmplug", *words[1:]],
-                cwd=folder,
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=300,
-            )
-            assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+            code, told = main(words[1:]), capsys.readouterr()
+            assert code == 0, f"{line}\n{told.out}{told.err}"
         else:
             assert words[0] in ("make", "pip", "git"), line
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import yaml
+from fresh_processes import start_fresh
 
 import rmplug
 from rmplug._cli.commands import main
@@ -151,23 +149,20 @@ def test_a_mistake_in_the_words_is_one_sentence(
 
 
 def test_a_training_that_was_killed_goes_on_when_it_is_started_again(
-    base: Path, data: Path
+    base: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["train", "--model", str(base), "--data", str(data), *FLAGS, "--out", "model"]
     for entry in ("max_steps=60", "save_steps=2", "learning_rate=1e-3"):
         words += ["--param", entry]
-    command = [sys.executable, "-m", "rmplug", *words]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-    while process.poll() is None and not list(Path(".rmplug").rglob("checkpoint-4")):
+    process = start_fresh(main, words)
+    while process.is_alive() and not list(Path(".rmplug").rglob("checkpoint-4")):
         time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)
-    told = process.communicate()
-    assert process.returncode == -signal.SIGKILL, told
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     assert not Path("model").exists()
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "kind: reward-model" in done.stdout
-    assert done.stdout.splitlines()[-1] == "model: model"
+    assert main(words) == 0
+    printed = capsys.readouterr().out
+    assert "kind: reward-model" in printed
+    assert printed.splitlines()[-1] == "model: model"
     assert (Path("model") / "model.safetensors").is_file()

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 
+import huggingface_hub.constants
 import pytest
 
-from rmplug_hf import SequenceClassifier
+from rmplug import DataError
+from rmplug.testing import small_pairs
+from rmplug_hf import Encoder, LinearHead, RewardHead, SequenceClassifier
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 LOAD = """
-from rmplug import DataError
 from rmplug_hf import SequenceClassifier
-try:
-    step = SequenceClassifier(name="owner/model", revision={revision!r})
-    print(step.identity()["commit"], step.load().outputs)
-except DataError as error:
-    print(error)
+step = SequenceClassifier(name="owner/model")
+print(step.identity()["commit"], step.load().outputs)
 """
 
 
 @pytest.fixture
-def cache(tiny, tmp_path):
+def home(tiny, tmp_path):
+    """The folder of a cache that holds one model."""
     kept = tmp_path / "hub" / "models--owner--model"
     shutil.copytree(tiny("bert"), kept / "snapshots" / COMMIT)
     (kept / "refs").mkdir()
@@ -32,64 +33,47 @@ def cache(tiny, tmp_path):
     return tmp_path
 
 
-def said(cache, revision):
-    return printed(cache, LOAD.format(revision=revision))
+@pytest.fixture
+def cached(home, monkeypatch):
+    """The folder of that model, in a cache that this process has, without a network."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(home / "hub"))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    return home / "hub" / "models--owner--model"
 
 
-def printed(cache, code):
-    """What a program prints that has this cache and no network."""
-    found = {**os.environ, "HF_HOME": str(cache), "HF_HUB_OFFLINE": "1"}
+def test_a_name_stands_for_the_commit_that_the_cache_of_the_environment_holds(home):
+    found = {**os.environ, "HF_HOME": str(home), "HF_HUB_OFFLINE": "1"}
     found["PYTHONPATH"] = os.pathsep.join(sys.path)
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=found
+        [sys.executable, "-c", LOAD], capture_output=True, text=True, check=True, env=found
     )
-    return done.stdout.strip()
+    assert done.stdout.strip() == f"{COMMIT} ('reward',)"
 
 
-def test_a_name_stands_for_the_commit_that_the_cache_holds(cache):
-    assert said(cache, None) == f"{COMMIT} ('reward',)"
-
-
-def test_a_name_that_is_not_in_the_cache_is_refused_offline(cache):
-    assert said(cache, "v2").startswith(
-        "the hub model owner/model (v2) is not in the local cache and cannot be fetched ("
-    )
-    assert f"owner/model ({'f' * 40}) is not in the local" in said(cache, "f" * 40)
+@pytest.mark.parametrize("revision", ["v2", "f" * 40])
+def test_a_name_that_is_not_in_the_cache_is_refused_offline(cached, revision):
+    step = SequenceClassifier(name="owner/model", revision=revision)
+    sentence = rf"the hub model owner/model \({revision}\) is not in the local cache and cannot be"
+    with pytest.raises(DataError, match=sentence):
+        step.identity()
+        step.load()
 
 
 def test_a_commit_needs_no_looking_up():
     assert SequenceClassifier(name="no/model", revision=COMMIT).identity() == {"commit": COMMIT}
 
 
-TRAIN = """
-import json, pathlib
-from rmplug.testing import small_pairs
-from rmplug_hf import Encoder, LinearHead, RewardHead
-folder = pathlib.Path({folder!r})
-folder.mkdir(exist_ok=True)
-encoder = Encoder(name="owner/model", device="cpu").load()
-LinearHead(folds=2, l2=[0.1]).train(encoder, small_pairs(), seed=1, directory=folder)
-recorded = json.loads((folder / "config.json").read_text())["encoder"]
-print(recorded["name"], recorded["revision"], RewardHead(path=folder).load().outputs)
-"""
-OPEN = """
-from rmplug import DataError
-from rmplug_hf import RewardHead
-try:
-    print(RewardHead(path={folder!r}).load().outputs)
-except DataError as error:
-    print(error)
-"""
-
-
-def test_a_head_on_a_name_of_the_hub_opens_at_the_commit_it_was_trained_on(cache, tmp_path):
-    folder = str(tmp_path / "head")
-    trained = printed(cache, TRAIN.format(folder=folder))
-    assert trained == f"owner/model {COMMIT} ('reward',)"
-    (cache / "hub/models--owner--model/refs/main").write_text("f" * 40)
-    assert printed(cache, OPEN.format(folder=folder)) == "('reward',)"
-    shutil.rmtree(cache / "hub/models--owner--model")
-    assert (
-        "was trained on the hub model owner/model (0123456789ab), which is not in the"
-        in printed(cache, OPEN.format(folder=folder))
-    )
+def test_a_head_on_a_name_of_the_hub_opens_at_the_commit_it_was_trained_on(cached, tmp_path):
+    folder = tmp_path / "head"
+    folder.mkdir()
+    encoder = Encoder(name="owner/model", device="cpu").load()
+    LinearHead(folds=2, l2=[0.1]).train(encoder, small_pairs(), seed=1, directory=folder)
+    recorded = json.loads((folder / "config.json").read_text())["encoder"]
+    assert (recorded["name"], recorded["revision"]) == ("owner/model", COMMIT)
+    assert RewardHead(path=folder).load().outputs == ("reward",)
+    (cached / "refs/main").write_text("f" * 40)
+    assert RewardHead(path=folder).load().outputs == ("reward",)
+    shutil.rmtree(cached)
+    sentence = r"was trained on the hub model owner/model \(0123456789ab\), which is not in the"
+    with pytest.raises(DataError, match=sentence):
+        RewardHead(path=folder).load()

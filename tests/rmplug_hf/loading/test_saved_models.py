@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 import warnings
 
 import numpy as np
 import pytest
 import torch
+from fresh_processes import run_fresh
 
 import rmplug
 from rmplug import DataError
@@ -76,24 +75,10 @@ def format_of(folder):
     return json.loads((folder / "format.json").read_text())
 
 
-FRESH = """
-import sys, numpy, pyarrow.parquet as pq, rmplug
-from rmplug.data.rows import one_batch
-batch = one_batch(pq.read_table(sys.argv[1]))
-for folder in sys.argv[2:]:
-    numpy.save(folder + ".npy", rmplug.load(folder, device="cpu").model.score(batch))
-"""
-
-
-def in_a_fresh_process(talks, place, folders):
-    """The scores of the models in the folders, opened without parameters by another process."""
-    import pyarrow.parquet as pq
-
-    pq.write_table(talks.table, place / "talks.parquet")
-    subprocess.run(
-        [sys.executable, "-c", FRESH, place / "talks.parquet", *folders], check=True, timeout=300
-    )
-    return [np.load(f"{folder}.npy") for folder in folders]
+def scores_of(table, folders):
+    """The scores of the models in the folders, opened without parameters."""
+    batch = one_batch(table)
+    return [rmplug.load(folder, device="cpu").model.score(batch) for folder in folders]
 
 
 def test_a_saved_model_scores_the_same_in_a_fresh_process(tiny, talks, tmp_path):
@@ -106,7 +91,7 @@ def test_a_saved_model_scores_the_same_in_a_fresh_process(tiny, talks, tmp_path)
             folders.append(tmp_path / f"{architecture}-{adapter}")
             network = adapted(model) if adapter else model.network
             expected.append(saved(model, network, folders[-1], talks))
-    found = in_a_fresh_process(talks, tmp_path, folders)
+    found = run_fresh(scores_of, talks.table, folders)
     for folder, scores, before in zip(folders, found, expected, strict=True):
         assert before.shape == (13, 2) and before.std() > 0.01
         np.testing.assert_allclose(scores, before, rtol=0, atol=1e-6, err_msg=str(folder))

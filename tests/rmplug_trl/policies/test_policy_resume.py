@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
-import subprocess
-import sys
 
 import pytest
-from small_policies import spec_of, values
+from fresh_processes import start_fresh
+from small_policies import run_until_killed, spec_of, values
 
 import rmplug
 
@@ -31,14 +28,9 @@ SPECS = {
 @pytest.mark.parametrize("kind", SPECS)
 def test_a_killed_training_ends_with_the_weights_of_an_unbroken_one(kind, tmp_path):
     spec = SPECS[kind]
-    code = (
-        "import sys, json; from pathlib import Path; from small_policies import run_until_killed; "
-        "run_until_killed(json.loads(sys.argv[1]), Path(sys.argv[2]), 12)"
-    )
-    command = [sys.executable, "-c", code, json.dumps(spec), str(tmp_path / "killed")]
-    paths = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(command, env=paths, capture_output=True, text=True)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    process = start_fresh(run_until_killed, spec, tmp_path / "killed", 12)
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     left = sorted(path.name for path in (tmp_path / "killed").rglob("checkpoint-*"))
     assert left == ["checkpoint-10", "checkpoint-5"]
     resumed, unbroken = (rmplug.run(spec, store=tmp_path / name) for name in ("killed", "whole"))

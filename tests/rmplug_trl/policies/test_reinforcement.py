@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import torch
+from fresh_processes import run_fresh
 from pydantic import ValidationError
 from small_policies import Capitals, Loaded, Shortness, small_policy, spec_of, values
 
@@ -78,17 +75,13 @@ def test_the_policy_that_is_saved_is_the_trained_one(tmp_path):
     checkpoint = trained(Grpo, tmp_path, policy=policy, learning_rate=1e-2)
     batch = side_of(one_batch(small_pairs().table), "chosen")
     assert np.array_equal(checkpoint.open().log_prob_sums(batch), policy.log_prob_sums(batch))
-    code = (
-        "import sys, json, rmplug; from rmplug.testing import small_pairs; "
-        "from rmplug.data.rows import one_batch; from rmplug.data.sides import side_of; "
-        "from rmplug_trl.policies.reinforcement import Grpo; from pathlib import Path; "
-        "batch = side_of(one_batch(small_pairs().table), 'chosen'); "
-        "print(json.dumps(Grpo.open(Path(sys.argv[1])).log_prob_sums(batch).tolist()))"
-    )
-    command = [sys.executable, "-c", code, str(checkpoint.directory)]
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    fresh = json.loads(told.splitlines()[-1])
+    fresh = run_fresh(sums_of, checkpoint.directory)
     assert np.allclose(fresh, policy.log_prob_sums(batch), rtol=0, atol=1e-4)
+
+
+def sums_of(folder):
+    """The log-probabilities of the small pairs by the policy in a folder."""
+    return Grpo.open(folder).log_prob_sums(side_of(one_batch(small_pairs().table), "chosen"))
 
 
 def test_other_steps_see_the_policy_as_it_was_before_the_training(tmp_path):

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -13,6 +10,7 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import torch
+from fresh_processes import run_fresh
 from polite import base_of, losses_of, number_of, polite_pairs, trained
 from safetensors.torch import load_file
 
@@ -34,21 +32,14 @@ def scores(model: RewardModel) -> np.ndarray:
 
 def scores_elsewhere(folders: Sequence[Path]) -> list[np.ndarray]:
     """Return scores by a new process that knows nothing but the folders."""
-    code = (
-        "import sys, json, rmplug; rows = json.load(sys.stdin); "
-        "scorers = [rmplug.load(folder) for folder in sys.argv[1:]]; "
-        "print(json.dumps([scorer.score_batch(*rows) for scorer in scorers]))"
-    )
     columns = [TEST.table[side].to_pylist() for side in ("prompt", "chosen")]
     texts = [[turns[0]["content"] for turns in column] for column in columns]
-    done = subprocess.run(
-        [sys.executable, "-c", code, *map(str, folders)],
-        input=json.dumps(texts),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return [np.array(each) for each in json.loads(done.stdout.splitlines()[-1])]
+    return [np.array(each) for each in run_fresh(scored, folders, texts)]
+
+
+def scored(folders: Sequence[Path], texts: list[list[str]]) -> list[Any]:
+    """Return the scores of texts by the models in the folders."""
+    return [rmplug.load(folder).score_batch(*texts) for folder in folders]
 
 
 def test_adapters_with_their_heads_load_in_a_new_process_without_parameters(tmp_path: Path) -> None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fresh_processes import start_fresh
 from polite import base_of, polite_pairs
 from pydantic import PrivateAttr
 
@@ -72,21 +70,24 @@ def curve_in(run: rmplug.Run) -> list[tuple[str, Any, float]]:
 def killed(spec: dict[str, Any], folder: Path, checkpoints: int) -> Path:
     """Run a spec in a process of its own, kill it after so many checkpoints, and return the folder
     of its work."""
-    (folder / "spec.json").write_text(json.dumps(spec))
-    code = "import json, sys, rmplug; rmplug.run(json.load(open(sys.argv[1])), store=sys.argv[2])"
     store = folder / "store"
-    command = [sys.executable, "-c", code, str(folder / "spec.json"), str(store)]
-    process = subprocess.Popen(command, env={**os.environ, "HF_HUB_OFFLINE": "1"})
+    process = start_fresh(run_in, spec, store)
     for _ in range(6000):
         found = list(store.glob("partial/reward-model-*/work/checkpoint-*/seal.json"))
         newest = max((int(f.parent.name.partition("-")[2]) for f in found), default=0)
-        if newest >= 3 * checkpoints or process.poll() is not None:
+        if newest >= 3 * checkpoints or not process.is_alive():
             break
         time.sleep(0.02)
-    assert process.poll() is None, "the run ended before it could be killed"
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    assert process.is_alive(), "the run ended before it could be killed"
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     return next(store.glob("partial/reward-model-*/work"))
+
+
+def run_in(spec: dict[str, Any], store: Path) -> None:
+    """Run a spec."""
+    rmplug.run(spec, store=store)
 
 
 class Steps(Observer):
