@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# pip compiles one file after the other; some files are for another version of Python
+COMPILE = $(BIN)/python -m compileall -qq -j 0 -x /tests/ $(VENV)/lib || true
 export HF_HUB_OFFLINE := 1
 
 .PHONY: demo test lint types tests generated clean
@@ -9,7 +11,8 @@ export HF_HUB_OFFLINE := 1
 demo: $(VENV)/.demo
 	$(BIN)/rmplug run examples/quickstart.yaml --store .rmplug
 
-test: $(VENV)/.dev lint types tests
+test: $(VENV)/.dev lint
+	$(MAKE) --no-print-directory --jobs 2 types tests
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -32,12 +35,13 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.demo: $(BIN)/python pyproject.toml constraints.txt
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[all]'
+	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable '.[all]'
+	$(COMPILE)
 	touch $@
 
 $(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
-	$(BIN)/pip install --quiet --constraint constraints.txt ./examples/rmplug-lexdiv
+	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev]' ./examples/rmplug-lexdiv
+	$(COMPILE)
 	touch $@
 
 clean:
