@@ -19,9 +19,9 @@ class Projected(ModelLoader):
     States are changed where the probe read them: after that layer, at every token or the last one,
     each state is moved so that the probes read of it what they read of the mean state. The network
     is as it was for all other steps. A `linear-head` whose own states were probed takes the change
-    into its weights, exactly; `hidden-state` then gives states as they were. Any step that takes a model takes this one: `reward` and `compare`
-    for before and after, `hidden-state` to probe again. It cannot be trained further; `project-out`
-    saves it.
+    into its weights, exactly; `hidden-state` then gives states as they were. Any step that takes a
+    model takes this one: `reward` and `compare` for before and after, `hidden-state` to probe
+    again. It cannot be trained further; `project-out` saves it.
     """
 
     kind = "projected"

@@ -56,7 +56,6 @@ TITLES = {
     "spearman-over-prompts": "rank correlation over prompts (Spearman)",
     "gamma": "Goodman and Kruskal’s γ",
     "somers-d": "Somers’ D",
-    "krippendorff-alpha": "Krippendorff’s α",
     "same-decision": "share of the same decisions",
     "opposite-decision": "share of pairs decided the other way",
     "all-right": "share of pairs that all models are right on",
