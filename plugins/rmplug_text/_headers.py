@@ -14,6 +14,7 @@ from typing import Any
 
 from rmplug.data.files import open_bytes
 from rmplug.data.raw_texts import MISSING, find
+from rmplug.data.row_files import DELIMITED, DataFile, dialect_of
 from rmplug.errors import did_you_mean, some
 
 FIRST_ROW = 1 << 20
@@ -36,14 +37,16 @@ class Sample:
     exact: bool
 
 
-def samples(paths: Sequence[Path], format: str) -> list[Sample | None]:
+def samples(
+    paths: Sequence[Path], format: str, delimiter: str | None = None, encoding: str | None = None
+) -> list[Sample | None]:
     """Return a sample of each file; None for one whose rows must be read to know more."""
-    return [_sample(path, format) for path in paths]
+    return [_sample(path, format, delimiter, encoding) for path in paths]
 
 
-def _sample(path: Path, format: str) -> Sample | None:
-    with suppress(OSError, EOFError, ValueError, csv.Error):
-        with open_bytes(path) as stream:
+def _sample(path: Path, format: str, delimiter: str | None, encoding: str | None) -> Sample | None:
+    with suppress(OSError, EOFError, ValueError, LookupError, csv.Error):
+        with open_bytes(path, utf16=True) as stream:
             head = stream.read(FIRST_ROW)
         endings = [ending.lower() for ending in path.suffixes if ending.lower() != ".gz"]
         by_ending = SUFFIXES.get(endings[-1] if endings else "", "")
@@ -52,8 +55,10 @@ def _sample(path: Path, format: str) -> Sample | None:
         )
         if kind == "parquet":
             return _of_parquet(path)
-        if kind in ("csv", "tsv"):
-            return _of_header(path, head, "\t" if kind == "tsv" else ",")
+        if kind in DELIMITED:
+            usual = DELIMITED[kind]
+            dialect = dialect_of(DataFile(path, path.name), usual, delimiter, encoding)
+            return _of_header(path, head.decode(dialect.encoding, "replace"), dialect.delimiter)
         if kind == "jsonl":
             with suppress(RecursionError):  # the run says what is wrong with the row
                 first = json.loads(head.lstrip().partition(b"\n")[0])
@@ -61,9 +66,8 @@ def _sample(path: Path, format: str) -> Sample | None:
     return None
 
 
-def _of_header(path: Path, head: bytes, delimiter: str) -> Sample | None:
-    text = io.StringIO(head.decode("utf-8-sig", "replace"), newline="")
-    rows = csv.reader(text, delimiter=delimiter, strict=True)
+def _of_header(path: Path, head: str, delimiter: str) -> Sample | None:
+    rows = csv.reader(io.StringIO(head, newline=""), delimiter=delimiter, strict=True)
     names = next((fields for fields in rows if any(fields)), [])
     row = {name.strip() or f"column-{number}": None for number, name in enumerate(names, 1)}
     return Sample(path, row, True) if len(row) == len(names) > 0 else None

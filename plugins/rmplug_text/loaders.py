@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from rmplug import DatasetLoader, InputPaths, Known, Pairs, Responses
 from rmplug.known import ColumnType
@@ -22,6 +22,11 @@ from .fields import (
     fields_named,
 )
 
+if TYPE_CHECKING:
+    from rmplug.data.row_files import RowFiles
+
+    from ._headers import Sample
+
 _MESSAGES: ColumnType = "messages"
 
 
@@ -30,9 +35,16 @@ class FileLoader(DatasetLoader):
 
     path: InputPaths
     """The file, files or pattern: JSON (an array of rows, or an object of columns), JSON Lines,
-    CSV, TSV or Parquet, gzip or not; text is UTF-8."""
+    CSV, TSV or Parquet, gzip or not; text is UTF-8 unless ``encoding`` says otherwise."""
     format: Format = "auto"
     """The format of the files; ``auto`` looks at the ending and the first bytes."""
+    delimiter: str | None = None
+    """The character that separates the fields of CSV and TSV. By default it is found: commas,
+    semicolons, tabs or vertical bars, whichever the header and most rows agree on; another one than
+    the ending stands for is noticed, and two that are as likely are refused."""
+    encoding: str | None = None
+    """The encoding of CSV and TSV, such as ``cp1252`` (Excel on Windows). By default UTF-8, or
+    UTF-16 where the file begins with its mark, which is noticed; others cannot be told apart."""
     form: Form = "auto"
     """The format of texts: plain ``text``, chat ``messages`` (``role`` and ``content``, or ``from``
     and ``value``; also as JSON within a text), a ``transcript`` with ``Human:`` and ``Assistant:``
@@ -44,14 +56,43 @@ class FileLoader(DatasetLoader):
     limit: int | None = Field(default=None, ge=1, le=10**15)
     """Read only the first rows that are usable, this many."""
 
+    @field_validator("delimiter", "encoding")
+    @classmethod
+    def _known(cls, value: str | None, info: ValidationInfo) -> str | None:
+        from rmplug.data.row_files import wrong_delimiter, wrong_encoding
+
+        wrong = wrong_delimiter if info.field_name == "delimiter" else wrong_encoding
+        fault = None if value is None else wrong(value)
+        if fault is not None:
+            raise ValueError(fault)
+        return value
+
     def _named(self) -> Mapping[str, str]:
         """Return the columns that every row must have, by the parameter that names them."""
         return {}
 
     def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
-        from ._headers import lacking, samples
+        from rmplug.data.row_files import DELIMITED
 
-        return lacking(samples(self.path, self.format), self._named(), self.bad_rows == "drop")
+        from ._headers import lacking
+
+        if self.format not in ("auto", *DELIMITED):
+            given = {"delimiter": self.delimiter, "encoding": self.encoding}
+            for name in (name for name, value in given.items() if value is not None):
+                yield name, f"{self.format} has no {name}: it is for csv and tsv; leave it out"
+        yield from lacking(self._samples(), self._named(), self.bad_rows == "drop")
+
+    def _samples(self) -> Sequence[Sample | None]:
+        from ._headers import samples
+
+        return samples(self.path, self.format, self.delimiter, self.encoding)
+
+    def _source(self) -> RowFiles:
+        from rmplug.data.row_files import RowFiles
+
+        return RowFiles(
+            self.path, self.format, self.bad_rows, self.limit, self.delimiter, self.encoding
+        )
 
 
 class PairsFile(FileLoader):
@@ -71,20 +112,20 @@ class PairsFile(FileLoader):
         return fields_named(self.fields, "chosen", "rejected")
 
     def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
-        from ._headers import TEXTS, pair_columns, samples
+        from ._headers import TEXTS, pair_columns
 
-        names = pair_columns(samples(self.path, self.format), self.fields.model_dump())
+        names = pair_columns(self._samples(), self.fields.model_dump())
         if names is None:
             return Known()
         types: dict[str, ColumnType | None] = dict.fromkeys(names)
         return Known(columns={**types, "id": "text", **dict.fromkeys(TEXTS, _MESSAGES)})
 
     def load(self) -> Pairs:
-        from rmplug.data.row_files import RowFiles, read_tables
+        from rmplug.data.row_files import read_tables
 
         from ._pairs import TEXTS, PairRows
 
-        source = RowFiles(self.path, self.format, self.bad_rows, self.limit)
+        source = self._source()
         convert = PairRows(self.fields.model_dump(), self.form)
         hint = "say where it stands with fields: {chosen: NAME, ...}"
         return Pairs.stream(read_tables(source, convert, TEXTS, hint))
@@ -118,11 +159,11 @@ class ResponsesFile(FileLoader):
         return fields_named(self.fields, *(("response",) if single else ()))
 
     def load(self) -> Responses:
-        from rmplug.data.row_files import RowFiles, read_tables
+        from rmplug.data.row_files import read_tables
 
         from . import _responses as kitchen
 
-        source = RowFiles(self.path, self.format, self.bad_rows, self.limit)
+        source = self._source()
         fields = self.fields.model_dump()
         hint = "say where it stands with fields: {response: NAME, ...}"
         if self.long is not None:
@@ -164,11 +205,11 @@ class ABFile(FileLoader):
         return fields_named(self.fields, "response_a", "response_b", "label")
 
     def load(self) -> Pairs:
-        from rmplug.data.row_files import RowFiles, read_tables
+        from rmplug.data.row_files import read_tables
 
         from ._pairs import TEXTS, ABRows
 
-        source = RowFiles(self.path, self.format, self.bad_rows, self.limit)
+        source = self._source()
         convert = ABRows(self.fields.model_dump(), self.form, self.labels.model_dump(), self.ties)
         hint = "say where it stands with fields: {response_a: NAME, label: NAME, ...}"
         return Pairs.stream(read_tables(source, convert, TEXTS, hint))

@@ -106,7 +106,7 @@ def parser() -> _Parser:
     for name, function, configure in COMMANDS:
         summary = (function.__doc__ or "").splitlines()[0]
         command = commands.add_parser(name, help=summary, description=function.__doc__)
-        command.set_defaults(command=function, parser=command)
+        command.set_defaults(command=function, parser=command, top=top)
         command.add_argument(
             "--disable", action="append", default=[], metavar="PLUGIN", help="leave a plugin out"
         )

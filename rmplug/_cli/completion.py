@@ -32,13 +32,11 @@ complete -o default -F _rmplug rmplug
 
 def completion(options: argparse.Namespace) -> int:
     """Print what completes commands in bash and zsh: eval "$(rmplug completion)" turns it on."""
-    from .commands import parser
-
     if WORDS not in os.environ:
         print(SCRIPT, end="")
         return 0
     words = os.environ[WORDS].split("\n")
-    for word in candidates(parser(), words):
+    for word in candidates(options.top, words):
         print(word)
     return 0
 

@@ -26,7 +26,11 @@ _REFUSED = {
     b"\xfd7zXZ": "compressed with xz; unpack it or use gzip",
     b"\xff\xfe": "UTF-16 text; save it as UTF-8",
     b"\xfe\xff": "UTF-16 text; save it as UTF-8",
+    b"\xd0\xcf\x11\xe0": "an office document; save its sheet as CSV (UTF-8), and name that",
 }
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_WORKBOOKS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
+_WORKBOOK = "a workbook; save the sheet with the rows as CSV (UTF-8), and name that"
 
 
 @dataclass(frozen=True)
@@ -93,12 +97,14 @@ def _special(mode: int) -> str:
     return "a socket" if stat.S_ISSOCK(mode) else "a device"
 
 
-def open_bytes(path: Path) -> IO[bytes]:
-    """Return the file open for reading, gunzipped when its first bytes say so."""
+def open_bytes(path: Path, utf16: bool = False) -> IO[bytes]:
+    """Return the file open for reading, gunzipped when its first bytes say so. Text in UTF-16 is
+    refused unless the caller reads ``utf16``."""
     head = _head(path)
     for magic, what in _REFUSED.items():
-        if head.startswith(magic):
-            raise DataError(f"{path} is {what}")
+        if head.startswith(magic) and not (utf16 and magic in _UTF16):
+            is_workbook = path.suffix.lower() in _WORKBOOKS
+            raise DataError(f"{path} is {_WORKBOOK if is_workbook else what}")
     if head.startswith(_GZIP):
         return io.BufferedReader(_Unpacked(path), 1 << 16)
     return path.open("rb")

@@ -348,7 +348,10 @@ def test_a_missing_column_of_a_long_file_is_told_without_reading_all_of_it(tmp_p
         ("p,c,r,s\n", "x.csv:3: wrong number of fields (4 instead of 3)"),
         ('p,"c"x,r\n', "x.csv:3: not valid CSV (',' expected after '\"')"),
         ('p,"c\nd\n', "x.csv:3: not valid CSV (unexpected end of data)"),
-        (b"p,\xff,r\n", "x.csv:3: not valid UTF-8"),
+        (
+            b"p,\xff,r\n",
+            "x.csv:3: not valid UTF-8 (say encoding: cp1252 if Windows wrote it)",
+        ),
     ],
 )
 def test_broken_csv_rows_are_named(tmp_path, text, reason):

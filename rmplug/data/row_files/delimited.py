@@ -13,22 +13,23 @@ from rmplug.data.files import DataFile, open_bytes
 from rmplug.data.raw_texts import BadRow, without_surrogates
 from rmplug.errors import DataError
 
+from .dialect import UTF8, Dialect
 from .row import Row, UnreadableRow
 
 MOST_COLUMNS = 10_000
 """Columns of a file: each costs time and memory in every batch of rows."""
 
 
-def delimited(file: DataFile, delimiter: str) -> Iterator[Row | UnreadableRow]:
+def delimited(file: DataFile, dialect: Dialect) -> Iterator[Row | UnreadableRow]:
     """Yield the rows below the header; every value is text."""
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
-    with open_bytes(file.path) as stream:
-        text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
-        reader = csv.reader(text, delimiter=delimiter, strict=True)
-        names = _header(file, reader)
+    with open_bytes(file.path, utf16=True) as stream:
+        text = io.TextIOWrapper(stream, dialect.encoding, errors="surrogateescape", newline="")
+        reader = csv.reader(text, delimiter=dialect.delimiter, strict=True)
+        names = _header(file, reader, dialect)
         number, line = 0, reader.line_num + 1
         while True:
-            fields, damage = _next_fields(reader, names)
+            fields, damage = _next_fields(reader, names, dialect)
             if fields is None:
                 return
             if damage:
@@ -47,7 +48,7 @@ def unnamed_column(number: int) -> str:
     return f"column-{number}"
 
 
-def _header(file: DataFile, reader: Any) -> list[str]:
+def _header(file: DataFile, reader: Any, dialect: Dialect) -> list[str]:
     try:
         names: list[str] = next((fields for fields in reader if any(fields)), [])
     except csv.Error as error:
@@ -64,11 +65,21 @@ def _header(file: DataFile, reader: Any) -> list[str]:
     if twice is not None:
         raise DataError(f"{file.path} has two columns named {twice!r}; rename one")
     if "".join(names) != without_surrogates("".join(names)):
-        raise DataError(f"{file.name}:1: the header is not valid UTF-8; save the file as UTF-8")
+        raise DataError(
+            f"{file.name}:1: the header is not valid {dialect.shown_encoding}; save the file as "
+            f"UTF-8{_advice(dialect)}"
+        )
     return names
 
 
-def _next_fields(reader: Any, names: list[str]) -> tuple[list[str] | None, BadRow | None]:
+def _advice(dialect: Dialect) -> str:
+    """Say what else to do about text that is not valid."""
+    return ", or say encoding: cp1252 if Windows wrote it" if dialect.encoding == UTF8 else ""
+
+
+def _next_fields(
+    reader: Any, names: list[str], dialect: Dialect
+) -> tuple[list[str] | None, BadRow | None]:
     """Return the next row's fields, none at the end, and what is wrong with them."""
     try:
         fields: list[str] | None = next(reader, None)
@@ -81,5 +92,6 @@ def _next_fields(reader: Any, names: list[str]) -> tuple[list[str] | None, BadRo
     try:
         "".join(fields).encode()
     except UnicodeEncodeError:
-        return fields, BadRow("not valid UTF-8")
+        advice = _advice(dialect).removeprefix(", or ")
+        return fields, BadRow(f"not valid {dialect.shown_encoding}", advice)
     return fields, None

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from typing import IO
 
 from rmplug.data.files import DataFile, open_bytes, reading
 from rmplug.errors import DataError
 
 from .delimited import delimited
+from .dialect import dialect_of, note_dialect
 from .json_rows import BOM, json_lines, json_rows
 from .row import Row, UnreadableRow
 
 _PARQUET = b"PAR1"
 _CHUNK = 1 << 16
+DELIMITED = {"csv": ",", "tsv": "\t"}
+"""The delimiter that a format stands for unless another one is given or found."""
 _SUFFIXES = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
@@ -27,19 +29,45 @@ _SUFFIXES = {
 }
 
 
-def read_rows(files: Sequence[DataFile], format: str = "auto") -> Iterator[Row | UnreadableRow]:
+def read_rows(
+    files: Sequence[DataFile],
+    format: str = "auto",
+    delimiter: str | None = None,
+    encoding: str | None = None,
+) -> Iterator[Row | UnreadableRow]:
     """Yield all rows of the files in order; memory holds one of them at a time (of a JSON object of
-    columns, all)."""
+    columns, all). ``delimiter`` and ``encoding`` are those of CSV and TSV, found if not given."""
     for file in files:
         with reading(file):
-            yield from _READERS[format_of(file, format)](file)
+            form = format_of(file, format)
+            usual = DELIMITED.get(form)
+            if usual is not None:
+                yield from delimited(file, dialect_of(file, usual, delimiter, encoding))
+                continue
+            if delimiter is not None or encoding is not None:
+                raise DataError(
+                    f"{file.path} is {form}, which has no delimiter and is UTF-8; leave out "
+                    "delimiter and encoding"
+                )
+            yield from _READERS[form](file)
+
+
+def note_dialects(
+    files: Sequence[DataFile], format: str, delimiter: str | None, encoding: str | None
+) -> None:
+    """Note what was found of the form of CSV and TSV files that their endings do not say."""
+    for file in files:
+        with reading(file):
+            usual = DELIMITED.get(format_of(file, format))
+            if usual is not None:
+                note_dialect(file, dialect_of(file, usual, delimiter, encoding))
 
 
 def format_of(file: DataFile, declared: str) -> str:
     """Return the format of a file: as declared, or for ``auto`` by its first bytes and ending."""
     if declared != "auto":
         return declared
-    with open_bytes(file.path) as stream:
+    with open_bytes(file.path, utf16=True) as stream:
         head = stream.read(_CHUNK)
     if head.startswith(_PARQUET):
         return "parquet"
@@ -79,7 +107,5 @@ def _seekable(stream: IO[bytes]) -> IO[bytes]:
 _READERS: dict[str, Callable[[DataFile], Iterator[Row | UnreadableRow]]] = {
     "json": json_rows,
     "jsonl": json_lines,
-    "csv": partial(delimited, delimiter=","),
-    "tsv": partial(delimited, delimiter="\t"),
     "parquet": _parquet,
 }

@@ -18,7 +18,7 @@ from rmplug.data.messages import as_messages, message_type, prompt_groups
 from rmplug.data.raw_texts import BadRow, Text
 from rmplug.notices import collect_notices
 
-from .formats import read_rows
+from .formats import note_dialects, read_rows
 from .further_columns import FurtherColumns
 from .plain_columns import read_plain_columns
 from .row import Row, UnreadableRow
@@ -45,6 +45,10 @@ class RowFiles:
     format: str = "auto"
     bad_rows: Policy = "error"
     limit: int | None = None
+    delimiter: str | None = None
+    """What separates the fields of CSV and TSV; found where it is not given."""
+    encoding: str | None = None
+    """The encoding of CSV and TSV; UTF-8, or UTF-16 with its mark, where it is not given."""
 
     @cached_property
     def files(self) -> list[DataFile]:
@@ -53,14 +57,16 @@ class RowFiles:
 
     def read(self) -> Iterator[Row | UnreadableRow]:
         """Yield every row of every file, in order."""
-        return read_rows(self.files, self.format)
+        return read_rows(self.files, self.format, self.delimiter, self.encoding)
 
     def plain_columns(self, types: Mapping[str, pa.DataType]) -> Iterator[pa.RecordBatch]:
         """Yield a few columns, as ``read_plain_columns`` does."""
         return read_plain_columns(self.files, self.format, types)
 
     def convert(self, convert: Callable[[Row], Result], hint: str) -> Iterator[tuple[Row, Result]]:
-        """Yield each usable row with its entry, as ``convert_rows`` does."""
+        """Yield each usable row with its entry, as ``convert_rows`` does; note what was found of
+        the form of the files."""
+        note_dialects(self.files, self.format, self.delimiter, self.encoding)
         unusable = UnusableRows(self.bad_rows, hint, [file.name for file in self.files])
         return convert_rows(self.read(), convert, unusable, self.limit)
 

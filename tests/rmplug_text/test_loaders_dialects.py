@@ -1,0 +1,51 @@
+"""Loaders of files with other delimiters and encodings, in a check and in a load."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import rmplug
+import rmplug_text
+from rmplug.testing import registry_of
+from rmplug_text import PairsFile
+
+KINDS = registry_of(rmplug_text)
+TEXT = "prompt;chosen;rejected\nGrüße, alle?;Ja, gern;Nein\n"
+
+
+def problems(path: Path, **params: Any) -> list[str]:
+    steps = {"pairs": {"kind": "pairs-file", "params": {"path": str(path), **params}}}
+    return [problem.message for problem in rmplug.check({"steps": steps}, registry=KINDS)]
+
+
+def test_a_semicolon_file_of_windows_is_checked_and_loaded(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_bytes(TEXT.encode("cp1252"))
+    assert problems(path, encoding="cp1252") == []
+    pairs = PairsFile(path=[path], encoding="cp1252").load()
+    [batch] = pairs.batches()
+    assert batch.column("prompt").to_pylist()[0][0]["content"] == "Grüße, alle?"
+
+
+@pytest.mark.parametrize(
+    ("params", "sentence"),
+    [
+        ({"encoding": "cp125"}, "unknown encoding 'cp125'; did you mean 'cp1252'?"),
+        ({"encoding": "hex"}, "unknown encoding 'hex'"),
+        ({"delimiter": ";;"}, "must be one character that is no quotation mark or line break, not"),
+        ({"delimiter": ""}, "must be one character"),
+        ({"format": "jsonl", "delimiter": ";"}, "jsonl has no delimiter: it is for csv and tsv"),
+        ({"delimiter": ","}, "x.csv has no 'chosen'"),
+        ({"fields": {"chosen": "chsen"}}, "did you mean 'chosen'"),
+    ],
+)
+def test_a_check_says_what_is_wrong_with_the_form_of_a_file(
+    tmp_path: Path, params: dict[str, Any], sentence: str
+) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text(TEXT, encoding="utf-8")
+    told = problems(path, **params)
+    assert any(sentence in problem for problem in told), told
