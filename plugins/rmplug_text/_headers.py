@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rmplug.data.files import open_bytes
+from rmplug.data.dialect import DELIMITED, dialect_of
+from rmplug.data.files import DataFile, open_bytes
 from rmplug.data.raw_texts import MISSING, find
-from rmplug.data.row_files import DELIMITED, DataFile, dialect_of
 from rmplug.errors import did_you_mean, some
 
 FIRST_ROW = 1 << 20

@@ -59,7 +59,7 @@ class FileLoader(DatasetLoader):
     @field_validator("delimiter", "encoding")
     @classmethod
     def _known(cls, value: str | None, info: ValidationInfo) -> str | None:
-        from rmplug.data.row_files import wrong_delimiter, wrong_encoding
+        from rmplug.data.dialect import wrong_delimiter, wrong_encoding
 
         wrong = wrong_delimiter if info.field_name == "delimiter" else wrong_encoding
         fault = None if value is None else wrong(value)
@@ -72,7 +72,7 @@ class FileLoader(DatasetLoader):
         return {}
 
     def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
-        from rmplug.data.row_files import DELIMITED
+        from rmplug.data.dialect import DELIMITED
 
         from ._headers import lacking
 

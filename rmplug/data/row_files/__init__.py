@@ -17,9 +17,8 @@ from __future__ import annotations
 from rmplug.data.files import DataFile, data_files
 
 from .delimited import unnamed_column
-from .dialect import DELIMITERS, dialect_of, wrong_delimiter, wrong_encoding
 from .fields import flatten, identifier, need, number
-from .formats import DELIMITED, read_rows
+from .formats import read_rows
 from .further_columns import FurtherColumns
 from .json_rows import json_object
 from .plain_columns import NotPlain
@@ -38,8 +37,6 @@ from .unusable_rows import Policy, UnusableRows, convert_rows
 
 __all__ = [
     "BATCH_ROWS",
-    "DELIMITED",
-    "DELIMITERS",
     "DataFile",
     "Entry",
     "FurtherColumns",
@@ -52,7 +49,6 @@ __all__ = [
     "UnusableRows",
     "convert_rows",
     "data_files",
-    "dialect_of",
     "flatten",
     "identifier",
     "json_object",
@@ -64,6 +60,4 @@ __all__ = [
     "table_of",
     "unnamed_column",
     "with_groups",
-    "wrong_delimiter",
-    "wrong_encoding",
 ]

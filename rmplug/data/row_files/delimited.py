@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from rmplug.data.dialect import UTF8, Dialect
 from rmplug.data.files import DataFile, open_bytes
 from rmplug.data.raw_texts import BadRow, without_surrogates
 from rmplug.errors import DataError
 
-from .dialect import UTF8, Dialect
 from .row import Row, UnreadableRow
 
 MOST_COLUMNS = 10_000

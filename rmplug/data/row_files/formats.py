@@ -6,18 +6,16 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from typing import IO
 
+from rmplug.data.dialect import DELIMITED, dialect_of, note_dialect
 from rmplug.data.files import DataFile, open_bytes, reading
 from rmplug.errors import DataError
 
 from .delimited import delimited
-from .dialect import dialect_of, note_dialect
 from .json_rows import BOM, json_lines, json_rows
 from .row import Row, UnreadableRow
 
 _PARQUET = b"PAR1"
 _CHUNK = 1 << 16
-DELIMITED = {"csv": ",", "tsv": "\t"}
-"""The delimiter that a format stands for unless another one is given or found."""
 _SUFFIXES = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",

@@ -12,6 +12,8 @@ from rmplug.data.files import DataFile, open_bytes
 from rmplug.errors import DataError, did_you_mean, shown
 from rmplug.notices import notice
 
+DELIMITED = {"csv": ",", "tsv": "\t"}
+"""The delimiter that a format stands for unless another one is given or found."""
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 """What may be found to separate fields, in words."""
 SAMPLE = 1 << 16
