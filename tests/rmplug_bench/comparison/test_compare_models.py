@@ -303,3 +303,37 @@ def test_the_recorded_models_of_judgebench_cannot_be_told_apart(judged):
     assert first["low"] < 0 < first["high"]
     (together,) = (row for row in judged if row["metric"] == "not-significantly-different")
     assert together["value"] == 5
+
+
+def test_judges_whose_ratings_tie_half_of_all_pairs_are_ranked_by_what_the_data_tell():
+    path = SHARED / "llmbar/scored.jsonl.gz"
+    if not path.exists():
+        pytest.skip(f"{path} is not here")
+    scores, rated = {}, {}
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        for row in map(json.loads, lines):
+            key = row["meta"]["pair_id"], row["label"]
+            scores.setdefault(row["model"], {})[key] = (
+                np.nan if row["score"] is None else row["score"]
+            )
+            rated[key] = row
+    ids = [pair for pair, label in rated if label]
+    sides = {s: [rated[i, k]["response"] for i in ids] for s, k in (("chosen", 1), ("rejected", 0))}
+    groups = [rated[i, 1]["meta"]["group"] for i in ids]
+    data = Pairs({"id": ids, "prompt": [rated[i, 1]["prompt"] for i in ids], **sides,
+                  "group": groups})  # fmt: skip
+    margins = {m: np.array([own[i, 1] - own[i, 0] for i in ids]) for m, own in scores.items()}
+    table = compared(data, rewards_of(data, **margins), resamples=1000)
+    runs = [row["value"] for row in table if row["metric"] == "not-significantly-different"]
+    assert runs == [4, 1, 2]
+    one, two = "ChatGPT/Rating", "ChatGPT/Rating_NoRules"
+    ties = {m: int((margins[m] == 0).sum()) for m in (one, two)}
+    assert ties == {one: 130, two: 117}
+    decided = np.isfinite(np.stack(list(margins.values()))).all(axis=0)
+    assert decided.sum() == 246
+    apart = (np.sign(margins[one]) - np.sign(margins[two]))[decided] / 2
+    by_prompt = np.bincount(np.unique(np.array(groups)[decided], return_inverse=True)[1], apart)
+    row = row_of(table, "difference", model=one, other=two)
+    assert row["value"] == pytest.approx(apart.mean())
+    flipped = RNG.choice([-1, 1], size=(20_000, len(by_prompt))) @ by_prompt
+    assert row["p"] == pytest.approx(np.mean(abs(flipped) >= abs(by_prompt.sum())), abs=0.015)
