@@ -34,8 +34,8 @@ def combine_rewards(
     if step.needs_sides and columns == OF_MARGINS:
         raise DataError(
             f"{step.combine} needs the scores of both responses, and only margins are known of "
-            f"{some(one.name for one in rewards if 'chosen' not in one.values)}; use mean, weighted "
-            "or median"
+            f"{some(one.name for one in rewards if 'chosen' not in one.values)}; use mean, "
+            "weighted or median"
         )
     scales = scales_of(step, names, reference)
     return join(rewards).map(Combined(step, tuple(names), columns, dict(scales)))
