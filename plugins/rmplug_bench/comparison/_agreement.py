@@ -25,6 +25,7 @@ from ._judged import choices_of, parts_of, subset_names
 from ._rank_agreement import (
     LABEL,
     OrderNumber,
+    is_rating_list,
     orders_of_responses,
     over_prompts,
     references_of,
@@ -159,15 +160,15 @@ def _of_choices(
     columns = _choice_columns(choice, scores, references)
     orders = {name: own for name, own in scores.items() if name != "random"}
     for number, (subset, mask) in enumerate(parts_of(subset_names(data, firsts))):
-        single = mask.sum() == 1
-        # tau-b of a single choice has its interval from its responses, below
+        rows = mask[choice]
+        rated = is_rating_list(choice[rows], groups[rows])
+        # tau-b of a rating list has its interval from what is rated, below
         part = {name: column[mask] for name, column in columns.items()
-                if not (single and name.startswith("tau\n"))}  # fmt: skip
+                if not (rated and name.startswith("tau\n"))}  # fmt: skip
         for name in [name for name in part if name.startswith("tau\n")]:
             part[name.replace("tau\n", "finite\n", 1)] = np.isfinite(part[name]) * 1.0
             part[name] = np.nan_to_num(part[name])
         yield from _cells(part, groups[firsts][mask], _choice_statistics, subset, draws, number)
-        rows = mask[choice]
         ranked = orders_of_responses(
             {name: own[rows] for name, own in orders.items()},
             {name: own[rows] for name, own in references.items()},

@@ -43,6 +43,23 @@ class Concordance:
         shares = self.slopes.left / left + self.slopes.right / right
         return self._estimate(value, self.slopes.agreeing / spread - value / 2 * shares)
 
+    def mean_tau_b(self, block: Ints) -> Estimate:
+        """Estimate the mean over the blocks of their tau-b; blocks without one do not count."""
+        agreeing, left, right = (
+            np.bincount(block, values)
+            for values in (self.counts.agreeing, self.counts.left, self.counts.right)
+        )
+        spread = np.sqrt(left * right)
+        known = spread > 0
+        if not known.any():
+            return self._none()
+        spread, left, right = (np.where(known, one, 1.0) for one in (spread, left, right))
+        taus = np.where(known, agreeing / spread, 0.0)
+        shares = self.slopes.left / left[block] + self.slopes.right / right[block]
+        slope = known[block] * (self.slopes.agreeing / spread[block] - taus[block] / 2 * shares)
+        number = int(known.sum())
+        return self._estimate(float(taus.sum()) / number, slope / number)
+
     def gamma(self) -> Estimate:
         """Estimate Goodman and Kruskal's gamma (1954): of comparisons that neither order ties."""
         return self._ratio(self.counts.both, self.slopes.both)

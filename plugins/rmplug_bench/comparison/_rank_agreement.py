@@ -56,6 +56,13 @@ def _numbers(data: Responses, column: str) -> Floats:
     return np.asarray(pc.cast(data[column], pa.float64()).to_numpy(), dtype=np.float64)
 
 
+def is_rating_list(choice: Ints, groups: Ints) -> bool:
+    """Check whether each response of a choice is a group of its own: what is rated is drawn then,
+    and not the choices, of which there may be one alone."""
+    pairs = np.unique(np.stack([choice, groups]), axis=1).shape[1]
+    return bool(pairs == len(choice) > len(np.unique(choice)))
+
+
 def within_choices(choice: Ints, scores: Floats, reference: Floats) -> Floats:
     """Compute tau-b per choice, from 0 to 1 more than the highest, over the rows that have a
     reference; NaN where one of them is constant."""
@@ -78,7 +85,7 @@ def orders_of_responses(
 ) -> Iterator[OrderNumber]:
     """Yield the numbers of every two models, then of each model and each reference, over the
     responses that have both."""
-    single = len(np.unique(choice)) == 1
+    rated = is_rating_list(choice, groups)
     couples = [(one, two, scores[one], scores[two]) for one, two in combinations(scores, 2)]
     couples += [
         (one, two, own, reference)
@@ -89,11 +96,10 @@ def orders_of_responses(
         both, rows = f"{one}\n{two}", np.isfinite(right)
         left, right, own = left[rows], right[rows], groups[rows]
         over = concordance(left, right, groups=own)
-        within = over if single else concordance(left, right, choice[rows], own)
-        if single:
-            yield OrderNumber(f"kendall\n{both}", within.tau_b(), own)
-        else:
-            yield OrderNumber(f"kendall-over-prompts\n{both}", over.tau_b(), own)
+        within = concordance(left, right, choice[rows], own)
+        if rated:
+            yield OrderNumber(f"kendall\n{both}", within.mean_tau_b(choice[rows]), own)
+        yield OrderNumber(f"kendall-over-prompts\n{both}", over.tau_b(), own)
         yield OrderNumber(f"spearman-over-prompts\n{both}", spearman(left, right), own)
         if two in references:
             yield OrderNumber(f"gamma\n{both}", within.gamma(), own)

@@ -153,9 +153,10 @@ class Agreement(Evaluator):
     ``spearman-over-prompts``. With ``label`` and each of ``ratings`` too, and with them also, over
     all comparisons of two responses of a choice, ``gamma`` (Goodman and Kruskal 1954: of the
     comparisons that neither ties) and ``somers-d`` (Somers 1962: of those that the rating does not
-    tie, a tie of the model counting one half right), each in the row of the model. Where all
-    responses are one choice, as in a rating list (one ``case`` for all, a ``group`` for each),
-    ``kendall`` counts its responses, and their groups give its interval.
+    tie, a tie of the model counting one half right), each in the row of the model. Where
+    each response of a choice is a group of its own, as in a rating list (one ``case`` for all to
+    the same prompt, a ``group`` for each thing that is rated), ``kendall`` counts responses, and
+    its interval is for other things to rate, not for other prompts.
     """
 
     kind = "agreement"

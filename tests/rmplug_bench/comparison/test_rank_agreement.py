@@ -122,6 +122,28 @@ def test_a_rating_is_compared_within_prompts_where_it_is_known():
     assert lacking == [["r7"]]
 
 
+def test_of_a_list_rated_for_several_prompts_the_interval_is_over_what_is_rated():
+    rng = np.random.default_rng(1)
+    worth = np.tile(rng.normal(size=80), 2)
+    things = [f"thing-{i}" for i in range(80)] * 2
+    ids = [f"{i}" for i in range(160)]
+    prompts, cases = ["p"] * 80 + ["q"] * 80, [0] * 80 + [1] * 80
+    data = Responses({"id": ids, "prompt": prompts, "response": ids, "case": cases,
+                      "group": things, "ratings.elo": worth})  # fmt: skip
+    scores = worth + rng.normal(size=160)
+    row = measured(data, [reward(data, "m", reward=scores)], ratings=("elo",))[
+        "kendall", "m", "elo"
+    ]
+    taus = [stats.kendalltau(scores[k : k + 80], worth[k : k + 80]).statistic for k in (0, 80)]
+    assert row["value"] == pytest.approx(np.mean(taus)) and row["n"] == 160
+    drawn = []
+    for _ in range(200):
+        rows = rng.integers(0, 80, 80)
+        drawn.append(np.mean([stats.kendalltau(scores[rows + k], worth[rows + k]).statistic
+                              for k in (0, 80)]))  # fmt: skip
+    assert row["high"] - row["low"] == pytest.approx(4 * np.std(drawn), rel=0.25)
+
+
 def test_a_rating_that_does_not_exist_or_is_called_like_a_reward_is_refused():
     data = rated([1.0, 2, 3, 4])
     one = reward(data, "elo", reward=[1.0, 2, 3, 4])
@@ -176,6 +198,8 @@ def test_reward_models_agree_with_the_elo_ratings_of_people_as_is_known():
         tau = stats.kendalltau(scores, data["ratings.elo"].to_numpy()).statistic
         kendall = found["kendall", name, "elo"]
         assert kendall["value"] == pytest.approx(tau)
-        assert kendall["low"] < tau < kendall["high"]
+        assert kendall["low"] < tau < kendall["high"] < kendall["low"] + 0.07
+        over = found["kendall-over-prompts", name, "elo"]
+        assert over["low"] == pytest.approx(kendall["low"])
         # 224 and 4,462 distinct scores, 654 distinct ratings: ties take from tau-b, not from gamma
         assert found["gamma", name, "elo"]["value"] > kendall["value"]
