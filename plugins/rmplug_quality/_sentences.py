@@ -16,7 +16,7 @@ FOUND = {
     "identical": "have two responses that are the same",
     "near.copy": "are nearly the same as an earlier one",
     "leaked": "have a text that the reference data have too",
-    "disagrees": "have a label that speaks against what other prompts teach",
+    "disagrees": "have a label that the pairs of other prompts speak against",
     "personal": "hold personal data",
     "secrets": "hold keys or passwords",
 }
@@ -42,9 +42,10 @@ def sentence_of(row: Row, step: str, column: str, noun: str) -> str:
     if row["p_holm"] is None or row["p_holm"] >= ENOUGH_SIGNIFICANCE:
         return ""
     measure = column.removeprefix("difference.").replace("_", " ")
+    bounds = _bounds(row).removeprefix("; ")
     return (
-        f"The chosen response has more {measure} than the rejected one in {_percent(row['value'])} "
-        f"of the {row['n']:,} pairs that differ in it{_interval(row)}."
+        f"Of the {row['n']:,} {noun} that differ in {measure}, the chosen response has more in "
+        f"{_percent(row['value'])} ({bounds}); 50\N{NO-BREAK SPACE}% would be chance."
     )
 
 

@@ -9,8 +9,13 @@ from pydantic import Field
 
 from rmplug import FeatureComputer, Features, Known, Pairs, Responses
 
-PersonalKind = Literal["email", "phone", "ip", "card", "iban", "identity"]
-SecretKind = Literal[
+Kind = Literal[
+    "email",
+    "phone",
+    "ip",
+    "card",
+    "iban",
+    "identity",
     "aws_key",
     "github_token",
     "slack_token",
@@ -20,9 +25,8 @@ SecretKind = Literal[
     "private_key",
     "url_password",
 ]
-Kind = PersonalKind | SecretKind
-ALL: tuple[Kind, ...] = (*get_args(PersonalKind), *get_args(SecretKind))
-TOTALS = {"personal": get_args(PersonalKind), "secrets": get_args(SecretKind)}
+ALL: tuple[Kind, ...] = get_args(Kind)
+TOTALS = {"personal": ALL[:6], "secrets": ALL[6:]}
 
 
 class PersonalData(FeatureComputer):

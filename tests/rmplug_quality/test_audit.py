@@ -77,7 +77,9 @@ def test_the_side_that_a_measure_favours_is_told_where_it_is_no_chance(tmp_path)
     row = found["shape.difference.words", "all"]
     assert row["metric"] == "more-in-chosen" and row["value"] == (words > 0).mean()
     assert row["p"] < row["p_holm"] < 1e-6
-    assert row["sentence"].startswith("The chosen response has more words than the rejected one in")
+    assert row["sentence"].startswith(
+        "Of the 200 pairs that differ in words, the chosen response has more in 7"
+    )
     even = found["shape.difference.coin", "all"]
     assert even["n"] == 180 and even["p_holm"] > 0.9 and not even["sentence"]
 

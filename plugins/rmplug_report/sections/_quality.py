@@ -68,8 +68,8 @@ def _tables(rows: Sequence[Row]) -> Iterator[Table]:
     body = [
         (str(row["finding"]), str(row["subset"]), row.get("count"), percent(row["value"]),
          between(row["low"], row["high"]), row["n"])
-        for row in rows
-        if row["subset"] != "all"
+        for row in sorted(rows, key=lambda row: str(row["finding"]))
+        if row["subset"] != "all" and row.get("count") != 0
     ]  # fmt: skip
     columns = ("finding", "subset", "rows", "share", "95 % CI", "of")
     if body:
