@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from statistics import NormalDist
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +20,11 @@ from rmplug.stats.several_tests import adjust_holm
 from ._metric_rows import Ints, metrics_of, numbers_of
 from ._sentences import Row, sentence_of
 from ._wrong_labels import estimate_share
-from .audit import COLUMNS, FLAGS, Audit
+from .finding_columns import COLUMNS, FLAGS
 from .personal_data import ALL
+
+if TYPE_CHECKING:
+    from .audit import Audit
 
 Floats = npt.NDArray[np.float64]
 

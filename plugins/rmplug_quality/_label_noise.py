@@ -18,7 +18,7 @@ from rmplug.stats.folds import deal_folds
 from ._metric_rows import numbers_of
 from ._texts import plain_text
 from ._wrong_labels import Floats, Ints, estimate_share
-from .label_noise import NOTHING_TO_LEARN, signed_columns
+from .signed_columns import NOTHING_TO_LEARN, signed_columns
 
 if TYPE_CHECKING:
     from .label_noise import LabelNoise

@@ -8,21 +8,7 @@ from pydantic import Field
 
 from rmplug import Evaluator, Features, Known, Metrics, Pairs, Responses
 
-FLAGS = (
-    "copy",
-    "conflicts",
-    "identical",
-    "near.copy",
-    "leaked",
-    "disagrees",
-    "personal",
-    "secrets",
-)
-"""The columns of this package's kinds that count a fault where they are above 0."""
-COLUMNS = (
-    *("metric", "subset", "value", "low", "high", "n"),
-    *("count", "finding", "p", "p_holm", "sentence"),
-)
+from .finding_columns import COLUMNS
 
 
 class Audit(Evaluator):

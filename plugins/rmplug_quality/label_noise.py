@@ -10,6 +10,8 @@ from pydantic import Field
 from rmplug import FeatureComputer, Features, Known, Pairs
 from rmplug.known import joined_twice
 
+from .signed_columns import NOTHING_TO_LEARN, signed_columns
+
 
 class LabelNoise(FeatureComputer):
     """Estimate for each pair how likely it is that its label is wrong.
@@ -75,18 +77,3 @@ class LabelNoise(FeatureComputer):
         from ._label_noise import estimate
 
         return estimate(data, features or (), self, seed)
-
-
-NOTHING_TO_LEARN = "there is nothing to learn from: set ngrams: true or give features"
-
-
-def signed_columns(columns: Sequence[str]) -> Iterable[tuple[str, str]]:
-    """Yield the columns that change sign when the responses are exchanged: a column and none, or
-    one of the chosen response and its counterpart."""
-    for name in columns:
-        first, _, rest = name.partition(".")
-        if first in ("difference", "margin"):
-            yield name, ""
-        other = f"rejected.{rest}" if rest else "rejected"
-        if first == "chosen" and other in columns:
-            yield name, other
