@@ -26,10 +26,10 @@ class Html(PlotReporter):
     Metrics with further columns are drawn by them, whatever step they come from: ``level``
     (subsets, sections and the whole of a benchmark, with its baselines), ``other`` (paired
     differences with p-values), the metric ``rank``, ``at`` and ``axis`` (curves with bands),
-    ``row`` and ``column`` (heat maps), ``sentence`` (printed as it is); numbers called
-    ``<name>-before`` and ``<name>-after`` as changes, numbers that a fit has for several subsets
-    part by part, and ``<name>-of-mean``, ``-of-length``, ``-of-majority`` as marks beside
-    ``<name>``. A metric without a display name keeps its own name.
+    ``row`` and ``column`` (heat maps), ``place`` (the layers of a model), ``sentence`` (printed as
+    it is); numbers called ``<name>-before`` and ``<name>-after`` as changes, numbers that a fit has
+    for several subsets part by part, and ``<name>-of-mean``, ``-of-length``, ``-of-majority`` as
+    marks beside ``<name>``. A metric without a display name keeps its own name.
     Features with ``chosen.contribution.<attribute>``, ``rejected.contribution.<attribute>`` and
     ``weight.<attribute>`` show each pair's contributions, and the mean weights by subset. Those of
     ``token-rewards`` show the text of a few responses with the change that each token makes. With

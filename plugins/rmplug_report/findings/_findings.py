@@ -23,6 +23,7 @@ from rmplug_report.inputs._wording import (
 from ._accuracy import accuracy_finding, accuracy_headline, called
 from ._benchmarks import benchmark_findings, benchmark_headline
 from ._curves import curve_findings, curve_headline
+from ._directions import directions_findings
 from ._finding import Finding
 from ._fits import explained, explained_parts
 from ._in_sample import in_sample_finding
@@ -42,6 +43,7 @@ def findings(inputs: Inputs, lookup: MetricLookup) -> list[Finding]:
     candidates += curve_findings(inputs)
     texts = [explained(inputs, fit) for fit in inputs.fits[:MOST_FITS]]
     texts += list(explained_parts(inputs).values())[:MOST_FITS]
+    candidates += directions_findings(inputs)
     candidates += [Finding("Explanation", text) for text in texts if text]
     candidates += quality_findings(inputs)
     candidates.append(_noticed(inputs))

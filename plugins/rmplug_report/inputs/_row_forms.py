@@ -1,4 +1,4 @@
-"""Forms of rows of metrics: plain numbers, levels of a benchmark, cells, curves.
+"""Forms of rows of metrics: plain numbers, levels of a benchmark, cells, curves, places in a model.
 
 Only the optional columns of a row decide, never the kind of step that gave it.
 """
@@ -49,10 +49,15 @@ def is_level(row: Row) -> bool:
     return row.get("level") in LEVELS and bool(row.get("model")) and not any(a(row) for a in apart)
 
 
+def is_placed(row: Row) -> bool:
+    """Check whether a row is about the states at one place of a model, such as a layer."""
+    return bool(row.get("place"))
+
+
 def is_plain(row: Row) -> bool:
     """Check whether a row has none of the other forms."""
-    forms = (is_of_runs, is_point, is_comparison, is_cell, is_change, is_rank, is_level)
-    return not any(form(row) for form in forms)
+    special = (is_of_runs, is_point, is_comparison, is_cell, is_change, is_rank, is_level)
+    return not any(form(row) for form in (*special, is_placed))
 
 
 def by(rows: Iterable[Row], *keys: str) -> dict[tuple[str, ...], list[Row]]:

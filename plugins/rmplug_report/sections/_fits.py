@@ -20,7 +20,7 @@ from rmplug_report.findings._fits import (
 from rmplug_report.inputs._inputs import Inputs, Row
 from rmplug_report.inputs._metric_lookup import MetricLookup
 from rmplug_report.inputs._metric_names import titled
-from rmplug_report.inputs._row_forms import sentences
+from rmplug_report.inputs._row_forms import is_placed, sentences
 from rmplug_report.inputs._wording import between, interval, label, number
 
 from ._section import Fact, Section, Table
@@ -43,6 +43,7 @@ def _explains(fit: Fit) -> bool:
     return bool({"importance", "coefficients", "dependence", "rows"} & set(fit.tables)) or any(
         str(row.get("subset") or "all") == "all" and row.get("metric") in KNOWN
         for row in fit.numbers
+        if not is_placed(row)
     )
 
 
@@ -142,7 +143,11 @@ def _curves(fit: Fit) -> list[tuple[str, Any, Any]]:
 
 def trained(inputs: Inputs, _: MetricLookup) -> Section | None:
     """Return the section of training curves, and the numbers of checkpoints and of other fits."""
-    made: list[Fit | Checkpoint] = [fit for fit in inputs.fits if not _explains(fit)]
+    made: list[Fit | Checkpoint] = [
+        fit
+        for fit in inputs.fits
+        if not _explains(fit) and not any(is_placed(row) for row in fit.numbers)
+    ]
     made += inputs.checkpoints
     if not made:
         return None
