@@ -19,8 +19,8 @@ from rmplug.errors import did_you_mean, some
 from rmplug.known import joined_twice
 
 
-class TabularEstimator(Estimator):
-    """The parameters of every estimator on tables: features, missing values, cross-validation."""
+class TableEstimator(Estimator):
+    """The parameters of every estimator on joined features: which of them, and folds."""
 
     extra = "tabular"
 
@@ -28,10 +28,29 @@ class TabularEstimator(Estimator):
     """Features to learn from: patterns on joined names, such as ``words.difference.*``."""
     exclude: tuple[str, ...] = ()
     """Features to leave out, by pattern; wins over ``include``."""
-    threshold: float | None = None
-    """For a classifier: learn whether the target is above this number instead of its values."""
     folds: int = Field(default=5, ge=2)
     """Folds of cross-validation, at most one per group; rows of a group (prompt) stay together."""
+
+    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
+        twice, target = joined_twice(inputs["features"]), inputs["target"][0]
+        if twice:
+            yield "features", twice
+        if target.columns is not None and len(target.columns) > 1:
+            names = some((f"{target.step}.{name}" for name in target.columns), 8)
+            yield "target", f"{target.step} gives several columns; name one: {names}"
+
+    @classmethod
+    def open(cls, directory: Path) -> Predictor:
+        from ._fit_files import open_fit
+
+        return open_fit(directory)
+
+
+class TabularEstimator(TableEstimator):
+    """The parameters of estimators that learn one model: threshold, importance, dependence."""
+
+    threshold: float | None = None
+    """For a classifier: learn whether the target is above this number instead of its values."""
     importance_repeats: int = Field(default=5, ge=1)
     """The number of shuffles per feature and held-out fold for its permutation importance."""
     dependence: int = Field(default=6, ge=0)
@@ -47,20 +66,6 @@ class TabularEstimator(Estimator):
             "dependence": self.dependence,
             **more,
         }
-
-    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
-        twice, target = joined_twice(inputs["features"]), inputs["target"][0]
-        if twice:
-            yield "features", twice
-        if target.columns is not None and len(target.columns) > 1:
-            names = some((f"{target.step}.{name}" for name in target.columns), 8)
-            yield "target", f"{target.step} gives several columns; name one: {names}"
-
-    @classmethod
-    def open(cls, directory: Path) -> Predictor:
-        from ._fit_files import open_fit
-
-        return open_fit(directory)
 
 
 class Sklearn(TabularEstimator):
