@@ -1,4 +1,4 @@
-"""Estimators of scikit-learn and LightGBM, calibration, and a reward model of n-grams."""
+"""Estimators of scikit-learn and LightGBM, explanations, calibration, a reward model of n-grams."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from rmplug import Estimator, FeatureComputer, Trainer, hookimpl
 
 from .calibrating import Calibrated, Calibration
 from .estimators import LightGBM, Sklearn
+from .explain.explaining import Explain
 from .features import Predict
 from .trainers import NgramHead
 
-__all__ = ["Calibrated", "Calibration", "LightGBM", "NgramHead", "Predict", "Sklearn"]
+__all__ = ["Calibrated", "Calibration", "Explain", "LightGBM", "NgramHead", "Predict", "Sklearn"]
 
 
 @hookimpl
 def rmplug_estimators() -> Sequence[type[Estimator]]:
-    return [Sklearn, LightGBM, Calibration]
+    return [Sklearn, LightGBM, Explain, Calibration]
 
 
 @hookimpl

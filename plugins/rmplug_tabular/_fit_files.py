@@ -20,7 +20,12 @@ from ._feature_matrix import Column, Examples, Missing, read_matrix
 from ._learners import Learned, Preparation, PreparedModel
 
 FIT_FILE = "fit.json"
-LIBRARY = {"linear": "scikit-learn", "skops": "scikit-learn", "lightgbm": "lightgbm"}
+LIBRARY = {
+    "linear": "scikit-learn",
+    "skops": "scikit-learn",
+    "lightgbm": "lightgbm",
+    "boosted-line": "lightgbm",
+}
 
 
 def write_fit(directory: Path, model: PreparedModel, examples: Examples, missing: Missing) -> None:
@@ -61,6 +66,10 @@ def _learned(directory: Path, saved: Mapping[str, Any]) -> Learned:
         from . import _lightgbm_models
 
         return _lightgbm_models.load(directory, saved)
+    if saved["format"] == "boosted-line":
+        from . import _boosted_line
+
+        return _boosted_line.load(directory, saved)
     from . import _sklearn_models
 
     if saved["format"] == "linear":

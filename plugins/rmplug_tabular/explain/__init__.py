@@ -1,0 +1,1 @@
+"""What explains a reward: shares of families of features, a sparse sum, surprises, drift."""
