@@ -20,8 +20,9 @@ class Html(PlotReporter):
     Takes anything; a section appears when its input is there. Pairs give the data facts and the
     browsable table; rewards (features with ``margin``, and ``chosen`` and ``rejected`` if present)
     the distributions and reward against length; the metrics of ``pairwise`` accuracy with
-    baselines, and calibration; fits what explains the margin; checkpoints how training went. Up to
-    eight rewards are shown side by side.
+    baselines, and calibration; fits what explains the margin; fits with the tables ``shares``,
+    ``sparse`` and ``surprises`` what explains the reward, family by family, beside what permuted
+    targets give; checkpoints how training went. Up to eight rewards are shown side by side.
 
     Metrics with further columns are drawn by them, whatever step they come from: ``level``
     (subsets, sections and the whole of a benchmark, with its baselines), ``other`` (paired

@@ -28,7 +28,7 @@ from .sections._rewards import scoreboard
 from .sections._section import Section
 
 Plots = Mapping[str, Sequence[str]]
-WEIGHTS = ("importance", "coefficients")
+WEIGHTS = ("importance", "coefficients", "shares", "sparse", "surprises")
 HERE = Path(__file__).parent
 
 

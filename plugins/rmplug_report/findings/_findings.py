@@ -9,6 +9,7 @@ from rmplug.notices import Notice
 from rmplug_report.inputs._inputs import Inputs
 from rmplug_report.inputs._metric_lookup import MetricLookup
 from rmplug_report.inputs._metric_names import baseline_name
+from rmplug_report.inputs._shares import has_shares
 from rmplug_report.inputs._wording import (
     count,
     decimal,
@@ -28,6 +29,7 @@ from ._finding import Finding
 from ._fits import explained, explained_parts
 from ._in_sample import in_sample_finding
 from ._quality import quality_findings
+from ._shares import share_findings
 
 MOST_FITS = 3
 ENOUGH = 20
@@ -41,7 +43,9 @@ def findings(inputs: Inputs, lookup: MetricLookup) -> list[Finding]:
         candidates += [_length(lookup, best), _weakest(lookup, best), _calibration(lookup, best)]
     candidates += benchmark_findings(inputs)
     candidates += curve_findings(inputs)
-    texts = [explained(inputs, fit) for fit in inputs.fits[:MOST_FITS]]
+    texts = [explained(inputs, fit) for fit in inputs.fits[:MOST_FITS] if not has_shares(fit)]
+    shared = [fit for fit in inputs.fits if has_shares(fit)]
+    texts += [text for fit in shared[:MOST_FITS] for text in share_findings(inputs, fit)]
     texts += list(explained_parts(inputs).values())[:MOST_FITS]
     candidates += directions_findings(inputs)
     candidates += [Finding("Explanation", text) for text in texts if text]

@@ -21,6 +21,7 @@ from rmplug_report.inputs._inputs import Inputs, Row
 from rmplug_report.inputs._metric_lookup import MetricLookup
 from rmplug_report.inputs._metric_names import titled
 from rmplug_report.inputs._row_forms import is_placed, sentences
+from rmplug_report.inputs._shares import has_shares
 from rmplug_report.inputs._wording import between, interval, label, number
 
 from ._section import Fact, Section, Table
@@ -29,7 +30,7 @@ MOST_PANELS = 9
 
 
 def why(inputs: Inputs, _: MetricLookup) -> Section | None:
-    explaining = [fit for fit in inputs.fits if _explains(fit)]
+    explaining = [fit for fit in inputs.fits if _explains(fit) and not has_shares(fit)]
     parts = [_fit(inputs, fit, index) for index, fit in enumerate(explaining)]
     if not parts:
         return None

@@ -12,6 +12,7 @@ from ._changes import attributes, changed
 from ._comparison import compared
 from ._data import data, ran
 from ._directions import directions
+from ._explained import explained_shares
 from ._fits import trained, why
 from ._gate import gate
 from ._plots import plots
@@ -35,6 +36,7 @@ MAKERS: tuple[Callable[[Inputs, MetricLookup], Section | None], ...] = (
     length,
     tokens,
     plots,
+    explained_shares,
     why,
     directions,
     attributes,
