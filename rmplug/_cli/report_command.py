@@ -31,8 +31,8 @@ def report(options: argparse.Namespace) -> int:
     files and models are not needed. Where its spec has a step `html`, the page has the inputs and
     parameters of that step, else all results. A run is named by its id, the beginning of it, its
     spec's name, or `last`."""
-    from rmplug._run.run import open_store
     from rmplug._store.run_records import find_record
+    from rmplug._store.store_folder import open_store
 
     if len(options.runs) > 2:
         raise RmplugError(f"report takes one run, or two to compare, not {len(options.runs)}")

@@ -13,8 +13,7 @@ from .members import Combination, members_of, score_columns
 
 
 class ScoreScales(Estimator):
-    """Measure the mean and the spread of scores, so that they have a unit: a model's own, or each
-    member's of an ensemble.
+    """Measure the mean and the spread of scores, which give them a unit.
 
     ``rewards`` is what the query `reward` gives on a reference set: of an `ensemble` without scales
     (with its `members`, as by default), which can then weigh them, or of one model, which
