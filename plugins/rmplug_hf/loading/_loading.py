@@ -40,6 +40,8 @@ VOCABULARIES = (
     "tekken.json",
 )
 UNLIMITED = 1_000_000
+CPU_TOKENS, GPU_TOKENS = 1024, 4096
+"""Tokens per forward pass: on a CPU, what its caches hold; benchmarks/hidden_states.py."""
 
 
 @dataclass(frozen=True)
@@ -109,12 +111,18 @@ def load(
         pad=padding if head else pad,
         padding=padding,
         vocabulary=vocabulary,
-        # which inputs int8 computes exactly depends on all rows of a batch
-        batch_tokens=1 if step.quantization == "int8" else step.batch_tokens,
+        batch_tokens=_batch_tokens(step, device),
         new_head=head,
         adapted=adapted,
         use_cache=use_cache,
     )
+
+
+def _batch_tokens(step: HubModel, device: torch.device) -> int:
+    """Return the most tokens per forward pass."""
+    if step.quantization == "int8":
+        return 1  # which inputs int8 computes exactly depends on all rows of a batch
+    return step.batch_tokens or (CPU_TOKENS if device.type == "cpu" else GPU_TOKENS)
 
 
 def tokenizing_of(step: HubModel, tokenizer: Any, model: Any, folder: Path) -> Tokenizing:

@@ -92,9 +92,10 @@ class HubModel(ModelLoader):
     """Implementation of attention: `auto` is what the library takes for this model."""
     device: Device = "auto"
     """The device of the model: `auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:1`."""
-    batch_tokens: int = Field(default=4096, ge=1)
-    """Most tokens per forward pass, padding included; a longer conversation goes alone. On a GPU
-    more is faster, as far as its memory reaches; what does not fit is halved."""
+    batch_tokens: int | None = Field(default=None, ge=1)
+    """Most tokens per forward pass, padding included; a longer conversation goes alone. By default
+    4096, and 1024 on a CPU, where large batches are slower. On a GPU more is faster, as far as its
+    memory reaches; what does not fit is halved."""
     trust_remote_code: bool = False
     """Permission to run Python code that comes with the model."""
     allow_pickle_weights: bool = False

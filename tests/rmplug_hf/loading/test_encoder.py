@@ -92,3 +92,9 @@ def test_minilm_with_other_weights_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("rmplug.models.installed_encoders.distribution", lambda _: Damaged())
     with pytest.raises(DataError, match=r"all-MiniLM-L6-v2 \(SHA-256 .* reinstall"):
         Encoder(name="minilm").load()
+
+
+def test_a_cpu_takes_smaller_batches_unless_the_step_says_how_large(tiny):
+    folder = tiny("bert", head="none")
+    assert Encoder(path=folder, device="cpu").load().loaded.batch_tokens == 1024
+    assert Encoder(path=folder, device="cpu", batch_tokens=7).load().loaded.batch_tokens == 7
