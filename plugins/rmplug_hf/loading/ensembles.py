@@ -13,7 +13,7 @@ from .members import Combination, members_of, score_columns
 
 
 class ScoreScales(Estimator):
-    """Measure the mean and the spread of scores, which give them a unit.
+    """Measure mean and spread of the scores of a model, or of each member of an ensemble.
 
     ``rewards`` is what the query `reward` gives on a reference set: of an `ensemble` without scales
     (with its `members`, as by default), which can then weigh them, or of one model, which
