@@ -26,12 +26,14 @@ TITLES = {
 
 def convert_old(old: Path, options: argparse.Namespace) -> int:
     """Write the spec beside its schema, and print what became of each line of the old file."""
+    from rmplug._store.user_paths import user_path
+
     from .old_experiments.writing import convert
     from .recipes import SCHEMA, write_schema
 
     if options.recipe and options.folder != ".":
         raise RmplugError("with --from, init takes no recipe: rmplug init --from OLD.yaml FOLDER")
-    folder = Path(options.recipe or options.folder)
+    folder = user_path(options.recipe or options.folder)
     target = folder / f"{old.stem}.yaml"
     text, told = convert(old, folder, SCHEMA)
     if target.exists() and target.resolve() == old.resolve():

@@ -33,12 +33,14 @@ def report(options: argparse.Namespace) -> int:
     spec's name, or `last`."""
     from rmplug._store.run_records import find_record
     from rmplug._store.store_folder import open_store
+    from rmplug._store.user_paths import user_path
 
     if len(options.runs) > 2:
         raise RmplugError(f"report takes one run, or two to compare, not {len(options.runs)}")
     store, registry = open_store(options.store), registry_of(options)
     records = [find_record(store, name) for name in options.runs or ["last"]]
-    folder = Path(options.out or f"{'-and-'.join(record.id for record in records)}-report")
+    named = options.out or f"{'-and-'.join(record.id for record in records)}-report"
+    folder = user_path(named)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise RmplugError(f"{shown_path(folder)} is there already; name a new folder with --out")
     if len(records) == 2:
