@@ -77,25 +77,29 @@ def run(
     ``RmplugError`` when a person can mend what is wrong.
     """
     _refuse_in_worker()
-    registry = registry or discover()
-    checked = open_spec(spec, assign, registry)
+    checked = open_spec(spec, assign, registry := registry or discover())
     selected, asked = choose(checked, only, start)
     opened = open_store(store)
     witnesses = (*observers_for(quiet, verbose), *observers, *checked.observers)
     tell_new_store(witnesses, opened, None if isinstance(spec, Mapping) else Path(spec))
     opened.prepare()
-    record = _new_record(checked)
-    log = RunLog(opened, record, witnesses)
+    log = RunLog(opened, record := _new_record(checked), witnesses)
     with suppress(OSError):  # they only take room; the run's own writing tells what is wrong
         remove_unfinished(opened, LAST_RUNS)
     with live(opened, record) as since:
         forced = forced_steps(checked, asked) if force else frozenset()
-        reuse = Reuse(opened, PreviousSteps(opened, checked.name), forced, since)
-        session = Session(checked.name, checked.seed, registry, checked.engine, log, reuse)
+        session = _session(checked, registry, log, forced, since)
         session.keep_going = keep_going
         scope = Scope()
         _go(session, record, checked.graph, scope, selected)
     return Run(session.results, scope, record)
+
+
+def _session(
+    spec: Spec, registry: Registry, log: RunLog, forced: frozenset[str], since: float
+) -> Session:
+    reuse = Reuse(log.store, PreviousSteps(log.store, spec.name), forced, since)
+    return Session(spec.name, spec.seed, registry, spec.engine, log, reuse)
 
 
 def _refuse_in_worker() -> None:
@@ -147,8 +151,7 @@ def plan(
     forced: Iterable[str] = (),
 ) -> list[Planned]:
     """Plan a run, step by step; nothing is executed and nothing heavy is loaded."""
-    reuse = Reuse(store, PreviousSteps(store, spec.name), frozenset(forced), math.inf)
-    session = Session(spec.name, spec.seed, registry, spec.engine, RunLog(store), reuse)
+    session = _session(spec, registry, RunLog(store), frozenset(forced), math.inf)
     return plan_graph(session, spec.graph, Scope(), selected)
 
 
