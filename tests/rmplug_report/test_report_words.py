@@ -16,7 +16,7 @@ from rmplug.notices import Notice
 from rmplug_report import ModelCard
 from rmplug_report.figures._plan_graph import FITTING, plan
 from rmplug_report.inputs._metric_names import metric_title, titled, value_of
-from rmplug_report.inputs._wording import left_out
+from rmplug_report.inputs._wording import left_out, rich
 
 NOTHING = PlanView("words", 13, [])
 
@@ -351,3 +351,7 @@ def test_fits_of_something_else_are_not_said_to_explain_the_margin(tmp_path):
         report([fit], tmp_path / place, PlanView("p", 1, steps))
     assert "What explains the margin</h2>" in page_of(tmp_path / "margin")
     assert "What the fits explain</h2>" in page_of(tmp_path / "else")
+
+
+def test_no_line_of_a_sentence_ends_in_a_single_letter_and_a_hyphen():
+    assert rich("a well-kept n-gram baseline") == "a well-kept n-\N{WORD JOINER}gram baseline"

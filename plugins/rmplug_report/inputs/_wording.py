@@ -12,6 +12,7 @@ from rmplug.stats.interval_texts import MINUS, interval_text, number_text
 STRONG, END = "\x02", "\x03"
 JOINED_DASH = "\N{WORD JOINER}–\N{WORD JOINER}"
 _DASH = re.compile(r"(?<=\d)–(?=\d)")
+_FIRST_LETTER = re.compile(r"(?<=\b[^\W\d_]-)(?=\w)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 
 
@@ -27,8 +28,9 @@ def strong(text: str) -> str:
 
 
 def rich(sentence: str) -> Markup:
-    """Return a sentence as HTML: everything escaped, strong parts marked up."""
-    text = str(escape(unbroken(sentence)))
+    """Return a sentence as HTML: everything escaped, strong parts marked up, and no line that ends
+    in a single letter and a hyphen, as in n-gram."""
+    text = str(escape(_FIRST_LETTER.sub("\N{WORD JOINER}", unbroken(sentence))))
     return Markup(text.replace(STRONG, "<strong>").replace(END, "</strong>"))
 
 
