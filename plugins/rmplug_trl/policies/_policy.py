@@ -14,7 +14,7 @@ from rmplug.models.trainable import TrainablePolicy
 from rmplug.stats.metric_rows import number
 from rmplug_trl.reward_models._verify import check_equal, probes_of
 from rmplug_trl.training._network import adapted, count_parameters, set_dropout, whole
-from rmplug_trl.training._resumption import newest_whole
+from rmplug_trl.training._resumption import gone_on_from, newest_whole
 
 if TYPE_CHECKING:
     from .settings import PolicySettings
@@ -51,7 +51,8 @@ def run(loop: Any, work: Path) -> None:
     """Train, from the newest whole checkpoint of an interrupted training if there is one."""
     checkpoint = newest_whole(work)
     loop.remove_callback(PrinterCallback)  # it would print what observers are told
-    loop.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    with gone_on_from(checkpoint, loop):
+        loop.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     # the wrapper of mixed precision would score otherwise than the saved model does
     loop.accelerator.unwrap_model(loop.model, keep_fp32_wrapper=False).eval()
 

@@ -28,7 +28,7 @@ from rmplug_trl.reward_models.losses import BradleyTerry
 from rmplug_trl.training._arguments import arguments_of
 from rmplug_trl.training._network import precision_kept
 from rmplug_trl.training._quiet import Silent, libraries_quiet
-from rmplug_trl.training._resumption import Sealing, newest_whole
+from rmplug_trl.training._resumption import Sealing, gone_on_from, newest_whole
 from rmplug_trl.training._telling import SHOWN as TOLD
 from rmplug_trl.training._telling import Telling
 
@@ -189,9 +189,10 @@ class PreferenceTraining:
     def run(self, directory: Path) -> list[dict[str, Any]]:
         """Train, write the policy into ``directory``, and return numbers about it."""
         with libraries_quiet():
-            loop = self.loop
-            if (checkpoint := newest_whole(self.work)) is not None and self.held_out is not None:
-                self.watch.load(checkpoint)
+            loop, checkpoint = self.loop, newest_whole(self.work)
+            if checkpoint is not None and self.held_out is not None:
+                with gone_on_from(checkpoint, loop):
+                    self.watch.load(checkpoint)
             run(loop, self.work)
             numbers = self._numbers()
             save(self.step, self.policy, loop.model, self.data, directory)

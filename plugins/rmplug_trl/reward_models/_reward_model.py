@@ -40,7 +40,7 @@ from rmplug_trl.training._network import (
     whole,
 )
 from rmplug_trl.training._quiet import libraries_quiet
-from rmplug_trl.training._resumption import Sealing, newest_whole
+from rmplug_trl.training._resumption import Sealing, gone_on_from, newest_whole
 from rmplug_trl.training._telling import Telling
 from rmplug_trl.training.settings import QUANTIZED_MERGED
 
@@ -98,9 +98,10 @@ class RewardModelTraining:
         """Train in this process, one of several perhaps; the network then has the weights that are
         kept."""
         network, loop, checkpoint = self.network, self.loop, newest_whole(self.work)
-        if checkpoint is not None:
-            self.watch.load(checkpoint)
-        loop.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        with gone_on_from(checkpoint, loop):
+            if checkpoint is not None:
+                self.watch.load(checkpoint)
+            loop.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         # the wrapper of mixed precision would score otherwise than the saved model does
         loop.accelerator.unwrap_model(loop.model_wrapped, keep_fp32_wrapper=False)
         if self.step.load_best_model_at_end and self.watch.best is not None:

@@ -7,13 +7,15 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from accelerate import PartialState
 from transformers import TrainerCallback
 
-from rmplug import DataError, notice
+from rmplug import DataError, RmplugError, notice
 from rmplug.models.files import read_json
 
 SEAL = "seal.json"
@@ -68,6 +70,26 @@ def newest_whole(work: Path) -> Path | None:
         shutil.rmtree(folders.pop())
     notice("checkpoint of an interrupted training was not usable", damaged, "dropped")
     return folders[-1] if folders else None
+
+
+@contextmanager
+def gone_on_from(checkpoint: Path | None, loop: Any) -> Iterator[None]:
+    """Refuse a checkpoint that is whole, but holds something else than this training wrote: what
+    libraries raise before the loop has done a further step becomes one sentence."""
+    try:
+        yield
+    except RmplugError:
+        raise
+    except Exception as error:
+        found = None if checkpoint is None else NAMED.fullmatch(checkpoint.name)
+        if found is None or loop.state.global_step > int(found[1]):
+            raise
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(
+            f"this training cannot go on from {checkpoint}, which holds something else than it "
+            f"wrote ({type(error).__name__}: {reason}); remove that folder, and the training goes "
+            "on from the checkpoint before it, or begins anew"
+        ) from error
 
 
 def fault_of(folder: Path) -> str:

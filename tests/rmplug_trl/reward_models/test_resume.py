@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from fresh_processes import start_fresh
 from polite import base_of, polite_pairs
 from pydantic import PrivateAttr
+from safetensors.torch import load_file, save_file
 
 import rmplug
-from rmplug import Observer
+from rmplug import Observer, StepError
 from rmplug.testing.tiny_models import Architecture
+from rmplug_trl.training._resumption import seal
 
 STEPS = 24
 
@@ -184,6 +188,32 @@ def test_a_checkpoint_without_its_optimiser_is_not_used(tmp_path: Path) -> None:
     assert min(steps.done) == 1
     [told] = [n for n in resumed.record.steps["model"].notices if n["what"].startswith("check")]
     assert told["ids"] == ["checkpoint-3 (optimizer.pt is missing)"]
+
+
+def test_a_checkpoint_that_holds_something_else_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    spec = spec_of(tmp_path, "qwen2", lora=False, max_steps=6)
+    checkpoint = interrupted(spec, tmp_path / "store", at=5) / "checkpoint-3"
+    kept = shutil.copytree(checkpoint, tmp_path / "kept")
+    weights = {n: torch.zeros(3) for n in load_file(checkpoint / "model.safetensors")}
+    changes = {
+        "model.safetensors": lambda path: save_file(weights, path),
+        "trainer_state.json": lambda path: path.write_text("[]"),
+        "validation.json": lambda path: path.write_text("3 of them"),
+    }
+    for name, change in changes.items():
+        assert (kept / name).is_file()
+        change(checkpoint / name)
+        seal(checkpoint)
+        with pytest.raises(
+            StepError, match=r"cannot go on from .*checkpoint-3, which holds"
+        ) as told:
+            rmplug.run(spec, store=tmp_path / "store")
+        assert "remove that folder" in str(told.value) and "\n" not in str(told.value)
+        shutil.copy(kept / name, checkpoint / name)
+    seal(checkpoint)
+    steps = Steps()
+    rmplug.run(spec, store=tmp_path / "store", observers=[steps])
+    assert min(steps.done) == 4
 
 
 def test_what_the_loss_has_learnt_survives_a_kill(tmp_path: Path) -> None:
