@@ -11,7 +11,6 @@ from benchmark_inputs import (
     ATTRIBUTES,
     MODELS,
     benchmark,
-    benchmarked,
     best_of,
     budget,
     comparison,
@@ -34,13 +33,6 @@ from rmplug_report.sections._benchmarks import matrices
 from rmplug_report.sections._comparison import compared
 
 NOTHING = PlanView("compare-models", 13, [])
-
-
-@pytest.fixture(scope="module")
-def shown(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("benchmarked")
-    report(benchmarked(folder), folder / "report", NOTHING)
-    return folder / "report"
 
 
 def text_of(directory):
@@ -70,15 +62,15 @@ def table(directory, caption):
     ]
 
 
-def test_each_form_has_its_section_in_the_order_of_the_page(shown):
-    assert sections(shown) == [
+def test_each_form_has_its_section_in_the_order_of_the_page(benchmarks):
+    assert sections(benchmarks) == [
         "data", "rewards", "benchmark", "compared", "matrices", "curves", "length", "attributes",
         "changes", "gate", "training", "pairs",
     ]  # fmt: skip
 
 
-def test_each_form_has_its_figures(shown):
-    assert set(figures(shown)) >= {
+def test_each_form_has_its_figures(benchmarks):
+    assert set(figures(benchmarks)) >= {
         "levels-1", "parts-1", "differences-1", "ranks-1", "matrix-1", "matrix-2", "matrix-3",
         "matrix-4", "curve-1-1", "curve-2-1", "curve-3-1", "attribute-1", "change-1",
         "gate-by-subset",
@@ -114,8 +106,8 @@ def test_a_published_number_that_does_not_differ_is_not_shown(tmp_path):
     assert "published rule" not in text_of(tmp_path / "report")
 
 
-def test_sentences_are_printed_in_the_section_they_belong_to(shown):
-    text = text_of(shown)
+def test_sentences_are_printed_in_the_section_they_belong_to(benchmarks):
+    text = text_of(benchmarks)
     for section, words in (
         ("benchmark", "the rule longer is right on 73.8 % of 42 items"),
         ("compared", "Skywork-27B and InternLM2-20B cannot be told apart here"),
@@ -125,8 +117,8 @@ def test_sentences_are_printed_in_the_section_they_belong_to(shown):
         assert words in part
 
 
-def test_the_headline_names_the_best_of_the_benchmark_and_the_strongest_baseline(shown):
-    said = told(shown)["headline"].replace("\N{NO-BREAK SPACE}", " ")
+def test_the_headline_names_the_best_of_the_benchmark_and_the_strongest_baseline(benchmarks):
+    said = told(benchmarks)["headline"].replace("\N{NO-BREAK SPACE}", " ")
     assert said == (
         "Best of 3 rewards: Skywork-27B, score 64.3 % (95 % CI 59–69; n = 350) on judgebench; "
         "longer baseline 52.0 %."
@@ -164,8 +156,8 @@ def test_a_difference_is_significant_by_holm_first_and_by_its_interval_otherwise
     )
 
 
-def test_the_table_of_differences_has_p_and_holms_p(shown):
-    rows = table(shown, "Differences")
+def test_the_table_of_differences_has_p_and_holms_p(benchmarks):
+    rows = table(benchmarks, "Differences")
     assert rows[0] == [
         "model",
         "minus",
@@ -241,12 +233,12 @@ def test_numbers_are_readable_on_the_deepest_cell(hue, dark):
     assert (b + 0.05) / (a + 0.05) >= 4.0
 
 
-def test_cells_tell_interval_and_n_to_those_who_point_at_them(shown):
-    assert "concise, markdown: 46.0 %, 95 % CI 42.0–50.0, n = 798" in text_of(shown)
+def test_cells_tell_interval_and_n_to_those_who_point_at_them(benchmarks):
+    assert "concise, markdown: 46.0 %, 95 % CI 42.0–50.0, n = 798" in text_of(benchmarks)
 
 
-def test_only_one_cell_of_a_figure_is_a_stop_of_the_tab_key(shown):
-    for svg in re.findall(r"<svg.*?</svg>", text_of(shown), re.DOTALL):
+def test_only_one_cell_of_a_figure_is_a_stop_of_the_tab_key(benchmarks):
+    for svg in re.findall(r"<svg.*?</svg>", text_of(benchmarks), re.DOTALL):
         if "data-hint" in svg:
             assert svg.count('tabindex="0"') == 1
 

@@ -7,8 +7,8 @@ import shutil
 from itertools import pairwise
 
 import pytest
-from benchmark_inputs import ATTRIBUTES, benchmarked, gated
-from report_inputs import everything, hostile, pairs_of, report, reward_of
+from benchmark_inputs import ATTRIBUTES, gated
+from report_inputs import hostile, pairs_of, report, reward_of
 
 from rmplug import PlanView
 
@@ -241,13 +241,6 @@ def test_fifty_thousand_rows_are_searched_in_steps_sorted_and_scrolled(tmp_path,
     assert column(tab, "gap") == sorted(column(tab, "gap"))
 
 
-@pytest.fixture(scope="module")
-def benchmarks(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("benchmarks")
-    report(benchmarked(folder), folder / "report", NOTHING)
-    return folder / "report"
-
-
 def test_a_cell_tells_its_interval_to_the_pointer_and_to_the_keyboard(benchmarks, visit):
     tab = visit(benchmarks)
     cells = tab.locator("#matrices .draw.wide svg").first.locator("[data-hint]")
@@ -307,11 +300,6 @@ def test_the_contributions_of_a_pair_add_up_to_its_scores(benchmarks, visit):
     assert shown == pytest.approx(expected, abs=2e-3)
 
 
-def test_the_report_of_everything_is_small(tmp_path):
-    report(everything(tmp_path), tmp_path / "report")
-    assert (tmp_path / "report/index.html").stat().st_size < 1.5e6
-
-
 @pytest.fixture(scope="module")
 def several(tmp_path_factory):
     """A report of three rewards of forty pairs."""
@@ -347,3 +335,7 @@ def test_a_phone_shows_disagreement_within_its_width(several, visit):
     cells = [row.locator(f"td.{name}").bounding_box() for name in ("disagreement", "gap")]
     assert all(one["x"] + one["width"] <= 390 for one in cells)
     assert cells[0]["y"] == cells[1]["y"]
+
+
+def test_the_report_of_everything_is_small(page):
+    assert (page / "index.html").stat().st_size < 1.5e6
