@@ -18,6 +18,7 @@ from rmplug._spec.source import parse_source
 from rmplug_bench.rules._definitions import read_definition
 
 ROOT = Path(__file__).resolve().parents[2]
+ROWS = 90
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -69,6 +70,8 @@ def test_every_rmplug_command_runs_in_the_order_written(
         elif words[0] == "rmplug":
             code, told = main(words[1:]), capsys.readouterr()
             assert code == 0, f"{line}\n{told.out}{told.err}"
+            for data in tmp_path.rglob("preferences.jsonl"):  # no more rows than show that it runs
+                data.write_text("\n".join(data.read_text().splitlines()[:ROWS]))
         else:
             assert words[0] in ("make", "pip", "git"), line
 
