@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fresh_processes import run_fresh
 from polite import base_of, number_of, polite_pairs, trained
 
 from rmplug import DataError, Known, RewardModel, StepError
@@ -15,7 +16,6 @@ from rmplug.data.rows import one_batch
 from rmplug.data.sides import side_of
 from rmplug.notices import collect_notices
 from rmplug_hf import SequenceClassifier
-from rmplug_trl.reward_models._verify import scores_in_fresh_process
 from rmplug_trl.reward_models.reward_model import RewardModelTrainer
 from rmplug_trl.training._network import with_lora
 from rmplug_trl.training.settings import QUANTIZED_MERGED, QUANTIZED_WHOLE, Lora
@@ -28,6 +28,11 @@ LORA = Lora(r=4, lora_alpha=8)
 
 def base(folder: Path, quantized: str, **more: str) -> RewardModel:
     return base_of("qwen2", folder, quantization=quantized, device="cpu", **more).load()
+
+
+def scored(folder: Path) -> np.ndarray:
+    """Return scores by the model in a folder, opened without parameters."""
+    return np.asarray(RewardModelTrainer.open(folder).score(CHOSEN))
 
 
 @pytest.mark.parametrize("quantized", ["nf4", "int8"])
@@ -51,8 +56,7 @@ def test_an_adapter_on_quantized_weights_loads_in_a_new_process_without_paramete
     assert (recorded["quantization"], recorded["dtype"]) == (quantized, "float32")
     found = made.open()
     assert isinstance(found.step, SequenceClassifier) and found.step.quantization == quantized
-    elsewhere = scores_in_fresh_process(RewardModelTrainer, made.directory, CHOSEN, {})
-    assert np.allclose(elsewhere, found.score(CHOSEN), atol=1e-5)
+    assert np.allclose(run_fresh(scored, made.directory), found.score(CHOSEN), atol=1e-5)
     # four bits are counted as numbers, not as the bytes that hold them
     whole = sum(p.numel() for p in base(models, "none").network.parameters())
     sizes = {name: number_of(made, name)["value"] for name in ("parameters", "parameters-trained")}
