@@ -41,10 +41,10 @@ def train(options: argparse.Namespace) -> int:
         options.seed,
         _params(options),
     )
-    if options.spec:
+    if options.spec is not None:
         return _write(wanted.spec(registry, Path(options.spec).parent), Path(options.spec))
-    if options.out and Path(options.out).exists():
-        raise RmplugError(f"{options.out} is there already; name a folder that is not")
+    if options.out is not None and Path(options.out).exists():
+        raise RmplugError(f"{Path(options.out)} is there already; name a folder that is not")
     spec = wanted.spec(registry, Path())
     load_spec(parse_source(as_yaml(spec), "rmplug train"), registry)
     print(as_yaml(spec), flush=True)

@@ -40,6 +40,8 @@ class Training:
 
     def spec(self, registry: Registry, folder: Path) -> dict[str, Any]:
         """Return the spec as a file in ``folder`` would hold it."""
+        if not self.data:
+            raise RmplugError("data is empty; name a file, or a data set on the hub")
         for name in ("test", "validation"):
             share = getattr(self, name)
             if not (0 < share < 1 or (name == "validation" and share == 0)):

@@ -139,6 +139,9 @@ def test_the_command_writes_a_spec_that_runs_from_where_it_stands(
         (["--param", "lora=true", "--param", "lora.r=8"], "lora has the value True already"),
         (["--param", "lr=1"], "steps.trained.params.lr: unknown field; write learning_rate"),
         (["--out", "."], "is there already; name a folder that is not"),
+        (["--out", ""], ". is there already; name a folder that is not"),
+        (["--spec", ""], ". is there already"),
+        (["--data", ""], "data is empty; name a file, or a data set on the hub"),
     ],
 )
 def test_a_mistake_in_the_words_is_one_sentence(
