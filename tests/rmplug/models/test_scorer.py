@@ -142,3 +142,17 @@ def test_a_script_without_a_main_guard_is_told_so(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert "if __name__ == '__main__':" in done.stderr
+
+
+@pytest.mark.parametrize("config", [None, "[]", '{"kind": 7}', "[" * 100_000, "\0"])
+@pytest.mark.parametrize(
+    "words", [["rank", "--responses", "a", "b"], ["compare-texts", "--a", "a", "--b", "b"]]
+)
+def test_a_folder_that_is_no_model_is_one_line(
+    words: list[str], config: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if config is not None:
+        (tmp_path / "config.json").write_text(config)
+    assert main([words[0], str(tmp_path), "--prompt", "p", *words[1:]]) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1 and told.startswith("rmplug: ") and "bug" not in told
