@@ -7,7 +7,7 @@ cross-validation by group (five folds, nine strengths) beside scikit-learn's ``R
 layer knows the length of the response and the subset, and what a `linear-head` loses on the other
 half when length is taken out of its states.
 
-Run: python benchmarks/directions.py speed [WIDTH] | layers [--data ../shared/data] [--pairs 300].
+Run: python benchmarks/directions.py speed [WIDTH] | layers [--data ../shared/data] [--pairs 1000].
 """
 
 from __future__ import annotations
@@ -214,7 +214,7 @@ def main() -> None:
     parser.add_argument("what", choices=["speed", "layers"])
     parser.add_argument("width", nargs="?", type=int, default=384)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--pairs", type=int, default=300)
+    parser.add_argument("--pairs", type=int, default=1000)
     given = parser.parse_args()
     if given.what == "speed":
         speed(given.width)

@@ -146,13 +146,11 @@ def _numbers(
     freedom = held_out_freedom(int(part.groups.max()) + 1, folds)
     rows: Numbers = []
     for target, copies in zip(part.targets, part.shuffled, strict=True):
-        real = _measured(target, fits[target.name, 0], part.fold)
-        controls = [
-            _measured(one, fits[target.name, copy], part.fold) for copy, one in enumerate(copies, 1)
-        ]
+        real = _measured(target, fits[target.name, 0])
+        controls = [_measured(one, fits[target.name, copy]) for copy, one in enumerate(copies, 1)]
         control = {name: _average([one[name] for one in controls]) for name in real}
         over = {f"{name}-over-shuffled": _minus(real[name], control[name]) for name in real}
-        floor = _floor(target, part.fold)
+        floor = _floor(target)
         probed, strength = estimated({**real, **over, **floor}, part.groups, freedom), _strength(
             fits[target.name, 0], grid, len(part.rows), part
         )  # fmt: skip
@@ -163,7 +161,7 @@ def _numbers(
     return rows
 
 
-def _measured(target: Target, probed: Probed, fold: Array) -> dict[str, Estimate]:
+def _measured(target: Target, probed: Probed) -> dict[str, Estimate]:
     """Estimate R² of a number, or accuracy and AUC of classes, held out."""
     if not target.classes:
         return {"r2": explained_variance(target.values, probed.scores[:, 0])}
@@ -177,15 +175,13 @@ def _measured(target: Target, probed: Probed, fold: Array) -> dict[str, Estimate
     return {"accuracy": mean(right, "share"), "auc": _average(areas)}
 
 
-def _floor(target: Target, fold: Array) -> dict[str, Estimate]:
-    """Estimate the accuracy of the most frequent class of the training rows."""
+def _floor(target: Target) -> dict[str, Estimate]:
+    """Estimate the share of the most frequent class: of all rows, since the one of the training
+    rows is the rarer one in a fold where classes are even."""
     if not target.classes:
         return {}
-    right = np.empty(len(fold))
-    for k in np.unique(fold):
-        most = np.bincount(target.values[fold != k].astype(np.int64)).argmax()
-        right[fold == k] = target.values[fold == k] == most
-    return {"accuracy-of-majority": mean(right, "share")}
+    most = np.bincount(target.values.astype(np.int64)).argmax()
+    return {"accuracy-of-majority": mean((target.values == most).astype(np.float64), "share")}
 
 
 def _average(estimates: Sequence[Estimate]) -> Estimate:

@@ -10,13 +10,14 @@ import pytest
 from planted_states import PAIRS, WIDTH, Planted, vectors
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from rmplug import DataError, Features, Known, Pairs
+from rmplug import DataError, Features, Known, Pairs, PlanStep, PlanView
 from rmplug.notices import collect_notices
 from rmplug.stats.folds import deal_folds
 from rmplug.testing import check_step
 from rmplug_hf import Probe
 from rmplug_hf.directions._directions_file import FILE, TENSORS, read_directions
 from rmplug_hf.directions._fold_sums import FoldSums, Sums
+from rmplug_hf.directions._places import places_of
 from rmplug_hf.directions._probe_fits import Scaled, fit_probes
 from rmplug_hf.directions._probing import SHUFFLED, _shuffle
 from rmplug_hf.directions._targets import Target
@@ -171,6 +172,17 @@ def test_labels_of_data_may_be_texts_of_several_classes(planted, tmp_path):
     told = fit.open().predict(pa.table({"id": states["id"], "s.prompt": states["prompt"]}))
     assert list(told) == ["kind.cat", "kind.dog", "kind.eel"]
     assert [max(told, key=lambda name, n=n: told[name][n])[5:] for n in (0, 2, 4)] == words
+
+
+def test_the_layer_of_a_step_is_the_one_that_its_query_asked_for(planted):
+    params = {"layer": 4, "pooling": "last"}
+    of_step = {name: planted.states[f"{name}.layer-5"] for name in ("chosen", "rejected")}
+    states = Features({"id": planted.states["id"], **of_step}, "asked")
+    step = PlanStep("asked", "hidden-state", "query strategy", "", {}, params, "Features", 1, ())
+    [place] = places_of([states], PlanView("run", 0, [step]))
+    assert (place.name, place.layer, place.pooling) == ("asked", 4, "last")
+    [place] = places_of([states], None)
+    assert (place.layer, place.pooling) == (None, None)
 
 
 def test_rows_without_a_target_are_left_out_and_named(planted, tmp_path):
