@@ -234,7 +234,7 @@ def _cosines(step: DirectionEffects, asked: Asked, place: PlaceDirections) -> Nu
     last = layer_of(asked.model, place.layer) == layer_of(asked.model, None)
     if heads is None or not last:
         return []
-    head = heads[min(asked.output, len(heads) - 1)]
+    head = heads[asked.output]
     rows = []
     for name, direction in chosen(place, step.targets).items():
         if len(direction.weights) == 1:

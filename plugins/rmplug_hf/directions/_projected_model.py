@@ -14,12 +14,14 @@ from safetensors.numpy import save_file
 
 from rmplug import Checkpoint, DataError, Fit, Origin, RewardModel, reopen
 from rmplug.arrays import Array
+from rmplug.errors import some
 from rmplug.models.digests import model_digests
 from rmplug.models.files import read_json, read_tensors
 from rmplug.models.installed_encoders import MINILM
 from rmplug.models.reopen import open_trained
 from rmplug_hf.loading._state_change import AffineChange, Positions
 from rmplug_hf.loading._transformer import Transformer
+from rmplug_hf.loading.loaders import PERMISSIONS, HubModel
 
 from ._directions_file import place_of, read_directions
 from ._projection import Projection, chosen, projected, removal, transformer_of
@@ -80,10 +82,16 @@ def _origin_of(model: Transformer) -> Origin:
     if origin is not None:
         return origin
     step = getattr(model, "step", None)
-    if step is None or not step.reopened_with or not step.requires:
+    if not isinstance(step, HubModel):
         raise DataError(
             f"{model.name or type(model).__name__} cannot be loaded again from a record; give the "
             "checkpoint of its trainer"
+        )
+    lost = unrecorded(step)
+    if lost:
+        raise DataError(
+            f"the {step.kind} was loaded with {some(lost)}, which the record of a model cannot "
+            "hold; give a model whose folder has all of it"
         )
     folder = model.loaded.folder
     params = step.model_dump(mode="json", include=set(step.reopened_with))
@@ -94,6 +102,15 @@ def _origin_of(model: Transformer) -> Origin:
     if step.adapter is not None:
         params["adapter"] = str(step.adapter.absolute())
     return Origin(step.kind, params, model_digests(folder, step.adapter))
+
+
+def unrecorded(step: HubModel) -> list[str]:
+    """Return the parameters of a step that decide on scores and that no record may hold."""
+    without = step.reopened_with | step.neutral | set(PERMISSIONS)
+    fields = type(step).model_fields
+    return sorted(
+        name for name in set(fields) - without if getattr(step, name) != fields[name].default
+    )
 
 
 def open_projected(directory: Path, changed: Mapping[str, Any]) -> RewardModel:

@@ -14,9 +14,11 @@ from rmplug import DataError, RewardModel
 from rmplug.arrays import Array
 from rmplug.errors import some
 from rmplug_hf.heads._linear_reward import LinearReward
+from rmplug_hf.loading._classifier import Classifier
 from rmplug_hf.loading._encoder import EncoderModel
 from rmplug_hf.loading._state_change import AffineChange, Positions, state_change
 from rmplug_hf.loading._transformer import Transformer
+from rmplug_hf.loading._value_head import ValueHeadModel
 
 from ._directions_file import Direction, PlaceDirections
 
@@ -149,10 +151,16 @@ def _check_width(change: AffineChange, width: int) -> None:
 
 def head_weights(model: Transformer) -> Array | None:
     """Return the weights (outputs, width) of a linear head on the state of one token, or on a
-    pooled state; None where the head is no linear one."""
+    pooled state, in the order of the model's outputs; None where the head is no linear one."""
     if isinstance(model, LinearReward):
         return model.weight[None]
+    if isinstance(model, ValueHeadModel):
+        return _numbers(model.weight)[model.columns]
     head = getattr(model.loaded.model, "score", None)
-    if not isinstance(head, torch.nn.Linear) or head.in_features != model.width:
+    if not isinstance(model, Classifier) or not isinstance(head, torch.nn.Linear):
         return None
-    return np.asarray(head.weight.detach().float().cpu().numpy(), dtype=np.float64)
+    return _numbers(head.weight)[model.columns]
+
+
+def _numbers(weights: torch.Tensor) -> Array:
+    return np.asarray(weights.detach().float().cpu().numpy(), dtype=np.float64)

@@ -11,6 +11,7 @@ from rmplug.data.rows import one_batch
 from rmplug.notices import collect_notices
 from rmplug.testing import LengthModel, check_step
 from rmplug_hf import DirectionEffects, Encoder, LinearHead, SequenceClassifier
+from rmplug_hf.directions._projection import head_weights
 from rmplug_text.samplers import ToResponses
 
 WIDTH = 32
@@ -112,6 +113,8 @@ def test_responses_and_inner_layers_of_a_classifier_are_measured(tiny, pairs, tm
     head = model.loaded.model.score.weight.detach().numpy()[0]
     last = effects(model, responses, directions_of(tmp_path / "last", head, layer=-1), random=1)
     assert last["cosine", "x"]["value"] == pytest.approx(1)
+    two = SequenceClassifier(path=tiny("llama", labels=2), only="LABEL_1", device="cpu").load()
+    assert head_weights(two) == pytest.approx(two.loaded.model.score.weight.detach().numpy()[1:])
     rewards, groups = rewards_of(model, pairs)
     expected = np.abs(rewards[:, 0]).mean() / within(rewards[:, 0], groups)
     assert last["reward-change-removed", "x"]["value"] == pytest.approx(expected, rel=1e-4)

@@ -25,6 +25,7 @@ from rmplug_hf import (
     SequenceClassifier,
 )
 from rmplug_hf.directions._directions_file import Direction, PlaceDirections
+from rmplug_hf.directions._projected_model import unrecorded
 from rmplug_hf.directions._projection import addition, removal
 from rmplug_hf.loading._state_change import state_change
 from rmplug_hf.queries.queries import HiddenState
@@ -303,6 +304,13 @@ def test_what_cannot_be_projected_is_refused_with_the_reason(
     classifier = SequenceClassifier(path=tiny("llama"), device="cpu").load()
     with pytest.raises(DataError, match="whose states are projected cannot be trained"):
         Projected().load(classifier, one).check_trainable()
+
+
+def test_what_a_record_of_a_model_cannot_hold_is_named(tiny):
+    folder = tiny("llama")
+    assert unrecorded(SequenceClassifier(path=folder, device="cpu", trust_remote_code=True)) == []
+    with_weights = SequenceClassifier(path=folder, weights=folder / "model.safetensors")
+    assert unrecorded(with_weights) == ["weights"]
 
 
 def test_check_wants_a_fit_of_probes():
