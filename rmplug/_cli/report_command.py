@@ -71,6 +71,9 @@ def _write_run(run: RecordedRun, registry: Registry, folder: Path) -> Path:
         raise RmplugError(f"the run {run.record.id} has no result to show: {reasons}")
     for name, reason in run.gone.items():
         print(f"left out: {name}: {reason}")
+    if params and len(loaded) < len(refs):
+        print("left out: the parameters of its page, which need all that it shows")
+        params = {}
     kept = [ref for ref, _ in loaded]
     return _write([one for _, one in loaded], run.plan(kept), params, registry, folder)
 

@@ -166,6 +166,12 @@ def test_results_that_are_gone_are_left_out_and_told(
     store.discard(done.record.steps["words"].artifact)
     assert command(tmp_path, "x", "--out", str(tmp_path / "page")) == 0
     assert "left out: words: its result is no longer in the store\n" in capsys.readouterr().out
+    page = {**PAGE, "params": {"plots": {"words.chosen.words": ["pairs.subset"]}}}
+    page["inputs"] = ["pairs", "words"]
+    steps = {"pairs": pairs, "words": words, "page": page}
+    run({"name": "part", "steps": steps}, only=["pairs"], store=tmp_path / "store")
+    assert command(tmp_path, "part", "--out", str(tmp_path / "part")) == 0
+    assert "the parameters of its page, which need all that it shows" in capsys.readouterr().out
     store.discard(done.record.steps["pairs"].artifact)
     collect_garbage(store, None, False)
     assert command(tmp_path, "x", "--out", str(tmp_path / "none")) == 2
