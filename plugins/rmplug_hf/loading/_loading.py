@@ -84,16 +84,13 @@ def load(
     entries of its configuration."""
     folder = folder_of(step)
     check_settings_of(folder, step)
-    shapes = check_weights(folder, step.allow_pickle_weights) if weights is None else None
+    sizes = check_weights(folder, step.allow_pickle_weights) if weights is None else weights.shapes
     with quiet():
-        config = read_config(folder, step)
-        for name, value in configured.items():
-            setattr(config, name, value)
-        sizes = shapes if weights is None else weights.shapes
+        config = read_config(folder, step, **configured)
         if sizes is not None and not step.trust_remote_code:
             check_size(folder, config, auto, sizes)
         tokenizer = read_tokenizer(folder, step)
-        source = Source(folder, pickled=shapes is None, given=weights)
+        source = Source(folder, pickled=sizes is None, given=weights)
         model, adapted, head = read_model(source, config, step, auto, new_head)
     vocabulary = check_vocabulary(folder, tokenizer, model)
     device, pad = device_of(step.device), stated_pad(step, tokenizer, model, vocabulary)
@@ -146,13 +143,13 @@ def check_settings_of(folder: Path, step: HubModel) -> None:
         check_counts(folder)
 
 
-def read_config(folder: Path, step: HubModel) -> Any:
-    """Read the configuration; DataError if it needs code of its own."""
+def read_config(folder: Path, step: HubModel, **replaced: Any) -> Any:
+    """Read the configuration, some entries ``replaced``; DataError if it needs code of its own."""
     written = read_json(folder / "config.json")
     if not isinstance(written.get("architectures") or [], list):
         raise DataError(f"architectures in config.json in {folder} must be a list of names")
     try:
-        return transformers.AutoConfig.from_pretrained(
+        config = transformers.AutoConfig.from_pretrained(
             str(folder), trust_remote_code=step.trust_remote_code
         )
     except Exception as error:  # whatever odd entries make a configuration raise
@@ -162,6 +159,9 @@ def read_config(folder: Path, step: HubModel) -> Any:
                 f"({written.get('model_type')}); read it, and set trust_remote_code: true to run it"
             ) from error
         raise DataError(f"config.json in {folder} cannot be used: {first_line(error)}") from error
+    for name, value in replaced.items():
+        setattr(config, name, value)
+    return config
 
 
 def read_tokenizer(folder: Path, step: HubModel) -> Any:

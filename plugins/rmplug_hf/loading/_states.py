@@ -116,22 +116,20 @@ def states_and_prompts(
     rows = [replace(row, start=start) for row, start in zip(whole, starts, strict=True)]
     pooling = cast(Pooling, states.pooling)
 
-    def forward(batch: Batch) -> torch.Tensor:
-        parts = (batch, prompts_of(batch))
-        return _read(
-            model,
-            batch,
-            states,
-            lambda hidden: torch.stack([pooled(hidden, part, pooling) for part in parts], dim=1),
-        )
-
-    both = model.run(rows, forward)
+    both = model.run(
+        rows, lambda b: _read(model, b, states, lambda hidden: _both_parts(hidden, b, pooling))
+    )
     if states.layers is not None:
         both = both.swapaxes(1, 2)
     if not led.all():
         odd = [row for row, is_so in zip(alone, led, strict=True) if not is_so]
         both[~led, 1] = model.run(odd, lambda batch: _pooled(model, batch, states))
     return both[:, 0], both[:, 1]
+
+
+def _both_parts(hidden: torch.Tensor, batch: Batch, pooling: Pooling) -> torch.Tensor:
+    """Pool the states of conversations, and of their prompts alone: (rows, 2, width)."""
+    return torch.stack([pooled(hidden, part, pooling) for part in (batch, prompts_of(batch))], 1)
 
 
 def index_of(position: Any, start: Any, end: Any, length: Any) -> Any:
