@@ -93,21 +93,27 @@ def _together(
                 f"there are {count}; give more data"
             )
         present = tuple(replace(target, values=target.values[kept]) for target in part)
+        levels = next((target.values for target in present if target.classes), None)
+        fold = deal_folds(groups, min(step.folds, count), seed, levels)
         shuffled = tuple(
-            tuple(_shuffle(target, groups, seed + copy) for copy in range(step.shuffles))
+            tuple(_shuffle(target, groups, fold, seed + copy) for copy in range(step.shuffles))
             for target in present
         )
-        fold = deal_folds(groups, min(step.folds, count), seed)
         yield Together(present, shuffled, kept, groups, fold)
 
 
-def _shuffle(target: Target, groups: Array, seed: int) -> Target:
-    """Give each group the labels of another one, in their order; a group with more rows repeats
-    them. What groups have in common within stays, what they have to do with states goes."""
+def _shuffle(target: Target, groups: Array, fold: Array, seed: int) -> Target:
+    """Give each group the labels of another one of its fold, in their order; a group with more rows
+    repeats them. What groups have in common within stays, and how frequent a label is in each fold;
+    what labels have to do with states goes."""
     order = np.argsort(groups, kind="stable")
     sizes = np.bincount(groups)
     starts = np.cumsum(sizes) - sizes
-    other = np.random.default_rng(seed).permutation(len(sizes))
+    rng, fold_of = np.random.default_rng(seed), fold[order][starts]
+    other = np.arange(len(sizes))
+    for k in np.unique(fold_of):
+        inside = np.flatnonzero(fold_of == k)
+        other[inside] = rng.permutation(inside)
     within = np.arange(len(order)) - starts[groups[order]]
     source = other[groups[order]]
     values = np.empty_like(target.values)

@@ -151,7 +151,9 @@ def test_the_strength_for_a_fold_is_chosen_without_its_rows():
 def test_shuffled_labels_stay_together_as_groups():
     groups = np.array([0, 0, 1, 2, 1, 2, 3, 3, 4, 4, 5, 5])
     target = Target("t", groups.astype(float))
-    shuffled = _shuffle(target, groups, 0).values
+    fold = (groups > 2).astype(int)
+    shuffled = _shuffle(target, groups, fold, 0).values
+    assert sorted(shuffled[fold == 0]) == sorted(groups[fold == 0])
     assert sorted(shuffled) == sorted(groups) and (shuffled != groups).any()
     assert all(len(set(shuffled[groups == g])) == 1 for g in range(6))
 
