@@ -106,7 +106,7 @@ def test_many_rows_of_one_template_make_one_cluster(find):
 
 @pytest.mark.parametrize(
     ("name", "copies", "contradictions"),
-    [("tulu_human_eval", 40, 17), ("pandalm", 78, 0), ("zh_en_demo", 12, 0), ("convarg", 64, 1)],
+    [("tulu_human_eval", 40, 17), ("pandalm", 78, 0), ("zh_en_demo", 12, 0)],
 )
 def test_published_pairs_have_the_known_oddities(find, tmp_path, name, copies, contradictions):
     file = SHARED / name / "pairs.jsonl.gz"
