@@ -1,14 +1,16 @@
 """MiniLM trained as a reward model, in three ways, beside simple models on the same rows.
 
-Pairs of a file (hh_rlhf, for instance), split by prompt; one epoch, batches of 8, at most 512
-tokens, the same learning rate and seed for all. rmplug's ``reward-model`` (all weights, and LoRA)
-beside TRL's own ``RewardTrainer`` on rows that are turned into tokens first: with its defaults,
-which compute activations twice, and without that. Each way is a process of its own: its CPU seconds
-are those of the training, imports and evaluation apart. Tokens are those of the texts, padding is
-what runs beside them. Accuracy is on all held-out pairs, with 95 % intervals over prompts; beside
-it ``linear-head`` on the same encoder, ``ngram-head`` and the longer response.
+Pairs of a file (hh_rlhf, for instance), split by prompt; one epoch, batches of 8, at most
+``--length`` tokens, the same learning rate and seed for all. rmplug's ``reward-model`` (all
+weights, and LoRA) beside TRL's own ``RewardTrainer`` on rows that are turned into tokens first:
+with its defaults, which compute activations twice, and without that. Each way is a process of its
+own: its CPU seconds are those of the training, imports and evaluation apart. Tokens are those of
+the texts, padding is what runs beside them. Accuracy is on all held-out pairs, with 95 % intervals
+over prompts; beside it ``linear-head`` on the same encoder, ``ngram-head`` and the longer response.
+The difference in accuracy to each of TRL's ways is paired, over the held-out pairs of all seeds:
+its 95 % interval is over prompts.
 
-Run: ``python benchmarks/reward_model.py PAIRS.jsonl [pairs [seeds]]``
+Run: ``python benchmarks/reward_model.py PAIRS.jsonl --pairs 400 --seeds 3``
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
+import argparse
 import json
 import subprocess
 import sys
@@ -29,17 +32,18 @@ import numpy as np
 
 import rmplug
 from rmplug import Pairs
+from rmplug.stats.estimates import mean
 from rmplug.stats.metric_rows import measured, share_of, wins
 
-LENGTH, BATCH, HELD_OUT = 512, 8, 0.4
+BATCH, HELD_OUT = 8, 0.4
 RATES = {"all": 2e-5, "lora": 5e-4}
 WAYS = ("rmplug", "rmplug-lora", "trl", "trl-no-checkpointing")
-BASE = {"name": "minilm", "head": "new", "template": "pair", "max_length": LENGTH}
 
 
-def spec_of(file: str, count: int, seed: int, **steps: Any) -> dict[str, Any]:
+def spec_of(file: str, count: int, length: int, seed: int, **steps: Any) -> dict[str, Any]:
     """Return a spec that splits the pairs by prompt."""
     split = {"kind": "split", "inputs": "some"}
+    base = {"name": "minilm", "head": "new", "template": "pair", "max_length": length}
     return {
         "name": "reward-model",
         "seed": seed,
@@ -48,20 +52,22 @@ def spec_of(file: str, count: int, seed: int, **steps: Any) -> dict[str, Any]:
             "some": {"kind": "random", "inputs": "pairs", "params": {"n": count}},
             "train": {**split, "params": {"test": HELD_OUT, "part": "train"}},
             "test": {**split, "params": {"test": HELD_OUT, "part": "test"}},
-            "base": {"kind": "sequence-classifier", "params": BASE},
+            "base": {"kind": "sequence-classifier", "params": base},
             **steps,
         },
     }
 
 
-def held_out(margins: np.ndarray, test: Pairs) -> dict[str, float]:
-    """Return the accuracy on held-out pairs with its interval."""
-    groups = np.unique(test.table["group"].to_pylist(), return_inverse=True)[1]
-    [row] = measured({"right": wins(margins)}, {"accuracy": share_of("right")}, groups, 0)
-    return {"accuracy": row["value"], "low": row["low"], "high": row["high"]}
+def held_out(margins: np.ndarray, test: Pairs) -> dict[str, Any]:
+    """Return the accuracy on held-out pairs with its interval, and each pair with its prompt."""
+    names = test.table["group"].to_pylist()
+    groups, right = np.unique(names, return_inverse=True)[1], wins(margins)
+    [row] = measured({"right": right}, {"accuracy": share_of("right")}, groups, 0)
+    pairs = {"right": right.tolist(), "group": names}
+    return {"accuracy": row["value"], "low": row["low"], "high": row["high"], **pairs}
 
 
-def by_rmplug(way: str, file: str, count: int, seed: int) -> dict[str, float]:
+def by_rmplug(way: str, file: str, count: int, length: int, seed: int) -> dict[str, Any]:
     """Train by a spec; the step's own measurement gives the CPU seconds."""
     lora = way.endswith("lora")
     params = {
@@ -74,7 +80,7 @@ def by_rmplug(way: str, file: str, count: int, seed: int) -> dict[str, float]:
     import rmplug_trl.reward_models._reward_model  # noqa: F401 - imports are not what is timed
 
     with tempfile.TemporaryDirectory() as store:
-        spec = spec_of(file, count, seed, model=train, reward=reward)
+        spec = spec_of(file, count, length, seed, model=train, reward=reward)
         rmplug.run(spec, store=store, only=["train", "test"])
         started = time.process_time()
         run = rmplug.run(spec, store=store, only=["model"])
@@ -89,7 +95,7 @@ def by_rmplug(way: str, file: str, count: int, seed: int) -> dict[str, float]:
         }
 
 
-def by_trl(way: str, file: str, count: int, seed: int) -> dict[str, float]:
+def by_trl(way: str, file: str, count: int, length: int, seed: int) -> dict[str, Any]:
     """Train by TRL, as a competent user would: tokens by the tokenizer, pairs of segments."""
     from datasets import Dataset
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -100,7 +106,7 @@ def by_trl(way: str, file: str, count: int, seed: int) -> dict[str, float]:
     from rmplug.models.installed_encoders import MINILM
 
     with tempfile.TemporaryDirectory() as store:
-        run = rmplug.run(spec_of(file, count, seed), store=store, only=["train", "test"])
+        run = rmplug.run(spec_of(file, count, length, seed), store=store, only=["train", "test"])
         train, test = run["train"], run["test"]
         folder = str(MINILM.folder())
         started = time.process_time()
@@ -111,7 +117,7 @@ def by_trl(way: str, file: str, count: int, seed: int) -> dict[str, float]:
             rows = side_of(one_batch(data.table), side).to_pylist()
             prompts = ["\n\n".join(turn["content"] for turn in row["prompt"]) for row in rows]
             answers = ["\n\n".join(turn["content"] for turn in row["response"]) for row in rows]
-            cut = {"truncation": "longest_first", "max_length": LENGTH}
+            cut = {"truncation": "longest_first", "max_length": length}
             ids: list[list[int]] = tokenizer(prompts, answers, **cut)["input_ids"]
             return ids
 
@@ -170,9 +176,9 @@ def plain_margins(model: Any, tokens: Any, test: Pairs) -> np.ndarray:
     return np.subtract(*scores)
 
 
-def simple(file: str, count: int, seed: int) -> dict[str, dict[str, float]]:
+def simple(file: str, count: int, length: int, seed: int) -> dict[str, dict[str, Any]]:
     """Return the held-out accuracy of simple models on the same rows."""
-    encoder = {"kind": "encoder", "params": {"name": "minilm", "max_length": LENGTH}}
+    encoder = {"kind": "encoder", "params": {"name": "minilm", "max_length": length}}
     linear = {"kind": "linear-head", "inputs": {"model": "encoder", "data": "train"}}
     steps = {
         "encoder": encoder,
@@ -182,7 +188,7 @@ def simple(file: str, count: int, seed: int) -> dict[str, dict[str, float]]:
     for name in ("linear", "ngram"):
         steps[f"of-{name}"] = {"kind": "reward", "inputs": {"model": name, "data": "test"}}
     with tempfile.TemporaryDirectory() as store:
-        run = rmplug.run(spec_of(file, count, seed, **steps), store=store)
+        run = rmplug.run(spec_of(file, count, length, seed, **steps), store=store)
         test = run["test"]
         sizes = [
             np.array([sum(len(t["content"]) for t in turns) for turns in test.table[s].to_pylist()])
@@ -193,45 +199,75 @@ def simple(file: str, count: int, seed: int) -> dict[str, dict[str, float]]:
         return {name: held_out(lead, test) for name, lead in leads.items()}
 
 
-def measure(way: str, file: str, count: int, seed: int) -> dict[str, float]:
+def measure(way: str, file: str, count: int, length: int, seed: int) -> dict[str, Any]:
     """Run one way in a process of its own."""
-    words = [sys.executable, __file__, "--way", way, file, str(count), str(seed)]
+    words = [sys.executable, __file__, "--way", way, file]
+    words += ["--pairs", str(count), "--length", str(length), "--seed", str(seed)]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr[-2000:])
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
-def main(file: str, count: int, seeds: int) -> None:
+def shown(row: dict[str, Any]) -> dict[str, float]:
+    """Return the numbers of a way, rounded, without those of each pair."""
+    return {k: round(v, 3) for k, v in row.items() if k not in ("right", "group")}
+
+
+def compare(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> str:
+    """Return the paired difference in accuracy over the held-out pairs of all seeds, as text."""
+    lead = np.concatenate(
+        [np.subtract(a["right"], b["right"]) for a, b in zip(ours, theirs, strict=True)]
+    )
+    names = [name for row in ours for name in row["group"]]
+    estimate = mean(lead.astype(float))
+    low, high = estimate.interval(np.unique(names, return_inverse=True)[1])
+    return f"{estimate.value:+.3f} [{low:+.3f}, {high:+.3f}], n = {len(lead)}"
+
+
+def main(given: argparse.Namespace) -> None:
     """Measure each way for each seed, in turn, and print ratios."""
-    found: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
-    for seed in range(seeds):
-        for way in WAYS:
-            found[way].append(measure(way, file, count, seed))
-            print(seed, way, {k: round(v, 3) for k, v in found[way][-1].items()}, flush=True)
-        for name, row in simple(file, count, seed).items():
-            print(seed, name, {k: round(v, 3) for k, v in row.items()}, flush=True)
-    tokens = np.array([row["tokens"] for row in found["trl"]])
-    for way in WAYS:
-        seconds = np.array([row["seconds"] for row in found[way]])
-        rate, padding = tokens / seconds, np.mean([row["padding"] for row in found[way]])
-        accuracy = [row["accuracy"] for row in found[way]]
+    asked = (given.file, given.pairs, given.length)
+    found: dict[str, list[dict[str, Any]]] = {way: [] for way in given.ways}
+    for seed in range(given.seeds):
+        for way in given.ways:
+            found[way].append(measure(way, *asked, seed))
+            print(seed, way, shown(found[way][-1]), flush=True)
+        for name, row in simple(*asked, seed).items():
+            print(seed, name, shown(row), flush=True)
+    for way, rows in found.items():
+        seconds = np.mean([row["seconds"] for row in rows])
+        padding = np.mean([row["padding"] for row in rows])
+        accuracy = [row["accuracy"] for row in rows]
         print(
-            f"{way:<22} {rate.mean():8.0f} tokens/CPU s  padding {padding:6.1%}  accuracy "
+            f"{way:<22} {seconds:8.1f} CPU s  padding {padding:6.1%}  accuracy "
             f"{np.mean(accuracy):.3f} ({min(accuracy):.3f}-{max(accuracy):.3f})"
         )
-    for other in WAYS[2:]:
-        ratios = [
-            t["seconds"] / r["seconds"] for t, r in zip(found[other], found["rmplug"], strict=True)
-        ]
-        print(f"rmplug is {np.mean(ratios):.2f} times as fast as {other}")
+    for other in found:
+        if other.startswith("trl") and "rmplug" in found:
+            ours, theirs = found["rmplug"], found[other]
+            ratios = [t["seconds"] / r["seconds"] for t, r in zip(theirs, ours, strict=True)]
+            print(f"rmplug is {np.mean(ratios):.2f} times as fast as {other}")
+            print(f"accuracy of rmplug minus that of {other}: {compare(ours, theirs)}")
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("file")
+    parser.add_argument("--pairs", type=int, default=400)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--length", type=int, default=512, help="most tokens of a conversation")
+    parser.add_argument("--ways", nargs="+", default=WAYS, choices=WAYS)
+    parser.add_argument("--way", help=argparse.SUPPRESS)
+    parser.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)
+    return parser.parse_args()
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "--way":
-        way, file, count, seed = sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5])
-        run_way = by_rmplug if way.startswith("rmplug") else by_trl
-        print(json.dumps(run_way(way, file, count, seed)))
+    given = arguments()
+    if given.way:
+        run_way = by_rmplug if given.way.startswith("rmplug") else by_trl
+        print(json.dumps(run_way(given.way, given.file, given.pairs, given.length, given.seed)))
     else:
-        main(sys.argv[1], int((sys.argv[2:] or ["400"])[0]), int((sys.argv[3:] or ["3"])[0]))
+        main(given)
