@@ -45,7 +45,7 @@ def one(seed: int, count: int, share: float, ngrams: bool) -> tuple[float, bool,
         inputs = {"data": pairs, "features": [words]}
         made = run_step(step, inputs, folder, seed=seed).table
     groups = numbers_of(pairs["group"])
-    found = estimate_share(made["support"].to_numpy(), groups, 500, seed)
+    found = estimate_share(made["support"].to_numpy(), groups)
     low, high = found.bounds
     area = area_under_curve(turn, made["wrong"].to_numpy()).value
     return found.share, bool(low <= turn.mean() <= high), area

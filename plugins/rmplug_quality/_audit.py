@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 
 
-def audit(data: Pairs | Responses, findings: Sequence[Features], step: Audit, seed: int) -> Metrics:
+def audit(data: Pairs | Responses, findings: Sequence[Features], step: Audit) -> Metrics:
     """Compute the metrics of ``Audit``."""
     names = [name for name in ("id", "group", "subset") if name in data.columns]
     table = pa.table({name: data.column(name) for name in names})
@@ -40,7 +40,7 @@ def audit(data: Pairs | Responses, findings: Sequence[Features], step: Audit, se
     for one in findings:
         columns = _columns(one, table["id"])
         for subset, part in parts.items():
-            made = list(_rows(columns, groups, part, subset, step, seed))
+            made = list(_rows(columns, groups, part, subset, step))
             for column, row in _with_holm(made):
                 named = "wrong" if row["metric"] == "wrong-labels" else column
                 row["finding"] = f"{one.name}.{named}"
@@ -77,7 +77,7 @@ def _numbers(column: pa.ChunkedArray) -> Floats:
 
 
 def _rows(
-    columns: dict[str, Floats], groups: Ints, part: Ints, subset: str, step: Audit, seed: int
+    columns: dict[str, Floats], groups: Ints, part: Ints, subset: str, step: Audit
 ) -> Iterator[tuple[str, Row]]:
     """Yield the rows of one subset, each with its column."""
     own = groups[part]
@@ -85,7 +85,7 @@ def _rows(
         inside = values[part]
         if name == "support":
             if subset == "all" or len(part) >= step.least:
-                found = estimate_share(inside, own, step.resamples, seed)
+                found = estimate_share(inside, own)
                 yield name, _row("wrong-labels", subset, found.share, found.bounds, len(part))
         elif name.startswith("difference."):
             yield name, _imbalance(inside, own, subset)

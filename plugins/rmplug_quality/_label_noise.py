@@ -46,7 +46,7 @@ def estimate(data: Pairs, features: Sequence[Features], step: LabelNoise, seed: 
             others = np.flatnonzero(fold != number)
             model = _fit(matrix, groups, others, step.strengths, seed)
             margins[held] = matrix[held] @ model
-    found = estimate_share(margins, groups, 0, seed)
+    found = estimate_share(margins, groups)
     support = np.where(margins == 0, 0.0, found.slope * margins)
     columns = {
         "support": support,

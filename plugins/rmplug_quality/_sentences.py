@@ -21,6 +21,8 @@ FOUND = {
     "secrets": "hold keys or passwords",
 }
 ENOUGH_SIGNIFICANCE = 0.05
+UNTOLD = 0.3
+"""The width of an interval of wrong labels from which it says nothing; 0.5 is all there is."""
 
 
 def sentence_of(row: Row, step: str, column: str, noun: str) -> str:
@@ -35,6 +37,11 @@ def sentence_of(row: Row, step: str, column: str, noun: str) -> str:
     if row["metric"] == "wrong-labels":
         if row["low"] is None:
             return ""
+        if row["high"] - row["low"] > UNTOLD:
+            return (
+                f"How many labels are wrong cannot be told ({_bounds(row)[2:]}): the pairs of "
+                f"other prompts say too little about which response is chosen ({step})."
+            )
         return (
             f"About {_percent(row['value'])} of the labels are wrong"
             f"{_interval(row)}, judged by the pairs of other prompts ({step})."

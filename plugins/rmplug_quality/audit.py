@@ -23,7 +23,8 @@ class Audit(Evaluator):
       and the counts of `personal-data`; of other steps, of every column of numbers. Wilson's
       interval.
     - ``wrong-labels``: the share of labels that are wrong, estimated from `support` of
-      `label-noise` (see there), and its interval by resampling prompts; not for subsets with fewer
+      `label-noise` (see there); its interval has the shares that a likelihood-ratio test does not
+      rule out, widened by how much more prompts vary than their rows; not for subsets with fewer
       than `least` pairs.
     - ``more-in-chosen``: of the pairs whose responses differ in a measure (columns `difference.x`,
       as `lexical` gives them), the share in which the chosen response has more: 0.5 where length or
@@ -35,15 +36,11 @@ class Audit(Evaluator):
 
     least: int = Field(default=100, ge=2)
     """Pairs from which the share of wrong labels of a subset is estimated."""
-    resamples: int = Field(default=500, ge=100)
-    """Bootstrap resamples of prompts behind the interval of wrong labels."""
 
     def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
         return Known(columns=COLUMNS, metrics=("found", "wrong-labels", "more-in-chosen"))
 
-    def evaluate(
-        self, data: Pairs | Responses, findings: Sequence[Features], *, seed: int
-    ) -> Metrics:
+    def evaluate(self, data: Pairs | Responses, findings: Sequence[Features]) -> Metrics:
         from ._audit import audit
 
-        return audit(data, findings, self, seed)
+        return audit(data, findings, self)

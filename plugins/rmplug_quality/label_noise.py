@@ -30,8 +30,10 @@ class LabelNoise(FeatureComputer):
     the model with probability w + (1 - 2 w) sigmoid(k m): however sure the model is, agreement stays
     below 1 - w. Both w and k are fitted to the margins out of fold (the most likely ones), and `wrong`
     follows by Bayes' rule, with w of at least 0.005. Where the texts tell little about the label, w
-    is known badly; the evaluator `audit` gives it with its interval. What the model is surely and
-    always mistaken about counts as wrong too: read the pairs before dropping them.
+    is known badly, and so is `wrong`; the evaluator `audit` gives w with its interval. What the model
+    is surely and always mistaken about counts as wrong too: read the pairs before dropping them.
+    Features that come from a model which learned from these very labels agree with the wrong ones
+    too: give none of these.
 
     Features that change sign when the responses are exchanged are used: `difference.x` and `margin`
     as they are, `chosen.x` and `rejected.x` as their difference; other columns are left out.

@@ -29,7 +29,7 @@ def many(count: int, **more: Any) -> Any:
 
 def test_it_keeps_its_promises():
     pairs = small_pairs()
-    check_step(Audit, {"resamples": 100}, {"findings": [small_features(pairs, "words")]})
+    check_step(Audit, {}, {"findings": [small_features(pairs, "words")]})
 
 
 def test_shares_have_counts_intervals_and_sentences(tmp_path):
@@ -95,6 +95,14 @@ def test_wrong_labels_are_estimated_with_their_interval(tmp_path):
     assert row["metric"] == "wrong-labels" and row["low"] < 0.2 < row["high"]
     assert "of the labels are wrong" in row["sentence"]
     assert ("noise.wrong", "few") not in found and ("noise.wrong", "x") in found
+
+
+def test_where_texts_say_nothing_of_the_labels_no_share_of_wrong_ones_is_told(tmp_path):
+    data = many(600)
+    support = features("noise", data, support=np.random.default_rng(7).normal(0, 1, 600))
+    row = audited(data, [support], tmp_path)["noise.wrong", "all"]
+    assert row["low"] < 0.05 and row["high"] > 0.45
+    assert row["sentence"].startswith("How many labels are wrong cannot be told (95 % CI 0")
 
 
 def test_findings_of_other_data_are_refused_and_other_orders_are_not(tmp_path):
