@@ -52,11 +52,16 @@ def find_near_copies(data: Pairs | Responses, step: Duplicates) -> Columns:
 
 
 def _sketch(data: Pairs | Responses, step: Duplicates) -> tuple[Hashes, npt.NDArray[np.uint32]]:
-    """Return of each row a hash of its set of shingles, and the hashes of its bands."""
+    """Return of each row a hash of its set of shingles, and the hashes of its bands. Each row
+    without shingles (an empty prompt, signs alone) has a hash of its own."""
     keys: list[Hashes] = []
     bands: list[npt.NDArray[np.uint32]] = []
+    count = 0
     for made in _sets(data, step):
-        keys.append(made.keys())
+        none = np.diff(made.ends) == 0
+        rows = np.arange(count, count + len(none), dtype=np.uint64)
+        keys.append(np.where(none, rows, made.keys()))
+        count += len(none)
         # half of each hash: what meets by chance is compared, and found to be unlike
         bands.append((band_hashes(made, step.threshold) >> np.uint64(32)).astype(np.uint32))
     if not keys:

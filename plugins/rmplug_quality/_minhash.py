@@ -62,9 +62,10 @@ def meetings(band: Hashes) -> Iterator[tuple[Ints, Ints]]:
 
 
 def jaccard(first: Hashes, second: Hashes) -> float:
-    """Return the share of two sorted sets' shingles that both have, 0 to 1."""
+    """Return the share of two sorted sets' shingles that both have, 0 to 1; 0 where neither has
+    any: nothing says that such texts are alike."""
     common = np.searchsorted(second, first)
     found = second[np.minimum(common, len(second) - 1)] == first if len(second) else first[:0] == 0
     both = int(np.count_nonzero(found))
     either = len(first) + len(second) - both
-    return both / either if either else 1.0
+    return both / either if either else 0.0

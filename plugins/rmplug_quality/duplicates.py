@@ -42,7 +42,8 @@ class Duplicates(FeatureComputer):
     punctuation) of two rows together that both have, 0 to 1. Rows that might be similar are found
     by MinHash (Broder, 1997; the library rensa) in bands such that 99.9 % of the pairs of rows that
     are just as similar as `threshold` meet; each is then compared by all its shingles, so that no
-    row is called similar by chance. Rows are joined to clusters by union-find. Needs the whole
+    row is called similar by chance; one without words or characters is like no other. Rows are
+    joined to clusters by union-find. Needs the whole
     table: about 150 bytes a row in memory, the shingles of rows that might be similar in a
     temporary file.
     """  # noqa: E501

@@ -30,7 +30,7 @@ def shingles(text: str, size: int) -> set[tuple[str, ...]]:
 
 
 def jaccard(first: set, second: set) -> float:
-    return len(first & second) / len(first | second) if first | second else 1.0
+    return len(first & second) / len(first | second) if first | second else 0.0
 
 
 def pairs_of(rows: list[tuple[str, str, str]], **more: object) -> Pairs:

@@ -93,6 +93,13 @@ def test_every_pair_above_the_threshold_is_found_and_none_below(find):
         assert found["near.similarity"][row] == pytest.approx(best if best >= 0.7 else 0)
 
 
+def test_rows_without_words_are_not_near_copies_of_each_other(find):
+    rows = [("", LONG, "no"), ("", "yes", "never"), ("?!", "a", "b"), (LONG, "c", "d")]
+    found = find(pairs_of(rows), compare="prompt")
+    assert found["near.copy"] == [False] * 4 and found["near.similarity"] == [0] * 4
+    assert found["near.cluster"] == [0, 1, 2, 3] and all(np.isnan(found["near.partner"]))
+
+
 def test_the_order_of_the_responses_does_not_matter_to_near_copies(find):
     rows = [("p", LONG, "the other one is short"), ("p", "the other one is short", LONG)]
     assert find(pairs_of(rows))["near.similarity"] == [1.0, 1.0]
