@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from rmplug import Metrics, Pairs, Responses
+from rmplug import Metrics, Pairs, Responses, notice
 from rmplug.data.subsets import subset_rows
 from rmplug.stats.bootstrap import intervals
 from rmplug.stats.intervals import NO_BOUND
@@ -113,10 +112,8 @@ def _share(over: Floats, under: Floats) -> Floats:
 def _pairs(judged: _Judged, least: int) -> Iterator[Row]:
     """Yield kappa and the share of the same labels of each two annotators, in both cells."""
     codes, names = judged.labels.codes, judged.labels.annotators
-    for number, (one, two) in enumerate(combinations(range(len(names)), 2)):
+    for one, two in _shown_pairs(codes, names, least):
         columns = cohen_columns(codes[:, one], codes[:, two])
-        if number >= MOST_PAIRS or columns["both"].sum() < least:
-            continue
 
         def statistics(sums: Sums) -> dict[str, Floats]:
             same = _share(sums["same"], sums["both"])
@@ -125,6 +122,20 @@ def _pairs(judged: _Judged, least: int) -> Iterator[Row]:
         for row in judged.rows(columns, statistics, "both"):
             yield {**row, "row": names[one], "column": names[two]}
             yield {**row, "row": names[two], "column": names[one]}
+
+
+def _shown_pairs(codes: Ints, names: Sequence[str], least: int) -> list[tuple[int, int]]:
+    """Return the pairs of annotators that share enough items, in order; of more than MOST_PAIRS
+    those that share most, and a notice names the others."""
+    given = (codes >= 0).astype(np.float64)
+    shared = np.triu(given.T @ given, 1)
+    ones, others = np.nonzero(shared >= least)
+    order = np.argsort(-shared[ones, others], kind="stable")
+    left = [f"{names[ones[at]]} and {names[others[at]]}" for at in order[MOST_PAIRS:]]
+    what = f"two annotators without a kappa, beyond the {MOST_PAIRS} pairs that share most rows"
+    notice(what, left, "dropped", of="pairs of annotators")
+    kept = np.sort(order[:MOST_PAIRS])
+    return list(zip(ones[kept].tolist(), others[kept].tolist(), strict=True))
 
 
 def _reliability(judged: _Judged) -> Iterator[Row]:

@@ -55,7 +55,8 @@ class Annotators(LabelColumns, Evaluator):
       share of pairs of labels of a row that are the same; ``unanimous``: share of rows whose labels
       are all the same.
     - ``cohen-kappa`` (Cohen, 1960) and ``same-label`` of each two annotators with at least `least`
-      rows in common, a cell of a matrix (`row`, `column`).
+      rows in common, a cell of a matrix (`row`, `column`); of more than 200 pairs, those with most
+      rows in common.
     - ``reliability-of-annotator`` of each (`model`): the mean probability that its labels are
       right, by Dawid and Skene (1979, Applied Statistics 28): an EM algorithm finds the class of
       each row and the confusion of each annotator that make the labels most likely. The interval is

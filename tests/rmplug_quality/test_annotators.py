@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from rmplug import Features, Known, Metrics, Responses
+from rmplug.notices import collect_notices
 from rmplug.testing import check_step, run_step
+from rmplug_quality._annotators import measure
 from rmplug_quality._dawid_skene import fit_dawid_skene
 from rmplug_quality.annotators import Annotators, Consensus
 from rmplug_text.loaders import ABFile, PairsFile, ResponsesFile
@@ -94,6 +96,21 @@ def test_cohen_kappa_of_two_annotators(tmp_path):
     cells = [row for row in made if row["metric"] == "cohen-kappa"]
     assert {(row["row"], row["column"]) for row in cells} == {("a", "b"), ("b", "a")}
     assert cells[0]["value"] == pytest.approx(0.4) and cells[0]["n"] == 50
+
+
+def test_of_many_annotators_the_pairs_that_share_most_have_a_kappa_and_others_are_named():
+    rng = np.random.default_rng(5)
+    # the last ones have labelled all rows, the first ones fewer
+    rows = [[int(rng.integers(0, 2)) if row < 10 + place else None for place in range(26)]
+            for row in range(40)]  # fmt: skip
+    names = [chr(97 + place) for place in range(26)]
+    step = Annotators.model_validate({"labels": names, "least": 2, "resamples": 100})
+    with collect_notices() as found:
+        made = measure(labelled(rows), step, 1).table.to_pylist()
+    cells = {(row["row"], row["column"]) for row in made if row["metric"] == "cohen-kappa"}
+    assert len(cells) == 400 and ("y", "z") in cells and ("a", "b") not in cells
+    [told] = [one for one in found.values() if one.of == "pairs of annotators"]
+    assert told.count == 25 * 26 // 2 - 200 and "a and b" in told.ids
 
 
 def plain_em(rows: list[list[int | None]], labels: int, rounds: int) -> list[list[float]]:
