@@ -12,10 +12,11 @@ from rmplug.errors import did_you_mean, some
 from .interval_texts import MINUS, decimals, interval_text, number_text
 
 BETWEEN = " / "
-"""What stands between the parts of a name: step, item or model, metric, subset."""
+"""What stands between the parts of a name: step, what it is of, metric, subset."""
 AT = "at "
-LABELS = ("item", "round", "model")
-"""The columns of metrics that say of what they are."""
+LABELS = ("item", "round", "model", "other", "finding", "place", "row", "column")
+"""The columns of metrics that say of what they are; without one of them, several numbers would have
+one name."""
 MOST_WHOLE = 10**9
 """The size up to which a whole number is written with all its digits."""
 
@@ -111,7 +112,8 @@ class Numbers(Mapping[str, Number]):
 
 
 def named_numbers(step: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Number]:
-    """Return rows of ``Metrics`` as numbers by name: ``step / model / metric / subset``."""
+    """Return rows of ``Metrics`` as numbers by name: ``step / model / metric / subset``, with more
+    of ``LABELS`` after the model where there are any."""
     return {number_name(step, row): Number.of(row) for row in rows if "metric" in row}
 
 

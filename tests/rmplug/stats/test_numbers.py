@@ -47,6 +47,22 @@ def test_numbers_are_found_by_the_parts_of_their_names_that_only_they_have() -> 
     assert "<td>test / minilm / accuracy / all</td>" in numbers._repr_html_()
 
 
+def test_cells_places_and_findings_have_names_of_their_own() -> None:
+    both = [{"row": "a", "column": "b"}, {"row": "a", "column": "c"}]
+    labels = [
+        *both,
+        {"place": "layer-0"},
+        {"place": "layer-1"},
+        {"finding": "copies.copy"},
+        {"other": "minilm"},
+    ]
+    rows = [{"metric": "r2", "subset": "all", "value": n, **one} for n, one in enumerate(labels)]
+    numbers = Numbers(named_numbers("why", rows))
+    assert [number.value for number in numbers.values()] == [0, 1, 2, 3, 4, 5]
+    assert numbers["a", "c"].value == 1 and numbers["r2", "layer-1"].value == 3
+    assert numbers["why / copies.copy / r2 / all"].value == 4
+
+
 def test_a_name_that_several_numbers_have_or_none_is_explained() -> None:
     numbers = Numbers(named_numbers("test", ROWS))
     with pytest.raises(KeyError, match="2 numbers are called 'accuracy': test / ngram / accuracy"):
