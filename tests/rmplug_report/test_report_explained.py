@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from report_inputs import report
 
 from rmplug import Features, PlanView, Responses
-from rmplug_report._page import write
 from rmplug_report.findings._findings import findings
 from rmplug_report.inputs._inputs import gather
 from rmplug_report.inputs._metric_lookup import MetricLookup
@@ -64,8 +64,8 @@ def test_the_section_draws_each_part_and_shows_the_texts_of_surprises(explained)
 
 
 def test_the_page_holds_the_section_and_escapes_its_texts(explained, tmp_path):
-    write(explained, PLAN, tmp_path, "", 10, 100, 1.0)
-    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    report(explained, tmp_path / "r", PLAN)
+    page = (tmp_path / "r/index.html").read_text(encoding="utf-8")
     assert "What explains the reward" in page and "all families together" in page
     assert "→ &lt;b&gt;" in page and "→ <b>" not in page
-    assert '"shares"' in (tmp_path / "metrics.json").read_text(encoding="utf-8")
+    assert '"shares"' in (tmp_path / "r/metrics.json").read_text(encoding="utf-8")

@@ -8,17 +8,17 @@ import re
 import numpy as np
 import pyarrow as pa
 import pytest
+from report_inputs import report
 
 from rmplug import Features, Metrics, Pairs, PlanView
-from rmplug_report._page import write
 
 SECRET = "the key is AKIAIOSFODNN7EXAMPLE"
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory) -> tuple[str, dict]:
-    folder = tmp_path_factory.mktemp("quality")
-    write(items(), PlanView("audit", 1, []), folder, "", 100, 1000, 5)
+    folder = tmp_path_factory.mktemp("quality") / "r"
+    report(items(), folder, PlanView("audit", 1, []))
     text = (folder / "index.html").read_text(encoding="utf-8")
     return text, json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
 
