@@ -11,6 +11,7 @@ from rmplug_report.findings._findings import findings
 from rmplug_report.inputs._inputs import gather
 from rmplug_report.inputs._metric_lookup import MetricLookup
 from rmplug_report.inputs._wording import plain
+from rmplug_report.sections._browser import NOT_SHOWN
 from rmplug_report.sections._explained import explained_shares
 from rmplug_tabular import Explain
 
@@ -61,6 +62,15 @@ def test_the_section_draws_each_part_and_shows_the_texts_of_surprises(explained)
     texts = [row[-1] for row in table.numbers.rows]
     assert all(text.startswith("Question ") and "? → <b>" in text for text in texts)
     assert [row[1] for row in table.numbers.rows[:4]] == ["missed", "alike", "alike", "alike"]
+
+
+def test_texts_of_surprises_with_personal_data_are_not_shown(explained):
+    ids = explained[0].tables["surprises"]["id"].to_pylist()
+    private = Features({"id": [ids[0]], "personal": [1]}, "private")
+    section = explained_shares(gather([*explained, private], PLAN), MetricLookup([]))
+    rows = section.parts[0].tables[0].numbers.rows
+    assert {row[-1] for row in rows if row[2] == ids[0]} == {NOT_SHOWN}
+    assert all(row[-1] != NOT_SHOWN for row in rows if row[2] != ids[0])
 
 
 def test_the_page_holds_the_section_and_escapes_its_texts(explained, tmp_path):

@@ -11,6 +11,8 @@ import pytest
 from report_inputs import report
 
 from rmplug import Features, Metrics, Pairs, PlanView
+from rmplug_report.inputs._hidden import hidden_ids, is_hidden
+from rmplug_report.sections._browser import NOT_SHOWN
 
 SECRET = "the key is AKIAIOSFODNN7EXAMPLE"
 
@@ -96,6 +98,28 @@ def test_texts_with_secrets_are_nowhere_on_the_page(page):
     assert any("(not shown: personal data or secrets" in one for one in unpacked)
     assert not any("AKIA" in one for one in [text, json.dumps(numbers), *unpacked])
     assert any("quattro" in one for one in unpacked)
+
+
+def test_tokens_of_a_row_with_secrets_are_without_texts(tmp_path):
+    tokens = {
+        "id": ["r1/chosen", "r2/chosen"],
+        "response.start": [0.0, 0.0],
+        "response.texts": [["two", "more"], ["the key is ", "AKIA"]],
+        "response.rewards": [[0.0, 1.0], [0.5, 3.0]],
+    }
+    given = [*items(), Features(tokens, "tokens")]
+    report(given, tmp_path / "r", PlanView("audit", 1, []))
+    text = (tmp_path / "r/index.html").read_text(encoding="utf-8")
+    part = re.search(r'<section id="tokens".*?</section>', text, re.DOTALL)[0]
+    assert ">more<" in part and "AKIA" not in text and part.count(">·<") == 2
+    assert NOT_SHOWN in part
+
+
+def test_a_secret_in_one_response_of_a_pair_hides_the_pair_and_all_made_from_it():
+    counted = Features({"id": ["p/chosen", "q"], "personal": [1, 0]}, "private")
+    hidden = hidden_ids([counted])
+    ids = ("p", "p/rejected", "p/chosen", "q", "q/chosen")
+    assert [one for one in ids if is_hidden(one, hidden)] == ["p", "p/rejected", "p/chosen"]
 
 
 def test_numbers_of_an_audit_are_not_told_twice(page):

@@ -17,14 +17,13 @@ from rmplug.data.messages import count_characters
 from rmplug.data.subsets import subset_rows
 
 from ._contributions import Floats, PairContributions, contributions
+from ._hidden import hidden_ids
 from ._plotted import Plotted, plotted
 from ._trajectories import Trajectory, left_out_of, trajectories
 
 Row = Mapping[str, Any]
 
 MOST_REWARDS = 8
-HIDING = ("personal", "secrets")
-"""Columns of features that count what must not be shown: where one is above 0, no text is."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class Inputs:
     trajectories: list[Trajectory] = field(default_factory=list)
     trajectories_left_out: int = 0
     hidden: frozenset[str] = frozenset()
-    """Ids of the rows whose texts no page may show: personal data or secrets were found in them."""
+    """Ids of the rows whose texts no page may show, as ``is_hidden`` asks for them."""
     plots: list[Plotted] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -115,6 +114,7 @@ def gather(
     ``responses``; join the columns of plots."""
     data = [item for item in items if isinstance(item, Pairs | Responses)]
     features = [item for item in items if isinstance(item, Features)]
+    hidden = hidden_ids(features)
     rewarding = [item for item in features if _margins(item)]
     pairs = _about(rewarding, [item for item in data if isinstance(item, Pairs)])
     rewards = [one for item in rewarding for one in _rewards(item, pairs)]
@@ -127,29 +127,18 @@ def gather(
         rewards_left_out=max(0, len(rewards) - MOST_REWARDS),
         scores=[one for item in features for one in _scores(item)][:MOST_REWARDS],
         measures=[item for item in features if not _margins(item) and not _scores(item)],
-        trajectories=[one for item in features for one in trajectories(item, responses)],
+        trajectories=[one for item in features for one in trajectories(item, responses, hidden)],
         trajectories_left_out=sum(left_out_of(item, responses) for item in features),
         metrics=metrics,
         fits=[item for item in items if isinstance(item, Fit)],
         checkpoints=[item for item in items if isinstance(item, Checkpoint)],
         contributions=contributions(features, pairs),
-        hidden=_hidden(features),
+        hidden=hidden,
         plots=plotted(items, plots),
     )
     if not any(row["metric"] == "accuracy" for row in metrics):
         inputs.metrics = [*metrics, *_plain_accuracy(inputs)]
     return inputs
-
-
-def _hidden(features: Sequence[Features]) -> frozenset[str]:
-    """Return the ids of the rows in which features count personal data or secrets."""
-    ids: set[str] = set()
-    for item in features:
-        for name in HIDING:
-            values = _column(item.table, name) if name in item.values else None
-            if values is not None:
-                ids.update(item.table["id"].filter(pa.array(values > 0)).to_pylist())
-    return frozenset(ids)
 
 
 def characters(pairs: Pairs, side: str) -> Floats:

@@ -10,6 +10,8 @@ import pyarrow as pa
 
 from rmplug import Features
 
+from ._hidden import is_hidden
+
 ENDING = "rewards"
 MOST_TOKENS = 600
 """Tokens of a response that the page shows; of the prompt, the last ``CONTEXT``."""
@@ -20,7 +22,8 @@ CONTEXT = 60
 class Trajectory:
     """The tokens of one conversation that are shown: their texts, the reward after each, and the
     change that each makes (0 of the first). ``start`` is the index of the response's first token
-    among them; ``before`` and ``after`` are the numbers of tokens left out."""
+    among them; ``before`` and ``after`` are the numbers of tokens left out; of a ``hidden`` row the
+    texts are empty."""
 
     step: str
     id: str
@@ -32,6 +35,7 @@ class Trajectory:
     start: int
     before: int
     after: int
+    hidden: bool
 
     @property
     def score(self) -> float:
@@ -39,14 +43,17 @@ class Trajectory:
         return self.rewards[-1]
 
 
-def trajectories(features: Features, most: int) -> list[Trajectory]:
-    """Return the trajectories of the first responses, ``most`` of them: of a pair both sides."""
+def trajectories(
+    features: Features, most: int, hidden: frozenset[str] = frozenset()
+) -> list[Trajectory]:
+    """Return the trajectories of the first responses, ``most`` of them: of a pair both sides; of
+    ``hidden`` rows without texts."""
     kinds = _kinds(features)
     sides = len({side for side, _ in kinds})
     if not kinds:
         return []
     rows = features.rows.read(0, min(-(-most // sides), len(features))).to_pylist()
-    made = [_of(features.name, row, side, output) for row in rows for side, output in kinds]
+    made = [_of(features.name, row, kind, hidden) for row in rows for kind in kinds]
     return [one for one in made if one is not None][: most * (len(kinds) // sides)]
 
 
@@ -69,7 +76,10 @@ def _kinds(features: Features) -> list[tuple[str, str]]:
     return kinds
 
 
-def _of(step: str, row: dict[str, object], side: str, output: str) -> Trajectory | None:
+def _of(
+    step: str, row: dict[str, object], kind: tuple[str, str], hidden: frozenset[str]
+) -> Trajectory | None:
+    side, output = kind
     name = f"{side}.{ENDING}.{output}" if output else f"{side}.{ENDING}"
     every, texts = row[name], row[f"{side}.texts"]
     assert isinstance(every, list) and isinstance(texts, list)
@@ -80,16 +90,18 @@ def _of(step: str, row: dict[str, object], side: str, output: str) -> Trajectory
     start = int(begins) if isinstance(begins, float) else 0
     first = max(0, min(start, len(rewards) - 1) - CONTEXT)
     last = min(len(rewards), max(start, first) + MOST_TOKENS)
+    secret = is_hidden(str(row["id"]), hidden)
     changes = np.diff(rewards, prepend=rewards[0])
     return Trajectory(
         step,
         str(row["id"]),
         side,
         output,
-        texts[first:last],
+        [""] * (last - first) if secret else texts[first:last],
         rewards[first:last].tolist(),
         changes[first:last].tolist(),
         start - first,
         first,
         len(rewards) - last,
+        secret,
     )

@@ -8,12 +8,14 @@ from rmplug import Fit
 from rmplug_report.figures import _shares
 from rmplug_report.figures._render import Drawing, Numbers
 from rmplug_report.findings._shares import explained_sentences
+from rmplug_report.inputs._hidden import is_hidden
 from rmplug_report.inputs._inputs import Inputs, Row
 from rmplug_report.inputs._metric_lookup import MetricLookup
 from rmplug_report.inputs._row_texts import texts_of
 from rmplug_report.inputs._shares import PARTS, has_shares, parts_of, share_rows, sparse_rows
 from rmplug_report.inputs._wording import interval, label, percent
 
+from ._browser import NOT_SHOWN
 from ._section import Fact, Section, Table
 
 WIDTH = 160
@@ -71,6 +73,7 @@ def _surprises(inputs: Inputs, fit: Fit) -> Iterator[Table]:
     rows: list[Row] = fit.tables["surprises"].to_pylist()
     ids = {str(row[key]) for row in rows for key in ("id", "neighbour")}
     texts = texts_of(inputs.data, ids, WIDTH)
+    texts |= {one: NOT_SHOWN for one in texts if is_hidden(one, inputs.hidden)}
     body: list[tuple[object, ...]] = []
     for row in rows:
         if not body or row["rank"] != body[-1][0]:

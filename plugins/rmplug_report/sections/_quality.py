@@ -12,6 +12,7 @@ from rmplug import Features, Pairs, text_of
 from rmplug_report.figures._quality import shares
 from rmplug_report.figures._render import Drawing, Numbers
 from rmplug_report.findings._quality import audited, quality_sentences
+from rmplug_report.inputs._hidden import is_hidden
 from rmplug_report.inputs._inputs import Inputs, Row
 from rmplug_report.inputs._metric_lookup import MetricLookup
 from rmplug_report.inputs._row_forms import by
@@ -116,7 +117,7 @@ def _example_rows(
         name = str(table["id"][row].as_py())
         like = "" if partners is None or np.isnan(partners[row]) else int(partners[row])
         other = "" if like == "" else label(table["id"][like].as_py(), 40)
-        texts = _texts(pairs, place, name in inputs.hidden)
+        texts = _texts(pairs, place, is_hidden(name, inputs.hidden))
         size = _numbers(table[by_what].slice(row, 1))[0] if by_what in features.values else ""
         yield label(name, 40), size, other, *texts
 

@@ -9,6 +9,7 @@ from rmplug_report.inputs._metric_lookup import MetricLookup
 from rmplug_report.inputs._trajectories import Trajectory
 from rmplug_report.inputs._wording import count, label, number
 
+from ._browser import NOT_SHOWN
 from ._section import Reading, Section, Token
 
 WIDTH, HEIGHT, EDGE = 640, 72, 6
@@ -55,6 +56,7 @@ def _reading(index: int, one: Trajectory) -> Reading:
     cut = [count(one.before, "token") + " before"] if one.before else []
     cut += [count(one.after, "token") + " after"] if one.after else []
     said = f"; {' and '.join(cut)} left out" if cut else ""
+    said += f" {NOT_SHOWN}" if one.hidden else ""
     low, high = min(one.rewards), max(one.rewards)
     return Reading(
         title=f"{label(one.id)}, {one.side}{output}",
