@@ -259,7 +259,7 @@ def test_rewards_of_single_responses_and_of_several_outputs_are_shown(tmp_path):
 
 
 def test_long_edges_of_the_plan_pass_every_layer_between():
-    from rmplug_report.figures._plan_graph import arranged, nodes
+    from rmplug.plan_layout import arranged, nodes
 
     found = nodes(PLAN.steps)
     layers = {key: node.layer for key, node in found.items() if node.step}
