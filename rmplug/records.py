@@ -168,3 +168,5 @@ class RunSummary:
     steps: int
     """Steps of the spec."""
     note: str = ""
+    reports: tuple[str, ...] = ()
+    """The artifacts of its reports."""

@@ -32,11 +32,13 @@ from .options import (
     show_options,
     store_options,
     train_options,
+    view_options,
 )
 from .report_command import report
 from .spec_commands import check, init, run
 from .store_commands import compare, gc, open_page, runs, show_run
 from .train_command import train
+from .view_command import view
 
 
 def console() -> NoReturn:
@@ -145,6 +147,7 @@ COMMANDS: tuple[Command, ...] = (
     ("open", open_page, open_options),
     ("compare", compare, compare_options),
     ("report", report, report_options),
+    ("view", view, view_options),
     ("gc", gc, gc_options),
     ("train", train, train_options),
     ("score", score, score_options),

@@ -126,6 +126,31 @@ def report_options(command: argparse.ArgumentParser) -> None:
     )
 
 
+def view_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--static", metavar="FOLDER", help="write the pages as files into this new folder"
+    )
+    command.add_argument(
+        "--port", type=_port, default=8765, help="of the server; 0 for any that is free (8765)"
+    )
+    command.add_argument(
+        "--host",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="where the server listens; any other than this machine's own (127.0.0.1) needs a "
+        "token in RMPLUG_VIEW_TOKEN",
+    )
+    command.add_argument("--open", action="store_true", help="open the pages in a browser")
+    store_option(command)
+
+
+def _port(text: str) -> int:
+    number = _whole(text)
+    if number > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port; it is 65535 at most")
+    return number
+
+
 def _whole(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0")

@@ -105,7 +105,7 @@ class RecordedRun:
             kind=step.kind.rpartition(":")[2],
             family=step.family,
             summary=_summary(cls),
-            inputs=_inputs(written, step, self.record.steps),
+            inputs=inputs_of(written, step, self.record.steps),
             params=_params(written.get("params") or {}, cls),
             gives=handle.type.__name__ if handle is not None else gives,
             rows=step.rows,
@@ -141,7 +141,7 @@ def _file_names(value: Any) -> Any:
     return Path(value).name if isinstance(value, str) else value
 
 
-def _inputs(
+def inputs_of(
     written: Mapping[str, Any], step: StepRecord, steps: Mapping[str, StepRecord]
 ) -> dict[str, list[str]]:
     """Return the inputs of a step by name; those of a loop are the steps that it names inside."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rmplug.artifacts import Metrics
@@ -82,10 +82,17 @@ def _measured(store: Store, record: RunRecord) -> dict[str, Mapping[str, Any]]:
 
 
 def _spec_rows(first: RunRecord, second: RunRecord) -> Iterator[Row]:
-    before, after = dict(_flat(first.spec)), dict(_flat(second.spec))
-    for path in {**before, **after}:
-        if before.get(path) != after.get(path):
-            yield _row("spec", path, before.get(path, "–"), after.get(path, "–"))
+    for path, values in spec_differences((first, second)):
+        yield _row("spec", path, *values)
+
+
+def spec_differences(records: Sequence[RunRecord]) -> Iterator[tuple[str, list[Any]]]:
+    """Yield each path of the specs that is not the same in all runs, with its value in each; a dash
+    where a spec does not have it."""
+    specs = [dict(_flat(record.spec)) for record in records]
+    for path in {path: None for spec in specs for path in spec}:
+        if any(spec.get(path) != specs[0].get(path) for spec in specs[1:]):
+            yield path, [spec.get(path, "–") for spec in specs]
 
 
 def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -82,14 +82,18 @@ def _summary(record: RunRecord | _Head, steps: int, note: str = "") -> RunSummar
     unknown = record.unknown if isinstance(record, RunRecord) else {}
     status = str(unknown.get("status", record.status))
     ended = sum(step.status in ("done", "reused", "rebuilt") for step in record.steps.values())
+    pages = (step.artifact for step in record.steps.values() if step.family == "reporter")
+    reports = tuple(key for key in pages if key)
     return RunSummary(
-        record.id, record.name, status, record.started, record.seconds, ended, steps, note
+        record.id, record.name, status, record.started, record.seconds, ended, steps, note, reports
     )
 
 
 @dataclass
 class _StepHead:
     status: Status
+    family: str = ""
+    artifact: str = ""
 
 
 @dataclass

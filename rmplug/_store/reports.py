@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,12 +31,17 @@ class Told:
 
 def report_pages(store: Store, record: RunRecord) -> list[Path]:
     """List the pages of a run's reports."""
+    made = (step.artifact for step in record.steps.values() if step.family == "reporter")
+    return pages_of(store, made)
+
+
+def pages_of(store: Store, reports: Iterable[str]) -> list[Path]:
+    """List the pages of reports, which their artifacts name; of those that are gone, none."""
     pages = []
-    for step in record.steps.values():
-        if step.family == "reporter" and store.find(step.artifact) is not None:
+    for key in reports:
+        if store.find(key) is not None:
             with suppress(NewerFormatError):
-                folder = store.artifacts / step.artifact / FILES
-                page = folder / str(store.manifest(step.artifact)["entry"])
+                page = store.artifacts / key / FILES / str(store.manifest(key)["entry"])
                 if page.resolve().is_relative_to(store.artifacts.resolve()):
                     pages.append(page)
     return pages
@@ -44,7 +49,12 @@ def report_pages(store: Store, record: RunRecord) -> list[Path]:
 
 def told(store: Store, record: RunRecord) -> Told:
     """Return the words of the first report of a run that has any."""
-    for page in report_pages(store, record):
+    return told_by(report_pages(store, record))
+
+
+def told_by(pages: Iterable[Path]) -> Told:
+    """Return the words of the first of these pages that has any."""
+    for page in pages:
         data = _read(page.parent / NUMBERS_FILE)
         headline = data.get("headline")
         words = Told(_text(headline), tuple(_findings(data.get("findings"))))

@@ -125,14 +125,33 @@ def each_record(store: Store) -> Iterator[AnyRecord]:
 
 def each_summary(store: Store) -> Iterator[RunSummary | UnreadableRecord]:
     """Every run that the store knows, oldest first, as a list of runs shows it."""
-    for path in record_paths(store):
-        try:
-            summary = read_summary(path)
-        except StoreError as error:
-            yield UnreadableRecord(path.parent.name, str(error))
-            continue
-        ended = summary.status != "running" or is_live(store, path.parent.name)
-        yield summary if ended else replace(summary, status="interrupted")
+    return (summarise(store, path) for path in record_paths(store))
+
+
+def summarise(store: Store, path: Path) -> RunSummary | UnreadableRecord:
+    """Summarise the run with the record at a path, as a list of runs shows it."""
+    try:
+        summary = read_summary(path)
+    except StoreError as error:
+        return UnreadableRecord(path.parent.name, str(error))
+    ended = summary.status != "running" or is_live(store, path.parent.name)
+    return summary if ended else replace(summary, status="interrupted")
+
+
+def read_run(store: Store, identity: str) -> RunRecord:
+    """Read the record of the run with exactly this id, which may be a stranger's words; no link
+    leads out of the store.
+
+    Raises ``StoreError`` if there is none, or it cannot be read."""
+    path = store.runs / identity / RECORD
+    plain = Path(identity).name == identity != ".." and "\0" not in identity
+    if (
+        not plain
+        or not path.is_file()
+        or path.resolve() != store.runs.resolve() / identity / RECORD
+    ):
+        raise StoreError(f"no run {identity[:80]!r} in {store.root}; see rmplug runs")
+    return _read(store, path)
 
 
 def _read_or_say(store: Store, path: Path) -> AnyRecord:

@@ -1,0 +1,1 @@
+"""The pages of ``view``: a store in a browser, read-only."""
