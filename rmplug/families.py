@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
 from .artifacts import Artifact, Opens
@@ -55,21 +55,33 @@ class Reads:
         self.awaited = awaited
 
 
+class _OneOrMore:
+    """What ``OneOrMore`` does to a field, when it is read and in its JSON Schema."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_before_validator_function(_as_tuple, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        several = handler(schema)
+        return {"anyOf": [several["items"], several]}
+
+
 def _as_tuple(value: Any) -> Any:
     return value if isinstance(value, list | tuple | set | frozenset | dict) else (value,)
 
 
-OneOrMore = BeforeValidator(_as_tuple)
-"""A mark of a field of several values: one may be written without a list around it."""
+OneOrMore = _OneOrMore()
+"""A mark of a field of several values: one may be written without a list around it. Bounds of their
+number stand before it."""
 Names = Annotated[tuple[str, ...], OneOrMore]
 """One name, or a list of names."""
 InputPath = Annotated[Path, Reads()]
 """One file or folder that the step reads."""
-InputPaths = Annotated[tuple[Path, ...], OneOrMore, Reads(), Field(min_length=1)]
+InputPaths = Annotated[tuple[Path, ...], Field(min_length=1), OneOrMore, Reads()]
 """Files that the step reads: a path, a list of them, or a pattern such as ``data/*.jsonl``."""
-AwaitedPaths = Annotated[
-    tuple[Path, ...], BeforeValidator(_as_tuple), Reads(awaited=True), Field(min_length=1)
-]
+AwaitedPaths = Annotated[tuple[Path, ...], Field(min_length=1), OneOrMore, Reads(awaited=True)]
 """The same, of files that may not be there yet, such as what people will have written."""
 
 

@@ -13,7 +13,7 @@ from rmplug.families import Composite, Engine, Observer, Step, family_of, writte
 
 from .field_docs import classes_in, field_docs
 from .registry import Provider
-from .schema import as_taken, summary_of
+from .schema import summary_of
 from .signatures import signature_of
 
 
@@ -52,7 +52,7 @@ def params(cls: type[BaseModel], prefix: str = "") -> list[dict[str, Any]]:
         listed.append(
             {
                 "name": prefix + name,
-                "type": type_name(as_taken(info, properties[name])),
+                "type": type_name(properties[name]),
                 "required": info.is_required(),
                 "default": _default(info),
                 "description": docs.get(name) or _sort_of(cls, name),

@@ -7,9 +7,8 @@ from inspect import cleandoc
 from typing import Any
 
 from pydantic import TypeAdapter
-from pydantic.fields import FieldInfo
 
-from rmplug.families import Composite, Engine, Observer, Step, reads_files, written_name
+from rmplug.families import Composite, Engine, Observer, Step
 from rmplug.records import RunRecord
 
 from .field_docs import field_docs, inner_classes
@@ -122,9 +121,6 @@ def params_schema(cls: type[Step], name: str = "") -> dict[str, Any]:
     schema = documented(cls, cls.model_json_schema(ref_template=prefix + "{model}"))
     schema.pop("required", None)
     schema["description"] = cleandoc(cls.__doc__ or "")
-    for attribute, info in cls.model_fields.items():
-        field = written_name(attribute, info)
-        schema["properties"][field] = as_taken(info, schema["properties"][field])
     if issubclass(cls, Composite):
         steps = [{"$ref": "#/$defs/rmplug.steps"}, {"type": "string"}]
         schema["properties"]["steps"]["anyOf"] = steps
@@ -146,20 +142,6 @@ def record_schema() -> dict[str, Any]:
     """Make the JSON Schema of ``record.json``."""
     schema = TypeAdapter(RunRecord).json_schema(mode="serialization")
     return {"$schema": DIALECT, **documented(RunRecord, schema)}
-
-
-def as_taken(info: FieldInfo, schema: dict[str, Any]) -> dict[str, Any]:
-    """Make the schema of a field as a spec writes it: of several paths, one may stand alone."""
-    return _path_or_paths(schema) if reads_files(info) else schema
-
-
-def _path_or_paths(schema: dict[str, Any]) -> dict[str, Any]:
-    """Let a list of paths also be written as one path."""
-    about = {name: schema[name] for name in schema if name in ("title", "description", "default")}
-    form = {name: schema[name] for name in schema if name not in about}
-    forms = form.get("anyOf", [form])
-    one = [each["items"] for each in forms if each.get("type") == "array"]
-    return {**about, "anyOf": [*one, *forms]} if one else schema
 
 
 def summary_of(cls: type[Step]) -> str:

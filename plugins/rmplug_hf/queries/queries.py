@@ -36,7 +36,7 @@ class HiddenState(QueryStrategy):
     layer: int | None = None
     """0 the embeddings, 1 the first layer, -1 the last; by default an encoder's own `layer`, and
     the last of any other model."""
-    layers: Annotated[tuple[int, ...], OneOrMore, Field(min_length=1)] | Literal["all"] | None = (
+    layers: Annotated[tuple[int, ...], Field(min_length=1), OneOrMore] | Literal["all"] | None = (
         None
     )
     """Several layers at once, by number from 0 (the embeddings) to the number of layers, or `all`:

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from rmplug import Checkpoint, Known, Pairs, Progress, RewardModel
+from rmplug import Checkpoint, Known, OneOrMore, Pairs, Progress, RewardModel
 
 from .settings import PolicySettings
 
@@ -18,10 +18,6 @@ Loss = Literal[
 ]  # fmt: skip
 SMOOTHED = frozenset({"exo_pair", "robust", "aot", "aot_unpaired"})
 """The losses in which TRL uses `label_smoothing`."""
-
-
-def _as_tuple(value: object) -> object:
-    return (value,) if isinstance(value, str) else value
 
 
 class Dpo(PolicySettings):
@@ -56,9 +52,7 @@ class Dpo(PolicySettings):
     beta: float = Field(default=0.1, gt=0)
     """The reward of a difference of one in log-probability; a larger one stays closer to the
     reference."""
-    loss_type: Annotated[tuple[Loss, ...], BeforeValidator(_as_tuple), Field(min_length=1)] = (
-        "sigmoid",
-    )
+    loss_type: Annotated[tuple[Loss, ...], Field(min_length=1), OneOrMore] = ("sigmoid",)
     """The loss by TRL's name: `sigmoid` (DPO), `ipo` (Azar et al. 2023), `hinge`, `robust`…; or
     several, whose sum is taken."""
     loss_weights: tuple[float, ...] | None = None

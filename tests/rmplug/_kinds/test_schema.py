@@ -4,20 +4,20 @@ import copy
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import jsonschema
 import pytest
 import sample_plugin
 import yaml
 from check_specs import KINDS, WHOLE, load
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from rmplug import Pairs, Sampler
+from rmplug import OneOrMore, Pairs, Sampler
 from rmplug._kinds.describe import describe, params, type_name
 from rmplug._kinds.field_docs import field_docs
 from rmplug._kinds.registry import Provider, discover
-from rmplug._kinds.schema import record_schema, run_schema
+from rmplug._kinds.schema import params_schema, record_schema, run_schema
 from rmplug._kinds.signatures import signature_of
 from rmplug._run.run import run
 from rmplug.families import Composite, Engine, Observer
@@ -272,3 +272,19 @@ def test_parameters_are_told_with_those_inside_them():
 )
 def test_a_type_is_told_in_a_few_words(schema: dict[str, Any], words: str):
     assert type_name(schema) == words
+
+
+def test_one_of_several_may_be_written_alone_in_an_editor_as_in_a_check() -> None:
+    class Named(Sampler):
+        kind = "named"
+        names: Annotated[tuple[str, ...], Field(min_length=1), OneOrMore]
+
+    schema = params_schema(Named)["properties"]["names"]
+    validator = jsonschema.Draft202012Validator(schema)
+    for written in ("a", ["a", "b"]):
+        validator.validate(written)
+        Named.model_validate({"names": written})
+    for wrong in ([], 1, [1]):
+        assert not validator.is_valid(wrong)
+        with pytest.raises(ValidationError):
+            Named.model_validate({"names": wrong})
