@@ -28,9 +28,10 @@ class PlotReporter(Reporter):
     ``<input>.<column>`` of any data, features, or fit (its held-out rows) among the inputs. A
     target holds numbers. By a number: points, or hexagons where there are 500 or more, with the
     mean in parts of equally many rows, its 95 % band, and Spearman's correlation; by a text or a
-    truth value: the mean of each of the twelve most frequent values. Bands and intervals resample
-    groups (prompts). Rows are joined by id; ``chosen`` and ``rejected`` columns of pairs also join
-    rows ``<id>/chosen`` and ``<id>/rejected`` of responses."""
+    truth value: the mean of each of the twelve most frequent values. Bands and intervals
+    follow from the variance over groups (prompts). Rows are joined by id; ``chosen`` and
+    ``rejected`` columns of pairs also join rows ``<id>/chosen`` and ``<id>/rejected`` of
+    responses."""
 
     def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
         items = inputs.get("items", ())

@@ -13,7 +13,7 @@ from rmplug import DataError, Features, PlanView, Responses, SpecError
 from rmplug._kinds.registry import discover
 from rmplug._spec.check import load_spec
 from rmplug._spec.source import parse_source
-from rmplug_report.inputs._plotted import plotted
+from rmplug_report.inputs._plotted import Plotted, plotted
 from rmplug_report.inputs._trends import parts_of
 
 PLAN = PlanView("plots", 13, [])
@@ -54,13 +54,12 @@ def test_a_plot_tells_the_rank_correlation_of_all_and_of_each_subset(tmp_path):
 
 def test_the_trend_is_the_mean_of_parts_with_equally_many_rows():
     (plot,) = plotted([PAIRS, REWARD, WORDS], {"reward.margin": ["words.prompt.words"]})
-    parts = parts_of(plot, 13)
+    parts = parts_of(plot)
     assert sum(part.rows for part in parts) == 240 and len(parts) == 12
     for part in parts:
         inside = (plot.x >= part.lowest) & (plot.x <= part.highest)
         assert (part.rows, part.value) == (inside.sum(), pytest.approx(plot.y[inside].mean()))
         assert part.low < part.value < part.high
-    assert parts == parts_of(plot, 13)
 
 
 def test_the_band_holds_the_true_mean_about_as_often_as_it_says():
@@ -73,8 +72,21 @@ def test_the_band_holds_the_true_mean_about_as_often_as_it_says():
         ids = [str(i) for i in range(240)]
         table = Features({"id": ids, "group": group, "x": x, "y": y}, "t")
         (plot,) = plotted([table], {"t.y": ["t.x"]})
-        held += [part.low <= 0 <= part.high for part in parts_of(plot, 1)]
+        held += [part.low <= 0 <= part.high for part in parts_of(plot)]
     assert 0.88 < np.mean(held) <= 1
+
+
+def test_a_category_of_few_prompts_is_as_unsure_as_its_prompts_and_one_prompt_has_no_interval():
+    rng = np.random.default_rng(6)
+    group = np.array([*range(50), *np.repeat([50, 51, 52], 8), *[60] * 8])
+    kinds = np.array(["many"] * 50 + ["three"] * 24 + ["one"] * 8, dtype=object)
+    held = 0
+    for _ in range(60):
+        y = rng.normal(size=61)[group] + 0.3 * rng.normal(size=82)
+        _, one, three = parts_of(Plotted("t.y", "t.kind", None, kinds, y, group, None, 82))
+        held += three.low <= 0 <= three.high
+        assert (one.low, one.high) == (None, None) and one.rows == 8
+    assert held >= 54
 
 
 def test_texts_and_truth_values_are_categories_and_the_rarest_are_others():
@@ -83,13 +95,13 @@ def test_texts_and_truth_values_are_categories_and_the_rarest_are_others():
     by_subset, by_truth = plotted(
         [PAIRS, REWARD, table], {"reward.margin": ["pairs.subset", "words.long"]}
     )
-    assert [part.name for part in parts_of(by_subset, 1)] == ["code", "facts", "tone"]
-    assert [(part.name, part.rows) for part in parts_of(by_truth, 1)] == [
+    assert [part.name for part in parts_of(by_subset)] == ["code", "facts", "tone"]
+    assert [(part.name, part.rows) for part in parts_of(by_truth)] == [
         ("false", 160),
         ("true", 80),
     ]
     margin = REWARD["margin"].to_numpy()
-    assert parts_of(by_truth, 1)[1].value == pytest.approx(margin[::3].mean())
+    assert parts_of(by_truth)[1].value == pytest.approx(margin[::3].mean())
     sources = Responses(
         {"id": ids, "prompt": ["?"] * 240, "response": ["!"] * 240,
          "source": [f"s{min(i, 14)}" for i in range(240)]}, "given",

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from rmplug.arrays import Array
-from rmplug.stats.bootstrap import intervals, units_of
-from rmplug.stats.estimates import spearman
+from rmplug.stats.estimates import mean, spearman
 
-from ._contributions import Floats
 from ._plotted import Plotted
 
-RESAMPLES = 1000
 MOST_PARTS, FEWEST_ROWS = 12, 20
 """Parts of a trend, and the rows that a part must have on average."""
 
@@ -46,24 +43,21 @@ class Correlation:
     groups: int
 
 
-def parts_of(plot: Plotted, seed: int) -> list[Part]:
+def parts_of(plot: Plotted) -> list[Part]:
     """Return the parts of a plot in order: of equally many rows, equal numbers in one part; the
-    categories by name. None where fewer than three parts of numbers would be left."""
+    categories by name. None where fewer than three parts of numbers would be left. The interval of
+    a part counts the groups that it has rows of: none where there is one alone."""
     names, numbered = _cut(plot)
     if plot.x is not None and len(names) < 3:
         return []
     across = plot.x if plot.x is not None else numbered.astype(np.float64)
-    sizes = np.bincount(numbered, minlength=len(names))
-    means = np.bincount(numbered, plot.y, len(names)) / sizes
-    middles = np.bincount(numbered, across, len(names)) / sizes
-    bounds = _bounds(numbered, plot.y, plot.groups, len(names), seed)
     parts = []
-    for i, name in enumerate(names):
-        inside = across[numbered == i]
-        ends = float(inside.min()), float(inside.max())
-        parts.append(
-            Part(name, float(middles[i]), *ends, float(means[i]), *bounds[i], int(sizes[i]))
-        )
+    for number, name in enumerate(names):
+        rows = np.flatnonzero(numbered == number)
+        inside, middle = across[rows], mean(plot.y[rows])
+        ends = float(inside.mean()), float(inside.min()), float(inside.max())
+        bounds = middle.interval(plot.groups[rows])
+        parts.append(Part(name, *ends, middle.value, *bounds, len(rows)))
     return parts
 
 
@@ -80,26 +74,6 @@ def _cut(plot: Plotted) -> tuple[list[str], Array]:
     cut = np.searchsorted(distinct, plot.x)
     filled, numbered = np.unique(cut, return_inverse=True)
     return [str(i + 1) for i in range(len(filled))], numbered
-
-
-def _bounds(
-    numbered: Array, y: Floats, groups: Array, parts: int, seed: int
-) -> list[tuple[float | None, float | None]]:
-    """Return the 95 % interval of the mean of each part: groups are drawn with replacement."""
-    units = units_of(groups, seed)
-    number = int(units.max(initial=-1)) + 1
-    cells = units * parts + numbered
-    sums = np.bincount(cells, y, number * parts).reshape(number, parts)
-    counts = np.bincount(cells, minlength=number * parts).reshape(number, parts)
-    columns = {f"sum {i}": sums[:, i] for i in range(parts)}
-    columns |= {f"rows {i}": counts[:, i].astype(np.float64) for i in range(parts)}
-
-    def means(drawn: Mapping[str, Array]) -> dict[str, Array]:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return {str(i): drawn[f"sum {i}"] / drawn[f"rows {i}"] for i in range(parts)}
-
-    found = intervals(columns, np.arange(number), means, RESAMPLES, seed)
-    return [found.get(str(i), (None, None)) for i in range(parts)]
 
 
 def correlations(plot: Plotted) -> Iterator[Correlation]:

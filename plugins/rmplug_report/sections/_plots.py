@@ -10,7 +10,7 @@ from rmplug_report.figures._scatter import categories, scatter
 from rmplug_report.inputs._inputs import Inputs
 from rmplug_report.inputs._metric_lookup import MetricLookup
 from rmplug_report.inputs._plotted import Plotted
-from rmplug_report.inputs._trends import RESAMPLES, Correlation, correlations, parts_of
+from rmplug_report.inputs._trends import Correlation, correlations, parts_of
 from rmplug_report.inputs._wording import between, label
 
 from ._section import Section, Table
@@ -26,19 +26,19 @@ def plots(inputs: Inputs, _: MetricLookup) -> Section | None:
             notes.append(f"{label(plot.target)} by {label(plot.by)}: no row has both values.")
             continue
         found = list(correlations(plot))
-        drawings.append(_drawing(f"plot-{index + 1}", plot, found, inputs.plan.seed))
+        drawings.append(_drawing(f"plot-{index + 1}", plot, found))
         rows += [_row(plot, one) for one in found]
     columns = ("target", "by", "subset", "Spearman", "95 % CI", "n", "prompts")
     tables = [Table("Rank correlations", Numbers(columns, rows), len(rows) > 12)] if rows else []
     lead = [
-        f"Bands and intervals resample prompts ({RESAMPLES:,} times, seed {inputs.plan.seed}) or "
-        "follow from the variance over prompts; each is for one part, subset or plot by itself."
+        "Bands and intervals follow from the variance over prompts; each is for one part, subset "
+        "or plot by itself. There is none where all rows are of one prompt."
     ]
     return Section("plots", "Plots", lead, drawings=drawings, tables=tables, notes=notes)
 
 
-def _drawing(file: str, plot: Plotted, found: list[Correlation], seed: int) -> Drawing:
-    parts = parts_of(plot, seed)
+def _drawing(file: str, plot: Plotted, found: list[Correlation]) -> Drawing:
+    parts = parts_of(plot)
     return scatter(file, plot, found[0], parts) if found else categories(file, plot, parts)
 
 
