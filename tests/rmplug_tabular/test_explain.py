@@ -13,6 +13,7 @@ from sklearn.linear_model import Ridge
 
 from rmplug import DataError, Features, Pairs, Responses, join
 from rmplug.known import known_of
+from rmplug.notices import collect_notices
 from rmplug.stats.folds import deal_folds
 from rmplug.testing import check_step, small_features, small_pairs
 from rmplug_tabular import Explain
@@ -202,6 +203,34 @@ def test_what_is_wrong_is_told_before_and_while_running(data, tmp_path):
     few = [Features(one.table.slice(0, 9), one.name) for one in (features[0], target)]
     with pytest.raises(DataError, match=r"needs 10 groups \(prompts\) at least, there are 3"):
         Explain().fit([few[0]], few[1], seed=1, directory=tmp_path)
+
+
+def test_features_of_prompts_alone_explain_what_lies_between_prompts(tmp_path):
+    rng = np.random.default_rng(3)
+    topic = rng.normal(size=PROMPTS)[GROUP]
+    words = Features({**KEYS, "topic": topic}, "words")
+    reward = Features({**KEYS, "reward": topic + rng.normal(size=len(GROUP))}, "reward")
+    with collect_notices() as told:
+        found = Explain(**QUICK).fit([words], reward, seed=1, directory=tmp_path)
+    assert set(found.tables["shares"]["part"].to_pylist()) == {"all", "between"}
+    assert ("no feature differs within prompts", "dropped") in told
+    same = Features({**KEYS, "topic": np.ones(len(GROUP))}, "words")
+    with pytest.raises(DataError, match="no feature differs between rows"):
+        Explain(**QUICK).fit([same], reward, seed=1, directory=tmp_path / "same")
+
+
+def test_a_row_that_is_missed_most_is_shown_though_numbers_of_its_vector_are_missing(tmp_path):
+    rng = np.random.default_rng(4)
+    vectors, rewards = rng.normal(size=(len(GROUP), 4)), rng.normal(size=len(GROUP))
+    vectors[7], rewards[7] = np.nan, 30.0
+    state = Features({**KEYS, "v": vectors}, "state")
+    reward = Features({**KEYS, "reward": rewards}, "reward")
+    found = Explain(**QUICK, missing="impute-median").fit(
+        [state], reward, seed=1, directory=tmp_path
+    )
+    first = found.tables["surprises"].slice(0, 3).to_pylist()
+    assert [(row["rank"], row["id"]) for row in first] == [(1, "row-7")] * 3
+    assert all(0 <= row["distance"] <= 2 for row in first)
 
 
 def test_explain_conforms():

@@ -27,7 +27,7 @@ from rmplug_tabular._sklearn_models import LinearModel
 from ._drift import drift_numbers, turns_before
 from ._families import families_of
 from ._moments import PARTS, Design, Moments, Part, Products
-from ._shares import PartModels, PartShares, Question, Share, part_of, row_of, shares_of
+from ._shares import WORDS, PartModels, PartShares, Question, Share, part_of, row_of, shares_of
 from ._sparse import Net, explain_sparsely
 from ._structure import by_prompt
 from ._surprises import surprises
@@ -132,7 +132,12 @@ def _parts(question: Question, margins: bool) -> Iterator[tuple[Part, Moments, P
     permuted = question.shuffler.permuted(question.target, question.permutations)
     null = question.design.products(*permuted, parts)
     for part in parts:
-        yield part, moments[part], real[part], null[part]
+        if moments[part].variances().any():
+            yield part, moments[part], real[part], null[part]
+        elif part == "all":
+            raise DataError("no feature differs between rows: there is nothing to explain with")
+        else:
+            notice(f"no feature differs {WORDS[part]}", [part], "dropped", of="parts of the target")
 
 
 def _explained(

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from rmplug_tabular._feature_matrix import Examples
+from rmplug_tabular._learners import Preparation
 
 from ._families import Family
 from ._structure import Prompts
@@ -58,7 +59,9 @@ def _space(
     vectors = [(c.width, block) for c, block in examples.blocks() if c.vector]
     if vectors:
         _, block = max(vectors, key=lambda one: one[0])
-        return examples.matrix[:, block], True
+        values = examples.matrix[:, block]
+        # missing numbers are what the regressions took them for
+        return Preparation.of(values, impute=True, standardise=False)(values), True
     factor = np.ones(matrix.shape[1])
     for family in families:
         factor[family.numbers] = len(family.numbers) ** -0.5
