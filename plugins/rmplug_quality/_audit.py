@@ -36,17 +36,18 @@ def audit(data: Pairs | Responses, findings: Sequence[Features], step: Audit) ->
     groups = numbers_of(table["group"])
     parts = {"all": np.arange(len(groups)), **subset_rows(table)}
     noun = "pairs" if isinstance(data, Pairs) else "responses"
-    rows: list[Row] = []
+    made: list[tuple[str, str, Row]] = []
     for one in findings:
         columns = _columns(one, table["id"])
         for subset, part in parts.items():
-            made = list(_rows(columns, groups, part, subset, step))
-            for column, row in _with_holm(made):
-                named = "wrong" if row["metric"] == "wrong-labels" else column
-                row["finding"] = f"{one.name}.{named}"
-                row["sentence"] = sentence_of(row, one.name, column, noun)
-                rows.append(row)
-    return metrics_of(rows, COLUMNS)
+            found = _rows(columns, groups, part, subset, step)
+            made += [(one.name, column, row) for column, row in found]
+    for subset in parts:
+        _correct_for_all([row for *_, row in made if row["subset"] == subset])
+    for name, column, row in made:
+        row["finding"] = f"{name}.{'wrong' if row['metric'] == 'wrong-labels' else column}"
+        row["sentence"] = sentence_of(row, name, column, noun)
+    return metrics_of([row for *_, row in made], COLUMNS)
 
 
 def _columns(findings: Features, ids: pa.ChunkedArray) -> dict[str, Floats]:
@@ -106,7 +107,9 @@ def _imbalance(differences: Floats, groups: Ints, subset: str) -> Row:
     if len(np.unique(own)) > 1:
         # the variance that chance has: leads of 0.5 above and below, summed by prompt
         spread = group_variance((differences[apart] > 0) - 0.5, own) ** 0.5
-        z = abs(more.value - 0.5) / spread if spread > 0 else float("nan")
+        # less half of one pair: shares of few pairs go in steps
+        lead = max(0.0, abs(more.value - 0.5) - 0.5 / len(own))
+        z = lead / spread if spread > 0 else float("nan")
         p = 2 * NormalDist().cdf(-z)
     return {**row, "p": p if np.isfinite(p) else None}
 
@@ -119,10 +122,10 @@ def _row(metric: str, subset: str, value: float, bounds: Any, n: int) -> Row:
             "n": n, **more}  # fmt: skip
 
 
-def _with_holm(rows: Sequence[tuple[str, Row]]) -> list[tuple[str, Row]]:
-    """Correct the p-values of the rows of one subset for their number."""
-    tested = [row for _, row in rows if row["p"] is not None]
+def _correct_for_all(rows: Sequence[Row]) -> None:
+    """Correct the p-values of the rows of one subset for their number, whatever step they are
+    of."""
+    tested = [row for row in rows if row["p"] is not None]
     corrected = adjust_holm([row["p"] for row in tested])
     for row, value in zip(tested, corrected.tolist(), strict=True):
         row["p_holm"] = value
-    return list(rows)

@@ -28,8 +28,9 @@ class Audit(Evaluator):
       than `least` pairs.
     - ``more-in-chosen``: of the pairs whose responses differ in a measure (columns `difference.x`,
       as `lexical` gives them), the share in which the chosen response has more: 0.5 where length or
-      format say nothing of the label. `p` is for that (two-sided, normal), `p_holm` corrected for
-      the number of measures by Holm's rule, among those of one subset.
+      format say nothing of the label. `p` is for that (two-sided, normal with a correction for
+      continuity), `p_holm` corrected for the number of measures by Holm's rule, among those of one
+      subset, of all steps together.
     """
 
     kind = "audit"

@@ -84,6 +84,24 @@ def test_the_side_that_a_measure_favours_is_told_where_it_is_no_chance(tmp_path)
     assert even["n"] == 180 and even["p_holm"] > 0.9 and not even["sentence"]
 
 
+def test_measures_of_several_steps_are_corrected_for_together(tmp_path):
+    data = many(100)
+    rng = np.random.default_rng(3)
+    lead = np.where(np.arange(100) < 62, 1.0, -1.0)
+    coins = [np.where(rng.random(100) < 0.5, 1.0, -1.0) for _ in range(4)]
+    own = [features(f"s{n}", data, **{"difference.x": x}) for n, x in enumerate([lead, *coins])]
+    row = audited(data, own, tmp_path)["s0.difference.x", "all"]
+    assert 0.015 < row["p"] < 0.03 and row["p_holm"] == pytest.approx(5 * row["p"])
+    assert not row["sentence"]
+
+
+def test_a_handful_of_pairs_that_all_lean_to_one_side_is_no_evidence(tmp_path):
+    for count, most in ((4, 1.0), (5, 0.2), (6, 0.1), (8, 0.05)):
+        shape = features("shape", many(count), **{"difference.x": np.ones(count)})
+        row = audited(many(count), [shape], tmp_path / str(count))["shape.difference.x", "all"]
+        assert 2 * 0.5**count <= row["p"] < most  # the sign test, which is exact, is the bound
+
+
 def test_wrong_labels_are_estimated_with_their_interval(tmp_path):
     rng = np.random.default_rng(3)
     true = rng.normal(0, 3, 2000)
