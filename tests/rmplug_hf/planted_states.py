@@ -53,14 +53,16 @@ class Planted:
         return np.concatenate([self.at_three[side] for side in SIDES])
 
 
-def directions_of(folder, weights, *, layer=None, pooling=None, mean=None, pattern=None, name="x"):
+def directions_of(folder, weights, *, layer=None, pooling=None, mean=None, pattern=None, name="x",
+                  classes=()):  # fmt: skip
     """A fit with one place and one target, whose probe has these weights."""
     weights = np.atleast_2d(np.asarray(weights, dtype=np.float64))
     width = weights.shape[1]
     rng = np.random.default_rng(0)
     direction = Direction(
-        (), weights, np.zeros(1), weights if pattern is None else np.atleast_2d(pattern),
-        np.array([2.0]), np.stack([weights] * 3),
+        classes, weights, np.zeros(len(weights)),
+        weights if pattern is None else np.atleast_2d(pattern),
+        np.full(len(weights), 2.0), np.stack([weights] * 3),
     )  # fmt: skip
     mean = np.zeros(width) if mean is None else mean
     place = PlaceDirections(

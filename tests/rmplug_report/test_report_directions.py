@@ -63,6 +63,18 @@ def plain(text):
     return text.replace("\x02", "").replace("\x03", "").replace("\N{NO-BREAK SPACE}", " ")
 
 
+def test_several_directions_are_told_beside_as_many_random_ones(tmp_path):
+    rows = effects().table.to_pylist()
+    counts = [3 if row["subset"] == "words.characters" else 1 for row in rows]
+    three = [{**row, "subset": "3 random directions", "value": 0.4} for row in rows
+             if row["kind"] == "baseline"]  # fmt: skip
+    whole = [*({**r, "directions": n} for r, n in zip(rows, counts, strict=True)),
+             *({**row, "directions": 3} for row in three)]  # fmt: skip
+    changed = Metrics(pa.Table.from_pylist(whole), "matters")
+    [found] = directions_findings(inputs_of(probes(tmp_path), changed))
+    assert "0.390–0.450; 3 random directions: 0.40)" in plain(found.text)
+
+
 def test_the_sentence_says_where_a_target_is_known_and_what_taking_it_out_does(tmp_path):
     inputs = inputs_of(probes(tmp_path), effects())
     [found] = directions_findings(inputs)

@@ -31,7 +31,7 @@ from ._projection import (
     is_own,
     layer_of,
     projected,
-    random_direction,
+    random_directions,
     removal,
     transformer_of,
 )
@@ -98,7 +98,7 @@ def measure_effects(
     asked = _asked(transformer_of(model), data, step.rows, seed)
     spread = _spread(asked)
     numbers: Numbers = [
-        {**row, "place": None, "layer": None, "kind": None, "model": None}
+        {**row, "place": None, "layer": None, "kind": None, "model": None, "directions": None}
         for row in measured(spread, {"deviation-within-prompts": _deviation}, asked.groups, seed)
     ]
     for place in wanted:
@@ -169,16 +169,27 @@ def _of_place(
     step: DirectionEffects, asked: Asked, place: PlaceDirections, spread: Mapping[str, Array],
     seed: int,
 ) -> Iterator[dict[str, Any]]:  # fmt: skip
-    baseline = {"kind": "baseline", "model": RANDOM}
-    none = {"kind": None, "model": None}
-    for name, direction in chosen(place, step.targets).items():
+    targets = chosen(place, step.targets)
+    for name, direction in targets.items():
         columns = _changes(step, asked, place, direction)
-        yield from ({**row, **none} for row in _rows(columns, asked, spread, seed, name))
-    drawn = [random_direction(place, n) for n in range(min(step.random, len(place.random)))]
+        told = {"kind": None, "model": None, "directions": len(direction.weights)}
+        yield from ({**row, **told} for row in _rows(columns, asked, spread, seed, name))
+    for count in sorted({len(direction.weights) for direction in targets.values()}):
+        columns = _changes_by_chance(step, asked, place, count)
+        name = RANDOM if count == 1 else f"{count} {RANDOM}s"
+        told = {"kind": "baseline", "model": name, "directions": count}
+        yield from ({**row, **told} for row in _rows(columns, asked, spread, seed, name))
+    yield from ({**row, "directions": 1} for row in _cosines(step, asked, place))
+
+
+def _changes_by_chance(
+    step: DirectionEffects, asked: Asked, place: PlaceDirections, count: int
+) -> dict[str, Array]:
+    """Return the mean changes when so many random directions are taken out together."""
+    draws = range(min(step.random, len(place.random) // count))
+    drawn = [random_directions(place, number, count) for number in draws]
     several = [_changes(step, asked, place, one, added=False) for one in drawn]
-    columns = {key: np.mean([one[key] for one in several], axis=0) for key in several[0]}
-    yield from ({**row, **baseline} for row in _rows(columns, asked, spread, seed, RANDOM))
-    yield from _cosines(step, asked, place)
+    return {key: np.mean([one[key] for one in several], axis=0) for key in several[0]}
 
 
 def _changes(

@@ -64,11 +64,12 @@ def addition(
     return AffineChange(nothing, nothing, place.mean, shift)
 
 
-def random_direction(place: PlaceDirections, number: int) -> Direction:
-    """Return one of the random directions of a place as if a probe had found it."""
-    weights = place.random[number][None]
-    deviation = np.sqrt(np.mean((place.random @ weights[0]) ** 2))
-    return Direction((), weights, np.zeros(1), weights, np.array([deviation]), weights[None])
+def random_directions(place: PlaceDirections, number: int, count: int) -> Direction:
+    """Return some of the random directions of a place, the ``number``-th ``count`` of them, as if a
+    probe had found them for one target."""
+    weights = place.random[number * count : (number + 1) * count]
+    deviation = np.sqrt(np.mean((place.random @ weights.T) ** 2, axis=0))
+    return Direction((), weights, np.zeros(count), weights, deviation, weights[None])
 
 
 def chosen(place: PlaceDirections, targets: Sequence[str]) -> dict[str, Direction]:

@@ -35,7 +35,8 @@ class DirectionEffects(Evaluator):
     is raised or lowered by one standard deviation; two classes and numbers only), from pairs
     ``preference-changed`` (share of pairs whose order changes when it is taken out). What taking
     out random directions with the covariance of the states does stands beside it (``kind:
-    baseline``). Where a linear head reads the states, ``cosine`` of its weights and the probe's,
+    baseline``), as many at once as the target has (``directions``: one for each of three classes or
+    more). Where a linear head reads the states, ``cosine`` of its weights and the probe's,
     with an interval over folds, beside the middle 95 % of 200 random directions. Also
     ``deviation-within-prompts``, the unit.
 
@@ -58,7 +59,7 @@ class DirectionEffects(Evaluator):
     rows: int = Field(default=400, ge=2)
     """Most rows of data that the model is asked about: whole prompts, drawn at random."""
     random: int = Field(default=2, ge=1)
-    """Random directions per place; their numbers are the means over them."""
+    """Draws of random directions per place; their numbers are the means over them."""
 
     def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
         return Known(metrics=METRICS)

@@ -10,6 +10,7 @@ from rmplug_report.inputs._places import (
     are_layers,
     at_place,
     effects,
+    is_chance_for,
     knowledge,
     named,
     place_name,
@@ -75,9 +76,12 @@ def _effect(inputs: Inputs, target: str, best: Row) -> str:
     own = next((row for row in removed if row["subset"] == target), None)
     if own is None:
         return ""
-    random = next((row for row in removed if row.get("kind") == "baseline"), None)
+    random = next((row for row in removed if is_chance_for(row, own)), None)
     told = [interval(own.get("low"), own.get("high"), 1)]
-    told += [f"a random direction: {amount(random['value'], False)}"] if random else []
+    if random:
+        one = label(random["subset"])
+        what = one if one[:1].isdigit() else f"a {one}"
+        told.append(f"{what}: {amount(random['value'], False)}")
     aside = "; ".join(one for one in told if one)
     return (
         f", and taking it out changes the reward by {strong(amount(own['value'], False))} "

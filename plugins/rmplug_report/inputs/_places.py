@@ -54,6 +54,11 @@ def effects(inputs: Inputs) -> list[Row]:
     return valued(inputs.metrics, is_placed)
 
 
+def is_chance_for(row: Row, own: Row) -> bool:
+    """Check whether a row is of as many random directions as another one takes out."""
+    return row.get("kind") == "baseline" and row.get("directions") == own.get("directions")
+
+
 def named(rows: Iterable[Row], metric: str) -> list[Row]:
     """Return the rows of a metric, in the order of layers where all are known."""
     found = [row for row in rows if row["metric"] == metric]

@@ -10,7 +10,7 @@ from rmplug_report.findings._directions import what_places_know
 from rmplug_report.inputs._inputs import Inputs, Row
 from rmplug_report.inputs._metric_lookup import MetricLookup
 from rmplug_report.inputs._metric_names import titled
-from rmplug_report.inputs._places import REMOVED, Known, effects, knowledge, named
+from rmplug_report.inputs._places import REMOVED, Known, effects, is_chance_for, knowledge, named
 from rmplug_report.inputs._row_forms import distinct
 from rmplug_report.inputs._wording import amount, label, left_out, span
 
@@ -68,8 +68,9 @@ def _of_effects(changed: Sequence[Row]) -> list[Drawing]:
     random = [row for row in changed if row.get("kind") == "baseline"]
     for target in _targets(changed)[:MOST]:
         rows = [row for row in changed if row["subset"] == target]
+        beside = [row for row in random if is_chance_for(row, rows[0])]
         lines = [Series("taken out", named(rows, REMOVED)),
-                 Series("random directions", named(random, REMOVED), hollow=True)]  # fmt: skip
+                 Series("random directions", named(beside, REMOVED), hollow=True)]  # fmt: skip
         if lines[0].rows:
             removed.append(Panel(target, lines))
         plus, minus = (named(rows, f"reward-change-{sign}") for sign in ("plus", "minus"))

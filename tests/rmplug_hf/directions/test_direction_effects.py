@@ -92,6 +92,21 @@ def test_a_direction_across_that_of_the_head_has_no_effect(head, pairs, tmp_path
     assert found["reward-change-removed", "random direction"]["low"] > 0.01
 
 
+def test_directions_of_several_classes_stand_beside_as_many_random_ones(head, pairs, tmp_path):
+    weights = np.random.default_rng(8).normal(size=(12, WIDTH))
+    classes = tuple(f"class {n}" for n in range(12))
+    several = directions_of(tmp_path / "several", weights, classes=classes)
+    found = effects(head, pairs, several, random=8)
+    own = found["reward-change-removed", "x"]
+    chance = found["reward-change-removed", "12 random directions"]
+    assert (own["directions"], chance["directions"], chance["kind"]) == (12, 12, "baseline")
+    assert ("reward-change-removed", "random direction") not in found
+    # these directions have nothing to do with the reward, but are many
+    assert 0.5 < own["value"] / chance["value"] < 2
+    single = effects(head, pairs, directions_of(tmp_path / "one", weights[0]), random=8)
+    assert chance["value"] > 2 * single["reward-change-removed", "random direction"]["value"]
+
+
 def test_where_the_network_is_changed_the_effect_is_that_of_the_folded_head(head, pairs, tmp_path):
     weights = np.random.default_rng(5).normal(size=WIDTH)
     own = effects(head, pairs, directions_of(tmp_path / "own", weights), rows=30)
