@@ -38,7 +38,7 @@ def convert_old(old: Path, options: argparse.Namespace) -> int:
     text, told = convert(old, folder, SCHEMA)
     if target.exists() and target.resolve() == old.resolve():
         raise RmplugError(f"{shown_path(target)} is the old file itself; name another folder")
-    if target.exists() and target.read_text(encoding="utf-8") != text and not options.force:
+    if target.exists() and not options.force and target.read_bytes() != text.encode():
         raise RmplugError(
             f"{shown_path(target)}: there already, and different; --force writes over it"
         )

@@ -13,7 +13,7 @@ def as_yaml(spec: dict[str, Any], comments: Mapping[str, str] = MappingProxyType
     lines = [f"name: {_flow(spec['name'])}", f"seed: {spec['seed']}", "", "steps:"]
     for name, step in spec["steps"].items():
         lines += [f"  # {comments[name]}"] if name in comments else []
-        lines.append(f"  {name}:")
+        lines.append(f"  {_flow(name)}:")
         lines += [f"    {key}: {_flow(value)}" for key, value in step.items()]
     return "\n".join(lines) + "\n"
 

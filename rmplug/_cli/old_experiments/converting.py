@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from rmplug._spec.yaml_text import KeyPath
 from rmplug.errors import some
@@ -54,10 +54,33 @@ class Draft:
 
     def located(self, name: str) -> str | None:
         """Return a path as the spec names it, where it is a file or folder beside the old file."""
+        if not name or name.startswith("~"):
+            return name or None  # a spec reads ~ as the home folder, too
         path = self.old.source.folder / name
-        if not path.exists() and not name.startswith((".", "/", "~")) and not _is_file(name):
+        if not _exists(path) and not name.startswith((".", "/", "~")) and not _is_file(name):
             return None
         return Path(os.path.relpath(path.absolute(), self.folder.absolute())).as_posix()
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a text that is no name of a file, such as one too long
+        return False
+
+
+def _url(text: str) -> SplitResult | None:
+    """Return the parts of a URL to download from; None for any other text."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return None
+    return parts if parts.scheme in ("http", "https") else None
+
+
+def _named(section: Mapping[str, Any]) -> str:
+    """Return the path or name in a section; empty where it has none."""
+    return "" if section.get("path") in DEFAULT else str(section["path"])
 
 
 def _is_file(name: str) -> bool:
@@ -69,9 +92,10 @@ def convert_model(draft: Draft) -> None:
     if not section:
         return
     params: dict[str, Any] = {}
-    name = str(section.get("path", ""))
+    name = _named(section)
     local = draft.located(name)
-    params["path" if local else "name"] = local or name
+    if name:
+        params["path" if local else "name"] = local or name
     kind = _checkpoint(draft, section, params)
     _length(draft, params)
     id = section.get("id", "model")
@@ -111,8 +135,9 @@ def _checkpoint(draft: Draft, section: Mapping[str, Any], params: dict[str, Any]
             old.carried(("model", "ckpt"), "the weights of the model itself")
         return kind
     text = str(checkpoint)
-    if urlsplit(text).scheme in ("http", "https"):
-        file = Path(urlsplit(text).path).name or "weights.pt"
+    url = _url(text)
+    if url is not None:
+        file = Path(url.path).name or "weights.pt"
         params["weights"] = file
         how = f"weights of the model; nothing is fetched: download it to {file} beside the spec"
     else:
@@ -171,7 +196,7 @@ def convert_data(draft: Draft) -> None:
         return
     fields, splits = _schema(draft, section)
     draft.pairs = {"chosen", "rejected"} <= set(fields)
-    name = str(section.get("path", ""))
+    name = _named(section)
     local = draft.located(name)
     params: dict[str, Any]
     if local:
@@ -180,7 +205,8 @@ def convert_data(draft: Draft) -> None:
     else:
         kind = "hub-dataset"
         rows = "pairs" if draft.pairs else "responses"
-        params = {"name": name, "split": splits or ["train"], "rows": rows, "fields": fields}
+        params = {"name": name} if name else {}
+        params |= {"split": splits or ["train"], "rows": rows, "fields": fields}
     n, random = _sample(draft, params)
     comment = f"The data: {'pairs' if draft.pairs else 'one response to each prompt'}."
     id = section.get("id", "data")

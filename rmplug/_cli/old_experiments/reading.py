@@ -92,6 +92,8 @@ class OldFile:
             if not isinstance(one, Mapping):
                 yield Entry(str(one), None, here, here)
                 continue
+            if not one:
+                continue  # told with the rest
             (name, first), *others = one.items()
             inside: KeyPath = (*here, name)
             if first is None and others:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from rmplug._cli.spec_text import as_yaml
-from rmplug.errors import Problem, SpecError
+from rmplug.errors import Problem, SpecError, printable
 
 from .analysing import convert_analysis
 from .asking import convert_query
@@ -39,7 +39,8 @@ def convert(path: Path, folder: Path, schema: str) -> tuple[str, list[Told]]:
         message = "nothing of it can be carried over: it names neither a model nor data"
         raise SpecError([Problem(message, file=str(path))])
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", str(old.section("analyze").get("id") or path.stem))
+    name = name.strip("-") or "experiment"
     spec = {"name": name, "seed": 0, "steps": draft.steps}
-    head = HEAD.format(name=name, file=path.name, schema=schema)
+    head = HEAD.format(name=name, file=" ".join(printable(path.name).split()), schema=schema)
     told = sorted(old.told, key=lambda one: one.line)
     return head + as_yaml(spec, draft.comments) + TAIL, told

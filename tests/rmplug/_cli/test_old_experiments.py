@@ -208,3 +208,41 @@ def test_the_command_writes_the_spec_with_its_schema_and_tells_what_is_missing(
     assert capsys.readouterr().err.startswith("none.yaml: no such file")
     with pytest.raises(SpecError):
         read_old(tmp_path)
+
+
+LOCAL = OLD.replace("CKPT", "default").replace("DATA", "rows.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        (LOCAL.replace("PATH", "~/models/rm"), {"path": "~/models/rm"}),
+        (LOCAL.replace("PATH", "None"), {}),
+        (LOCAL.replace("PATH", "a" * 300), {"name": "a" * 300}),
+        (LOCAL.replace("PATH", "org/rm").replace("- question_length", "- {}"), {"name": "org/rm"}),
+        (HUB.replace("https://huggingface.co/D", "'http://[D").replace(".pt", ".pt'"),
+         {"name": "EleutherAI/gpt-j-6b"}),
+    ],
+)  # fmt: skip
+def test_odd_places_and_entries_are_carried_as_they_are(
+    tmp_path: Path, text: str, path: dict[str, str]
+) -> None:
+    spec, told = converted(tmp_path, text)
+    params = spec["steps"]["my_reward_model"]["params"]
+    assert {key: params[key] for key in ("path", "name") if key in params} == path
+    assert len(told) > 40
+
+
+def test_names_that_yaml_reads_otherwise_and_names_without_letters_are_usable(
+    tmp_path: Path,
+) -> None:
+    text = LOCAL.replace("PATH", "org/rm").replace("my_data", "True").replace("my_analysis", "评分")
+    spec, _ = converted(tmp_path, text)
+    assert spec["name"] == "experiment" and spec["steps"]["True"]["kind"] == "responses-file"
+
+
+def test_the_name_of_the_old_file_adds_no_line_to_the_spec(tmp_path: Path) -> None:
+    old = tmp_path / "old\nengine: {kind: x}\n.yaml"
+    old.write_text(LOCAL.replace("PATH", "org/rm"), encoding="utf-8")
+    text, _ = convert(old, tmp_path / "new", "run.schema.json")
+    assert set(parse_source(text).data) == {"name", "seed", "steps"}
