@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 
@@ -12,6 +13,10 @@ from rmplug.errors import RmplugError
 WORDS = "RMPLUG_COMPLETE"
 """The variable in which the shell gives the words of a command, one on each line, the last of them
 to be completed."""
+
+PLAIN = re.compile(r"[\w.:@%+,/-]+")
+"""The names that are offered: of others, a shell would read signs as commands, and names of steps
+and runs may be a stranger's."""
 
 SCRIPT = f"""\
 # eval "$(rmplug completion)" in ~/.bashrc or ~/.zshrc
@@ -64,7 +69,7 @@ def candidates(top: argparse.ArgumentParser, words: Sequence[str]) -> list[str]:
 
 
 def _beginning(current: str, known: Iterable[str]) -> list[str]:
-    return [name for name in known if name.startswith(current)]
+    return [name for name in known if name.startswith(current) and PLAIN.fullmatch(name)]
 
 
 def _read(
@@ -120,11 +125,10 @@ def _runs(given: Mapping[str, str]) -> Iterable[str]:
 
 
 def _steps(given: Mapping[str, str]) -> Iterable[str]:
-    from pathlib import Path
-
     from rmplug._spec.source import read_source
+    from rmplug._store.user_paths import user_path
 
-    data = read_source(Path(given["spec"])).data if "spec" in given else {}
+    data = read_source(user_path(given["spec"])).data if "spec" in given else {}
     steps = data.get("steps") if isinstance(data, dict) else None
     return list(map(str, steps)) if isinstance(steps, dict) else []
 

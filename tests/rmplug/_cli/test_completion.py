@@ -54,6 +54,22 @@ def test_a_word_is_completed_by_what_may_stand_there(
     assert candidates(parser(), line.split(" ")) == found
 
 
+def test_no_name_is_offered_that_a_shell_would_read_as_a_command(folder: Path) -> None:
+    steps = (
+        "{pairs: {}, 'p$(touch x)': {}, 'p;ls': {}, 'p`ls`': {}, \"p\\nls\": {}, \"p\\e[2J\": {}}"
+    )
+    (folder / "strange.yaml").write_text(f"steps: {steps}")
+    (folder / ".rmplug/runs/20260101-000000-000-$(touch x)-0000").mkdir()
+    (folder / ".rmplug/runs/20260101-000000-000-$(touch x)-0000/record.json").write_text("{}")
+    assert candidates(parser(), ["run", "strange.yaml", "--only", "p"]) == ["pairs"]
+    assert not any("touch" in one for one in candidates(parser(), ["show", ""]))
+
+
+def test_the_spec_may_be_in_the_home_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(folder))
+    assert candidates(parser(), ["run", "~/spec.yaml", "--only", "w"]) == ["words", "why"]
+
+
 def test_a_run_can_also_be_completed_by_its_id(folder: Path) -> None:
     [run] = (folder / ".rmplug/runs").iterdir()
     assert candidates(parser(), ["show", "2"]) == [run.name]
