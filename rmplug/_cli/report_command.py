@@ -80,14 +80,15 @@ def _write_run(run: RecordedRun, registry: Registry, folder: Path) -> Path:
 
 def _page_of(run: RecordedRun) -> tuple[list[Ref], Mapping[str, Any]]:
     """Return what the page shows, and its parameters: those of the run's own page, if any."""
+    from rmplug._run.recorded import mapping
     from rmplug.known import Ref
 
-    for step in run.record.spec.get("steps", {}).values():
+    for step in map(mapping, mapping(run.record.spec.get("steps")).values()):
         if str(step.get("kind", "")).rpartition(":")[2] == PAGE:
             inputs = step.get("inputs") or []
             inputs = inputs.get("items", []) if isinstance(inputs, Mapping) else inputs
             names = inputs if isinstance(inputs, list) else [inputs]
-            return [Ref.parse(str(name)) for name in names], step.get("params") or {}
+            return [Ref.parse(str(name)) for name in names], mapping(step.get("params"))
     return run.refs(), {}
 
 

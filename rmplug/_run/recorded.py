@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -97,7 +98,7 @@ class RecordedRun:
         return None if issubclass(handle.type, Report) else handle
 
     def _plan_step(self, step: StepRecord, handle: Handle | None) -> PlanStep:
-        written = self.record.spec.get("steps", {}).get(step.id, {})
+        written = mapping(mapping(self.record.spec.get("steps")).get(step.id))
         cls = self._class(step.kind)
         gives = "RewardModel" if step.family == "model loader" else ""
         return PlanStep(
@@ -106,10 +107,10 @@ class RecordedRun:
             family=step.family,
             summary=_summary(cls),
             inputs=inputs_of(written, step, self.record.steps),
-            params=_params(written.get("params") or {}, cls),
+            params=_params(mapping(written.get("params")), cls),
             gives=handle.type.__name__ if handle is not None else gives,
             rows=step.rows,
-            notices=[Notice(**entry) for entry in step.notices],
+            notices=list(_notices(step)),
             seen=step.seen,
         )
 
@@ -118,6 +119,18 @@ class RecordedRun:
             return self.registry.find(kind).cls
         except RmplugError:
             return None
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """Return a mapping of a record; an empty one where a damaged record has none."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def _notices(step: StepRecord) -> Iterator[Notice]:
+    """Yield the notices of a step that can be read."""
+    for entry in step.notices:
+        with suppress(TypeError):
+            yield Notice(**entry)
 
 
 def _summary(cls: type[Step] | None) -> str:
@@ -152,7 +165,7 @@ def inputs_of(
         str(name): [str(one) for one in (refs if isinstance(refs, list) else [refs])]
         for name, refs in inputs.items()
     }
-    inside = (written.get("params") or {}).get("steps")
+    inside = mapping(written.get("params")).get("steps")
     if isinstance(inside, Mapping):
         named = dict.fromkeys(name for name in _named(inside) if Ref.parse(name).step in steps)
         found["steps"] = [name for name in named if Ref.parse(name).step not in inside]
@@ -162,8 +175,8 @@ def inputs_of(
 def _named(steps: Mapping[str, Any]) -> Iterator[str]:
     """Yield what the inputs of inner steps name, loops inside loops too."""
     for step in steps.values():
-        inputs = step.get("inputs") if isinstance(step, Mapping) else None
+        inputs = mapping(step).get("inputs")
         for refs in inputs.values() if isinstance(inputs, Mapping) else [inputs]:
             yield from (str(one) for one in (refs if isinstance(refs, list) else [refs]) if one)
-        inner = (step.get("params") or {}).get("steps") if isinstance(step, Mapping) else None
+        inner = mapping(mapping(step).get("params")).get("steps")
         yield from _named(inner) if isinstance(inner, Mapping) else ()

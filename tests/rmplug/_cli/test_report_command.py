@@ -11,8 +11,12 @@ import pytest
 
 from rmplug import run
 from rmplug._cli.commands import main
+from rmplug._cli.report_command import _page_of
+from rmplug._kinds.registry import discover
+from rmplug._run.recorded import RecordedRun
 from rmplug._run.run import Run
 from rmplug._store.gc import collect_garbage
+from rmplug._store.record_files import read_record
 from rmplug._store.store import Store
 
 ROWS = [
@@ -176,3 +180,23 @@ def test_results_that_are_gone_are_left_out_and_told(
     collect_garbage(store, None, False)
     assert command(tmp_path, "x", "--out", str(tmp_path / "none")) == 2
     assert "has no result to show: its result is no longer" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("steps", "notices"),
+    [([1], []), ({"pairs": 3, "odd": "x"}, [{"a": 1}]), ({"pairs": {"params": "x"}}, [])],
+)
+def test_a_damaged_record_has_a_page_of_what_can_be_read(
+    tmp_path: Path, steps: Any, notices: list[Any]
+) -> None:
+    store = Store(tmp_path / "store")
+    pairs = {"kind": "synthetic", "params": {"size": 20}}
+    run({"name": "x", "steps": {"pairs": pairs}}, store=store.root)
+    [path] = store.root.glob("runs/*/record.json")
+    record = json.loads(path.read_text(encoding="utf-8"))
+    record["spec"]["steps"], record["steps"]["pairs"]["notices"] = steps, notices
+    path.write_text(json.dumps(record), encoding="utf-8")
+    recorded = RecordedRun(store, read_record(path), discover())
+    refs, params = _page_of(recorded)
+    assert [str(ref) for ref in refs] == ["pairs"] and params == {}
+    assert recorded.plan(refs).steps[0].notices == []
