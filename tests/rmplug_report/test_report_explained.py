@@ -8,10 +8,10 @@ from report_inputs import report
 
 from rmplug import Features, PlanView, Responses
 from rmplug_report.findings._findings import findings
+from rmplug_report.inputs._hidden import NOT_SHOWN
 from rmplug_report.inputs._inputs import gather
 from rmplug_report.inputs._metric_lookup import MetricLookup
 from rmplug_report.inputs._wording import plain
-from rmplug_report.sections._browser import NOT_SHOWN
 from rmplug_report.sections._explained import explained_shares
 from rmplug_tabular import Explain
 

@@ -11,8 +11,7 @@ import pytest
 from report_inputs import report
 
 from rmplug import Features, Metrics, Pairs, PlanView
-from rmplug_report.inputs._hidden import hidden_ids, is_hidden
-from rmplug_report.sections._browser import NOT_SHOWN
+from rmplug_report.inputs._hidden import NOT_SHOWN, hidden_ids, is_hidden
 
 SECRET = "the key is AKIAIOSFODNN7EXAMPLE"
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
 
 from rmplug import Features
+from rmplug.arrays import Array
 
 HIDING = ("personal", "secrets")
 """Columns of features that count what must not be shown: where one is above 0, no text is."""
+NOT_SHOWN = "(not shown: personal data or secrets were found in this row)"
 SIDES = ("/chosen", "/rejected")
 """Endings of the ids of responses that were made from pairs."""
 
@@ -20,11 +22,16 @@ def hidden_ids(features: Sequence[Features]) -> frozenset[str]:
     that was made from a pair, the id of the pair, whose other side has the same prompt."""
     ids: set[str] = set()
     for item in features:
-        for name in HIDING:
-            if name in item.values and not pa.types.is_fixed_size_list(item.table[name].type):
-                counts = np.asarray(item.table[name].to_numpy(), dtype=np.float64)
-                ids.update(item.table["id"].filter(pa.array(counts > 0)).to_pylist())
+        for counts in counts_of_hiding(item):
+            ids.update(item.table["id"].filter(pa.array(counts > 0)).to_pylist())
     return frozenset(map(pair_of, ids))
+
+
+def counts_of_hiding(features: Features) -> Iterator[Array]:
+    """Yield each column that counts what must not be shown."""
+    for name in HIDING:
+        if name in features.values and not pa.types.is_fixed_size_list(features.table[name].type):
+            yield np.asarray(features.table[name].to_numpy(), dtype=np.float64)
 
 
 def is_hidden(id: str, hidden: frozenset[str]) -> bool:

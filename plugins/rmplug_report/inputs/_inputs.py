@@ -19,6 +19,7 @@ from rmplug.data.subsets import subset_rows
 from ._contributions import Floats, PairContributions, contributions
 from ._hidden import hidden_ids
 from ._plotted import Plotted, plotted
+from ._training_examples import Checked, checked_rows
 from ._trajectories import Trajectory, left_out_of, trajectories
 
 Row = Mapping[str, Any]
@@ -63,6 +64,7 @@ class Inputs:
     trajectories_left_out: int = 0
     hidden: frozenset[str] = frozenset()
     """Ids of the rows whose texts no page may show, as ``is_hidden`` asks for them."""
+    checked: Checked = field(default_factory=lambda: Checked((), ()))
     plots: list[Plotted] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -134,6 +136,7 @@ def gather(
         checkpoints=[item for item in items if isinstance(item, Checkpoint)],
         contributions=contributions(features, pairs),
         hidden=hidden,
+        checked=checked_rows(features),
         plots=plotted(items, plots),
     )
     if not any(row["metric"] == "accuracy" for row in metrics):

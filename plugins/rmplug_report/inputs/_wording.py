@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Any
 
 from markupsafe import Markup, escape
 
 from rmplug.stats.interval_texts import MINUS, interval_text, number_text
 
+SIGNS = {"\n": "↵\n", "\t": "⇥\t"}
 STRONG, END = "\x02", "\x03"
 JOINED_DASH = "\N{WORD JOINER}–\N{WORD JOINER}"
 _DASH = re.compile(r"(?<=\d)–(?=\d)")
@@ -21,6 +23,19 @@ def label(text: Any, width: int = 60) -> str:
     plain = _CONTROL.sub(" ", str(text))
     keep = (width - 1) // 2
     return plain if len(plain) <= width else f"{plain[: width - 1 - keep]}…{plain[-keep:]}"
+
+
+def visible(text: str) -> str:
+    """Return a text of which every character can be seen: line breaks and tabs as a sign before
+    them, other characters that control, join or turn text as their code points."""
+    return "".join(_visible(character) for character in text)
+
+
+def _visible(character: str) -> str:
+    if character in SIGNS:
+        return SIGNS[character]
+    unseen = unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+    return f"⟨U+{ord(character):04X}⟩" if unseen else character
 
 
 def strong(text: str) -> str:

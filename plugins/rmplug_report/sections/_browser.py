@@ -18,13 +18,13 @@ from rmplug.data.rows import Memory
 from rmplug_report.figures._palette import reward_colour
 from rmplug_report.inputs._contributions import Floats, PairContributions, shown_rows
 from rmplug_report.inputs._disagreement import disagreement, unit_of
+from rmplug_report.inputs._hidden import NOT_SHOWN
 from rmplug_report.inputs._inputs import Inputs
 from rmplug_report.inputs._wording import label
 
 CHUNK = 1000
 SAMPLE = 600
 LEAST = 200
-NOT_SHOWN = "(not shown: personal data or secrets were found in this row)"
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,13 @@ from rmplug import Fit
 from rmplug_report.figures import _shares
 from rmplug_report.figures._render import Drawing, Numbers
 from rmplug_report.findings._shares import explained_sentences
-from rmplug_report.inputs._hidden import is_hidden
+from rmplug_report.inputs._hidden import NOT_SHOWN, is_hidden
 from rmplug_report.inputs._inputs import Inputs, Row
 from rmplug_report.inputs._metric_lookup import MetricLookup
 from rmplug_report.inputs._row_texts import texts_of
 from rmplug_report.inputs._shares import PARTS, has_shares, parts_of, share_rows, sparse_rows
 from rmplug_report.inputs._wording import interval, label, percent
 
-from ._browser import NOT_SHOWN
 from ._section import Fact, Section, Table
 
 WIDTH = 160

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from rmplug import Checkpoint, Fit
+from rmplug.models.training_examples import ReadText
 from rmplug_report.figures import _feature_effects
 from rmplug_report.figures._render import Drawing, Numbers
 from rmplug_report.figures._training_curves import clock, training
@@ -22,9 +23,10 @@ from rmplug_report.inputs._metric_lookup import MetricLookup
 from rmplug_report.inputs._metric_names import titled
 from rmplug_report.inputs._row_forms import is_placed, sentences
 from rmplug_report.inputs._shares import has_shares
-from rmplug_report.inputs._wording import between, interval, label, number
+from rmplug_report.inputs._training_examples import examples_of
+from rmplug_report.inputs._wording import between, count, interval, label, number, visible
 
-from ._section import Fact, Section, Table
+from ._section import Fact, ReadExample, Section, Table
 
 MOST_PANELS = 9
 
@@ -172,7 +174,31 @@ def trained(inputs: Inputs, _: MetricLookup) -> Section | None:
     title = "Training" if inputs.checkpoints else "What was fitted"
     notes = sentences(row for one in made for row in one.numbers)
     drawings = [drawing] if drawing else []
-    return Section("training", title, drawings=drawings, tables=tables, notes=notes)
+    examples = [one for made in inputs.checkpoints for one in _examples(inputs, made)]
+    return Section(
+        "training", title, drawings=drawings, tables=tables, notes=notes, examples=examples
+    )
+
+
+def _examples(inputs: Inputs, made: Checkpoint) -> Iterator[ReadExample]:
+    """Yield the examples of a training as its model reads them."""
+    for example in examples_of(made):
+        yield ReadExample(
+            [(_read_title(made, text), _read(inputs, text)) for text in example.texts]
+        )
+
+
+def _read_title(made: Checkpoint, text: ReadText) -> str:
+    cut = "; cut, the conversation is longer than the model takes" if text.cut else ""
+    tokens = count(text.tokens, "token")
+    return f"{label(made.name)}: {label(text.id)}, {label(text.side)}; {tokens}{cut}"
+
+
+def _read(inputs: Inputs, text: ReadText) -> str:
+    if objection := inputs.checked.objection(text):
+        return objection
+    between_them = f"\n… {count(text.left_out, 'character')} left out …\n" if text.left_out else ""
+    return f"{visible(text.begin)}{between_them}{visible(text.end)}"
 
 
 def _measured_of(row: Row) -> str:

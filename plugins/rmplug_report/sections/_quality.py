@@ -12,13 +12,12 @@ from rmplug import Features, Pairs, text_of
 from rmplug_report.figures._quality import shares
 from rmplug_report.figures._render import Drawing, Numbers
 from rmplug_report.findings._quality import audited, quality_sentences
-from rmplug_report.inputs._hidden import is_hidden
+from rmplug_report.inputs._hidden import NOT_SHOWN, is_hidden
 from rmplug_report.inputs._inputs import Inputs, Row
 from rmplug_report.inputs._metric_lookup import MetricLookup
 from rmplug_report.inputs._row_forms import by
 from rmplug_report.inputs._wording import between, label, percent
 
-from ._browser import NOT_SHOWN
 from ._section import Section, Table
 
 MOST_EXAMPLES = 5

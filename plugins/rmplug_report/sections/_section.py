@@ -55,6 +55,13 @@ class Reading:
     tokens: Sequence[Token]
 
 
+@dataclass(frozen=True)
+class ReadExample:
+    """An example of a training as the model reads it: the title and the text of each side."""
+
+    texts: Sequence[tuple[str, str]]
+
+
 @dataclass
 class Section:
     """A part of the page with its figures and tables; ``notes`` are findings in plain sentences."""
@@ -69,3 +76,4 @@ class Section:
     parts: Sequence[Section] = field(default_factory=list)
     notes: Sequence[str] = ()
     readings: Sequence[Reading] = ()
+    examples: Sequence[ReadExample] = ()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rmplug_report.inputs._hidden import NOT_SHOWN
 from rmplug_report.inputs._inputs import Inputs
 from rmplug_report.inputs._metric_lookup import MetricLookup
 from rmplug_report.inputs._trajectories import Trajectory
 from rmplug_report.inputs._wording import count, label, number
 
-from ._browser import NOT_SHOWN
 from ._section import Reading, Section, Token
 
 WIDTH, HEIGHT, EDGE = 640, 72, 6

@@ -20,6 +20,7 @@ from rmplug.arrays import Array
 from rmplug.data.rows import one_batch
 from rmplug.data.sides import side_of
 from rmplug.models.trainable import TokenRow, TrainablePolicy
+from rmplug.models.training_examples import MOST_EXAMPLES, TrainingExample, write_examples
 from rmplug_trl.reward_models._examples import BATCH, padded, short_enough
 from rmplug_trl.reward_models._numbers import final_numbers
 from rmplug_trl.reward_models._sampling import LengthGrouped
@@ -29,6 +30,7 @@ from rmplug_trl.training._arguments import arguments_of
 from rmplug_trl.training._network import precision_kept
 from rmplug_trl.training._quiet import Silent, libraries_quiet
 from rmplug_trl.training._resumption import Sealing, gone_on_from, newest_whole
+from rmplug_trl.training._shown import text_of
 from rmplug_trl.training._telling import SHOWN as TOLD
 from rmplug_trl.training._telling import Telling
 
@@ -59,11 +61,12 @@ SHOWN = {
 @dataclass(frozen=True)
 class Comparisons:
     """Tokens of pairs: ``rows`` of each side, their log-probabilities under the ``reference``, of
-    shape (pairs, 2), and ids."""
+    shape (pairs, 2), ids, and the first pairs as the policy reads them."""
 
     rows: Mapping[str, Sequence[TokenRow]]
     reference: Array
     ids: Sequence[str]
+    shown: Sequence[TrainingExample]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -95,7 +98,13 @@ def comparisons_of(policy: TrainablePolicy, data: Pairs, too_long: str) -> Compa
         for side in SIDES
     ]
     chosen = {side: [each[index] for index in kept] for side, each in rows.items()}
-    return Comparisons(chosen, np.stack(sums, axis=1), [ids[index] for index in kept])
+    shown = [
+        TrainingExample(
+            texts=tuple(text_of(policy, table, index, s, rows[s][index]) for s in SIDES)
+        )
+        for index in kept[:MOST_EXAMPLES].tolist()
+    ]
+    return Comparisons(chosen, np.stack(sums, axis=1), [ids[index] for index in kept], shown)
 
 
 def _at(ids: Sequence[str], mask: Sequence[bool]) -> list[str]:
@@ -190,6 +199,7 @@ class PreferenceTraining:
         """Train, write the policy into ``directory``, and return numbers about it."""
         with libraries_quiet():
             loop, checkpoint = self.loop, newest_whole(self.work)
+            write_examples(directory, self.comparisons.shown)
             if checkpoint is not None and self.held_out is not None:
                 with gone_on_from(checkpoint, loop):
                     self.watch.load(checkpoint)

@@ -17,11 +17,13 @@ from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 from rmplug import DataError, Pairs, Progress, Responses, RewardModel, notice
 from rmplug.models.reward_function import RewardFunction, as_function
 from rmplug.models.trainable import TrainablePolicy
+from rmplug.models.training_examples import MOST_EXAMPLES, TrainingExample, write_examples
 from rmplug_trl.reward_models._verify import probes_of
 from rmplug_trl.training._arguments import arguments_of
 from rmplug_trl.training._network import precision_kept
 from rmplug_trl.training._quiet import Silent, libraries_quiet
 from rmplug_trl.training._resumption import Sealing
+from rmplug_trl.training._shown import text_of_ids
 from rmplug_trl.training._telling import SHOWN as TOLD
 from rmplug_trl.training._telling import Telling
 
@@ -133,24 +135,40 @@ class ReinforcementTraining:
         """Train, write the policy into ``directory``, and return numbers about it."""
         with libraries_quiet():
             loop = self.loop
+            write_examples(directory, self.shown_prompts())
             run(loop, self.work)
             save(self.step, self.policy, loop.model, self.data, directory)
         steps, prompts = loop.state.global_step, len(self.prompts)
         told = facts(loop.model, steps, prompts, prompts=prompts)
         return [*told, *curves(loop.state.log_history, self.shown)]
 
-    @cached_property
+    @property
     def prompts(self) -> list[Talk]:
         """The distinct prompts that leave room for a response."""
+        return list(self.named_prompts.values())
+
+    @cached_property
+    def named_prompts(self) -> dict[str, Talk]:
+        """Those prompts by the id of the first row that has each."""
         talks, names = distinct_prompts(self.data)
         room = self.policy.max_length
         if room is None:
-            return talks
+            return dict(zip(names, talks, strict=True))
         most = room - self.step.max_completion_length
         fits = [0 < len(ids) <= most for ids in self.policy.prompt_ids(talks)]
         left = [name for name, fit in zip(names, fits, strict=True) if not fit]
         notice("prompt leaves no room for max_completion_length tokens", left, "dropped")
-        return [talk for talk, fit in zip(talks, fits, strict=True) if fit]
+        kept = zip(names, talks, fits, strict=True)
+        return {name: talk for name, talk, fit in kept if fit}
+
+    def shown_prompts(self) -> list[TrainingExample]:
+        """Return the first prompts as the policy reads them."""
+        names = list(self.named_prompts)[:MOST_EXAMPLES]
+        read = self.policy.prompt_ids(self.prompts[:MOST_EXAMPLES])
+        return [
+            TrainingExample(texts=(text_of_ids(self.policy, name, "prompt", ids),))
+            for name, ids in zip(names, read, strict=True)
+        ]
 
     @cached_property
     def functions(self) -> list[RewardFunction]:

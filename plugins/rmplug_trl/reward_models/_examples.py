@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,8 @@ from rmplug.arrays import Array
 from rmplug.data.choices import choice_of_each
 from rmplug.data.sides import side_of
 from rmplug.models.trainable import TokenRow, TrainableModel
+from rmplug.models.training_examples import MOST_EXAMPLES, MOST_TEXTS, TrainingExample
+from rmplug_trl.training._shown import text_of
 
 from ._targets import Targets, ids_of
 from .losses import RewardLoss
@@ -27,12 +29,14 @@ BATCH = 1024
 class Examples:
     """``rows`` are the tokens of all conversations; ``members`` the rows of each example, of shape
     (examples, 2) for pairs and (examples, 1) for responses, or a list of arrays for lists;
-    ``columns`` what the loss needs: per example of pairs and responses, per row for lists."""
+    ``columns`` what the loss needs: per example of pairs and responses, per row for lists;
+    ``shown`` the first ones as the model reads them."""
 
     rows: Sequence[TokenRow]
     members: Sequence[Array]
     columns: Mapping[str, Array]
     ids: Sequence[str]
+    shown: Sequence[TrainingExample] = ()
 
     def __len__(self) -> int:
         return len(self.members)
@@ -64,7 +68,23 @@ def examples_of(
     made = _lists(table, rows[0], columns) if loss.of == "lists" else _fixed(table, rows, columns)
     if not len(made):
         raise DataError("no row is left to learn from; see the notices for why")
-    return made
+    return replace(made, shown=_shown(model, table, names, made))
+
+
+def _shown(
+    model: TrainableModel, table: pa.Table, sides: Sequence[str], made: Examples
+) -> list[TrainingExample]:
+    """Return the first examples as the model reads them."""
+    count = table.num_rows
+    return [
+        TrainingExample(
+            texts=tuple(
+                text_of(model, table, int(row) % count, sides[int(row) // count], made.rows[row])
+                for row in rows[:MOST_TEXTS]
+            )
+        )
+        for rows in made.members[:MOST_EXAMPLES]
+    ]
 
 
 def token_rows(model: TrainableModel, table: pa.Table, side: str) -> list[TokenRow]:

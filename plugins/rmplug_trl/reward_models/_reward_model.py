@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from rmplug import DataError, Pairs, Progress, Responses, RewardModel
 from rmplug.models.trainable import TrainableModel
+from rmplug.models.training_examples import write_examples
 from rmplug.stats.metric_rows import number
 from rmplug_trl.training._arguments import arguments_of
 from rmplug_trl.training._launch import (
@@ -86,6 +87,7 @@ class RewardModelTraining:
         """Train, write the model into ``directory``, and return numbers about it."""
         with libraries_quiet():
             network = self.network
+            write_examples(directory, self.examples.shown)
             outcome = self.fit() if self.step.launcher is None else self._launch(self.step.launcher)
             if self.widened is not None:
                 self.widened.undo()
