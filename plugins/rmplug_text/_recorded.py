@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from struct import pack
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from rmplug import DataError, RewardModel, notice, text_of
 from rmplug.data.raw_texts import MISSING, BadRow, Text, find, shown, split_response, text_from
 from rmplug.data.row_files import NotPlain, Row, RowFiles, identifier, need, number
+from rmplug.data.seen_texts import hash_texts
 from rmplug.errors import did_you_mean, some
 
 from ._pairs import written
 from ._recorded_columns import read_plain_scores
 from ._recorded_layouts import LAYOUTS, RowScores, layout_of
 
+if TYPE_CHECKING:
+    from .recorded import Recorded
+
 MOST_MODELS = 20
+ANY_PROMPT = 1
+"""Stands for the hash of a prompt where a score belongs to any."""
 OWN_FIELDS = ("id", "side", "chosen", "rejected", "prompt", "response")
 """Fields that, once named, say that the layout of the file is the user's own."""
 
@@ -69,17 +74,26 @@ class RecordedScores(RewardModel):
 
     def __init__(
         self,
+        step: Recorded,
         lookup: Lookup,
         ids: ScoreTable,
         texts: ScoreTable,
         models: Sequence[str],
         any_prompt: bool = False,
     ) -> None:
+        self.step = step
         self.lookup = lookup
         self.ids = ids
         self.texts = texts
         self.models = tuple(models)
         self.any_prompt = any_prompt
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        """Read scores by text again in the process that this is sent to: its hashes of texts are
+        others."""
+        if self.texts.single:
+            return type(self.step).load, (self.step,)
+        return super().__reduce_ex__(protocol)
 
     def score(self, responses: pa.RecordBatch) -> np.ndarray:
         """Return scores of shape (rows,)."""
@@ -105,7 +119,8 @@ class RecordedScores(RewardModel):
     ) -> None:
         """Fill in scores by text where the ids had none."""
         rows = [row for row, score in enumerate(scores) if score is None]
-        part = responses.take(pa.array(rows, pa.int64()))
+        every = len(rows) == len(scores)
+        part = responses if every else responses.take(pa.array(rows, pa.int64()))
         prompts, texts = (text_of(part.column(name)) for name in ("prompt", "response"))
         keys = text_keys(prompts, texts)
         if self.any_prompt:
@@ -113,8 +128,12 @@ class RecordedScores(RewardModel):
             single = self.texts.single
             keys = [key if key in single else other for key, other in zip(keys, alone, strict=True)]
         self._check_single(self.texts, keys, [ids[row] for row in rows])
-        for row, key in zip(rows, keys, strict=True):
-            scores[row] = self.texts.single.get(key)
+        found = map(self.texts.single.get, keys)
+        if every:
+            scores[:] = found
+            return
+        for row, score in zip(rows, found, strict=True):
+            scores[row] = score
 
     def _check_single(self, scores: ScoreTable, keys: Sequence[Any], ids: Sequence[str]) -> None:
         if not scores.several or self.lookup.duplicates == "first":
@@ -146,17 +165,17 @@ class RecordedScores(RewardModel):
 
 
 def text_key(prompt: str | None, response: str | None) -> bytes:
-    """Return a 16-byte hash of a prompt's and a response's text; None as prompt matches any."""
-    text = f"{response or ''}" if prompt is None else f"{prompt}\x1d{response or ''}"
-    return hashlib.blake2b(text.encode(), digest_size=16).digest()
+    """Return the hashes of a prompt's and a response's text, 8 bytes each; other ones in each
+    process. None as prompt matches any."""
+    first = ANY_PROMPT if prompt is None else hash(prompt.encode())
+    return pack("=qq", first, hash((response or "").encode()))
 
 
 def text_keys(prompts: pa.Array, responses: pa.Array) -> list[bytes]:
     """Return the ``text_key`` of each row."""
-    both = (pc.fill_null(texts.cast(pa.large_string()), "") for texts in (prompts, responses))
-    joined = pc.binary_join_element_wise(*both, pa.scalar("\x1d", pa.large_string()))
-    texts = joined.cast(pa.large_binary()).to_pylist()
-    return [hashlib.blake2b(text, digest_size=16).digest() for text in texts]
+    hashes = np.stack([hash_texts(prompts), hash_texts(responses)], axis=1)
+    keys: list[bytes] = hashes.view("V16").ravel().tolist()
+    return keys
 
 
 def plain(text: Text) -> str:
@@ -272,8 +291,8 @@ class ScoreReader:
             value = row.value.get(name, MISSING)
         return None if value is MISSING else text_from(value, name, self.form)
 
-    def finish(self) -> RewardModel:
-        """Return the model; at least one row must have been wanted."""
+    def finish(self, step: Recorded) -> RewardModel:
+        """Return the model of a step; at least one row must have been wanted."""
         if not self.taken:
             path, met = next((path, met) for path, met in self.met.items() if met)
             asked = ", ".join(sorted(self.wanted[path]))
@@ -289,7 +308,7 @@ class ScoreReader:
             self.ids.mean()
             self.texts.mean()
         models = list(self.models)
-        return RecordedScores(self.lookup, self.ids, self.texts, models, self.any_prompt)
+        return RecordedScores(step, self.lookup, self.ids, self.texts, models, self.any_prompt)
 
 
 def take_columns(reader: ScoreReader, source: RowFiles) -> bool:
@@ -313,10 +332,10 @@ def take_columns(reader: ScoreReader, source: RowFiles) -> bool:
     return taken > 0
 
 
-def load_scores(source: RowFiles, reader: ScoreReader) -> RewardModel:
-    """Return the scores of a file as a reward model."""
+def load_scores(step: Recorded, source: RowFiles, reader: ScoreReader) -> RewardModel:
+    """Return the scores of a step's files as a reward model."""
     if not take_columns(reader, source):
         hint = "say where it stands with fields: {score: NAME, ...}"
         for _ in source.convert(reader.take, hint):
             pass
-    return reader.finish()
+    return reader.finish(step)

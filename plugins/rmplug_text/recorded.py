@@ -125,4 +125,4 @@ class Recorded(ModelLoader):
         fields, sides = self.fields.model_dump(), self.sides.model_dump()
         source = RowFiles(self.path, self.format, self.bad_rows)
         reader = ScoreReader(lookup, fields, sides, wanted, self.form, self.layout)
-        return load_scores(source, reader)
+        return load_scores(self, source, reader)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import pickle
 import random
 
 import numpy as np
@@ -125,3 +126,20 @@ def test_scores_of_many_files_are_put_together_and_different_ones_told(tmp_path)
     assert np.array_equal(mean.score(batch), [0, 5, 2.5])
     with pytest.raises(DataError, match="1 responses have different recorded scores"):
         Recorded(path=tmp_path / "*.jsonl").load().score(batch)
+
+
+def test_texts_are_told_apart_and_read_again_by_the_process_that_gets_the_model(tmp_path):
+    rows = [("a", "b", 1.0), ("b", "a", 2.0), ("", "ab", 3.0), ("ab", "", 4.0), ("a", "bé", 5.0)]
+    names = ("prompt", "response", "score")
+    path = tmp_path / "scores.jsonl"
+    path.write_text("\n".join(json.dumps(dict(zip(names, row, strict=True))) for row in rows))
+    asked = Responses({
+        "id": ["0", "1", "2", "3", "4"],
+        "prompt": [row[0] for row in rows],
+        "response": [row[1] for row in rows],
+    })  # fmt: skip
+    model = Recorded(path=path).load()
+    assert model.score(asked.table.to_batches()[0]).tolist() == [1, 2, 3, 4, 5]
+    sent = pickle.dumps(model)
+    path.write_text(path.read_text().replace("3.0", "7.0"))
+    assert pickle.loads(sent).score(asked.table.to_batches()[0]).tolist() == [1, 2, 7, 4, 5]
