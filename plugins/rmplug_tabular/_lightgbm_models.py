@@ -60,9 +60,14 @@ class LightGBMLearner(Learner):
             valid = [data.create_valid(task.matrix[watched], task.target[watched])]
             stop = [lightgbm.early_stopping(self.early_stopping, verbose=False)]
         try:
-            booster = lightgbm.train(parameters, data, rounds, valid_sets=valid, callbacks=stop)
+            # Without keep_training_booster every model is written as text and read again.
+            booster = lightgbm.train(
+                parameters, data, rounds, valid_sets=valid, callbacks=stop,
+                keep_training_booster=True,
+            )  # fmt: skip
         except (lightgbm.basic.LightGBMError, ValueError, TypeError) as error:
             raise DataError(f"{self.name} cannot learn from this: {error}") from error
+        booster.free_dataset()
         return LightGBMModel(booster, task.number_of_classes)
 
     def _fixed(self, task: Task) -> dict[str, Any]:
