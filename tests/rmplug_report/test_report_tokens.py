@@ -136,10 +136,12 @@ def test_pointer_and_keyboard_tell_the_numbers(tmp_path):
         tab.on("pageerror", lambda error: said.append(str(error)))
         tab.goto((tmp_path / "r/index.html").resolve().as_uri())
         tab.hover(".tokens span >> nth=4")
-        assert tab.inner_text("#hint") == "No: −1 (−1.250)"
+        tab.wait_for_selector("#hint", state="visible")
+        assert tab.text_content("#hint").strip() == "No: −1 (−1.250)"
         tab.focus(".tokens span >> nth=0")
         tab.keyboard.press("ArrowRight")
-        assert tab.inner_text("#hint") == "91: 0.500 (+0.500)"
+        tab.wait_for_selector("#hint", state="visible")
+        assert tab.text_content("#hint").strip() == "91: 0.500 (+0.500)"
         tab.keyboard.press("Enter")
         assert tab.evaluate("document.documentElement.scrollWidth") <= 390
         opened.close()

@@ -172,7 +172,7 @@ def _of_place(
     targets = chosen(place, step.targets)
     for name, direction in targets.items():
         columns = _changes(step, asked, place, direction)
-        told = {"kind": None, "model": None, "directions": len(direction.weights)}
+        told: dict[str, Any] = {"kind": None, "model": None, "directions": len(direction.weights)}
         yield from ({**row, **told} for row in _rows(columns, asked, spread, seed, name))
     for count in sorted({len(direction.weights) for direction in targets.values()}):
         columns = _changes_by_chance(step, asked, place, count)
