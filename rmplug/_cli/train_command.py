@@ -14,7 +14,9 @@ from .spec_text import as_yaml
 from .tables import shown_path
 
 if TYPE_CHECKING:
+    from rmplug._kinds.registry import Registry
     from rmplug._run.finished import Run
+    from rmplug.models.train_spec import Training
 
 LINE = 100
 
@@ -25,8 +27,6 @@ def train(options: argparse.Namespace) -> int:
     What is in the store is reused, and an interrupted training goes on when it is started again."""
     from rmplug._run.progress import progress_observer
     from rmplug._run.run import run
-    from rmplug._spec.check import load_spec
-    from rmplug._spec.source import parse_source
     from rmplug.models.train_spec import Training
 
     registry = registry_of(options)
@@ -42,11 +42,10 @@ def train(options: argparse.Namespace) -> int:
         _params(options),
     )
     if options.spec is not None:
-        return _write(wanted.spec(registry, Path(options.spec).parent), Path(options.spec))
+        return _write(wanted, registry, Path(options.spec))
     if options.out is not None and Path(options.out).exists():
         raise RmplugError(f"{Path(options.out)} is there already; name a folder that is not")
-    spec = wanted.spec(registry, Path())
-    load_spec(parse_source(as_yaml(spec), "rmplug train"), registry)
+    spec = _checked(wanted, registry, Path())
     print(as_yaml(spec), flush=True)
 
     garbage.enable()
@@ -88,7 +87,23 @@ def _params(options: argparse.Namespace) -> dict[str, Any]:
     return params
 
 
-def _write(spec: dict[str, Any], path: Path) -> int:
+def _checked(wanted: Training, registry: Registry, folder: Path) -> dict[str, Any]:
+    """Return the spec as a file in ``folder`` would hold it. Raises SpecError with its problems."""
+    from rmplug._spec.check import load_spec
+    from rmplug._spec.source import parse_source
+
+    spec = wanted.spec(registry, folder)
+    load_spec(parse_source(as_yaml(spec), "rmplug train", folder), registry)
+    return spec
+
+
+def _write(wanted: Training, registry: Registry, path: Path) -> int:
+    """Write the spec where it passes the check; a path in it is written from its folder."""
+    if path.exists():
+        raise RmplugError(f"{path} is there already; name a file that is not")
+    if not path.parent.is_dir():
+        raise RmplugError(f"cannot write {path}: there is no folder {path.parent}; make it first")
+    spec = _checked(wanted, registry, path.parent)
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(as_yaml(spec))

@@ -141,6 +141,13 @@ def test_the_command_writes_a_spec_that_runs_from_where_it_stands(
         (["--out", "."], "is there already; name a folder that is not"),
         (["--out", ""], ". is there already; name a folder that is not"),
         (["--spec", ""], ". is there already"),
+        (
+            ["--spec", "new.yaml", "--param", "lr=1"],
+            "params.lr: unknown field; write learning_rate",
+        ),
+        (["--spec", "new.yaml", "--data", "none.jsonl"], "none.jsonl"),
+        (["--spec", "new.yaml", "--chosen", "better"], "has no 'better'; found: question, good"),
+        (["--spec", "none/new.yaml"], "there is no folder none; make it first"),
         (["--data", ""], "data is empty; name a file, or a data set on the hub"),
     ],
 )
@@ -149,6 +156,7 @@ def test_a_mistake_in_the_words_is_one_sentence(
 ) -> None:
     assert main(["train", "--model", "minilm", "--data", str(data), *FLAGS, *words]) == 2
     assert sentence in capsys.readouterr().err
+    assert not Path("new.yaml").exists()
 
 
 def test_a_training_that_was_killed_goes_on_when_it_is_started_again(
