@@ -219,7 +219,20 @@ def _by_kind(registry: Registry, source: str, kind: str, params: Mapping[str, An
     if not issubclass(cls, ModelLoader):
         raise RmplugError(f"{kind!r} is a {cls.family}, not a model loader")
     accepted = cls.accepts(source)
-    return _loaded(cls, {**(accepted or {}), **params})
+    return _loaded(cls, {**(_located(cls, source) if accepted is None else accepted), **params})
+
+
+def _located(cls: type[ModelLoader], source: str) -> Mapping[str, Any]:
+    """Return the parameter that says where a source is which its loader does not recognise, but was
+    named for."""
+    there = Path(source).exists()
+    named = [name for name in ("path", "name") if name in cls.model_fields]
+    if not named:
+        raise RmplugError(
+            f"{cls.kind} does not recognise {source}, and has no path that it could be; give a "
+            f"model of this kind, or its parameters in a spec"
+        )
+    return {named[0] if there else named[-1]: source}
 
 
 def _recognised(registry: Registry, source: str, params: Mapping[str, Any]) -> Scorer:

@@ -71,6 +71,23 @@ def test_what_nothing_recognises_is_refused_by_name(tmp_path: Path) -> None:
         rmplug.load(tmp_path)
 
 
+def test_a_folder_that_the_named_kind_does_not_recognise_is_given_to_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = str(tmp_path)
+    words = ["--prompt", "p", "--response", "r"]
+    assert main(["score", folder, "--kind", "causal-lm", *words]) == 2
+    assert folder in capsys.readouterr().err
+    assert main(["score", str(tmp_path / "none"), "--kind", "recorded", *words]) == 2
+    assert "none" in capsys.readouterr().err
+    path = tmp_path / "scores.jsonl"
+    path.write_text('{"prompt": "p", "response": "r", "score": 1.5}')
+    assert main(["score", str(path), "--kind", "recorded", *words]) == 0
+    assert json.loads(capsys.readouterr().out)["reward"] == 1.5
+    with pytest.raises(RmplugError, match="custom does not recognise .*, and has no path"):
+        rmplug.load(folder, kind="custom")
+
+
 def test_rows_go_in_and_come_out_as_json_lines(
     finished: rmplug.Run,
     tmp_path: Path,
