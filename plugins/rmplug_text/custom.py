@@ -42,7 +42,7 @@ class Custom(ModelLoader):
     files: InputPaths | None = None
     """Further files and folders that determine the scores, such as weights: they are part of the
     fingerprint."""
-    allow_code: bool = False
+    allow_code: bool = Field(default=False, examples=[True])
     """Permission to run the file: read it first."""
 
     @model_validator(mode="after")

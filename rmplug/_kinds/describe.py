@@ -118,15 +118,23 @@ def example(provider: Provider) -> str:
     if needed:
         named = ", ".join(f"{e.name}: {_stand_in(e.types[0].__name__, e.many)}" for e in needed)
         lines.append(f"    inputs: {{{named}}}")
-    required = [n for n, info in cls.model_fields.items() if info.is_required()]
-    if required:
-        shown = ", ".join(f"{n}: {_example_value(cls, n)}" for n in required)
+    needed_params = [n for n, info in cls.model_fields.items() if _is_needed(info)]
+    if needed_params:
+        shown = ", ".join(f"{n}: {_example_value(cls, n)}" for n in needed_params)
         lines.append(f"    params: {{{shown}}}")
     return "\n".join(lines)
 
 
+def _is_needed(info: FieldInfo) -> bool:
+    """Check for a required parameter, or a permission without which the step is refused: its
+    example is true."""
+    return info.is_required() or info.examples == [True]
+
+
 def _example_value(cls: type[Step], name: str) -> Any:
     examples = cls.model_fields[name].examples
+    if examples == [True]:
+        return "true"
     return examples[0] if examples else "…"
 
 

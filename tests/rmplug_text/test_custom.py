@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from pydantic import ValidationError
 
 import rmplug
 import rmplug_text
 from rmplug import DataError, Origin, RmplugError, StepError, reopen
-from rmplug._kinds.describe import params
+from rmplug._kinds.describe import describe, params
+from rmplug._kinds.registry import discover
 from rmplug._kinds.schema import params_schema
 from rmplug.data.rows import one_batch
 from rmplug.testing import check_step, registry_of, small_responses
@@ -193,3 +195,11 @@ def test_a_parameter_that_is_a_keyword_of_python_is_documented_as_it_is_written(
     listed = {one["name"]: one for one in params(Custom)}
     assert listed["class"]["description"] == "Name of the class in the file."
     assert "class_" not in listed
+
+
+def test_the_example_of_a_step_passes_the_check(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("my_model.py").write_text(DERIVED)
+    told = describe(discover().find("custom"))["example"]
+    assert "allow_code: true" in told
+    assert rmplug.check(yaml.safe_load(told)) == []
