@@ -80,6 +80,8 @@ def read_directions(directory: Path) -> list[PlaceDirections]:
             raise ValueError("it is of another format")
         targets = {str(one["name"]): tuple(map(str, one["classes"])) for one in content["targets"]}
         places = [_place(one) for one in content["places"]]
+        if not places or not targets:
+            raise ValueError("it has no places, or no targets")
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
             f"{directory / FILE} does not describe directions ({type(error).__name__}: {error}); "
@@ -91,9 +93,14 @@ def read_directions(directory: Path) -> list[PlaceDirections]:
 
 def _place(entry: Mapping[str, Any]) -> tuple[str, int | None, str | None]:
     layer, pooling = entry["layer"], entry["pooling"]
-    if not (layer is None or type(layer) is int) or not (pooling is None or type(pooling) is str):
-        raise ValueError("a layer is no whole number, or a pooling no text")
+    if not is_layer(layer) or not (pooling is None or type(pooling) is str):
+        raise ValueError("a layer is no whole number from 0 on, or a pooling no text")
     return str(entry["name"]), layer, pooling
+
+
+def is_layer(value: Any) -> bool:
+    """Check for the number of a layer, or None for the last; -1 would be another one unseen."""
+    return value is None or (type(value) is int and value >= 0)
 
 
 def _read(
@@ -104,7 +111,7 @@ def _read(
     targets: Mapping[str, tuple[str, ...]],
 ) -> PlaceDirections:
     """Return the directions of a place, their shapes and numbers checked."""
-    width = len(tensors.get(f"{p}.mean", ()))
+    width = tensors[f"{p}.mean"].size if f"{p}.mean" in tensors else 0
     read: dict[str, Direction] = {}
     for t, (name, classes) in enumerate(targets.items()):
         c = len(classes) if len(classes) > 2 else 1

@@ -23,7 +23,7 @@ from rmplug_hf.loading._state_change import AffineChange, Positions
 from rmplug_hf.loading._transformer import Transformer
 from rmplug_hf.loading.loaders import PERMISSIONS, HubModel
 
-from ._directions_file import place_of, read_directions
+from ._directions_file import is_layer, place_of, read_directions
 from ._projection import Projection, chosen, projected, removal, transformer_of
 
 if TYPE_CHECKING:
@@ -122,10 +122,8 @@ def open_projected(directory: Path, changed: Mapping[str, Any]) -> RewardModel:
         kind, layer, pooling = model["kind"], config["layer"], config["pooling"]
         if (config["kind"], config["format"]) != (KIND, FORMAT) or not isinstance(kind, str):
             raise ValueError("it is of another kind or format")
-        if not (layer is None or type(layer) is int) or not (
-            pooling is None or type(pooling) is str
-        ):
-            raise ValueError("its layer is no whole number, or its pooling no text")
+        if not is_layer(layer) or not (pooling is None or type(pooling) is str):
+            raise ValueError("its layer is no whole number from 0 on, or its pooling no text")
         if config["positions"] not in get_args(Positions):
             raise ValueError("its positions are neither all nor last")
     except (KeyError, TypeError, ValueError) as error:
