@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 Ints = npt.NDArray[np.int64]
 MOST_LABELS = 1000
+MOST_CELLS = 100_000_000
+"""Items times annotators times labels, each a number of 8 bytes in memory."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ def _long(data: Pairs | Responses, step: LabelColumns) -> Labels:
     who = _texts(_values(data, step.annotator))
     annotators = sorted({name for name in who if name is not None})
     place = {name: number for number, name in enumerate(annotators)}
+    _check_size(len(firsts), len(annotators), 2)
     rows: list[list[Any]] = [[None] * len(annotators) for _ in range(len(firsts))]
     for item, name, label in zip(items.tolist(), who, _values(data, step.labels[0]), strict=True):
         if name is not None and rows[item][place[name]] is None:
@@ -128,6 +131,7 @@ def _coded(
             f"there are {len(names):,} different labels; labels are a choice of at most "
             f"{MOST_LABELS:,}"
         )
+    _check_size(len(rows), len(annotators), len(names))
     place: dict[Any, int] = {None: -1} | {name: number for number, name in enumerate(names)}
     as_texts = isinstance(names[0], str)
     codes = [[place[_as(_plain(value), as_texts)] for value in row] for row in rows]
@@ -138,6 +142,16 @@ def _coded(
         items,
         firsts,
     )
+
+
+def _check_size(items: int, annotators: int, labels: int) -> None:
+    """Refuse labels whose table does not fit into memory: every annotator has a place in it for
+    every item."""
+    if items * annotators * labels > MOST_CELLS:
+        raise DataError(
+            f"{annotators:,} annotators of {items:,} items are too many for one table; filter to a "
+            "part of the rows, or to the annotators with most labels"
+        )
 
 
 def _names(found: set[Any]) -> tuple[Any, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rmplug import Features, Known, Metrics, Responses
+from rmplug import DataError, Features, Known, Metrics, Responses
 from rmplug.notices import collect_notices
 from rmplug.testing import check_step, run_step
 from rmplug_quality._annotators import measure
@@ -111,6 +111,15 @@ def test_of_many_annotators_the_pairs_that_share_most_have_a_kappa_and_others_ar
     assert len(cells) == 400 and ("y", "z") in cells and ("a", "b") not in cells
     [told] = [one for one in found.values() if one.of == "pairs of annotators"]
     assert told.count == 25 * 26 // 2 - 200 and "a and b" in told.ids
+
+
+def test_a_crowd_that_does_not_fit_into_memory_is_refused():
+    names = [f"r{number}" for number in range(8000)]
+    keys = {"id": names, "prompt": names, "response": names}
+    data = Responses({**keys, "who": names, "label": [number % 2 for number in range(8000)]})
+    step = Consensus.model_validate({"labels": "label", "annotator": "who"})
+    with pytest.raises(DataError, match="8,000 annotators of 8,000 items are too many .* filter"):
+        step.compute(data)
 
 
 def plain_em(rows: list[list[int | None]], labels: int, rounds: int) -> list[list[float]]:
