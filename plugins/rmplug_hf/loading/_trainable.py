@@ -73,8 +73,8 @@ class Trainable(Transformer):
         """The message that refuses an adapter on a model whose weights have another one."""
         return (
             f"the model in {self.loaded.folder} has the adapter {self.step.adapter} in its "
-            "weights, which an adapter on it cannot record; train without an adapter, or save the "
-            "merged model first"
+            "weights, which an adapter on it cannot record; set merge_adapter: false in the step "
+            "that loads it to train that adapter further, or leave lora out to train all weights"
         )
 
     def check_trainable(self) -> None:

@@ -202,8 +202,12 @@ def test_a_model_with_a_merged_adapter_is_trained_but_not_with_another_one(tiny,
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the two libraries deprecate parts of each other
         get_peft_model(merged.network, LoraConfig(task_type=TaskType.SEQ_CLS, r=2))
-    with pytest.raises(DataError, match="has the adapter .*adapter in its weights, which an adap"):
+    advice = "has the adapter .* in its weights, .* set merge_adapter: false .* leave lora out to"
+    with pytest.raises(DataError, match=advice):
         merged.token_rows(one_batch(talks.table))
+    beside = SequenceClassifier(path=folder, adapter=adapter, merge_adapter=False).load()
+    assert beside.adapted is not None
+    assert beside.token_rows(one_batch(talks.table))
 
 
 def test_one_output_of_several_is_not_trained_alone(tiny, talks):
