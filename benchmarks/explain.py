@@ -150,11 +150,13 @@ def weights_of(sums: np.ndarray, numbers: list[int]) -> np.ndarray:
     return weights
 
 
-def reached(weights: np.ndarray, population: np.ndarray) -> float:
-    """Return the R² of a weighted sum on the population."""
+def reached(weights: np.ndarray, mean: float, population: np.ndarray) -> float:
+    """Return by how much the error of a weighted sum on the population is below that of a mean
+    that was learnt from the same rows."""
     left = population[:TARGET, :TARGET] @ weights - 2 * population[:TARGET, TARGET]
     error = (population[TARGET, TARGET] + weights @ left) / population[0, 0]
-    return float(1 - error / variance_of(population, TARGET))
+    rows, total = population[0, 0], population[0, TARGET]
+    return float(1 - error / (variance_of(population, TARGET) + (total / rows - mean) ** 2))
 
 
 def variance_of(sums: np.ndarray, at: int) -> float:
@@ -164,12 +166,13 @@ def variance_of(sums: np.ndarray, at: int) -> float:
 def shares(learnt_from: np.ndarray, population: np.ndarray) -> dict[tuple[str, str], float]:
     """Return the shares on the population of least squares learnt from the sums of a sample."""
     every = [1, 2, 3, 4, 5]
-    whole = reached(weights_of(learnt_from, every), population)
+    mean = learnt_from[0, TARGET] / learnt_from[0, 0]
+    whole = reached(weights_of(learnt_from, every), mean, population)
     found = {("together", ""): whole}
     for name, numbers in SETS.items():
         others = [one for one in every if one not in numbers]
-        found["alone", name] = reached(weights_of(learnt_from, numbers), population)
-        found["unique", name] = whole - reached(weights_of(learnt_from, others), population)
+        found["alone", name] = reached(weights_of(learnt_from, numbers), mean, population)
+        found["unique", name] = whole - reached(weights_of(learnt_from, others), mean, population)
     unique = sum(found["unique", name] for name in SETS)
     return {**found, ("shared", ""): whole - unique}
 

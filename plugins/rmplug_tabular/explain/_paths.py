@@ -147,11 +147,13 @@ class RidgePaths:
 
 def explained(errors: np.ndarray, products: Products, rows: np.ndarray) -> np.ndarray:
     """Return R² of each target, shape (targets,), from errors (strengths, folds, targets); the
-    strength of each fold is the best one on the other folds."""
+    strength of each fold is the best one on the other folds. Errors are compared with those of the
+    mean of the other folds."""
     chosen = best_elsewhere(errors)
     left = np.take_along_axis(errors, chosen[None], axis=0)[0].sum(axis=0)
-    spread = products.yy.sum(axis=0) - products.y.sum(axis=0) ** 2 / rows.sum()
-    return np.asarray(1 - left / np.maximum(spread, 1e-300))
+    level = (products.y.sum(axis=0) - products.y) / (rows.sum() - rows)[:, None]
+    spread = products.yy - 2 * level * products.y + rows[:, None] * level**2
+    return np.asarray(1 - left / np.maximum(spread.sum(axis=0), 1e-300))
 
 
 def best_elsewhere(errors: np.ndarray) -> np.ndarray:

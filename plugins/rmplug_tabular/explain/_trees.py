@@ -14,7 +14,7 @@ from rmplug_tabular._learners import Task
 from rmplug_tabular._lightgbm_models import LightGBMLearner
 
 from ._moments import Part
-from ._shares import PartModels, PartShares, Question, Share, part_of
+from ._shares import PartModels, PartShares, Question, Share, held_out_means, part_of
 
 ARGS: Mapping[str, Any] = {"learning_rate": 0.05, "num_leaves": 4, "min_data_in_leaf": 20}
 
@@ -75,7 +75,8 @@ def boosted(
     added = part_of(question.prompts, trees.predicted, part)
     linear, both = models.estimate(found.predicted), models.estimate(found.predicted + added)
     gain = Estimate(both.value - linear.value, both.influence - linear.influence, "plain")
-    spread = float(((target - target.mean()) ** 2).sum())
+    level = held_out_means(target, question.design.fold, question.design.folds)
+    spread = float(((target - level) ** 2).sum())
     null = np.array([_gain(question, part, *one) / spread for one in trees.null])
     return [
         Share("with trees", "", both, np.empty(0)),
