@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from pydantic_core import from_json
 
 from rmplug.records import RunRecord
 
@@ -16,8 +17,9 @@ from .store import NewerFormatError, Store
 
 NUMBERS_FILE = "metrics.json"
 """The file beside a report's page that says the same as JSON: ``headline`` and ``findings``."""
-MOST_BYTES, MOST_FINDINGS, MOST_CHARACTERS = 50_000_000, 50, 2000
-"""Limits to what is read of a report, which may be a stranger's."""
+HEAD_BYTES, MOST_FINDINGS, MOST_CHARACTERS = 32_768, 50, 2000
+"""Limits to what is read of a report, which may be a stranger's. Its words stand at the beginning
+of the file; a list of a thousand runs must not read all their numbers."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +66,13 @@ def told_by(pages: Iterable[Path]) -> Told:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    """Read the beginning of a file of JSON, as far as it goes."""
     try:
-        if path.is_symlink() or path.stat().st_size > MOST_BYTES:
+        if path.is_symlink():
             return {}
-        data = json.loads(path.read_bytes())
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES).decode("utf-8", "ignore")
+        data = from_json(head, allow_partial=True)
     except (OSError, ValueError, RecursionError):
         return {}
     return data if isinstance(data, dict) else {}
