@@ -37,7 +37,8 @@ def load_model(cls: type[ModelLoader], params: Mapping[str, Any]) -> RewardModel
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         location = ".".join(str(part) for part in first["loc"])
-        raise RmplugError(f"{cls.kind}: {location}: {first['msg']}") from error
+        message = first["msg"].removeprefix("Value error, ")
+        raise RmplugError(": ".join(filter(None, (cls.kind, location, message)))) from error
     return model
 
 

@@ -84,7 +84,10 @@ def test_nothing_runs_unless_the_spec_allows_it(tmp_path):
         ValidationError, match="runs the code of my_model.py; read it, and set allow"
     ):
         Custom(file=file)
-    with pytest.raises(RmplugError, match="read it, and set allow_code: true"):
+    with pytest.raises(
+        RmplugError,
+        match=r"^custom: this kind runs the code of .*; read it, and set allow_code: true",
+    ):
         rmplug.load(file, **{"class": "Lengths"})
     step = allowed(file, **{"class": "Lengths"})
     assert list(step.mistakes({})) == [] and step.identity()["imports"]
