@@ -24,7 +24,8 @@ def show_page(store: Store, record: RunRecord, every_number: bool) -> None:
     """Print a run: its headline and findings, its numbers with intervals, its steps, its odd rows
     and its reports."""
     started = record.started[:16].replace("T", " ")
-    about = f"{status_of(record)} in {record.seconds:.1f} s, seed {record.seed}, {started} UTC"
+    took = f" in {record.seconds:.1f} s" if record.seconds else ""  # not known of a killed run
+    about = f"{status_of(record)}{took}, seed {record.seed}, {started} UTC"
     print(printable(f"{record.id}: {about}"))
     if record.note:
         print(printable(record.note))

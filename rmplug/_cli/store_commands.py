@@ -59,7 +59,7 @@ def open_page(options: argparse.Namespace) -> int:
     record = find_record(store, options.run)
     pages = report_pages(store, record)
     if not pages:
-        raise StoreError(f"the run {record.id} has no report; add a step of kind html to its spec")
+        raise StoreError(f"the run {record.id} has no report; rmplug report {record.id} writes one")
     for page in pages:
         opened = not options.print and page.suffix == ".html" and _opened(page)
         print(f"opened {shown_path(page)}" if opened else shown_path(page))

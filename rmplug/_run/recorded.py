@@ -82,6 +82,9 @@ class RecordedRun:
             return None
         named = {name: self._stored(f"{step.id}.{name}", key) for name, key in step.results.items()}
         results = {name: handle for name, handle in named.items() if handle is not None}
+        if step.status not in ("done", "reused", "rebuilt") and not results:
+            self.gone[step.id] = "it did not finish"
+            return None
         if results:
             return Handle("", Artifact, results=results)
         return self._stored(step.id, step.artifact) if step.artifact else None

@@ -200,3 +200,21 @@ def test_a_damaged_record_has_a_page_of_what_can_be_read(
     refs, params = _page_of(recorded)
     assert [str(ref) for ref in refs] == ["pairs"] and params == {}
     assert recorded.plan(refs).steps[0].notices == []
+
+
+def test_a_step_that_was_killed_is_left_out_as_unfinished(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pairs = {"kind": "synthetic", "params": {"size": 20}}
+    words = {"kind": "lexical", "inputs": "pairs", "params": {"measures": ["words"]}}
+    done = run({"name": "x", "steps": {"pairs": pairs, "words": words}}, store=tmp_path / "store")
+    store = Store(tmp_path / "store")
+    store.discard(done.record.steps["words"].artifact)
+    [path] = store.root.glob("runs/*/record.json")
+    record = json.loads(path.read_text(encoding="utf-8")) | {"status": "running", "seconds": 0.0}
+    record["steps"]["words"]["status"] = "running"
+    path.write_text(json.dumps(record), encoding="utf-8")
+    recorded = RecordedRun(store, read_record(path), discover())
+    assert recorded.gone == {"words": "it did not finish"}
+    assert main(["show", "x", "--store", str(store.root)]) == 0
+    assert ": interrupted, seed " in capsys.readouterr().out

@@ -120,7 +120,7 @@ def test_a_run_without_a_report_says_how_to_get_one(
 ) -> None:
     go(spec_of({"pairs": STEPS["pairs"]}), tmp_path)
     assert main(["open", "--store", str(tmp_path)]) == 2
-    assert "has no report; add a step of kind html to its spec" in capsys.readouterr().err
+    assert "has no report; rmplug report " in capsys.readouterr().err
 
 
 def test_a_store_without_runs_says_where_it_looked(
