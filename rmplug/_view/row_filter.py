@@ -66,16 +66,18 @@ def _needed(where: str, columns: Sequence[str]) -> list[str]:
 def _parts(table: Tabular, columns: Sequence[str]) -> Iterator[pa.Table]:
     """Yield these columns of each file of a table, with the number of each row; it stands for the
     id where that is not asked for."""
+    import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     rows = table.rows
     assert isinstance(rows, ParquetParts)
     for file, start, stop in zip(rows.files, rows.starts, rows.starts[1:], strict=False):
-        numbers = pa.array(range(start, stop), pa.int64())
+        numbers = pa.array(np.arange(start, stop, dtype=np.int64))
         part = pa.table({ROW: numbers})
         if columns:
-            read = pq.read_table(file, columns=list(columns), use_threads=False)
+            with pq.ParquetFile(file, memory_map=True) as opened:
+                read = opened.read(list(columns), use_threads=False)
             for name in columns:
                 part = part.append_column(name, read[name])
         yield part if "id" in columns else part.append_column("id", numbers)

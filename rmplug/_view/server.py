@@ -121,10 +121,10 @@ class Answers:
         return _html(self._pages.table(LIVE, run, name, number, asked.get("where", "")))
 
     def choose(self, request: Request) -> Response:
-        """The comparison of the runs that were ticked: ``?run=...&run=...``."""
+        """The comparison of the runs that were ticked, the earliest first: ``?run=...&run=...``."""
         from starlette.responses import RedirectResponse
 
-        chosen = list(dict.fromkeys(request.query_params.getlist("run")))
+        chosen = sorted(set(request.query_params.getlist("run")))  # an id begins with the time
         if len(chosen) < 2:
             raise StoreError("tick at least two runs to compare them")
         return RedirectResponse(LIVE.page("compare", BETWEEN.join(chosen)), 303)

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from itertools import groupby
+from typing import Any
 
 from rmplug._kinds.registry import Registry
 from rmplug._store.store import Store
 from rmplug.arrays import Array
 from rmplug.artifacts import Tabular
+from rmplug.data.rows import ParquetParts
 from rmplug.errors import RmplugError, StoreError, printable
 from rmplug.stats.interval_texts import MINUS
 
 from .row_filter import matching_rows
 from .stored_results import open_table
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 PAGE = 50
 """Rows of a page."""
@@ -106,21 +106,15 @@ class TablePages:
 
 
 def _rows(table: Tabular, numbers: Sequence[int]) -> Iterator[tuple[int, list[Cell]]]:
-    """Yield rows with their numbers, from 1; neighbours are read at once."""
-    for start, stop in _ranges(numbers):
-        read: pa.Table = table.rows.read(start, stop)
+    """Yield rows with their numbers, from 1; each file with some of them is read once."""
+    rows = table.rows
+    assert isinstance(rows, ParquetParts)
+    for _, listed in groupby(numbers, lambda number: bisect_right(rows.starts, number)):
+        own = list(listed)
+        read = rows.read(own[0], own[-1] + 1).take([number - own[0] for number in own])
         columns = [column.to_pylist() for column in read.columns]
-        for offset in range(stop - start):
-            yield start + offset + 1, [_cell(values[offset]) for values in columns]
-
-
-def _ranges(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Yield the ranges of numbers that follow each other."""
-    start = 0
-    for place in range(1, len(numbers) + 1):
-        if place == len(numbers) or numbers[place] != numbers[place - 1] + 1:
-            yield numbers[start], numbers[place - 1] + 1
-            start = place
+        for place, number in enumerate(own):
+            yield number + 1, [_cell(values[place]) for values in columns]
 
 
 def _cell(value: Any) -> Cell:
