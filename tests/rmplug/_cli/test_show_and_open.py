@@ -138,3 +138,14 @@ def test_a_strangers_words_that_are_none_are_passed_over(
     page = go(spec_of(STEPS), tmp_path).reports[0]
     (page.parent / "metrics.json").write_text(content)
     assert "Numbers" in printed(capsys, "show", "--store", str(tmp_path))
+
+
+def test_the_words_of_a_report_are_told_without_reading_all_its_numbers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = go(spec_of(STEPS), tmp_path).reports[0]
+    words = {"headline": "Précis €", "findings": [{"text": "longer wins"}], "x": "é" * 50_000}
+    text = json.dumps(words, ensure_ascii=False)
+    (page.parent / "metrics.json").write_text(text, encoding="utf-8")
+    shown = printed(capsys, "show", "--store", str(tmp_path))
+    assert "Précis €" in shown and "longer wins" in shown
