@@ -12,7 +12,7 @@ from rmplug._store.store import Store
 from rmplug.errors import printable
 from rmplug.notices import Notice
 from rmplug.records import RunRecord, StepRecord
-from rmplug.stats.numbers import LABELS, Number
+from rmplug.stats.numbers import Number, labels_of, point_of
 
 from .tables import Row, columns_wide, show_rows, shown_path, status_of, step_row
 
@@ -88,7 +88,7 @@ def _main(rows: Sequence[NumberRow]) -> list[NumberRow]:
 
 def _number_row(step: str, row: NumberRow) -> Row:
     number = Number.of(row)
-    of = [str(row[name]) for name in LABELS if row.get(name) is not None]
+    of = [text for text in (*labels_of(row), point_of(row)) if text]
     subset = row.get("subset", "all")
     return {
         "step": step,

@@ -16,7 +16,7 @@ from rmplug._store.store import Store
 from rmplug.errors import StoreError, printable
 from rmplug.notices import Notice
 from rmplug.records import RunRecord, StepRecord
-from rmplug.stats.numbers import LABELS, Number
+from rmplug.stats.numbers import Number, labels_of, point_of
 
 from .plan_drawing import SIGNS, Drawing, draw_plan
 from .stored_results import StoredTable, tables_of, without_strange_results
@@ -186,10 +186,7 @@ def _numbers(
 
 
 def _line(row: Mapping[str, Any]) -> NumberLine:
-    labels = [str(row[name]) for name in LABELS if row.get(name) is not None]
-    at = row.get("at")
-    if isinstance(at, int | float) and at == at:
-        labels.append(f"at {at:g}")
+    labels = [text for text in (*labels_of(row), point_of(row)) if text]
     return NumberLine(
         str(row["metric"]), ", ".join(labels), str(row.get("subset", "all")), Number.of(row)
     )

@@ -119,11 +119,24 @@ def named_numbers(step: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Num
 
 def number_name(step: str, row: Mapping[str, Any]) -> str:
     """Return the name of a row of ``Metrics`` of a step: ``step / model / metric / subset``."""
-    at = row.get("at")  # the place of a point on a curve
-    point = None if at is None or at != at else f"{AT}{at:g}"
-    labels = [row.get(name) for name in LABELS]
-    words = [step, *labels, row["metric"], point, row.get("subset", "all")]
-    return BETWEEN.join(str(word) for word in words if word is not None)
+    point = point_of(row)
+    words = [step, *labels_of(row), row["metric"], *([point] if point else [])]
+    return BETWEEN.join([*(str(word) for word in words), str(row.get("subset", "all"))])
+
+
+def labels_of(row: Mapping[str, Any]) -> list[str]:
+    """Return what a number is of, besides its metric and subset."""
+    return [str(row[name]) for name in LABELS if row.get(name) is not None]
+
+
+def point_of(row: Mapping[str, Any]) -> str:
+    """Return the place of a number on a curve, such as ``at 0.5`` or, in a training,
+    ``at step 40``; empty where it is on none."""
+    for name, word in (("at", ""), ("step", "step ")):
+        place = _float(row.get(name))
+        if place is not None:
+            return f"{AT}{word}{place:g}"
+    return ""
 
 
 def _has(full: str, parts: Sequence[str]) -> bool:

@@ -47,6 +47,19 @@ def test_numbers_are_found_by_the_parts_of_their_names_that_only_they_have() -> 
     assert "<td>test / minilm / accuracy / all</td>" in numbers._repr_html_()
 
 
+def test_the_points_of_a_training_curve_have_names_of_their_own() -> None:
+    rows = [
+        {"metric": "loss", "subset": "training", "value": 0.7, "step": 10},
+        {"metric": "loss", "subset": "training", "value": 0.4, "step": 20},
+    ]
+    numbers = Numbers(named_numbers("model", rows))
+    assert list(numbers) == [
+        "model / loss / at step 10 / training",
+        "model / loss / at step 20 / training",
+    ]
+    assert numbers["loss", "at step 20"].value == 0.4
+
+
 def test_cells_places_and_findings_have_names_of_their_own() -> None:
     both = [{"row": "a", "column": "b"}, {"row": "a", "column": "c"}]
     labels = [
