@@ -94,13 +94,14 @@ def read_directions(directory: Path) -> list[PlaceDirections]:
 def _place(entry: Mapping[str, Any]) -> tuple[str, int | None, str | None]:
     layer, pooling = entry["layer"], entry["pooling"]
     if not is_layer(layer) or not (pooling is None or type(pooling) is str):
-        raise ValueError("a layer is no whole number from 0 on, or a pooling no text")
+        raise ValueError("a layer is no whole number, or a pooling no text")
     return str(entry["name"]), layer, pooling
 
 
 def is_layer(value: Any) -> bool:
-    """Check for the number of a layer, or None for the last; -1 would be another one unseen."""
-    return value is None or (type(value) is int and value >= 0)
+    """Check for the number of a layer, as `hidden-state` takes it (below 0 from the end), or None
+    for the model's own."""
+    return value is None or type(value) is int
 
 
 def _read(

@@ -123,7 +123,7 @@ def open_projected(directory: Path, changed: Mapping[str, Any]) -> RewardModel:
         if (config["kind"], config["format"]) != (KIND, FORMAT) or not isinstance(kind, str):
             raise ValueError("it is of another kind or format")
         if not is_layer(layer) or not (pooling is None or type(pooling) is str):
-            raise ValueError("its layer is no whole number from 0 on, or its pooling no text")
+            raise ValueError("its layer is no whole number, or its pooling no text")
         if config["positions"] not in get_args(Positions):
             raise ValueError("its positions are neither all nor last")
     except (KeyError, TypeError, ValueError) as error:

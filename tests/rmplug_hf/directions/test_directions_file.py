@@ -41,12 +41,10 @@ def test_what_is_written_is_read(written):
     [
         ("places", [], "it has no places, or no targets"),
         ("targets", [], "it has no places, or no targets"),
-        ("places", [{"name": "states", "layer": -1, "pooling": None}], "no whole number from 0 on"),
+        ("places", [{"name": "states", "layer": "1", "pooling": None}], "no whole number"),
     ],
 )
-def test_a_file_without_places_or_with_a_layer_counted_from_the_end_is_refused(
-    written, key, value, said
-):
+def test_a_file_without_places_or_with_a_text_as_layer_is_refused(written, key, value, said):
     content = json.loads((written / FILE).read_text(encoding="utf-8"))
     (written / FILE).write_text(json.dumps(content | {key: value}), encoding="utf-8")
     with pytest.raises(DataError, match=said):
@@ -59,8 +57,8 @@ def test_a_mean_that_is_a_single_number_is_refused(written):
         read_directions(written)
 
 
-def test_a_checkpoint_with_a_layer_counted_from_the_end_is_refused(tmp_path):
-    config = {"format": 1, "kind": "project-out", "layer": -1, "pooling": None, "positions": "all"}
+def test_a_checkpoint_with_a_layer_that_is_no_number_is_refused(tmp_path):
+    config = {"format": 1, "kind": "project-out", "layer": 1.5, "pooling": None, "positions": "all"}
     (tmp_path / "config.json").write_text(json.dumps({**config, "model": {"kind": "linear-head"}}))
-    with pytest.raises(DataError, match="its layer is no whole number from 0 on"):
+    with pytest.raises(DataError, match="its layer is no whole number"):
         open_projected(tmp_path, {})
