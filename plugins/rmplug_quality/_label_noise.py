@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 DIMENSIONS = 1 << 18
 INNER_FOLDS = 4
 SOLVER = "liblinear"
+CANNOT_BE_TOLD = (
+    "wrong is missing: the pairs of other prompts say too little to tell how many labels are wrong"
+)
 
 
 def estimate(data: Pairs, features: Sequence[Features], step: LabelNoise, seed: int) -> Features:
@@ -48,11 +51,12 @@ def estimate(data: Pairs, features: Sequence[Features], step: LabelNoise, seed: 
             margins[held] = matrix[held] @ model
     found = estimate_share(margins, groups)
     support = np.where(margins == 0, 0.0, found.slope * margins)
-    columns = {
-        "support": support,
-        "disagrees": support < 0,
-        "wrong": found.probabilities(margins),
-    }
+    wrong = found.probabilities(margins)
+    if not found.is_told:
+        # every row would have nearly the same probability, which a filter could not tell apart
+        wrong = np.full(len(data), np.nan)
+        notice(CANNOT_BE_TOLD, data["id"].to_pylist())
+    columns = {"support": support, "disagrees": support < 0, "wrong": wrong}
     return Features({"id": data.column("id"), "group": data.column("group"), **columns}, data.name)
 
 

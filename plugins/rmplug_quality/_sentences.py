@@ -6,6 +6,7 @@ from typing import Any
 
 from rmplug.stats.interval_texts import interval_text
 
+from ._wrong_labels import is_told
 from .personal_data import ALL
 
 Row = dict[str, Any]
@@ -21,8 +22,6 @@ FOUND = {
     "secrets": "hold keys or passwords",
 }
 ENOUGH_SIGNIFICANCE = 0.05
-UNTOLD = 0.3
-"""The width of an interval of wrong labels from which it says nothing; 0.5 is all there is."""
 
 
 def sentence_of(row: Row, step: str, column: str, noun: str) -> str:
@@ -37,7 +36,7 @@ def sentence_of(row: Row, step: str, column: str, noun: str) -> str:
     if row["metric"] == "wrong-labels":
         if row["low"] is None:
             return ""
-        if row["high"] - row["low"] > UNTOLD:
+        if not is_told(row["low"], row["high"]):
             return (
                 f"How many labels are wrong cannot be told ({_bounds(row)[2:]}): the pairs of "
                 f"other prompts say too little about which response is chosen ({step})."

@@ -18,6 +18,8 @@ SHARES = np.linspace(0, 0.5, 101)
 SLOPES = np.geomspace(0.02, 50, 60)
 """The grid of the likelihood; slopes per median margin."""
 LEAST = 0.005
+UNTOLD = 0.3
+"""The width of an interval of the share from which it says nothing; 0.5 is all there is."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +30,22 @@ class WrongLabels:
     slope: float
     bounds: Bounds = NO_BOUND
 
+    @property
+    def is_told(self) -> bool:
+        """Whether the margins say enough of labels to tell the share."""
+        return is_told(*self.bounds)
+
     def probabilities(self, margins: Floats) -> Floats:
         """Return the probability that each label is wrong, by Bayes' rule."""
         share = min(0.5, max(self.share, LEAST))
         right = _logistic(self.slope * margins)
         against = share * (1 - right)
         return against / (against + (1 - share) * right)
+
+
+def is_told(low: float | None, high: float | None) -> bool:
+    """Check whether an interval of the share is narrow enough to tell it."""
+    return low is not None and high is not None and high - low <= UNTOLD
 
 
 def estimate_share(margins: Floats, groups: Ints) -> WrongLabels:

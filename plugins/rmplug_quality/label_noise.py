@@ -24,14 +24,16 @@ class LabelNoise(FeatureComputer):
     |---|---|
     | `support` | log-odds that the labelled response is the better one, by the other prompts (calibrated; below 0: it speaks against the label) |
     | `disagrees` | 1 where `support` is below 0, else 0 |
-    | `wrong` | the probability that the label is wrong, 0 to 1 |
+    | `wrong` | the probability that the label is wrong, 0 to 1; missing for all rows where the share of wrong labels cannot be told |
 
     A share w of labels is taken to be exchanged at random. Then the label agrees with a margin m of
     the model with probability w + (1 - 2 w) sigmoid(k m): however sure the model is, agreement stays
     below 1 - w. Both w and k are fitted to the margins out of fold (the most likely ones), and `wrong`
-    follows by Bayes' rule, with w of at least 0.005. Where the texts tell little about the label, w
-    is known badly, and so is `wrong`; the evaluator `audit` gives w with its interval. What the model
-    is surely and always mistaken about counts as wrong too: read the pairs before dropping them.
+    follows by Bayes' rule, with w of at least 0.005. The evaluator `audit`
+    gives w with its interval. Where the texts tell so little about labels that this interval is wider
+    than 0.3, `wrong` is missing, with a notice: a filter that is to keep such rows asks for
+    `noise.wrong is null or noise.wrong < 0.8`. What the model is surely and always mistaken about
+    counts as wrong too: read the pairs before dropping them.
     Features that come from a model which learned from these very labels agree with the wrong ones
     too: give none of these.
 

@@ -6,12 +6,15 @@ import pytest
 from rmplug import Known, Pairs, StepError
 from rmplug.data.rows import Memory
 from rmplug.data.sides import exchange_sides
+from rmplug.notices import collect_notices
 from rmplug.stats.estimates import area_under_curve
 from rmplug.testing import check_step, run_step, small_features, small_pairs
+from rmplug_quality._label_noise import CANNOT_BE_TOLD
 from rmplug_quality._wrong_labels import estimate_share
 from rmplug_quality.label_noise import LabelNoise
 from rmplug_text.features import Lexical
 from rmplug_text.loaders import Synthetic
+from rmplug_text.samplers import Filter
 
 
 def test_it_keeps_its_promises():
@@ -95,10 +98,25 @@ def test_n_grams_alone_learn_what_texts_say(tmp_path):
     assert (wrong[turn] > 0.9).all() and (wrong[~turn] < 0.1).all()
 
 
+def test_where_texts_say_nothing_of_labels_wrong_is_missing_and_a_filter_drops_nothing(tmp_path):
+    rng = np.random.default_rng(1)
+    sides = [[f"w{a} w{b}" for a, b in rng.integers(9, size=(200, 2))] for _ in range(2)]
+    names = [f"p{row}" for row in range(200)]
+    pairs = Pairs({"id": names, "prompt": names, "chosen": sides[0], "rejected": sides[1]})
+    with collect_notices() as notices:
+        made = LabelNoise().compute(pairs, seed=0)
+    assert np.isnan(made["wrong"].to_numpy()).all()
+    assert np.isfinite(made["support"].to_numpy()).all()
+    assert notices[CANNOT_BE_TOLD, "kept"].count == 200
+    made.name = "noise"
+    keep = Filter(where="noise.wrong is null or noise.wrong < 0.8")
+    assert len(run_step(keep, {"data": pairs, "features": [made]}, tmp_path / "kept")) == 200
+
+
 def test_one_prompt_alone_is_not_judged(tmp_path):
     pairs = small_pairs().take([0])
     made = run_step(LabelNoise(), {"data": pairs}, tmp_path).table
-    assert made["support"].to_pylist() == [0.0]
+    assert made["support"].to_pylist() == [0.0] and np.isnan(made["wrong"].to_numpy()).all()
 
 
 def test_features_without_two_sides_are_refused(tmp_path):
