@@ -48,9 +48,9 @@ def load_projected(step: Projected, model: RewardModel, directions: Fit) -> Rewa
 
 def save_projected(
     step: ProjectOut, model: Checkpoint | RewardModel, directions: Fit, directory: Path
-) -> list[dict[str, Any]]:
-    """Write the folder: a copy of a checkpoint's, or where the model is, and the projection; return
-    the numbers of the checkpoint. The model is opened, to prove that it fits."""
+) -> None:
+    """Write the folder: a copy of a checkpoint's, or where the model is, and the projection. The
+    model is opened, to prove that it fits."""
     projection = projection_of(step, directions)
     projected(model.open(), projection)
     if isinstance(model, Checkpoint):
@@ -72,7 +72,6 @@ def save_projected(
     change = projection.change
     tensors = {"read": change.read, "write": change.write, "mean": change.mean}
     save_file({name: np.ascontiguousarray(t) for name, t in tensors.items()}, directory / TENSORS)
-    return [] if not isinstance(model, Checkpoint) else model.numbers
 
 
 def _origin_of(model: Transformer) -> Origin:

@@ -57,7 +57,8 @@ class ProjectOut(Trainer):
     The model is as with `projected`. Of a trained model the folder has a copy; of one that was
     loaded it has the location, the settings and the SHA-256 of each file, and no permission. The
     projection is beside it as safetensors. `rmplug.load`, `rmplug score`, `reward-head` and every
-    step that takes a model open it. Numbers: those of the trained model.
+    step that takes a model open it. It has no numbers: those of the training hold for the model as
+    it was; evaluate the model that this gives.
     """
 
     kind = "project-out"
@@ -85,7 +86,8 @@ class ProjectOut(Trainer):
     ) -> Checkpoint:
         from ._projected_model import save_projected
 
-        return Checkpoint(directory, type(self), save_projected(self, model, directions, directory))
+        save_projected(self, model, directions, directory)
+        return Checkpoint(directory, type(self))
 
     @classmethod
     def open(cls, directory: Path, **changed: Any) -> RewardModel:
