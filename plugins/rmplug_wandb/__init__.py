@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, PrivateAttr
 
@@ -13,6 +13,10 @@ from rmplug import Artifact, Known, Observer, hookimpl
 
 if TYPE_CHECKING:
     from rmplug.records import RunRecord, StepRecord
+
+
+REFUSED = "/\\#?%:"
+"""Signs that Weights & Biases does not take in the name of a project."""
 
 
 class Wandb(Observer):
@@ -24,6 +28,11 @@ class Wandb(Observer):
     does not have, and the subset `all`, are left out) and as a table `<step>`; and every report's
     page. Results that an earlier run left in the store are logged as well.
 
+    In names, characters that nobody sees stand as `⟨U+202E⟩`, a part of more than 120 characters
+    is shortened with a digest, and a second number of one name is `name (2)`; those of a step that
+    is called `steps`, `status`, `seconds` or `problems` begin with `step`. A text in a cell is cut
+    at 1,000 characters, a table of a fit at 10,000 rows (`<table>/rows-left-out` counts others).
+
     Offline runs are written below `directory`; `wandb sync DIRECTORY/wandb/offline-run-*` sends one
     later. Whatever fails here is noted in the run's record and does not stop the run.
     """
@@ -33,14 +42,14 @@ class Wandb(Observer):
     extra = "wandb"
     neutral = frozenset({"directory"})
 
-    project: str = Field(default="rmplug", min_length=1)
-    """The project to log to."""
+    project: str = Field(default="rmplug", min_length=1, max_length=128)
+    """The project to log to; without control characters, backslashes and ``/ # ? % :``."""
     entity: str | None = None
     """The user or team that the project belongs to; by default the account's own."""
     name: str | None = None
     """The name of the run; by default the spec's name."""
-    tags: tuple[str, ...] = ()
-    """Words to find the run by."""
+    tags: tuple[Annotated[str, Field(min_length=1, max_length=64)], ...] = ()
+    """Words to find the run by, of 1 to 64 characters."""
     mode: Literal["offline", "online", "disabled"] = "offline"
     """`offline` writes files and opens no connection, `online` sends them as the run goes (after
     `wandb login`), `disabled` does nothing."""
@@ -53,6 +62,10 @@ class Wandb(Observer):
     _tracker: Any = PrivateAttr(default=None)
 
     def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
+        for sign in self.project:
+            if sign in REFUSED or not sign.isprintable():
+                yield "project", f"{sign!a} cannot be in the name of a project; leave it out"
+                break
         folder = self.directory.absolute()
         there = next(path for path in (folder, *folder.parents) if path.exists())
         if self.mode != "disabled" and not there.is_dir():

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from rmplug import Artifact, Checkpoint, Fit, Metrics, Report, RmplugError
 from rmplug.records import Usage
 
+from ._names import MOST_OF_RUN, cell, distinct, name_part, step_part
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -64,7 +66,7 @@ def start(destination: Destination, run: RunRecord, *, tables: bool, report: boo
         opened = wandb.init(
             entity=destination.entity,
             project=destination.project,
-            name=destination.name,
+            name=name_part(destination.name, MOST_OF_RUN),
             tags=list(destination.tags),
             mode=destination.mode,
             dir=str(destination.directory.absolute()),
@@ -109,11 +111,13 @@ class Tracker:
 
     def progress(self, step: str, done: int, numbers: Mapping[str, float]) -> None:
         """Log numbers of a step at work as curves over ``<step>/done``."""
-        clock = f"{step}/done"
+        start = step_part(step)
+        clock = f"{start}/done"
         if step not in self.clocks:
             self.clocks.add(step)
-            self.run.define_metric(f"{step}/*", step_metric=clock)
-        self._log({clock: done, **{f"{step}/{name}": value for name, value in numbers.items()}})
+            self.run.define_metric(f"{start}/*", step_metric=clock)
+        names = distinct([clock, *(f"{start}/{name_part(name)}" for name in numbers)])
+        self._log(dict(zip(names, [done, *numbers.values()], strict=True)))
 
     def step(self, step: StepRecord) -> None:
         """Log seconds, rows and speed of a step."""
@@ -123,7 +127,8 @@ class Tracker:
             "rows_per_second": step.rows_per_second,
             "noticed": sum(notice["count"] for notice in step.notices) or None,
         }
-        self._log({f"steps/{step.id}/{k}": v for k, v in facts.items() if v is not None})
+        start = f"steps/{step_part(step.id)}"
+        self._log({f"{start}/{name}": fact for name, fact in facts.items() if fact is not None})
         self.versions[step.kind] = step.version
         self.run.config.update({"versions": self.versions}, allow_val_change=True)
 
@@ -136,7 +141,7 @@ class Tracker:
         if isinstance(result, Fit):
             for name in LOGGED_TABLES:
                 if name in result.tables:
-                    self._table(f"{result.name}/{name}", result.tables[name])
+                    self._table(f"{step_part(result.name)}/{name}", result.tables[name])
         elif isinstance(result, Report) and self.report:
             self._report(result)
 
@@ -147,7 +152,11 @@ class Tracker:
             data = [[step[column] for column in STEP_COLUMNS] for step in steps]
             self._log({"steps": _make_table(STEP_COLUMNS, data)})
         self.run.summary.update(
-            {"status": run.status, "seconds": run.seconds, "problems": "; ".join(run.problems)}
+            {
+                "status": run.status,
+                "seconds": run.seconds,
+                "problems": cell("; ".join(run.problems)),
+            }
         )
         self.run.finish(exit_code=0 if run.status == "finished" else 1)
 
@@ -156,29 +165,33 @@ class Tracker:
             self.run.log(dict(values))
 
     def _numbers(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        self._log(
-            {name_number(name, row): row["value"] for row in rows if row.get("value") is not None}
-        )
+        known = [row for row in rows if row.get("value") is not None]
+        names = distinct(name_number(name, row) for row in known)
+        self._log(dict(zip(names, (row["value"] for row in known), strict=True)))
         if self.tables and rows:
             columns = list(dict.fromkeys(column for row in rows for column in row))
-            self._log({name: _make_table(columns, [[row.get(c) for c in columns] for row in rows])})
+            data = [[row.get(column) for column in columns] for row in rows]
+            self._log({step_part(name): _make_table(columns, data)})
 
     def _table(self, name: str, table: pa.Table) -> None:
         if self.tables and table.num_rows:
             columns = table.slice(0, MOST_ROWS).to_pydict()
             data = [list(row) for row in zip(*columns.values(), strict=True)]
             self._log({name: _make_table(list(columns), data)})
+            if left_out := table.num_rows - len(data):
+                self._log({f"{name}/rows-left-out": left_out})
 
     def _report(self, report: Report) -> None:
         """Save a report's files with the run, and log its page if it has one."""
         import wandb
 
-        folder = Path(self.run.dir) / "reports" / report.name
+        name = step_part(report.name)
+        folder = Path(self.run.dir) / "reports" / name
         shutil.copytree(report.directory, folder, dirs_exist_ok=True)
         self.run.save(str(folder / "**"), base_path=self.run.dir, policy="now")
         if report.entry.endswith(".html"):
             page = (folder / report.entry).read_text(encoding="utf-8")
-            self._log({report.name: wandb.Html(page, inject=False)})
+            self._log({name: wandb.Html(page, inject=False)})
 
 
 def name_number(name: str, row: Mapping[str, Any]) -> str:
@@ -189,7 +202,8 @@ def name_number(name: str, row: Mapping[str, Any]) -> str:
     parts = [str(value) for column, value in row.items() if column not in others and _names(value)]
     subset = [str(row["subset"])] if row.get("subset") not in (None, "", "all") else []
     at = [] if row.get("at") is None else [f"{row['at']:g}"]
-    return "/".join([name, *parts, *subset, str(row["metric"]), *at])
+    named = map(name_part, [*parts, *subset, str(row["metric"]), *at])
+    return "/".join([step_part(name), *named])
 
 
 def _names(value: Any) -> bool:
@@ -199,4 +213,8 @@ def _names(value: Any) -> bool:
 def _make_table(columns: Sequence[str], data: list[list[Any]]) -> Any:
     import wandb
 
-    return wandb.Table(columns=list(columns), data=data, allow_mixed_types=True)
+    return wandb.Table(
+        columns=distinct(map(name_part, columns)),
+        data=[list(map(cell, row)) for row in data],
+        allow_mixed_types=True,
+    )
