@@ -13,6 +13,7 @@ import yaml
 
 from rmplug import Artifact, DataError, PlanView
 from rmplug.errors import some
+from rmplug.models.training_examples import FILE, MOST_EXAMPLES
 
 from .inputs._inputs import Inputs, Row, gather
 from .inputs._metric_lookup import seen_of
@@ -33,6 +34,10 @@ SAME = ("metric", "subset", "level", "n")
 SEEN_IN_TRAINING = (
     "As the training measured them; rows that decide when it stops, or which weights are kept, "
     "count as seen by the model."
+)
+HAS_EXAMPLES = (
+    f"The file `{FILE}` beside the weights holds texts of up to {MOST_EXAMPLES} training examples: "
+    "delete it before you share the checkpoint if they are not to be shared."
 )
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|])")
 
@@ -165,7 +170,8 @@ def _sentences(model: str, rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _trained(inputs: Inputs) -> Iterator[str]:
-    """Yield a table for each training: the numbers of it that are not of one step of many."""
+    """Yield a table for each training, the numbers of it that are not of one step of many, and what
+    else its checkpoint holds."""
     heads = ("metric", "part", "value", "95 % CI", "n")
     for one in inputs.checkpoints:
         rows = [r for r in one.numbers if r.get("step") is None and r.get("value") is not None]
@@ -174,9 +180,12 @@ def _trained(inputs: Inputs) -> Iterator[str]:
              f"{r['n']:,}" if r.get("n") else "")
             for r in rows
         ]  # fmt: skip
-        if lines:
+        blocks = [SEEN_IN_TRAINING, _markdown(heads, lines)] if lines else []
+        if (one.directory / FILE).is_file():
+            blocks.append(HAS_EXAMPLES)
+        if blocks:
             title = f"### Training of {_safe(one.name or 'the model')}"
-            yield f"{title}\n\n{SEEN_IN_TRAINING}\n\n" + _markdown(heads, lines)
+            yield "\n\n".join([title, *blocks])
 
 
 def _seen(model: str, plan: PlanView) -> Iterator[str]:

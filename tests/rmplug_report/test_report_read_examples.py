@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from report_inputs import checkpoint_of
+from report_inputs import ACCURACY, checkpoint_of, metrics_of
 
-from rmplug import Features
+from rmplug import Features, PlanView
 from rmplug.models.training_examples import ReadText, TrainingExample, write_examples
 from rmplug.testing import run_step
-from rmplug_report import Html
+from rmplug_report import Html, ModelCard
 
 HOSTILE = "[CLS] <script>alert(1)</script>\x1b[31m\u202eabc\nnext [SEP]"
 
@@ -57,6 +57,20 @@ def test_a_row_with_personal_data_is_not_shown_nor_one_that_was_not_searched(
     other = page_of(tmp_path / "other", trained, searched(["pair-1"], [0]))
     assert "[CLS]" not in other
     assert "not among those that were searched for personal data" in other
+
+
+def test_a_card_says_that_the_checkpoint_holds_texts_of_examples(trained, tmp_path):
+    plan, told = PlanView("card", 1, []), "`examples.json` beside the weights holds texts of"
+    texts = []
+    for kept in (True, False):
+        if not kept:
+            (trained.directory / "examples.json").unlink()
+        folder = tmp_path / f"card-{kept}"
+        folder.mkdir()
+        ModelCard().report([metrics_of(*ACCURACY), trained], directory=folder, plan=plan)
+        texts.append((folder / "README.md").read_text(encoding="utf-8"))
+    assert told in texts[0].partition("### Training of train")[2]
+    assert told not in texts[1]
 
 
 def test_a_file_of_examples_that_cannot_be_read_leaves_the_rest_of_the_page(trained, tmp_path):

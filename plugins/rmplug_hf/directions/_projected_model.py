@@ -19,6 +19,7 @@ from rmplug.models.digests import model_digests
 from rmplug.models.files import read_json, read_tensors
 from rmplug.models.installed_encoders import MINILM
 from rmplug.models.reopen import open_trained
+from rmplug.models.training_examples import FILE as EXAMPLES
 from rmplug_hf.loading._state_change import AffineChange, Positions
 from rmplug_hf.loading._transformer import Transformer
 from rmplug_hf.loading.loaders import PERMISSIONS, HubModel
@@ -54,7 +55,8 @@ def save_projected(
     projection = projection_of(step, directions)
     projected(model.open(), projection)
     if isinstance(model, Checkpoint):
-        shutil.copytree(model.directory, directory / MODEL)
+        # texts of examples are those of a training, and whoever shares the copy would share them
+        shutil.copytree(model.directory, directory / MODEL, ignore=shutil.ignore_patterns(EXAMPLES))
         about: dict[str, Any] = {"model": {"kind": model.made_by.kind}}  # type: ignore[attr-defined]
     else:
         origin = _origin_of(transformer_of(model))

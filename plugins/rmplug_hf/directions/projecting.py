@@ -54,11 +54,11 @@ class Projected(ModelLoader):
 class ProjectOut(Trainer):
     """Put a model and the removal of directions from its states into one checkpoint.
 
-    The model is as with `projected`. Of a trained model the folder has a copy; of one that was
-    loaded it has the location, the settings and the SHA-256 of each file, and no permission. The
-    projection is beside it as safetensors. `rmplug.load`, `rmplug score`, `reward-head` and every
-    step that takes a model open it. It has no numbers: those of the training hold for the model as
-    it was; evaluate the model that this gives.
+    The model is as with `projected`. Of a trained model the folder has a copy, without the texts in
+    `examples.json`; of one that was loaded it has the location, the settings and the SHA-256 of
+    each file, and no permission. The projection is beside it as safetensors. `rmplug.load`, `rmplug
+    score`, `reward-head` and every step that takes a model open it. It has no numbers: those of the
+    training hold for the model as it was; evaluate the model that this gives.
     """
 
     kind = "project-out"

@@ -199,7 +199,8 @@ class PreferenceTraining:
         """Train, write the policy into ``directory``, and return numbers about it."""
         with libraries_quiet():
             loop, checkpoint = self.loop, newest_whole(self.work)
-            write_examples(directory, self.comparisons.shown)
+            if self.step.keep_examples:
+                write_examples(directory, self.comparisons.shown)
             if checkpoint is not None and self.held_out is not None:
                 with gone_on_from(checkpoint, loop):
                     self.watch.load(checkpoint)

@@ -135,7 +135,8 @@ class ReinforcementTraining:
         """Train, write the policy into ``directory``, and return numbers about it."""
         with libraries_quiet():
             loop = self.loop
-            write_examples(directory, self.shown_prompts())
+            if self.step.keep_examples:
+                write_examples(directory, self.shown_prompts())
             run(loop, self.work)
             save(self.step, self.policy, loop.model, self.data, directory)
         steps, prompts = loop.state.global_step, len(self.prompts)

@@ -87,7 +87,8 @@ class RewardModelTraining:
         """Train, write the model into ``directory``, and return numbers about it."""
         with libraries_quiet():
             network = self.network
-            write_examples(directory, self.examples.shown)
+            if self.step.keep_examples:
+                write_examples(directory, self.examples.shown)
             outcome = self.fit() if self.step.launcher is None else self._launch(self.step.launcher)
             if self.widened is not None:
                 self.widened.undo()

@@ -141,6 +141,9 @@ class TrainingSettings(Trainer):
     """Steps between entries of the training curves."""
     save_steps: int = Field(default=100, ge=1)
     """Steps between checkpoints; what a kill costs at most."""
+    keep_examples: bool = True
+    """Keep the texts of the first three examples, as the model reads them, in `examples.json` of
+    the checkpoint, for the page: whoever shares the checkpoint shares them."""
     lora: Lora | None = None
     """Train low-rank matrices and the head, instead of all weights; `{}` takes the defaults."""
 

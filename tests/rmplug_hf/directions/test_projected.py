@@ -14,6 +14,7 @@ from planted_states import directions_of, unit
 import rmplug
 from rmplug import DataError, Fit, Known, Pairs
 from rmplug.data.rows import one_batch
+from rmplug.models.training_examples import write_examples
 from rmplug.testing import LengthModel, check_step, small_pairs
 from rmplug_hf import (
     Encoder,
@@ -201,7 +202,9 @@ def test_a_model_is_saved_with_its_projection_and_opens_as_it_was(
     for name, (model, fit) in cases.items():
         folder = tmp_path / name
         folder.mkdir()
+        write_examples(checkpoint.directory, [])
         saved = ProjectOut().train(model, fit, directory=folder)
+        assert not [*folder.rglob("examples.json")]
         moved = tmp_path / f"{name}-moved"
         shutil.copytree(folder, moved)
         live = Projected().load(head if name == "copied" else model, fit)

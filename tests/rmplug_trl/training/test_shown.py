@@ -28,6 +28,12 @@ def test_the_first_pairs_are_kept_with_their_special_tokens(tmp_path: Path) -> N
     assert not first.cut
 
 
+def test_a_training_keeps_no_examples_where_it_is_told_so(tmp_path: Path) -> None:
+    made = trained("bert", tmp_path, polite_pairs(8), max_steps=1, keep_examples=False)
+    assert not (made.directory / "examples.json").exists()
+    assert read_examples(made.directory) == ()
+
+
 def test_a_cut_text_says_so_and_has_the_tokens_that_are_learnt_from(tmp_path: Path) -> None:
     base = base_of("bert", tmp_path.parent / "models", max_length=8).load()
     made = trained("bert", tmp_path, polite_pairs(8), base=base, max_steps=1)
