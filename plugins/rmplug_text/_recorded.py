@@ -104,13 +104,11 @@ class RecordedScores(RewardModel):
             self._check_single(self.ids, ids, ids)
         if self.lookup.by != "id" and None in by_key:
             self._by_text(responses, ids, by_key)
-        absent = np.array([score is None for score in by_key], dtype=bool)
-        scores = np.array(
-            [np.nan if score is None else score for score in by_key], dtype=np.float64
-        )
-        names = responses.column("id")
-        self._handle_missing(names.filter(absent).to_pylist())
-        empty = names.filter(np.isnan(scores) & ~absent).to_pylist()
+        if None in by_key:
+            self._handle_missing([ids[row] for row in rows_without(by_key)])
+        scores = np.array(by_key, dtype=np.float64)  # None becomes NaN
+        nothing = np.flatnonzero(np.isnan(scores))
+        empty = [ids[row] for row in nothing if by_key[row] is not None]
         notice("recorded score is null or NaN", empty)
         return scores
 
@@ -118,8 +116,8 @@ class RecordedScores(RewardModel):
         self, responses: pa.RecordBatch, ids: Sequence[str], scores: list[float | None]
     ) -> None:
         """Fill in scores by text where the ids had none."""
-        rows = [row for row, score in enumerate(scores) if score is None]
-        every = len(rows) == len(scores)
+        every = scores.count(None) == len(scores)
+        rows = range(len(scores)) if every else rows_without(scores)
         part = responses if every else responses.take(pa.array(rows, pa.int64()))
         prompts, texts = (text_of(part.column(name)) for name in ("prompt", "response"))
         keys = text_keys(prompts, texts)
@@ -127,7 +125,7 @@ class RecordedScores(RewardModel):
             alone = [text_key(None, text) for text in texts.to_pylist()]
             single = self.texts.single
             keys = [key if key in single else other for key, other in zip(keys, alone, strict=True)]
-        self._check_single(self.texts, keys, [ids[row] for row in rows])
+        self._check_single(self.texts, keys, ids if every else [ids[row] for row in rows])
         found = map(self.texts.single.get, keys)
         if every:
             scores[:] = found
@@ -162,6 +160,11 @@ class RecordedScores(RewardModel):
                 "set missing: nan to go on without, or filter the data first"
             )
         notice("no recorded score", ids)
+
+
+def rows_without(scores: Sequence[float | None]) -> Sequence[int]:
+    """Return the rows that have no score."""
+    return [row for row, score in enumerate(scores) if score is None]
 
 
 def text_key(prompt: str | None, response: str | None) -> bytes:
