@@ -162,6 +162,7 @@ def test_rows_that_are_left_out_are_counted_once(tmp_path: Path) -> None:
     missing = sum(rows.table["ratings.manners"].null_count for rows in (data, validation))
     step = RewardModelTrainer(loss=Regression(ratings=("ratings.manners",)), max_steps=2)
     base, made = base_of("qwen2", tmp_path).load(), tmp_path / "made"
+    made.mkdir()
     with collect_notices() as notices:
         train(step, base, data, validation, 1, made, tmp_path, lambda *_, **__: None)
     assert {one.what: one.count for one in notices.values()}["no rating"] == missing

@@ -47,9 +47,10 @@ def test_what_ends_a_process_is_told_and_so_are_rows_that_are_left_out(tmp_path:
         max_grad_norm=1e30,
         warmup_steps=0,
     )
-    base = base_of("qwen2", tmp_path).load()
+    base, made = base_of("qwen2", tmp_path).load(), tmp_path / "made"
+    made.mkdir()
     with collect_notices() as notices, pytest.raises(DataError) as raised:
-        train(step, base, Pairs(texts), None, 1, tmp_path / "made", tmp_path, lambda *_, **__: None)
+        train(step, base, Pairs(texts), None, 1, made, tmp_path, lambda *_, **__: None)
     assert "a process of the launcher ended with" in str(raised.value)
     assert "not finite" in str(raised.value)
     [told] = notices.values()
