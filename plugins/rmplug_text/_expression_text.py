@@ -18,7 +18,7 @@ DEEPEST = 25
 TOO_DEEP = "too long or nested too deep; write it simpler"
 PIECE = re.compile(
     r"""(?P<space>\s+)
-    |(?P<text>(?P<quote>"{3}|'{3}|["'])(?:\\.|(?!(?P=quote))[^\\])*+(?P<closed>(?P=quote))?)
+    |(?P<text>(?P<quote>"{3}|'{3}|["'])(?:\\.|(?!(?P=quote))[^\\])*(?P<closed>(?P=quote))?)
     |(?P<name>[^\W\d]\w*(?:\.\w+)*)
     |(?P<odd>`[^`]*`?|\*\*|//|<<|>>|<>)
     |(?P<open>[(\[])

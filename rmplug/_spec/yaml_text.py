@@ -18,7 +18,7 @@ TOO_LARGE = "larger than 4 MiB: keep data in files of its own and give their pat
 
 _INVISIBLE = re.compile("[\\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 _SPACES = re.compile(
-    r"""(?<!\w)(?:"(?:[^"\\]|\\[\s\S])*+"?|'[^']*+'?)|(?<!\S)\#.*|([\u00a0\u202f])"""
+    r"""(?<!\w)(?:"(?:[^"\\]|\\[\s\S])*"?|'[^']*'?)|(?<!\S)\#.*|([\u00a0\u202f])"""
 )
 """A no-break space as group 1; what is quoted or a comment is passed over."""
 
