@@ -123,6 +123,7 @@ def test_a_run_that_reuses_everything_logs_the_same_numbers(offline, tmp_path):
     folder, _ = offline
     again = rmplug.run(spec(tmp_path), store=folder / "store", registry=REGISTRY)
     assert {step.status for n, step in again.record.steps.items()} == {"reused"}
+    assert again.record.problems == []  # what wandb did not take in time is told there
     before, now = logged(folder)[1], logged(tmp_path)[1]
     metrics = {key for key in before if key.startswith("accuracy/")}
     assert metrics and all(now[key] == before[key] for key in metrics)
