@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from rmplug.errors import DataError
 
@@ -66,3 +67,14 @@ def read_header(path: Path) -> dict[str, tuple[int, ...]]:
         if file.read(8) == POINTER[:8]:
             raise DataError(f"{path} is only a Git LFS pointer; fetch the file with git lfs pull")
     return tensor_shapes(path)
+
+
+def is_plain_tensor(values: Any, size: int) -> bool:
+    """Check that a value of a pickle is a tensor of real numbers, all of them in a file of ``size``
+    bytes: one number can stand for as many as memory cannot hold."""
+    import torch
+
+    if not isinstance(values, torch.Tensor) or values.is_quantized or values.is_complex():
+        return False
+    here = values.layout == torch.strided and not values.is_meta
+    return bool(here and values.numel() * values.element_size() <= size)

@@ -15,6 +15,7 @@ from rmplug import DataError
 from rmplug.arrays import Array
 from rmplug.errors import some
 from rmplug.models.files import read_json
+from rmplug.models.weights import is_plain_tensor
 from rmplug_armorm.assembly._mixture import Mixture
 from rmplug_armorm.assembly._model import AssembledModel, encoder_of
 from rmplug_armorm.debias._transform_file import Transform
@@ -129,19 +130,12 @@ def read_tensors(file: Path) -> dict[str, Array]:
         raise DataError(f"{file} holds a {type(tensors).__name__}, not tensors by their names")
     named = {name: values for name, values in tensors.items() if isinstance(name, str)}
     used = {_named(name): values for name, values in named.items() if _named(name)}
-    odd = [name for name, values in used.items() if not _is_plain(values, file.stat().st_size)]
+    odd = [
+        name for name, values in used.items() if not is_plain_tensor(values, file.stat().st_size)
+    ]
     if odd:
         raise DataError(f"{file} holds as {odd[0]:.80} no plain tensor of real numbers")
     return {name: values.to(torch.float32).numpy() for name, values in used.items()}
-
-
-def _is_plain(values: Any, size: int) -> bool:
-    """Check for a tensor of real numbers that are all in a file of this size: one number can stand
-    for as many as memory cannot hold."""
-    if not isinstance(values, torch.Tensor) or values.is_quantized or values.is_complex():
-        return False
-    here = values.layout == torch.strided and not values.is_meta
-    return here and values.numel() * values.element_size() <= size
 
 
 def _first_line(error: Exception) -> str:

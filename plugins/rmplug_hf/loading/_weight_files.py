@@ -15,7 +15,12 @@ from safetensors.torch import load_file
 from rmplug import DataError
 from rmplug.errors import some
 from rmplug.models.files import damaged
-from rmplug.models.weights import check_weights, read_header, weight_files
+from rmplug.models.weights import (
+    check_weights,
+    is_plain_tensor,
+    read_header,
+    weight_files,
+)
 
 from .weight_places import weights_mistake
 
@@ -69,7 +74,7 @@ def _read_pickle(file: Path) -> dict[str, torch.Tensor]:
     found = inner[0] if inner else found
     if not isinstance(found, dict) or not found or not all(isinstance(k, str) for k in found):
         raise DataError(f"{file} does not hold tensors by their names; save a state_dict")
-    odd = [k for k, values in found.items() if not _is_plain(values, file.stat().st_size)]
+    odd = [k for k, values in found.items() if not is_plain_tensor(values, file.stat().st_size)]
     if odd:
         raise DataError(f"{file} holds as {odd[0]:.80} no plain tensor of real numbers")
     return dict(found)
@@ -77,15 +82,6 @@ def _read_pickle(file: Path) -> dict[str, torch.Tensor]:
 
 def _is_dict(found: Mapping[Any, Any], name: str) -> bool:
     return isinstance(found.get(name), dict)
-
-
-def _is_plain(values: Any, size: int) -> bool:
-    """Check for a tensor of real numbers that are all in a file of this size: one number can stand
-    for as many as memory cannot hold."""
-    if not isinstance(values, torch.Tensor) or values.is_quantized or values.is_complex():
-        return False
-    here = values.layout == torch.strided and not values.is_meta
-    return here and values.numel() * values.element_size() <= size
 
 
 def without_wrappers(tensors: Tensors, expected: Collection[str]) -> dict[str, torch.Tensor]:
