@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from rmplug import Features, Pairs, text_of
 from rmplug._run.local_engine import Local
-from rmplug._run.shards import compute_shards
+from rmplug._run.shards import compute_shards, cut_shards
 from rmplug._store.serialize import part_name, write_part
 from rmplug.data.rows import Mapped, ParquetParts
 
@@ -58,9 +58,11 @@ def main() -> None:
         rows = Features(Mapped(source, lengths)).rows
         assert isinstance(rows, Mapped)
         started = time.perf_counter()
-        shards = compute_shards(rows, made, Local(workers=1), lambda done, total: None)
+        local = Local(workers=1)
+        cut = cut_shards(rows, local)
+        compute_shards(rows, cut, made, local, lambda done, total: None)
         engine = time.perf_counter() - started
-    count = len(shards.numbers)
+    count = len(cut.shards)
     print(
         f"{ROWS:,} rows in {count} shards: plain loop {1000 * plain / count:.1f} ms a shard, ",
         end="",

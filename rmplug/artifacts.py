@@ -130,15 +130,21 @@ class Identified(Tabular):
     required: ClassVar[tuple[str, ...]] = ("id",)
 
     def map(
-        self, function: Callable[..., ColumnsLike], *, open: Callable[[], Any] | None = None
+        self,
+        function: Callable[..., ColumnsLike],
+        *,
+        open: Callable[[], Any] | None = None,
+        wide: bool = False,
     ) -> Features:
         """Declare row-wise work: ``function(batch)`` returns numeric columns for the batch's rows.
 
         The core runs it over shards, in one process or many, and resumes it after a kill, so it
         must depend on nothing but the rows it gets. With ``open``, called once per process, the
-        function is called as ``function(opened, batch)``. Both must be picklable.
+        function is called as ``function(opened, batch)``, and batches are as large as memory and
+        progress allow: texts of like length can go through a model together. ``wide`` keeps them
+        small, for results of many thousand numbers per row. Both must be picklable.
         """
-        return Features(Mapped(self.rows, function, open), self.name)
+        return Features(Mapped(self.rows, function, open, wide), self.name)
 
     def select(self, *columns: str) -> Features:
         """Return some numeric columns as features of the same rows."""

@@ -1,9 +1,14 @@
-"""Row-wise work over shards: bounded memory, committed shard by shard, resumed after a kill."""
+"""Row-wise work over shards: bounded memory, committed shard by shard, resumed after a kill.
+
+Consecutive shards form groups. A group is computed in one call, so that a model sees texts of like
+length together; which shards it has follows from the number of rows alone, and a group of which
+some shards are missing is computed as a whole: its bytes are the same whoever does it, and when.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,37 +26,71 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ShardWork:
-    """The computation that fills and commits one shard and returns its number of rows and what it
-    used. It is sent to workers."""
+class ShardCut:
+    """The division of ``total`` rows into shards of ``size`` rows, and of shards into groups of
+    ``together``."""
+
+    total: int
+    size: int
+    together: int
+
+    @property
+    def shards(self) -> range:
+        """The numbers of all shards; a table without rows has one."""
+        return range(max(1, -(-self.total // self.size)))
+
+    @property
+    def groups(self) -> range:
+        """The numbers of all groups."""
+        return range(-(-len(self.shards) // self.together))
+
+    def shards_of(self, group: int) -> range:
+        """Return the numbers of the shards of a group."""
+        return self.shards[group * self.together : (group + 1) * self.together]
+
+    def rows(self, shard: int) -> int:
+        """Return the number of rows of a shard."""
+        return min(self.size, self.total - shard * self.size)
+
+
+@dataclass(frozen=True)
+class GroupWork:
+    """The computation that fills and commits the shards of one group and returns their numbers of
+    rows and what it used. It is sent to workers."""
 
     rows: Mapped
     folder: Path
-    size: int
-    total: int
+    cut: ShardCut
 
-    def __call__(self, shard: int) -> tuple[int, Usage]:
+    def __call__(self, group: int) -> tuple[list[int], Usage]:
         usage = Usage()
         with measured(usage):
-            rows = self._compute(shard)
-        return rows, usage
+            counts = self._compute(self.cut.shards_of(group))
+        return counts, usage
 
-    def _compute(self, shard: int) -> int:
+    def _compute(self, shards: range) -> list[int]:
         import pyarrow as pa
 
-        start = shard * self.size
-        stop = min(start + self.size, self.total)
+        size = self.cut.size
+        start, stop = shards[0] * size, min((shards[-1] + 1) * size, self.cut.total)
         with collect_notices() as notices:
             try:
                 table = self.rows.read(start, stop)
             except Exception as error:
-                add_place(error, f"rows {start:,} to {stop - 1:,} (shard {shard})")
+                named = f"shard {shards[0]}" + (f" to {shards[-1]}" if len(shards) > 1 else "")
+                add_place(error, f"rows {start:,} to {stop - 1:,} ({named})")
                 raise
-        write_part(table, self.folder / part_name(shard), notices.values())
-        rows = int(table.num_rows)
-        del table
+        counts = []
+        for shard in shards:
+            last = shard == shards[-1]  # it takes what is left, too much of it included
+            part = table.slice((shard - shards[0]) * size, None if last else size)
+            # which rows of a group a notice is of is not known: the first shard has all
+            found = notices.values() if shard == shards[0] else ()
+            write_part(part, self.folder / part_name(shard), found)
+            counts.append(int(part.num_rows))
+        del table, part
         pa.default_memory_pool().release_unused()  # or its pieces add up over many shards
-        return rows
+        return counts
 
 
 @dataclass
@@ -59,18 +98,10 @@ class Shards:
     """The shards of one table in the making."""
 
     folder: Path
-    size: int
-    total: int
+    cut: ShardCut
     schema: pa.Schema | None = None
     computed: int = 0
     usage: Usage = field(default_factory=Usage)
-
-    @property
-    def numbers(self) -> range:
-        return range(max(1, -(-self.total // self.size)))
-
-    def rows(self, shard: int) -> int:
-        return min(self.size, self.total - shard * self.size)
 
     def path(self, shard: int) -> Path:
         return self.folder / part_name(shard)
@@ -92,8 +123,9 @@ class Shards:
     def check(self, shard: int, rows: int, schema: pa.Schema) -> None:
         """Check that every shard has the expected number of rows and the columns of the first one
         seen."""
-        if rows != self.rows(shard):
-            raise PluginError(f"it gave {rows} rows for the {self.rows(shard)} of shard {shard}")
+        expected = self.cut.rows(shard)
+        if rows != expected:
+            raise PluginError(f"it gave {rows} rows for the {expected} of shard {shard}")
         if self.schema is None:
             self.schema = schema
         if schema.equals(self.schema):
@@ -112,7 +144,7 @@ class Shards:
     def notices(self) -> list[Notice]:
         """Return the notices of all shards, in their order."""
         return merged(
-            notice for shard in self.numbers for notice in read_part_facts(self.path(shard))[2]
+            notice for shard in self.cut.shards for notice in read_part_facts(self.path(shard))[2]
         )
 
 
@@ -122,28 +154,41 @@ def _type(schema: pa.Schema, name: str) -> str:
 
 MODEL_SHARD_ROWS = 256
 """Rows of a shard at most where a model is opened: seconds of work, not minutes."""
+MOST_TOGETHER = 8
+"""Shards of a group at most; of 256 pairs, a group of 8 has a quarter of the padding of one."""
+LEAST_GROUPS = 8
+"""Groups at least, as far as there are shards: for the workers, and for progress and kills."""
 
 
-def shard_rows(rows: Mapped, engine: Engine) -> int:
-    """Return the number of rows of a shard."""
-    return engine.shard_rows if rows.open is None else min(engine.shard_rows, MODEL_SHARD_ROWS)
+def cut_shards(rows: Mapped, engine: Engine) -> ShardCut:
+    """Divide row-wise work into shards and groups, for any number of workers alike."""
+    total = len(rows)
+    if rows.open is None:
+        return ShardCut(total, engine.shard_rows, 1)
+    cut = ShardCut(total, min(engine.shard_rows, MODEL_SHARD_ROWS), 1)
+    if rows.wide:
+        return cut
+    together = min(MOST_TOGETHER, len(cut.shards) // LEAST_GROUPS)
+    return replace(cut, together=max(1, together))
 
 
 def compute_shards(
-    rows: Mapped, folder: Path, engine: Engine, progress: Callable[[int, int], None]
+    rows: Mapped, cut: ShardCut, folder: Path, engine: Engine, progress: Callable[[int, int], None]
 ) -> Shards:
-    """Fill ``folder`` with the shards of ``rows``; committed ones are kept.
+    """Fill ``folder`` with the shards of ``rows``; groups that are committed are kept.
 
     ``progress`` gets the rows done so far and the rows of all shards.
     """
-    shards = Shards(folder, shard_rows(rows, engine), len(rows))
-    missing = [shard for shard in shards.numbers if not shards.is_there(shard)]
-    done = shards.total - sum(map(shards.rows, missing))
-    progress(done, shards.total)
-    work = ShardWork(rows, folder, shards.size, shards.total)
-    for shard, (count, usage) in engine.map(work, missing):
-        shards.check(shard, count, read_part_facts(shards.path(shard))[1])
-        shards.computed += count
+    shards = Shards(folder, cut)
+    there = {shard for shard in cut.shards if shards.is_there(shard)}
+    missing = [group for group in cut.groups if not there.issuperset(cut.shards_of(group))]
+    waiting = sum(cut.rows(shard) for group in missing for shard in cut.shards_of(group))
+    done = cut.total - waiting
+    progress(done, cut.total)
+    for group, (counts, usage) in engine.map(GroupWork(rows, folder, cut), missing):
+        for shard, count in zip(cut.shards_of(group), counts, strict=True):
+            shards.check(shard, count, read_part_facts(shards.path(shard))[1])
+        shards.computed += sum(counts)
         shards.usage.include(usage)
-        progress(done + shards.computed, shards.total)
+        progress(done + shards.computed, cut.total)
     return shards

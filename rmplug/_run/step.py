@@ -39,7 +39,7 @@ from .lineage import SeenCounter, trainings_of
 from .results import Results
 from .run_log import RunLog
 from .scope import Handle, ModelHandle, Training
-from .shards import compute_shards, shard_rows
+from .shards import compute_shards, cut_shards
 
 WORK = "work"
 """The folder, beside the files of a result in the making, that survives a kill."""
@@ -218,16 +218,16 @@ class StepRun:
 
     def _write_shards(self, rows: Mapped) -> dict[str, Any]:
         """Compute row-wise work, committed shard by shard."""
-        cut = {"shard_rows": shard_rows(rows, self.engine), "rows": len(rows)}
-        folder = self.results.store.begin(self.prepared.key, cut)
+        cut = cut_shards(rows, self.engine)
+        folder = self.results.store.begin(self.prepared.key, asdict(cut))
 
         def progress(done: int, total: int) -> None:
             self.log.tell("step_progress", self.record, done, total)
 
-        shards = compute_shards(rows, folder, self.engine, progress)
+        shards = compute_shards(rows, cut, folder, self.engine, progress)
         self.record.computed = shards.computed
         self.record.include(shards.usage)
-        return {"parts": [shards.rows(n) for n in shards.numbers], "notices": shards.notices()}
+        return {"parts": [cut.rows(shard) for shard in cut.shards], "notices": shards.notices()}
 
     def _write_table(self, result: Tabular) -> dict[str, Any]:
         """Write a table part by part; odd rows of a loader are handled on the way."""

@@ -153,7 +153,8 @@ class Mapped(Rows):
 
     The function gets a record batch and gives columns of the same number of rows; ``open``, when
     given, is called once per process and its result is passed first. ``id`` and ``group`` are
-    carried over by the core, so that order and identity cannot be lost.
+    carried over by the core, so that order and identity cannot be lost. ``wide`` says that a row's
+    result is large, so that few rows are computed at once.
     """
 
     def __init__(
@@ -161,10 +162,12 @@ class Mapped(Rows):
         source: Rows,
         function: Callable[..., ColumnsLike],
         open: Callable[[], Any] | None = None,
+        wide: bool = False,
     ) -> None:
         self.source = source
         self.function = function
         self.open = open
+        self.wide = wide
         self._opened: Any = None
 
     def __getstate__(self) -> dict[str, Any]:

@@ -5,11 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from run_specs import all_files, assert_valid, go, lines, spec_of, statuses
 
+from rmplug._run.local_engine import Local
+from rmplug._run.shards import cut_shards
 from rmplug._store.serialize import rechunked, write_part
 from rmplug._store.store import Store
+from rmplug.data.rows import Mapped, Memory
 from rmplug.errors import DataError, StepError
 
 PAIRS = {"kind": "made-pairs", "params": {"rows": 47}}
@@ -42,7 +48,7 @@ def test_shards_that_are_there_are_kept_unless_they_were_cut_differently(tmp_pat
     finished = go(spec_of(spec(log=str(log))), store)
     key = finished.path("words").name
     for size, computed in ((10, 1), (20, 3)):
-        folder = Store(store).begin(key, {"shard_rows": 10, "rows": 47})
+        folder = Store(store).begin(key, {"total": 47, "size": 10, "together": 1})
         for part in finished.path("words").glob("part-*"):
             if part.name != "part-00003.parquet":
                 (folder / part.name).write_bytes(part.read_bytes())
@@ -59,11 +65,51 @@ def test_a_shard_that_is_broken_is_computed_again(tmp_path: Path) -> None:
     log, store = tmp_path / "log", tmp_path / "store"
     finished = go(spec_of(spec(log=str(log))), store)
     whole = all_files(store)
-    folder = Store(store).begin(finished.path("words").name, {"shard_rows": 10, "rows": 47})
+    folder = Store(store).begin(
+        finished.path("words").name, {"total": 47, "size": 10, "together": 1}
+    )
     (folder / "part-00000.parquet").write_bytes(b"PAR1 no more")
     (finished.path("words") / "part-00000.parquet").unlink()
     go(spec_of(spec(log=str(log))), store)
     assert all_files(store) == whole
+
+
+def asked() -> dict[str, Any]:
+    return {
+        "pairs": PAIRS,
+        "model": {"kind": "character-model"},
+        "ask": {"kind": "ask", "inputs": {"model": "model", "data": "pairs"}},
+    }
+
+
+@given(st.integers(0, 20_000), st.integers(1, 400), st.booleans())
+def test_groups_of_shards_hold_every_row_once_and_depend_on_nothing_else(
+    total: int, size: int, wide: bool
+) -> None:
+    rows = Mapped(Memory(pa.table({"id": pa.nulls(total)})), len, open=dict, wide=wide)
+    cuts = {cut_shards(rows, Local(workers=n, shard_rows=size)) for n in (1, 2, 9)}
+    [cut] = cuts
+    shards = [shard for group in cut.groups for shard in cut.shards_of(group)]
+    assert shards == [*cut.shards] == [*range(max(1, -(-total // min(size, 256))))]
+    assert sum(map(cut.rows, shards)) == total
+    assert cut.together == (1 if wide else max(1, min(8, len(shards) // 8)))
+
+
+@pytest.mark.parametrize("lost", [{4}, {3, 4, 5}, {0, 23}])
+def test_after_a_kill_a_group_of_shards_is_computed_as_a_whole(
+    tmp_path: Path, lost: set[int]
+) -> None:
+    first = go(spec_of(asked(), shard_rows=2), tmp_path)
+    whole, key = all_files(tmp_path), first.path("ask").name
+    folder = Store(tmp_path).begin(key, {"total": 47, "size": 2, "together": 3})
+    for number, part in enumerate(sorted(first.path("ask").glob("part-*"))):
+        if number not in lost:
+            (folder / part.name).write_bytes(part.read_bytes())
+    (first.path("ask") / "manifest.json").unlink()
+    again = go(spec_of(asked(), 2, shard_rows=2), tmp_path)
+    groups = {shard // 3 for shard in lost}
+    assert again.record.steps["ask"].computed == 6 * len(groups) - (7 in groups)
+    assert all_files(tmp_path) == whole
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -94,8 +140,6 @@ def test_a_table_without_rows_goes_through(tmp_path: Path) -> None:
 
 
 def test_batches_of_a_stream_are_cut_into_parts_of_equal_size() -> None:
-    import pyarrow as pa
-
     tables = [pa.table({"x": list(range(n))}) for n in (0, 3, 5, 0, 25, 1)]
     cut = list(rechunked(tables, 4))
     assert [table.num_rows for table in cut] == [4] * 8 + [2]
@@ -106,8 +150,6 @@ def test_batches_of_a_stream_are_cut_into_parts_of_equal_size() -> None:
 
 
 def test_batches_of_a_stream_with_different_columns_are_named() -> None:
-    import pyarrow as pa
-
     first = pa.table({"x": [1], "y": ["a"]})
     with pytest.raises(DataError, match="have different columns: x, y and x, z"):
         list(rechunked([first, pa.table({"x": [1], "z": ["a"]})], 4))
@@ -118,8 +160,6 @@ def test_batches_of_a_stream_with_different_columns_are_named() -> None:
 
 
 def test_a_shard_is_whole_or_not_there(tmp_path: Path) -> None:
-    import pyarrow as pa
-
     with pytest.raises(FileNotFoundError):
         write_part(pa.table({"x": [1]}), tmp_path / "none" / "part")
     write_part(pa.table({"x": [1]}), tmp_path / "part")
