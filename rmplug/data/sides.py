@@ -3,6 +3,7 @@ each."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rmplug.arrays import Array
@@ -23,6 +24,17 @@ def side_of(batch: pa.RecordBatch, side: str) -> pa.RecordBatch:
     prompts = batch.column("prompt")
     responses = prompts if side == "prompt" else batch.column(side)
     return pa.RecordBatch.from_arrays([ids, prompts, responses], names=["id", "prompt", "response"])
+
+
+def stacked(batch: pa.RecordBatch, sides: Sequence[str]) -> pa.RecordBatch:
+    """Return several sides of a batch below each other as rows of ``Responses``: a model that gets
+    them at once runs texts of like length together, and equal ones once."""
+    import pyarrow as pa
+
+    parts = [side_of(batch, side) for side in sides]
+    names = parts[0].schema.names
+    columns = [pa.concat_arrays([part.column(name) for part in parts]) for name in names]
+    return pa.RecordBatch.from_arrays(columns, names=names)
 
 
 def exchange_sides(table: pa.Table, turn: Array) -> pa.Table:

@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 
 from rmplug import DataError, Features, Pairs, Responses, RewardModel
 from rmplug.arrays import Array
-from rmplug.data.rows import Joined, one_batch
-from rmplug.data.sides import side_of
+from rmplug.data.rows import Joined
+from rmplug.data.sides import stacked
 from rmplug.data.subsets import subset_rows
 from rmplug.errors import some
 from rmplug.stats.metric_rows import mean_of, measured, share_of, wins
@@ -42,8 +42,7 @@ class Explain:
                 "with; give a model that assemble made"
             )
         rows = batch if self.states is None else self._part(batch, "data")
-        together = pa.Table.from_batches([side_of(rows, side) for side in self.sides])
-        responses = one_batch(together)
+        responses = stacked(rows, self.sides)
         if self.states is None:
             states, prompts = model.states_and_prompts(responses)
         else:

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from rmplug import DataError, Origin, RewardModel, reopen
 from rmplug.arrays import Array
-from rmplug.data.sides import side_of
+from rmplug.data.sides import side_of, stacked
 from rmplug.errors import some
 from rmplug.models.files import read_json
 from rmplug_armorm.debias._measures import measure_texts
@@ -83,11 +83,11 @@ class AssembledModel(RewardModel):
         """Return margins of a gate that reads both sides of a pair at once, else None."""
         if not self.mixture.gate.compares:
             return None
-        chosen, rejected = (side_of(pairs, side) for side in ("chosen", "rejected"))
-        states, prompts = self.states_and_prompts(chosen)
-        better = self.mixture.rewards(states, self.measured(chosen))
-        worse = self.mixture.rewards(self.states(rejected), self.measured(rejected))
-        return self.mixture.margins(better, worse, prompts)
+        responses = stacked(pairs, ("chosen", "rejected"))
+        states, prompts = self.states_and_prompts(responses)
+        rewards = self.mixture.rewards(states, self.measured(responses))
+        better, worse = np.split(rewards, 2)
+        return self.mixture.margins(better, worse, prompts[: pairs.num_rows])
 
     def explain(self, responses: pa.RecordBatch) -> Explanation:
         """Explain the score of each row by attributes, then measures."""

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from rmplug import DataError, Features, Pairs, Responses, notice
 from rmplug.arrays import Array
 from rmplug.data.rows import one_batch
-from rmplug.data.sides import side_of
+from rmplug.data.sides import side_of, stacked
 from rmplug.stats.row_weights import weights_and_margins
 from rmplug_hf.loading._encoder import EncoderModel, pooled_states
 from rmplug_hf.loading._states import States
@@ -118,8 +118,8 @@ def _states(
 ) -> list[Array]:
     """Return float64 states of each side: those of ``states``, or else newly encoded."""
     if states is None:
-        batch = one_batch(table)
-        return [_encoded(model, batch, side).astype(np.float64) for side in sides]
+        values = pooled_states(model, stacked(one_batch(table), sides), States())
+        return np.split(values.astype(np.float64), len(sides))
     missing = [side for side in sides if side not in states.columns]
     if missing:
         raise DataError(

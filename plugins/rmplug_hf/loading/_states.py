@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, cast
 
@@ -14,6 +14,7 @@ from rmplug import DataError
 from rmplug.arrays import Array
 from rmplug_hf.tokens._batching import Batch
 from rmplug_hf.tokens._conversations import Part
+from rmplug_hf.tokens._tokenizing import Tokens
 
 from ._transformer import Pooling, Transformer, pooled, prompts_of
 
@@ -46,18 +47,31 @@ def states_of(
     states = states.filled(-1, "last")
     if not responses.num_rows:
         return _none(model, states)
+    return _run(model, _rows_of(model, responses, states, part), states)
+
+
+def _rows_of(
+    model: Transformer, responses: pa.RecordBatch, states: States, part: str
+) -> list[Tokens]:
+    """Return the tokens of rows, each of which has the position that the selection asks for."""
     at_position = states.pooling == "position"
     rows = model.loaded.tokenizing.rows(responses, cast(Part, part), bounds=at_position)
     if not at_position:
-        return model.run(rows, lambda batch: _pooled(model, batch, states))
-    ids = responses.column("id").to_pylist()
-    for name, row in zip(ids, rows, strict=True):
+        return rows
+    for name, row in zip(responses.column("id").to_pylist(), rows, strict=True):
         index = index_of(states.position, row.start, row.end, len(row))
         if not 0 <= index < len(row):
             raise DataError(
                 f"{name} has {len(row)} tokens ({row.end - row.start} of the response): it has no "
                 f"position {states.position}; use pooling: last"
             )
+    return rows
+
+
+def _run(model: Transformer, rows: Sequence[Tokens], states: States) -> Array:
+    """Return the states of rows of tokens."""
+    if states.pooling != "position":
+        return model.run(rows, lambda batch: _pooled(model, batch, states))
     return model.run(
         rows,
         lambda batch: _read(model, batch, states, lambda h: _at(h, batch, states.position)),
@@ -97,21 +111,27 @@ def states_and_prompts(
     part: str,
 ) -> tuple[Array, Array]:
     """Return float32 states (rows, width), or (rows, layers, width), of prompts with responses, and
-    of the prompts alone.
+    of the prompts alone. There are as many prompts as responses, or each belongs to several, which
+    stand that many rows apart.
 
     A causal model sees the same prompt whatever follows it: both come from one pass where the
     tokens of a conversation begin with those of its prompt; prompts of other rows (of those that
     were cut) go through it by themselves.
     """
     states = states.filled(-1, "last")
-    if states.pooling == "position" or not responses.num_rows or not model.causal:
-        return states_of(model, responses, states), states_of(model, prompts, states, part)
-    whole = model.loaded.tokenizing.rows(responses)
-    alone = model.loaded.tokenizing.rows(prompts, cast(Part, part))
-    led = np.array([row.begins_with(head) for row, head in zip(whole, alone, strict=True)])
+    if not responses.num_rows:
+        return _none(model, states), _none(model, states)
+    whole = _rows_of(model, responses, states, "both")
+    alone = _rows_of(model, prompts, states, part)
+    count = len(alone)
+    if states.pooling == "position" or not model.causal:
+        values = _run(model, [*whole, *alone], states)
+        return values[:-count], values[-count:]
+    heads = alone * (len(whole) // count)
+    led = np.array([row.begins_with(head) for row, head in zip(whole, heads, strict=True)])
     # what is in front of the response of a row is its prompt
     starts = [
-        len(head if is_so else row) for row, head, is_so in zip(whole, alone, led, strict=True)
+        len(head if is_so else row) for row, head, is_so in zip(whole, heads, led, strict=True)
     ]
     rows = [replace(row, start=start) for row, start in zip(whole, starts, strict=True)]
     pooling = cast(Pooling, states.pooling)
@@ -121,10 +141,11 @@ def states_and_prompts(
     )
     if states.layers is not None:
         both = both.swapaxes(1, 2)
+    led = led[:count]
     if not led.all():
         odd = [row for row, is_so in zip(alone, led, strict=True) if not is_so]
-        both[~led, 1] = model.run(odd, lambda batch: _pooled(model, batch, states))
-    return both[:, 0], both[:, 1]
+        both[:count][~led, 1] = _run(model, odd, states)
+    return both[:, 0], both[:count, 1]
 
 
 def _both_parts(hidden: torch.Tensor, batch: Batch, pooling: Pooling) -> torch.Tensor:

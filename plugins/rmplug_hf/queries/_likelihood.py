@@ -13,7 +13,7 @@ import torch
 
 from rmplug import DataError, RewardModel, notice
 from rmplug.arrays import Array
-from rmplug.data.sides import side_of
+from rmplug.data.sides import stacked
 from rmplug_hf.loading._as_trained import as_trained
 from rmplug_hf.loading._loading import Loaded, load
 from rmplug_hf.loading._trainable import Trainable
@@ -199,9 +199,11 @@ class LogProbQuery:
                 f"{model.name or type(model).__name__} gives no probabilities of tokens; give a "
                 "model of the kind causal-lm"
             )
-        results: dict[str, Array] = {}
-        for side in self.sides:
-            head = "" if side == "response" else f"{side}."
-            columns = model.log_probs(side_of(batch, side)).columns()
-            results |= {head + name: values for name, values in columns.items()}
-        return results
+        columns = model.log_probs(stacked(batch, self.sides)).columns()
+        count = len(self.sides)
+        split = {name: np.split(values, count) for name, values in columns.items()}
+        return {
+            name if side == "response" else f"{side}.{name}": split[name][place]
+            for place, side in enumerate(self.sides)
+            for name in columns
+        }

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from rmplug import DataError, RewardModel
 from rmplug.arrays import Array
-from rmplug.data.sides import side_of
+from rmplug.data.sides import side_of, stacked
 from rmplug_hf.loading._encoder import pooled_states, pooled_with_prompts
 from rmplug_hf.loading._states import Layers, States
 from rmplug_hf.loading._transformer import Transformer
@@ -51,14 +51,16 @@ class StateQuery:
         states = States(self.layer, self.pooling, self.position, self.layers)
         part = "turn" if self.prompt_end == "turn" else "prompt"
         prompts, sides = side_of(batch, "prompt"), [s for s in self.sides if s != "prompt"]
+        if not sides:
+            return {"prompt": pooled_states(model, prompts, states, part)}
         by_side: dict[str, Array] = {}
-        if "prompt" in self.sides and sides:
-            first = side_of(batch, sides[0])
-            both = pooled_with_prompts(model, first, prompts, states, part)
-            by_side[sides.pop(0)], by_side["prompt"] = both
-        elif "prompt" in self.sides:
-            by_side["prompt"] = pooled_states(model, prompts, states, part)
-        return by_side | {s: pooled_states(model, side_of(batch, s), states) for s in sides}
+        if "prompt" in self.sides:
+            values, by_side["prompt"] = pooled_with_prompts(
+                model, stacked(batch, sides), prompts, states, part
+            )
+        else:
+            values = pooled_states(model, stacked(batch, sides), states)
+        return by_side | dict(zip(sides, np.split(values, len(sides)), strict=True))
 
 
 def _check_finite(values: Array, batch: pa.RecordBatch, side: str) -> None:

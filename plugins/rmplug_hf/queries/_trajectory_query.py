@@ -12,7 +12,7 @@ import torch
 
 from rmplug import DataError, RewardModel
 from rmplug.arrays import Array
-from rmplug.data.sides import side_of
+from rmplug.data.sides import stacked
 from rmplug_hf.loading._classifier import Classifier
 from rmplug_hf.loading._transformer import Transformer
 from rmplug_hf.loading._value_head import ValueHeadModel
@@ -35,9 +35,17 @@ class TrajectoryQuery:
     def __call__(self, model: RewardModel, batch: pa.RecordBatch) -> Mapping[str, Any]:
         head = linear_head(model)
         assert isinstance(model, Transformer)
+        responses = stacked(batch, self.sides)
+        if not batch.num_rows:
+            rows, rewards = [], np.zeros((0, 0, len(model.outputs)))
+        else:
+            rows = model.loaded.tokenizing.rows(responses, bounds=True)
+            rewards = _rewards(model, head, rows)
+            _check_last(model, rows, rewards, responses)
         columns: dict[str, Any] = {}
-        for side in self.sides:
-            columns |= _columns(model, head, side, side_of(batch, side))
+        for place, side in enumerate(self.sides):
+            part = slice(place * batch.num_rows, (place + 1) * batch.num_rows)
+            columns |= _columns(model, side, rows[part], rewards[part])
         return columns
 
 
@@ -68,9 +76,9 @@ def _score_of(model: Classifier) -> Any:
     return model.loaded.model.score
 
 
-def _columns(model: Transformer, head: Any, side: str, responses: pa.RecordBatch) -> dict[str, Any]:
-    rows = model.loaded.tokenizing.rows(responses, bounds=True) if responses.num_rows else []
-    outputs = model.outputs
+def _columns(
+    model: Transformer, side: str, rows: Sequence[Tokens], rewards: Array
+) -> dict[str, Any]:
     columns = {
         f"{side}.tokens": np.array([float(len(row)) for row in rows]),
         f"{side}.start": np.array([float(row.start) for row in rows]),
@@ -80,10 +88,7 @@ def _columns(model: Transformer, head: Any, side: str, responses: pa.RecordBatch
             pa.list_(pa.string()),
         ),
     }
-    rewards = _rewards(model, head, rows) if rows else np.zeros((0, 0, len(outputs)))
-    if rows:
-        _check_last(model, rows, rewards, responses)
-    for place, output in enumerate(outputs):
+    for place, output in enumerate(model.outputs):
         name = "rewards" if output == "reward" else f"rewards.{output}"
         lists = [rewards[n, : len(row), place] for n, row in enumerate(rows)]
         columns[f"{side}.{name}"] = pa.array(lists, pa.list_(pa.float32()))

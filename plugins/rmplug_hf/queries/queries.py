@@ -84,7 +84,7 @@ class HiddenState(QueryStrategy):
         ask = StateQuery(
             sides, self.layer, self.pooling, self.position, self.prompt_end, self.layers
         )
-        return data.map(ask, open=model.open)
+        return data.map(ask, open=model.open, wide=self.layers is not None)
 
     def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
         data = inputs["data"][0]

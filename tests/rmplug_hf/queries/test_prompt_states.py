@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from conftest import columns, conversation
 from direct import chat_text, direct_model
 
 from rmplug import Pairs, Responses
-from rmplug_hf import Encoder, HiddenState, SequenceClassifier
+from rmplug_hf import CausalLM, Encoder, HiddenState, LogProb, SequenceClassifier
 
 CAUSAL = ["gpt2", "llama", "qwen2"]
 NEAR = {"rtol": 0, "atol": 1e-5}
@@ -97,6 +98,29 @@ def test_a_causal_model_is_not_run_again_over_prompts(tiny, architecture, templa
     assert table.column_names[-3:] == ["prompt", "chosen", "rejected"]
 
 
+@pytest.mark.parametrize("query", [HiddenState(), HiddenState(part="both"), LogProb()])
+def test_a_conversation_on_both_sides_goes_through_the_model_once(tiny, query):
+    logs = isinstance(query, LogProb)
+    load = CausalLM if logs else Encoder
+    model = load(path=tiny("llama", head="lm" if logs else "none"), template="chat").load()
+    table = pairs_of().table
+    swapped = table.rename_columns(
+        [{"chosen": "rejected", "rejected": "chosen"}.get(n, n) for n in table.column_names]
+    ).select(table.column_names)
+    assert model.causal
+    found = counted(model)
+    query.query(model, Pairs(table)).table  # noqa: B018
+    once = sum(found)
+    names = pa.array([f"q{n}" for n in range(len(table))])
+    twice = pa.concat_tables([table, swapped.set_column(0, "id", names)])
+    found.clear()
+    result = query.query(model, Pairs(twice)).table
+    assert sum(found) == once
+    for chosen in (name for name in result.column_names if name.startswith("chosen")):
+        left, right = result[chosen], result[chosen.replace("chosen", "rejected")]
+        assert left.slice(0, 6).to_pylist() == right.slice(6).to_pylist()
+
+
 def test_rows_that_were_cut_have_their_prompts_read_alone(tiny):
     model = Encoder(
         path=tiny("llama", head="none"), template="chat", pooling="last", max_length=70
@@ -131,7 +155,10 @@ def test_a_prompt_whose_last_letters_join_the_response_is_read_alone(tiny):
 
 
 def test_a_model_that_looks_ahead_is_found_out_whatever_its_class(tiny):
-    model = Encoder(path=tiny("llama", head="none"), template="chat", pooling="last").load()
+    step = Encoder(
+        path=tiny("llama", head="none"), template="chat", pooling="last", batch_tokens=1
+    )  # one row at a time: what it looks at has no padding
+    model = step.load()
 
     def look_ahead(_module, _args, output):
         output.last_hidden_state = output.last_hidden_state + output.last_hidden_state.mean(1, True)
