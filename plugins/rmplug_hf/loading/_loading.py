@@ -17,6 +17,7 @@ from rmplug.models.settings import check_settings
 from rmplug.models.sizes import check_counts, check_size
 from rmplug.models.tokenizer_files import check_tokenizer_file
 from rmplug.models.weights import check_weights
+from rmplug_hf.tokens._budget import TokenBudget, suitable_tokens
 from rmplug_hf.tokens._rendering import Style
 from rmplug_hf.tokens._tokenizing import Tokenizing
 
@@ -40,8 +41,6 @@ VOCABULARIES = (
     "tekken.json",
 )
 UNLIMITED = 1_000_000
-CPU_TOKENS, GPU_TOKENS = 1024, 4096
-"""Tokens per forward pass: on a CPU, what its caches hold; benchmarks/hidden_states.py."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +49,10 @@ class Loaded:
 
     ``folder`` is where its files are, ``pad`` the pad token of its configuration, None where that
     has none; ``padding`` the one that pads batches in training; ``vocabulary`` the number of tokens
-    that it can embed; ``new_head`` the names of parameters that await training; ``adapted`` the
-    ``PeftModel`` around the model where an adapter is beside its weights; ``use_cache`` what its
-    configuration said of that, None for nothing; ``change`` what is done to its states while it
-    runs.
+    that it can embed; ``budget`` the most tokens per forward pass; ``new_head`` the names of
+    parameters that await training; ``adapted`` the ``PeftModel`` around the model where an adapter
+    is beside its weights; ``use_cache`` what its configuration said of that, None for nothing;
+    ``change`` what is done to its states while it runs.
     """
 
     folder: Path
@@ -65,7 +64,7 @@ class Loaded:
     pad: int | None
     padding: int | None
     vocabulary: int
-    batch_tokens: int
+    budget: TokenBudget
     new_head: tuple[str, ...] = ()
     adapted: Any = None
     use_cache: bool | None = None
@@ -108,18 +107,21 @@ def load(
         pad=padding if head else pad,
         padding=padding,
         vocabulary=vocabulary,
-        batch_tokens=_batch_tokens(step, device),
+        budget=_budget(step, model, auto, vocabulary, device),
         new_head=head,
         adapted=adapted,
         use_cache=use_cache,
     )
 
 
-def _batch_tokens(step: HubModel, device: torch.device) -> int:
-    """Return the most tokens per forward pass."""
+def _budget(
+    step: HubModel, model: Any, auto: str, vocabulary: int, device: torch.device
+) -> TokenBudget:
+    """Return the most tokens per forward pass: the step's, or what suits model and device."""
     if step.quantization == "int8":
-        return 1  # which inputs int8 computes exactly depends on all rows of a batch
-    return step.batch_tokens or (CPU_TOKENS if device.type == "cpu" else GPU_TOKENS)
+        return TokenBudget(1)  # which inputs int8 computes exactly depends on all rows of a batch
+    logits = vocabulary if auto == "AutoModelForCausalLM" else 0
+    return TokenBudget(step.batch_tokens or suitable_tokens(device, model, logits))
 
 
 def tokenizing_of(step: HubModel, tokenizer: Any, model: Any, folder: Path) -> Tokenizing:

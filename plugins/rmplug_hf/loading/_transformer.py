@@ -107,7 +107,7 @@ def run_rows(
         return run_batches(
             rows,
             forward,
-            batch_tokens=loaded.batch_tokens,
+            budget=loaded.budget,
             pad=loaded.pad,
             vocabulary=loaded.vocabulary,
             device=loaded.device,

@@ -94,8 +94,9 @@ class HubModel(ModelLoader):
     """The device of the model: `auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:1`."""
     batch_tokens: int | None = Field(default=None, ge=1)
     """Most tokens per forward pass, padding included; a longer conversation goes alone. By default
-    4096, and 1024 on a CPU, where large batches are slower. On a GPU more is faster, as far as its
-    memory reaches; what does not fit is halved."""
+    what suits the device: on a CPU 512 to 2048, as many as have states that fit into the cache of a
+    core; on a GPU 512 to 16384, which take a quarter of the memory that the weights leave. After
+    one that does not fit into memory all are half as large, which is said once."""
     trust_remote_code: bool = False
     """Permission to run Python code that comes with the model."""
     allow_pickle_weights: bool = False

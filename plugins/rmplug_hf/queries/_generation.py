@@ -82,7 +82,7 @@ def _batches(
     tokens are drawn."""
     for length in sorted(set(lengths), reverse=True):
         indices = np.flatnonzero(np.asarray(lengths) == length)
-        budget = 1 if temperature > 0 else loaded.batch_tokens
+        budget = 1 if temperature > 0 else loaded.budget.tokens
         for part in plan([length + new] * len(indices), budget):
             yield indices[part]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -12,6 +13,7 @@ import torch
 from rmplug import DataError
 from rmplug.arrays import Array
 
+from ._budget import TokenBudget
 from ._tokenizing import Tokens
 
 
@@ -47,7 +49,7 @@ def run_batches(
     rows: Sequence[Tokens],
     forward: Forward,
     *,
-    batch_tokens: int,
+    budget: TokenBudget,
     pad: int | None,
     vocabulary: int,
     device: torch.device,
@@ -56,21 +58,22 @@ def run_batches(
 
     ``forward`` gives one entry per row of its batch, and depends on nothing but that row: rows with
     the same tokens, segments and bounds go through it once. Rows of like length go together, at
-    most ``batch_tokens`` tokens with padding at once. ``pad`` is the model's pad token; without one
-    (``None``) an id below ``vocabulary`` is taken that none of the batch's rows contains, so that
-    a model that looks for the last token that is no padding finds the last of the row.
+    most the tokens of ``budget`` with padding at once. ``pad`` is the model's pad token; without
+    one (``None``) an id below ``vocabulary`` is taken that none of the batch's rows contains, so
+    that a model that looks for the last token that is no padding finds the last of the row.
     """
     rows, at = distinct(rows)
-    results: Array | None = None
-    with torch.inference_mode():
-        for indices in plan([len(row) for row in rows], batch_tokens):
-            for part, result in _halved(rows, indices, forward, pad, vocabulary, device):
-                values = (result if result.dtype == torch.float64 else result.float()).cpu().numpy()
-                if results is None:
-                    results = np.empty((len(rows), *values.shape[1:]), dtype=values.dtype)
-                results[part] = values
-    if results is None:
+    if not rows:
         raise DataError("there are no rows to run the model on")
+    results: Array | None = None
+    lengths = np.array([len(row) for row in rows])
+    with torch.inference_mode():
+        for indices, result in _batches(rows, lengths, forward, budget, pad, vocabulary, device):
+            values = (result if result.dtype == torch.float64 else result.float()).cpu().numpy()
+            if results is None:
+                results = np.empty((len(rows), *values.shape[1:]), dtype=values.dtype)
+            results[indices] = values
+    assert results is not None
     return results if len(rows) == len(at) else results[at]
 
 
@@ -86,41 +89,56 @@ def distinct(rows: Sequence[Tokens]) -> tuple[list[Tokens], Array]:
     return kept, at
 
 
-def plan(lengths: Sequence[int], batch_tokens: int) -> Iterator[Array]:
+def plan(lengths: Sequence[int] | Array, batch_tokens: int) -> Iterator[Array]:
     """Yield indices of rows, longest first (a lack of memory shows at once), cut so that rows times
     the longest stays within ``batch_tokens``."""
     order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
     first = 0
     while first < len(order):
-        rows = max(1, batch_tokens // max(1, lengths[order[first]]))
+        rows = max(1, batch_tokens // max(1, int(lengths[order[first]])))
         yield order[first : first + rows]
         first += rows
 
 
-def _halved(
+def _batches(
     rows: Sequence[Tokens],
-    indices: Array,
+    lengths: Array,
     forward: Forward,
+    budget: TokenBudget,
     pad: int | None,
     vocabulary: int,
     device: torch.device,
 ) -> Iterator[tuple[Array, torch.Tensor]]:
-    """Yield a batch's results; halve one that cannot be padded or does not fit into memory."""
-    try:
-        batch = padded([rows[index] for index in indices], pad, vocabulary, device)
-        if batch is not None:
-            yield indices, forward(batch)
-            return
-    except torch.OutOfMemoryError as error:
-        if len(indices) == 1:
-            raise DataError(
-                f"one conversation of {len(rows[indices[0]])} tokens does not fit into the memory "
-                f"of {device}; lower max_length, or take a smaller dtype or another device"
-            ) from error
+    """Yield the indices of each batch with its results. One that cannot be padded is cut in two;
+    what does not fit into memory is planned anew, with half as many tokens."""
+    waiting = deque(plan(lengths, budget.tokens))
+    while waiting:
+        indices = waiting.popleft()
+        try:
+            batch = padded([rows[index] for index in indices], pad, vocabulary, device)
+            if batch is None:
+                waiting.extendleft(reversed(np.array_split(indices, 2)))
+                continue
+            result = forward(batch)
+        except torch.OutOfMemoryError as error:
+            _halve(budget, lengths[indices], device, error)
+            rest = np.concatenate([indices, *waiting])
+            waiting = deque(rest[part] for part in plan(lengths[rest], budget.tokens))
+            continue
+        yield indices, result
+
+
+def _halve(budget: TokenBudget, lengths: Array, device: torch.device, error: Exception) -> None:
+    """Halve the budget after a batch of rows of some lengths that did not fit into memory; a single
+    row is refused."""
+    if len(lengths) == 1:
+        raise DataError(
+            f"one conversation of {lengths[0]} tokens does not fit into the memory of {device}; "
+            "lower max_length, or take a smaller dtype or another device"
+        ) from error
+    budget.halve(len(lengths) * int(lengths.max()))
     if device.type == "cuda":
         torch.cuda.empty_cache()
-    for half in np.array_split(indices, 2):
-        yield from _halved(rows, half, forward, pad, vocabulary, device)
 
 
 def padded(

@@ -99,7 +99,7 @@ def test_reward_head_loads_the_folder_and_so_does_rmplug_load(built):
     expected = built.checkpoint.open().score(rows_of(built))
     head = RewardHead(path=built.folder, batch_tokens=64).load()
     np.testing.assert_allclose(head.score(rows_of(built)), expected, atol=1e-4)
-    assert head.encoder.loaded.batch_tokens == 64
+    assert head.encoder.loaded.budget.tokens == 64
     scorer = rmplug.load(built.folder)
     found = scorer.score("Say egg 0", "great egg")
     assert set(found) == {"reward", *NAMES}

@@ -246,7 +246,7 @@ def test_an_encoder_that_was_moved_is_named_anew(tiny, pairs, tmp_path):
     with pytest.raises(DataError, match="here, which is not there; say where it is now: encoder"):
         RewardHead(path=tmp_path / "head").load()
     moved = RewardHead(path=tmp_path / "head", encoder=tmp_path / "there", batch_tokens=64).load()
-    assert moved.loaded.batch_tokens == 64
+    assert moved.loaded.budget.tokens == 64
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from rmplug import DataError
 from rmplug.data.rows import one_batch
 from rmplug.models.installed_encoders import MINILM
 from rmplug_hf import Encoder
+from rmplug_hf.tokens._budget import suitable_tokens
 
 ARCHITECTURES = ["bert", "gpt2", "llama", "qwen2"]
 
@@ -94,7 +95,8 @@ def test_minilm_with_other_weights_is_refused(tmp_path, monkeypatch):
         Encoder(name="minilm").load()
 
 
-def test_a_cpu_takes_smaller_batches_unless_the_step_says_how_large(tiny):
+def test_batches_suit_the_device_unless_the_step_says_how_large(tiny):
     folder = tiny("bert", head="none")
-    assert Encoder(path=folder, device="cpu").load().loaded.batch_tokens == 1024
-    assert Encoder(path=folder, device="cpu", batch_tokens=7).load().loaded.batch_tokens == 7
+    loaded = Encoder(path=folder, device="cpu").load().loaded
+    assert loaded.budget.tokens == suitable_tokens(loaded.device, loaded.model)
+    assert Encoder(path=folder, device="cpu", batch_tokens=7).load().loaded.budget.tokens == 7

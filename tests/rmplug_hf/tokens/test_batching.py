@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rmplug import DataError
+from rmplug.notices import collect_notices
 from rmplug_hf.tokens._batching import absent_id, distinct, padded, plan, run_batches
+from rmplug_hf.tokens._budget import HALVED, TokenBudget
 from rmplug_hf.tokens._tokenizing import Tokens
 
 CPU = torch.device("cpu")
@@ -17,11 +19,11 @@ def rows(*lengths, first=0):
     return [Tokens(np.arange(first, first + length), 0, length) for length in lengths]
 
 
-def run(given_rows, forward, batch_tokens=64, pad=0, vocabulary=100):
+def run(given_rows, forward, batch_tokens=64, pad=0, vocabulary=100, budget=None):
     return run_batches(
         given_rows,
         forward,
-        batch_tokens=batch_tokens,
+        budget=budget or TokenBudget(batch_tokens),
         pad=pad,
         vocabulary=vocabulary,
         device=CPU,
@@ -109,13 +111,25 @@ def test_a_batch_that_uses_every_token_and_cannot_be_padded_is_split():
     assert sizes == [2, 1]
 
 
-def test_a_batch_that_does_not_fit_into_memory_is_halved():
+def test_after_a_batch_that_does_not_fit_into_memory_all_are_half_as_large_and_it_is_said():
+    sizes = []
+
     def forward(batch):
-        if len(batch.ids) > 2:
+        sizes.append(batch.ids.numel())
+        if batch.ids.numel() > 12:
             raise torch.OutOfMemoryError("too much")
         return batch.lengths.float()
 
-    assert run(rows(3, 1, 2, 5, 4), forward).tolist() == [3, 1, 2, 5, 4]
+    budget, lengths = TokenBudget(64), [3, 1, 2, 5, 4, 5]
+    with collect_notices() as notices:
+        assert run(rows(*lengths), forward, budget=budget).tolist() == lengths
+    assert sizes == [25, 10, 9]  # five distinct rows; then 12 tokens at once
+    assert budget.tokens == 12
+    [told] = notices.values()
+    assert (told.what, told.ids, told.of) == (HALVED, ["25 tokens"], "forward passes")
+    sizes.clear()
+    assert run(rows(6, 7), forward, budget=budget).tolist() == [6, 7]
+    assert sizes == [7, 6]
 
 
 def test_one_row_that_does_not_fit_into_memory_is_refused():
