@@ -264,7 +264,9 @@ class Engine(Step):
 
     shard_rows: Annotated[int, Field(ge=1, le=10_000_000, strict=True)] = 8192
     """Rows per shard: what is committed at once, and what is repeated at most after a kill. Work
-    that opens a model is cut into shards of at most 256 rows, since each row costs more."""
+    that opens a model is cut into shards of at most 256 rows, since each row costs more; large
+    tables are computed up to 8 of these at a time (an eighth of the table at most), so that the
+    model gets texts of like length together, and a kill costs no more than that."""
 
     def map(
         self, work: Callable[[Task], Result], tasks: Sequence[Task]
