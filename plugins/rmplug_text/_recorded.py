@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from struct import pack
-from typing import TYPE_CHECKING, Any, SupportsIndex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from rmplug import DataError, RewardModel, notice, text_of
+from rmplug.arrays import Array
 from rmplug.data.raw_texts import MISSING, BadRow, Text, find, shown, split_response, text_from
 from rmplug.data.row_files import NotPlain, Row, RowFiles, identifier, need, number
 from rmplug.data.seen_texts import hash_texts
@@ -19,13 +20,12 @@ from rmplug.errors import did_you_mean, some
 from ._pairs import written
 from ._recorded_columns import read_plain_scores
 from ._recorded_layouts import LAYOUTS, RowScores, layout_of
+from ._score_table import ScoreRows, ScoreTable, text_keys
 
 if TYPE_CHECKING:
     from .recorded import Recorded
 
 MOST_MODELS = 20
-ANY_PROMPT = 1
-"""Stands for the hash of a prompt where a score belongs to any."""
 OWN_FIELDS = ("id", "side", "chosen", "rejected", "prompt", "response")
 """Fields that, once named, say that the layout of the file is the user's own."""
 
@@ -37,36 +37,6 @@ class Lookup:
     by: str = "auto"
     missing: str = "error"
     duplicates: str = "error"
-
-
-@dataclass
-class ScoreTable:
-    """Scores by key; of keys with different scores, all of them."""
-
-    single: dict[Any, float] = field(default_factory=dict)
-    several: dict[Any, list[float]] = field(default_factory=dict)
-
-    def add(self, key: Any, score: float) -> None:
-        earlier = self.single.setdefault(key, score)
-        if key in self.several:
-            self.several[key].append(score)
-        elif earlier != score and not (np.isnan(earlier) and np.isnan(score)):
-            self.several[key] = [earlier, score]
-
-    def extend(self, keys: Sequence[Any], scores: Sequence[float]) -> None:
-        """Add many scores at once."""
-        new = dict(zip(keys, scores, strict=True))
-        if len(new) == len(keys) and self.single.keys().isdisjoint(new):
-            self.single.update(new)
-            return
-        for key, score in zip(keys, scores, strict=True):
-            self.add(key, score)
-
-    def mean(self) -> None:
-        """Replace different scores of a key by their mean."""
-        for key, scores in self.several.items():
-            self.single[key] = float(np.mean(scores))
-        self.several.clear()
 
 
 class RecordedScores(RewardModel):
@@ -88,67 +58,59 @@ class RecordedScores(RewardModel):
         self.models = tuple(models)
         self.any_prompt = any_prompt
 
-    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
-        """Read scores by text again in the process that this is sent to: its hashes of texts are
-        others."""
-        if self.texts.single:
-            return type(self.step).load, (self.step,)
-        return super().__reduce_ex__(protocol)
+    def __reduce__(self) -> Any:
+        """Read scores again in the process that this is sent to: its hashes of texts are others."""
+        return type(self.step).load, (self.step,)
 
     def score(self, responses: pa.RecordBatch) -> np.ndarray:
         """Return scores of shape (rows,)."""
-        ids = responses.column("id").to_pylist()
-        by_key: list[float | None] = [None] * len(ids)
+        ids = responses.column("id")
+        scores, left = np.full(len(ids), np.nan), np.arange(len(ids))
         if self.lookup.by != "text":
-            by_key = [self.ids.single.get(name) for name in ids]
-            self._check_single(self.ids, ids, ids)
-        if self.lookup.by != "id" and None in by_key:
-            self._by_text(responses, ids, by_key)
-        if None in by_key:
-            self._handle_missing([ids[row] for row in rows_without(by_key)])
-        scores = np.array(by_key, dtype=np.float64)  # None becomes NaN
-        nothing = np.flatnonzero(np.isnan(scores))
-        empty = [ids[row] for row in nothing if by_key[row] is not None]
-        notice("recorded score is null or NaN", empty)
+            left = self._look_up(self.ids, hash_texts(ids), ids, left, scores)
+        if self.lookup.by != "id" and len(left):
+            part = responses if len(left) == len(ids) else responses.take(pa.array(left))
+            left = self._look_up(self.texts, self._text_keys(part), ids, left, scores)
+        self._handle_missing(ids.take(pa.array(left)).to_pylist())
+        empty = np.isnan(scores)
+        empty[left] = False
+        notice("recorded score is null or NaN", ids.filter(pa.array(empty)).to_pylist())
         return scores
 
-    def _by_text(
-        self, responses: pa.RecordBatch, ids: Sequence[str], scores: list[float | None]
-    ) -> None:
-        """Fill in scores by text where the ids had none."""
-        every = scores.count(None) == len(scores)
-        rows = range(len(scores)) if every else rows_without(scores)
-        part = responses if every else responses.take(pa.array(rows, pa.int64()))
-        prompts, texts = (text_of(part.column(name)) for name in ("prompt", "response"))
-        keys = text_keys(prompts, texts)
-        if self.any_prompt:
-            alone = [text_key(None, text) for text in texts.to_pylist()]
-            single = self.texts.single
-            keys = [key if key in single else other for key, other in zip(keys, alone, strict=True)]
-        self._check_single(self.texts, keys, ids if every else [ids[row] for row in rows])
-        found = map(self.texts.single.get, keys)
-        if every:
-            scores[:] = found
-            return
-        for row, score in zip(rows, found, strict=True):
-            scores[row] = score
+    def _text_keys(self, responses: pa.RecordBatch) -> Array:
+        prompts, texts = (text_of(responses.column(name)) for name in ("prompt", "response"))
+        keys = text_keys(pc.fill_null(prompts, ""), texts)
+        if not self.any_prompt:
+            return keys
+        alone = text_keys(pa.nulls(len(texts), pa.string()), texts)
+        return np.where(self.texts.find(keys) < 0, alone, keys)
 
-    def _check_single(self, scores: ScoreTable, keys: Sequence[Any], ids: Sequence[str]) -> None:
-        if not scores.several or self.lookup.duplicates == "first":
+    def _look_up(
+        self, table: ScoreTable, keys: Array, ids: pa.Array, rows: Array, scores: Array
+    ) -> Array:
+        """Fill in the scores of some rows by their keys; return the rows that have none."""
+        at = table.find(keys)
+        found = at >= 0
+        scores[rows[found]] = table.values[at[found]]
+        if self.lookup.duplicates == "error":
+            self._check_clear(table, at[found], ids, rows[found])
+        return rows[~found]
+
+    def _check_clear(self, table: ScoreTable, at: Array, ids: pa.Array, rows: Array) -> None:
+        """Check that none of the rows' keys has different scores."""
+        unclear = np.flatnonzero(table.unclear[at])
+        if not len(unclear):
             return
-        unclear = [(key, n) for key, n in zip(keys, ids, strict=True) if key in scores.several]
-        if not unclear:
-            return
-        first = ", ".join(f"{score:g}" for score in scores.several[unclear[0][0]][:5])
+        names = ids.take(pa.array(rows[unclear])).to_pylist()
+        first = ", ".join(f"{score:g}" for score in table.scores_of(at[unclear[0]])[:5])
         advice = (
             f"choose a model, one of {some(self.models)}"
             if len(self.models) > 1
             else "narrow the rows with where"
         )
         raise DataError(
-            f"{len(unclear)} responses have different recorded scores "
-            f"({some(name for _, name in unclear)}; the first has {first}): {advice}, "
-            "or set duplicates: mean or first"
+            f"{len(names)} responses have different recorded scores "
+            f"({some(names)}; the first has {first}): {advice}, or set duplicates: mean or first"
         )
 
     def _handle_missing(self, ids: Sequence[str]) -> None:
@@ -160,25 +122,6 @@ class RecordedScores(RewardModel):
                 "set missing: nan to go on without, or filter the data first"
             )
         notice("no recorded score", ids)
-
-
-def rows_without(scores: Sequence[float | None]) -> Sequence[int]:
-    """Return the rows that have no score."""
-    return [row for row, score in enumerate(scores) if score is None]
-
-
-def text_key(prompt: str | None, response: str | None) -> bytes:
-    """Return the hashes of a prompt's and a response's text, 8 bytes each; other ones in each
-    process. None as prompt matches any."""
-    first = ANY_PROMPT if prompt is None else hash(prompt.encode())
-    return pack("=qq", first, hash((response or "").encode()))
-
-
-def text_keys(prompts: pa.Array, responses: pa.Array) -> list[bytes]:
-    """Return the ``text_key`` of each row."""
-    hashes = np.stack([hash_texts(prompts), hash_texts(responses)], axis=1)
-    keys: list[bytes] = hashes.view("V16").ravel().tolist()
-    return keys
 
 
 def plain(text: Text) -> str:
@@ -204,7 +147,7 @@ class ScoreReader:
         self.sides = {written(value): side for side in sides for value in sides[side]}
         self.wanted = {path: {written(value) for value in wanted[path]} for path in wanted}
         self.form = form
-        self.ids, self.texts = ScoreTable(), ScoreTable()
+        self.ids, self.texts = ScoreRows(hash_texts), ScoreRows(text_keys)
         self.models: dict[str, None] = {}
         self.met: dict[str, dict[str, None]] = {path: {} for path in wanted}
         self.taken = 0
@@ -223,7 +166,7 @@ class ScoreReader:
             name = self._id(row)
             for side in ("chosen", "rejected"):
                 if self.fields[side]:
-                    self.ids.add(f"{name}/{side}", self._score(row, self.fields[side]))
+                    self.ids.add((f"{name}/{side}",), self._score(row, self.fields[side]))
             return
         score = self._score(row, self.fields["score"])
         if self.lookup.by != "text":
@@ -237,10 +180,10 @@ class ScoreReader:
             notice("scores change with the order of the responses; their mean is taken", [row])
         for scored in scores.scored:
             for name in scored.ids if self.lookup.by != "text" else ():
-                self.ids.add(name, scored.score)
+                self.ids.add((name,), scored.score)
             if scored.response is not None and self.lookup.by != "id":
                 prompt = None if scored.prompt is None else plain(scored.prompt)
-                self.texts.add(text_key(prompt, plain(scored.response)), scored.score)
+                self.texts.add((prompt, plain(scored.response)), scored.score)
                 self.any_prompt |= scored.prompt is None
 
     def _is_wanted(self, row: Row) -> bool:
@@ -278,14 +221,14 @@ class ScoreReader:
             if side is None:
                 raise BadRow("an unknown side", f"{shown(value)}; say what it means with sides")
             name = f"{name}/{side}"
-        self.ids.add(name, score)
+        self.ids.add((name,), score)
 
     def _take_text(self, row: Row, score: float) -> None:
         prompt, response = (self._text(row, name) for name in ("prompt", "response"))
         if response is None:
             return
         prompt, response = split_response(prompt, response)
-        self.texts.add(text_key(plain(prompt), plain(response)), score)
+        self.texts.add((plain(prompt), plain(response)), score)
 
     def _text(self, row: Row, name: str) -> Text | None:
         path = self.fields[name]
@@ -302,30 +245,29 @@ class ScoreReader:
             raise DataError(
                 f"no row has {path}: {asked}{did_you_mean(asked, met)}; found: {some(met, 10)}"
             )
-        if not self.ids.single and not self.texts.single:
+        mean = self.lookup.duplicates == "mean"
+        ids, texts = self.ids.table(mean), self.texts.table(mean)
+        if not len(ids) and not len(texts):
             raise DataError(
                 "the recorded scores have neither an id nor prompt and response; "
                 "say where they stand with fields: {id: NAME}"
             )
-        if self.lookup.duplicates == "mean":
-            self.ids.mean()
-            self.texts.mean()
-        models = list(self.models)
-        return RecordedScores(step, self.lookup, self.ids, self.texts, models, self.any_prompt)
+        return RecordedScores(step, self.lookup, ids, texts, list(self.models), self.any_prompt)
 
 
 def take_columns(reader: ScoreReader, source: RowFiles) -> bool:
     """Take all scores of plain files by columns; return False if the files are not plain."""
-    ids, texts, models, taken = ScoreTable(), ScoreTable(), dict[str, None](), 0
+    ids, texts = ScoreRows(hash_texts), ScoreRows(text_keys)
+    models, taken = dict[str, None](), 0
     lookup, layout = reader.lookup, reader.layout
     try:
         for part in read_plain_scores(
             source, reader.fields, lookup.by, layout, reader.form, reader.wanted
         ):
             for names, scores in part.by_id:
-                ids.extend(names.to_pylist(), scores.to_pylist())
+                ids.extend([names], scores.to_numpy())
             for prompts, responses, scores in part.by_texts:
-                texts.extend(text_keys(prompts, responses), scores.to_pylist())
+                texts.extend([prompts, responses], scores.to_numpy())
             models |= dict.fromkeys(part.models)
             taken += part.rows
     except NotPlain:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 IN_MEMORY = 1 << 16
 """Hashes that are kept in memory at a time: half a megabyte."""
+HASHED = 2048
+"""Texts that are copied at a time to be hashed: few enough to stay in the processor's cache."""
 
 
 class SeenHashes:
@@ -70,9 +72,14 @@ def hash_texts(texts: pa.Array) -> np.ndarray:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    filled = texts if pa.types.is_string(texts.type) else texts.cast(pa.large_string())
+    if filled.null_count:
+        filled = pc.fill_null(filled, "")
     # Python's keyed hash of bytes: nothing is decoded, so that texts need not be valid UTF-8
-    filled = pc.fill_null(texts.cast(pa.large_string()), "").cast(pa.large_binary())
-    return np.fromiter(map(hash, filled.to_pylist()), np.int64, len(filled)).view(np.uint64)
+    data, parts = filled.cast(pa.large_binary()), [np.empty(0, np.int64)]
+    for start in range(0, len(data), HASHED):
+        parts.append(np.fromiter(map(hash, data.slice(start, HASHED).to_pylist()), np.int64))
+    return np.concatenate(parts).view(np.uint64)
 
 
 def combine_hashes(first: np.ndarray, *others: np.ndarray) -> np.ndarray:

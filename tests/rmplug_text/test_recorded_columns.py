@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from rmplug import DataError, Responses, RmplugError
-from rmplug.data.row_files import NotPlain, RowFiles
-from rmplug_text import _recorded
+from rmplug.data.row_files import NotPlain, RowFiles, plain_columns
+from rmplug_text import _recorded, _score_table
 from rmplug_text.recorded import Recorded
 
 ROWS = [
@@ -35,6 +35,9 @@ STEPS = (
     {"where": {"x": "1"}}, {"fields": {"id": "x"}}, {"fields": {"score": "x.y"}},
     {"fields": {"chosen": "score"}}, {"fields": {"side": "side"}},
 )  # fmt: skip
+
+
+TYPES = {"a": pa.float64(), "b": pa.string()}
 
 
 def lines(rows, chance):
@@ -67,6 +70,8 @@ def answer(step, path):
 def test_columns_and_rows_give_the_same_scores_and_sentences(tmp_path, monkeypatch):
     chance, path, taken = random.Random(5), tmp_path / "scores.jsonl", []
     take = _recorded.take_columns
+    monkeypatch.setattr(_score_table, "HELD", 3)
+    monkeypatch.setattr(plain_columns, "SURVEYED", 150)
 
     def take_and_tell(*given):
         taken.append(take(*given))
@@ -95,6 +100,9 @@ def test_columns_and_rows_give_the_same_scores_and_sentences(tmp_path, monkeypat
         b'{"a": 1}\nnull\n',
         b'{"a": 1}{"a": 2}\n',
         b'{"a":\n1}\n',
+        b'{"a": 1}\n' * 40_000 + b"null\n",
+        b'{"a": 1}\n' * 40_000 + b'{"a": 1} null\n',
+        b'{"a": 1}\r{"b": "c"}\n',
         b'{"a": "x"}',
         b"",
         b"3",
@@ -103,7 +111,7 @@ def test_columns_and_rows_give_the_same_scores_and_sentences(tmp_path, monkeypat
 def test_a_file_that_is_not_plain_is_left_to_the_rows(tmp_path, text):
     path = tmp_path / "x.jsonl"
     path.write_bytes(text or b"\n")
-    batches = RowFiles([path]).plain_columns({"a": pa.float64(), "b": pa.string()})
+    batches = RowFiles([path]).plain_columns(TYPES)
     with pytest.raises(NotPlain):
         assert not sum(len(batch) for batch in batches)
         raise NotPlain("no rows")
@@ -112,8 +120,28 @@ def test_a_file_that_is_not_plain_is_left_to_the_rows(tmp_path, text):
 def test_columns_that_no_row_has_are_left_out(tmp_path):
     path = tmp_path / "x.jsonl"
     path.write_text('{"a": 1}\n\n{"a": 2.5, "c": [{}]}\n')
-    [batch] = RowFiles([path]).plain_columns({"a": pa.float64(), "b": pa.string()})
+    [batch] = RowFiles([path]).plain_columns(TYPES)
     assert batch.to_pydict() == {"a": [1.0, 2.5]}
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", " \n\n"])
+def test_every_line_and_column_is_found_however_far_into_the_file(tmp_path, end):
+    rows = [{"a": row, "c": "} not null", "d": {"e": {}}} for row in range(40_000)]
+    rows[-1]["b"] = "late"
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(end.join(map(json.dumps, rows)).encode())
+    table = pa.Table.from_batches(RowFiles([path]).plain_columns(TYPES))
+    assert table["a"].to_pylist() == list(range(40_000))
+    assert table["b"].drop_null().to_pylist() == ["late"]
+
+
+@pytest.mark.parametrize("scores", [(1, 2, 1), (1, 1, 2), (2, 1, 1)])
+def test_the_mean_of_different_scores_does_not_depend_on_their_order(tmp_path, scores):
+    path = tmp_path / "x.jsonl"
+    path.write_text("\n".join(json.dumps({"id": "q", "score": score}) for score in scores))
+    [batch] = Responses({"id": ["q"], "prompt": ["p"], "response": ["r"]}).table.to_batches()
+    assert Recorded(path=path, duplicates="mean").load().score(batch)[0] == pytest.approx(4 / 3)
+    assert Recorded(path=path, duplicates="first").load().score(batch)[0] == scores[0]
 
 
 def test_scores_of_many_files_are_put_together_and_different_ones_told(tmp_path):

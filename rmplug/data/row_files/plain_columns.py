@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rmplug.data.files import DataFile, open_bytes, reading
@@ -16,9 +16,12 @@ if TYPE_CHECKING:
 
 BLOCK = 1 << 22
 """Bytes parsed at a time: a longer line is read row by row."""
-
-
+SURVEYED = 1 << 18
+"""Bytes looked over at a time: few enough to stay in the processor's cache."""
+READ = 2048
+"""Rows of Parquet read at a time, likewise."""
 NULL_ROW = re.compile(rb"\}\s*null")
+LINE_END, OPENING, CLOSING = b"\n{}"
 
 
 class NotPlain(ValueError):
@@ -73,20 +76,47 @@ def _json_lines(file: DataFile, types: Mapping[str, pa.DataType]) -> Iterator[pa
 
 def _survey(file: DataFile, names: Sequence[str]) -> tuple[int, list[str]]:
     """Count the lines that are not blank, and find which of the names are written in any."""
-    marks = {name: f'"{name}"'.encode() for name in names}
-    lines = 0
+    absent, lines = {name.encode(): name for name in names}, 0
     with open_bytes(file.path) as stream:
-        while block := stream.readlines(BLOCK):
-            rows = [*filter(None, map(bytes.strip, block))]
-            joined = b"\n".join(rows)
-            # Arrow ends the process where a null stands for a row
-            if NULL_ROW.search(joined) or not all(
-                row.startswith(b"{") and row.endswith(b"}") for row in rows
-            ):
+        while block := stream.read(SURVEYED):
+            block += stream.readline()
+            counted = _rows_alone(block)
+            if counted is None:
+                counted = _rows_among_blank_lines(block)
+            if counted is None:
                 raise NotPlain(f"{file.name} has other lines than one object in braces")
-            lines += len(rows)
-            marks = {name: mark for name, mark in marks.items() if mark not in joined}
-    return lines, [name for name in names if name not in marks]
+            lines += counted
+            while absent and (found := _any_of(absent).search(block)):
+                del absent[found[1]]
+    return lines, [name for name in names if name not in absent.values()]
+
+
+def _any_of(names: Iterable[bytes]) -> re.Pattern[bytes]:
+    return re.compile(b'"(' + b"|".join(map(re.escape, names)) + b')"')
+
+
+def _rows_alone(block: bytes) -> int | None:
+    """Count the lines of a block, as long as each is an object and nothing else; None if one is
+    not, or might not be."""
+    import numpy as np
+
+    codes = np.frombuffer(block.removesuffix(b"\n") + b"\n", np.uint8)
+    ends, closing = np.flatnonzero(codes == LINE_END), np.flatnonzero(codes == CLOSING)
+    begins = np.concatenate([[0], ends[:-1] + 1])
+    whole = (codes[begins] == OPENING).all() and (codes[ends - 1] == CLOSING).all()
+    after = codes[closing + 1]
+    null_may_follow = ((after == ord("n")) | ((after <= ord(" ")) & (after != LINE_END))).any()
+    return len(ends) if whole and not null_may_follow else None
+
+
+def _rows_among_blank_lines(block: bytes) -> int | None:
+    """Count the lines of a block that are not blank, each an object between spaces; None if one is
+    not."""
+    rows = [*filter(None, map(bytes.strip, block.split(b"\n")))]
+    # Arrow ends the process where a null stands for a row
+    if NULL_ROW.search(b"\n".join(rows)):
+        return None
+    return len(rows) if all(row[:1] == b"{" and row[-1:] == b"}" for row in rows) else None
 
 
 def _parquet(file: DataFile, types: Mapping[str, pa.DataType]) -> Iterator[pa.RecordBatch]:
@@ -97,4 +127,4 @@ def _parquet(file: DataFile, types: Mapping[str, pa.DataType]) -> Iterator[pa.Re
         names = [name for name in types if name in schema.names]
         if any(schema.field(name).type != types[name] for name in names):
             raise NotPlain(f"{file.name} has columns of other types")
-        yield from table.iter_batches(columns=names, use_threads=False)
+        yield from table.iter_batches(READ, columns=names, use_threads=False)

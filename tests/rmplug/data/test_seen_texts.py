@@ -99,6 +99,16 @@ def test_hashes_of_rows_depend_on_the_order_of_their_columns():
     assert len({*there.tolist(), *back.tolist()}) == 3
 
 
+def test_the_hash_of_a_text_does_not_depend_on_the_rows_beside_it():
+    import pyarrow as pa
+
+    texts = [None if row % 7 == 0 else f"text {row}" for row in range(5000)]
+    hashes = hash_texts(pa.array(texts)).tolist()
+    assert len({*hashes}) == 5000 - 714
+    assert hash_texts(pa.array(texts, pa.large_string())[4000:]).tolist() == hashes[4000:]
+    assert hash_texts(pa.array(texts).dictionary_encode()).tolist() == hashes
+
+
 def test_texts_need_not_be_valid_utf8_to_be_hashed():
     import numpy as np
     import pyarrow as pa
