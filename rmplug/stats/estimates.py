@@ -11,7 +11,15 @@ from dataclasses import dataclass
 
 from rmplug.arrays import Array
 
-from .intervals import NO_BOUND, Bounds, Scale, group_variance, t_interval, wilson_interval
+from .intervals import (
+    NO_BOUND,
+    Bounds,
+    Scale,
+    explained_interval,
+    group_variance,
+    t_interval,
+    wilson_interval,
+)
 
 
 @dataclass(frozen=True)
@@ -21,6 +29,8 @@ class Estimate:
     value: float
     influence: Array
     scale: Scale
+    size: float | None = None
+    """The size of predictions, for ``explained_interval``."""
 
     def interval(self, groups: Array, freedom: float | None = None) -> Bounds:
         """Return 95 % bounds from the sums over groups; ``freedom`` is their number less 1 by
@@ -32,6 +42,8 @@ class Estimate:
             return NO_BOUND
         variance = group_variance(self.influence, groups)
         freedom = number - 1 if freedom is None else freedom
+        if self.size is not None:
+            return explained_interval(self.value, self.size, variance, freedom)
         if self.scale == "share":
             return wilson_interval(self.value, variance, number, freedom)
         return t_interval(self.value, variance, freedom, self.scale)

@@ -5,6 +5,7 @@
 | ``wilson_interval`` | shares, from 0 to 1: accuracies, AUC |
 | ``percentile_interval`` | means, differences and all else that is resampled |
 | ``t_interval`` | statistics with a scale of their own: correlations, R², errors |
+| ``explained_interval`` | R² of predictions that are known, and what some add to others' |
 | ``median_interval`` | medians |
 | ``fold_interval`` | numbers that each fold of a cross-validation has for itself |
 
@@ -97,6 +98,24 @@ def t_interval(value: float, variance: float, freedom: float, scale: Scale) -> B
     half = t_quantile(freedom) * sqrt(variance) * slope(value)
     ends = sorted((back(change(value) - half), back(change(value) + half)))
     return ends[0], ends[1]
+
+
+def explained_interval(value: float, size: float, variance: float, freedom: float) -> Bounds:
+    """Compute Student's interval of an R², or of what predictions add to that of others, on the
+    scale of Fisher's z of its root. An R² is a square: near 0 its standard error grows with it, and
+    an interval with equal sides ends too early above.
+
+    ``size`` is the mean square of the predictions (of what they change) over that of the target.
+    It is the R² plus what errors of the weights add, never below 0, and the standard error goes
+    with its root: so the root is taken of it, and the interval moved by the difference."""
+    if not isfinite(value) or not isfinite(variance):
+        return NO_BOUND
+    if not 0 < size < 1 - NEAR_END or value >= 1 - NEAR_END:
+        return t_interval(value, variance, freedom, "explained")
+    root, stretch = sqrt(size), (1 - value) / (1 - size)
+    half = t_quantile(freedom) * sqrt(variance) / (2 * root * (1 - value))
+    low, high = (tanh(max(0.0, atanh(root) + change)) ** 2 for change in (-half, half))
+    return value + (low - size) * stretch, value + (high - size) * stretch
 
 
 def difference_interval(value: float, bounds: Bounds, other: float, others: Bounds) -> Bounds:

@@ -74,6 +74,13 @@ def test_each_family_gets_the_share_that_was_planted(fit):
     assert share(fit, "all", "interaction")["beyond_chance"]
 
 
+def test_a_share_reaches_further_up_than_down_since_it_is_a_square(fit):
+    for name in ("alone", "unique"):
+        found = share(fit, "between", name, "markdown")
+        assert 0 < found["value"] < 0.3
+        assert found["high"] - found["value"] > 1.1 * (found["value"] - found["low"])
+
+
 def test_prompts_and_responses_are_told_apart(fit):
     numbers = {row["metric"]: row for row in fit.numbers if "row" not in row}
     both = numbers["variance-between"]["value"] + numbers["variance-within"]["value"]

@@ -133,16 +133,18 @@ class PartModels:
         rows_of = np.bincount(design.fold, minlength=design.folds).astype(float)
         return StrengthSearch(paths.strengths, design.fold, predictions, sums / rows_of, rows_of)
 
-    def estimate(self, predicted: np.ndarray) -> Estimate:
-        """Estimate by how much held-out errors are below those of held-out means. The mean of all
-        rows as a measure would have seen the rows that it is compared on: shares would be too low
-        by about one in the number of prompts."""
+    def estimate(self, predicted: np.ndarray, beside: np.ndarray | None = None) -> Estimate:
+        """Estimate by how much held-out errors are below those ``beside`` them: of held-out means
+        by default, relative to these. The mean of all rows as a measure would have seen the rows
+        that it is compared on: shares would be too low by about one in the number of prompts."""
         target, design = self.question.target_of(self.part), self.question.design
         level = held_out_means(target, design.fold, design.folds)
-        errors, squares = (target - predicted) ** 2, (target - level) ** 2
-        ratio = float(errors.sum()) / float(squares.sum())
-        influence = -(errors - ratio * squares) / squares.mean()
-        return Estimate(1 - ratio, influence, "explained")
+        beside = level if beside is None else beside
+        squares = (target - level) ** 2
+        gains = (target - beside) ** 2 - (target - predicted) ** 2
+        value, spread = float(gains.sum()) / float(squares.sum()), squares.mean()
+        size = float(((predicted - beside) ** 2).mean() / spread)
+        return Estimate(value, (gains - value * squares) / spread, "explained", size)
 
 
 def held_out_means(target: np.ndarray, fold: np.ndarray, folds: int) -> np.ndarray:
@@ -171,9 +173,8 @@ def shares_of(models: PartModels) -> PartShares:
         alone = [replace(whole, share="alone", family=families[0].name)]
         return PartShares(models.part, [whole, *alone], search, predicted, paths)
     alone = [_alone(models, family) for family in families]
-    unique = [_unique(models, paths, together, family) for family in families]
-    common = _less(together, [one.estimate for one in unique])
-    shared = Share("shared", "", common, np.empty(0))
+    unique = [_unique(models, paths, predicted, family) for family in families]
+    shared = Share("shared", "", _less(together, [one.estimate for one in unique]), np.empty(0))
     shares = [whole, *corrected(alone), *corrected(unique), shared]
     return PartShares(models.part, shares, search, predicted, paths)
 
@@ -184,7 +185,7 @@ def _alone(models: PartModels, family: Family) -> Share:
     return Share.tested("alone", family.name, estimate, models.null_of(paths, models.null))
 
 
-def _unique(models: PartModels, every: RidgePaths, together: Estimate, family: Family) -> Share:
+def _unique(models: PartModels, every: RidgePaths, whole: np.ndarray, family: Family) -> Share:
     """Compute what a family adds to all others, and what it adds where its own part of the target
     is permuted: what the others predict stays, their errors are permuted (Freedman and Lane, 1983).
     """
@@ -193,7 +194,7 @@ def _unique(models: PartModels, every: RidgePaths, together: Estimate, family: F
     left = models.question.target_of(models.part) - predicted
     products = permuted_about(models.question, predicted, left, models.part)
     null = models.null_of(every, products) - models.null_of(paths, products)
-    return Share.tested("unique", family.name, _less(together, [models.estimate(predicted)]), null)
+    return Share.tested("unique", family.name, models.estimate(whole, predicted), null)
 
 
 def permuted_about(

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from rmplug.arrays import Array
-from rmplug.stats.estimates import Estimate
 from rmplug_tabular._learners import Task
 from rmplug_tabular._lightgbm_models import LightGBMLearner
 
@@ -73,14 +72,13 @@ def boosted(
     parts as the target is."""
     part, target = models.part, question.target_of(models.part)
     added = part_of(question.prompts, trees.predicted, part)
-    linear, both = models.estimate(found.predicted), models.estimate(found.predicted + added)
-    gain = Estimate(both.value - linear.value, both.influence - linear.influence, "plain")
+    both = found.predicted + added
     level = held_out_means(target, question.design.fold, question.design.folds)
     spread = float(((target - level) ** 2).sum())
     null = np.array([_gain(question, part, *one) / spread for one in trees.null])
     return [
-        Share("with trees", "", both, np.empty(0)),
-        Share.tested("interaction", "", gain, null),
+        Share("with trees", "", models.estimate(both), np.empty(0)),
+        Share.tested("interaction", "", models.estimate(both, found.predicted), null),
     ]
 
 

@@ -7,6 +7,7 @@ from scipy import stats
 from rmplug.stats.bootstrap import MOST_UNITS, intervals, resampled_sums, row_weights
 from rmplug.stats.intervals import (
     difference_interval,
+    explained_interval,
     fold_interval,
     held_out_freedom,
     interval_of_draws,
@@ -169,3 +170,33 @@ def test_a_difference_has_no_interval_where_one_of_the_two_has_none():
     low, high = difference_interval(0.9, (0.8, 0.95), 0.5, (0.4, 0.6))
     assert low == pytest.approx(0.4 - np.hypot(0.1, 0.1))
     assert high == pytest.approx(0.4 + np.hypot(0.05, 0.1))
+
+
+def test_an_explained_share_near_nothing_is_held_as_often_from_above_as_from_below():
+    """A weight of size t standard errors explains t² / n; what is estimated of it is the square of
+    a normal number, whose standard error grows with it."""
+    rng, n = np.random.default_rng(5), 1000
+    for t in (1.0, 3.0, 5.0):
+        missed = np.zeros((2, 2))
+        for drawn in rng.normal(t, 1, 2000).tolist():
+            value, size, truth = (drawn**2 - 1) / n, drawn**2 / n, t**2 / n
+            variance = 4 * size * (1 - size) ** 2 / n
+            both = (
+                explained_interval(value, size, variance, n),
+                t_interval(value, variance, n, "explained"),
+            )
+            missed += [[low > truth, high < truth] for low, high in both]
+        new, old = missed / 2000
+        assert new.sum() < 0.07 and new[1] < 0.04 < old[1]
+
+
+def test_the_interval_of_an_explained_share_ends_before_one_and_is_usual_far_from_nothing():
+    for value, size, variance in ((0.95, 0.96, 0.0001), (0.5, 0.49, 0.0004)):
+        low, high = explained_interval(value, size, variance, 500)
+        usual = t_interval(value, variance, 500, "explained")
+        assert (low, high) == pytest.approx(usual, abs=0.003)
+    assert explained_interval(0.99, 0.98, 0.01, 5)[1] <= 1
+    assert explained_interval(0.0, 0.0, 0.0, 50) == pytest.approx((0, 0))
+    # predictions larger than the target, which are as good as worthless
+    assert explained_interval(-1.0, 1.5, 0.01, 50) == t_interval(-1.0, 0.01, 50, "explained")
+    assert explained_interval(float("nan"), 0.1, 0.1, 50) == (None, None)
