@@ -267,6 +267,10 @@ class Engine(Step):
     that opens a model is cut into shards of at most 256 rows, since each row costs more; large
     tables are computed up to 8 of these at a time (an eighth of the table at most), so that the
     model gets texts of like length together, and a kill costs no more than that."""
+    keep_scores: bool = True
+    """Keep in the store what models give for a text, and take it from there when a step of this or
+    of a later run asks the same model for the same text. What is taken can differ from what would
+    be computed by rounding, as if the rows beside it in a batch were others."""
 
     def map(
         self, work: Callable[[Task], Result], tasks: Sequence[Task]

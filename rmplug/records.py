@@ -49,10 +49,19 @@ class Usage:
 
     peak_memory_mb: float = 0.0
     """The most memory that a process that worked on the step has used so far, in MiB."""
+    texts_known: int = 0
+    """Distinct texts that a model was asked about and whose values were kept from before."""
+    texts_computed: int = 0
+    """Distinct texts that a model was asked about and that it was run on."""
+    kept: list[str] = field(default_factory=list)
+    """The folders of kept values, in ``kept`` of the store, that were used or added to."""
 
     def include(self, other: Usage) -> None:
         """Add what other work on the same step has used, in this process or another."""
         self.peak_memory_mb = max(self.peak_memory_mb, other.peak_memory_mb)
+        self.texts_known += other.texts_known
+        self.texts_computed += other.texts_computed
+        self.kept = sorted({*self.kept, *other.kept})
 
 
 @dataclass
@@ -147,11 +156,19 @@ class RunRecord:
 
     def artifacts(self) -> set[str]:
         """Return every artifact that this run made or used."""
-        own = {step.artifact for step in self.steps.values()}
-        inner = {key for s in self.steps.values() for item in s.items for key in item["artifacts"]}
+        own = {key for step in self.steps.values() for key in artifacts_of(step)}
         taken = {key for s in self.steps.values() for keys in s.inputs.values() for key in keys}
-        results = {key for s in self.steps.values() for key in s.results.values()}
-        return own | inner | taken | results
+        return own | taken
+
+    def kept(self) -> set[str]:
+        """Return every folder of kept values that this run used or added to."""
+        return {name for step in self.steps.values() for name in step.kept}
+
+
+def artifacts_of(step: StepRecord) -> set[str]:
+    """Return every artifact that a step gave; of a loop, those of the steps inside, too."""
+    inner = {key for item in step.items for key in item["artifacts"]}
+    return {step.artifact, *step.results.values(), *inner} - {""}
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 NUMBERS = ("value", "low", "high", "n")
 LOGGED_TABLES = ("importance", "coefficients")
 MOST_ROWS = 10_000
-MEASURED = tuple(entry.name for entry in fields(Usage))
+MEASURED = tuple(entry.name for entry in fields(Usage) if entry.type in ("int", "float"))
 STEP_COLUMNS = ("step", "kind", "status", "seconds", "rows", "rows_per_second", *MEASURED)
 QUIET = {
     "console": "off",

@@ -161,6 +161,12 @@ def gc_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--keep", type=_whole, metavar="N", help="also forget all runs but the last N"
     )
+    command.add_argument(
+        "--scores",
+        action="store_true",
+        help="also remove what models gave for texts: it is kept "
+        "for later runs, and computed again without",
+    )
     command.add_argument("--dry-run", action="store_true", help="only say what would be removed")
     store_options(command)
 

@@ -94,7 +94,9 @@ def gc(options: argparse.Namespace) -> int:
     from rmplug._store.gc import collect_garbage
     from rmplug._store.store_folder import open_store
 
-    removed = collect_garbage(open_store(options.store), options.keep, options.dry_run)
+    removed = collect_garbage(
+        open_store(options.store), options.keep, options.dry_run, options.scores
+    )
     if options.json:
         print(json.dumps(asdict(removed), indent=1))
         return 0
@@ -103,4 +105,6 @@ def gc(options: argparse.Namespace) -> int:
     verb = "would remove" if options.dry_run else "removed"
     size = f"{removed.bytes / 1e6:.1f} MB"
     print(f"{verb} {len(removed.names)} results, {size}; {removed.kept} runs kept")
+    if removed.values:
+        print(f"scores of texts stay, {removed.values / 1e6:.1f} MB (--scores removes them)")
     return 0

@@ -22,7 +22,7 @@ MOST_WIDE = 10_000
 """Characters in a line of a table at most, where ids that are never broken need them."""
 IDS = ("run", "status", "steps", "started", "step", "kind", "number", "value", "95 % interval", "n")
 """Columns that are never broken into several lines, as they are copied or compared."""
-NUMERIC = ("value", "n", "rows", "rows/s")
+NUMERIC = ("value", "n", "rows", "rows/s", "texts known")
 """Columns of numbers that are texts already."""
 
 
@@ -123,8 +123,15 @@ def step_row(step: StepRecord) -> Row:
         "rows": "" if step.rows is None else f"{step.rows:,}",
         "seconds": step.seconds,
         "rows/s": rate,
+        "texts known": known_texts(step),
         "peak MiB": step.peak_memory_mb,
     }
+
+
+def known_texts(step: StepRecord) -> str:
+    """Tell how many of the texts that models were asked about had kept values."""
+    asked = step.texts_known + step.texts_computed
+    return f"{step.texts_known:,} of {asked:,}" if asked else ""
 
 
 def shown_path(path: Path) -> str:

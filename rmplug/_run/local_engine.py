@@ -20,7 +20,7 @@ class Local(Engine):
     """
 
     kind = "local"
-    neutral = frozenset({"workers", "shard_rows"})
+    neutral = frozenset({"workers", "shard_rows", "keep_scores"})
 
     workers: int = Field(default=2, ge=1, le=1024)
     """Processes that work at once; each opens the model itself. 1 works in this process."""

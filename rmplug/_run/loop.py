@@ -223,6 +223,7 @@ class LoopRun:
         try:
             for index in range(step.rounds):
                 outcomes.append(work(Item(index, str(index + 1), carried)))
+                work.scope.before.update(outcomes[-1].artifacts)
                 carried = {name: outcomes[-1].results[given] for name, given in step.carry.items()}
                 self.log.tell("step_progress", self.record, index + 1, step.rounds)
         finally:

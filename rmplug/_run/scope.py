@@ -90,6 +90,8 @@ class Scope:
 
     handles: dict[str, Handle] = field(default_factory=dict)
     plan: dict[str, PlanStep] = field(default_factory=dict)
+    before: set[str] = field(default_factory=set)
+    """The artifacts of all steps that have ended: what a later step sees of kept values."""
 
     def at(self, ref: Ref) -> Handle:
         """Return the handle of a reference."""
@@ -110,4 +112,4 @@ class Scope:
     def inner(self, refs: Sequence[Ref], more: Mapping[str, Handle]) -> Scope:
         """Return the scope of the steps inside a loop: the names they mention, and ``more``."""
         named = {ref.step: self.handles[ref.step] for ref in refs if ref.step in self.handles}
-        return Scope({**named, **more}, dict(self.plan))
+        return Scope({**named, **more}, dict(self.plan), set(self.before))

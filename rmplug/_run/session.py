@@ -17,10 +17,11 @@ from rmplug.artifacts import Value
 from rmplug.errors import DataError, RmplugError, StepError, StoreError, add_place
 from rmplug.families import Composite, Engine, ModelLoader
 from rmplug.known import Ref
-from rmplug.records import SeenRows, StepRecord
+from rmplug.records import SeenRows, StepRecord, artifacts_of
 
 from .dry_run import has_work
 from .going_on import Going
+from .kept_at_start import KeptAtStart
 from .local_engine import Local
 from .loop import LoopRun
 from .machine import measured
@@ -54,6 +55,7 @@ class Session:
         self.reuse = reuse
         self.fingerprints = fingerprints or Fingerprints()
         self.results = Results(registry, log.store, engine.shard_rows, log.note_problem)
+        self.kept = KeptAtStart(log.store.kept) if engine.keep_scores else None
 
     def for_items(self, engine: Engine | None = None) -> Session:
         """Return a session that runs the steps inside a loop, in this process or in a worker: it
@@ -61,7 +63,9 @@ class Session:
         engine = engine or Local(workers=1, shard_rows=self.engine.shard_rows)
         log, registry = RunLog(self.log.store), self.results.registry
         reuse = replace(self.reuse, previous={})  # records tell only of steps outside loops
-        return Session(self.name, self.seed, registry, engine, log, reuse, self.fingerprints)
+        session = Session(self.name, self.seed, registry, engine, log, reuse, self.fingerprints)
+        session.kept = self.kept  # items see what this run saw, not what other items add
+        return session
 
     def run(
         self,
@@ -105,6 +109,7 @@ class Session:
             with measured(record):
                 scope.handles[node.id] = self._result(node, scope, record)
             scope.plan[node.id] = outline(node, record)
+            scope.before.update(artifacts_of(record))
         except BaseException as error:
             stopped = isinstance(error, KeyboardInterrupt)
             record.status = "interrupted" if stopped else "failed"
@@ -147,7 +152,7 @@ class Session:
         if isinstance(prepared.step, ModelLoader):
             record.status = "done"
             return load_model(self.results, prepared)
-        return replace(self._obtain(prepared, record), loader=prepared.loader)
+        return replace(self._obtain(prepared, record, scope), loader=prepared.loader)
 
     def prepare(self, node: Node, scope: Scope) -> Prepared:
         """Determine inputs and fingerprint; the artifacts themselves need not exist yet."""
@@ -174,7 +179,7 @@ class Session:
         key = key_of(node.provider.kind, ingredients)
         return Prepared(node, step, inputs, seed, ingredients, key, plan)
 
-    def _obtain(self, prepared: Prepared, record: StepRecord) -> Handle:
+    def _obtain(self, prepared: Prepared, record: StepRecord, scope: Scope) -> Handle:
         """Return the step's result: from the store, or made now by one run at a time."""
         store = self.results.store
         if self.reuse.reason_to_run(prepared):
@@ -184,7 +189,8 @@ class Session:
                     damage = store.damage(prepared.key)
                     record.reason, record.status = reason, "running"
                     self.log.write(now=True)
-                    StepRun(prepared, record, self.results, self.log, self.engine).run()
+                    kept = self._visible(prepared, scope)
+                    StepRun(prepared, record, self.results, self.log, self.engine, kept).run()
                     record.status = "rebuilt" if damage else "done"
                     if damage:
                         record.message = (
@@ -196,7 +202,15 @@ class Session:
         record.status, record.rows = "reused", manifest.get("rows")
         record.notices = manifest.get("notices", [])
         record.seen = {name: SeenRows(**seen) for name, seen in manifest.get("seen", {}).items()}
+        record.kept = manifest.get("kept", [])
         return self.results.handle_of(prepared.key)
+
+    def _visible(self, prepared: Prepared, scope: Scope) -> frozenset[str] | None:
+        """Return the sources of kept values that a step sees; None for a step that uses none: it
+        takes no model, or it was asked for to be done again."""
+        if self.kept is None or not prepared.takes_model or prepared.node.id in self.reuse.forced:
+            return None
+        return self.kept.sources() | scope.before
 
 
 def _value(handle: Handle) -> Any:

@@ -8,11 +8,14 @@ some shards are missing is computed as a whole: its bytes are the same whoever d
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rmplug._store.kept import KeptView
 from rmplug._store.serialize import part_name, read_part_facts, write_part
+from rmplug._store.store import KEPT
 from rmplug.data.rows import Mapped
 from rmplug.errors import PluginError, add_place
 from rmplug.families import Engine
@@ -61,25 +64,30 @@ class GroupWork:
     rows: Mapped
     folder: Path
     cut: ShardCut
+    kept: KeptView | None = None
+    """What the work sees of the values that models gave before."""
 
     def __call__(self, group: int) -> tuple[list[int], Usage]:
         usage = Usage()
         with measured(usage):
-            counts = self._compute(self.cut.shards_of(group))
+            counts = self._compute(self.cut.shards_of(group), usage)
         return counts, usage
 
-    def _compute(self, shards: range) -> list[int]:
+    def _compute(self, shards: range, usage: Usage) -> list[int]:
         import pyarrow as pa
 
         size = self.cut.size
         start, stop = shards[0] * size, min((shards[-1] + 1) * size, self.cut.total)
-        with collect_notices() as notices:
+        using = nullcontext() if self.kept is None else self.kept.in_use(usage)
+        with collect_notices() as notices, using as keeping:
             try:
                 table = self.rows.read(start, stop)
             except Exception as error:
                 named = f"shard {shards[0]}" + (f" to {shards[-1]}" if len(shards) > 1 else "")
                 add_place(error, f"rows {start:,} to {stop - 1:,} ({named})")
                 raise
+        if keeping is not None:  # before the shards: a group that is there has given all it can
+            keeping.write(self.folder / KEPT, f"{shards[0]:05d}", self.folder.name)
         counts = []
         for shard in shards:
             last = shard == shards[-1]  # it takes what is left, too much of it included
@@ -172,20 +180,19 @@ def cut_shards(rows: Mapped, engine: Engine) -> ShardCut:
     return replace(cut, together=max(1, together))
 
 
-def compute_shards(
-    rows: Mapped, cut: ShardCut, folder: Path, engine: Engine, progress: Callable[[int, int], None]
-) -> Shards:
-    """Fill ``folder`` with the shards of ``rows``; groups that are committed are kept.
+def compute_shards(work: GroupWork, engine: Engine, progress: Callable[[int, int], None]) -> Shards:
+    """Fill the folder of ``work`` with the shards of its rows; groups that are committed are kept.
 
     ``progress`` gets the rows done so far and the rows of all shards.
     """
-    shards = Shards(folder, cut)
+    cut = work.cut
+    shards = Shards(work.folder, cut)
     there = {shard for shard in cut.shards if shards.is_there(shard)}
     missing = [group for group in cut.groups if not there.issuperset(cut.shards_of(group))]
     waiting = sum(cut.rows(shard) for group in missing for shard in cut.shards_of(group))
     done = cut.total - waiting
     progress(done, cut.total)
-    for group, (counts, usage) in engine.map(GroupWork(rows, folder, cut), missing):
+    for group, (counts, usage) in engine.map(work, missing):
         for shard, count in zip(cut.shards_of(group), counts, strict=True):
             shards.check(shard, count, read_part_facts(shards.path(shard))[1])
         shards.computed += sum(counts)

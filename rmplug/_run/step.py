@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, astuple, dataclass, replace
 from functools import partial
 from itertools import chain
@@ -15,7 +16,9 @@ from rmplug._kinds.signatures import Input, signature_of
 from rmplug._spec.graph import Node
 from rmplug._store.files import guarded_plugin
 from rmplug._store.fingerprint import Ingredients
+from rmplug._store.kept import SNAPSHOT, Keeping, KeptView, publish, write_snapshot
 from rmplug._store.serialize import FILES, write_folder, write_table
+from rmplug._store.store import KEPT
 from rmplug.artifacts import Artifact, Checkpoint, Folder, Identified, RewardModel, Tabular
 from rmplug.data.odd_rows import OddRowsFilter
 from rmplug.data.pandas_on_demand import keep_pandas_out
@@ -39,7 +42,7 @@ from .lineage import SeenCounter, trainings_of
 from .results import Results
 from .run_log import RunLog
 from .scope import Handle, ModelHandle, Training
-from .shards import compute_shards, cut_shards
+from .shards import GroupWork, compute_shards, cut_shards
 
 WORK = "work"
 """The folder, beside the files of a result in the making, that survives a kill."""
@@ -57,6 +60,12 @@ class Prepared:
     ingredients: Ingredients
     key: str
     plan: PlanView | None
+
+    @property
+    def takes_model(self) -> bool:
+        """True if a model is among the inputs."""
+        types = (handle.type for handle in chain(*self.inputs.values()))
+        return any(issubclass(type, RewardModel | Checkpoint) for type in types)
 
     @property
     def trainings(self) -> tuple[Training, ...]:
@@ -118,6 +127,8 @@ class StepRun:
     results: Results
     log: RunLog
     engine: Engine
+    visible: frozenset[str] | None = None
+    """The sources of kept values that it sees; None if it neither sees nor adds any."""
 
     def run(self) -> None:
         """Do the step's work and commit the result."""
@@ -130,8 +141,10 @@ class StepRun:
         supplied = self._supplied()
         method = getattr(prepared.step, prepared.step.method)
         with guarded_plugin(f"make {prepared.key}"), collect_notices() as noticed:
-            result = method(**_arguments(self.results, prepared), **supplied)
-            facts = self._write(result)
+            with self._keeping() as keeping:
+                result = method(**_arguments(self.results, prepared), **supplied)
+                facts = self._write(result)
+            self._publish(keeping)
         notices = merged([*noticed.values(), *facts.pop("notices", []), *counter.notices])
         record.notices = [asdict(notice) for notice in notices]
         manifest = {
@@ -141,10 +154,25 @@ class StepRun:
             "notices": record.notices,
             "trainings": [astuple(training) for training in prepared.trainings],
             "seen": {name: asdict(seen) for name, seen in record.seen.items()},
+            "kept": record.kept,
             **facts,
         }
         shutil.rmtree(self.results.store.partial / prepared.key / WORK, ignore_errors=True)
         self.results.store.commit(prepared.key, manifest)
+
+    def _keeping(self) -> AbstractContextManager[Keeping | None]:
+        """Return the context of what the method asks of models in this process."""
+        if self.visible is None:
+            return nullcontext()
+        return KeptView(self.results.store.kept, self.visible).in_use(self.record)
+
+    def _publish(self, keeping: Keeping | None) -> None:
+        """Make visible to later steps what models gave in this one."""
+        made = self.results.store.partial / self.prepared.key / KEPT
+        if keeping is not None:
+            keeping.write(made, "step", self.prepared.key)
+            publish(made, self.results.store.kept, self.prepared.key)
+        shutil.rmtree(made, ignore_errors=True)
 
     def _supplied(self) -> dict[str, Any]:
         """Return the arguments that the core supplies to a method that names them."""
@@ -224,10 +252,19 @@ class StepRun:
         def progress(done: int, total: int) -> None:
             self.log.tell("step_progress", self.record, done, total)
 
-        shards = compute_shards(rows, cut, folder, self.engine, progress)
+        work = GroupWork(rows, folder, cut, self._kept_by_shards(folder))
+        shards = compute_shards(work, self.engine, progress)
         self.record.computed = shards.computed
         self.record.include(shards.usage)
         return {"parts": [cut.rows(shard) for shard in cut.shards], "notices": shards.notices()}
+
+    def _kept_by_shards(self, folder: Path) -> KeptView | None:
+        """Return what workers see of kept values: after a kill, what they saw before."""
+        if self.visible is None:
+            return None
+        snapshot = folder / KEPT / SNAPSHOT
+        write_snapshot(snapshot, self.visible)
+        return KeptView(self.results.store.kept, snapshot)
 
     def _write_table(self, result: Tabular) -> dict[str, Any]:
         """Write a table part by part; odd rows of a loader are handled on the way."""

@@ -125,9 +125,13 @@ def _is_editable(found: Distribution) -> bool:
 
 def source_hash(cls: type[Step]) -> str:
     """A hash of the package or module that a class stands in; of the class if it was typed in."""
-    top = import_module(_top(cls))
-    file = getattr(top, "__file__", None)
-    return _hash_of_source(Path(file)) if file else _short_hash(_typed(cls).encode())
+    return source_of_package(_top(cls)) or _short_hash(_typed(cls).encode())
+
+
+def source_of_package(top: str) -> str:
+    """A hash of a package or module, by its name; empty if it has no files."""
+    file = getattr(import_module(top), "__file__", None)
+    return _hash_of_source(Path(file)) if file else ""
 
 
 def _typed(cls: type[Step]) -> str:

@@ -33,12 +33,17 @@ class Garbage:
     """Runs that are forgotten."""
     kept: int
     """Runs that are still known."""
+    values: int = 0
+    """Bytes of what models gave for texts, in the folder ``kept``, that stay."""
     notes: list[str] = field(default_factory=list)
     """Records that are not understood, each in one sentence: what they name is kept."""
 
 
-def collect_garbage(store: Store, keep: int | None = None, dry_run: bool = False) -> Garbage:
+def collect_garbage(
+    store: Store, keep: int | None = None, dry_run: bool = False, values: bool = False
+) -> Garbage:
     """Remove what no run refers to; with ``keep``, forget all runs but the last ``keep`` first.
+    What models gave for texts goes with the last run that used it; with ``values``, all of it.
 
     What live runs use or have made so far is left alone, even if their records do not tell yet.
     No run can start meanwhile. Runs whose records cannot be read are kept, and so is every result
@@ -54,18 +59,19 @@ def collect_garbage(store: Store, keep: int | None = None, dry_run: bool = False
         unreadable = [run for run in runs if not run.is_readable]
         kept = {run.id: run for run in [*last, *live, *unreadable]}
         forgotten = [run.id for run in runs if run.id not in kept]
-        doomed = _doomed(store, list(kept.values()), live)
+        doomed = _doomed(store, list(kept.values()), live, values)
         size = sum(_size(folder) for folder in doomed)
+        stay = _size(store.kept) - sum(_size(f) for f in doomed if f.parent == store.kept)
         if not dry_run:
             _sweep(store, doomed, [store.runs / name for name in forgotten], not live)
     notes = [run.note for run in kept.values() if run.note]
-    return Garbage([folder.name for folder in doomed], size, forgotten, len(kept), notes)
+    return Garbage([folder.name for folder in doomed], size, forgotten, len(kept), stay, notes)
 
 
 def _refuse_links(store: Store) -> None:
     """Raise ``StoreError`` where a folder of the store is a link: what stands behind it may be
     anything, and gc would remove it."""
-    for folder in (store.artifacts, store.partial, store.locks, store.runs):
+    for folder in (store.artifacts, store.partial, store.locks, store.runs, store.kept):
         if folder.is_symlink():
             raise StoreError(
                 f"{folder} is a link to elsewhere: gc removes nothing outside the store; "
@@ -99,21 +105,21 @@ def _note(record: AnyRecord) -> str:
     return f"{record.id}: {record.note}" if record.note else ""
 
 
-def _doomed(store: Store, kept: Sequence[_Run], live: Sequence[_Run]) -> list[Path]:
+def _doomed(store: Store, kept: Sequence[_Run], live: Sequence[_Run], values: bool) -> list[Path]:
     wanted = frozenset[bytes]().union(*(run.names for run in kept if run.names is not None))
     if any(run.names is None for run in kept):
         return []
     since = min((run.started for run in live), default=math.inf)
     folders = [
         folder
-        for parent in (store.artifacts, store.partial)
+        for parent in (store.artifacts, store.partial, store.kept)
         for folder in sorted(parent.glob("*"), key=lambda each: each.name)
         if folder.is_dir() and not folder.is_symlink()
     ]
     return [
         folder
         for folder in folders
-        if folder.name.encode() not in wanted
+        if (folder.name.encode() not in wanted or (values and folder.parent == store.kept))
         and folder.stat().st_mtime <= since - MARGIN
         and not is_held(store.locks / f"{folder.name}.lock")
     ]
@@ -127,10 +133,11 @@ def _started(record: AnyRecord) -> float:
 
 
 def _names(store: Store, record: AnyRecord) -> frozenset[bytes] | None:
-    """The artifacts that a record refers to. One that is not wholly understood may refer to more
-    than it says, so that every name in its text counts; None where that cannot be read."""
+    """The artifacts and kept values that a record refers to. One that is not wholly understood may
+    refer to more than it says, so that every name in its text counts; None where that cannot be
+    read."""
     if isinstance(record, RunRecord) and record.is_understood:
-        return frozenset(map(str.encode, record.artifacts()))
+        return frozenset(map(str.encode, record.artifacts() | record.kept()))
     try:
         text = (store.runs / record.id / RECORD).read_bytes()
     except OSError:

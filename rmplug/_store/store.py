@@ -5,6 +5,7 @@ partial/<kind>-<fingerprint>/     in the making: shards already committed, or de
 partial/<kind>-<fingerprint>.cut  how those shards are cut
 locks/                            one file per artifact in the making
 runs/<run>/record.json            what ran
+kept/<digest>/                    what a model gave for texts (``kept.py``)
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ from .files import (
 FORMAT = 1
 """The format of manifests that this version writes, and the newest that it reads."""
 MANIFEST = "manifest.json"
+KEPT = "kept"
+"""The folder of kept values in the store, and beside the shards of a result in the making."""
 CHEAP = 1.0
 """Seconds of work that are rather done again, after a machine has failed, than flushed."""
 SEAL = b',\n "sha256": "'
@@ -68,6 +71,7 @@ class _Manifest(BaseModel):
     notices: list[Notice] = []
     seen: dict[str, SeenRows] = {}
     trainings: list[tuple[list[str], str, str]] = []
+    kept: list[str] = []
 
     @model_validator(mode="after")
     def _check_facts(self) -> _Manifest:
@@ -91,6 +95,7 @@ class Store:
         self.partial = self.root / "partial"
         self.locks = self.root / "locks"
         self.runs = self.root / "runs"
+        self.kept = self.root / KEPT
         self._verified: set[str] = set()
         self._manifests: dict[str, tuple[Mark, dict[str, Any]]] = {}
         self._locked_at: dict[str, float] = {}

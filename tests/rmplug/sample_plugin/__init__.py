@@ -31,6 +31,7 @@ from .declared import (
     Teach,
     Watch,
 )
+from .remembering import RememberingModel
 from .working import (
     Ask,
     Broken,
@@ -56,7 +57,7 @@ def rmplug_dataset_loaders() -> list[type[DatasetLoader]]:
 
 @hookimpl
 def rmplug_model_loaders() -> list[type[ModelLoader]]:
-    return [LengthLoader, CharacterModel]
+    return [LengthLoader, CharacterModel, RememberingModel]
 
 
 @hookimpl
