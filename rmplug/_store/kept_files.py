@@ -62,9 +62,8 @@ class Facts:
 
     def as_bytes(self) -> bytes:
         text = json.dumps(asdict(self))
-        return (
-            f"{hashlib.blake2b(text.encode(), digest_size=KEY_BYTES).hexdigest()} {text}".encode()
-        )
+        seal = hashlib.blake2b(text.encode(), digest_size=KEY_BYTES).hexdigest()
+        return f"{seal} {text}".encode()
 
     @classmethod
     def of_bytes(cls, written: bytes) -> Facts:

@@ -91,7 +91,7 @@ class Classifier(Trainable):
             return np.zeros((0, len(self.outputs)))
         self.notice_format(responses)
         rows = self.loaded.tokenizing.rows(responses)
-        return self.run(rows, self._logits).astype(np.float64)[:, self.columns]
+        return self.run(rows, self._logits, {"logits": "all"}).astype(np.float64)[:, self.columns]
 
     def draw_head(self, seed: int) -> None:
         """Draw the weights of a new head by the model's own rules; the same for the same seed."""

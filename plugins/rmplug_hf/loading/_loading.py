@@ -22,6 +22,7 @@ from rmplug_hf.tokens._rendering import Style
 from rmplug_hf.tokens._tokenizing import Tokenizing
 
 from ._adapters import CONFIG, base_of
+from ._identity import Weights
 from ._locations import folder_of
 from ._network import Given, Source, first_line, read_model
 from ._padding import settle_padding, stated_pad
@@ -52,7 +53,7 @@ class Loaded:
     that it can embed; ``budget`` the most tokens per forward pass; ``new_head`` the names of
     parameters that await training; ``adapted`` the ``PeftModel`` around the model where an adapter
     is beside its weights; ``use_cache`` what its configuration said of that, None for nothing;
-    ``change`` what is done to its states while it runs.
+    ``change`` what is done to its states while it runs; ``weights`` the files behind the network.
     """
 
     folder: Path
@@ -69,6 +70,7 @@ class Loaded:
     adapted: Any = None
     use_cache: bool | None = None
     change: StateChange | None = None
+    weights: Weights | None = None
 
 
 def load(
@@ -111,6 +113,7 @@ def load(
         new_head=head,
         adapted=adapted,
         use_cache=use_cache,
+        weights=Weights(step, folder, None if weights is None else weights.file),
     )
 
 

@@ -71,11 +71,21 @@ def _rows_of(
 def _run(model: Transformer, rows: Sequence[Tokens], states: States) -> Array:
     """Return the states of rows of tokens."""
     if states.pooling != "position":
-        return model.run(rows, lambda batch: _pooled(model, batch, states))
+        return model.run(rows, lambda batch: _pooled(model, batch, states), _asked(states))
     return model.run(
         rows,
         lambda batch: _read(model, batch, states, lambda h: _at(h, batch, states.position)),
+        _asked(states),
     )
+
+
+def _asked(states: States, parts: str = "one") -> dict[str, Any] | None:
+    """Return what a selection asks for, as the store knows it; None for states of several layers,
+    which are not kept: they are large, and seldom asked for again."""
+    if states.layers is not None:
+        return None
+    place = {"pooling": states.pooling, "layer": states.layer, "position": states.position}
+    return {"states": parts, **place}
 
 
 def _none(model: Transformer, states: States) -> Array:
@@ -137,7 +147,9 @@ def states_and_prompts(
     pooling = cast(Pooling, states.pooling)
 
     both = model.run(
-        rows, lambda b: _read(model, b, states, lambda hidden: _both_parts(hidden, b, pooling))
+        rows,
+        lambda b: _read(model, b, states, lambda hidden: _both_parts(hidden, b, pooling)),
+        _asked(states, "with prompts"),
     )
     if states.layers is not None:
         both = both.swapaxes(1, 2)

@@ -37,8 +37,14 @@ class Trainable(Transformer):
 
     @property
     def network(self) -> Any:
-        """The module of transformers, on its device."""
+        """The module of transformers, on its device; whoever asks for it may change its weights, so
+        that what it gives is no longer kept as that of its files."""
+        self._hand_out()
         return self.loaded.model
+
+    def _hand_out(self) -> None:
+        if self.loaded.weights is not None:
+            self.loaded.weights.handed_out = True
 
     @property
     def tokenizer(self) -> Any:
@@ -66,6 +72,7 @@ class Trainable(Transformer):
     @property
     def adapted(self) -> Any:
         """The ``PeftModel`` around the network where an adapter is beside its weights."""
+        self._hand_out()
         return self.loaded.adapted
 
     @property
@@ -84,11 +91,11 @@ class Trainable(Transformer):
                 "a model whose states are projected cannot be trained, nor saved by a trainer; "
                 "train the model itself, and project it after"
             )
-        merged = self.step.adapter is not None and self.adapted is None
-        if merged and has_adapter(self.network):
+        merged = self.step.adapter is not None and self.loaded.adapted is None
+        if merged and has_adapter(self.loaded.model):
             raise DataError(self.adapter_in_weights)
         weights = getattr(self.step, "weights", None)
-        if weights is not None and has_adapter(self.network):
+        if weights is not None and has_adapter(self.loaded.model):
             raise DataError(
                 f"the weights are those of {weights}, which an adapter on them cannot record; "
                 "train without an adapter, or save the whole model first"

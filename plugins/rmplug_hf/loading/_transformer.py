@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import cached_property
@@ -14,10 +14,12 @@ import torch
 
 from rmplug import DataError, RewardModel
 from rmplug.arrays import Array
+from rmplug.models.kept import kept_rows
 from rmplug_hf.tokens._batching import Batch, padded, run_batches
 from rmplug_hf.tokens._conversations import Part
 from rmplug_hf.tokens._tokenizing import Tokens
 
+from ._identity import identity_of
 from ._loading import Loaded
 
 Pooling: TypeAlias = Literal["last", "mean", "cls"]
@@ -31,9 +33,15 @@ class Transformer(RewardModel):
     def __init__(self, loaded: Loaded) -> None:
         self.loaded = loaded
 
-    def run(self, rows: Sequence[Tokens], forward: Callable[[Batch], torch.Tensor]) -> Array:
-        """Run ``forward`` on every row: results of shape (rows, …) in the order of the rows."""
-        return run_rows(self.loaded, rows, forward)
+    def run(
+        self,
+        rows: Sequence[Tokens],
+        forward: Callable[[Batch], torch.Tensor],
+        asked: Mapping[str, Any] | None = None,
+    ) -> Array:
+        """Run ``forward`` on every row: results of shape (rows, …) in the order of the rows; of
+        rows whose results are kept as what ``asked`` describes, these."""
+        return run_rows(self.loaded, rows, forward, asked)
 
     @property
     def width(self) -> int:
@@ -98,10 +106,29 @@ class Transformer(RewardModel):
 
 
 def run_rows(
-    loaded: Loaded, rows: Sequence[Tokens], forward: Callable[[Batch], torch.Tensor]
+    loaded: Loaded,
+    rows: Sequence[Tokens],
+    forward: Callable[[Batch], torch.Tensor],
+    asked: Mapping[str, Any] | None = None,
 ) -> Array:
     """Run ``forward`` on every row, without dropout and with the change of states that belongs to
-    the model: results of shape (rows, …) in the order of the rows."""
+    the model: results of shape (rows, …) in the order of the rows.
+
+    ``asked`` describes all that determines what ``forward`` gives of a row but the network and the
+    row; with it, results of one vector per row are kept in the store that a run uses, and rows that
+    are known there do not go through the network.
+    """
+    if asked is None:
+        return _run(loaded, rows, forward)
+    keys = [row.key for row in rows]
+    return kept_rows(
+        lambda: identity_of(loaded, asked),
+        [repr((len(i), len(s), start, end)).encode() + i + s for i, s, start, end in keys],
+        lambda indices: _run(loaded, [rows[index] for index in indices], forward),
+    )
+
+
+def _run(loaded: Loaded, rows: Sequence[Tokens], forward: Callable[[Batch], torch.Tensor]) -> Array:
     changing = nullcontext() if loaded.change is None else loaded.change.on(loaded.model)
     with evaluating(loaded.model), changing:
         return run_batches(

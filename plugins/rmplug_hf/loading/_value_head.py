@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -132,7 +134,14 @@ class ValueHeadModel(Transformer):
         if not responses.num_rows:
             return np.zeros((0, len(self.outputs)))
         rows = self.loaded.tokenizing.rows(responses)
-        return self.run(rows, self._last).astype(np.float64)[:, self.columns]
+        asked = {"value-head": self._head_digest}
+        return self.run(rows, self._last, asked).astype(np.float64)[:, self.columns]
+
+    @cached_property
+    def _head_digest(self) -> str:
+        """The SHA-256 of the head's numbers, which may stand in a file of their own."""
+        numbers = torch.cat([self.weight.reshape(-1), self.bias]).cpu().numpy()
+        return hashlib.sha256(numbers.tobytes()).hexdigest()
 
     def _last(self, batch: Batch) -> torch.Tensor:
         return self.rewards(pooled(self.hidden(batch), batch, "last"))

@@ -109,7 +109,8 @@ class Judge(Writer):
         if short:
             rows = [row for row in fitted if row is not None]
             columns = torch.tensor(labels, device=self.loaded.device)
-            logs[short] = self.run(rows, lambda batch: self._next(batch)[:, columns])
+            asked = {"log-probs": "next", "of": list(labels)}
+            logs[short] = self.run(rows, lambda batch: self._next(batch)[:, columns], asked)
         total = np.full((len(questions), 1), np.nan)
         total[short] = np.logaddexp.reduce(logs[short], axis=1, keepdims=True)
         unsure = total[:, 0] < np.log(0.5)

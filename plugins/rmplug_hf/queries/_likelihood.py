@@ -165,7 +165,7 @@ def log_prob_sums(loaded: Loaded, rows: Sequence[Tokens]) -> Array:
     those before; float64 of shape (rows,)."""
     if not rows:
         return np.zeros(0)
-    return run_rows(loaded, rows, partial(_sums, loaded.model))
+    return run_rows(loaded, rows, partial(_sums, loaded.model), {"log-probs": "sum"})
 
 
 def _sums(model: Any, batch: Batch) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Files of kept values: found by their keys, put together, and never wrong where they are damaged."""
+"""Files of kept values: found by their keys, put together, never wrong where they are damaged."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def write(folder: Path, source: str, numbers: range, add: float = 0.0) -> None:
 
 
 def test_values_are_found_by_their_keys_in_the_order_asked_for(tmp_path: Path) -> None:
-    write(tmp_path, "one-1", range(0, 1000))
+    write(tmp_path, "one-1", range(1000))
     write(tmp_path, "two-2", range(1000, 1010))
     known, values = KeptIndex(tmp_path, {"one-1", "two-2"}).find(keys_of(1003, 7, 5000, 999, 7))
     assert known.tolist() == [True, True, False, True, True]
