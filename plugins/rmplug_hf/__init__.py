@@ -26,6 +26,7 @@ from .loading.ensembles import Ensemble, ScoreScales
 from .loading.loaders import SequenceClassifier
 from .loading.normalized import Normalized
 from .loading.value_heads import ValueHead
+from .parity.parity import Parity
 from .queries.judges import GenerativeJudge
 from .queries.likelihood import CausalLM, LogProb
 from .queries.queries import HiddenState
@@ -76,4 +77,4 @@ def rmplug_samplers() -> list[type[Sampler]]:
 
 @hookimpl
 def rmplug_evaluators() -> list[type[Evaluator]]:
-    return [DirectionEffects]
+    return [DirectionEffects, Parity]

@@ -1,0 +1,1 @@
+"""Two ways to score the same texts: how far they are apart, and the setting that explains it."""
