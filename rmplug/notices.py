@@ -23,6 +23,12 @@ class Notice:
     of: str = "rows"
 
     def add(self, count: int, ids: Sequence[str]) -> None:
+        """Count more of them; what is not rows counts once by its name, such as a model that every
+        worker opens."""
+        if self.of != "rows" and count == len(ids):
+            known = set(self.ids)
+            ids = [name for name in dict.fromkeys(ids) if name not in known]
+            count = len(ids)
         self.count += count
         self.ids.extend(ids[: MOST_IDS - len(self.ids)])
 

@@ -18,6 +18,7 @@ from ._format_file import NAME, FormatFile, find_format, recorded_params
 from ._loading import Loaded
 from ._locations import folder_of
 from ._probes import check_probes
+from .number_format import is_widened
 
 if TYPE_CHECKING:
     from .loaders import HubModel
@@ -54,6 +55,8 @@ def as_trained(step: Model) -> AsTrained[Model]:
     if getattr(step, "head", "trained") == "new":
         for name in ("outputs", "dtype"):  # which were those of the head that is replaced
             recorded.pop(name, None)
+    if is_widened(step, recorded.get("dtype")):
+        recorded.pop("dtype", None)
     own = {name: getattr(step, name) for name in step.model_fields_set}
     try:
         taken = type(step).model_validate({**own, **recorded})

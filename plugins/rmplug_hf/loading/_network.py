@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 import transformers
 
-from rmplug import DataError
+from rmplug import DataError, notice
 from rmplug.models.files import read_json
 
 from ._adapters import adapter_weights, put_adapter
 from ._new_head import REPLACED, drawn_anew
 from ._quantized import quantized_options, settle_quantized
 from ._weight_files import without_wrappers
+from .number_format import is_widened, stated_format
 
 if TYPE_CHECKING:
     from .loaders import HubModel
@@ -58,7 +59,7 @@ def read_model(
     """Load the model with all its weights, and with its adapter if there is one: return it, the
     ``PeftModel`` around it or None, and the names of the parameters of its new head."""
     shapes = {} if step.adapter is None else adapter_weights(step.adapter)
-    folder, dtype = source.folder, _dtype(step, new_head)
+    folder, dtype = source.folder, _dtype(step, source.folder, new_head)
     options = quantized_options(folder, config, step, auto, dtype)
     if step.attention != "auto":
         options["attn_implementation"] = step.attention
@@ -108,10 +109,19 @@ def empty_model(config: Any, auto: str, trusted: bool) -> Any:
         return getattr(transformers, auto).from_config(config, trust_remote_code=trusted)
 
 
-def _dtype(step: HubModel, new_head: bool) -> Any:
-    if step.dtype == "auto":
-        return torch.float32 if new_head else "auto"
-    return getattr(torch, step.dtype)
+def _dtype(step: HubModel, folder: Path, new_head: bool) -> Any:
+    """Return the number format to load weights in, or ``auto`` for the one that they state."""
+    if step.dtype != "auto":
+        return getattr(torch, step.dtype)
+    if new_head:
+        return torch.float32
+    stated = stated_format(read_json(folder / "config.json"))
+    if not is_widened(step, stated):
+        return "auto"
+    if stated is not None:
+        what = f"{stated} weights are computed in float32, in which this processor is faster"
+        notice(f"{what} (dtype: {stated} keeps them)", [step.name or folder.name], of="models")
+    return torch.float32
 
 
 def _check_loaded(

@@ -13,6 +13,7 @@ from rmplug.models.devices import Device
 from rmplug.models.encoder_choice import identify_encoder
 from rmplug.models.installed_encoders import MINILM
 
+from .number_format import format_identity
 from .quantization import Quantization, library_versions, quantization_mistakes
 from .recognised import (
     adapter_mistake,
@@ -82,7 +83,9 @@ class HubModel(ModelLoader):
     """Pad token that a decoder was trained with, when its `config.json` names none: the head reads
     the last token that is no padding, which matters where texts end in that token."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Number format of the weights: `auto` is the one the checkpoint states."""
+    """Number format of the weights: `auto` is the one the checkpoint states, or float32 on a
+    processor that is slow in that one (in bfloat16 without AMX or AVX-512-BF16, in float16 without
+    AMX-FP16 or AVX-512-FP16), which is said in a notice."""
     quantization: Quantization = "none"
     """Bits of the weights of linear layers while the model is in memory, rounded as it is loaded:
     `nf4` four, `int8` eight, by bitsandbytes (extra `quantized`); `dtype` is what they are computed
@@ -147,12 +150,14 @@ class HubModel(ModelLoader):
         return missing_offline(name, revision)
 
     def identity(self) -> Mapping[str, Any]:
-        """Return the commit of a name on the hub, or the digest of the weights of `minilm`, and the
-        versions of the libraries that quantize."""
-        versions = library_versions(self.quantization)
-        if self.name is None:
-            return versions
-        return {**identify_encoder(self.name, self.revision, None), **versions}
+        """Return the commit of a name on the hub, or the digest of the weights of `minilm`, the
+        versions of the libraries that quantize, and the number format where `auto` takes another
+        than the checkpoint states."""
+        versions, named = library_versions(self.quantization), self.name or ""
+        found = identify_encoder(named, self.revision, self.path)
+        if self.name == MINILM.name:
+            return {**found, **versions}
+        return {**found, **format_identity(self, found.get("commit")), **versions}
 
     def settings_to_reopen(self) -> Mapping[str, Any]:
         """Return how the spec says that the model runs, and what it allows to its files."""
