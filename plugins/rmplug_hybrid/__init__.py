@@ -7,7 +7,6 @@ from rmplug import (
     Estimator,
     Evaluator,
     FeatureComputer,
-    ModelLoader,
     QueryStrategy,
     Reporter,
     Sampler,
@@ -19,7 +18,6 @@ from .candidates.candidates import Candidates
 from .candidates.files import HybridFile, ResultsFile, TrainingFile
 from .candidates.relabel import Relabel
 from .candidates.swap import Swap
-from .endpoint.endpoint import Endpoint
 from .membership.as_labelled import AsLabelled
 from .membership.membership import Membership
 from .performance.performance import PerformanceModel
@@ -43,11 +41,6 @@ def rmplug_feature_computers() -> list[type[FeatureComputer]]:
 @hookimpl
 def rmplug_query_strategies() -> list[type[QueryStrategy]]:
     return [Tagger]
-
-
-@hookimpl
-def rmplug_model_loaders() -> list[type[ModelLoader]]:
-    return [Endpoint]
 
 
 @hookimpl

@@ -12,6 +12,7 @@ PACKAGES = (
     "rmplug_armorm",
     "rmplug_bench",
     "rmplug_embeddings",
+    "rmplug_endpoint",
     "rmplug_hf",
     "rmplug_hybrid",
     "rmplug_quality",

@@ -20,10 +20,10 @@ from tenacity import RetryCallState, Retrying
 from rmplug import DataError
 from rmplug._kinds.registry import discover, missing_libraries
 from rmplug.testing import check_step
-from rmplug_hybrid.endpoint._retries import AGAIN, LONGEST_WAIT, Backoff, Failure
-from rmplug_hybrid.endpoint.endpoint import Endpoint
+from rmplug_endpoint import Endpoint
+from rmplug_endpoint._retries import AGAIN, LONGEST_WAIT, Backoff, Failure
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 KEY = "open-sesame-0123456789"
 ADVICE = "; check url, model and the key, or raise retries or timeout"
 OTHERWISE = "answered otherwise than an OpenAI-compatible server does "

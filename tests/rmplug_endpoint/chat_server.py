@@ -7,7 +7,7 @@ import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from rmplug_hybrid.endpoint.endpoint import Endpoint
+from rmplug_endpoint import Endpoint
 
 
 class Handler(BaseHTTPRequestHandler):

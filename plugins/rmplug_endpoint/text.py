@@ -68,7 +68,7 @@ class Endpoint(ModelLoader):
         return Known(outputs=())
 
     def load(self) -> RewardModel:
-        from ._endpoint import EndpointModel, read_key
+        from ._chat import EndpointModel, read_key
         from ._server import Server
 
         address = f"{self.url.rstrip('/')}/chat/completions"
