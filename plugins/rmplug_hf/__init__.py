@@ -25,6 +25,7 @@ from .loading.encoders import Encoder
 from .loading.ensembles import Ensemble, ScoreScales
 from .loading.loaders import SequenceClassifier
 from .loading.normalized import Normalized
+from .loading.tokenizers import Tokenizer
 from .loading.value_heads import ValueHead
 from .parity.parity import Parity
 from .queries.judges import GenerativeJudge
@@ -46,7 +47,7 @@ def rmplug_dataset_loaders() -> list[type[DatasetLoader]]:
 def rmplug_model_loaders() -> list[type[ModelLoader]]:
     return [
         *(SequenceClassifier, CausalLM, GenerativeJudge, Encoder),
-        *(ValueHead, RewardHead, Ensemble, Normalized, Projected),
+        *(ValueHead, RewardHead, Ensemble, Normalized, Projected, Tokenizer),
     ]
 
 

@@ -29,7 +29,7 @@ from ._padding import settle_padding, stated_pad
 
 if TYPE_CHECKING:
     from ._state_change import StateChange
-    from .loaders import HubModel
+    from .loaders import HubModel, HubReader
 
 VOCABULARIES = (
     "tokenizer.json",
@@ -90,7 +90,7 @@ def load(
         config = read_config(folder, step, **configured)
         if sizes is not None and not step.trust_remote_code:
             check_size(folder, config, auto, sizes)
-        tokenizer = read_tokenizer(folder, step)
+        tokenizer = read_tokenizer(folder, step, step.adapter)
         source = Source(folder, pickled=sizes is None, given=weights)
         model, adapted, head = read_model(source, config, step, auto, new_head)
     vocabulary = check_vocabulary(folder, tokenizer, model)
@@ -127,14 +127,14 @@ def _budget(
     return TokenBudget(step.batch_tokens or suitable_tokens(device, model, logits))
 
 
-def tokenizing_of(step: HubModel, tokenizer: Any, model: Any, folder: Path) -> Tokenizing:
+def tokenizing_of(step: HubReader, tokenizer: Any, model: Any, folder: Path) -> Tokenizing:
     """Return the converter of conversations into tokens, as the step describes it."""
     length = max_length(step.max_length, tokenizer, model, folder)
     style = Style(step.template, step.system, step.turn, step.roles)
     return Tokenizing(tokenizer, style, length, step.truncate)
 
 
-def check_settings_of(folder: Path, step: HubModel) -> None:
+def check_settings_of(folder: Path, step: HubReader) -> None:
     """Refuse what is not the folder of a model, or asks for what only a spec may allow."""
     if (folder / CONFIG).is_file():
         raise DataError(
@@ -148,7 +148,7 @@ def check_settings_of(folder: Path, step: HubModel) -> None:
         check_counts(folder)
 
 
-def read_config(folder: Path, step: HubModel, **replaced: Any) -> Any:
+def read_config(folder: Path, step: HubReader, **replaced: Any) -> Any:
     """Read the configuration, some entries ``replaced``; DataError if it needs code of its own."""
     written = read_json(folder / "config.json")
     if not isinstance(written.get("architectures") or [], list):
@@ -169,12 +169,10 @@ def read_config(folder: Path, step: HubModel, **replaced: Any) -> Any:
     return config
 
 
-def read_tokenizer(folder: Path, step: HubModel) -> Any:
+def read_tokenizer(folder: Path, step: HubReader, adapter: Path | None = None) -> Any:
     """Load the tokenizer: the adapter's if it has one, else the model's."""
     sources = [
-        source
-        for source in (step.adapter, folder)
-        if source is not None and _has_vocabulary(source)
+        source for source in (adapter, folder) if source is not None and _has_vocabulary(source)
     ]
     if not sources and not step.trust_remote_code:
         raise DataError(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rmplug.models.encoder_choice import locate_encoder
 
 if TYPE_CHECKING:
-    from .loaders import HubModel
+    from .loaders import HubModel, HubReader
 
 FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "*.py")
 PICKLES = ("*.bin", "*.pt")
@@ -20,4 +20,11 @@ def folder_of(step: HubModel) -> Path:
     files = [*FILES, *(PICKLES if step.allow_pickle_weights else ())]
     if getattr(step, "weights", None) is not None:
         files = [pattern for pattern in FILES if pattern != "*.safetensors"]
+    return locate_encoder(step.name or "", step.revision, step.path, files)
+
+
+def tokenizer_folder(step: HubReader) -> Path:
+    """Return the folder with the model's tokenizer and configuration; of a name, files that the
+    cache lacks are downloaded, its weights are not."""
+    files = [pattern for pattern in FILES if pattern != "*.safetensors"]
     return locate_encoder(step.name or "", step.revision, step.path, files)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -39,13 +39,12 @@ PERMISSIONS = ("trust_remote_code", "allow_pickle_weights")
 PLACEHOLDERS = ("prompt", "response", "bos", "eos")
 
 
-class HubModel(ModelLoader):
-    """The parameters of every model of the Hugging Face libraries: its location, how a conversation
-    becomes tokens, and how it is run."""
+class HubReader(ModelLoader):
+    """The parameters of all that reads conversations as a model of the Hugging Face libraries does:
+    its location, and how a conversation becomes tokens."""
 
     requires = ("torch", "transformers", "tokenizers", "safetensors", "peft")
     extra = "hf"
-    neutral = frozenset({"batch_tokens", "device"})
 
     path: InputPath | None = Field(default=None, examples=["./my-reward-model"])
     """Folder of the model: `config.json`, safetensors weights and tokenizer. Its content is part of
@@ -56,10 +55,6 @@ class HubModel(ModelLoader):
     of the fingerprint."""
     revision: str | None = None
     """Commit, tag or branch of `name`; by default `main`."""
-    adapter: InputPath | None = None
-    """Folder of a PEFT adapter to put on the model."""
-    merge_adapter: bool = False
-    """Merge the adapter into the weights: faster, and equal up to rounding."""
     template: str = "chat"
     """The format of a conversation as text: `chat` (the tokenizer's chat template), `pair` (prompt
     and response as the two segments of an encoder), or a text with `{response}` and, usually,
@@ -79,6 +74,64 @@ class HubModel(ModelLoader):
     (a first special token stays) so that the response survives, and of a response that is too long
     by itself the end, never what the template writes after it; `left` or `right` what the tokenizer
     would cut on that side; `error` refuses it. What is cut is counted and named."""
+    trust_remote_code: bool = False
+    """Permission to run Python code that comes with the model."""
+
+    @model_validator(mode="after")
+    def _check_place(self) -> Self:
+        if (self.path is None) == (self.name is None):
+            raise ValueError("give either path (a folder) or name (on the hub)")
+        if self.revision is not None and self.name is None:
+            raise ValueError("revision belongs to name (a model on the hub), not to path")
+        return self
+
+    @model_validator(mode="after")
+    def _check_template(self) -> Self:
+        if self.template not in ("chat", "pair"):
+            unknown = [n for n in re.findall(r"{(\w+)}", self.template) if n not in PLACEHOLDERS]
+            if unknown:
+                raise ValueError(
+                    f"template has {{{unknown[0]}}}; it can have "
+                    + ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
+                )
+            if self.template.count("{response}") != 1:
+                raise ValueError("template must be chat, pair, or a text with {response} once")
+        if self.turn is not None and "{content}" not in self.turn:
+            raise ValueError("turn must have {content}")
+        return self
+
+    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterator[tuple[str, str]]:
+        """Report files that the folder lacks, and names that are not in the local cache in offline
+        mode."""
+        checked = {
+            "path": None if self.path is None else folder_mistake(self.path),
+            "name": self._missing(self.name, self.revision),
+        }
+        yield from ((field, message) for field, message in checked.items() if message is not None)
+
+    def _missing(self, name: str | None, revision: str | None) -> str | None:
+        """Return the message for a name that cannot be loaded now; None where it can."""
+        if name is None or name == MINILM.name:
+            return None
+        from rmplug.models.hub import missing_offline
+
+        return missing_offline(name, revision)
+
+    def identity(self) -> Mapping[str, Any]:
+        """Return the commit of a name on the hub, or the digest of the weights of `minilm`."""
+        return {} if self.name is None else identify_encoder(self.name, self.revision, None)
+
+
+class HubModel(HubReader):
+    """The parameters of every model of the Hugging Face libraries: its location, how a conversation
+    becomes tokens, and how it is run."""
+
+    neutral = frozenset({"batch_tokens", "device"})
+
+    adapter: InputPath | None = None
+    """Folder of a PEFT adapter to put on the model."""
+    merge_adapter: bool = False
+    """Merge the adapter into the weights: faster, and equal up to rounding."""
     pad_token: str | None = None
     """Pad token that a decoder was trained with, when its `config.json` names none: the head reads
     the last token that is no padding, which matters where texts end in that token."""
@@ -100,54 +153,18 @@ class HubModel(ModelLoader):
     what suits the device: on a CPU 512 to 2048, as many as have states that fit into the cache of a
     core; on a GPU 512 to 16384, which take a quarter of the memory that the weights leave. After
     one that does not fit into memory all are half as large, which is said once."""
-    trust_remote_code: bool = False
-    """Permission to run Python code that comes with the model."""
     allow_pickle_weights: bool = False
     """Permission to read weights from pickle files; without it only safetensors are read."""
     unused_weights: Literal["error", "ignore"] = "error"
     """The policy for weights in the checkpoint that fit no module of the model."""
 
-    @model_validator(mode="after")
-    def _check_place(self) -> HubModel:
-        if (self.path is None) == (self.name is None):
-            raise ValueError("give either path (a folder) or name (on the hub)")
-        if self.revision is not None and self.name is None:
-            raise ValueError("revision belongs to name (a model on the hub), not to path")
-        return self
-
-    @model_validator(mode="after")
-    def _check_template(self) -> HubModel:
-        if self.template not in ("chat", "pair"):
-            unknown = [n for n in re.findall(r"{(\w+)}", self.template) if n not in PLACEHOLDERS]
-            if unknown:
-                raise ValueError(
-                    f"template has {{{unknown[0]}}}; it can have "
-                    + ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
-                )
-            if self.template.count("{response}") != 1:
-                raise ValueError("template must be chat, pair, or a text with {response} once")
-        if self.turn is not None and "{content}" not in self.turn:
-            raise ValueError("turn must have {content}")
-        return self
-
     def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterator[tuple[str, str]]:
         """Report files that the folders of model and adapter lack, names that are not in the local
         cache in offline mode, and what quantization needs."""
         yield from quantization_mistakes(self.quantization, self.merge_adapter)
-        checked = {
-            "path": None if self.path is None else folder_mistake(self.path),
-            "adapter": None if self.adapter is None else adapter_mistake(self.adapter),
-            "name": self._missing(self.name, self.revision),
-        }
-        yield from ((field, message) for field, message in checked.items() if message is not None)
-
-    def _missing(self, name: str | None, revision: str | None) -> str | None:
-        """Return the message for a name that cannot be loaded now; None where it can."""
-        if name is None or name == MINILM.name:
-            return None
-        from rmplug.models.hub import missing_offline
-
-        return missing_offline(name, revision)
+        yield from super().mistakes(inputs)
+        fault = None if self.adapter is None else adapter_mistake(self.adapter)
+        yield from [] if fault is None else [("adapter", fault)]
 
     def identity(self) -> Mapping[str, Any]:
         """Return the commit of a name on the hub, or the digest of the weights of `minilm`, the
