@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from rmplug import ModelLoader, hookimpl
 
+from .scores import EndpointScores
 from .text import Endpoint
 
 
 @hookimpl
 def rmplug_model_loaders() -> list[type[ModelLoader]]:
-    return [Endpoint]
+    return [Endpoint, EndpointScores]

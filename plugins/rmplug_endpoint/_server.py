@@ -1,49 +1,56 @@
-"""One request to a server with OpenAI's interface, and the parts of its answer that are read."""
+"""One request to a server, and what is told of its answer."""
 
 from __future__ import annotations
 
+import json
 import ssl
 import time
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, TypeVar, cast
 
 import httpx
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from rmplug import DataError
 
 from ._retries import AGAIN, Failure, read_pause
 
-MOST_BYTES = 16 << 20
 SHOWN = 200
 """Characters of a server's text that a message shows."""
+ECHO = 16
+"""Characters in a row by which a text that was sent is known again in what a server says."""
+Parsed = TypeVar("Parsed")
 
 
-class WrittenMessage(BaseModel):
-    """The message that a model wrote."""
+@dataclass(frozen=True)
+class Request:
+    """A request: its body, the texts in it, which no message shows, and the ids of its rows."""
 
-    content: str | None
-
-
-class CompletionChoice(BaseModel):
-    """One of the answers to a prompt."""
-
-    message: WrittenMessage
-
-
-class Completion(BaseModel):
-    """The parts of an answer's body that are read."""
-
-    choices: list[CompletionChoice] = Field(min_length=1)
+    body: bytes
+    texts: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Server:
-    """An address, the key that belongs to it, and the seconds to wait for a whole answer."""
+    """An address up to ``path``, what its servers are called, the key that belongs to it, and the
+    bounds of a whole answer: seconds, and bytes."""
 
-    address: str
+    url: str
+    path: str
+    speaks: str
     key: str | None = field(repr=False)
     timeout: float
+    most_bytes: int
+
+    @property
+    def address(self) -> str:
+        """The address of requests."""
+        return self.url + self.path
 
     def open_client(self, connections: int) -> httpx.Client:
         """Open a client that follows no redirect: the key belongs to this address alone."""
@@ -65,62 +72,85 @@ class Server:
         except (ValueError, ImportError, httpx.InvalidURL) as error:
             raise DataError(
                 f"the proxy for {self.address} that the environment names cannot be used "
-                f"({self._clean(str(error))}); mend HTTPS_PROXY, HTTP_PROXY or ALL_PROXY, or name "
+                f"({self.clean(str(error))}); mend HTTPS_PROXY, HTTP_PROXY or ALL_PROXY, or name "
                 "the host in NO_PROXY"
             ) from None
 
-    def post(self, client: httpx.Client, body: bytes) -> str:
-        """Send a request once, and return the text of its answer. Raises Failure where there is
-        none, DataError where the address is no language model's."""
+    def post(self, client: httpx.Client, request: Request) -> Answer:
+        """Send a request once, and return its answer. Raises Failure where there is none,
+        DataError where it is too long."""
         deadline = time.monotonic() + self.timeout
         try:
-            with client.stream("POST", self.address, content=body) as response:
-                answer = _read_body(response, deadline)
+            with client.stream("POST", self.address, content=request.body) as response:
+                body = _read_body(response, deadline, self.most_bytes)
         except httpx.TimeoutException:
             why = f"no whole answer within {self.timeout:g} seconds"
             raise Failure(why, again=True) from None
         except httpx.RequestError as error:
-            why = self._clean(str(error)) or type(error).__name__
+            why = self.clean(str(error)) or type(error).__name__
             raise Failure(why, again=True) from None
-        if response.is_success:
-            return self._text(response, answer)
-        again = response.status_code in AGAIN
-        raise Failure(self._status(response, answer), again, read_pause(response))
+        if not response.is_success:
+            again = response.status_code in AGAIN
+            raise Failure(self._status(response, body, request), again, read_pause(response))
+        if len(body) > self.most_bytes:
+            raise DataError(
+                f"{self.address} answered with more than {self.most_bytes >> 20} MiB; {self.advice}"
+            )
+        return Answer(self, body, response.headers.get("Content-Type", "no content type"))
 
-    def _status(self, response: httpx.Response, body: bytes) -> str:
+    @property
+    def advice(self) -> str:
+        """The check that helps where the answers are not those of such a server."""
+        return f"check that url is the address up to {self.path}"
+
+    def _status(self, response: httpx.Response, body: bytes, request: Request) -> str:
         """Write the status of an answer, with the server's text."""
         text = body.decode("utf-8", "replace")
         if response.has_redirect_location:
             location = response.headers["Location"]
             text = f"redirects are not followed, and this one leads to {location}"
-        return self._clean(f"{response.status_code} {response.reason_phrase}: {text}").rstrip(": ")
+        said = f"{response.status_code} {response.reason_phrase}: {text}"
+        return self.clean(said, request).rstrip(": ")
 
-    def _text(self, response: httpx.Response, body: bytes) -> str:
-        """Read the text in the body of an answer; empty where the model wrote none."""
-        if len(body) > MOST_BYTES:
-            raise DataError(
-                f"{self.address} answered with more than {MOST_BYTES >> 20} MiB; check that url is "
-                "the address of a language model, up to /chat/completions"
-            )
+    def clean(self, text: str, request: Request | None = None) -> str:
+        """Return the start of a server's text, in one line, without the key, and without what it
+        repeats of the texts in the request."""
+        if self.key is not None:
+            text = text.replace(self.key, "[key]")
+        shown = "".join(char if char.isprintable() else " " for char in text[: 10 * SHOWN])
+        if request is not None:
+            shown = _without(shown, request.texts)
+        return " ".join(shown.split())[:SHOWN]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The body of an answer, and the form that its server says it has."""
+
+    server: Server
+    body: bytes
+    form: str
+
+    def parsed(self, shape: type[Parsed], request: Request) -> Parsed:
+        """Read the body as JSON of a shape. Raises DataError where it is of another."""
         try:
-            return Completion.model_validate_json(body).choices[0].message.content or ""
+            parsed: Parsed = _adapter(cast(Hashable, shape)).validate_json(self.body)
+            return parsed
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"]))
         problem = f"{where}: {first['msg']}" if where else first["msg"]
-        form = response.headers.get("Content-Type", "no content type")
+        server = self.server
         raise DataError(
-            f"{self.address} answered otherwise than an OpenAI-compatible server does "
-            f"({self._clean(f'{form}; {problem}')}): {self._clean(body.decode('utf-8', 'replace'))}"
-            "; check that url is the address up to /chat/completions"
+            f"{server.address} answered otherwise than {server.speaks} does "
+            f"({server.clean(f'{self.form}; {problem}', request)}): "
+            f"{server.clean(self.body.decode('utf-8', 'replace'), request)}; {server.advice}"
         )
 
-    def _clean(self, text: str) -> str:
-        """Return the start of a server's text, in one line and without the key."""
-        if self.key is not None:
-            text = text.replace(self.key, "[key]")
-        shown = "".join(char if char.isprintable() else " " for char in text[: 10 * SHOWN])
-        return " ".join(shown.split())[:SHOWN]
+
+@cache
+def _adapter(shape: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(shape)
 
 
 @cache
@@ -132,13 +162,29 @@ def _certificates() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-def _read_body(response: httpx.Response, deadline: float) -> bytes:
+def _read_body(response: httpx.Response, deadline: float, most_bytes: int) -> bytes:
     """Read the body up to the chunk that exceeds the limit; a slow one ends at the deadline."""
     body = bytearray()
     for chunk in response.iter_bytes():
         body += chunk
-        if len(body) > MOST_BYTES:
+        if len(body) > most_bytes:
             break
         if time.monotonic() > deadline:  # httpx bounds the wait for each chunk, not for all
             raise httpx.ReadTimeout("", request=response.request)
     return bytes(body)
+
+
+def _without(shown: str, texts: tuple[str, ...]) -> str:
+    """Return a server's text with ``[text]`` for each run of it that stands in what was sent, as it
+    is or as JSON writes it: an error often repeats its input."""
+    forms = [" ".join(form.split()) for text in texts for form in (text, json.dumps(text)[1:-1])]
+    shown = " ".join(shown.split())
+    for form in forms:
+        if ECHO // 2 <= len(form) < ECHO:
+            shown = shown.replace(form, "[text]")
+    sent, covered = "\0".join(forms), bytearray(len(shown))
+    for start in range(len(shown) - ECHO + 1):
+        if shown[start : start + ECHO] in sent:
+            covered[start : start + ECHO] = b"\1" * ECHO
+    runs = groupby(zip(shown, covered, strict=True), key=itemgetter(1))
+    return "".join("[text]" if echo else "".join(c for c, _ in run) for echo, run in runs)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from rmplug import Known, RewardModel
 
-from rmplug import Known, ModelLoader, RewardModel
+from .connection import ServedModel
 
 
-class Endpoint(ModelLoader):
+class Endpoint(ServedModel):
     """Ask a language model behind an OpenAI-compatible address; it generates text, and scores none.
 
     Prompts go to `<url>/chat/completions`, several at a time. Too many requests (429), errors of
@@ -24,58 +23,15 @@ class Endpoint(ModelLoader):
     an `http` address, not those of an `https` one. Certificates are checked against the system's.
 
     What a service answers can change from day to day: its name stands for whatever it is when the
-    step runs.
+    step runs. A reward model behind an address is asked by `endpoint-scores`.
     """
 
     kind = "endpoint"
-    requires = ("httpx", "tenacity")
-    extra = "endpoint"
-    neutral = frozenset({"key_variable", "timeout", "retries", "wait", "concurrency"})
-
-    url: str = Field(pattern=r"^https?://[^\s?#]+$", examples=["http://localhost:8000/v1"])
-    """The address up to `/chat/completions`."""
-    model: str = Field(min_length=1, examples=["my-model"])
-    """The model's name there."""
-    key_variable: str | None = None
-    """Name of the environment variable that holds the key; no key is sent unless given."""
-    timeout: float = Field(default=60.0, gt=0, le=86_400)
-    """Seconds to wait for a whole answer."""
-    retries: int = Field(default=4, ge=0)
-    """Most times that a request is tried again."""
-    wait: float = Field(default=1.0, ge=0)
-    """Seconds before the first new try."""
-    concurrency: int = Field(default=4, ge=1, le=256)
-    """Requests at a time."""
-
-    @field_validator("url")
-    @classmethod
-    def _check_url(cls, url: str) -> str:
-        try:
-            parts = urlsplit(url)
-            host, _ = parts.hostname, parts.port
-        except ValueError as error:
-            raise ValueError(f"url is no address: {str(error).lower()}") from error
-        if not host:
-            raise ValueError("url needs a host, such as http://localhost:8000/v1")
-        if "@" in parts.netloc:
-            raise ValueError(
-                "url holds a user name or a password, which would be recorded; name the "
-                "environment variable of the key in key_variable instead"
-            )
-        return url
 
     def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
         return Known(outputs=())
 
     def load(self) -> RewardModel:
-        from ._chat import EndpointModel, read_key
-        from ._server import Server
+        from ._chat import load_generator
 
-        address = f"{self.url.rstrip('/')}/chat/completions"
-        return EndpointModel(
-            server=Server(address, read_key(self.key_variable), self.timeout),
-            model=self.model,
-            retries=self.retries,
-            wait=self.wait,
-            concurrency=self.concurrency,
-        )
+        return load_generator(self)

@@ -1,4 +1,4 @@
-"""A server on this machine that answers chat requests, well or badly, as a test says."""
+"""A server on this machine that answers as model servers do, well or badly, as a test says."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from rmplug_endpoint import Endpoint
+from rmplug_endpoint import Endpoint, EndpointScores
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -47,6 +47,22 @@ def said(text):
     return 200, {"choices": [{"message": {"role": "assistant", "content": text}}]}
 
 
+def count(body):
+    """How many rows a request is about."""
+    if "messages" in body:
+        return 1
+    return len(next(body[name] for name in ("input", "text_2", "text", "query") if name in body))
+
+
+def classified(*rows, model="m"):
+    """What vLLM's /classify answers: a list of numbers for each row."""
+    data = [
+        {"index": index, "label": None, "probs": row, "num_classes": len(row)}
+        for index, row in enumerate(rows)
+    ]
+    return 200, {"id": "classify-1", "object": "list", "model": model, "data": data, "usage": {}}
+
+
 @contextmanager
 def serving(answer):
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -66,3 +82,9 @@ def serving(answer):
 def endpoint(server, **params):
     given = {"url": f"http://127.0.0.1:{server.server_port}/v1", "model": "m", "wait": 0, **params}
     return Endpoint(**given)
+
+
+def scores(server, **params):
+    """A served reward model at the address of a server."""
+    given = {"url": f"http://127.0.0.1:{server.server_port}", "model": "m", "wait": 0, **params}
+    return EndpointScores(**given)

@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Event
 
 import pytest
-from chat_server import endpoint, said, serving
+from model_server import endpoint, said, serving
 from pydantic import ValidationError
 from tenacity import RetryCallState, Retrying
 
@@ -28,13 +28,6 @@ KEY = "open-sesame-0123456789"
 ADVICE = "; check url, model and the key, or raise retries or timeout"
 OTHERWISE = "answered otherwise than an OpenAI-compatible server does "
 CHECK_URL = "; check that url is the address up to /chat/completions"
-
-
-@pytest.fixture(autouse=True)
-def no_proxies(monkeypatch):
-    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
 
 
 def refusal(server, **params):
@@ -354,10 +347,7 @@ def flood(sent):
     return send
 
 
-HUGE = (
-    "answered with more than 16 MiB; check that url is the address of a language model, up to "
-    "/chat/completions"
-)
+HUGE = "answered with more than 16 MiB; check that url is the address up to /chat/completions"
 
 
 def test_a_huge_answer_is_not_read_to_its_end():

@@ -9,7 +9,7 @@ from collections import Counter
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import pytest
-from chat_server import endpoint, said, serving
+from model_server import endpoint, said, serving
 from pydantic import ValidationError
 
 import rmplug
