@@ -7,6 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from rmplug._addresses import THIS_MACHINE
 from rmplug.errors import RmplugError, printable
 
 from .registry import registry_of
@@ -19,7 +20,6 @@ TOKEN = "RMPLUG_VIEW_TOKEN"
 """The variable with the secret that a server at another address than this machine's asks for."""
 SHORTEST = 16
 """Characters of a token, at least."""
-THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 
 
 def view(options: argparse.Namespace) -> int:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from rmplug._addresses import LOOPBACK, is_called, same
 
 from .pages import POLICY
 
@@ -18,8 +19,6 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 COOKIE = "rmplug-view"
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-"""Names of this machine in the header ``Host``."""
 FILES = "/files/"
 """The addresses of what reports hold."""
 HEADERS = {
@@ -36,9 +35,8 @@ HEADERS = {
 class Guard:
     """An ASGI application that answers only to reading requests of the viewer's own pages.
 
-    ``hosts`` are the names that the header ``Host`` may have: a page elsewhere whose name is made
-    to point to this machine (DNS rebinding) comes with its own name. None allows any, which is for
-    servers with a ``token``."""
+    ``hosts`` are the names that the header ``Host`` may have; None allows any, which is for servers
+    with a ``token``."""
 
     app: App
     hosts: tuple[str, ...] | None = LOOPBACK
@@ -62,8 +60,7 @@ class Guard:
     def _refusal(self, scope: Message, headers: Mapping[str, str]) -> tuple[int, str] | None:
         """Return the status and the reason of a refusal, if there is one."""
         host = headers.get("host", "")
-        names = {host, host.rpartition(":")[0]}  # without a port, or with one
-        if self.hosts is not None and names.isdisjoint(self.hosts):
+        if not is_called(host, self.hosts):
             return 400, f"this server is not called {host[:80]!r}"
         if scope["method"] not in ("GET", "HEAD"):
             return 405, "this server is read-only: GET and HEAD"
@@ -92,7 +89,7 @@ class Guard:
             cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
         except CookieError:
             cookie = None
-        return _same(shown, self.token) or bool(cookie and _same(cookie.value, self._proof))
+        return same(shown, self.token) or bool(cookie and same(cookie.value, self._proof))
 
     @property
     def _proof(self) -> str:
@@ -101,15 +98,11 @@ class Guard:
 
     async def _ask_for_token(self, scope: Message, send: Send) -> None:
         given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
-        if not _same(given, self.token):
+        if not same(given, self.token):
             await _answer(send, 401, "this server asks for its token: open /?token=...")
             return
         cookie = f"{COOKIE}={self._proof}; HttpOnly; SameSite=Strict; Path=/"
         await _answer(send, 303, "", {"location": "/", "set-cookie": cookie})
-
-
-def _same(one: str, other: str) -> bool:
-    return hmac.compare_digest(one.encode(), other.encode())
 
 
 async def _answer(
@@ -135,8 +128,3 @@ def _with_headers(send: Send) -> Send:
 
 def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
     return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-
-
-def hosts_of(address: str) -> tuple[str, ...] | None:
-    """Return the names by which a server at an address is called; None where that is any."""
-    return None if address in ("0.0.0.0", "::") else (address, f"[{address}]", *LOOPBACK)

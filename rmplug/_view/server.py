@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from rmplug._addresses import hosts_of, listen, url_of
 from rmplug._store.record_files import RECORD, record_data
-from rmplug.errors import RmplugError, StoreError
+from rmplug.errors import StoreError
 
-from .guard import App, Guard, hosts_of
+from .guard import App, Guard
 from .links import Links
 from .pages import ASSETS, BETWEEN, SANDBOX, TEMPLATES, Pages
 from .stored_results import report_file
@@ -29,30 +29,13 @@ def serve(pages: Pages, address: str, port: int, token: str, ready: Callable[[st
     import uvicorn
 
     listening = listen(address, port)
-    host = f"[{address}]" if ":" in address else address
     with listening:
-        ready(f"http://{host}:{listening.getsockname()[1]}/")
+        ready(f"{url_of(address, listening)}/")
         server = uvicorn.Server(settings(application(pages, address, token)))
         try:
             server.run(sockets=[listening])
         except KeyboardInterrupt:  # the way to end it
             return
-
-
-def listen(address: str, port: int) -> socket.socket:
-    """Open the port; 0 is any that is free."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    opened = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        opened.bind((address, port))
-    except OSError as error:
-        opened.close()
-        reason = error.strerror or error
-        raise RmplugError(
-            f"cannot listen at {address}, port {port} ({reason}); name another with --port"
-        ) from error
-    return opened
 
 
 def settings(app: App) -> Any:

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from rmplug._addresses import hosts_of
 from rmplug._cli.commands import main
 from rmplug._store.run_records import new_record, write_record
 from rmplug._store.store import Store
-from rmplug._view.guard import Guard, hosts_of
+from rmplug._view.guard import Guard
 
 TOKEN = "a secret of many characters"
 

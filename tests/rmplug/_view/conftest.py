@@ -70,8 +70,9 @@ def server(store: Store, runs: list[Run]) -> Iterator[str]:
     """The address of a server in another thread."""
     pytest.importorskip("starlette", reason="starlette is not installed")
     uvicorn = pytest.importorskip("uvicorn", reason="uvicorn is not installed")
+    from rmplug._addresses import listen
     from rmplug._view.pages import Pages
-    from rmplug._view.server import application, listen, settings
+    from rmplug._view.server import application, settings
 
     listening = listen("127.0.0.1", 0)
     served = uvicorn.Server(settings(application(Pages(store, REGISTRY))))
