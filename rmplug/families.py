@@ -272,6 +272,10 @@ class Engine(Step):
     of a later run asks the same model for the same text. What is taken can differ from what would
     be computed by rounding, as if the rows beside it in a batch were others."""
 
+    def prepare(self, store: Path) -> None:
+        """Prepare for a run whose work writes into the store in this folder; called once, before
+        any work. There may be none: what costs time waits for the first task."""
+
     def map(
         self, work: Callable[[Task], Result], tasks: Sequence[Task]
     ) -> Iterator[tuple[Task, Result]]:
@@ -280,7 +284,8 @@ class Engine(Step):
         ``work`` can be pickled. Hand out tasks as results are taken, a few ahead, so that memory
         stays bounded. An exception of ``work`` is raised on; tasks that wait are dropped, and the
         engine can be used again. Results must be the same bytes as those of ``local``:
-        ``rmplug.testing.check_step`` compares them. Steps inside a loop's items run in the process
+        ``rmplug.testing.check_step`` compares them. ``rmplug.packed_work`` packs work for another
+        process and does it there, as ``local`` does. Steps inside a loop's items run in the process
         of their item. ``Task`` and ``Result`` are type variables of this module.
         """
         raise NotImplementedError

@@ -114,6 +114,7 @@ def _go(
     session: Session, record: RunRecord, graph: Graph, scope: Scope, selected: set[str]
 ) -> None:
     started = time.monotonic()
+    session.engine.prepare(session.log.store.root)
     session.log.tell("run_started", record)
     try:
         session.run(graph, scope, selected, passing=graph.nodes)

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import pickle
 import signal
 import threading
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from functools import lru_cache
 from multiprocessing import connection
 from typing import Any
 
 from rmplug.data.pandas_on_demand import keep_pandas_out
-from rmplug.errors import PluginError, StepError
+from rmplug.errors import StepError
 from rmplug.families import Result, Task
+from rmplug.packed_work import do_packed, pack
 
 PATIENCE = 5.0
 """Seconds that a worker has to end before it is killed."""
@@ -39,7 +37,7 @@ class Workers:
     ) -> Iterator[tuple[Task, Result]]:
         """Yield each task with its result as they finish; after an error, close the workers."""
         try:
-            yield from _drive(self._pool, _packed(work), tasks, self._ahead)
+            yield from _drive(self._pool, pack(work), tasks, self._ahead)
         except BrokenProcessPool as error:
             self.close()
             raise StepError(
@@ -63,16 +61,6 @@ class Workers:
             process.join()
 
 
-def _packed(work: Callable[[Any], Any]) -> bytes:
-    try:
-        return pickle.dumps(work)
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
-        raise PluginError(
-            f"this work cannot be sent to worker processes ({error}); use functions at module "
-            "level or methods of the step, or workers: 1"
-        ) from error
-
-
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -90,33 +78,6 @@ def _prepare_worker(workers: int) -> None:
 def _end_with(sentinel: int) -> None:
     connection.wait([sentinel])
     os._exit(1)
-
-
-@lru_cache(maxsize=1)
-def _unpacked(packed: bytes) -> Callable[[Any], Any]:
-    """Return the unpacked work, with the files it has opened, kept as long as the same work goes
-    on."""
-    work: Callable[[Any], Any] = pickle.loads(packed)
-    return work
-
-
-def _do(packed: bytes, task: Any) -> Any:
-    try:
-        return _unpacked(packed)(task)
-    except Exception as error:
-        if _survives(error):
-            raise
-        text = "".join(traceback.format_exception(error))
-        raise RuntimeError(f"a worker failed:\n{text}") from None
-
-
-def _survives(error: Exception) -> bool:
-    """Check whether an error can be sent to another process; one that cannot would break the
-    pool."""
-    try:
-        return type(pickle.loads(pickle.dumps(error))) is type(error)
-    except Exception:
-        return False
 
 
 @contextmanager
@@ -147,6 +108,6 @@ def _drive(
         while waiting and len(running) < ahead:
             task = waiting.pop()
             with _interrupts_kept_off():
-                running[pool.submit(_do, packed, task)] = task
+                running[pool.submit(do_packed, packed, task)] = task
         for future in wait(running, return_when=FIRST_COMPLETED).done:
             yield running.pop(future), future.result()

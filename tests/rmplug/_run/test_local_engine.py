@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 import sample_plugin
+from pydantic import PrivateAttr
 from run_specs import all_files, spec_of
 
 from rmplug import Engine, hookimpl
@@ -24,10 +25,15 @@ class Threads(Engine):
     """Runs work in threads and gives results in whatever order they come."""
 
     kind = "threads"
+    _store: Path | None = PrivateAttr(default=None)
+
+    def prepare(self, store: Path) -> None:
+        self._store = store
 
     def map(
         self, work: Callable[[Task], Result], tasks: Sequence[Task]
     ) -> Iterator[tuple[Task, Result]]:
+        assert self._store and (self._store / "partial").is_dir()  # told before there is work
         with ThreadPoolExecutor(3) as pool:
             futures = {pool.submit(work, task): task for task in reversed(tasks)}
             for future in as_completed(futures):

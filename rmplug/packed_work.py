@@ -1,0 +1,53 @@
+"""Work of an engine on its way to another process: packed once, unpacked once where it is done."""
+
+from __future__ import annotations
+
+import pickle
+import traceback
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from rmplug.errors import PluginError
+
+
+def pack(work: Callable[[Any], Any], dumps: Callable[[Any], bytes] = pickle.dumps) -> bytes:
+    """Return work as bytes that ``do_packed`` takes. Raises ``PluginError`` where that cannot
+    be."""
+    try:
+        return dumps(work)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise PluginError(
+            f"this work cannot be sent to worker processes ({error}); use functions at module "
+            "level or methods of the step, or the engine local with workers: 1"
+        ) from error
+
+
+def do_packed(packed: bytes, task: Any) -> Any:
+    """Do one task of work; what it has opened is kept as long as the same work goes on.
+
+    An exception of the work is raised on if it can be sent to another process; of any other, a
+    ``RuntimeError`` holds the traceback.
+    """
+    try:
+        return _unpacked(packed)(task)
+    except Exception as error:
+        if _survives(error):
+            raise
+        text = "".join(traceback.format_exception(error))
+        raise RuntimeError(f"a worker failed:\n{text}") from None
+
+
+@lru_cache(maxsize=1)
+def _unpacked(packed: bytes) -> Callable[[Any], Any]:
+    work: Callable[[Any], Any] = pickle.loads(packed)
+    return work
+
+
+def _survives(error: Exception) -> bool:
+    """Check whether an error can be sent to another process; one that cannot would break the
+    pool."""
+    try:
+        return type(pickle.loads(pickle.dumps(error))) is type(error)
+    except Exception:
+        return False
