@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from importlib.util import find_spec
+from itertools import takewhile
 from pathlib import Path
 
 from rmplug._kinds.registry import GROUP
@@ -13,19 +14,32 @@ from rmplug._spec.source import read_source
 from rmplug.errors import RmplugError, did_you_mean, some
 
 SCHEMA = "run.schema.json"
+NEEDS = "Needs:"
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A spec file that can be copied; its first line describes its purpose."""
+    """A spec file that can be copied; its first line describes its purpose, and a comment
+    ``Needs: …`` before the spec what it needs."""
 
     name: str
     path: Path
 
     @property
     def summary(self) -> str:
+        return next(iter(self._comments()), "")
+
+    @property
+    def needs(self) -> str:
+        """Time on two cores, and a network, a server or a GPU where the recipe needs one."""
+        lines = (line for line in self._comments() if line.startswith(NEEDS))
+        return next(lines, "").removeprefix(NEEDS).strip()
+
+    def _comments(self) -> Iterator[str]:
+        """Yield the comments in front of the spec."""
         with self.path.open(encoding="utf-8") as file:
-            return file.readline().lstrip("# ").strip()
+            for line in takewhile(lambda line: line.startswith("#"), file):
+                yield line.lstrip("# ").strip()
 
 
 def recipes() -> list[Recipe]:

@@ -108,7 +108,10 @@ def init(options: argparse.Namespace) -> int:
 
         return convert_old(user_path(old), options)
     if not options.recipe:
-        show_rows([{"recipe": r.name, "what": r.summary} for r in recipes()], options.json)
+        show_rows(
+            [{"recipe": r.name, "what": r.summary, "needs": r.needs} for r in recipes()],
+            options.json,
+        )
         return 0
     for path in write_recipe(options.recipe, user_path(options.folder), options.force):
         print(f"wrote {shown_path(path)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import jsonschema
@@ -12,9 +13,19 @@ import yaml
 from rmplug._kinds.registry import discover
 from rmplug._kinds.schema import record_schema, run_schema
 from rmplug._spec.check import load_spec
+from rmplug._spec.source import parse_source
+from rmplug.errors import SpecError
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
+OTHER_LINES = [
+    (path, *found)
+    for path in EXAMPLES
+    for found in re.findall(
+        r"^ *# +([\w-]+): (\{kind: .*\})$", path.read_text(encoding="utf-8"), re.MULTILINE
+    )
+]
+"""What a comment offers instead of a step of the example: its name, and the step."""
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +63,30 @@ def test_examples_are_valid_for_an_editor_and_for_check(
     load_spec(path, discover())
 
 
+@pytest.mark.parametrize(
+    ("path", "name", "step"), OTHER_LINES, ids=[f"{p.stem}:{name}" for p, name, _ in OTHER_LINES]
+)
+def test_the_other_line_of_an_example_can_be_written_for_it(
+    path: Path,
+    name: str,
+    step: str,
+    validator: jsonschema.Draft202012Validator,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    spec = yaml.safe_load(path.read_text(encoding="utf-8"))
+    spec["steps"][name] = yaml.safe_load(step)
+    validator.validate(spec)
+    try:
+        load_spec(parse_source(yaml.safe_dump(spec), path.name, path.parent), discover())
+    except SpecError as error:  # files of one's own are not here
+        others = [p.message for p in error.problems if "no such file or folder" not in p.message]
+        assert not others, others
+
+
 def test_every_built_in_kind_stands_in_an_example() -> None:
     used = {kind for path in EXAMPLES for kind in kinds_in(yaml.safe_load(path.read_text()))}
+    used |= {yaml.safe_load(step)["kind"] for _, _, step in OTHER_LINES}
     registry = discover()
     registry.keep("rmplug")
     assert {provider.kind for provider in registry.all()} - used == set()

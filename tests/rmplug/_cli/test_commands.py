@@ -177,8 +177,9 @@ def test_schema_prints_what_an_editor_needs(capsys: pytest.CaptureFixture[str]) 
 def test_init_lists_recipes_and_writes_one_ready_to_check(
     spec: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    names = {row["recipe"] for row in json.loads(printed(capsys, "init", "--json"))}
-    assert {path.stem for path in EXAMPLES.glob("*.yaml")} <= names
+    listed = {row["recipe"]: row for row in json.loads(printed(capsys, "init", "--json"))}
+    assert {path.stem for path in EXAMPLES.glob("*.yaml")} <= set(listed)
+    assert "minute" in listed["hub-models"]["needs"] and "network" in listed["hub-models"]["needs"]
     assert printed(capsys, "init", "quickstart", "audit").splitlines() == [
         "wrote audit/quickstart.yaml",
         "wrote audit/data/preferences.jsonl",
