@@ -24,14 +24,16 @@ UNKNOWN = Training(())
 
 def trainings_of(step: Step, inputs: Mapping[str, Sequence[Handle]]) -> tuple[Training, ...]:
     """List the trainings of the models and fits behind a step's result, from those known of its
-    inputs. The result of a trainer or an estimator has seen all of its tables."""
+    inputs. The result of a trainer or an estimator has seen its data, and all of its tables where
+    it takes no data: features beside data are looked up for the rows of the data."""
     handles = [handle for listed in inputs.values() for handle in listed]
     inherited = tuple(dict.fromkeys(t for handle in handles for t in handle.trainings))
     if isinstance(step, ModelLoader):
         return inherited or (UNKNOWN,)
     if not isinstance(step, Trainer | Estimator):
         return inherited
-    tables = {handle.key for handle in handles if issubclass(handle.type, Identified)}
+    data = [handle for handle in handles if issubclass(handle.type, Pairs | Responses)]
+    tables = {h.key for h in data or handles if issubclass(h.type, Identified)}
     tables.update(table for training in inherited for table in training.tables)
     return (Training(tuple(sorted(tables))),) if tables else ()
 

@@ -9,12 +9,16 @@ from typing import Any
 import pytest
 
 import rmplug
+from rmplug import Features, Pairs
 from rmplug._kinds.registry import discover
-from rmplug._run.lineage import SeenCounter
+from rmplug._run.lineage import SeenCounter, trainings_of
 from rmplug._run.results import Results
+from rmplug._run.scope import Handle, Training
 from rmplug._store.store import Store
 from rmplug.known import Ref
 from rmplug.records import SeenRows
+from rmplug_hf import LinearHead
+from rmplug_tabular import Sklearn
 
 PAIRS = Path(__file__).parents[2] / "examples/data/preferences.jsonl"
 SCORES = Path(__file__).parents[2] / "examples/data/scores.jsonl"
@@ -82,6 +86,14 @@ def test_each_fold_of_a_loop_is_judged_by_its_own_model(tmp_path: Path, part: st
     [(name, seen)] = seen_by(steps, tmp_path).items()
     assert (name, seen.share, seen.known) == ("folds.reward", share, True)
     assert seen.rows == 120
+
+
+def test_states_of_more_rows_than_the_data_are_not_what_a_head_was_trained_on():
+    inputs = {"data": [Handle("split-1", Pairs)], "states": [Handle("hidden-state-1", Features)]}
+    assert trainings_of(LinearHead(), inputs) == (Training(("split-1",)),)
+    fitted = {"features": [Handle("lexical-1", Features)], "target": [Handle("reward-1", Features)]}
+    [training] = trainings_of(Sklearn(name="Ridge"), fitted)
+    assert training.tables == ("lexical-1", "reward-1")
 
 
 def test_of_a_model_made_elsewhere_nothing_is_known(tmp_path: Path):
