@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 COMPILE = $(BIN)/python -m compileall -qq -j 0 -x /tests/ $(VENV)/lib || true
 export HF_HUB_OFFLINE := 1
 
-.PHONY: demo test lint types tests generated clean
+.PHONY: demo test lint types tests generated docs gallery clean
 
 demo: $(VENV)/.demo
 	$(BIN)/rmplug run examples/quickstart.yaml --store .rmplug
@@ -29,7 +29,10 @@ tests: $(VENV)/.dev
 generated: $(VENV)/.dev
 	$(BIN)/rmplug schema run --built-in > schemas/run.schema.json
 	$(BIN)/rmplug schema record > schemas/record.schema.json
-	$(BIN)/cog -P -r README.md rmplug/README.md
+	$(BIN)/cog -P -r rmplug/README.md $(shell grep -rl '\[\[\[cog' docs --include '*.md')
+
+docs: $(VENV)/.dev
+	$(BIN)/python docs/make_site.py
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

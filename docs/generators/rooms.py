@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import ast
 import tomllib
-from itertools import pairwise
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 CORE = ROOT / "rmplug"
 
 
@@ -39,10 +38,6 @@ def list_rooms() -> str:
 
 
 def draw_layers() -> str:
-    """The layers as a Mermaid graph: an arrow means "imports", and all arrows run down."""
+    """The layers as a text block, from the top: each imports only what stands below it."""
     rows = [" · ".join(layer) for layer in reversed(layers())]
-    names = [row.partition(" ")[0] for row in rows]
-    boxes = [f'  {name}["{row}"]' for name, row in zip(names, rows, strict=True)]
-    arrows = [f"  {upper} --> {lower}" for upper, lower in pairwise(names)]
-    public = [f"  plugins --> {name}" for name in ("models", "artifacts")]
-    return "\n".join(["```mermaid", "flowchart TD", *boxes, *arrows, *public, "```"])
+    return "\n".join(["```text", *rows, "```"])

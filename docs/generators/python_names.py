@@ -1,0 +1,171 @@
+"""The reference of Python: public names with their types, read from the source files alone."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+
+import rmplug
+
+from .markdown import docstring, first_sentence, table
+from .rooms import CORE, summary
+
+GROUPS = {
+    "Runs": ("run", "check", "runs", "open_run", "Run", "RunList"),
+    "Models": (
+        *("load", "Scorer", "Ranked", "Comparison", "train", "Trained"),
+        *("reward_function", "RewardFunction", "reopen", "open_folder"),
+    ),
+    "Errors": ("RmplugError", "SpecError", "DataError", "StepError", "StoreError", "PluginError"),
+    "Artifacts": (
+        *("Artifact", "Tabular", "Identified", "Pairs", "Responses", "Features", "Selection"),
+        *("Metrics", "Value", "Folder", "Fit", "Predictor", "Checkpoint", "RewardModel"),
+        *("Report", "Origin", "join", "text_of"),
+    ),
+    "Families of kinds": (
+        *("DatasetLoader", "ModelLoader", "QueryStrategy", "FeatureComputer", "Estimator"),
+        *("Sampler", "Trainer", "Evaluator", "Reporter", "Engine", "Observer"),
+    ),
+    "For authors of plugins": (
+        *("hookimpl", "notice", "Notice", "Known", "Progress", "PlanView", "PlanStep"),
+        *("InputPath", "InputPaths", "AwaitedPaths", "Names", "OneOrMore"),
+    ),
+}
+"""The public names of ``rmplug`` in groups; a name that is in none fails the build."""
+
+KITS = ("data", "stats", "models", "testing")
+FILES = ("known", "errors", "notices", "records")
+
+Defined = ast.FunctionDef | ast.ClassDef
+
+
+def write_names() -> str:
+    """Write the page of the names in ``rmplug.__all__``."""
+    grouped = [name for names in GROUPS.values() for name in names]
+    if sorted(grouped) != sorted(rmplug.__all__):
+        wrong = {*grouped} ^ {*rmplug.__all__}
+        raise SystemExit(f"GROUPS of {__name__}: put in a group, or take out: {sorted(wrong)}")
+    parts = ["# Python", "Every public name of `import rmplug`, with its types."]
+    for group, names in GROUPS.items():
+        parts.append(f"## {group}")
+        parts += [_name(name) for name in names]
+    return "\n\n".join(parts) + "\n"
+
+
+def _name(name: str) -> str:
+    found = getattr(rmplug, name)
+    node = _node(found, name) if inspect.isclass(found) or inspect.isfunction(found) else None
+    if node is None:
+        return f"### {name}\n\n{_written_below(name)}"
+    return "\n\n".join((f"### {name}", *_described(node)))
+
+
+def _node(found: object, name: str) -> Defined | None:
+    file = inspect.getsourcefile(found)  # type: ignore[arg-type]
+    if file is None:
+        return None
+    body = ast.parse(Path(file).read_text(encoding="utf-8")).body
+    return next((n for n in body if isinstance(n, Defined) and n.name == name), None)
+
+
+def _written_below(name: str) -> str:
+    """Return the text below the name's assignment, wherever in the core it is assigned."""
+    for file in (CORE / "families.py", CORE / "hookspecs.py"):
+        for target, doc in _fields(ast.parse(file.read_text(encoding="utf-8")).body):
+            if target.partition(" ")[0] == name and doc:
+                return docstring(doc)
+    return f"`{name}` marks what a plugin gives to a hook: `@rmplug.{name}` above the function."
+
+
+def _described(node: Defined) -> Iterator[str]:
+    yield f"```python\n{signature(node)}\n```"
+    yield docstring(ast.get_docstring(node))
+    if isinstance(node, ast.ClassDef):
+        fields = [(f"`{n}`", docstring(d)) for n, d in _fields(node.body) if d]
+        if fields:
+            yield table(("field", "meaning"), fields)
+        for method in _public(node.body):
+            if isinstance(method, ast.FunctionDef) and ast.get_docstring(method):
+                text = docstring(ast.get_docstring(method))
+                yield f"```python\n{signature(method, node.name)}\n```\n\n{text}"
+
+
+def signature(node: Defined, of: str = "") -> str:
+    """Write a definition's line: ``load(source: str) -> Scorer``, ``class Pairs(Identified)``."""
+    if isinstance(node, ast.ClassDef):
+        bases = ", ".join(map(ast.unparse, node.bases))
+        return f"class {node.name}({bases})" if bases else f"class {node.name}"
+    gives = f" -> {ast.unparse(node.returns)}" if node.returns else ""
+    marks = {ast.unparse(each) for each in node.decorator_list}
+    if "property" in marks or "cached_property" in marks:
+        return f"{of}.{node.name}{gives}"
+    arguments = _arguments(node, drop_first=bool(of) and "staticmethod" not in marks)
+    return f"{of + '.' if of else ''}{node.name}({arguments}){gives}"
+
+
+def _arguments(node: ast.FunctionDef, drop_first: bool) -> str:
+    shown = ast.unparse(node.args)
+    first = node.args.posonlyargs[:1] or node.args.args[:1]
+    if drop_first and first:
+        return shown.removeprefix(ast.unparse(first[0])).removeprefix(", ")
+    return shown
+
+
+def _fields(body: list[ast.stmt]) -> Iterator[tuple[str, str]]:
+    """Yield assigned names with their types, and the text below each."""
+    for statement, after in zip(body, [*body[1:], None], strict=True):
+        if isinstance(statement, ast.AnnAssign):
+            name = f"{ast.unparse(statement.target)}: {ast.unparse(statement.annotation)}"
+        elif isinstance(statement, ast.Assign):
+            name = ast.unparse(statement.targets[0])
+        else:
+            continue
+        if not name.startswith("_"):
+            text = after.value.value if _is_text(after) else ""  # type: ignore[union-attr]
+            yield name, str(text)
+
+
+def _is_text(node: ast.stmt | None) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
+
+
+def _public(body: list[ast.stmt]) -> Iterator[Defined]:
+    for node in body:
+        if isinstance(node, Defined) and not node.name.startswith("_"):
+            yield node
+
+
+def write_kits() -> str:
+    """Write the tables of the public rooms for authors of plugins, a table for each module."""
+    lead = (
+        "The public rooms of the core for authors of plugins, module by module. "
+        "What begins with an underscore is not public and may change."
+    )
+    parts = ["# Kits for plugins", lead]
+    for kit in KITS:
+        parts.append(f"## rmplug.{kit}\n\n{summary(CORE / kit / '__init__.py')}.")
+        files = sorted(file for file in (CORE / kit).rglob("*.py") if file.stem[0] != "_")
+        parts += [part for file in files if (part := _module(file))]
+    parts.append("## Single modules")
+    parts += [_module(CORE / f"{name}.py") for name in FILES]
+    return "\n\n".join(parts) + "\n"
+
+
+def _module(file: Path) -> str:
+    """Write one module: its summary, and a line for each public function and class."""
+    dotted = ".".join(file.relative_to(CORE.parent).with_suffix("").parts)
+    nodes = list(_public(ast.parse(file.read_text(encoding="utf-8")).body))
+    rows = [
+        (f"`{signature(node)}`", docstring(first_sentence(ast.get_docstring(node) or "")))
+        for node in nodes
+        if ast.get_docstring(node)
+    ]
+    if not rows:
+        return ""
+    return f"### {dotted}\n\n{docstring(summary(file))}.\n\n{table(('name', 'meaning'), rows)}"
