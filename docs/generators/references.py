@@ -57,8 +57,8 @@ def write_recipes() -> str:
         "Specs to start from. `rmplug init NAME FOLDER` copies one with its data; each runs as it "
         "is and is made to be edited. The [gallery](../gallery/index.md) shows what they end in."
     )
-    rows = [(f"`{recipe.name}`", recipe.summary) for recipe in recipes()]
-    return f"# Recipes\n\n{lead}\n\n{table(('recipe', 'what it is for'), rows)}\n"
+    rows = [(f"`{recipe.name}`", recipe.summary, recipe.needs) for recipe in recipes()]
+    return f"# Recipes\n\n{lead}\n\n{table(('recipe', 'what it is for', 'needs'), rows)}\n"
 
 
 def without_markers(text: str) -> str:
