@@ -25,17 +25,9 @@ from rmplug.arrays import Array
 from rmplug.records import Usage
 
 from .files import guarded, write_file
-from .kept_files import DamagedError, Facts, rows_table, write_values
-from .kept_index import (
-    KeptIndex,
-    alike,
-    combine,
-    merge_small,
-    open_files,
-    pack_keys,
-    set_aside,
-    sources_of,
-)
+from .kept_files import Facts, rows_table, write_values
+from .kept_index import KeptIndex, pack_keys, paths_in, sources_of
+from .kept_merging import combine, merge_small
 
 ABOUT = "about.json"
 SNAPSHOT = "visible.json"
@@ -212,13 +204,7 @@ def publish(made: Path, root: Path, source: str) -> None:
         target = root / own.name
         with guarded(f"write {target}"):
             target.mkdir(parents=True, exist_ok=True)
-            files = alike(open_files(own))
-            if files:
-                try:
-                    combine(files, target, source)
-                except DamagedError as error:
-                    set_aside(error.path)
-                    continue
+            combine(paths_in(own), target, source)
             if not (target / ABOUT).is_file():
                 shutil.copyfile(own / ABOUT, target / ABOUT)
             merge_small(target)

@@ -60,6 +60,10 @@ class Facts:
             width *= size
         return width
 
+    def is_like(self, other: Facts) -> bool:
+        """Check whether rows have values of the same shape and type."""
+        return self.shape == other.shape and self.type == other.type
+
     def as_bytes(self) -> bytes:
         text = json.dumps(asdict(self))
         seal = hashlib.blake2b(text.encode(), digest_size=KEY_BYTES).hexdigest()

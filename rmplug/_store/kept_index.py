@@ -1,4 +1,4 @@
-"""The kept values of one folder: found by their keys, and put together."""
+"""The kept values of one folder, found by their keys."""
 
 from __future__ import annotations
 
@@ -6,28 +6,12 @@ import hashlib
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rmplug.arrays import Array
 from rmplug.notices import notice
 
-from .kept_files import (
-    KEY_BYTES,
-    MERGED,
-    SUFFIX,
-    DamagedError,
-    Facts,
-    KeptFile,
-    rows_table,
-    write_values,
-)
+from .kept_files import KEY_BYTES, MERGED, SUFFIX, DamagedError, KeptFile
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-MOST_FILES, MERGED_AT_ONCE = 16, 9
-"""Files of a folder at most, and how many of them, the smallest, become one where there are more:
-so that a row is written again only as often as the folder has grown several times."""
 ASIDE = ".damaged"
 DAMAGED = "kept values that are damaged: set aside, and computed again"
 
@@ -136,15 +120,19 @@ def _joined(arrays: list[Array]) -> Array:
     return joined
 
 
+def paths_in(folder: Path) -> list[Path]:
+    """List the files of a folder, in the order of their names."""
+    return sorted(path for path in folder.glob(f"*{SUFFIX}") if not path.is_symlink())
+
+
 def open_files(folder: Path) -> list[KeptFile]:
     """Open the files of a folder, in the order of their names; those that are damaged are set
     aside. Where one vanishes meanwhile, as another run has put several together, the folder is
     listed anew."""
     while True:
-        paths = sorted(path for path in folder.glob(f"*{SUFFIX}") if not path.is_symlink())
         opened: list[KeptFile] = []
         try:
-            for path in paths:
+            for path in paths_in(folder):
                 try:
                     opened.append(KeptFile(path))
                 except DamagedError:
@@ -156,15 +144,11 @@ def open_files(folder: Path) -> list[KeptFile]:
 
 def alike(files: Sequence[KeptFile]) -> list[KeptFile]:
     """Return the files whose values are like those of the first; others are set aside."""
-    kept = [file for file in files if _form(file.facts) == _form(files[0].facts)]
+    kept = [file for file in files if file.facts.is_like(files[0].facts)]
     for file in files:
         if file not in kept:
             set_aside(file.path)
     return kept
-
-
-def _form(facts: Facts) -> tuple[tuple[int, ...], str]:
-    return facts.shape, facts.type
 
 
 def set_aside(path: Path) -> None:
@@ -174,65 +158,9 @@ def set_aside(path: Path) -> None:
         path.replace(path.with_name(path.name + ASIDE))
 
 
-def combine(files: Sequence[KeptFile], folder: Path, name: str) -> Path:
-    """Write the rows of files (at least one, all alike) as one file, ``<name>.<digest>``, and
-    return it; a key that a source has twice is written once, as it was first."""
-    import numpy as np
-
-    sources = sorted({source for file in files for source in file.facts.sources})
-    numbers = {source: number for number, source in enumerate(sources)}
-    read = [file.keys() for file in files]
-    owner = [
-        np.array([numbers[s] for s in file.facts.sources], np.int32)[rows]
-        for file, (_, rows) in zip(files, read, strict=True)
-    ]
-    keys, owners = np.concatenate([keys for keys, _ in read]), np.concatenate(owner)
-    order = np.lexsort((keys[:, 1], keys[:, 0], owners))
-    ordered = np.column_stack([keys[order], owners[order].astype(np.uint64)])
-    again = np.zeros(len(keys), bool)
-    again[order[1:]] = (ordered[1:] == ordered[:-1]).all(axis=1)
-    facts = Facts(tuple(sources), files[0].facts.shape, files[0].facts.type)
-    digest = hashlib.blake2b(keys[~again].tobytes() + owners[~again].tobytes(), digest_size=8)
-    target = folder / f"{name}.{digest.hexdigest()}{SUFFIX}"
-    write_values(target, facts, _tables(files, facts, keys, owners, ~again))
-    return target
-
-
-def _tables(
-    files: Sequence[KeptFile], facts: Facts, keys: Array, owners: Array, kept: Array
-) -> Iterator[pa.Table]:
-    """Yield the kept rows of files, a group at a time."""
-    first = 0
-    for file in files:
-        for group, start in enumerate(file.starts[:-1]):
-            here = slice(first + start, first + file.starts[group + 1])
-            mask = kept[here]
-            values = file.values(group)[mask]
-            yield rows_table(facts, keys[here][mask], owners[here][mask], values)
-        first += len(file)
-
-
-def merge_small(folder: Path) -> None:
-    """Put the smallest files of a folder together where it has many. Two runs may do so at once: a
-    row that is then there twice counts once, and is written once when they are merged again."""
-    paths = [path for path in folder.glob(f"*{SUFFIX}") if not path.is_symlink()]
-    if len(paths) <= MOST_FILES:
-        return
-    opened = alike(open_files(folder))
-    smallest = sorted(opened, key=lambda file: (len(file), file.path.name))[:MERGED_AT_ONCE]
-    try:
-        merged = combine(smallest, folder, MERGED)
-    except DamagedError as error:
-        set_aside(error.path)
-        return
-    for file in smallest:
-        if file.path != merged:  # one that had all rows of the others already is written anew
-            file.path.unlink(missing_ok=True)
-
-
 def sources_of(folder: Path) -> Iterator[str]:
     """Yield the sources of a folder's files; only files that were merged are opened for that."""
-    for path in folder.glob(f"*{SUFFIX}"):
+    for path in paths_in(folder):
         name = path.name.partition(".")[0]
         if name != MERGED:
             yield name

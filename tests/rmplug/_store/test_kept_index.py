@@ -10,15 +10,8 @@ import pytest
 from rmplug._store import kept_index
 from rmplug._store.kept import KeptView, publish
 from rmplug._store.kept_files import Facts, KeptFile, rows_table, write_values
-from rmplug._store.kept_index import (
-    MOST_FILES,
-    KeptIndex,
-    combine,
-    merge_small,
-    open_files,
-    pack_keys,
-    sources_of,
-)
+from rmplug._store.kept_index import KeptIndex, open_files, pack_keys, paths_in, sources_of
+from rmplug._store.kept_merging import MOST_FILES, combine, merge_small
 from rmplug.arrays import Array
 from rmplug.models.kept import MOST_NUMBERS, kept_rows
 from rmplug.notices import collect_notices
@@ -70,7 +63,7 @@ def test_many_files_become_few_and_keep_every_row_with_its_source(tmp_path: Path
     assert KeptIndex(tmp_path, {"s-7"}).find(keys_of(*range(600)))[0].nonzero()[0].tolist() == [
         *range(70, 80)
     ]
-    again = open_files(tmp_path)
+    again = paths_in(tmp_path)
     combine([*again, *again], tmp_path, "merged")  # as if a merge had been cut short
     assert max(len(file) for file in open_files(tmp_path)) == 600
 
@@ -100,7 +93,7 @@ def test_a_damaged_byte_never_gives_a_wrong_number(tmp_path: Path) -> None:
     (tmp_path / "whole").mkdir()
     for source in ("a-1", "b-2"):
         write(tmp_path / "whole", source, range(20) if source == "a-1" else range(20, 40))
-    combine(open_files(tmp_path / "whole"), tmp_path / "whole", "merged")
+    combine(paths_in(tmp_path / "whole"), tmp_path / "whole", "merged")
     [merged] = (tmp_path / "whole").glob("merged*")
     whole, folder = merged.read_bytes(), tmp_path / "damaged"
     aside = 0
