@@ -43,16 +43,17 @@ NAMED = {
     "exchanged": "chosen and rejected exchanged",
 }
 """What a certificate must name for each."""
-TEXT = """first this then that and so on because rain on a roof is not the sea which is green or
-blue think about prime eggs boil water wait minutes cool answers storm Canberra Sydney helpful"""
-WORDS = TEXT.split()
+TEXT = (
+    "first this then that and so on because rain on a roof is not the sea which is green or blue "
+    "think about prime eggs boil water wait minutes cool answers storm Canberra Sydney helpful"
+)
 
 
 def planted_pairs(count: int, seed: int = 0) -> Pairs:
     """Return pairs of random words of many lengths."""
-    chance = np.random.default_rng(seed)
+    chance, words = np.random.default_rng(seed), TEXT.split()
     texts = [
-        " ".join(chance.choice(WORDS, size=size)) for size in chance.integers(2, 60, size=3 * count)
+        " ".join(chance.choice(words, size=size)) for size in chance.integers(2, 45, size=3 * count)
     ]
     ids = [f"p{number}" for number in range(count)]
     return Pairs(

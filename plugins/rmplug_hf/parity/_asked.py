@@ -22,6 +22,9 @@ EXACT = 1e-3
 ROUNDING = 2e-5
 """The same, as a share of the largest score: what float32 may lose in sums of large numbers."""
 DECIMALS = range(1, 8)
+FEW = (
+    "only {known} of the first {count} rows have scores by both ways; give scores of the same data"
+)
 FORMATS = ("bfloat16", "float16")
 """Short number formats."""
 SHORT = 0.05
@@ -124,13 +127,12 @@ def ask(data: Pairs | Responses, other: RewardModel | Features, rows: int, paire
         columns, margins = _columns(other, paired)
         given = np.concatenate([_aligned(table, other, name) for name in columns])
     count = table.num_rows
+    if not count:
+        raise DataError(FEW.format(known=0, count=0))
     known = np.isfinite(given.reshape(-1, count)).all(axis=0)
     notice("no score by the other way", table["id"].filter(pa.array(~known)).to_pylist(), "dropped")
     if known.sum() < 2:
-        raise DataError(
-            f"only {known.sum()} of the first {count} rows have scores by both ways; give scores "
-            "of the same data"
-        )
+        raise DataError(FEW.format(known=known.sum(), count=count))
     table = table.filter(pa.array(known))
     groups = np.asarray(table["group"].combine_chunks().dictionary_encode().indices)
     given = given.reshape(-1, count)[:, known].reshape(-1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from rmplug_hf.loading._transformer import Transformer
 from ._asked import Asked, ask, reward_of
 from ._formats import of_formats, of_scale
 from ._hypotheses import Hypothesis, of_numbers, of_tokens
-from ._paddings import of_paddings
+from ._paddings import of_pad_tokens, of_paddings
 from ._sentences import difference_sentence, explanation_sentence, token_sentence
 from ._settings import TokenDifference, compare_tokens, of_settings
 from ._truncation import of_lengths
@@ -45,13 +46,14 @@ def certify(
     seed: int,
 ) -> dict[str, list[Any]]:  # fmt: skip
     """Compare two ways to score; returns the columns of the metrics."""
-    if not isinstance(model, Transformer):
-        raise DataError(
-            f"parity asks a model of transformers in several ways; {model.name or 'the model'} is "
-            f"a {type(model).__name__}: give the other one as model, and this one as other"
-        )
     names = (model.name or "the model", other.name or "the other")
     opened = other.open() if isinstance(other, RewardModel) else other
+    model = model.open()
+    if not isinstance(model, Transformer):
+        raise DataError(
+            f"parity asks a model of transformers in several ways; {names[0]} is a "
+            f"{type(model).__name__}: give the other one as model, and this one as other"
+        )
     paired = isinstance(data, Pairs)
     with keeping_nothing():  # what is kept would be compared with itself
         asked = ask(data, opened, step.rows, paired)
@@ -75,7 +77,7 @@ def try_all(
     sorts: list[Iterable[Hypothesis]] = [
         of_numbers(model, lambda rows: reward_of(model, rows.responses)),
         of_formats(model, asked, scores),
-        of_tokens(model, step),
+        chain(of_tokens(model, step), of_pad_tokens(model)),
         of_lengths(model, asked, scores),
         of_paddings(model),
         of_scale(asked, scores),

@@ -16,8 +16,9 @@ from ._settings import scores_of_step, step_of
 
 LIKE = 0.9
 """Correlation from which on two ways may differ in scale alone."""
-LOOSE = 0.1
-"""Largest difference, in standard deviations, that a short format may make."""
+LOOSE, MARKED = 0.1, 0.3
+"""Largest difference, in standard deviations, that a short format may make; and where all given
+numbers are of that format."""
 THIRD = 1 / 3
 """Share of the difference that may be left by the same format: batches round it otherwise."""
 
@@ -28,7 +29,7 @@ def of_formats(model: Transformer, asked: Asked, scores: Array) -> Iterator[Hypo
     ours = asked.shown(scores)
     far, spread = asked.left(scores), float(np.std(ours))
     own, step = str(model.loaded.model.dtype).removeprefix("torch."), step_of(model)
-    if far > LOOSE * spread or step is None:
+    if far > (LOOSE if asked.format is None else MARKED) * spread or step is None:
         return
     for name in ("float32", *FORMATS):
         if name == own:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -43,16 +44,20 @@ WAYS = (
 )
 
 
+def of_pad_tokens(model: Transformer) -> Iterator[Hypothesis]:
+    """Yield hypotheses about the pad token that a head knows: it reads the token before the first
+    of these at the end, though none was put there to pad."""
+    if isinstance(model, Classifier):
+        tokenizer = model.loaded.tokenizer
+        for token in sorted(_pads(tokenizer) - {model.loaded.pad}):
+            name = tokenizer.convert_ids_to_tokens(token)
+            yield Hypothesis(f"pad_token: {name}", _with_pad(model, token))
+
+
 def of_paddings(model: Transformer) -> Iterator[Hypothesis]:
-    """Yield hypotheses about the pad token, and about batches in the order of the data."""
+    """Yield hypotheses about padding in batches in the order of the data."""
     if not isinstance(model, Classifier | ValueHeadModel):
         return
-    loaded, tokenizer = model.loaded, model.loaded.tokenizer
-    if isinstance(model, Classifier):
-        for token in sorted(_pads(tokenizer) - {loaded.pad}):
-            other = _with_pad(model, token)
-            name = tokenizer.convert_ids_to_tokens(token)
-            yield Hypothesis(f"pad_token: {name}", other)
     for way in WAYS:
         for batch in BATCHES:
             yield Hypothesis(
@@ -68,8 +73,6 @@ def _pads(tokenizer: Any) -> set[int]:
 
 def _with_pad(model: Classifier, token: int) -> Callable[[Asked], Array]:
     """Return the scores of each row alone, by a head that takes a token for padding."""
-    from copy import copy
-
     changed = copy(model)
     changed.loaded = replace(model.loaded, pad=token)
     return lambda asked: reward_of(changed, asked.responses)

@@ -74,9 +74,11 @@ def _scores(model: Transformer, row: pa.RecordBatch, lengths: Sequence[int], sid
     return scores
 
 
-def limited(tokenizing: Tokenizing, length: int | None, side: str) -> Tokenizing:
+def limited(tokenizing: Tokenizing, length: int, side: str) -> Tokenizing:
     """Return a converter with another limit of length."""
-    return Tokenizing(tokenizing.tokenizer, tokenizing.renderer.style, length, side)
+    same = copy(tokenizing)  # with its renderer: to compile a template takes longer than to cut
+    same.max_length, same.truncate = length, side
+    return same
 
 
 class _Listed:

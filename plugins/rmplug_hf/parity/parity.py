@@ -81,4 +81,4 @@ class Parity(Evaluator):
     ) -> Metrics:
         from ._certificate import certify
 
-        return Metrics(certify(self, model.open(), other, data, seed))
+        return Metrics(certify(self, model, other, data, seed))
