@@ -55,7 +55,9 @@ class Session:
         self.reuse = reuse
         self.fingerprints = fingerprints or Fingerprints()
         self.results = Results(registry, log.store, engine.shard_rows, log.note_problem)
-        self.kept = KeptAtStart(log.store.kept) if engine.keep_scores else None
+        kept = log.store.kept
+        keeps = engine.keep_scores and not kept.is_symlink()  # what is there may be anything
+        self.kept = KeptAtStart(kept) if keeps else None
 
     def for_items(self, engine: Engine | None = None) -> Session:
         """Return a session that runs the steps inside a loop, in this process or in a worker: it

@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextvars
 import hashlib
 import json
-import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -70,7 +69,7 @@ class KeptView:
 
     def _visible(self) -> frozenset[str]:
         if isinstance(self.sources, Path):
-            self.sources = frozenset(json.loads(self.sources.read_text(encoding="utf-8")))
+            self.sources = read_snapshot(self.sources)
         return self.sources
 
     @contextmanager
@@ -198,13 +197,23 @@ def write_snapshot(path: Path, sources: Collection[str]) -> None:
         write_file(path, json.dumps(sorted(sources)).encode(), flush=False)
 
 
+def read_snapshot(path: Path) -> frozenset[str]:
+    """Read what a step sees; nothing where that cannot be read."""
+    try:
+        return frozenset(map(str, json.loads(path.read_text(encoding="utf-8"))))
+    except (OSError, ValueError, TypeError):
+        return frozenset()
+
+
 def publish(made: Path, root: Path, source: str) -> None:
     """Move what the workers of a step computed, ``made/<identity>/*.parquet``, into the store."""
     for own in sorted(path.parent for path in made.glob(f"*/{ABOUT}")):
         target = root / own.name
         with guarded(f"write {target}"):
+            if target.is_symlink():
+                target.unlink()  # what is written there would be elsewhere
             target.mkdir(parents=True, exist_ok=True)
             combine(paths_in(own), target, source)
             if not (target / ABOUT).is_file():
-                shutil.copyfile(own / ABOUT, target / ABOUT)
+                write_file(target / ABOUT, (own / ABOUT).read_bytes(), flush=False)
             merge_small(target)

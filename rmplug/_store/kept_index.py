@@ -121,8 +121,11 @@ def _joined(arrays: list[Array]) -> Array:
 
 
 def paths_in(folder: Path) -> list[Path]:
-    """List the files of a folder, in the order of their names."""
-    return sorted(path for path in folder.glob(f"*{SUFFIX}") if not path.is_symlink())
+    """List the files of a folder, in the order of their names; nothing behind links, and no pipe: a
+    store may be a stranger's."""
+    if folder.is_symlink():
+        return []
+    return sorted(p for p in folder.glob(f"*{SUFFIX}") if p.is_file() and not p.is_symlink())
 
 
 def open_files(folder: Path) -> list[KeptFile]:
