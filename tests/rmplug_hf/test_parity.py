@@ -93,6 +93,14 @@ def test_batches_and_attention_make_no_difference(tiny, loaded):
     assert 0 < values["largest-difference"] < 1e-4
 
 
+def test_of_two_models_the_files_that_differ_are_named(tiny, loaded):
+    other = SequenceClassifier(path=tiny("llama", seed=1)).load()
+    values, told = certified(loaded("llama"), other, rows=4)
+    assert values["different-files"] == 2
+    assert told[2] == "The files of the model and the other differ: made.json, model.safetensors."
+    assert told[3].startswith("Nothing that was tried explains")
+
+
 def test_margins_alone_are_enough(tiny, loaded):
     recorded = faulty_scores("cut on the right", tiny("llama"), PAIRS).table
     margin = np.subtract(recorded["chosen"].to_numpy(), recorded["rejected"].to_numpy())

@@ -11,7 +11,7 @@ import numpy as np
 
 from rmplug import DataError, Features, Pairs, Responses, RewardModel
 from rmplug.arrays import Array
-from rmplug.errors import RmplugError
+from rmplug.errors import RmplugError, some
 from rmplug.models.kept import keeping_nothing
 from rmplug.notices import collect_notices
 from rmplug.stats.metric_rows import Scaled, Statistic, mean_of, measured, number, share_of
@@ -22,7 +22,7 @@ from ._formats import of_formats, of_scale
 from ._hypotheses import Hypothesis, of_numbers, of_tokens
 from ._paddings import of_pad_tokens, of_paddings
 from ._sentences import difference_sentence, explanation_sentence, token_sentence
-from ._settings import TokenDifference, compare_tokens, of_settings
+from ._settings import TokenDifference, compare_tokens, differing_files, of_settings
 from ._truncation import of_lengths
 
 if TYPE_CHECKING:
@@ -39,6 +39,15 @@ class Tried:
     setting: str
     left: float
     explains: bool
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What differs between two ways beside their scores, and what was tried to explain it."""
+
+    tokens: TokenDifference | None
+    files: list[str]
+    tried: list[Tried]
 
 
 def certify(
@@ -59,14 +68,16 @@ def certify(
         asked = ask(data, opened, step.rows, paired)
         scores = reward_of(model, asked.responses)
         left = asked.left(scores)
+        files: list[str] = []
         tokens = None
         if isinstance(opened, Transformer):
             tokens = compare_tokens(model, opened, asked)
+            files = differing_files(model, opened)
         tried: list[Tried] = []
         if left > asked.tolerance:
             with collect_notices():  # of texts that nobody asks to be scored so
                 tried = try_all(step, model, opened, asked, scores)
-    return _columns(asked, scores, tokens, tried, names, seed)
+    return _columns(asked, scores, _Found(tokens, files, tried), names, seed)
 
 
 def try_all(
@@ -109,8 +120,7 @@ def _tried(hypotheses: Iterable[Hypothesis], asked: Asked) -> Iterator[Tried]:
 def _columns(
     asked: Asked,
     scores: Array,
-    tokens: TokenDifference | None,
-    tried: list[Tried],
+    found: _Found,
     names: tuple[str, str],
     seed: int,
 ) -> dict[str, list[Any]]:
@@ -119,15 +129,21 @@ def _columns(
     left = asked.left(scores)
     same = left <= asked.tolerance
     numbers[0]["sentence"] = difference_sentence(names, numbers, asked, same)
+    tokens = found.tokens
     if tokens is not None:
         share = number("different-tokens", tokens.rows / tokens.of, tokens.of)
         numbers.append({**share, **blank, "sentence": token_sentence(names, tokens)})
-    explaining = [one for one in tried if one.explains]
-    nearest = sorted((t for t in tried if not t.explains), key=lambda one: one.left)[:SHOWN]
+    if found.files:
+        count = number("different-files", len(found.files), len(found.files))
+        told = f"The files of {names[0]} and {names[1]} differ: {some(found.files)}."
+        numbers.append({**count, **blank, "sentence": told})
+    explaining = [one for one in found.tried if one.explains]
+    others = (one for one in found.tried if not one.explains)
+    nearest = sorted(others, key=lambda one: one.left)[:SHOWN]
     for index, one in enumerate([*explaining, *nearest]):
         row = number("largest-difference-left", one.left, len(asked.given))
-        told = None if index or same else explanation_sentence(names, explaining, nearest, left)
-        numbers.append({**row, "setting": one.setting, "sentence": told})
+        said = None if index or same else explanation_sentence(names, explaining, nearest, left)
+        numbers.append({**row, "setting": one.setting, "sentence": said})
     for row in numbers:
         row |= {"model": names[0], "other": names[1]}
     return {name: [row[name] for row in numbers] for name in numbers[0]}

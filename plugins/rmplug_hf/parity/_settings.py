@@ -11,7 +11,6 @@ from typing import Any
 
 from rmplug import RewardModel
 from rmplug.arrays import Array
-from rmplug.models.digests import model_digests
 from rmplug_hf.loading._transformer import Transformer
 from rmplug_hf.loading.loaders import HubModel
 
@@ -84,11 +83,8 @@ def differing_settings(one: Transformer, other: Transformer) -> list[str]:
 
 def differing_files(one: Transformer, other: Transformer) -> list[str]:
     """Return the names of files that define the models and differ."""
-    digests = []
-    for model in (one, other):
-        step = step_of(model)
-        digests.append(model_digests(model.loaded.folder, step.adapter if step else None))
-    first, second = digests
+    weights = [model.loaded.weights for model in (one, other)]
+    first, second = ({} if each is None else each.digests() for each in weights)
     return sorted(n for n in first.keys() | second.keys() if first.get(n) != second.get(n))
 
 

@@ -17,6 +17,7 @@ METRICS = (
     "correlation",
     "flipped",
     "different-tokens",
+    "different-files",
     "largest-difference-left",
 )
 
@@ -38,13 +39,14 @@ class Parity(Evaluator):
     Where they are not, the model is asked again under one hypothesis after another, and
     ``largest-difference-left`` says for each ``setting`` how far apart the two ways then are. Of
     two models, the settings that differ are exchanged one by one; ``different-tokens`` is the share
-    of rows whose tokens differ. Of recorded scores the hypotheses are: an activation (sigmoid),
-    another output, its negative, a change of scale, sides exchanged; another number format; the
-    beginning written twice, or not at all; the end missing, or one more; no chat template, another
-    one (of `templates`), a system prompt (of `systems`), a prompt for a response at the end; texts
-    cut elsewhere; another pad token; padding on the left, padding that is read or seen, in batches
-    of 2 to 64 rows in the order of the data. ``sentence`` names what explains the difference: all
-    of them where several do, none where none does.
+    of rows whose tokens differ, ``different-files`` the number of files that do. Of recorded scores
+    the hypotheses are: an activation (sigmoid), another output, its negative, a change of scale,
+    sides exchanged; another number format; the beginning written twice, or not at all; the end
+    missing, or one more; no chat template, another one (of `templates`), a system prompt (of
+    `systems`), a prompt for a response at the end; texts cut elsewhere; another pad token; padding
+    on the left, padding that is read or seen, in batches of 2 to 64 rows in the order of the data.
+    ``sentence`` names what explains the difference: all of them where several do, none where none
+    does.
     """
 
     kind = "parity"
