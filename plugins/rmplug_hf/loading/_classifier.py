@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,14 +11,17 @@ import torch
 
 from rmplug import DataError
 from rmplug.arrays import Array
-from rmplug_hf.tokens._batching import Batch
+from rmplug_hf.tokens._batch import Batch
+from rmplug_hf.tokens._tokenizing import Tokens
 
 from ._adapters import adapter_weights, labels_of
 from ._as_trained import as_trained
 from ._loading import Loaded, load
 from ._network import Given
 from ._new_head import draw_parameters, name_outputs
+from ._padding import padding_is
 from ._trainable import Trainable
+from ._transformer import last_token
 from ._weight_files import read_weights
 
 if TYPE_CHECKING:
@@ -91,7 +93,8 @@ class Classifier(Trainable):
             return np.zeros((0, len(self.outputs)))
         self.notice_format(responses)
         rows = self.loaded.tokenizing.rows(responses)
-        return self.run(rows, self._logits, {"logits": "all"}).astype(np.float64)[:, self.columns]
+        logits = self.run(rows, self._logits, {"logits": "all"}, self._read)
+        return logits.astype(np.float64)[:, self.columns]
 
     def draw_head(self, seed: int) -> None:
         """Draw the weights of a new head by the model's own rules; the same for the same seed."""
@@ -110,18 +113,14 @@ class Classifier(Trainable):
                 "trained with; name one that no conversation ends in: pad_token"
             )
 
+    def _read(self, row: Tokens) -> int:
+        """Return the index of the token that the head reads: the last that is no padding."""
+        if self.loaded.pad is None:
+            return last_token(row)
+        others = np.flatnonzero(row.ids != self.loaded.pad)
+        return int(others[-1]) if len(others) else 0
+
     def _logits(self, batch: Batch) -> torch.Tensor:
         with padding_is(self.loaded.config, batch.pad):
             logits: torch.Tensor = self.loaded.model(**batch.arguments()).logits
         return logits
-
-
-@contextmanager
-def padding_is(config: Any, pad: int) -> Iterator[None]:
-    """Set the model's pad token to that of the batch within the context."""
-    text = config.get_text_config()
-    before, text.pad_token_id = text.pad_token_id, pad
-    try:
-        yield
-    finally:
-        text.pad_token_id = before

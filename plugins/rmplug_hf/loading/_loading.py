@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from ._identity import Weights
 from ._locations import folder_of
 from ._network import Given, Source, first_line, read_model
 from ._padding import settle_padding, stated_pad
+from ._trials import shares_prompts
 
 if TYPE_CHECKING:
     from ._state_change import StateChange
@@ -71,6 +73,12 @@ class Loaded:
     use_cache: bool | None = None
     change: StateChange | None = None
     weights: Weights | None = None
+
+    @cached_property
+    def shares_prompts(self) -> bool:
+        """True if rows can be run behind the keys and values of what they begin with, as a trial
+        shows; never in int8, whose rounding depends on what is run together."""
+        return not getattr(self.model, "is_loaded_in_8bit", False) and shares_prompts(self)
 
 
 def load(

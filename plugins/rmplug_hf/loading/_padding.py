@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rmplug import DataError
@@ -32,3 +34,14 @@ def settle_padding(tokenizer: Any, model: Any, pad: int | None) -> int | None:
         if padding in tokenizer.all_special_ids and padding != tokenizer.pad_token_id:
             tokenizer.pad_token = tokenizer.convert_ids_to_tokens(padding)
     return padding
+
+
+@contextmanager
+def padding_is(config: Any, pad: int) -> Iterator[None]:
+    """Set the model's pad token to that of the batch within the context."""
+    text = config.get_text_config()
+    before, text.pad_token_id = text.pad_token_id, pad
+    try:
+        yield
+    finally:
+        text.pad_token_id = before

@@ -12,7 +12,7 @@ import torch
 
 from rmplug import DataError
 from rmplug.arrays import Array
-from rmplug_hf.tokens._batching import padded
+from rmplug_hf.tokens._batch import padded
 from rmplug_hf.tokens._tokenizing import Tokens
 
 if TYPE_CHECKING:

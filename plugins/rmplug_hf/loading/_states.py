@@ -12,11 +12,12 @@ import torch
 
 from rmplug import DataError
 from rmplug.arrays import Array
-from rmplug_hf.tokens._batching import Batch
+from rmplug_hf.tokens._batch import Batch
 from rmplug_hf.tokens._conversations import Part
+from rmplug_hf.tokens._shared_prompts import Reads
 from rmplug_hf.tokens._tokenizing import Tokens
 
-from ._transformer import Pooling, Transformer, pooled, prompts_of
+from ._transformer import Pooling, Transformer, pooled, prompts_of, reading
 
 Layers: TypeAlias = tuple[int, ...] | Literal["all"]
 
@@ -71,12 +72,21 @@ def _rows_of(
 def _run(model: Transformer, rows: Sequence[Tokens], states: States) -> Array:
     """Return the states of rows of tokens."""
     if states.pooling != "position":
-        return model.run(rows, lambda batch: _pooled(model, batch, states), _asked(states))
+        reads = reading(cast(Pooling, states.pooling))
+        return model.run(rows, lambda batch: _pooled(model, batch, states), _asked(states), reads)
     return model.run(
         rows,
         lambda batch: _read(model, batch, states, lambda h: _at(h, batch, states.position)),
         _asked(states),
+        _position_read(states.position),
     )
+
+
+def _position_read(position: int | str | None) -> Reads | None:
+    """Return what tells the token of a position; None for one that is counted from the first."""
+    if isinstance(position, int) and position >= 0:
+        return None
+    return lambda row: int(index_of(position, row.start, row.end, len(row)))
 
 
 def _asked(states: States, parts: str = "one") -> dict[str, Any] | None:
@@ -150,6 +160,7 @@ def states_and_prompts(
         rows,
         lambda b: _read(model, b, states, lambda hidden: _both_parts(hidden, b, pooling)),
         _asked(states, "with prompts"),
+        (lambda row: row.start - 1) if pooling == "last" else None,
     )
     if states.layers is not None:
         both = both.swapaxes(1, 2)

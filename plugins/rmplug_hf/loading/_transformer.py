@@ -15,16 +15,17 @@ import torch
 from rmplug import DataError, RewardModel
 from rmplug.arrays import Array
 from rmplug.models.kept import kept_rows
-from rmplug_hf.tokens._batching import Batch, padded, run_batches
+from rmplug_hf.tokens._batch import Batch
+from rmplug_hf.tokens._batching import run_batches
 from rmplug_hf.tokens._conversations import Part
+from rmplug_hf.tokens._shared_prompts import Reads, Sharing
 from rmplug_hf.tokens._tokenizing import Tokens
 
 from ._identity import identity_of
 from ._loading import Loaded
+from ._trials import is_causal, scales_positions
 
 Pooling: TypeAlias = Literal["last", "mean", "cls"]
-TRIED = 12
-"""Tokens that are the same, and then as many that differ, in the trial of a model."""
 
 
 class Transformer(RewardModel):
@@ -38,10 +39,12 @@ class Transformer(RewardModel):
         rows: Sequence[Tokens],
         forward: Callable[[Batch], torch.Tensor],
         asked: Mapping[str, Any] | None = None,
+        reads: Reads | None = None,
     ) -> Array:
         """Run ``forward`` on every row: results of shape (rows, …) in the order of the rows; of
-        rows whose results are kept as what ``asked`` describes, these."""
-        return run_rows(self.loaded, rows, forward, asked)
+        rows whose results are kept as what ``asked`` describes, these. ``reads`` tells the first
+        token of a row whose own output ``forward`` reads."""
+        return run_rows(self.loaded, rows, forward, asked, reads)
 
     @property
     def width(self) -> int:
@@ -52,12 +55,7 @@ class Transformer(RewardModel):
     def causal(self) -> bool:
         """True if the state of a token is independent of what follows it, as a trial of the model
         on tokens of its own shows; false where positions are scaled by the length of the row."""
-        config = self.loaded.config.get_text_config()
-        positions = repr(
-            [getattr(config, f"rope_{what}", None) for what in ("parameters", "scaling")]
-        )
-        scaled = any(name in positions for name in ("dynamic", "longrope"))
-        return not scaled and is_causal(self.loaded)
+        return is_causal(self.loaded) and not scales_positions(self.loaded)
 
     def states(
         self,
@@ -72,7 +70,11 @@ class Transformer(RewardModel):
         if not responses.num_rows:
             return np.zeros((0, self.width), np.float32)
         rows = self.loaded.tokenizing.rows(responses, part)
-        return self.run(rows, lambda batch: pooled(self.hidden(batch, layer), batch, pooling))
+        return self.run(
+            rows,
+            lambda batch: pooled(self.hidden(batch, layer), batch, pooling),
+            reads=reading(pooling),
+        )
 
     def hidden(self, batch: Batch, layer: int = -1) -> torch.Tensor:
         """Return hidden states of every token, of shape (rows, longest, width)."""
@@ -110,6 +112,7 @@ def run_rows(
     rows: Sequence[Tokens],
     forward: Callable[[Batch], torch.Tensor],
     asked: Mapping[str, Any] | None = None,
+    reads: Reads | None = None,
 ) -> Array:
     """Run ``forward`` on every row, without dropout and with the change of states that belongs to
     the model: results of shape (rows, …) in the order of the rows.
@@ -117,18 +120,30 @@ def run_rows(
     ``asked`` describes all that determines what ``forward`` gives of a row but the network and the
     row; with it, results of one vector per row are kept in the store that a run uses, and rows that
     are known there do not go through the network.
+
+    Where ``reads`` tells the first token of a row whose own output ``forward`` reads, what stands
+    before it is run once for all rows that begin with it, if the network can do that and it saves
+    enough.
     """
     if asked is None:
-        return _run(loaded, rows, forward)
+        return _run(loaded, rows, forward, reads)
     keys = [row.key for row in rows]
     return kept_rows(
         lambda: identity_of(loaded, asked),
         [repr((len(i), len(s), start, end)).encode() + i + s for i, s, start, end in keys],
-        lambda indices: _run(loaded, [rows[index] for index in indices], forward),
+        lambda indices: _run(loaded, [rows[index] for index in indices], forward, reads),
     )
 
 
-def _run(loaded: Loaded, rows: Sequence[Tokens], forward: Callable[[Batch], torch.Tensor]) -> Array:
+def _run(
+    loaded: Loaded,
+    rows: Sequence[Tokens],
+    forward: Callable[[Batch], torch.Tensor],
+    reads: Reads | None,
+) -> Array:
+    sharing = None
+    if reads is not None and loaded.change is None:
+        sharing = Sharing(loaded.model, lambda: loaded.shares_prompts, reads)
     changing = nullcontext() if loaded.change is None else loaded.change.on(loaded.model)
     with evaluating(loaded.model), changing:
         return run_batches(
@@ -138,7 +153,18 @@ def _run(loaded: Loaded, rows: Sequence[Tokens], forward: Callable[[Batch], torc
             pad=loaded.pad,
             vocabulary=loaded.vocabulary,
             device=loaded.device,
+            sharing=sharing,
         )
+
+
+def reading(pooling: str) -> Reads | None:
+    """Return what tells the first token whose state is pooled; None where that is the first."""
+    return last_token if pooling == "last" else None
+
+
+def last_token(row: Tokens) -> int:
+    """Return the index of the last token of a row."""
+    return len(row) - 1
 
 
 @contextmanager
@@ -152,21 +178,6 @@ def evaluating(model: Any) -> Iterator[None]:
     finally:
         if training:
             model.train()
-
-
-def is_causal(loaded: Loaded) -> bool:
-    """Check whether the state of a token is independent of later ones, up to rounding of the
-    model's numbers: a trial on tokens at random."""
-    ids = np.random.default_rng(0).integers(loaded.vocabulary, size=(2, 2 * TRIED))
-    ids[1, :TRIED] = ids[0, :TRIED]
-    rows = [Tokens(row, 0, 2 * TRIED) for row in ids]
-    batch = padded(rows, loaded.pad, loaded.vocabulary, loaded.device)
-    assert batch is not None
-    with torch.inference_mode():
-        states: torch.Tensor = loaded.model.base_model(**batch.arguments())[0]
-    one, other = states[:, :TRIED].float()
-    far = (one - other).norm(dim=-1) / one.norm(dim=-1)
-    return bool((far <= torch.finfo(states.dtype).eps ** 0.5).all())
 
 
 def prompts_of(batch: Batch) -> Batch:

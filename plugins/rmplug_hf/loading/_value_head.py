@@ -17,13 +17,13 @@ from rmplug.arrays import Array
 from rmplug.errors import some
 from rmplug.models.digests import model_digests
 from rmplug.models.quiet import quiet
-from rmplug_hf.tokens._batching import Batch
+from rmplug_hf.tokens._batch import Batch
 
 from ._as_trained import as_trained
 from ._loading import Loaded, check_settings_of, load, read_config
 from ._locations import folder_of
 from ._network import LANGUAGE_HEADS, Given, check_unused, empty_model
-from ._transformer import Transformer, pooled
+from ._transformer import Transformer, last_token, pooled
 from ._weight_files import Tensors, parted, read_weights
 from .value_head_names import heads_among
 
@@ -135,7 +135,7 @@ class ValueHeadModel(Transformer):
             return np.zeros((0, len(self.outputs)))
         rows = self.loaded.tokenizing.rows(responses)
         asked = {"value-head": self._head_digest}
-        return self.run(rows, self._last, asked).astype(np.float64)[:, self.columns]
+        return self.run(rows, self._last, asked, last_token).astype(np.float64)[:, self.columns]
 
     @cached_property
     def _head_digest(self) -> str:

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from rmplug.arrays import Array
-from rmplug_hf.loading._classifier import Classifier, padding_is
+from rmplug_hf.loading._classifier import Classifier
+from rmplug_hf.loading._padding import padding_is
 from rmplug_hf.loading._transformer import Transformer, evaluating
 from rmplug_hf.loading._value_head import ValueHeadModel
 from rmplug_hf.tokens._tokenizing import Tokens

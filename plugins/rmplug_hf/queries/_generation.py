@@ -14,7 +14,7 @@ from rmplug.models.quiet import quiet
 from rmplug.models.text_generator import Prompt, as_conversation
 from rmplug_hf.loading._loading import Loaded
 from rmplug_hf.loading._transformer import Transformer, evaluating
-from rmplug_hf.tokens._batching import plan
+from rmplug_hf.tokens._batch import plan
 from rmplug_hf.tokens._conversations import Conversation
 
 

@@ -15,7 +15,8 @@ from rmplug import DataError, notice
 from rmplug.arrays import Array
 from rmplug.models.text_generator import Message
 from rmplug_hf.loading._loading import Loaded
-from rmplug_hf.tokens._batching import Batch
+from rmplug_hf.loading._transformer import last_token
+from rmplug_hf.tokens._batch import Batch
 from rmplug_hf.tokens._conversations import Conversation, conversations_of
 from rmplug_hf.tokens._tokenizing import CUT_PROMPT, Tokenizing, Tokens
 
@@ -110,7 +111,7 @@ class Judge(Writer):
             rows = [row for row in fitted if row is not None]
             columns = torch.tensor(labels, device=self.loaded.device)
             asked = {"log-probs": "next", "of": list(labels)}
-            logs[short] = self.run(rows, lambda batch: self._next(batch)[:, columns], asked)
+            logs[short] = self.run(rows, lambda b: self._next(b)[:, columns], asked, last_token)
         total = np.full((len(questions), 1), np.nan)
         total[short] = np.logaddexp.reduce(logs[short], axis=1, keepdims=True)
         unsure = total[:, 0] < np.log(0.5)

@@ -17,8 +17,9 @@ from rmplug.data.sides import stacked
 from rmplug_hf.loading._as_trained import as_trained
 from rmplug_hf.loading._loading import Loaded, load
 from rmplug_hf.loading._trainable import Trainable
-from rmplug_hf.loading._transformer import is_causal, run_rows
-from rmplug_hf.tokens._batching import Batch
+from rmplug_hf.loading._transformer import run_rows
+from rmplug_hf.loading._trials import is_causal
+from rmplug_hf.tokens._batch import Batch
 from rmplug_hf.tokens._tokenizing import Tokens
 
 from ._generation import Writer
@@ -165,7 +166,9 @@ def log_prob_sums(loaded: Loaded, rows: Sequence[Tokens]) -> Array:
     those before; float64 of shape (rows,)."""
     if not rows:
         return np.zeros(0)
-    return run_rows(loaded, rows, partial(_sums, loaded.model), {"log-probs": "sum"})
+    forward, asked = partial(_sums, loaded.model), {"log-probs": "sum"}
+    # the first token that counts is told by the output of the one before it
+    return run_rows(loaded, rows, forward, asked, lambda row: row.start - 1)
 
 
 def _sums(model: Any, batch: Batch) -> torch.Tensor:

@@ -16,7 +16,7 @@ from rmplug.data.sides import stacked
 from rmplug_hf.loading._classifier import Classifier
 from rmplug_hf.loading._transformer import Transformer
 from rmplug_hf.loading._value_head import ValueHeadModel
-from rmplug_hf.tokens._batching import Batch
+from rmplug_hf.tokens._batch import Batch
 from rmplug_hf.tokens._tokenizing import Tokens
 
 HALF = "\N{REPLACEMENT CHARACTER}"

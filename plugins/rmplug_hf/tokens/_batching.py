@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -13,34 +13,10 @@ import torch
 from rmplug import DataError
 from rmplug.arrays import Array
 
+from ._batch import Batch, padded, plan, plan_behind
 from ._budget import TokenBudget
+from ._shared_prompts import Band, Sharing, behind_prompts, plan_bands
 from ._tokenizing import Tokens
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Rows padded on the right to the longest of them, on the device of the model.
-
-    ``ids`` and ``mask`` have the shape (rows, longest); ``segments`` too, or is None. ``lengths``,
-    ``starts`` and ``ends`` (of the response) have the shape (rows,). ``pad`` is the id that pads.
-    """
-
-    ids: torch.Tensor
-    mask: torch.Tensor
-    segments: torch.Tensor | None
-    lengths: torch.Tensor
-    starts: torch.Tensor
-    ends: torch.Tensor
-    pad: int
-
-    def arguments(self) -> dict[str, torch.Tensor]:
-        """Return the arguments of a model's ``forward``. Padding is right: positions count from the
-        left."""
-        arguments = {"input_ids": self.ids, "attention_mask": self.mask}
-        return (
-            arguments if self.segments is None else {**arguments, "token_type_ids": self.segments}
-        )
-
 
 Forward: TypeAlias = Callable[[Batch], torch.Tensor]
 
@@ -53,6 +29,7 @@ def run_batches(
     pad: int | None,
     vocabulary: int,
     device: torch.device,
+    sharing: Sharing | None = None,
 ) -> Array:
     """Run ``forward`` on every row: an array of shape (rows, …), in float32 (float64 is kept).
 
@@ -60,15 +37,16 @@ def run_batches(
     the same tokens, segments and bounds go through it once. Rows of like length go together, at
     most the tokens of ``budget`` with padding at once. ``pad`` is the model's pad token; without
     one (``None``) an id below ``vocabulary`` is taken that none of the batch's rows contains, so
-    that a model that looks for the last token that is no padding finds the last of the row.
+    that a model that looks for the last token that is no padding finds the last of the row. With
+    ``sharing``, what rows begin with alike is run once where that saves enough.
     """
     rows, at = distinct(rows)
     if not rows:
         raise DataError("there are no rows to run the model on")
+    run = Running(forward, budget, pad, vocabulary, device)
     results: Array | None = None
-    lengths = np.array([len(row) for row in rows])
     with torch.inference_mode():
-        for indices, result in _batches(rows, lengths, forward, budget, pad, vocabulary, device):
+        for indices, result in run.all_batches(rows, sharing):
             values = (result if result.dtype == torch.float64 else result.float()).cpu().numpy()
             if results is None:
                 results = np.empty((len(rows), *values.shape[1:]), dtype=values.dtype)
@@ -89,92 +67,76 @@ def distinct(rows: Sequence[Tokens]) -> tuple[list[Tokens], Array]:
     return kept, at
 
 
-def plan(lengths: Sequence[int] | Array, batch_tokens: int) -> Iterator[Array]:
-    """Yield indices of rows, longest first (a lack of memory shows at once), cut so that rows times
-    the longest stays within ``batch_tokens``."""
-    order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
-    first = 0
-    while first < len(order):
-        rows = max(1, batch_tokens // max(1, int(lengths[order[first]])))
-        yield order[first : first + rows]
-        first += rows
+@dataclass(frozen=True)
+class Running:
+    """The forward passes of a model over batches of rows."""
 
+    forward: Forward
+    budget: TokenBudget
+    pad: int | None
+    vocabulary: int
+    device: torch.device
 
-def _batches(
-    rows: Sequence[Tokens],
-    lengths: Array,
-    forward: Forward,
-    budget: TokenBudget,
-    pad: int | None,
-    vocabulary: int,
-    device: torch.device,
-) -> Iterator[tuple[Array, torch.Tensor]]:
-    """Yield the indices of each batch with its results. One that cannot be padded is cut in two;
-    what does not fit into memory is planned anew, with half as many tokens."""
-    waiting = deque(plan(lengths, budget.tokens))
-    while waiting:
-        indices = waiting.popleft()
-        try:
-            batch = padded([rows[index] for index in indices], pad, vocabulary, device)
-            if batch is None:
-                waiting.extendleft(reversed(np.array_split(indices, 2)))
+    def all_batches(
+        self, rows: Sequence[Tokens], sharing: Sharing | None
+    ) -> Iterator[tuple[Array, torch.Tensor]]:
+        """Yield the indices of each batch with its results: of the rows that share prompts first,
+        then of the others."""
+        left = np.ones(len(rows), bool)
+        for band in () if sharing is None else plan_bands(rows, sharing, self.budget.tokens):
+            assert sharing is not None
+            try:
+                prompts = sharing.run_prompts(rows, band, self.budget.tokens, self.device)
+            except torch.OutOfMemoryError as error:
+                self._halve(np.array([band.shared] * 2), error)
                 continue
-            result = forward(batch)
-        except torch.OutOfMemoryError as error:
-            _halve(budget, lengths[indices], device, error)
-            rest = np.concatenate([indices, *waiting])
-            waiting = deque(rest[part] for part in plan(lengths[rest], budget.tokens))
-            continue
-        yield indices, result
+            left[band.rows] = False
+            tails = [rows[index].after(band.shared) for index in band.rows]
+            for part, result in self._batches(tails, band, prompts):
+                yield band.rows[part], result
+        rest = np.flatnonzero(left)
+        for part, result in self._batches([rows[index] for index in rest.tolist()]):
+            yield rest[part], result
 
+    def _batches(
+        self, rows: Sequence[Tokens], band: Band | None = None, prompts: Any = None
+    ) -> Iterator[tuple[Array, torch.Tensor]]:
+        """Yield the indices of each batch with its results. One that cannot be padded is cut in
+        two; what does not fit into memory is planned anew, with half as many tokens."""
+        lengths = np.array([len(row) for row in rows])
+        waiting = deque(self._plan(lengths, band))
+        while waiting:
+            indices = waiting.popleft()
+            try:
+                batch = padded(
+                    [rows[index] for index in indices], self.pad, self.vocabulary, self.device
+                )
+                if batch is None:
+                    waiting.extendleft(reversed(np.array_split(indices, 2)))
+                    continue
+                if band is not None:
+                    batch = behind_prompts(batch, prompts, band, indices)
+                result = self.forward(batch)
+            except torch.OutOfMemoryError as error:
+                self._halve(lengths[indices], error)
+                rest = np.concatenate([indices, *waiting])
+                waiting = deque(rest[part] for part in self._plan(lengths[rest], band))
+                continue
+            yield indices, result
 
-def _halve(budget: TokenBudget, lengths: Array, device: torch.device, error: Exception) -> None:
-    """Halve the budget after a batch of rows of some lengths that did not fit into memory; a single
-    row is refused."""
-    if len(lengths) == 1:
-        raise DataError(
-            f"one conversation of {lengths[0]} tokens does not fit into the memory of {device}; "
-            "lower max_length, or take a smaller dtype or another device"
-        ) from error
-    budget.halve(len(lengths) * int(lengths.max()))
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
+    def _plan(self, lengths: Array, band: Band | None) -> Iterable[Array]:
+        if band is None:
+            return plan(lengths, self.budget.tokens)
+        return plan_behind(lengths, self.budget.tokens, band.shared)
 
-
-def padded(
-    rows: Sequence[Tokens], pad: int | None, vocabulary: int, device: torch.device
-) -> Batch | None:
-    """Pad rows to one batch; None where they need padding and no id is free for it."""
-    lengths = np.array([len(row) for row in rows])
-    longest = int(lengths.max())
-    here = np.arange(longest) < lengths[:, None]
-    flat = np.concatenate([row.ids for row in rows])
-    if pad is None:
-        pad = -1 if here.all() else absent_id(flat, vocabulary)
-    if pad is None:
-        return None
-    ids = np.full((len(rows), longest), pad, dtype=np.int64)
-    ids[here] = flat
-    segments = None
-    if any(row.segments is not None for row in rows):
-        segments = np.zeros_like(ids)
-        segments[here] = np.concatenate(
-            [np.zeros(len(r), np.int64) if r.segments is None else r.segments for r in rows]
-        )
-    return Batch(
-        torch.from_numpy(ids).to(device),
-        torch.from_numpy(here.astype(np.int64)).to(device),
-        None if segments is None else torch.from_numpy(segments).to(device),
-        torch.from_numpy(lengths).to(device),
-        torch.tensor([row.start for row in rows], device=device),
-        torch.tensor([row.end for row in rows], device=device),
-        pad,
-    )
-
-
-def absent_id(ids: Array, vocabulary: int) -> int | None:
-    """Return the highest id below ``vocabulary`` that is not among ``ids``, if there is one."""
-    used = np.zeros(vocabulary, dtype=bool)
-    used[ids] = True
-    free = np.flatnonzero(~used)
-    return int(free[-1]) if len(free) else None
+    def _halve(self, lengths: Array, error: Exception) -> None:
+        """Halve the budget after a batch of rows of some lengths that did not fit into memory; a
+        single row is refused."""
+        if len(lengths) == 1:
+            raise DataError(
+                f"one conversation of {lengths[0]} tokens does not fit into the memory of "
+                f"{self.device}; lower max_length, or take a smaller dtype or another device"
+            ) from error
+        self.budget.halve(len(lengths) * int(lengths.max()))
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()

@@ -54,6 +54,10 @@ class Tokens:
         same = len(other) > 0 and np.array_equal(self.ids[: len(other)], other.ids)
         return same and self.segments is None and other.segments is None
 
+    def after(self, shared: int) -> Tokens:
+        """Return the tokens behind the first ``shared`` ones, of a row without segments."""
+        return Tokens(self.ids[shared:], self.start - shared, self.end - shared)
+
     def keep(self, indices: Array, start: int, end: int) -> Tokens:
         """Select the tokens at some indices, with new bounds of the response."""
         segments = None if self.segments is None else self.segments[indices]

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from rmplug import DataError
 from rmplug.notices import collect_notices
-from rmplug_hf.tokens._batching import absent_id, distinct, padded, plan, run_batches
+from rmplug_hf.tokens._batch import absent_id, padded, plan
+from rmplug_hf.tokens._batching import distinct, run_batches
 from rmplug_hf.tokens._budget import HALVED, TokenBudget
 from rmplug_hf.tokens._tokenizing import Tokens
 

@@ -1,0 +1,82 @@
+"""Trials of a loaded model on tokens at random: what it can do, whatever its architecture is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from rmplug_hf.tokens._batch import Batch, padded
+from rmplug_hf.tokens._shared_prompts import Band, Family, Sharing, behind_prompts
+from rmplug_hf.tokens._tokenizing import Tokens
+
+from ._padding import padding_is
+
+if TYPE_CHECKING:
+    from ._loading import Loaded
+
+TRIED = 12
+"""Tokens that are the same, and then as many that differ, in the trial of a model."""
+TAILS = (9, 5)
+"""Tokens that follow a shared prompt in its trial: of two lengths, so that some are padding."""
+
+
+def scales_positions(loaded: Loaded) -> bool:
+    """Check whether positions are scaled by the length of the row."""
+    config = loaded.config.get_text_config()
+    positions = repr([getattr(config, f"rope_{what}", None) for what in ("parameters", "scaling")])
+    return any(name in positions for name in ("dynamic", "longrope"))
+
+
+def is_causal(loaded: Loaded) -> bool:
+    """Check whether the state of a token is independent of later ones, up to rounding of the
+    model's numbers."""
+    ids = np.random.default_rng(0).integers(loaded.vocabulary, size=(2, 2 * TRIED))
+    ids[1, :TRIED] = ids[0, :TRIED]
+    batch = _padded(loaded, [Tokens(row, 0, 2 * TRIED) for row in ids])
+    with torch.inference_mode():
+        states: torch.Tensor = loaded.model.base_model(**batch.arguments())[0]
+    return _near(*states[:, :TRIED])
+
+
+def shares_prompts(loaded: Loaded) -> bool:
+    """Check whether a model gives of rows behind the keys and values of their prompts what it gives
+    of whole rows, up to rounding of its numbers."""
+    ids = np.random.default_rng(0).integers(1, loaded.vocabulary, size=(4, TRIED + max(TAILS)))
+    ids[1, :TRIED], ids[3, :TRIED] = ids[0, :TRIED], ids[2, :TRIED]
+    if loaded.pad is not None:
+        ids[ids == loaded.pad] = (loaded.pad + 1) % loaded.vocabulary
+    rows = [Tokens(one[: TRIED + tail], 0, TRIED) for one, tail in zip(ids, TAILS * 2, strict=True)]
+    band = Band([Family(np.array([0, 1]), TRIED), Family(np.array([2, 3]), TRIED)], TRIED)
+    try:
+        with torch.inference_mode():
+            whole = _last(loaded, _padded(loaded, rows))
+            sharing = Sharing(loaded.model, lambda: True, len)
+            prompts = sharing.run_prompts(rows, band, 2 * TRIED, loaded.device)
+            tails = _padded(loaded, [row.after(TRIED) for row in rows])
+            parted = _last(loaded, behind_prompts(tails, prompts, band, band.rows))
+    except torch.OutOfMemoryError:
+        raise
+    except Exception:  # whatever a model raises that keeps no keys and values, or other ones
+        return False
+    return not scales_positions(loaded) and _near(whole, parted)
+
+
+def _padded(loaded: Loaded, rows: list[Tokens]) -> Batch:
+    batch = padded(rows, loaded.pad, loaded.vocabulary, loaded.device)
+    assert batch is not None
+    return batch
+
+
+def _last(loaded: Loaded, batch: Batch) -> torch.Tensor:
+    """Return what a model gives of each row, or of its last token: of shape (rows, numbers)."""
+    with padding_is(loaded.config, batch.pad):
+        output: torch.Tensor = loaded.model(**batch.arguments())[0]
+    return output if output.dim() == 2 else output[range(len(output)), batch.lengths - 1]
+
+
+def _near(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Check whether vectors are the same, up to rounding of their numbers."""
+    far = (one.float() - other.float()).norm(dim=-1) / one.float().norm(dim=-1)
+    return bool((far <= torch.finfo(one.dtype).eps ** 0.5).all())
