@@ -24,6 +24,7 @@ from rmplug_hf.tokens._tokenizing import Tokenizing
 
 from ._adapters import CONFIG, base_of
 from ._identity import Weights
+from ._light_imports import light_imports
 from ._locations import folder_of
 from ._network import Given, Source, first_line, read_model
 from ._padding import settle_padding, stated_pad
@@ -94,7 +95,7 @@ def load(
     folder = folder_of(step)
     check_settings_of(folder, step)
     sizes = check_weights(folder, step.allow_pickle_weights) if weights is None else weights.shapes
-    with quiet():
+    with quiet(), light_imports():
         config = read_config(folder, step, **configured)
         if sizes is not None and not step.trust_remote_code:
             check_size(folder, config, auto, sizes)

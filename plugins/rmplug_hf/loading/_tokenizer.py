@@ -15,6 +15,7 @@ from rmplug.models.quiet import quiet
 from rmplug_hf.tokens._tokenizing import Tokenizing
 
 from ._format_file import find_format
+from ._light_imports import light_imports
 from ._loading import check_settings_of, read_config, read_tokenizer, tokenizing_of
 from ._locations import tokenizer_folder
 from ._network import empty_model
@@ -31,7 +32,7 @@ def load_tokenizer(step: Tokenizer) -> TokenizerModel:
     folder = tokenizer_folder(step)
     check_settings_of(folder, step)
     step = _as_trained(step, folder)
-    with quiet():
+    with quiet(), light_imports():
         config = read_config(folder, step)
         tokenizer = read_tokenizer(folder, step)
         # its modules say how many positions it has, which configurations count differently

@@ -20,6 +20,7 @@ from rmplug.models.quiet import quiet
 from rmplug_hf.tokens._batch import Batch
 
 from ._as_trained import as_trained
+from ._light_imports import light_imports
 from ._loading import Loaded, check_settings_of, load, read_config
 from ._locations import folder_of
 from ._network import LANGUAGE_HEADS, Given, check_unused, empty_model
@@ -40,7 +41,7 @@ def load_value_head(step: ValueHead) -> ValueHeadModel:
     check_settings_of(folder, step)
     file = step.weights or folder
     tensors = read_weights(file, step.allow_pickle_weights)
-    with quiet():
+    with quiet(), light_imports():
         drawn = empty_model(read_config(folder, step), "AutoModel", step.trust_remote_code)
     found = parted(tensors, drawn.state_dict().keys(), drawn.base_model_prefix or "model", file)
     others, head_file = found.others, file

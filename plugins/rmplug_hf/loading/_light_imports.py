@@ -1,0 +1,103 @@
+"""The import of transformers without what scoring does not use: a third of its processor time."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from rmplug.models.deferred_imports import deferred_imports, is_imported
+
+COMPILER = "torch._dynamo"
+UNUSED = (
+    "scipy",
+    "accelerate",
+    COMPILER,
+    "torch.distributed.tensor",
+    "transformers.distributed.tensor_parallel",
+    "transformers.distributed.expert_parallel",
+)
+"""What modules of transformers import at their head, as of 5.x: ``scipy`` for the losses of object
+detection, ``accelerate`` to spread a model over devices, torch's compiler for decorators, and
+tensors that are spread over processes, of which two modules of its own make some. All is there when
+it is called (by a training, say)."""
+
+
+@contextmanager
+def light_imports() -> Iterator[None]:
+    """Within the context, modules of transformers are imported, and models loaded, without what
+    only other work needs; what is imported already is used as ever."""
+    if is_imported(COMPILER):
+        marks: dict[str, Any] = {}
+    else:
+        marks = {"disable": _disable, **{name: functools.partial(_mark, name) for name in MARKS}}
+        if not any(isinstance(finder, _CompilerFinder) for finder in sys.meta_path):
+            sys.meta_path.insert(0, _CompilerFinder())
+    before = {name: getattr(torch.compiler, name) for name in marks}
+    vars(torch.compiler).update(marks)
+    try:
+        with deferred_imports(UNUSED, {COMPILER: marks}):
+            yield
+    finally:
+        vars(torch.compiler).update(before)
+
+
+MARKS = ("allow_in_graph", "assume_constant_result")
+"""Decorators of the compiler that mark a function and return it."""
+_marked: list[tuple[str, Any]] = []
+
+
+def _mark(name: str, fn: Any) -> Any:
+    """Mark a function once the compiler is there."""
+    if is_imported(COMPILER):
+        return getattr(sys.modules[COMPILER], name)(fn)
+    _marked.append((name, fn))
+    return fn
+
+
+class _CompilerFinder:
+    """An import hook that finds the compiler as the import system would, and marks functions when
+    it is imported."""
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        """Return the spec of the compiler, with a loader that marks; None for anything else."""
+        spec = PathFinder.find_spec(name, path) if name == COMPILER else None
+        if spec is not None and spec.loader is not None:
+            _mark_after(spec.loader)
+        return spec
+
+
+def _mark_after(loader: Any) -> None:
+    execute = loader.exec_module
+
+    def exec_module(module: ModuleType) -> None:
+        execute(module)
+        while _marked:
+            name, fn = _marked.pop()
+            getattr(module, name)(fn)
+
+    loader.exec_module = exec_module
+
+
+def _disable(fn: Any = None, recursive: bool = True, **options: Any) -> Any:
+    """Do as ``torch.compiler.disable``, which imports the compiler where a function is defined, but
+    only where one is called while the compiler is there."""
+    if fn is None:
+        return functools.partial(_disable, recursive=recursive, **options)
+    disabled: list[Callable[..., Any]] = []
+
+    @functools.wraps(fn)
+    def call(*args: Any, **named: Any) -> Any:
+        if not is_imported(COMPILER):
+            return fn(*args, **named)
+        if not disabled:
+            disabled.append(sys.modules[COMPILER].disable(fn, recursive, **options))
+        return disabled[0](*args, **named)
+
+    return call

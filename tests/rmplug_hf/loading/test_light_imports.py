@@ -1,0 +1,47 @@
+"""A process that scores imports what scoring needs; everything else still works in it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+SCORE = """
+import json, sys
+from rmplug.data.pandas_on_demand import keep_pandas_out
+from rmplug.data.rows import one_batch
+from rmplug.testing import small_responses
+from rmplug_hf import SequenceClassifier
+
+keep_pandas_out()
+model = SequenceClassifier(path=sys.argv[1], device="cpu").load()
+scores = model.score(one_batch(small_responses(4).table)).tolist()
+loaded = [name for name in json.loads(sys.argv[2]) if name in sys.modules]
+
+import torch
+from transformers.loss import loss_for_object_detection
+from transformers.modeling_utils import PreTrainedModel
+
+rows, _ = loss_for_object_detection.linear_sum_assignment([[2.0, 1.0], [1.0, 2.0]])
+compiled = torch.compile(lambda x: x + 1, backend="eager")(torch.ones(2)).tolist()
+marked = id(vars(PreTrainedModel)["can_record_outputs"].fget)
+allowed = marked in torch._dynamo.trace_rules._allowed_callable_ids.function_ids
+print(json.dumps([scores, loaded, list(map(int, rows)), compiled, allowed]))
+"""
+UNUSED = [
+    "scipy", "pandas", "sklearn", "accelerate", "peft", "datasets", "bitsandbytes",
+    "torch._dynamo", "torch._inductor", "torch.distributed.tensor",
+]  # fmt: skip
+
+
+def test_scoring_needs_no_scipy_pandas_accelerate_or_compiler_and_they_work_when_asked(tiny):
+    found = subprocess.run(
+        [sys.executable, "-c", SCORE, str(tiny("llama")), json.dumps(UNUSED)],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert found.returncode == 0, found.stderr
+    scores, loaded, rows, compiled, allowed = json.loads(found.stdout)
+    assert loaded == []
+    assert len(scores) == 4
+    assert (rows, compiled) == ([0, 1], [2.0, 2.0])
+    assert allowed
