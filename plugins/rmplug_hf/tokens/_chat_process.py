@@ -126,6 +126,7 @@ def _serve(line: socket.socket, tokenizer: Any, owner: int) -> NoReturn:
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN if number == signal.SIGINT else signal.SIG_DFL)
+        _close_others(line.fileno())
         _limit_memory()
         line.settimeout(5)
         while True:
@@ -143,6 +144,13 @@ def _serve(line: socket.socket, tokenizer: Any, owner: int) -> NoReturn:
             line.settimeout(5)
     finally:
         os._exit(0)
+
+
+def _close_others(kept: int) -> None:
+    """Close the files of the owner but one and the standard ones: a connection that the owner
+    closes would stay open here, and its other side wait for the end."""
+    os.closerange(3, kept)
+    os.closerange(kept + 1, os.sysconf("SC_OPEN_MAX"))
 
 
 def _limit_memory() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import socket
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -10,6 +12,7 @@ from rmplug import DataError, Responses
 from rmplug.data.rows import one_batch
 from rmplug.notices import collect_notices
 from rmplug.testing.tiny_models import tiny_tokenizer
+from rmplug_hf.tokens._chat_process import ChatTemplate
 from rmplug_hf.tokens._conversations import Conversation
 from rmplug_hf.tokens._rendering import Renderer, Style
 from rmplug_hf.tokens._tokenizing import (
@@ -249,3 +252,14 @@ def test_a_message_without_content_is_named(llama):
     )
     with pytest.raises(DataError, match="response of b has a message without content; write"):
         Tokenizing(llama, Style(), None).rows(one_batch(table.table))
+
+
+def test_the_process_that_renders_keeps_no_connection_of_its_owner_open(llama):
+    ours, other = socket.socketpair()
+    with ours, other:
+        chat = ChatTemplate(llama)
+        assert "Hello" in chat.render([{"role": "user", "content": "Hello"}], generation=False)
+        ours.close()
+        other.settimeout(10)
+        assert other.recv(1) == b""
+        assert "again" in chat.render([{"role": "user", "content": "again"}], generation=False)
