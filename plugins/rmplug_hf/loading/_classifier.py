@@ -11,6 +11,7 @@ import torch
 
 from rmplug import DataError
 from rmplug.arrays import Array
+from rmplug.models.raw_inputs import RawInput
 from rmplug_hf.tokens._batch import Batch
 from rmplug_hf.tokens._tokenizing import Tokens
 
@@ -21,7 +22,7 @@ from ._network import Given
 from ._new_head import draw_parameters, name_outputs
 from ._padding import padding_is
 from ._trainable import Trainable
-from ._transformer import last_token
+from ._transformer import last_token, raw_tokens
 from ._weight_files import read_weights
 
 if TYPE_CHECKING:
@@ -84,15 +85,25 @@ class Classifier(Trainable):
     def score(self, responses: pa.RecordBatch) -> Array:
         """Return scores of shape (rows, outputs); a head that nobody has drawn for training has
         none."""
+        self._check_head()
+        if not responses.num_rows:
+            return np.zeros((0, len(self.outputs)))
+        self.notice_format(responses)
+        return self._scores(self.loaded.tokenizing.rows(responses))
+
+    def score_raw(self, inputs: Sequence[RawInput], add_special_tokens: bool = True) -> Array:
+        """Return scores (inputs, outputs) of texts or token ids as they are."""
+        self._check_head()
+        return self._scores(raw_tokens(self.loaded, inputs, add_special_tokens))
+
+    def _check_head(self) -> None:
         if self.awaits_training:
             raise DataError(
                 f"{self.name or self.loaded.folder} cannot score: its head is random numbers; "
                 "train it with reward-model"
             )
-        if not responses.num_rows:
-            return np.zeros((0, len(self.outputs)))
-        self.notice_format(responses)
-        rows = self.loaded.tokenizing.rows(responses)
+
+    def _scores(self, rows: Sequence[Tokens]) -> Array:
         logits = self.run(rows, self._logits, {"logits": "all"}, self._read)
         return logits.astype(np.float64)[:, self.columns]
 

@@ -15,6 +15,7 @@ import torch
 from rmplug import DataError, RewardModel
 from rmplug.arrays import Array
 from rmplug.models.kept import kept_rows
+from rmplug.models.raw_inputs import RawInput
 from rmplug_hf.tokens._batch import Batch
 from rmplug_hf.tokens._batching import run_batches
 from rmplug_hf.tokens._conversations import Part
@@ -105,6 +106,31 @@ class Transformer(RewardModel):
     def layer_count(self) -> int:
         """The number of layers with states, the embeddings among them."""
         return int(self.loaded.config.get_text_config().num_hidden_layers) + 1
+
+
+def raw_tokens(
+    loaded: Loaded, inputs: Sequence[RawInput], add_special_tokens: bool
+) -> list[Tokens]:
+    """Return the tokens of texts or ids as they are; refuse those that the model cannot read."""
+    texts = [text for text in inputs if isinstance(text, str)]
+    made = iter(
+        loaded.tokenizer(texts, add_special_tokens=add_special_tokens, verbose=False)["input_ids"]
+        if texts
+        else ()
+    )
+    rows = [np.array(next(made) if isinstance(i, str) else i, dtype=np.int64) for i in inputs]
+    most = loaded.tokenizing.max_length
+    for place, ids in enumerate(rows, 1):
+        if not len(ids) or (most is not None and len(ids) > most):
+            raise DataError(
+                f"input {place} has {len(ids)} tokens; the model reads 1 to {most or 'any number'}"
+            )
+        if ids.min() < 0 or ids.max() >= loaded.vocabulary:
+            raise DataError(
+                f"input {place} has the token {ids.max() if ids.min() >= 0 else ids.min()}; the "
+                f"model has those from 0 to {loaded.vocabulary - 1}"
+            )
+    return [Tokens(ids, 0, len(ids)) for ids in rows]
 
 
 def run_rows(

@@ -17,14 +17,16 @@ from rmplug.arrays import Array
 from rmplug.errors import some
 from rmplug.models.digests import model_digests
 from rmplug.models.quiet import quiet
+from rmplug.models.raw_inputs import RawInput
 from rmplug_hf.tokens._batch import Batch
+from rmplug_hf.tokens._tokenizing import Tokens
 
 from ._as_trained import as_trained
 from ._light_imports import light_imports
 from ._loading import Loaded, check_settings_of, load, read_config
 from ._locations import folder_of
 from ._network import LANGUAGE_HEADS, Given, check_unused, empty_model
-from ._transformer import Transformer, last_token, pooled
+from ._transformer import Transformer, last_token, pooled, raw_tokens
 from ._weight_files import Tensors, parted, read_weights
 from .value_head_names import heads_among
 
@@ -134,7 +136,13 @@ class ValueHeadModel(Transformer):
         """Return scores of shape (rows, outputs)."""
         if not responses.num_rows:
             return np.zeros((0, len(self.outputs)))
-        rows = self.loaded.tokenizing.rows(responses)
+        return self._scores(self.loaded.tokenizing.rows(responses))
+
+    def score_raw(self, inputs: Sequence[RawInput], add_special_tokens: bool = True) -> Array:
+        """Return scores (inputs, outputs) of texts or token ids as they are."""
+        return self._scores(raw_tokens(self.loaded, inputs, add_special_tokens))
+
+    def _scores(self, rows: Sequence[Tokens]) -> Array:
         asked = {"value-head": self._head_digest}
         return self.run(rows, self._last, asked, last_token).astype(np.float64)[:, self.columns]
 

@@ -43,6 +43,20 @@ def test_scores_are_those_of_a_forward_of_one_conversation(tiny, talks, architec
     np.testing.assert_allclose(found, expected, **NEAR)
 
 
+@pytest.mark.parametrize("architecture", ["bert", "llama"])
+def test_texts_and_token_ids_are_scored_as_they_are(tiny, architecture):
+    folder = tiny(architecture, labels=2)
+    model, tokenizer = direct_model(folder)
+    texts = ["Is 91 prime? No: it is 7 times 13.", "Yes."]
+    for special in (True, False):
+        ids = [tokenizer(text, add_special_tokens=special)["input_ids"] for text in texts]
+        with torch.no_grad():
+            expected = [model(torch.tensor([row])).logits[0].numpy() for row in ids]
+        loaded = SequenceClassifier(path=folder).load()
+        for given in (texts, ids, [texts[0], ids[1]]):
+            np.testing.assert_allclose(loaded.score_raw(given, special), expected, **NEAR)
+
+
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_scores_without_a_chat_template_follow_the_stated_text(tiny, talks, architecture):
     folder = tiny(architecture, chat=False)
