@@ -23,6 +23,7 @@ def listen(address: str, port: int) -> socket.socket:
     try:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         opened.bind((address, port))
+        opened.listen(1024)  # who is told the address may connect at once
     except OSError as error:
         opened.close()
         reason = error.strerror or error

@@ -29,12 +29,14 @@ from .options import (
     run_options,
     schema_options,
     score_options,
+    serve_options,
     show_options,
     store_options,
     train_options,
     view_options,
 )
 from .report_command import report
+from .serve_command import serve
 from .spec_commands import check, init, run
 from .store_commands import compare, gc, open_page, runs, show_run
 from .train_command import train
@@ -153,6 +155,7 @@ COMMANDS: tuple[Command, ...] = (
     ("score", score, score_options),
     ("rank", rank, rank_options),
     ("compare-texts", compare_texts, compare_texts_options),
+    ("serve", serve, serve_options),
     ("completion", completion, lambda command: None),
 )
 

@@ -46,11 +46,15 @@ def _answer(options: argparse.Namespace, ask: Callable[..., Any], arguments: Row
         missing = ", ".join(f"--{name}" for name in arguments if name not in named)
         raise RmplugError(f"{missing}: missing, or give rows of JSON in a file or standard input")
     rows = [named] if named else read_rows(options.file)
-    params = dict(_param(entry) for entry in options.param)
-    scorer = load(options.model, options.kind, **params)
+    scorer = load(options.model, options.kind, **model_parameters(options))
     for row in ask(scorer, rows):
         print(json.dumps(row, ensure_ascii=False))
     return 0
+
+
+def model_parameters(options: argparse.Namespace) -> dict[str, str]:
+    """Return the parameters for the loader of a model."""
+    return dict(_param(entry) for entry in options.param)
 
 
 def _param(entry: str) -> tuple[str, str]:

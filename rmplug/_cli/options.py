@@ -171,13 +171,17 @@ def gc_options(command: argparse.ArgumentParser) -> None:
     store_options(command)
 
 
-def model_options(command: argparse.ArgumentParser) -> None:
+def loader_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("model", help="a folder, a name, RUN:STEP, or RUN:LOOP.STEP[ITEM]")
-    command.add_argument("file", nargs="?", help="JSON Lines; standard input when left out")
     command.add_argument("--kind", help="the model loader to use")
     command.add_argument(
         "--param", action="append", default=[], metavar="NAME=VALUE", help="for the model loader"
     )
+
+
+def model_options(command: argparse.ArgumentParser) -> None:
+    loader_options(command)
+    command.add_argument("file", nargs="?", help="JSON Lines; standard input when left out")
     command.add_argument("--prompt", help="the prompt")
 
 
@@ -195,6 +199,61 @@ def compare_texts_options(command: argparse.ArgumentParser) -> None:
     model_options(command)
     command.add_argument("--a", help="one response")
     command.add_argument("--b", help="the other")
+
+
+def serve_options(command: argparse.ArgumentParser) -> None:
+    loader_options(command)
+    command.add_argument("--name", help="of the model in requests and answers (its folder's name)")
+    command.add_argument(
+        "--port", type=_port, default=8000, help="of the server; 0 for any that is free (8000)"
+    )
+    command.add_argument(
+        "--host",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="where the server listens (127.0.0.1: this machine alone)",
+    )
+    command.add_argument(
+        "--token-variable",
+        metavar="NAME",
+        help="environment variable with a token that every request has to show, except /health",
+    )
+    for option, default, what in (
+        ("--batch-rows", 64, "most rows that the model gets at once"),
+        ("--queue-rows", 4096, "most rows that wait; beyond, requests are refused with 429"),
+        ("--max-rows", 1024, "most rows in a request"),
+        ("--max-body", 16, "most MiB of a request"),
+    ):
+        command.add_argument(
+            option, type=_some, default=default, metavar="N", help=f"{what} ({default})"
+        )
+    command.add_argument(
+        "--wait",
+        type=_whole,
+        default=2,
+        metavar="MS",
+        help="milliseconds that the first request waits for others to be scored with it (2)",
+    )
+    command.add_argument(
+        "--raw-queries",
+        action="store_true",
+        help="read the queries of /get_reward as they are, by the model's tokenizer, instead of as "
+        "a prompt and its response",
+    )
+    command.add_argument(
+        "--ending",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="a text, such as a token, that ends a query of /get_reward and is no part of it",
+    )
+
+
+def _some(text: str) -> int:
+    number = _whole(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("it is 1 at least")
+    return number
 
 
 def _share(text: str) -> float:
