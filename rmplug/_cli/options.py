@@ -232,7 +232,7 @@ def serve_options(command: argparse.ArgumentParser) -> None:
         type=_whole,
         default=2,
         metavar="MS",
-        help="milliseconds that the first request waits for others to be scored with it (2)",
+        help="milliseconds without a new request after which those that wait are scored (2)",
     )
     command.add_argument(
         "--raw-queries",

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+MOST_WAITS = 10
+"""How often ``wait`` starts anew for another request."""
+
+
 class QueueFullError(Exception):
     """A queue without room for a request, and the seconds after which to try again."""
 
@@ -39,8 +43,8 @@ class ClosedError(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """Most rows that the model gets at once, the seconds that the first of them waits for others,
-    and most rows that wait."""
+    """Most rows that the model gets at once, the seconds without a new request after which those
+    that wait are scored (ten times as long at most), and most rows that wait."""
 
     batch_rows: int = 64
     wait: float = 0.002
@@ -120,8 +124,8 @@ class Batcher:
     """A queue of requests in front of a model.
 
     One thread asks the model: it takes what waits, in order of arrival, up to ``batch_rows`` rows;
-    where that is less, it waits until ``wait`` seconds after the first of them came. A request is
-    never split, one of more rows goes alone, and one that the model refuses harms no other.
+    while that is less, it waits as long as others come, within the limits. A request is never
+    split, one of more rows goes alone, and one that the model refuses harms no other.
     """
 
     def __init__(self, scorer: Scorer, limits: Limits, metrics: Metrics) -> None:
@@ -178,9 +182,11 @@ class Batcher:
                 self._changed.wait()
             if not self._jobs:
                 return []
-            until = self._jobs[0].arrived + self.limits.wait
+            # a model at work keeps the threads that read requests waiting: now is their turn
+            latest = time.monotonic() + MOST_WAITS * self.limits.wait
             while self._rows < self.limits.batch_rows and not self._closed:
-                left = until - time.monotonic()
+                quiet = self._jobs[-1].arrived + self.limits.wait
+                left = min(quiet, latest) - time.monotonic()
                 if left <= 0:
                     break
                 self._changed.wait(left)

@@ -67,6 +67,7 @@ def serve(scorer: Scorer, settings: Settings, ready: Callable[[str], None]) -> N
         server_header=False,
         lifespan="off",
         timeout_graceful_shutdown=30,
+        timeout_keep_alive=75,  # longer than clients keep a connection, which would meet its end
     )
     service.batcher.start()
     with listening:
