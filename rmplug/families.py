@@ -266,7 +266,8 @@ class Engine(Step):
     """Rows per shard: what is committed at once, and what is repeated at most after a kill. Work
     that opens a model is cut into shards of at most 256 rows, since each row costs more; large
     tables are computed up to 8 of these at a time (an eighth of the table at most), so that the
-    model gets texts of like length together, and a kill costs no more than that."""
+    model gets texts of like length together, and a kill costs no more than that. A table of very
+    many rows has larger shards, 16,384 at most."""
     keep_scores: bool = True
     """Keep in the store what models give for a text, and take it from there when a step of this or
     of a later run asks the same model for the same text. What is taken can differ from what would

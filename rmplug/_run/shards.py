@@ -166,18 +166,23 @@ MOST_TOGETHER = 8
 """Shards of a group at most; of 256 pairs, a group of 8 has a quarter of the padding of one."""
 LEAST_GROUPS = 8
 """Groups at least, as far as there are shards: for the workers, and for progress and kills."""
+MOST_SHARDS = 16_384
+"""Shards of a table at most, as far as memory allows: each is a file, an entry of a manifest, and a
+path that is sent to every worker that reads the table."""
 
 
 def cut_shards(rows: Mapped, engine: Engine) -> ShardCut:
     """Divide row-wise work into shards and groups, for any number of workers alike."""
     total = len(rows)
+    least = -(-total // MOST_SHARDS)
     if rows.open is None:
-        return ShardCut(total, engine.shard_rows, 1)
-    cut = ShardCut(total, min(engine.shard_rows, MODEL_SHARD_ROWS), 1)
+        return ShardCut(total, max(engine.shard_rows, least), 1)
+    size = min(engine.shard_rows, MODEL_SHARD_ROWS)
     if rows.wide:
-        return cut
-    together = min(MOST_TOGETHER, len(cut.shards) // LEAST_GROUPS)
-    return replace(cut, together=max(1, together))
+        return ShardCut(total, size, 1)
+    cut = ShardCut(total, max(size, least), 1)
+    together = min(MOST_TOGETHER * MODEL_SHARD_ROWS // cut.size, MOST_TOGETHER)
+    return replace(cut, together=max(1, min(together, len(cut.shards) // LEAST_GROUPS)))
 
 
 def compute_shards(work: GroupWork, engine: Engine, progress: Callable[[int, int], None]) -> Shards:

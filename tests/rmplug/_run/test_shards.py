@@ -82,7 +82,7 @@ def asked() -> dict[str, Any]:
     }
 
 
-@given(st.integers(0, 20_000), st.integers(1, 400), st.booleans())
+@given(st.integers(0, 16_000), st.integers(1, 400), st.booleans())
 def test_groups_of_shards_hold_every_row_once_and_depend_on_nothing_else(
     total: int, size: int, wide: bool
 ) -> None:
@@ -93,6 +93,24 @@ def test_groups_of_shards_hold_every_row_once_and_depend_on_nothing_else(
     assert shards == [*cut.shards] == [*range(max(1, -(-total // min(size, 256))))]
     assert sum(map(cut.rows, shards)) == total
     assert cut.together == (1 if wide else max(1, min(8, len(shards) // 8)))
+
+
+class Many(Memory):
+    """As many rows as there are texts in the world."""
+
+    def __init__(self) -> None:
+        super().__init__(pa.table({"id": pa.nulls(0)}))
+
+    def __len__(self) -> int:
+        return 10**9
+
+
+@pytest.mark.parametrize("open", [None, dict])
+def test_a_table_of_very_many_rows_has_larger_shards_but_no_more(open: Any) -> None:
+    cut = cut_shards(Mapped(Many(), len, open=open), Local())
+    assert len(cut.shards) == 16_384 and cut.size == 61_036 and cut.together == 1
+    wide = cut_shards(Mapped(Many(), len, open=dict, wide=True), Local())
+    assert wide.size == 256  # each row may be megabytes
 
 
 @pytest.mark.parametrize("lost", [{4}, {3, 4, 5}, {0, 23}])
