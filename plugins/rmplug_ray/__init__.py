@@ -59,6 +59,7 @@ class Ray(Engine):
             "max_task_retries",
             "start_timeout",
             "shard_rows",
+            "keep_scores",
         }
     )
     renamed: ClassVar[Mapping[str, str]] = {
