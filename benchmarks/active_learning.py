@@ -34,7 +34,7 @@ from rmplug.stats.folds import deal_folds
 from rmplug.stats.metric_rows import number, wins
 from rmplug_hf.heads._examples import StateExamples
 from rmplug_hf.heads._linear_head import scales_of, search_strength
-from rmplug_hf.heads._newton import Loss, minimise, principal_axes
+from rmplug_hf.heads._newton import Loss, Rows, minimise
 from rmplug_hf.heads.heads import GRID
 from rmplug_hybrid import LabelCurve
 from rmplug_text.labelling import Diverse, Uncertain
@@ -103,13 +103,14 @@ def heads(rows: np.ndarray, groups: np.ndarray, seed: int) -> tuple[np.ndarray, 
     loss = Loss("logistic")
     examples = StateExamples(rows, zeros, ones, groups, loss, centre, 0.0, pa.table({}))
     scales = scales_of(rows, True)
-    axes = principal_axes(rows / scales)
-    search = search_strength(axes, examples, GRID, deal_folds(groups, min(5, count), 0))
+    scaled = Rows(rows / scales)
+    fold = deal_folds(groups, min(5, count), 0)
+    search, weights = search_strength(scaled, examples, GRID, fold)
     drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), MEMBERS)
     shares = drawn[:, groups].T / drawn[:, groups].sum(axis=1)
-    start = np.zeros((axes.rows.shape[1], MEMBERS))
-    members = minimise(axes, loss, zeros, shares, search.l2, start)
-    return axes.basis @ search.weights / scales, axes.basis @ members / scales[:, None]
+    start = np.zeros((rows.shape[1], MEMBERS))
+    members = minimise(scaled, loss, zeros, shares, search.strength, start)
+    return weights / scales, members / scales[:, None]
 
 
 def reward(pool: Encoded, head: np.ndarray, members: np.ndarray) -> Features:

@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 from rmplug import Features, Pairs
 from rmplug_hf import Encoder, HiddenState, LinearHead
 from rmplug_hf.heads._linear_head import scales_of
-from rmplug_hf.heads._newton import Axes, Loss, minimise, principal_axes
+from rmplug_hf.heads._newton import Loss, Rows, minimise
 from rmplug_hybrid import AsLabelled
 
 JUDGE, FINAL = 400, 600
@@ -99,9 +99,8 @@ class Heads:
 
     def __init__(self, apart: np.ndarray, l2: float) -> None:
         self.scales = scales_of(apart, True)
-        once = principal_axes(apart / self.scales)
-        both = np.concatenate([once.rows, -once.rows])
-        self.axes = Axes(both, once.basis, once.sizes)
+        scaled = apart / self.scales
+        self.rows = Rows(np.concatenate([scaled, -scaled]))
         self.l2 = l2
 
     def weights(self, right: np.ndarray) -> np.ndarray:
@@ -111,10 +110,10 @@ class Heads:
 
     def _block(self, right: np.ndarray) -> np.ndarray:
         shares = np.concatenate([right, ~right], axis=1).T / right.shape[1]
-        start = np.zeros((self.axes.rows.shape[1], len(right)))
-        zeros = np.zeros(len(self.axes.rows))
-        found = minimise(self.axes, Loss("logistic"), zeros, shares, self.l2, start, 1e-6)
-        return np.asarray(self.axes.basis @ found / self.scales[:, None])
+        start = np.zeros((len(self.scales), len(right)))
+        zeros = np.zeros(len(self.rows.exact))
+        found = minimise(self.rows, Loss("logistic"), zeros, shares, self.l2, start, 1e-6)
+        return np.asarray(found / self.scales[:, None])
 
 
 def outcomes(weights: np.ndarray, part: Part) -> dict[str, np.ndarray]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rmplug.arrays import Array
-from rmplug_hf.heads._newton import minimise, principal_axes
+from rmplug_hf.heads._newton import Rows, log_one_plus_exp, minimise
 
 from ._fold_sums import FoldSums, Ridge, Sums
 from ._targets import Target
@@ -33,7 +33,7 @@ class Labels:
 
     def each(self, predicted: Array, target: Array) -> Array:
         """Return the loss of each row in each problem, in nats."""
-        return np.asarray(np.logaddexp(0, -self.signs * predicted))
+        return log_one_plus_exp(-self.signs * predicted)
 
     def slopes(self, predicted: Array, target: Array) -> tuple[Array, Array]:
         """Return the first and second derivative with respect to the prediction."""
@@ -144,7 +144,7 @@ def _refit(
     Near even odds the curvature of the logistic loss is a quarter of that of the squared one: a
     quarter of its strength is the same penalty, and four times its weights are a good start.
     """
-    axes = principal_axes(np.column_stack([rows, np.full(len(rows), CONSTANT)]))
+    wider = Rows(np.column_stack([rows, np.full(len(rows), CONSTANT)]))
     fits = weights.shape[1]
     kept = np.column_stack([*(fold != k for k in range(fits - 1)), np.ones(len(fold), bool)])
     shares = kept / kept.sum(axis=0)
@@ -154,15 +154,15 @@ def _refit(
         start = np.concatenate([4 * weights[..., family], 4 * bias[None, :, family] / CONSTANT])
         start[-1] -= 2 / CONSTANT  # an indicator's one half is even odds
         found = minimise(
-            axes,
+            wider,
             Labels(np.tile(signs, fits)),
             np.zeros(len(rows)),
             np.repeat(shares, classes, axis=1),
             np.repeat(strengths[:, number] / 4, classes),
-            axes.basis.T @ start.reshape(len(start), -1),
+            start.reshape(len(start), -1),
             ENOUGH,
         )
-        whole = (axes.basis @ found).reshape(len(start), fits, classes)
+        whole = found.reshape(len(start), fits, classes)
         weights[..., family], bias[:, family] = whole[:-1], CONSTANT * whole[-1]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +19,12 @@ from rmplug_hf.loading._encoder import EncoderModel
 
 from ._examples import StateExamples, examples_of
 from ._linear_reward import save
-from ._newton import Axes, minimise, principal_axes
+from ._newton import Rows, minimise
 
 if TYPE_CHECKING:
     from .heads import LinearHead
 
-PATIENCE, ROUGHLY = 2, 1e-5
+PATIENCE, ROUGHLY, AT_ONCE = 2, 1e-4, 3
 
 
 def train(
@@ -47,12 +48,12 @@ def train(
         )
     examples = examples_of(step, model, data, states)
     scales = scales_of(examples.rows, step.standardise)
-    axes = principal_axes(examples.rows / scales)
+    rows = Rows(examples.rows / scales)
     count = int(examples.groups.max()) + 1
     fold = deal_folds(examples.groups, min(step.folds, count), seed)
     grid = tuple(sorted(set(step.l2), reverse=True))
-    search, weights = search_strength(axes, examples, grid, fold)
-    weight = axes.basis @ weights / scales
+    search, weights = search_strength(rows, examples, grid, fold)
+    weight = weights / scales
     bias = examples.mean - float(examples.centre @ weight)
     save(directory, model, weight, bias, search.strength)
     return numbers_of(examples, search, seed)
@@ -67,20 +68,19 @@ def scales_of(rows: Array, standardise: bool) -> Array:
 
 
 def search_strength(
-    axes: Axes, examples: StateExamples, grid: tuple[float, ...], fold: Array
+    rows: Rows, examples: StateExamples, grid: tuple[float, ...], fold: Array
 ) -> tuple[StrengthSearch, Array]:
     """Compute held-out predictions from the strongest down, until two in a row are no better: a
-    pass fits all folds, and all rows, at once. Also returns the weights at the best strength."""
+    pass fits all folds, and all rows, for some strengths at once. Also returns the weights at the
+    best strength."""
     folds = int(fold.max()) + 1
     kept = np.column_stack([*(fold != k for k in range(folds)), np.ones(len(fold), bool)])
     shares = examples.weights[:, None] * kept
     shares = shares / np.maximum(shares.sum(axis=0), 1e-300)
-    weights = np.zeros((axes.rows.shape[1], folds + 1))
     fold_weights = np.bincount(fold, weights=examples.weights)
     path, held_out, losses = [], [], []
-    for l2 in grid:
-        weights = minimise(axes, examples.loss, examples.target, shares, l2, weights, ROUGHLY)
-        predicted = (axes.rows @ weights)[np.arange(len(fold)), fold]
+    for weights in _path(rows, examples, shares, grid):
+        predicted = (rows.exact @ weights)[np.arange(len(fold)), fold]
         cost = examples.weights * examples.loss.each(predicted, examples.target)
         path.append(weights[:, -1])
         held_out.append(predicted)
@@ -90,9 +90,30 @@ def search_strength(
             break
     best = int(np.argmin(totals))
     start, every = path[best][:, None], shares[:, -1:]
-    final = minimise(axes, examples.loss, examples.target, every, grid[best], start)
+    final = minimise(rows, examples.loss, examples.target, every, grid[best], start)
     search = StrengthSearch(grid, fold, np.array(held_out), np.array(losses), fold_weights)
     return search, final[:, 0]
+
+
+def _path(
+    rows: Rows, examples: StateExamples, shares: Array, grid: Sequence[float]
+) -> Iterator[Array]:
+    """Yield the weights (d, m) at each strength, some strengths at once: they cost little more than
+    one, since most of the time goes to reading the rows."""
+    weights = np.zeros((rows.exact.shape[1], shares.shape[1]))
+    for start in range(0, len(grid), AT_ONCE):
+        some = np.array(grid[start : start + AT_ONCE])
+        found = minimise(
+            rows,
+            examples.loss,
+            examples.target,
+            np.tile(shares, len(some)),
+            np.repeat(some, shares.shape[1]),
+            np.tile(weights, len(some)),
+            ROUGHLY,
+        )
+        for weights in np.split(found, len(some), axis=1):
+            yield weights
 
 
 def numbers_of(examples: StateExamples, search: StrengthSearch, seed: int) -> list[dict[str, Any]]:

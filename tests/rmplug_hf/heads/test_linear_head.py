@@ -17,7 +17,9 @@ from rmplug.notices import collect_notices
 from rmplug.stats.folds import deal_folds
 from rmplug.testing import LengthModel, check_step, small_pairs
 from rmplug_hf import Encoder, HiddenState, LinearHead, RewardHead
-from rmplug_hf.heads._newton import Loss, minimise, principal_axes
+from rmplug_hf.heads import _linear_head
+from rmplug_hf.heads._examples import StateExamples
+from rmplug_hf.heads._newton import Loss, Rows, minimise
 from rmplug_tabular import Calibrated, Calibration
 from rmplug_text.samplers import ToResponses
 
@@ -62,10 +64,9 @@ def test_weights_are_the_optimum_of_logistic_regression(shape):
     rng = np.random.default_rng(1)
     rows = rng.normal(size=shape) * rng.gamma(1, size=shape[1])
     weights = rng.integers(1, 4, shape[0]).astype(float)
-    axes, l2 = principal_axes(rows), 0.01
-    shares = (weights / weights.sum())[:, None]
-    start = np.zeros((axes.rows.shape[1], 1))
-    found = axes.basis @ minimise(axes, Loss("logistic"), np.zeros(shape[0]), shares, l2, start)
+    l2, shares = 0.01, (weights / weights.sum())[:, None]
+    start, none = np.zeros((shape[1], 1)), np.zeros(shape[0])
+    found = minimise(Rows(rows), Loss("logistic"), none, shares, l2, start)
     mirrored = np.concatenate([rows, -rows]), np.repeat([1, 0], shape[0])
     reference = LogisticRegression(
         C=1 / (2 * l2 * weights.sum()), fit_intercept=False, tol=1e-12, solver="newton-cholesky"
@@ -76,9 +77,8 @@ def test_weights_are_the_optimum_of_logistic_regression(shape):
 def test_weights_are_the_optimum_of_ridge_regression():
     rng = np.random.default_rng(2)
     rows, target = rng.normal(size=(80, 9)), rng.normal(size=80)
-    axes = principal_axes(rows)
     shares = np.full((80, 1), 1 / 80)
-    found = axes.basis @ minimise(axes, Loss("squared"), target, shares, 0.1, np.zeros((9, 1)))
+    found = minimise(Rows(rows), Loss("squared"), target, shares, 0.1, np.zeros((9, 1)))
     reference = Ridge(alpha=0.1 * 80, fit_intercept=False, tol=1e-12).fit(rows, target)
     np.testing.assert_allclose(found[:, 0], reference.coef_, atol=1e-8)
 
@@ -87,11 +87,52 @@ def test_the_gradient_with_margins_vanishes_for_every_weighting():
     rng = np.random.default_rng(3)
     rows, margin = rng.normal(size=(200, 6)) * 4, rng.uniform(0, 3, 200)
     shares = rng.dirichlet(np.ones(200), 5).T
-    axes = principal_axes(rows)
-    w = minimise(axes, Loss("logistic"), margin, shares, 1e-4, np.zeros((6, 5)))
-    doubt = 1 / (1 + np.exp(axes.rows @ w - margin[:, None]))
-    gradient = axes.rows.T @ (-shares * doubt) + 1e-4 * w
+    w = minimise(Rows(rows), Loss("logistic"), margin, shares, 1e-4, np.zeros((6, 5)))
+    doubt = 1 / (1 + np.exp(rows @ w - margin[:, None]))
+    gradient = rows.T @ (-shares * doubt) + 1e-4 * w
     assert np.abs(gradient).max() < 1e-8
+
+
+@pytest.mark.parametrize("shape", [(150, 60), (50, 120)])
+def test_uneven_rows_get_the_same_optimum_with_a_factor_of_their_curvature(shape, monkeypatch):
+    rng = np.random.default_rng(5)
+    turn = np.linalg.qr(rng.normal(size=(shape[1], shape[1])))[0]
+    rows = rng.normal(size=shape) * np.geomspace(1, 1e-3, shape[1]) @ turn
+    target, shares = rng.normal(size=shape[0]) / 2, rng.dirichlet(np.ones(shape[0]), 6).T
+    strengths = np.repeat([1e-5, 1e-6, 1e-7], 2)
+    start = rng.normal(size=(shape[1], 6))
+    uneven = Rows(rows)
+    found = minimise(uneven, Loss("logistic"), target, shares, strengths, start)
+    assert uneven.uneven, "conjugate gradients alone would take too many products"
+    doubt = 1 / (1 + np.exp(rows @ found - target[:, None]))
+    gradient = rows.T @ (-shares * doubt) + strengths * found
+    assert np.abs(gradient).max() < 1e-10
+    monkeypatch.setattr(Rows, "patience", 10**6)
+    plain = Rows(rows)
+    for column in range(6):
+        one = minimise(plain, Loss("logistic"), target, shares[:, [column]], strengths[column],
+                       np.zeros((shape[1], 1)))  # fmt: skip
+        np.testing.assert_allclose(rows @ one[:, 0], rows @ found[:, column], rtol=1e-4)
+    assert not plain.uneven
+
+
+def test_strengths_that_are_fitted_together_give_what_each_gives_alone(monkeypatch):
+    rng = np.random.default_rng(6)
+    rows, groups = rng.normal(size=(300, 20)), np.arange(300) // 2
+    rows *= np.where(rows @ rng.normal(size=20) + rng.logistic(size=300) > 0, 1, -1)[:, None]
+    examples = StateExamples(rows, np.zeros(300), rng.uniform(1, 2, 300), groups, Loss("logistic"),
+                             np.zeros(20), 0.0, pa.table({}))  # fmt: skip
+    found = []
+    for at_once in (1, 4):
+        monkeypatch.setattr(_linear_head, "AT_ONCE", at_once)
+        grid, fold = (1.0, 0.1, 0.03, 0.01, 1e-3, 1e-4, 1e-5), deal_folds(groups, 5, 0)
+        found.append(_linear_head.search_strength(Rows(rows), examples, grid, fold))
+    (one, weights), (other, others) = found
+    assert len(one.predictions) == len(other.predictions) < len(grid)
+    assert one.strength == other.strength
+    best = one.best()
+    np.testing.assert_allclose(one.predictions[best], other.predictions[best], atol=2e-3)
+    np.testing.assert_allclose(weights, others, atol=1e-6)
 
 
 def test_it_conforms(tiny):
