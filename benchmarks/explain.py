@@ -12,11 +12,12 @@ anything is called beyond chance, for each part and sort of share, and any featu
 `speed`: 100,000 embeddings of 384 numbers, beside scikit-learn's RidgeCV for each fold: the plain
 R² of all rows that a careful user would write, without parts, nulls, or anything else.
 
-Measured, 1,500 pairs, seeds 1000 to 1099: of 30 shares of ridge (alone, unique, together, shared;
-three parts), 28 are held in 90 to 98 of 100 seeds; markdown alone and flattery alone between
-prompts (.026 and .027) in 88. Trees, seeds 0 to 99, when R² was still relative to the mean of all
-rows (.001 to .003 lower): with trees 93 to 97, interaction 95 to 98, where they reach .099, .141
-and .070 (all, within, between) of .114, .166 and .078. Those of trees that reach were 20.
+Measured, 1,500 pairs, seeds 1000 to 1099 and 1100 to 1199: the 30 shares of ridge (alone, unique,
+together, shared; three parts) are held in 91 to 99 and in 89 to 100 of 100 seeds, 94.8 on average;
+markdown alone and flattery alone between prompts (.026 and .027) in 92, 94 and 96, 90, where
+intervals with equal sides held them in 88.5 and 87 of 100. With trees 92 to 97 and 95 to 96.
+Interaction, where they reach .101, .146 and .071 (all, within, between) of .114, .166 and .078: 88
+and 97, 95 and 99, 87 and 91; what trees learn differs by chance more than held-out rows show.
 Null, 300 pairs, 100 seeds: something is found in 1 seed (unique shares of all rows), in none of any
 other part and sort of share, interactions included, and no feature is stable.
 Speed: 11.8 s of processor time on one thread, 1.9 GB at most; RidgeCV is not measured so far, nor
@@ -231,7 +232,7 @@ def explained_by_law(population: np.ndarray) -> float:
 
 
 def show_truth(seeds: int, pairs: int, first: int) -> None:
-    true = truths(pairs, 300, 20)
+    true = truths(pairs, 300, 60)
     held, values = Counter(), {key: [] for key in true}
     for seed in range(first, first + seeds):
         # Shares and their intervals do not rest on permutations: as few as can be.
