@@ -14,6 +14,7 @@ from .kinds import page_of
 from .markdown import bullets, docstring, table
 
 MEASURE = (Evaluator, Estimator, Trainer)
+_SENTENCE = re.compile(r"(?<=[.:]) (?=[A-Z`])")
 _RUN = re.compile(r"(?:``[^`]+``(?: \([^)]*\))?(?:, | and )?)+(?=:)")
 _NAMED = re.compile(r"``([a-z][a-z0-9-]*(?:-<[a-z]+>)?)``")
 
@@ -50,13 +51,13 @@ def _opening(line: str) -> list[str]:
 
 
 def _sentences(provider: Provider) -> list[str]:
-    """Return the parts of a kind's documentation that name metrics: bullets, or sentences."""
+    """Return the parts of a kind's documentation that define metrics: bullets that open with names,
+    and sentences beside them that name metrics which reports have words for."""
     doc = inspect.getdoc(provider.cls) or ""
-    listed = [line for line in bullets(doc) if line.startswith("``")]
-    if listed:
-        return listed
-    sentences = re.split(r"(?<=[.:]) (?=[A-Z`])", " ".join(doc.split()))
-    return [line for line in sentences if any(name in TITLES for name in _NAMED.findall(line))]
+    prose = [part for part in doc.split("\n\n") if not part.startswith("- ")]
+    sentences = [line for part in prose for line in _SENTENCE.split(" ".join(part.split()))]
+    named = [line for line in sentences if any(name in TITLES for name in _NAMED.findall(line))]
+    return [*(line for line in bullets(doc) if line.startswith("``")), *named]
 
 
 def _places(metric: str, kinds: Sequence[Provider]) -> str:

@@ -36,7 +36,10 @@ GROUPS = {
 """The public names of ``rmplug`` in groups; a name that is in none fails the build."""
 
 KITS = ("data", "stats", "models", "testing")
-FILES = ("known", "errors", "notices", "records")
+FILES = ("known", "errors", "notices", "records", "packed_work")
+
+WIDTH = 84
+"""The most characters of a signature on one line; a longer one has a line for each argument."""
 
 Defined = ast.FunctionDef | ast.ClassDef
 
@@ -92,7 +95,7 @@ def _described(node: Defined) -> Iterator[str]:
                 yield f"```python\n{signature(method, node.name)}\n```\n\n{text}"
 
 
-def signature(node: Defined, of: str = "") -> str:
+def signature(node: Defined, of: str = "", wrap: bool = True) -> str:
     """Write a definition's line: ``load(source: str) -> Scorer``, ``class Pairs(Identified)``."""
     if isinstance(node, ast.ClassDef):
         bases = ", ".join(map(ast.unparse, node.bases))
@@ -101,8 +104,13 @@ def signature(node: Defined, of: str = "") -> str:
     marks = {ast.unparse(each) for each in node.decorator_list}
     if "property" in marks or "cached_property" in marks:
         return f"{of}.{node.name}{gives}"
+    name = f"{of}.{node.name}" if of else node.name
     arguments = _arguments(node, drop_first=bool(of) and "staticmethod" not in marks)
-    return f"{of + '.' if of else ''}{node.name}({arguments}){gives}"
+    whole = f"{name}({arguments}){gives}"
+    if len(whole) <= WIDTH or not wrap:
+        return whole
+    lines = "".join(f"    {one},\n" for one in _split(arguments))
+    return f"{name}(\n{lines}){gives}"
 
 
 def _arguments(node: ast.FunctionDef, drop_first: bool) -> str:
@@ -111,6 +119,17 @@ def _arguments(node: ast.FunctionDef, drop_first: bool) -> str:
     if drop_first and first:
         return shown.removeprefix(ast.unparse(first[0])).removeprefix(", ")
     return shown
+
+
+def _split(arguments: str) -> Iterator[str]:
+    """Yield the arguments one by one: commas inside brackets stand between none."""
+    depth, begun = 0, 0
+    for position, sign in enumerate(arguments):
+        depth += (sign in "[({") - (sign in "])}")
+        if sign == "," and depth == 0:
+            yield arguments[begun:position].strip()
+            begun = position + 1
+    yield arguments[begun:].strip()
 
 
 def _fields(body: list[ast.stmt]) -> Iterator[tuple[str, str]]:
@@ -162,7 +181,10 @@ def _module(file: Path) -> str:
     dotted = ".".join(file.relative_to(CORE.parent).with_suffix("").parts)
     nodes = list(_public(ast.parse(file.read_text(encoding="utf-8")).body))
     rows = [
-        (f"`{signature(node)}`", docstring(first_sentence(ast.get_docstring(node) or "")))
+        (
+            f"`{signature(node, wrap=False)}`",
+            docstring(first_sentence(ast.get_docstring(node) or "")),
+        )
         for node in nodes
         if ast.get_docstring(node)
     ]
