@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, PrivateAttr
 
@@ -20,21 +20,38 @@ class Local(Engine):
     """
 
     kind = "local"
-    neutral = frozenset({"workers", "shard_rows", "keep_scores"})
+    neutral = frozenset({"workers", "shard_rows", "keep_scores", "least_seconds"})
 
     workers: int = Field(default=2, ge=1, le=1024)
     """Processes that work at once; each opens the model itself. 1 works in this process."""
+
+    least_seconds: float = Field(default=5.0, ge=0)
+    """The seconds that workers must save for them to be started; row-wise work that is shorter, by
+    the time that a few rows take, is done in this process. 0 starts them for any work."""
 
     _workers: Workers | None = PrivateAttr(default=None)
 
     def map(
         self, work: Callable[[Task], Result], tasks: Sequence[Task]
     ) -> Iterator[tuple[Task, Result]]:
-        """Yield each task with its result as they finish; one task, or one worker, needs no
-        process."""
-        if self.workers == 1 or len(tasks) < 2:
+        """Yield each task with its result as they finish; one task, one worker, or short work,
+        needs no process."""
+        if self.workers == 1 or len(tasks) < 2 or self._is_short(work, tasks):
             return ((task, work(task)) for task in tasks)
         return self._in_processes(work, tasks)
+
+    def _is_short(self, work: Callable[[Task], Result], tasks: Sequence[Task]) -> bool:
+        """Check whether workers would save less than they cost: ``least_seconds``, and to open
+        again what is open here then."""
+        row_wise: Any = work if hasattr(work, "expect") else None  # as that of GroupWork
+        if row_wise is None or not self.least_seconds:
+            return False
+        opening, seconds = row_wise.expect(tasks)
+        parts = min(self.workers, len(tasks))
+        if seconds * (1 - 1 / parts) < self.least_seconds + opening:
+            return True
+        row_wise.release()
+        return False
 
     def _in_processes(
         self, work: Callable[[Task], Result], tasks: Sequence[Task]

@@ -7,7 +7,8 @@ some shards are missing is computed as a whole: its bytes are the same whoever d
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -100,6 +101,28 @@ class GroupWork:
         pa.default_memory_pool().release_unused()  # or its pieces add up over many shards
         return counts
 
+    def expect(self, groups: Sequence[int]) -> tuple[float, float]:
+        """Estimate the seconds that opening, and then the groups, take in this process, by a few
+        rows of the first that are computed and thrown away. Rows that fail are left to the work."""
+        first = self.cut.shards_of(groups[0])[0] * self.cut.size
+        last = min(first + 1 + TRIED, self.cut.total)
+        rows = sum(self.cut.rows(shard) for n in groups for shard in self.cut.shards_of(n))
+        using = nullcontext() if self.kept is None else self.kept.in_use(Usage())
+        started = time.monotonic()
+        try:
+            with collect_notices(), using:
+                self.rows.read(first, min(first + 1, last))
+                opened = time.monotonic()
+                self.rows.read(min(first + 1, last), last)
+        except Exception:
+            return 0.0, 0.0
+        each = (time.monotonic() - opened) / max(1, last - first - 1)
+        return opened - started, rows * each
+
+    def release(self) -> None:
+        """Let go of what is open in this process: others do the work."""
+        self.rows.release()
+
 
 @dataclass
 class Shards:
@@ -160,6 +183,8 @@ def _type(schema: pa.Schema, name: str) -> str:
     return str(schema.field(name).type) if name in schema.names else "missing"
 
 
+TRIED = 16
+"""Rows by which the time of all is estimated."""
 MODEL_SHARD_ROWS = 256
 """Rows of a shard at most where a model is opened: seconds of work, not minutes."""
 MOST_TOGETHER = 8

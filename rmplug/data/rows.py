@@ -188,6 +188,10 @@ class Mapped(Rows):
             self._opened = self.open()
         return with_keys(batch, self.function(self._opened, batch))
 
+    def release(self) -> None:
+        """Let go of what is open; the next read opens it again."""
+        self._opened = None
+
 
 class Joined(Rows):
     """Tables with the same ids side by side; columns are named ``<step>.<column>``."""

@@ -100,7 +100,7 @@ def _local(workers: int, shard_rows: int) -> Iterator[Engine]:
     test = "PYTEST_CURRENT_TEST"
     variables = sorted(entry for entry in os.environ.items() if entry[0] != test)
     started_with = (workers, Path.cwd(), *sys.path, *variables)
-    engine = Local(workers=workers, shard_rows=shard_rows)
+    engine = Local(workers=workers, shard_rows=shard_rows, least_seconds=0)
     engine._workers = _waiting.pop(started_with, None)
     try:
         yield engine

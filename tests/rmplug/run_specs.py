@@ -24,7 +24,8 @@ ROOT = HERE.parents[1]
 
 
 def spec_of(steps: Mapping[str, Any], workers: int = 1, shard_rows: int = 10, **more: Any) -> Any:
-    engine = {"kind": "local", "params": {"workers": workers, "shard_rows": shard_rows}}
+    params = {"workers": workers, "shard_rows": shard_rows, "least_seconds": 0}
+    engine = {"kind": "local", "params": params}
     return {"name": "tested", "engine": engine, "steps": dict(steps), **more}
 
 

@@ -12,11 +12,12 @@ import psutil
 import pytest
 import sample_plugin
 from pydantic import PrivateAttr
-from run_specs import all_files, spec_of
+from run_specs import all_files, go, lines, spec_of
 
 from rmplug import Engine, hookimpl
 from rmplug._run.local_engine import Local
 from rmplug._run.run import run
+from rmplug.errors import StepError
 from rmplug.families import Result, Task
 from rmplug.testing import registry_of
 
@@ -72,6 +73,34 @@ def test_engines_of_one_process_of_several_and_of_a_plugin_give_the_same_bytes(
     run(other, store=tmp_path / "threads", registry=registry)
     one, two, threads = (all_files(tmp_path / name) for name in ("local-1", "local-2", "threads"))
     assert one == two == threads and len(one) > 50
+
+
+@pytest.mark.parametrize(("least", "others"), [(30.0, False), (0.01, True)])
+def test_short_row_wise_work_is_done_in_this_process(
+    tmp_path: Path, least: float, others: bool
+) -> None:
+    log = tmp_path / "log"
+    steps = {
+        "pairs": STEPS["pairs"],
+        "words": {"kind": "lengths", "inputs": "pairs", "params": {"log": str(log), "pause": 0.02}},
+    }
+    engine = {"kind": "local", "params": {"workers": 2, "shard_rows": 10, "least_seconds": least}}
+    go({**spec_of(steps), "engine": engine}, tmp_path / "store")
+    # two short batches are tried here
+    processes = [int(line.split()[2]) for line in lines(log)][2:]
+    assert len(processes) == 10 and (os.getpid() not in processes) == others
+    go(spec_of(steps), tmp_path / "plain")
+    assert all_files(tmp_path / "store") == all_files(tmp_path / "plain")
+
+
+def test_work_that_fails_when_it_is_tried_fails_as_the_rows_say(tmp_path: Path) -> None:
+    steps = {
+        "pairs": STEPS["pairs"],
+        "fussy": {"kind": "fussy", "inputs": "pairs", "params": {"how": "message"}},
+    }
+    engine = {"kind": "local", "params": {"workers": 2, "shard_rows": 10}}
+    with pytest.raises(StepError, match="row p0000010 is not to its taste"):
+        go({**spec_of(steps), "engine": engine}, tmp_path)
 
 
 def square(number: int) -> int:
