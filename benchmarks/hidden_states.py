@@ -3,8 +3,8 @@ over batches of one size, in the order of the file and with texts sorted by thei
 loops, the best of the sizes 1, 4, 8, 16 and 32 counts.
 
 MiniLM (mean of the last layer) and a Llama of 4 layers, 256 wide (last token of the last layer).
-Run: ``python benchmarks/hidden_states.py [ROWS]``; texts as in ``scoring.py``. Seconds are of this
-process on one thread, loading of the models left out; the same tokens go in everywhere.
+Run: ``python benchmarks/hidden_states.py [ROWS]``; texts as in ``scoring_data.py``. Seconds are of
+this process on one thread, loading of the models left out; the same tokens go in everywhere.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import torch
 import transformers
-from scoring import LENGTH, model_in, texts
+from scoring_data import LENGTH, model_in, texts
 
 from rmplug import Responses
 from rmplug_hf import Encoder, HiddenState

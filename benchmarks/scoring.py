@@ -1,131 +1,122 @@
-"""Scores of real conversations by a small transformer, in two ways: rmplug, and the plain pattern
-of batches of 8 in the order of the file, each padded to its longest.
+"""Scores of real preferences as whole processes, side by side: the ``rewardbench`` package, a bare
+loop of transformers over texts sorted by length, and rmplug, from Python and by ``rmplug run``.
 
-Run: ``python benchmarks/scoring.py [ROWS]``; texts are ``../shared/data/hh_rlhf`` where it is, else
-the examples of this project repeated.
+Seconds are of processor time of the process and its children, one thread, float32; wall time stands
+beside them. Texts longer than the model reads are left out, since the ways cut them differently.
+Differences are those from scores without padding, one text at a time. The ceiling is what the
+distinct texts cost at the best batch without padding; it is compared with rmplug's seconds less
+those that it takes for two pairs (imports, opening).
+
+Run: ``python benchmarks/scoring.py [--pairs 200] [--cases hh,grid,lists] [--models minilm,llama]
+[--rewardbench PYTHON]``. Texts: ``../shared/data`` (RMPLUG_SHARED_DATA).
+
+Without ``--rewardbench`` its pipeline is restated (``package-N`` in scoring_ways.py): texts in the
+order of the file, N at a time, padded on the left. With it, the Python of an environment of its own
+(``python3.11 -m venv E; E/bin/pip install rewardbench==0.1.4``) runs the package itself, by
+scoring_package.py, which has it work without a GPU.
 """
 
 from __future__ import annotations
 
-import gzip
+import argparse
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
-
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
-import torch
 import transformers
+from scoring_data import minilm_in, model_in, pairs_of
 
-from rmplug import Responses
-from rmplug.data.rows import one_batch
-from rmplug.testing.tiny_models import tiny_tokenizer
-from rmplug_hf import SequenceClassifier
-
-HERE = Path(__file__).resolve().parent.parent
-SHARED = Path(os.environ.get("RMPLUG_SHARED_DATA", HERE / "../shared/data"))
-LENGTH = 1024
+HERE = Path(__file__).resolve().parent
 
 
-def texts(rows: int) -> list[dict[str, Any]]:
-    place = SHARED / "hh_rlhf/pairs.jsonl.gz"
-    if place.is_file():
-        with gzip.open(place, "rt", encoding="utf-8") as file:
-            found = [json.loads(line) for line, _ in zip(file, range(rows // 2), strict=False)]
-    else:
-        lines = (HERE / "examples/data/preferences.jsonl").read_text("utf-8").splitlines()
-        found = [json.loads(lines[n % len(lines)]) for n in range(rows // 2)]
-    sides = [(pair, side) for pair in found for side in ("chosen", "rejected")]
-    return [
-        {"id": str(n), "prompt": pair["prompt"], "response": pair[side]}
-        for n, (pair, side) in enumerate(sides)
-    ]
-
-
-def model_in(folder: Path, architecture: str) -> Path:
-    """A random classifier of 4 layers, 256 wide."""
-    place = folder / architecture
-    tokenizer = tiny_tokenizer(architecture, chat=True)  # type: ignore[arg-type]
-    sizes = {
-        "hidden_size": 256,
-        "num_hidden_layers": 4,
-        "num_attention_heads": 4,
-        "intermediate_size": 1024,
-        "max_position_embeddings": LENGTH,
-        "vocab_size": len(tokenizer),
-        "pad_token_id": tokenizer.pad_token_id,
-        "num_labels": 1,
-    }
-    config = transformers.AutoConfig.for_model(architecture, **sizes)
-    torch.manual_seed(0)
-    transformers.AutoModelForSequenceClassification.from_config(config).save_pretrained(place)
-    tokenizer.model_max_length = LENGTH
-    tokenizer.save_pretrained(place)
-    return place
-
-
-def plain(folder: Path, responses: Responses, size: int = 8) -> np.ndarray:
-    """What is usually written: tokenize and run 8 conversations at a time, in order."""
-    model = transformers.AutoModelForSequenceClassification.from_pretrained(folder).eval()
-    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    rows = responses.table.to_pylist()
-    found = []
-    for first in range(0, len(rows), size):
-        chats = [row["prompt"] + row["response"] for row in rows[first : first + size]]
-        written = tokenizer.apply_chat_template(chats, tokenize=False)
-        asked = tokenizer(
-            written,
-            add_special_tokens=False,
-            padding=True,
-            truncation=True,
-            max_length=LENGTH,
-            return_tensors="pt",
-        )
-        with torch.inference_mode():
-            found.append(model(**asked).logits.numpy())
-    return np.concatenate(found)
-
-
-def ours(folder: Path, responses: Responses, batch_tokens: int) -> np.ndarray:
-    step = SequenceClassifier(path=folder, batch_tokens=batch_tokens, truncate="right")
-    return step.load().score(one_batch(responses.table))
-
-
-def main(rows: int) -> None:
+def main() -> None:
+    given = argparse.ArgumentParser()
+    given.add_argument("--pairs", type=int, default=200)
+    given.add_argument("--cases", default="hh,grid,lists")
+    given.add_argument("--models", default="minilm,llama")
+    given.add_argument("--batches", default="8,64,1")
+    given.add_argument("--bare", default="8,16,32")
+    given.add_argument("--rewardbench", type=Path)
+    options = given.parse_args()
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()
-    responses = Responses(_columns(texts(rows)))
     with tempfile.TemporaryDirectory() as name:
-        for architecture in ("bert", "llama"):
-            folder = model_in(Path(name), architecture)
-            ours(folder, Responses(responses.table.slice(0, 16)), 4096)
-            seconds, expected = _timed(lambda folder=folder: plain(folder, responses))
-            print(f"{architecture}: plain pattern {len(responses) / seconds:.1f} rows/s")
-            for budget in (1024, 4096, 16384):
-                took, found = _timed(lambda f=folder, b=budget: ours(f, responses, b))
-                gap = np.abs(found - expected).max()
-                print(
-                    f"{architecture}: batch_tokens {budget:>5} {len(responses) / took:.1f} rows/s, "
-                    f"{seconds / took:.2f} times as fast, largest difference {gap:.1e}"
-                )
+        for model in options.models.split(","):
+            folder = minilm_in(Path(name)) if model == "minilm" else model_in(Path(name), model)
+            length = 512 if model == "minilm" else 1024
+            for case in options.cases.split(","):
+                job = write_job(Path(name, f"{model}-{case}"), folder, length, case, options.pairs)
+                compare(f"{model} {case}", job, options)
 
 
-def _columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
-    return {name: [row[name] for row in rows] for name in ("id", "prompt", "response")}
+def write_job(job: Path, model: Path, length: int, case: str, pairs: int) -> Path:
+    """Write the pairs of a case that the model reads whole."""
+    tokenizer = transformers.AutoTokenizer.from_pretrained(model)
+    rows = []
+    for number, (prompt, chosen, rejected) in enumerate(pairs_of(case, pairs)):
+        lengths = map(len, tokenizer([f"{prompt}\n\n{r}" for r in (chosen, rejected)])["input_ids"])
+        if max(lengths) <= length:
+            row = {"id": str(number), "prompt": prompt, "chosen": chosen, "rejected": rejected}
+            rows.append(row)
+    for place, part in ((job, rows), (job / "few", rows[:2])):
+        place.mkdir(parents=True)
+        (place / "job.json").write_text(json.dumps({"model": str(model), "length": length}))
+        lines = [json.dumps(row) for row in part]
+        (place / "pairs.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return job
 
 
-def _timed(work: Any) -> tuple[float, Any]:
-    """Seconds of processor time (of one thread: others on the machine do not count)."""
-    started = time.process_time()
-    result = work()
-    return time.process_time() - started, result
+def compare(name: str, job: Path, options: argparse.Namespace) -> None:
+    """Print the seconds of each way, their ratio to those of ``rmplug run``, and how far scores are
+    from those of one text at a time."""
+    package = [f"package-{size}" for size in options.batches.split(",")]
+    bare = [f"bare-{size}" for size in options.bare.split(",")]
+    measured = {way: timed(way, job, options.rewardbench) for way in (*package, *bare)}
+    measured |= {way: timed(way, job, None) for way in ("python", "run")}
+    timed("reference", job, None)
+    exact = np.load(job / "reference.npy")
+    ours = measured["run"][0]
+    count = len(exact) // 2
+    print(f"{name}: {count} pairs that the model reads whole")
+    for way, (seconds, wall) in measured.items():
+        scores = np.load(job / f"{way}.npy")
+        flipped = np.sign(scores[:count] - scores[count:]) != np.sign(exact[:count] - exact[count:])
+        print(
+            f"  {way:<11} {seconds:7.1f} CPU s ({wall:.1f} wall), {seconds / ours:.2f} times run; "
+            f"scores {np.abs(scores - exact).max():.1e} away (sd {exact.std():.2g}), "
+            f"{int(flipped.sum())} decisions differ"
+        )
+    timed("cost", job, None)
+    tokens, each = np.load(job / "cost.npy")
+    start = timed("run", job / "few", None)[0]
+    print(
+        f"  ceiling: {int(tokens)} tokens of distinct texts at {1e6 * each:.1f} µs are "
+        f"{tokens * each:.1f} CPU s; run less its start ({start:.1f}) is {ours - start:.1f}: "
+        f"{tokens * each / (ours - start):.0%}",
+        flush=True,
+    )
+
+
+def timed(way: str, job: Path, package: Path | None) -> tuple[float, float]:
+    """Run a way as a process; return its seconds of processor time, with children, and wall."""
+    here = package is None or not way.startswith("package")
+    file = "scoring_ways.py" if here else "scoring_package.py"
+    command = [sys.executable if here else str(package), str(HERE / file), way, str(job)]
+    # torch, numpy and tokenizers each have threads of their own
+    one = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"), "1")
+    started = time.monotonic()
+    process = subprocess.Popen(command, env={**os.environ, **one}, stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{way} failed: {' '.join(command)}")
+    return used.ru_utime + used.ru_stime, time.monotonic() - started
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 400)
+    main()

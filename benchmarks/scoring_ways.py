@@ -1,0 +1,151 @@
+"""One way to score the texts of a job, as a process of its own: ``scoring.py`` starts it.
+
+Run: ``python benchmarks/scoring_ways.py WAY JOB``; JOB is a folder with ``job.json`` (model and
+length) and ``pairs.jsonl``. Scores of both sides go to ``WAY.npy`` there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+TEMPLATE = "{prompt}\n\n{response}"
+
+
+def read(job: Path) -> tuple[str, int, list[dict[str, Any]]]:
+    facts = json.loads((job / "job.json").read_text("utf-8"))
+    lines = (job / "pairs.jsonl").read_text("utf-8").splitlines()
+    return facts["model"], facts["length"], [json.loads(line) for line in lines]
+
+
+def asked(rows: list[dict[str, Any]]) -> list[str]:
+    """Return the texts of all chosen, then of all rejected responses."""
+    return [f"{row['prompt']}\n\n{row[side]}" for side in ("chosen", "rejected") for row in rows]
+
+
+def opened(folder: str) -> tuple[Any, Any]:
+    import torch
+    import transformers
+
+    transformers.utils.logging.disable_progress_bar()
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(
+        folder, dtype=torch.float32
+    )
+    return model.eval(), transformers.AutoTokenizer.from_pretrained(folder)
+
+
+def batches(job: Path, size: int, by_length: bool, padding: str = "right") -> Any:
+    """Score so many texts at a time, in the order of the file or by their tokens."""
+    import numpy as np
+    import torch
+
+    folder, length, rows = read(job)
+    model, tokenizer = opened(folder)
+    tokenizer.padding_side = padding
+    every = asked(rows)
+    found = np.empty(len(every))
+    order = np.arange(len(every))
+    if by_length:
+        counts = [len(ids) for ids in tokenizer(every)["input_ids"]]
+        order = np.argsort(counts, kind="stable")
+    with torch.inference_mode():
+        for first in range(0, len(order), size):
+            part = order[first : first + size]
+            given = tokenizer(
+                [every[n] for n in part],
+                padding=True, truncation=True, max_length=length, return_tensors="pt",
+            )  # fmt: skip
+            found[part] = model(**given).logits[:, 0].numpy()
+    return found
+
+
+def python(job: Path) -> Any:
+    """Score with ``rmplug.load``."""
+    import rmplug
+
+    folder, length, rows = read(job)
+    scorer = rmplug.load(
+        folder, kind="sequence-classifier", template=TEMPLATE, max_length=length, device="cpu"
+    )
+    prompts = [row["prompt"] for row in rows] * 2
+    responses = [row[side] for side in ("chosen", "rejected") for row in rows]
+    return scorer.matrix(prompts, responses)[:, 0]
+
+
+def run(job: Path) -> Any:
+    """Score with ``rmplug run`` of a small spec, into a new store."""
+    import numpy as np
+    import pyarrow.parquet as pq
+
+    folder, length, _ = read(job)
+    params = {"path": folder, "template": TEMPLATE, "max_length": length, "device": "cpu"}
+    steps = {
+        "pairs": {
+            "kind": "pairs-file",
+            "params": {"path": str(job / "pairs.jsonl"), "odd_rows": "keep"},
+        },
+        "model": {"kind": "sequence-classifier", "params": params},
+        "reward": {"kind": "reward", "inputs": {"model": "model", "data": "pairs"}},
+    }
+    spec = job / "spec.yaml"
+    engine = {"kind": "local", "params": {"workers": 1}}
+    spec.write_text(json.dumps({"name": "scoring", "engine": engine, "steps": steps}))
+    command = [sys.executable, "-m", "rmplug", "run", str(spec), "--store", str(job / "store")]
+    subprocess.run(command, check=True, capture_output=True)
+    [made] = (job / "store/artifacts").glob("reward-*")
+    table = pq.read_table(sorted(made.glob("part-*.parquet")))
+    return np.concatenate([table["chosen"].to_numpy(), table["rejected"].to_numpy()])
+
+
+def token_cost(job: Path) -> Any:
+    """Measure the seconds of processor time per token in batches of equal texts of the mean length,
+    the best of four sizes: what a plan without padding and imports could reach."""
+    import time
+
+    import numpy as np
+    import torch
+
+    folder, length, rows = read(job)
+    model, tokenizer = opened(folder)
+    torch.set_num_threads(1)
+    lengths = [len(i) for i in tokenizer(sorted({*asked(rows)}), truncation=True,
+                                         max_length=length)["input_ids"]]  # fmt: skip
+    mean = round(sum(n * n for n in lengths) / sum(lengths))
+    best = float("inf")
+    with torch.inference_mode():
+        for size in (max(1, budget // mean) for budget in (512, 1024, 2048, 4096)):
+            ids = torch.randint(5, model.config.vocab_size - 5, (size, mean))
+            given = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+            model(**given)
+            for _ in range(3):
+                started = time.process_time()
+                model(**given)
+                best = min(best, (time.process_time() - started) / ids.numel())
+    return np.array([sum(lengths), best])
+
+
+def main(way: str, job: Path) -> None:
+    import numpy as np
+
+    name, _, size = way.partition("-")
+    results = {
+        # what the rewardbench package does: pads on the left, in the order of the file
+        "package": lambda: batches(job, int(size), by_length=False, padding="left"),
+        "bare": lambda: batches(job, int(size), by_length=True),
+        "python": lambda: python(job),
+        "run": lambda: run(job),
+        "reference": lambda: batches(job, 1, by_length=False),
+        "cost": lambda: token_cost(job),
+    }
+    np.save(job / f"{way}.npy", results[name]())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))
