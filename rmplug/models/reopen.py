@@ -62,6 +62,13 @@ def locate(
     if changed.get("path") is not None:
         params.update(dict.fromkeys({"name", "revision"} & set(params)))
     _check_files(origin, directory, params, changed.get("path") is not None, say)
+    absent = [n for n, info in cls.model_fields.items() if info.is_required() and n not in params]
+    if absent:  # no record may say it, such as the address of a server
+        raise DataError(
+            f"the checkpoint {directory} was trained on a model of the kind {cls.kind}, and does "
+            f"not say its {some(absent)}: say it yourself, in the spec or the command that opens "
+            "the checkpoint"
+        )
     return cls, params
 
 

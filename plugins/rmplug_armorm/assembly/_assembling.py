@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from rmplug import Checkpoint, DataError, Features, Fit, Pairs, RewardModel
 from rmplug.data.rows import one_batch
+from rmplug.models.state_encoder import StateEncoder
 from rmplug.stats.metric_rows import mean_of, measured, number, share_of, wins
 from rmplug_armorm.debias._transform_file import Transform
 from rmplug_armorm.gate._constant import fit_scale
@@ -24,7 +25,7 @@ from rmplug_armorm.heads._states import matrix_of
 
 from ._given_states import PAIR, encoded, prove
 from ._mixture import Mixture
-from ._model import AssembledModel, AssemblyFacts, PromptEncoder, encoder_of, save
+from ._model import AssembledModel, AssemblyFacts, encoder_of, save
 from ._prompt_end import prompt_end_of
 
 MODEL = "assembled"
@@ -80,7 +81,7 @@ def _gate_of(gate: Checkpoint | None, heads: Heads, transform: Transform) -> Att
     return read_gate(gate.directory)
 
 
-def _check_width(encoder: PromptEncoder, heads: Heads) -> None:
+def _check_width(encoder: StateEncoder, heads: Heads) -> None:
     row = {"role": "user", "content": "Hello."}
     probe = pa.RecordBatch.from_pydict({"id": ["probe"], "prompt": [[row]], "response": [[row]]})
     size, width = encoder.vectors(probe).shape[1], heads.weight.shape[1]

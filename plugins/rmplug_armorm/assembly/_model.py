@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +16,7 @@ from rmplug.arrays import Array
 from rmplug.data.sides import side_of, stacked
 from rmplug.errors import some
 from rmplug.models.files import read_json
+from rmplug.models.state_encoder import StateEncoder
 from rmplug_armorm.debias._measures import measure_texts
 
 from ._mixture import Explanation, Mixture, read_mixture
@@ -27,29 +28,15 @@ PARTS = {"turn": "turn", "response": "prompt"}
 """The encoder's names for a prompt alone, by the position of its end."""
 
 
-class PromptEncoder(Protocol):
-    """The interface that an encoder must have."""
-
-    def vectors(self, responses: pa.RecordBatch, part: str = "both") -> Array:
-        """Compute states (rows, width): of prompts with responses, or of prompts (`prompt`,
-        `turn`)."""
-
-    def vectors_and_prompts(self, responses: pa.RecordBatch, part: str) -> tuple[Array, Array]:
-        """Compute states of prompts with responses, and of their prompts."""
-
-    def origin(self) -> Origin | None:
-        """Return the origin from which the encoder can be made again."""
-
-
-def encoder_of(model: RewardModel) -> PromptEncoder:
+def encoder_of(model: RewardModel) -> StateEncoder:
     """Return the model as an encoder; raises DataError if it cannot be one, or be loaded again."""
     opened = model.open()
-    if not callable(getattr(opened, "vectors", None)) or opened.origin() is None:
+    if not isinstance(opened, StateEncoder) or opened.origin() is None:
         raise DataError(
             f"{model.name or type(opened).__name__} is no encoder that can be loaded again; load "
             "the model with kind: encoder (a head that it has is left out)"
         )
-    return cast(PromptEncoder, opened)
+    return opened
 
 
 @dataclass(frozen=True)
@@ -65,7 +52,7 @@ class AssemblyFacts:
 class AssembledModel(RewardModel):
     """A model with scores (rows, 1 + attributes): the reward, then each raw attribute reward."""
 
-    def __init__(self, encoder: PromptEncoder, mixture: Mixture, prompt_end: str) -> None:
+    def __init__(self, encoder: StateEncoder, mixture: Mixture, prompt_end: str) -> None:
         self.encoder, self.mixture, self.prompt_end = encoder, mixture, prompt_end
         self.outputs = (REWARD, *mixture.heads.names)
 

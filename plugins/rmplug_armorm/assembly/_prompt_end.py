@@ -10,15 +10,16 @@ import pyarrow as pa
 
 from rmplug import Checkpoint, DataError
 from rmplug.data.messages import message_type
+from rmplug.models.state_encoder import StateEncoder
 from rmplug.notices import collect_notices
 from rmplug_armorm.gate._gate_file import read_about
 from rmplug_armorm.gate._prompts import KEPT, spread_dimensions
 
 from ._given_states import NEAR
-from ._model import PARTS, PromptEncoder
+from ._model import PARTS
 
 
-def prompt_end_of(encoder: PromptEncoder, gate: Checkpoint) -> str:
+def prompt_end_of(encoder: StateEncoder, gate: Checkpoint) -> str:
     """Return the end of the prompts on which the gate was trained: the nearer of the encoder's
     states at the ends of their turns, and before responses."""
     kept = read_about(gate.directory).get("about", {}).get(KEPT)
@@ -37,7 +38,7 @@ def prompt_end_of(encoder: PromptEncoder, gate: Checkpoint) -> str:
     return nearest
 
 
-def _distance(encoder: PromptEncoder, kept: Sequence[Mapping[str, Any]], part: str) -> float:
+def _distance(encoder: StateEncoder, kept: Sequence[Mapping[str, Any]], part: str) -> float:
     """Return the greatest distance relative to the length of a state."""
     talks = pa.array([entry["prompt"] for entry in kept], message_type())
     ids = pa.array([f"prompt {number}" for number in range(len(kept))])

@@ -11,6 +11,7 @@ import pyarrow as pa
 from rmplug import DataError, RewardModel
 from rmplug.arrays import Array
 from rmplug.data.sides import side_of, stacked
+from rmplug.models.state_encoder import StateEncoder
 from rmplug_hf.loading._encoder import pooled_states, pooled_with_prompts
 from rmplug_hf.loading._states import Layers, States
 from rmplug_hf.loading._transformer import Transformer
@@ -28,12 +29,15 @@ class StateQuery:
     layers: Layers | None = None
 
     def __call__(self, model: RewardModel, batch: pa.RecordBatch) -> dict[str, Array]:
-        if not isinstance(model, Transformer):
+        if isinstance(model, Transformer):
+            states = self._pooled(model, batch)
+        elif isinstance(model, StateEncoder):
+            states = self._encoded(model, batch)
+        else:
             raise DataError(
                 f"{model.name or type(model).__name__} has no hidden states; give a model of "
                 "transformers, such as an encoder"
             )
-        states = self._pooled(model, batch)
         for side in self.sides:
             _check_finite(states[side], batch, side)
         if self.layers is None:
@@ -46,6 +50,23 @@ class StateQuery:
 
     def _numbers(self, count: int) -> Sequence[int]:
         return range(count) if self.layers is None or self.layers == "all" else self.layers
+
+    def _encoded(self, model: StateEncoder, batch: pa.RecordBatch) -> dict[str, Array]:
+        """Return the states that an encoder elsewhere gives, which has one layer and pooling."""
+        asked = {"layer": self.layer, "layers": self.layers, "pooling": self.pooling}
+        own = [name for name, value in asked.items() if value is not None]
+        if own:
+            raise DataError(
+                f"{getattr(model, 'name', '')} gives states of its own layer and pooling only; "
+                f"leave out {' and '.join(own)}"
+            )
+        part = "turn" if self.prompt_end == "turn" else "prompt"
+        by_side: dict[str, Array] = {}
+        if "prompt" in self.sides:
+            by_side["prompt"] = model.vectors(side_of(batch, "prompt"), part)
+        sides = [side for side in self.sides if side != "prompt"]
+        values = np.split(model.vectors(stacked(batch, sides)), len(sides)) if sides else []
+        return by_side | dict(zip(sides, values, strict=True))
 
     def _pooled(self, model: Transformer, batch: pa.RecordBatch) -> dict[str, Array]:
         states = States(self.layer, self.pooling, self.position, self.layers)
