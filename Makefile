@@ -34,6 +34,9 @@ generated: $(VENV)/.dev
 docs: $(VENV)/.dev
 	$(BIN)/python docs/make_site.py
 
+gallery: $(VENV)/.dev
+	$(BIN)/python docs/make_gallery.py
+
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 

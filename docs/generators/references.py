@@ -11,6 +11,7 @@ from rmplug.families import FAMILIES, Composite
 
 from .artifacts import write_artifacts, write_records
 from .commands import write_commands
+from .gallery import write_gallery
 from .kinds import kinds_of, page_of, write_kinds
 from .markdown import table
 from .metrics import write_metrics
@@ -37,6 +38,7 @@ def references(registry: Registry) -> Mapping[str, str]:
         "reference/notices.md": write_notices(),
         "reference/records.md": write_records(),
         "reference/core.md": without_markers((ROOT / "rmplug" / "README.md").read_text("utf-8")),
+        "gallery/index.md": write_gallery(),
         "changelog.md": (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"),
         "contributing.md": (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"),
     }

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from generators.contents import sections
+from generators.gallery import FINDINGS, MOST_BYTES, SHOWN
 from make_site import check_contents, make_html
 from page_blocks import DOCS
 
@@ -96,3 +97,12 @@ def test_a_page_that_no_list_names_is_refused() -> None:
     check_contents(pages, contents)
     with pytest.raises(SystemExit, match="how-to/new.md"):
         check_contents({**pages, "how-to/new.md": ""}, contents)
+
+
+def test_the_gallery_shows_recipes_with_small_pictures(site: Path) -> None:
+    page = (site / "gallery" / "index.md").read_text(encoding="utf-8")
+    shown = [name for name in SHOWN if f"\n## {name}\n" in page]
+    assert {*shown} == {*json.loads(FINDINGS.read_text(encoding="utf-8"))}
+    for name in shown:
+        assert 0 < (site / "gallery" / f"{name}.webp").stat().st_size <= MOST_BYTES
+        assert f"]({name}.webp)" in page
