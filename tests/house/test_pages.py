@@ -121,7 +121,7 @@ class Reader:
             self.save(Path(block.note), block.text)
         elif block.language == "python":
             self.run_program(block)
-        elif block.language == "sh":
+        elif block.language == "sh" and not block.is_illustration:
             for line in commands(block):
                 self.run_command(line)
 
