@@ -66,10 +66,12 @@ def test_extras_that_are_named_exist() -> None:
     }
 
 
-def test_every_file_that_the_readme_links_to_is_there() -> None:
+def test_the_readme_links_to_every_page_and_to_nothing_that_is_not_there() -> None:
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", (ROOT / "README.md").read_text("utf-8"))
-    assert links
     assert [link for link in links if not (ROOT / link).exists()] == []
+    leading = {page for page in pages() if page.parent not in (ROOT, DOCS, DOCS / "reference")}
+    leading = {page for page in leading if page.stem != "index"}
+    assert leading - {ROOT / link for link in links} == set()
 
 
 @pytest.fixture(scope="module")
