@@ -170,8 +170,7 @@ class HubModel(HubReader):
         """Return the commit of a name on the hub, or the digest of the weights of `minilm`, the
         versions of the libraries that quantize, and the number format where `auto` takes another
         than the checkpoint states."""
-        versions, named = library_versions(self.quantization), self.name or ""
-        found = identify_encoder(named, self.revision, self.path)
+        versions, found = library_versions(self.quantization), super().identity()
         if self.name == MINILM.name:
             return {**found, **versions}
         return {**found, **format_identity(self, found.get("commit")), **versions}
