@@ -5,9 +5,10 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 from .data.rows import (
     BATCH_ROWS,
@@ -301,6 +302,12 @@ class RewardModel(Artifact, ABC):
         """Return the model ready to score; a handle loads it here, once per process."""
         return self
 
+    def exactly(self) -> AbstractContextManager[Formats] | None:
+        """Return a context in which the model scores each row alone, without padding and in
+        float32, whatever it does otherwise to be fast; None, as here, from a model that has no
+        other way."""
+        return None
+
     def reload(self) -> RewardModel:
         """Return the model loaded anew, for a step that changes its weights: others that use the
         same model must not see that."""
@@ -310,6 +317,13 @@ class RewardModel(Artifact, ABC):
         """Return what the model can be made again from; None, as here, where that is not
         recorded."""
         return None
+
+
+class Formats(NamedTuple):
+    """The number formats of a model: as it scores, and in the context ``exactly``."""
+
+    own: str
+    exact: str
 
 
 class Opens(ABC):

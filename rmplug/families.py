@@ -26,6 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
 from .artifacts import Artifact, Opens
+from .checks import Check
 from .data.odd_rows import OddRows
 from .known import Known
 from .notices import Notice
@@ -340,6 +341,7 @@ class PlanStep:
     notices: Sequence[Notice]
     seen: "Mapping[str, SeenRows]" = field(default_factory=dict)
     """For an evaluator: the rows that the model behind each reward was trained on."""
+    checks: Sequence[Check] = ()
 
 
 @dataclass(frozen=True)

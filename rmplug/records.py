@@ -94,6 +94,9 @@ class StepRecord(Usage):
     """Rows computed per second of wall time."""
     notices: list[dict[str, Any]] = field(default_factory=list)
     """Odd rows: what, whether kept or dropped, how many, and the first of their ids."""
+    checks: list[dict[str, Any]] = field(default_factory=list)
+    """Numbers of a model on a few rows beside those of each row alone, without padding and in
+    float32: the largest and the mean difference, and the pairs that are decided otherwise."""
     seen: dict[str, SeenRows] = field(default_factory=dict)
     """For an evaluator, a reporter, and any step that asks for it: for each reward or prediction
     that a model stands behind, the rows that its model was trained on."""

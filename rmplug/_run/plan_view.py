@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rmplug._spec.graph import Node
+from rmplug.checks import Check
 from rmplug.families import PlanStep, PlanView, family_of
 from rmplug.known import Ref
 from rmplug.notices import Notice
@@ -29,6 +30,7 @@ def outline(node: Node, record: StepRecord | None = None) -> PlanStep:
         rows=record.rows if record else None,
         notices=[Notice(**entry) for entry in record.notices] if record else [],
         seen=record.seen if record else {},
+        checks=[Check(**entry) for entry in record.checks] if record else [],
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from rmplug._kinds.registry import Registry
 from rmplug._store.store import Store
 from rmplug.artifacts import Artifact, Report
+from rmplug.checks import Check
 from rmplug.errors import RmplugError
 from rmplug.families import PlanStep, PlanView, Step, reads_files
 from rmplug.known import Ref
@@ -115,6 +116,7 @@ class RecordedRun:
             rows=step.rows,
             notices=list(_notices(step)),
             seen=step.seen,
+            checks=list(_checks(step)),
         )
 
     def _class(self, kind: str) -> type[Step] | None:
@@ -134,6 +136,13 @@ def _notices(step: StepRecord) -> Iterator[Notice]:
     for entry in step.notices:
         with suppress(TypeError):
             yield Notice(**entry)
+
+
+def _checks(step: StepRecord) -> Iterator[Check]:
+    """Yield the checks of a step that can be read."""
+    for entry in step.checks:
+        with suppress(TypeError):
+            yield Check(**entry)
 
 
 def _summary(cls: type[Step] | None) -> str:

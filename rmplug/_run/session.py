@@ -203,6 +203,7 @@ class Session:
         store.touch(prepared.key)
         record.status, record.rows = "reused", manifest.get("rows")
         record.notices = manifest.get("notices", [])
+        record.checks = manifest.get("checks", [])
         record.seen = {name: SeenRows(**seen) for name, seen in manifest.get("seen", {}).items()}
         record.kept = manifest.get("kept", [])
         return self.results.handle_of(prepared.key)

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rmplug._store.kept import KeptView
-from rmplug._store.serialize import part_name, read_part_facts, write_part
+from rmplug._store.serialize import part_name, read_part_checks, read_part_facts, write_part
 from rmplug._store.store import KEPT
+from rmplug.checks import Check, collect_checks, merged_checks
 from rmplug.data.rows import Mapped
 from rmplug.errors import PluginError, add_place
 from rmplug.families import Engine
@@ -80,7 +81,7 @@ class GroupWork:
         size = self.cut.size
         start, stop = shards[0] * size, min((shards[-1] + 1) * size, self.cut.total)
         using = nullcontext() if self.kept is None else self.kept.in_use(usage)
-        with collect_notices() as notices, using as keeping:
+        with collect_notices() as notices, collect_checks() as checks, using as keeping:
             try:
                 table = self.rows.read(start, stop)
             except Exception as error:
@@ -94,8 +95,9 @@ class GroupWork:
             last = shard == shards[-1]  # it takes what is left, too much of it included
             part = table.slice((shard - shards[0]) * size, None if last else size)
             # which rows of a group a notice is of is not known: the first shard has all
-            found = notices.values() if shard == shards[0] else ()
-            write_part(part, self.folder / part_name(shard), found)
+            first = shard == shards[0]
+            found, checked = (notices.values(), checks.values()) if first else ((), ())
+            write_part(part, self.folder / part_name(shard), found, checks=checked)
             counts.append(int(part.num_rows))
         del table, part
         pa.default_memory_pool().release_unused()  # or its pieces add up over many shards
@@ -176,6 +178,12 @@ class Shards:
         """Return the notices of all shards, in their order."""
         return merged(
             notice for shard in self.cut.shards for notice in read_part_facts(self.path(shard))[2]
+        )
+
+    def checks(self) -> list[Check]:
+        """Return the checks of all shards."""
+        return merged_checks(
+            check for shard in self.cut.shards for check in read_part_checks(self.path(shard))
         )
 
 

@@ -20,6 +20,7 @@ from rmplug._store.kept import SNAPSHOT, Keeping, KeptView, publish, write_snaps
 from rmplug._store.serialize import FILES, write_folder, write_table
 from rmplug._store.store import KEPT
 from rmplug.artifacts import Artifact, Checkpoint, Folder, Identified, RewardModel, Tabular
+from rmplug.checks import collect_checks, merged_checks
 from rmplug.data.odd_rows import OddRowsFilter
 from rmplug.data.pandas_on_demand import keep_pandas_out
 from rmplug.data.rows import Mapped, Stream
@@ -141,17 +142,20 @@ class StepRun:
         supplied = self._supplied()
         method = getattr(prepared.step, prepared.step.method)
         with guarded_plugin(f"make {prepared.key}"), collect_notices() as noticed:
-            with self._keeping() as keeping:
+            with self._keeping() as keeping, collect_checks() as checked:
                 result = method(**_arguments(self.results, prepared), **supplied)
                 facts = self._write(result)
             self._publish(keeping)
         notices = merged([*noticed.values(), *facts.pop("notices", []), *counter.notices])
         record.notices = [asdict(notice) for notice in notices]
+        checks = merged_checks([*checked.values(), *facts.pop("checks", [])])
+        record.checks = [asdict(check) for check in checks]
         manifest = {
             "kind": prepared.node.provider.name,
             "fingerprint": prepared.key.rpartition("-")[2],
             "ingredients": prepared.ingredients,
             "notices": record.notices,
+            "checks": record.checks,
             "trainings": [astuple(training) for training in prepared.trainings],
             "seen": {name: asdict(seen) for name, seen in record.seen.items()},
             "kept": record.kept,
@@ -256,7 +260,8 @@ class StepRun:
         shards = compute_shards(work, self.engine, progress)
         self.record.computed = shards.computed
         self.record.include(shards.usage)
-        return {"parts": [cut.rows(shard) for shard in cut.shards], "notices": shards.notices()}
+        parts = [cut.rows(shard) for shard in cut.shards]
+        return {"parts": parts, "notices": shards.notices(), "checks": shards.checks()}
 
     def _kept_by_shards(self, folder: Path) -> KeptView | None:
         """Return what workers see of kept values: after a kill, what they saw before."""

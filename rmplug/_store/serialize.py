@@ -23,6 +23,7 @@ from rmplug.artifacts import (
     Selection,
     Tabular,
 )
+from rmplug.checks import Check
 from rmplug.data.rows import NO_BATCH, ParquetParts, Stream
 from rmplug.errors import DataError, StoreError
 from rmplug.notices import Notice
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 FILES = "files"
 NUMBERS = "numbers.json"
 NOTICES = b"rmplug.notices"
+CHECKS = b"rmplug.checks"
 TABLES: dict[str, type[Tabular]] = {
     cls.__name__: cls for cls in (Pairs, Responses, Features, Selection, Metrics, Tabular)
 }
@@ -45,14 +47,20 @@ def part_name(index: int) -> str:
 
 
 def write_part(
-    table: pa.Table, path: Path, notices: Iterable[Notice] = (), flush: bool = True
+    table: pa.Table,
+    path: Path,
+    notices: Iterable[Notice] = (),
+    flush: bool = True,
+    checks: Iterable[Check] = (),
 ) -> None:
-    """Write one shard as a Parquet file, with what was noticed in it; whole or not there."""
+    """Write one shard as a Parquet file, with what was noticed and checked in it; whole or not
+    there."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     listed = json.dumps([asdict(notice) for notice in notices])
-    table = table.replace_schema_metadata({NOTICES: listed})
+    checked = json.dumps([asdict(check) for check in checks])
+    table = table.replace_schema_metadata({NOTICES: listed, CHECKS: checked})
     buffer = pa.BufferOutputStream()
     pq.write_table(table, buffer, compression="zstd", row_group_size=max(1, table.num_rows))
     write_file(path, memoryview(buffer.getvalue()), flush)
@@ -66,6 +74,14 @@ def read_part_facts(path: Path) -> tuple[int, pa.Schema, list[Notice]]:
     schema = metadata.schema.to_arrow_schema()
     found = json.loads((schema.metadata or {}).get(NOTICES, b"[]"))
     return metadata.num_rows, schema.remove_metadata(), [Notice(**entry) for entry in found]
+
+
+def read_part_checks(path: Path) -> list[Check]:
+    """Return what was checked in a shard."""
+    import pyarrow.parquet as pq
+
+    metadata = pq.read_schema(path).metadata or {}
+    return [Check(**entry) for entry in json.loads(metadata.get(CHECKS, b"[]"))]
 
 
 def rechunked(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
