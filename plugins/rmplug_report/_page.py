@@ -146,6 +146,11 @@ def _numbers(inputs: Inputs, headline: str, sentences: Sequence[Finding]) -> str
             for s in inputs.plan.steps
             for n in s.notices
         ],
+        "checks": [
+            {"step": s.id, **asdict(check)}
+            for s in inputs.plan.steps
+            for check in s.checks
+        ],
         "metrics": inputs.metrics,
         "plots": list(plot_numbers(inputs)),
         "fits": [

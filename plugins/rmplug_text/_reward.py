@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pyarrow as pa
 from rmplug import DataError, RewardModel, notice
 from rmplug.arrays import Array
 from rmplug.errors import some
+from rmplug.models.self_checks import check_again, places_to_check
 
 PLAIN = "reward"
 VERDICT = ("margin", "probability", "loss")
@@ -24,10 +26,14 @@ class ScoreResponses:
 
     on_missing: str
     store: Sequence[str] | None = None
+    checked: frozenset[str] = frozenset()
+    """The ids of rows that are scored again, each alone."""
 
     def __call__(self, model: RewardModel, batch: pa.RecordBatch) -> dict[str, Array]:
         check_given(self.store, (PLAIN,), "responses")
         scores = scores_of(model, batch, self.on_missing)
+        if len(places := places_to_check(batch, self.checked)):
+            check_scores(model, scores, batch, places)
         return {named(PLAIN, name): scores[:, index] for index, name in enumerate(model.outputs)}
 
 
@@ -37,6 +43,8 @@ class ScorePairs:
 
     on_missing: str
     store: Sequence[str] | None = None
+    checked: frozenset[str] = frozenset()
+    """The ids of pairs whose responses are scored again, each alone."""
 
     def __call__(self, model: RewardModel, batch: pa.RecordBatch) -> dict[str, Array]:
         margins = model.compare(batch)
@@ -45,7 +53,10 @@ class ScorePairs:
             check_given(self.store, VERDICT, "pairs")
             return {name: verdict[name] for name in verdict if self._keeps(name)}
         check_given(self.store, ("chosen", "rejected", *VERDICT), "pairs")
-        scores = scores_of(model, responses_of(batch), self.on_missing)
+        responses, count = responses_of(batch), batch.num_rows
+        scores = scores_of(model, responses, self.on_missing)
+        if len(places := places_to_check(batch, self.checked)):
+            check_scores(model, scores, responses, np.concatenate([places, places + count]), True)
         chosen, rejected = scores[: batch.num_rows], scores[batch.num_rows :]
         return {
             named(name, output): values
@@ -56,6 +67,17 @@ class ScorePairs:
 
     def _keeps(self, name: str) -> bool:
         return self.store is None or name in self.store
+
+
+def check_scores(
+    model: RewardModel, scores: Array, responses: pa.RecordBatch, places: Array, pairs: bool = False
+) -> None:
+    """Compare the scores of some rows with those that the model gives of each of them alone."""
+    part = responses.take(pa.array(places))
+    spread = float(np.nanstd(scores)) if np.isfinite(scores).any() else None
+    ids = part.column("id").to_pylist()
+    again = partial(scores_of, model, part, "keep")
+    check_again(model, "scores", scores[places], again, ids, spread=spread, pairs=pairs)
 
 
 def check_given(store: Sequence[str] | None, given: Sequence[str], what: str) -> None:

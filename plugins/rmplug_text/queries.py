@@ -42,11 +42,17 @@ class Reward(QueryStrategy):
     """
 
     kind = "reward"
+    neutral = frozenset({"self_check"})
 
     store: Annotated[Names, Field(min_length=1)] | None = None
     """The columns to keep, of those that the query gives: from pairs `chosen`, `rejected`,
     `margin`, `probability`, `loss`, from responses `reward`; by default all. Of a model with
     several outputs each stands for those of every output."""
+    self_check: int = Field(default=8, ge=0, le=256)
+    """Rows (responses; two of each pair) that are scored once more, each alone, without padding and
+    in float32: how far the scores are apart, and how many pairs are decided otherwise, is in the
+    record and on the report. More than rounding is said in a notice. 0 checks none; models of other
+    libraries, which have no such other way, are not checked."""
     on_missing: Literal["error", "keep"] = "error"
     """The policy for a score that is not a finite number: `error` names the rows; `keep` leaves it
     as it is and counts it."""
@@ -100,7 +106,12 @@ class Reward(QueryStrategy):
                 yield "store", f"of {what} {by} gives no {name}; it gives {some(given)}"
 
     def query(self, model: RewardModel, data: Pairs | Responses) -> Features:
+        from rmplug.models.self_checks import ids_to_check
+
         from ._reward import ScorePairs, ScoreResponses
 
-        ask = ScorePairs if isinstance(data, Pairs) else ScoreResponses
-        return data.map(ask(self.on_missing, self.store), open=model.open)
+        of_pairs = isinstance(data, Pairs)
+        ask = ScorePairs if of_pairs else ScoreResponses
+        count = -(-self.self_check // 2) if of_pairs else self.self_check
+        checked = ids_to_check(data, count)
+        return data.map(ask(self.on_missing, self.store, checked), open=model.open)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
@@ -14,6 +14,7 @@ import torch
 
 from rmplug import DataError, RewardModel
 from rmplug.arrays import Array
+from rmplug.artifacts import Formats
 from rmplug.models.kept import kept_rows
 from rmplug.models.raw_inputs import RawInput
 from rmplug_hf.tokens._batch import Batch
@@ -22,6 +23,7 @@ from rmplug_hf.tokens._conversations import Part
 from rmplug_hf.tokens._shared_prompts import Reads, Sharing
 from rmplug_hf.tokens._tokenizing import Tokens
 
+from ._exactness import exact
 from ._identity import identity_of
 from ._loading import Loaded
 from ._trials import is_causal, scales_positions
@@ -46,6 +48,11 @@ class Transformer(RewardModel):
         rows whose results are kept as what ``asked`` describes, these. ``reads`` tells the first
         token of a row whose own output ``forward`` reads."""
         return run_rows(self.loaded, rows, forward, asked, reads)
+
+    def exactly(self) -> AbstractContextManager[Formats] | None:
+        """Return a context in which each row is run alone, without padding and in float32, where
+        memory allows it."""
+        return exact(self.loaded)
 
     @property
     def width(self) -> int:
@@ -151,7 +158,7 @@ def run_rows(
     before it is run once for all rows that begin with it, if the network can do that and it saves
     enough.
     """
-    if asked is None:
+    if asked is None or loaded.budget.is_exact:
         return _run(loaded, rows, forward, reads)
     keys = [row.key for row in rows]
     return kept_rows(

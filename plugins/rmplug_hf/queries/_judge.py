@@ -96,6 +96,9 @@ class Judge(Writer):
         margins[both] = sums[:, 0] - sums[:, 1]
         return margins
 
+    def exactly(self) -> None:
+        """Return None: a verdict that is written differs for reasons other than rounding."""
+
     def _written(self, prompt: Sequence[Message]) -> str:
         return as_text(prompt, self.step.turn, self.step.roles)
 

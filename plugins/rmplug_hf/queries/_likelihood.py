@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,11 @@ import torch
 
 from rmplug import DataError, RewardModel, notice
 from rmplug.arrays import Array
+from rmplug.artifacts import Formats
 from rmplug.data.sides import stacked
+from rmplug.models.self_checks import check_again, places_to_check
 from rmplug_hf.loading._as_trained import as_trained
+from rmplug_hf.loading._exactness import exact
 from rmplug_hf.loading._loading import Loaded, load
 from rmplug_hf.loading._trainable import Trainable
 from rmplug_hf.loading._transformer import run_rows
@@ -113,6 +117,10 @@ class LanguageModel(Trainable, Writer):
         ratio = sums.policy if sums.reference is None else sums.policy - sums.reference
         return self.beta * (ratio / np.maximum(sums.tokens, 1) if self.over == "mean" else ratio)
 
+    def exactly(self) -> AbstractContextManager[Formats] | None:
+        """Return a context in which policy and reference run each row alone, in float32."""
+        return _exact(self.loaded, self.reference)
+
     def token_rows(self, responses: pa.RecordBatch, bounds: bool = False) -> list[Tokens]:
         """Return the tokens of rows of ``Responses``; with ``bounds`` where the tokens that count
         as the response's start and end, as in ``score``."""
@@ -148,6 +156,12 @@ class LanguageModel(Trainable, Writer):
         start = max(row.start, 1)
         end = len(row) if self.ending else row.end
         return Tokens(row.ids, start, max(start, end), row.segments)
+
+
+@contextmanager
+def _exact(policy: Loaded, reference: Loaded | None) -> Iterator[Formats]:
+    with exact(policy) as formats, exact(reference) if reference else nullcontext():
+        yield formats
 
 
 def _check_known(rows: Sequence[Tokens], ids: Sequence[str], reference: Loaded) -> None:
@@ -195,6 +209,8 @@ class LogProbQuery:
     """The row-wise log-probabilities of each side of a batch."""
 
     sides: tuple[str, ...]
+    checked: frozenset[str] = frozenset()
+    """The ids of rows whose responses are run again, each alone."""
 
     def __call__(self, model: RewardModel, batch: pa.RecordBatch) -> dict[str, Array]:
         if not isinstance(model, LanguageModel):
@@ -202,11 +218,28 @@ class LogProbQuery:
                 f"{model.name or type(model).__name__} gives no probabilities of tokens; give a "
                 "model of the kind causal-lm"
             )
-        columns = model.log_probs(stacked(batch, self.sides)).columns()
-        count = len(self.sides)
+        sums = model.log_probs(stacked(batch, self.sides))
+        count, columns = len(self.sides), sums.columns()
+        if len(places := places_to_check(batch, self.checked)):
+            self._check_again(model, batch, sums, places)
         split = {name: np.split(values, count) for name, values in columns.items()}
         return {
             name if side == "response" else f"{side}.{name}": split[name][place]
             for place, side in enumerate(self.sides)
             for name in columns
         }
+
+    def _check_again(
+        self, model: LanguageModel, batch: pa.RecordBatch, sums: LogProbs, places: Array
+    ) -> None:
+        """Compare the policy's sums of some rows with those of each of them alone."""
+        part = stacked(batch.take(pa.array(places)), self.sides)
+        rows = np.concatenate([places + n * batch.num_rows for n in range(len(self.sides))])
+        check_again(
+            model,
+            "log-probabilities",
+            sums.policy[rows],
+            lambda: model.log_prob_sums(part),
+            part.column("id").to_pylist(),
+            spread=float(sums.policy.std()),
+        )

@@ -11,6 +11,7 @@ import pyarrow as pa
 from rmplug import DataError, RewardModel
 from rmplug.arrays import Array
 from rmplug.data.sides import side_of, stacked
+from rmplug.models.self_checks import check_again, places_to_check
 from rmplug.models.state_encoder import StateEncoder
 from rmplug_hf.loading._encoder import pooled_states, pooled_with_prompts
 from rmplug_hf.loading._states import Layers, States
@@ -27,6 +28,8 @@ class StateQuery:
     position: int | str | None
     prompt_end: str
     layers: Layers | None = None
+    checked: frozenset[str] = frozenset()
+    """The ids of rows that are run again, each alone."""
 
     def __call__(self, model: RewardModel, batch: pa.RecordBatch) -> dict[str, Array]:
         if isinstance(model, Transformer):
@@ -40,6 +43,8 @@ class StateQuery:
             )
         for side in self.sides:
             _check_finite(states[side], batch, side)
+        if isinstance(model, Transformer):
+            self._check_again(model, batch, states)
         if self.layers is None:
             return {side: states[side] for side in self.sides}
         return {
@@ -47,6 +52,28 @@ class StateQuery:
             for side in self.sides
             for place, layer in enumerate(self._numbers(states[side].shape[1]))
         }
+
+    def _check_again(
+        self, model: Transformer, batch: pa.RecordBatch, states: dict[str, Array]
+    ) -> None:
+        """Compare the states of some rows with those of each of them alone."""
+        places = places_to_check(batch, self.checked)
+        if not len(places):
+            return
+
+        def flat(found: dict[str, Array], rows: Array | slice) -> Array:
+            return np.concatenate([found[s][rows].reshape(len(places), -1) for s in self.sides], 1)
+
+        part, found = batch.take(pa.array(places)), flat(states, places)
+        ids, spread = part.column("id").to_pylist(), float(found.std())
+        check_again(
+            model,
+            "states",
+            found,
+            lambda: flat(self._pooled(model, part), slice(None)),
+            ids,
+            spread=spread,
+        )
 
     def _numbers(self, count: int) -> Sequence[int]:
         return range(count) if self.layers is None or self.layers == "all" else self.layers

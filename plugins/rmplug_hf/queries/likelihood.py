@@ -97,11 +97,20 @@ class LogProb(QueryStrategy):
     """
 
     kind = "log-prob"
+    neutral = frozenset({"self_check"})
     requires = ("torch", "transformers")
     extra = "hf"
 
+    self_check: int = Field(default=8, ge=0, le=256)
+    """Responses that are run once more, each alone, without padding and in float32: how far the
+    sums are apart is in the record and on the report; more than rounding is said in a notice. 0
+    checks none."""
+
     def query(self, model: RewardModel, data: Pairs | Responses) -> Features:
+        from rmplug.models.self_checks import ids_to_check
+
         from ._likelihood import LogProbQuery
 
         sides = ("chosen", "rejected") if isinstance(data, Pairs) else ("response",)
-        return data.map(LogProbQuery(sides), open=model.open)
+        checked = ids_to_check(data, -(-self.self_check // len(sides)))
+        return data.map(LogProbQuery(sides, checked), open=model.open)

@@ -30,9 +30,14 @@ class HiddenState(QueryStrategy):
     """
 
     kind = "hidden-state"
+    neutral = frozenset({"self_check"})
     requires = ("torch", "transformers")
     extra = "hf"
 
+    self_check: int = Field(default=8, ge=0, le=256)
+    """Rows that are run once more, each alone, without padding and in float32: how far the states
+    are apart is in the record and on the report; more than rounding is said in a notice. 0 checks
+    none."""
     layer: int | None = None
     """0 the embeddings, 1 the first layer, -1 the last; by default an encoder's own `layer`, and
     the last of any other model."""
@@ -78,11 +83,19 @@ class HiddenState(QueryStrategy):
         return self
 
     def query(self, model: RewardModel, data: Pairs | Responses) -> Features:
+        from rmplug.models.self_checks import ids_to_check
+
         from ._state_query import StateQuery
 
         sides = self._sides(isinstance(data, Pairs))
         ask = StateQuery(
-            sides, self.layer, self.pooling, self.position, self.prompt_end, self.layers
+            sides,
+            self.layer,
+            self.pooling,
+            self.position,
+            self.prompt_end,
+            self.layers,
+            ids_to_check(data, self.self_check),
         )
         return data.map(ask, open=model.open, wide=self.layers is not None)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,18 @@ class TokenBudget:
 
     def __init__(self, tokens: int) -> None:
         self.tokens = tokens
+        self.is_exact = False
+        """True while each row is to be run alone, and anew even if it is known."""
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Have each row run alone within the context."""
+        before = self.tokens, self.is_exact
+        self.tokens, self.is_exact = 1, True
+        try:
+            yield
+        finally:
+            self.tokens, self.is_exact = before
 
     def halve(self, tried: int) -> None:
         """Allow half of the ``tried`` tokens from now on, and say so."""

@@ -64,7 +64,7 @@ def data(inputs: Inputs, _: MetricLookup) -> Section | None:
             facts.append(Fact(other.name or type(other).__name__, f"{len(other):,}", "rows"))
     for one in inputs.measures:
         facts.append(Fact(one.name or "features", f"{len(one.values):,}", "measures per row"))
-    tables += _notices(inputs)
+    tables += [*_notices(inputs), *_checks(inputs)]
     return Section("data", "The data", facts=facts, drawings=drawings, tables=tables)
 
 
@@ -114,3 +114,9 @@ def _notices(inputs: Inputs) -> list[Table]:
     ]
     columns = ("step", "notice", "count", "action", "first ids")
     return [Table("Notices of the steps", Numbers(columns, rows))] if rows else []
+
+
+def _checks(inputs: Inputs) -> list[Table]:
+    rows = [(step.id, check.sentence) for step in inputs.plan.steps for check in step.checks]
+    columns = ("step", "check")
+    return [Table("Checks of the steps by themselves", Numbers(columns, rows))] if rows else []

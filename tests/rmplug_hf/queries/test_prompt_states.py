@@ -58,9 +58,9 @@ def pairs_of(rows=6):
 def test_they_are_those_of_the_prompt_alone(tiny, talks, architecture, pooling, prompt_end, layer):
     model = SequenceClassifier(path=tiny(architecture), batch_tokens=400).load()
     asked = {"pooling": pooling, "prompt_end": prompt_end, "layer": layer}
-    both = HiddenState(part="both", **asked).query(model, talks).table
-    alone = HiddenState(part="prompt", **asked).query(model, talks).table
-    whole = HiddenState(part="response", **asked).query(model, talks).table
+    both = HiddenState(self_check=0, part="both", **asked).query(model, talks).table
+    alone = HiddenState(self_check=0, part="prompt", **asked).query(model, talks).table
+    whole = HiddenState(self_check=0, part="response", **asked).query(model, talks).table
     assert matrix(both, "prompt").std() > 0.01
     np.testing.assert_allclose(matrix(both, "prompt"), matrix(alone, "prompt"), **NEAR)
     np.testing.assert_allclose(matrix(both, "response"), matrix(whole, "response"), **NEAR)
@@ -70,7 +70,7 @@ def test_they_are_those_of_the_prompt_alone(tiny, talks, architecture, pooling, 
 def test_the_state_is_that_of_the_token_that_ends_the_last_turn(tiny, talks, architecture):
     folder = tiny(architecture)
     model = SequenceClassifier(path=folder).load()
-    found = matrix(HiddenState(part="both").query(model, talks).table, "prompt")
+    found = matrix(HiddenState(self_check=0, part="both").query(model, talks).table, "prompt")
     direct, tokenizer = direct_model(folder, "AutoModel")
     ends = tokenizer.convert_tokens_to_ids(
         {"llama": "<|eot_id|>", "qwen2": "<|im_end|>"}[architecture]
@@ -92,7 +92,7 @@ def test_a_causal_model_is_not_run_again_over_prompts(tiny, architecture, templa
     model = Encoder(path=folder, template=template, pooling="last", device="cpu").load()
     assert model.causal == (architecture in CAUSAL)
     found = counted(model)
-    table = HiddenState(part="both").query(model, pairs).table
+    table = HiddenState(self_check=0, part="both").query(model, pairs).table
     responses = [*tokens_in(model, pairs, "chosen"), *tokens_in(model, pairs, "rejected")]
     expected = sum(map(len, responses))
     prompts = sum(map(len, tokens_in(model, pairs, part="turn")))
@@ -103,7 +103,10 @@ def test_a_causal_model_is_not_run_again_over_prompts(tiny, architecture, templa
     assert table.column_names[-3:] == ["prompt", "chosen", "rejected"]
 
 
-@pytest.mark.parametrize("query", [HiddenState(), HiddenState(part="both"), LogProb()])
+@pytest.mark.parametrize(
+    "query",
+    [HiddenState(self_check=0), HiddenState(self_check=0, part="both"), LogProb(self_check=0)],
+)
 def test_a_conversation_on_both_sides_goes_through_the_model_once(tiny, query):
     logs = isinstance(query, LogProb)
     load = CausalLM if logs else Encoder
@@ -136,10 +139,10 @@ def test_rows_that_were_cut_have_their_prompts_read_alone(tiny):
         conversation("long", [("user", long)], "No: 91 = 7 × 13. " * 3),
     ]
     data = Responses(columns(rows))
-    alone = matrix(HiddenState(part="prompt").query(model, data).table, "prompt")
+    alone = matrix(HiddenState(self_check=0, part="prompt").query(model, data).table, "prompt")
     assert model.causal
     found = counted(model)
-    both = matrix(HiddenState(part="both").query(model, data).table, "prompt")
+    both = matrix(HiddenState(self_check=0, part="both").query(model, data).table, "prompt")
     [_, head] = tokens_in(model, data, part="turn")
     [short, cut] = tokens_in(model, data, "response")
     assert len(head) < 70 == len(cut)
@@ -154,8 +157,8 @@ def test_a_prompt_whose_last_letters_join_the_response_is_read_alone(tiny):
     pairs = Pairs({"id": ["a"], "prompt": ["Is it pri"], "chosen": ["me?"], "rejected": ["vate?"]})
     [row], [head] = tokens_in(model, pairs, "chosen"), tokens_in(model, pairs, part="prompt")
     assert not row.begins_with(head)
-    both = HiddenState(part="both").query(model, pairs).table
-    alone = HiddenState(part="prompt").query(model, pairs).table
+    both = HiddenState(self_check=0, part="both").query(model, pairs).table
+    alone = HiddenState(self_check=0, part="prompt").query(model, pairs).table
     np.testing.assert_allclose(matrix(both, "prompt"), matrix(alone, "prompt"), **NEAR)
 
 
@@ -172,8 +175,8 @@ def test_a_model_that_looks_ahead_is_found_out_whatever_its_class(tiny):
     model.loaded.model.register_forward_hook(look_ahead)
     assert not model.causal
     pairs = pairs_of(3)
-    both = HiddenState(part="both").query(model, pairs).table
-    alone = HiddenState(part="prompt").query(model, pairs).table
+    both = HiddenState(self_check=0, part="both").query(model, pairs).table
+    alone = HiddenState(self_check=0, part="prompt").query(model, pairs).table
     np.testing.assert_allclose(matrix(both, "prompt"), matrix(alone, "prompt"), **NEAR)
 
 

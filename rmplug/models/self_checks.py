@@ -1,0 +1,96 @@
+"""The check of a query by itself: a few rows beside the same rows, each alone and in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from rmplug.artifacts import Identified, RewardModel
+from rmplug.checks import Check, add_check
+from rmplug.notices import notice
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from rmplug.arrays import Array
+
+TEXTS = ("prompt", "chosen", "rejected", "response")
+LOOKED_AT = 256
+"""Rows among which those to check are chosen: the first of the data."""
+ROUNDING = {"float32": 1e-3, "float16": 0.05, "bfloat16": 0.3}
+"""The most that numbers in a format may be off by rounding, in standard deviations of all of them;
+in float32 that is some 1e-6, and another order of sums a hundred times more at worst."""
+LEAST = 1e-5
+
+
+def ids_to_check(data: Identified, count: int) -> frozenset[str]:
+    """Return the ids of a few rows of data: of texts of all lengths, the same at every time."""
+    import numpy as np
+
+    table = data.rows.read(0, min(len(data), LOOKED_AT))
+    ids, lengths = table["id"].to_pylist(), np.zeros(len(table), np.int64)
+    for name in TEXTS:
+        if name in table.schema.names:
+            lengths += _lengths(table[name])
+    order = sorted(range(len(ids)), key=lambda row: (int(lengths[row]), ids[row]))
+    places = np.linspace(0, len(ids) - 1, min(count, len(ids))).round().astype(int)
+    return frozenset(ids[order[place]] for place in places)
+
+
+def _lengths(messages: pa.ChunkedArray) -> Array:
+    import numpy as np
+
+    rows = messages.to_pylist()
+    return np.array([sum(len(turn["content"] or "") for turn in row or ()) for row in rows], int)
+
+
+def places_to_check(batch: pa.RecordBatch, ids: frozenset[str]) -> Array:
+    """Return the places of the rows of a batch that have one of some ids."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    wanted = pa.array(sorted(ids), pa.string())
+    return np.flatnonzero(np.asarray(pc.is_in(batch.column("id"), value_set=wanted)))
+
+
+def check_again(
+    model: RewardModel,
+    what: str,
+    found: Array,
+    again: Callable[[], Array],
+    ids: Sequence[str],
+    *,
+    spread: float | None = None,
+    pairs: bool = False,
+) -> None:
+    """Compare numbers of shape (rows, ...) with those that ``again`` gives where the model works as
+    exactly as it can, and record how far apart they are; nothing for a model without another way.
+    Of ``pairs`` the first half of the rows are chosen and the others rejected responses; a pair
+    whose margin (of the first number) has another sign is flipped. ``ids`` name the rows."""
+    import numpy as np
+
+    exact = model.exactly()
+    if exact is None or not len(found):
+        return
+    with exact as formats:
+        reference = np.asarray(again(), dtype=np.float64).reshape(len(found), -1)
+    found = np.asarray(found, dtype=np.float64).reshape(len(found), -1)
+    with np.errstate(invalid="ignore"):
+        off = np.nan_to_num(np.abs(found - reference)).max(axis=1)
+    flipped = 0
+    if pairs:
+        margins = [np.subtract(*np.split(each[:, 0], 2)) for each in (found, reference)]
+        flipped = int((np.sign(margins[0]) != np.sign(margins[1])).sum())
+    count = len(found)
+    halves = count // 2 if pairs else 0
+    largest, mean = float(off.max()), float(off.mean())
+    check = Check(what, formats.exact, count, largest, mean, spread, halves, flipped)
+    add_check(check)
+    bound = max(LEAST, ROUNDING.get(formats.own, ROUNDING["bfloat16"]) * (spread or 0.0))
+    if spread is not None and largest > bound:
+        notice(
+            f"{what} differ from those of each row alone in {formats.exact} by up to "
+            f"{largest:.2g}, which is more than rounding in {formats.own}",
+            [name for name, far in zip(ids, off, strict=True) if far > bound],
+        )
