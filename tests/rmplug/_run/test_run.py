@@ -277,7 +277,7 @@ def test_work_that_cannot_be_sent_to_workers_is_refused_by_name(tmp_path: Path) 
     spec = {"pairs": PAIRS, "fussy": fussy}
     with pytest.raises(StepError, match=r"steps.fussy .* cannot be sent to worker processes") as e:
         go(spec_of(spec, workers=2), tmp_path)
-    assert isinstance(e.value.__cause__, PluginError) and "or workers: 1" in str(e.value)
+    assert isinstance(e.value.__cause__, PluginError) and "with workers: 1" in str(e.value)
     assert statuses(go(spec_of(spec, workers=1), tmp_path))["fussy"] == "done"
 
 
