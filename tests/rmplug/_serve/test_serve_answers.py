@@ -123,7 +123,7 @@ def test_pairs_of_texts_are_prompts_and_responses(
     expected = scorer.score_batch([PROMPT] * 3, TEXTS)
     for prompts in (PROMPT, [PROMPT], [PROMPT] * 3):
         data = ask(server, path, **{first: prompts, second: TEXTS})["data"]
-        assert [row["score"] for row in data] == pytest.approx(expected, abs=1e-6)
+        assert [row["score"] for row in data] == pytest.approx(expected, abs=1e-5)
         assert [row["index"] for row in data] == [0, 1, 2]
 
 
@@ -131,7 +131,7 @@ def test_openrlhf_is_answered_as_its_client_asks(server: str, scorer: Scorer) ->
     body = {"query": [PROMPT + text for text in TEXTS], "prompts": [PROMPT] * 3, "labels": [""] * 3}
     answer = ask(server, "/get_reward", **body)
     expected = scorer.score_batch([PROMPT] * 3, TEXTS)
-    assert answer["rewards"] == pytest.approx(expected, abs=1e-6)
+    assert answer["rewards"] == pytest.approx(expected, abs=1e-5)
     assert answer["extra_logs"] == {"reward": answer["rewards"]}
     assert answer["scores"] == pytest.approx([1 / (1 + math.exp(-r)) for r in answer["rewards"]])
 
@@ -144,13 +144,13 @@ def test_openrlhf_queries_are_read_as_they_are_where_that_is_wanted(
     as_they_are = scorer.model.score_raw(queries)[:, 0].tolist()
     with serving(scorer, raw_queries=True) as (address, _):
         answer = ask(address, "/get_reward", query=queries, prompts=[PROMPT] * 3, labels=[""] * 3)
-    assert answer["rewards"] == pytest.approx(as_they_are, abs=1e-6)
+    assert answer["rewards"] == pytest.approx(as_they_are, abs=1e-5)
     with serving(scorer, endings=["<|eot_id|>"]) as (address, _):
         ended = [f"{query}<|eot_id|>" for query in queries]
         answer = ask(address, "/get_reward", query=ended, prompts=[PROMPT] * 3)
         without = ask(address, "/get_reward", query=queries)
-    assert answer["rewards"] == pytest.approx(scorer.score_batch([PROMPT] * 3, TEXTS), abs=1e-6)
-    assert without["rewards"] == pytest.approx(as_they_are, abs=1e-6)
+    assert answer["rewards"] == pytest.approx(scorer.score_batch([PROMPT] * 3, TEXTS), abs=1e-5)
+    assert without["rewards"] == pytest.approx(as_they_are, abs=1e-5)
 
 
 def test_responses_are_ranked_best_first(server: str, scorer: Scorer) -> None:
