@@ -19,6 +19,9 @@ from rmplug.stats.strength_search import StrengthSearch
 
 from ._states import matrix_of
 
+ROUNDING = 1e-6
+"""Size of a dimension beside the largest, below which its differences are rounding: MiniLM has two
+of 1e-32."""
 Loss: TypeAlias = Callable[[Array], tuple[float, Array]]
 
 
@@ -65,9 +68,10 @@ def group_codes(data: Pairs, what: str) -> Array:
 
 
 def root_mean_squares(differences: Array) -> Array:
-    """Compute the root mean square of each dimension; 1 for one that never differs."""
+    """Compute the root mean square of each dimension; 1 for one that differs by no more than the
+    rounding of states in float32, which would weigh as much as any other."""
     sizes = np.sqrt(np.mean(differences**2, axis=0))
-    return np.where(sizes > 0, sizes, 1.0)
+    return np.where(sizes > ROUNDING * sizes.max(initial=0.0), sizes, 1.0)
 
 
 def minimise_loss(loss: Loss, start: Array) -> Array:

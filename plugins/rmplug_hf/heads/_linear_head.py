@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .heads import LinearHead
 
 PATIENCE, ROUGHLY, AT_ONCE = 2, 1e-4, 3
+STATE_ROUNDING = 1e-6
 
 
 def train(
@@ -60,11 +61,14 @@ def train(
 
 
 def scales_of(rows: Array, standardise: bool) -> Array:
-    """Return the divisors of the dimensions that give rows a mean squared length of 1."""
+    """Return the divisors of the dimensions that give rows a mean squared length of 1. One that
+    differs by no more than the rounding of states in float32 is not made as large as the others:
+    MiniLM has two of 1e-32."""
     squares = np.mean(rows**2, axis=0)
     if not standardise:
         return np.full(len(squares), np.sqrt(max(squares.sum(), 1e-300)))
-    return np.asarray(np.sqrt(np.where(squares > 0, squares * np.count_nonzero(squares), 1)))
+    varies = squares > STATE_ROUNDING**2 * squares.max(initial=0.0)
+    return np.asarray(np.sqrt(np.where(varies, squares * np.count_nonzero(varies), 1)))
 
 
 def search_strength(

@@ -13,6 +13,7 @@ from rmplug import DataError, Features, Pairs, open_folder, text_of
 from rmplug.testing import check_step, small_pairs
 from rmplug_armorm.heads._heads_file import read_heads
 from rmplug_armorm.heads._odin import OdinSettings, loss_of
+from rmplug_armorm.heads._pair_differences import root_mean_squares
 from rmplug_armorm.heads.pair_heads import OdinHead, PairwiseHeads
 from rmplug_hf import Encoder, HiddenState
 
@@ -199,3 +200,10 @@ def test_heads_from_pairs_conform() -> None:
         {"folds": 2, "l2": [0.1]},
         {"model": model, "data": data, "states": Features({"id": data["id"], **wide}, "states")},
     )
+
+
+def test_a_dimension_of_rounding_alone_gets_no_weight() -> None:
+    differences = np.random.default_rng(0).normal(size=(50, 3)) * [1.0, 0.5, 1e-30]
+    sizes = root_mean_squares(differences)
+    assert sizes[2] == 1.0
+    assert sizes[:2] == pytest.approx(np.sqrt(np.mean(differences[:, :2] ** 2, axis=0)))

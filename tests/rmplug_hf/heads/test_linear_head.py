@@ -332,3 +332,10 @@ def test_a_head_with_its_calibration_is_opened_as_any_reward_head(encoder, pairs
     plain = checkpoint.open().score(rows)
     found = RewardHead(path=folder, device="cpu", batch_tokens=64).load()
     assert found.score(rows) == pytest.approx(2 * plain, abs=1e-5)
+
+
+def test_a_dimension_of_rounding_alone_is_not_made_as_large_as_the_others():
+    rows = np.random.default_rng(0).normal(size=(50, 3)) * [1.0, 0.5, 1e-9]
+    scales = _linear_head.scales_of(rows, standardise=True)
+    assert np.mean((rows / scales)[:, :2] ** 2, axis=0) == pytest.approx([0.5, 0.5])
+    assert np.abs((rows / scales)[:, 2]).max() < 1e-8
