@@ -8,7 +8,11 @@ largest difference of the rewards. Two at once: two runs ask one store about the
 processes of their own; then a third asks. Keys: values of a million texts are written, opened in a
 fresh process and looked up; CPU seconds and the memory that stays (RssAnon).
 
-Measured: see the end of the output; the README has the ratios.
+Measured (Python 3.11, 2 cores, very busy): 200 pairs and then 220 in the order of the file, of
+which the added ones are longer: 400 of 440 texts known, 42,341 and 5,458 tokens (12.9 %; drawn in
+any order, as now, the added pairs have 10.5 % of the tokens), 14.4 and 2.1 CPU s, 7.6e-7 apart. The
+quickstart's heads take 688 of 688 states from the store. A million keys: opened in 0.6 CPU s,
+10,000 looked up in 0.03, 61 MB stay in memory.
 
 Run: ``python benchmarks/kept.py [--only grown quickstart two keys] [--file FILE] [--pairs 200]``
 """
