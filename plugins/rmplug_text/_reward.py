@@ -74,7 +74,8 @@ def check_scores(
 ) -> None:
     """Compare the scores of some rows with those that the model gives of each of them alone."""
     part = responses.take(pa.array(places))
-    spread = float(np.nanstd(scores)) if np.isfinite(scores).any() else None
+    finite = scores[np.isfinite(scores)]
+    spread = float(finite.std()) if len(finite) else None
     ids = part.column("id").to_pylist()
     again = partial(scores_of, model, part, "keep")
     check_again(model, "scores", scores[places], again, ids, spread=spread, pairs=pairs)
