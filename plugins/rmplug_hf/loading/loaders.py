@@ -150,8 +150,8 @@ class HubModel(HubReader):
     """The device of the model: `auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:1`."""
     batch_tokens: int | None = Field(default=None, ge=1)
     """Most tokens per forward pass, padding included; a longer conversation goes alone. By default
-    what suits the device: on a CPU 512 to 2048, as many as have states that fit into the cache of a
-    core; on a GPU 512 to 16384, which take a quarter of the memory that the weights leave. After
+    what suits the device: on a CPU 1024 to 2048, as many as have states that fit into the cache of
+    a core; on a GPU 1024 to 16384, which take a quarter of the memory that the weights leave. After
     one that does not fit into memory all are half as large, which is said once."""
     allow_pickle_weights: bool = False
     """Permission to read weights from pickle files; without it only safetensors are read."""

@@ -15,7 +15,7 @@ CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 """The caches of a core, as Linux describes them."""
 CACHE_BYTES = 2 << 20
 """The size of a core's own (second-level) cache where the system does not tell it."""
-FEWEST, MOST_ON_CPU, MOST_ON_GPU = 512, 2048, 16384
+FEWEST, MOST_ON_CPU, MOST_ON_GPU = 1024, 2048, 16384
 """Bounds of what is found; a forward pass of more tokens is no faster, and pads more."""
 SHARE = 0.25
 """Of what a GPU has beside the weights: other processes, and workers, use it too."""

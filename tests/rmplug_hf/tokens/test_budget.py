@@ -35,7 +35,7 @@ def test_a_cache_of_no_readable_size_is_taken_as_the_usual_one(tmp_path, size):
 
 
 @pytest.mark.parametrize(
-    ("width", "tokens"), [(64, 2048), (256, 2048), (384, 1024), (768, 512), (8192, 512)]
+    ("width", "tokens"), [(64, 2048), (256, 2048), (384, 1024), (768, 1024), (8192, 1024)]
 )
 def test_on_a_cpu_the_states_of_a_batch_fit_into_the_cache(model, monkeypatch, width, tokens):
     monkeypatch.setattr("rmplug_hf.tokens._budget.cache_bytes", lambda: 2 << 20)
@@ -43,7 +43,7 @@ def test_on_a_cpu_the_states_of_a_batch_fit_into_the_cache(model, monkeypatch, w
     assert suitable_tokens(CPU, model) == tokens
 
 
-@pytest.mark.parametrize(("gigabytes", "tokens"), [(80, 16384), (8, 8192), (2, 2048), (0.1, 512)])
+@pytest.mark.parametrize(("gigabytes", "tokens"), [(80, 16384), (8, 8192), (2, 2048), (0.1, 1024)])
 def test_on_a_gpu_a_quarter_of_what_the_weights_leave_is_used(
     model, monkeypatch, gigabytes, tokens
 ):
