@@ -87,10 +87,7 @@ def run(job: Path) -> Any:
     folder, length, _ = read(job)
     params = {"path": folder, "template": TEMPLATE, "max_length": length, "device": "cpu"}
     steps = {
-        "pairs": {
-            "kind": "pairs-file",
-            "params": {"path": str(job / "pairs.jsonl"), "odd_rows": "keep"},
-        },
+        "pairs": {"kind": "pairs-file", "params": {"path": str(job / "pairs.jsonl")}},
         "model": {"kind": "sequence-classifier", "params": params},
         "reward": {"kind": "reward", "inputs": {"model": "model", "data": "pairs"}},
     }

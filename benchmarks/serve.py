@@ -34,7 +34,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import httpx
 import numpy as np
 import psutil
-from scoring import texts
+from scoring_data import texts
 
 import rmplug
 from rmplug.models.scorer import Scorer
