@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from rmplug._addresses import LOOPBACK, is_called, same
 
@@ -79,8 +79,8 @@ class Guard:
         site = headers.get("sec-fetch-site", "none")
         if site not in ("none", "same-origin") and not followed:
             return False
-        origin = headers.get("origin")
-        return origin is None or urlsplit(origin).netloc == host or (followed and origin == "null")
+        origin = headers.get("origin", f"http://{host}")
+        return origin.partition("://")[2] == host or (followed and origin == "null")
 
     def _is_known(self, headers: Mapping[str, str]) -> bool:
         """Check the cookie, or the header ``Authorization`` of a program."""

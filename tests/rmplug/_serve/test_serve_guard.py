@@ -59,13 +59,22 @@ def test_a_name_that_is_not_this_machines_is_refused(guarded: str, host: str) ->
     [
         {"Origin": "http://evil.example"},
         {"Origin": "null"},
+        {"Origin": "http://[evil.example"},
         {"Sec_Fetch_Site": "cross-site"},
         {"Sec_Fetch_Site": "same-site"},
+        {"Sec_Fetch_Site": "same-origin"},
     ],
 )
-def test_a_page_of_another_site_cannot_ask(guarded: str, headers: dict[str, str]) -> None:
+def test_a_page_in_a_browser_cannot_ask(guarded: str, headers: dict[str, str]) -> None:
     answer = ask(guarded, **allowed(), **headers)
-    assert (answer.status_code, "another site" in answer.text) == (403, True)
+    assert (answer.status_code, "page in a browser" in answer.text) == (403, True)
+
+
+def test_a_page_cannot_ask_by_a_name_that_it_made_to_point_here(serving: Any) -> None:
+    with serving(Scorer(LengthModel()), address="0.0.0.0") as (address, _):
+        named = "evil.example:8000"
+        assert ask(address, Host=named).status_code == 200
+        assert ask(address, Host=named, Origin=f"http://{named}").status_code == 403
 
 
 def test_a_body_is_bounded_whatever_it_says_of_its_length(guarded: str) -> None:

@@ -54,6 +54,7 @@ def test_nothing_but_reading_is_answered(server: str, method: str) -> None:
         {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate", "Sec_Fetch_User": "?1"},
         {"Origin": "http://evil.example"},
         {"Origin": "null"},
+        {"Origin": "http://[evil.example"},
     ],
 )
 def test_a_request_that_another_site_makes_is_refused(server: str, headers: dict[str, str]) -> None:
