@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import ssl
-import time
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from functools import cache
@@ -17,10 +16,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from rmplug import DataError
 
+from ._deadline import bound, deadline
 from ._retries import AGAIN, Failure, read_pause
 
 SHOWN = 200
 """Characters of a server's text that a message shows."""
+BOUNDED = frozenset({"identity", "gzip", "x-gzip", "deflate"})
+"""Codings in which a piece of an answer grows a thousandfold at most when it is unpacked."""
 ECHO = 16
 """Characters in a row by which a text that was sent is known again in what a server says."""
 Parsed = TypeVar("Parsed")
@@ -56,7 +58,7 @@ class Server:
         """Open a client that follows no redirect: the key belongs to this address alone."""
         authorisation = {} if self.key is None else {"Authorization": f"Bearer {self.key}"}
         try:
-            return httpx.Client(
+            client = httpx.Client(
                 # identity: a small answer that is compressed can grow beyond any bound
                 headers={
                     "Content-Type": "application/json",
@@ -75,14 +77,19 @@ class Server:
                 f"({self.clean(str(error))}); mend HTTPS_PROXY, HTTP_PROXY or ALL_PROXY, or name "
                 "the host in NO_PROXY"
             ) from None
+        bound(client)
+        return client
 
     def post(self, client: httpx.Client, request: Request) -> Answer:
         """Send a request once, and return its answer. Raises Failure where there is none,
         DataError where it is too long."""
-        deadline = time.monotonic() + self.timeout
         try:
-            with client.stream("POST", self.address, content=request.body) as response:
-                body = _read_body(response, deadline, self.most_bytes)
+            with (
+                deadline(self.timeout),
+                client.stream("POST", self.address, content=request.body) as response,
+            ):
+                self._check_coding(response)
+                body = _read_body(response, self.most_bytes)
         except httpx.TimeoutException:
             why = f"no whole answer within {self.timeout:g} seconds"
             raise Failure(why, again=True) from None
@@ -97,6 +104,14 @@ class Server:
                 f"{self.address} answered with more than {self.most_bytes >> 20} MiB; {self.advice}"
             )
         return Answer(self, body, response.headers.get("Content-Type", "no content type"))
+
+    def _check_coding(self, response: httpx.Response) -> None:
+        """Refuse an answer that is packed in a way, or as often, that its size is not bounded by
+        what is read of it."""
+        codings = response.headers.get_list("Content-Encoding", split_commas=True)
+        if len(codings) > 1 or not BOUNDED.issuperset(one.strip().lower() for one in codings):
+            named = self.clean(", ".join(codings))
+            raise Failure(f"its answer is packed as {named}, which nobody asked for", again=False)
 
     @property
     def advice(self) -> str:
@@ -162,15 +177,13 @@ def _certificates() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-def _read_body(response: httpx.Response, deadline: float, most_bytes: int) -> bytes:
-    """Read the body up to the chunk that exceeds the limit; a slow one ends at the deadline."""
+def _read_body(response: httpx.Response, most_bytes: int) -> bytes:
+    """Read the body up to the chunk that exceeds the limit."""
     body = bytearray()
     for chunk in response.iter_bytes():
         body += chunk
         if len(body) > most_bytes:
             break
-        if time.monotonic() > deadline:  # httpx bounds the wait for each chunk, not for all
-            raise httpx.ReadTimeout("", request=response.request)
     return bytes(body)
 
 

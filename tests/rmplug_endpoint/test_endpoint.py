@@ -7,6 +7,7 @@ import re
 import time
 import tomllib
 import traceback
+import tracemalloc
 from email.utils import formatdate
 from importlib.metadata import Distribution, PackageNotFoundError
 from pathlib import Path
@@ -196,14 +197,29 @@ def drip(handler):
     """Sends a body that never ends, a little at a time."""
     handler.send_response(200)
     handler.end_headers()
+    repeat(handler, b" ")
+
+
+def headers_drip(handler):
+    """Sends headers that never end, a line at a time."""
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
+    repeat(handler, b"X: y\r\n")
+
+
+def progress(handler):
+    """Is always about to answer."""
+    repeat(handler, b"HTTP/1.1 102 Processing\r\n\r\n")
+
+
+def repeat(handler, piece):
     try:
         while not handler.server.over.wait(0.005):
-            handler.wfile.write(b" ")
+            handler.wfile.write(piece)
     except OSError:  # the other side has left
         return
 
 
-@pytest.mark.parametrize("slow", [hang, drip])
+@pytest.mark.parametrize("slow", [hang, drip, headers_drip, progress])
 def test_a_slow_server_is_told_with_the_seconds_that_were_waited(slow):
     assert told(lambda *_: slow, timeout=0.1, retries=1) == (
         f"gave no answer after 2 tries (no whole answer within 0.1 seconds){ADVICE}"
@@ -363,6 +379,21 @@ def test_a_small_answer_that_grows_when_it_is_unpacked_is_bounded_too():
     assert told(lambda *_: (400, bomb, {"Content-Encoding": "gzip"})) == (
         f"gave no answer (400 Bad Request){ADVICE}"
     )
+
+
+@pytest.mark.parametrize("coding", ["gzip, gzip", "gzip,GZIP", "br", "zstd"])
+def test_an_answer_that_is_packed_more_than_once_is_not_unpacked(coding):
+    bomb = gzip.compress(gzip.compress(bytes(64 << 20), 1))
+    with serving(lambda *_: (200, bomb, {"Content-Encoding": coding})) as server:
+        model = endpoint(server).load()
+        tracemalloc.start()
+        try:
+            with pytest.raises(DataError, match=f"packed as {', *'.join(coding.split(','))}, whi"):
+                model.generate(["x"])
+            assert tracemalloc.get_traced_memory()[1] < 8 << 20
+        finally:
+            tracemalloc.stop()
+    assert len(server.requests) == 1
 
 
 def test_answers_come_in_the_order_of_the_prompts():
