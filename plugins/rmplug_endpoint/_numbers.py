@@ -52,10 +52,11 @@ class NumberSource:
         given = self.form.given(answer.parsed(self.form.shape, request))
         address, count = answer.server.address, len(request.ids)
         if given.model not in ("", self.answers_as):
+            named = answer.server.clean(given.model, request)
             raise DataError(
-                f"{address} answered as the model {answer.server.clean(given.model)}, not as "
-                f"{self.answers_as}; ask for the model that you mean, or write answers_as: "
-                f"{answer.server.clean(given.model)} where that is another name of it"
+                f"{address} answered as the model {named}, not as {self.answers_as}; ask for the "
+                f"model that you mean, or write answers_as: {named} where that is another name of "
+                "it"
             )
         if sorted(given.rows) != list(range(count)):
             raise DataError(

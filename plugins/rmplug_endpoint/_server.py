@@ -93,7 +93,7 @@ class Server:
         except httpx.TimeoutException:
             why = f"no whole answer within {self.timeout:g} seconds"
             raise Failure(why, again=True) from None
-        except httpx.RequestError as error:
+        except (httpx.RequestError, httpx.InvalidURL) as error:  # it reads where redirects lead
             why = self.clean(str(error)) or type(error).__name__
             raise Failure(why, again=True) from None
         if not response.is_success:

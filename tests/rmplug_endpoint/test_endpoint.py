@@ -396,6 +396,10 @@ def test_an_answer_that_is_packed_more_than_once_is_not_unpacked(coding):
     assert len(server.requests) == 1
 
 
+def test_a_redirect_to_what_is_no_address_is_told():
+    assert told(lambda *_: (302, b"", {"Location": "javascript:x"})).startswith("gave no answer")
+
+
 def test_answers_come_in_the_order_of_the_prompts():
     with serving(lambda body, _: said(body["messages"][0]["content"].upper())) as server:
         model = endpoint(server, concurrency=8).load()

@@ -249,6 +249,15 @@ def test_a_softmax_of_a_single_output_is_refused():
     )
 
 
+def test_a_name_that_repeats_what_was_sent_shows_none_of_it():
+    def echo(body, _):
+        return classified([1.0], model=f"m for {body['messages'][-1]['content']}")
+
+    with serving(echo) as server, pytest.raises(DataError, match=r"the model m for \[text\]") as e:
+        scores(server).load().score(batch(SECRET))
+    assert SECRET[:12] not in str(e.value)
+
+
 def test_what_may_pass_is_asked_again_and_no_row_is_lost_or_swapped():
     def answer(body, number):
         if number % 3 == 1:
