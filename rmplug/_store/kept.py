@@ -201,7 +201,7 @@ def read_snapshot(path: Path) -> frozenset[str]:
     """Read what a step sees; nothing where that cannot be read."""
     try:
         return frozenset(map(str, json.loads(path.read_text(encoding="utf-8"))))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return frozenset()
 
 

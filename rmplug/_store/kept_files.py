@@ -60,6 +60,16 @@ class Facts:
             width *= size
         return width
 
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a row's key and value, which nothing makes smaller in a file."""
+        return KEY_BYTES + self.itemsize * self.width
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of a number."""
+        return 4 if self.type == "float32" else 8
+
     def is_like(self, other: Facts) -> bool:
         """Check whether rows have values of the same shape and type."""
         return self.shape == other.shape and self.type == other.type
@@ -76,6 +86,10 @@ class Facts:
         facts = cls(tuple(content.pop("sources")), tuple(content.pop("shape")), **content)
         if facts.as_bytes() != written or facts.format != FORMAT:
             raise ValueError("its facts are damaged, or of another version")
+        if not all(isinstance(name, str) for name in facts.sources):
+            raise ValueError("its sources have no names")
+        if not all(type(size) is int and size > 0 for size in facts.shape):
+            raise ValueError("its values have no shape")
         return facts
 
 
@@ -105,6 +119,8 @@ class KeptFile:
         counts = [about.row_group(group).num_rows for group in range(about.num_row_groups)]
         if min(counts, default=0) < 0:
             raise ValueError("a group has fewer than no rows")
+        if sum(counts) * self.facts.row_bytes > self.path.stat().st_size:
+            raise ValueError("it has more rows than bytes")
         return [0, *accumulate(counts)]
 
     def __len__(self) -> int:
@@ -194,8 +210,7 @@ def write_values(path: Path, facts: Facts, tables: Iterable[pa.Table]) -> None:
     import pyarrow.parquet as pq
 
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    itemsize = 4 if facts.type == "float32" else 8
-    rows = min(MOST_ROWS, max(FEWEST_ROWS, GROUP_BYTES // (itemsize * facts.width)))
+    rows = min(MOST_ROWS, max(FEWEST_ROWS, GROUP_BYTES // (facts.itemsize * facts.width)))
     schema = schema_of(facts).with_metadata({FACTS: facts.as_bytes()})
     try:
         with pq.ParquetWriter(

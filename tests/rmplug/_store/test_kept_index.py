@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from rmplug._store import kept_index
-from rmplug._store.kept import KeptView, publish
-from rmplug._store.kept_files import Facts, KeptFile, rows_table, write_values
+from rmplug._store.kept import KeptView, publish, read_snapshot
+from rmplug._store.kept_files import FACTS, Facts, KeptFile, rows_table, schema_of, write_values
 from rmplug._store.kept_index import KeptIndex, open_files, pack_keys, paths_in, sources_of
 from rmplug._store.kept_merging import MOST_FILES, combine, merge_small
 from rmplug.arrays import Array
@@ -112,6 +115,49 @@ def test_a_damaged_byte_never_gives_a_wrong_number(tmp_path: Path) -> None:
     assert aside > len(whole) / 5 * 0.7
 
 
+def varint(number: int) -> bytes:
+    """Write a number as a Parquet footer does."""
+    number, written = 2 * number, b""
+    while number > 127:
+        written, number = written + bytes([number & 127 | 128]), number >> 7
+    return written + bytes([number])
+
+
+@pytest.mark.parametrize("rows", [2**34, 2**45, 2**62])
+def test_a_file_that_claims_more_rows_than_it_has_bytes_is_set_aside(
+    tmp_path: Path, rows: int
+) -> None:
+    write(tmp_path, "a-1", range(7))
+    [path] = paths_in(tmp_path)
+    whole = path.read_bytes()
+    length = int.from_bytes(whole[-8:-4], "little")
+    body, footer = whole[: -8 - length], whole[-8 - length : -8]
+    aside = 0
+    for place in [place for place, byte in enumerate(footer) if byte == varint(7)[0]]:
+        claimed = footer[:place] + varint(rows) + footer[place + 1 :]
+        path.write_bytes(body + claimed + len(claimed).to_bytes(4, "little") + b"PAR1")
+        with collect_notices() as notices:
+            known, values = KeptIndex(tmp_path, {"a-1"}).find(keys_of(*range(7)))
+        assert values[:, 0].tolist() == list(range(7)) if known.all() else not known.any()
+        aside += bool(notices)
+    assert aside > 1
+
+
+@pytest.mark.parametrize(
+    "odd", [{"shape": (-1,)}, {"shape": (2.5,)}, {"shape": (2**31 - 1,)}, {"sources": (["a-1"],)}]
+)
+def test_a_file_whose_facts_make_no_sense_is_set_aside(tmp_path: Path, odd: dict[str, Any]) -> None:
+    facts = Facts(**{"sources": ("a-1",), "shape": (2,), "type": "float32", **odd})
+    schema = schema_of(facts).with_metadata({FACTS: facts.as_bytes()})
+    key = pa.array([keys_of(1).tobytes()], pa.binary(16))
+    columns = [key, pa.array([0], pa.int32()), pa.nulls(1, schema.field("value").type)]
+    pq.write_table(pa.Table.from_arrays(columns, schema=schema), tmp_path / "a-1.0.parquet")
+    with collect_notices() as notices:
+        assert list(sources_of(tmp_path)) == ["a-1"]
+        assert not KeptIndex(tmp_path, {"a-1"}).find(keys_of(1))[0].any()
+    assert [found.what for found in notices.values()] == [kept_index.DAMAGED]
+
+
 def test_values_of_another_shape_are_set_aside(tmp_path: Path) -> None:
     write(tmp_path, "a-1", range(3))
     facts = Facts(("b-2",), (), "float64")
@@ -171,3 +217,9 @@ def test_outside_a_run_all_rows_are_computed() -> None:
 
     assert kept_rows(refuse, [b"a", b"b", b"a"], compute).tolist() == [0, 2, 4]
     assert asked == [0, 1, 2]
+
+
+@pytest.mark.parametrize("written", [b"[" * 100_000, b"{", b"3", b"\xff"])
+def test_a_list_of_sources_that_cannot_be_read_shows_none(tmp_path: Path, written: bytes) -> None:
+    (tmp_path / "visible.json").write_bytes(written)
+    assert read_snapshot(tmp_path / "visible.json") == frozenset()
