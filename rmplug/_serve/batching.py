@@ -9,6 +9,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -223,9 +224,10 @@ class Batcher:
                 for job in jobs:
                     self._run([job])
                 return
-            if not isinstance(error, RmplugError):
-                traceback.print_exc(file=sys.stderr)
             jobs[0].end(None, error)
+            if not isinstance(error, RmplugError):
+                with suppress(OSError, ValueError):  # nobody may read what is told any more
+                    traceback.print_exc(file=sys.stderr)
             return
         rows = sum(len(job.asked) for job in jobs)
         self.metrics.batch_scored(rows, time.monotonic() - started)

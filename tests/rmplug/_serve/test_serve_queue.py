@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import signal
 import subprocess
@@ -138,6 +139,18 @@ def test_a_request_that_the_model_refuses_harms_no_other(
     assert answers[3].json()["error"]["message"] == "RuntimeError: see the server"
     assert answers[4].json()["ranking"] == [{"index": 0, "reward": None, "rank": None}]
     assert "RuntimeError: a bug" in capsys.readouterr().err
+
+
+def test_a_server_whose_errors_nobody_reads_goes_on(
+    serving: Any, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unread = io.StringIO()
+    unread.close()
+    monkeypatch.setattr(sys, "stderr", unread)
+    gate.open_for_all.set()
+    with serving(Scorer(gate)) as (address, service):
+        assert [rank(address, text).status_code for text in ("break it", "good")] == [500, 200]
+        assert service.batcher.alive
 
 
 def test_a_first_request_waits_for_others_to_come(serving: Any, gate: Gate) -> None:
