@@ -125,7 +125,7 @@ def raw_tokens(
         if texts
         else ()
     )
-    rows = [np.array(next(made) if isinstance(i, str) else i, dtype=np.int64) for i in inputs]
+    rows = [np.array(next(made) if isinstance(i, str) else i) for i in inputs]
     most = loaded.tokenizing.max_length
     for place, ids in enumerate(rows, 1):
         if not len(ids) or (most is not None and len(ids) > most):
@@ -137,7 +137,7 @@ def raw_tokens(
                 f"input {place} has the token {ids.max() if ids.min() >= 0 else ids.min()}; the "
                 f"model has those from 0 to {loaded.vocabulary - 1}"
             )
-    return [Tokens(ids, 0, len(ids)) for ids in rows]
+    return [Tokens(ids.astype(np.int64), 0, len(ids)) for ids in rows]
 
 
 def run_rows(

@@ -202,7 +202,24 @@ def test_the_model_is_listed_and_only_it_is_served(server: str) -> None:
         ("/score", {"text_1": "a"}, "text_2: Field required"),
         ("/get_reward", {"query": ["a"], "prompts": []}, "there are 1 queries and 0 prompts"),
         ("/get_reward", {"query": ["a"], "prompts": ["b"]}, "query 0 does not begin with its pro"),
-        ("/rank", {"prompt": "a", "responses": ["\ud800"]}, "a response has half of a surrogate"),
+        (
+            "/rank",
+            {"prompt": "a", "responses": ["\ud800"]},
+            "the body is no JSON: unexpected end of",
+        ),
+        (
+            "/rank",
+            {"prompt": "a", "responses": ["b"], "model": "\ud800"},
+            "the body is no JSON: un",
+        ),
+        ("/classify", {"input": "\ud83d, half of a face"}, "the body is no JSON: "),
+        ("/classify", {"input": [[1], [2**63]]}, "input 2 has the token 9223372036854775808; the"),
+        ("/classify", {"input": [[-(10**30)]]}, "input 1 has the token -1000000000000000000000"),
+        (
+            "/score",
+            {"text_1": "a", "queries": "b", "text_2": "c"},
+            "the same texts are given under two names; give one",
+        ),
         ("/rank", {"prompt": 7, "responses": ["b"]}, "prompt.str: Input should be a valid string"),
     ],
 )
