@@ -93,10 +93,11 @@ class StatesModel(RewardModel):
         odd = [id for id, row in zip(ids, given, strict=True) if len(row) != width or not width]
         if odd:
             raise DataError(
-                f"{self.source.asking.server.address} gave states of another width than {width} "
-                f"for {len(odd)} rows ({some(odd, 3)})"
+                f"{self.source.asking.server.address} gave no states, or states of another width "
+                f"than {width}, for {len(odd)} rows ({some(odd, 3)})"
             )
-        states = np.array(given, dtype=np.float32)
+        with np.errstate(over="ignore"):  # queries refuse states that are not finite
+            states = np.array(given, dtype=np.float32)
         lengths = np.linalg.norm(states, axis=1)
         if not self.step.normalise and len(ids) > 1 and (np.abs(lengths - 1) < NEAR).all():
             notice(SCALED, ids)
@@ -104,10 +105,10 @@ class StatesModel(RewardModel):
 
     def _pooled(self, values: Any) -> Array:
         """Pool what the server gives of a conversation: one vector, or one for each token."""
+        if values and isinstance(values[0], list) and len({len(token) for token in values}) > 1:
+            return np.zeros(0)
         tokens = np.array(values, dtype=np.float64)
         if tokens.ndim == 1:
             return tokens
-        if tokens.ndim != 2 or not len(tokens):
-            return np.zeros(0)
         pooled = {"mean": tokens.mean(axis=0), "cls": tokens[0]}
         return np.asarray(pooled.get(self.step.pooling, tokens[-1]))

@@ -96,6 +96,24 @@ def test_states_of_tokens_are_pooled_here(pooling, expected):
         assert model.vectors(batch("a", "b")).tolist() == [expected, expected]
 
 
+@pytest.mark.parametrize("odd", [[], [[]], [[1.0, 2.0], [3.0]], [[1.0], [], [2.0]]])
+@pytest.mark.parametrize("pooling", ["server", "mean", "last"])
+def test_states_of_no_width_or_of_several_are_refused(pooling, odd):
+    def answer(*_):
+        return 200, {"model": "m", "data": [{"index": 0, "data": odd}]}
+
+    with serving(answer) as server, pytest.raises(DataError, match=r"gave no states, or .*\(r0\)"):
+        states(server, pooling=pooling).load().vectors(batch("a"))
+
+
+def test_a_state_that_is_too_large_for_a_float_is_not_finite():
+    def answer(*_):
+        return 200, {"model": "m", "data": [{"index": 0, "data": [1e300, 1.0]}]}
+
+    with serving(answer) as server:
+        assert states(server).load().vectors(batch("a")).tolist() == [[np.inf, 1.0]]
+
+
 @pytest.mark.parametrize(
     ("api", "path", "shape"),
     [
