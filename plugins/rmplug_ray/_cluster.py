@@ -43,7 +43,8 @@ def connect(engine: Ray) -> bool:
             "include_dashboard": False,
         }
     try:
-        with _handlers_kept(), _elsewhere(engine):
+        alone = _unreachable() if address == LOCAL else nullcontext()
+        with _handlers_kept(), _elsewhere(engine), alone:
             ray.init(address, **settings)
     except (OSError, RuntimeError, ValueError, ImportError, TypeError) as error:
         reason = " ".join(str(error).split())
@@ -70,6 +71,19 @@ def _handlers_kept() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, handler)
+
+
+@contextmanager
+def _unreachable() -> Iterator[None]:
+    """A context in which a cluster is started that no other machine can reach: Ray's processes do
+    what they are told, and listen at every address of this machine unless it is one (as on Windows
+    and macOS) that Ray takes for no part of larger clusters. No parameter says so."""
+    larger = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = larger
 
 
 def _elsewhere(engine: Ray) -> Any:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -270,7 +271,22 @@ def test_a_run_whose_driver_was_killed_goes_on_with_what_is_committed(
     assert parts_of(store) == parts_of(tmp_path / "local")
 
 
-def test_a_cluster_that_was_started_for_a_run_ends_with_ctrl_c(tmp_path: Path) -> None:
+def addresses(processes: list[psutil.Process]) -> set[str]:
+    """The addresses at which processes listen."""
+    found = set()
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            found |= {
+                one.laddr.ip
+                for one in process.net_connections("inet")
+                if one.status == psutil.CONN_LISTEN
+            }
+    return found
+
+
+def test_a_cluster_that_was_started_for_a_run_is_this_machines_and_ends_with_ctrl_c(
+    tmp_path: Path,
+) -> None:
     log, store = tmp_path / "log", tmp_path / "store"
     slow = {"pause": 0.05, "log": str(log)}
     spec = {
@@ -284,6 +300,7 @@ def test_a_cluster_that_was_started_for_a_run_ends_with_ctrl_c(tmp_path: Path) -
     process = start(spec, tmp_path)
     until_lines(log, 3, process)
     family = process.children(recursive=True)
+    assert addresses([process, *family]) == {"127.0.0.1", "::ffff:127.0.0.1"}
     process.send_signal(signal.SIGINT)
     told = process.communicate(timeout=60)[0]
     assert process.returncode == 130
