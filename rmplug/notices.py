@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextvars
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 Action = Literal["kept", "dropped", "changed"]
@@ -60,6 +60,15 @@ class collect_notices:
 
     def __exit__(self, *_: object) -> None:
         _found.reset(self._token)
+
+
+def tell_again(found: Found) -> None:
+    """Put notices of what is done once, such as the opening of a model, among those that are
+    gathered now, unless they are there."""
+    gathered = _found.get()
+    if gathered is not None:
+        for kind, entry in found.items():
+            gathered.setdefault(kind, replace(entry, ids=list(entry.ids)))
 
 
 def merged(notices: Iterable[Notice]) -> list[Notice]:

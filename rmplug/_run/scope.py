@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from rmplug.artifacts import Artifact, RewardModel, Value
 from rmplug.families import ModelLoader, PlanStep
 from rmplug.known import Named, Ref
+from rmplug.notices import Found, collect_notices, tell_again
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ class ModelHandle(RewardModel):
     """A model that is loaded where it is used, once per process."""
 
     _opened: ClassVar[dict[str, RewardModel]] = {}
+    _noticed: ClassVar[dict[str, Found]] = {}
+    """What was noticed when they were loaded, which belongs to each step that uses them."""
 
     def __init__(self, key: str, load: Callable[[], RewardModel], name: str) -> None:
         self.key = key
@@ -60,7 +63,9 @@ class ModelHandle(RewardModel):
 
     def open(self) -> RewardModel:
         if self.key not in self._opened:
-            self._opened[self.key] = self.load()
+            with collect_notices() as self._noticed[self.key]:
+                self._opened[self.key] = self.load()
+        tell_again(self._noticed[self.key])
         return self._opened[self.key]
 
     def reload(self) -> RewardModel:

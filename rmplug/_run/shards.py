@@ -83,6 +83,8 @@ class GroupWork:
         using = nullcontext() if self.kept is None else self.kept.in_use(usage)
         with collect_notices() as notices, collect_checks() as checks, using as keeping:
             try:
+                with collect_notices() as opening:
+                    self.rows.begin()
                 table = self.rows.read(start, stop)
             except Exception as error:
                 named = f"shard {shards[0]}" + (f" to {shards[-1]}" if len(shards) > 1 else "")
@@ -90,13 +92,15 @@ class GroupWork:
                 raise
         if keeping is not None:  # before the shards: a group that is there has given all it can
             keeping.write(self.folder / KEPT, f"{shards[0]:05d}", self.folder.name)
+        # a process opens once: which of the other groups it begins with is chance
+        told = merged([*(opening.values() if shards[0] == 0 else ()), *notices.values()])
         counts = []
         for shard in shards:
             last = shard == shards[-1]  # it takes what is left, too much of it included
             part = table.slice((shard - shards[0]) * size, None if last else size)
             # which rows of a group a notice is of is not known: the first shard has all
             first = shard == shards[0]
-            found, checked = (notices.values(), checks.values()) if first else ((), ())
+            found, checked = (told, checks.values()) if first else ((), ())
             write_part(part, self.folder / part_name(shard), found, checks=checked)
             counts.append(int(part.num_rows))
         del table, part

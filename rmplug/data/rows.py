@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rmplug.errors import DataError, some
+from rmplug.notices import Found, collect_notices, tell_again
 
 if TYPE_CHECKING:
     import numpy as np
@@ -169,9 +170,10 @@ class Mapped(Rows):
         self.open = open
         self.wide = wide
         self._opened: Any = None
+        self._noticed: Found = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_opened": None}
+        return {**self.__dict__, "_opened": None, "_noticed": {}}
 
     @property
     def schema(self) -> pa.Schema:
@@ -185,8 +187,15 @@ class Mapped(Rows):
         if self.open is None:
             return with_keys(batch, self.function(batch))
         if self._opened is None:
-            self._opened = self.open()
+            self.begin()
         return with_keys(batch, self.function(self._opened, batch))
+
+    def begin(self) -> None:
+        """Open what the function needs, unless it is open, and tell what was noticed then."""
+        if self.open is not None and self._opened is None:
+            with collect_notices() as self._noticed:
+                self._opened = self.open()
+        tell_again(self._noticed)
 
     def release(self) -> None:
         """Let go of what is open; the next read opens it again."""

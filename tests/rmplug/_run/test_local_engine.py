@@ -93,6 +93,26 @@ def test_short_row_wise_work_is_done_in_this_process(
     assert all_files(tmp_path / "store") == all_files(tmp_path / "plain")
 
 
+def test_what_is_noticed_when_a_model_is_opened_is_told_once_by_any_workers(tmp_path: Path) -> None:
+    ask = {"kind": "ask", "inputs": {"model": "model", "data": "pairs"}}
+    steps = {
+        "pairs": STEPS["pairs"],
+        "model": {"kind": "character-model", "params": {"odd": ["one", "two"]}},
+        "asked": ask,
+        "fewer": {"kind": "later", "inputs": "pairs"},
+        "again": {**ask, "inputs": {"model": "model", "data": "fewer"}},
+    }
+    for name, workers, least in (("plain", 1, 0), ("tried", 2, 30.0), ("spread", 2, 0)):
+        params = {"workers": workers, "shard_rows": 10, "least_seconds": least}
+        engine = {"kind": "local", "params": params}
+        done = go({**spec_of(steps), "engine": engine}, tmp_path / name).record.steps
+        for step in ("asked", "again"):
+            [noticed] = done[step].notices
+            assert (noticed["what"], noticed["count"]) == ("odd in the model", 2)
+    plain, tried, spread = (all_files(tmp_path / n) for n in ("plain", "tried", "spread"))
+    assert plain == tried == spread
+
+
 def test_work_that_fails_when_it_is_tried_fails_as_the_rows_say(tmp_path: Path) -> None:
     steps = {
         "pairs": STEPS["pairs"],

@@ -217,9 +217,12 @@ class CharacterModel(ModelLoader):
     """The reward."""
     log: Path | None = None
     """A file that gets a line per load."""
+    odd: tuple[str, ...] = ()
+    """Rows of its own that are odd."""
 
     def load(self) -> RewardModel:
         write_line(self.log, "open", self.reward, os.getpid())
+        notice("odd in the model", self.odd)
         return PerCharacter(self.reward)
 
 
