@@ -67,7 +67,8 @@ def check_again(
     """Compare numbers of shape (rows, ...) with those that ``again`` gives where the model works as
     exactly as it can, and record how far apart they are; nothing for a model without another way.
     Of ``pairs`` the first half of the rows are chosen and the others rejected responses; a pair
-    whose margin (of the first number) has another sign is flipped. ``ids`` name the rows."""
+    whose margin (of the first number) has another sign is flipped. ``ids`` name the rows. Rows with
+    numbers that are not finite cannot be compared; where that is so in one way only, it is told."""
     import numpy as np
 
     exact = model.exactly()
@@ -76,21 +77,31 @@ def check_again(
     with exact as formats:
         reference = np.asarray(again(), dtype=np.float64).reshape(len(found), -1)
     found = np.asarray(found, dtype=np.float64).reshape(len(found), -1)
-    with np.errstate(invalid="ignore"):
-        off = np.nan_to_num(np.abs(found - reference)).max(axis=1)
-    flipped = 0
-    if pairs:
-        margins = [np.subtract(*np.split(each[:, 0], 2)) for each in (found, reference)]
-        flipped = int((np.sign(margins[0]) != np.sign(margins[1])).sum())
-    count = len(found)
-    halves = count // 2 if pairs else 0
-    largest, mean = float(off.max()), float(off.mean())
-    check = Check(what, formats.exact, count, largest, mean, spread, halves, flipped)
-    add_check(check)
+    sound, alone = (np.isfinite(each).all(axis=1) for each in (found, reference))
+    lost = f"{what} are finite numbers with other rows or alone in {formats.exact}, but not both"
+    notice(lost, [ids[row] for row in np.flatnonzero(sound != alone).tolist()])
+    both = np.logical_and(sound, alone)
+    off = np.abs(found[both] - reference[both]).max(axis=1)
+    if not len(off):
+        return
+    halves, flipped = _flipped(found[:, 0], reference[:, 0], both) if pairs else (0, 0)
+    known, largest, mean = np.flatnonzero(both).tolist(), float(off.max()), float(off.mean())
+    add_check(Check(what, formats.exact, len(off), largest, mean, spread, halves, flipped))
     bound = max(LEAST, ROUNDING.get(formats.own, ROUNDING["bfloat16"]) * (spread or 0.0))
     if spread is not None and largest > bound:
         notice(
             f"{what} differ from those of each row alone in {formats.exact} by up to "
             f"{largest:.2g}, which is more than rounding in {formats.own}",
-            [name for name, far in zip(ids, off, strict=True) if far > bound],
+            [ids[row] for row, far in zip(known, off, strict=True) if far > bound],
         )
+
+
+def _flipped(found: Array, reference: Array, known: Array) -> tuple[int, int]:
+    """Count the pairs both of whose scores are known, and those whose margin has another sign."""
+    import numpy as np
+
+    pairs = np.logical_and(*np.split(known, 2))
+    halves = (np.split(each, 2) for each in (found, reference))
+    margins = (chosen[pairs] - rejected[pairs] for chosen, rejected in halves)
+    before, after = map(np.sign, margins)
+    return int(pairs.sum()), int((before != after).sum())

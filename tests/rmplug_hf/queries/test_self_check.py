@@ -72,6 +72,24 @@ def test_a_model_whose_scores_depend_on_the_batch_is_told(tiny, monkeypatch):
     assert 0 < notice.count <= 8
 
 
+def test_scores_that_are_lost_in_a_batch_are_told_and_not_taken_for_the_same(tiny, monkeypatch):
+    model = SequenceClassifier(path=tiny("bert"), device="cpu").load()
+    forward, lost = model._logits, float("nan")
+
+    def losing(batch):
+        logits = forward(batch)
+        return logits.masked_fill((batch.mask == 0).any(1, keepdim=True), lost)
+
+    monkeypatch.setattr(model, "_logits", losing)
+    _, [check], notices = checked(Reward(on_missing="keep"), model, small_pairs(20))
+    [noticed] = [n for n in notices if "but not both" in n.what]
+    assert 0 < noticed.count == 8 - check.rows
+    assert check.largest < 1e-5 and check.flipped == 0 and check.pairs < 4
+    monkeypatch.setattr(model, "_logits", lambda batch: forward(batch) * lost)
+    _, nothing, notices = checked(Reward(on_missing="keep"), model, small_pairs(20))
+    assert nothing == [] and not [n for n in notices if "but not both" in n.what]
+
+
 def test_checks_are_recorded_and_the_same_for_any_number_of_workers(tiny, tmp_path):
     pairs, step = small_pairs(12), Reward()
     loader = SequenceClassifier(path=tiny("gpt2"), device="cpu")
