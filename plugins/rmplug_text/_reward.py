@@ -13,7 +13,7 @@ import pyarrow as pa
 from rmplug import DataError, RewardModel, notice
 from rmplug.arrays import Array
 from rmplug.errors import some
-from rmplug.models.self_checks import check_again, places_to_check
+from rmplug.models.self_checks import check_again, finite_spread, places_to_check
 
 PLAIN = "reward"
 VERDICT = ("margin", "probability", "loss")
@@ -74,11 +74,11 @@ def check_scores(
 ) -> None:
     """Compare the scores of some rows with those that the model gives of each of them alone."""
     part = responses.take(pa.array(places))
-    finite = scores[np.isfinite(scores)]
-    spread = float(finite.std()) if len(finite) else None
     ids = part.column("id").to_pylist()
     again = partial(scores_of, model, part, "keep")
-    check_again(model, "scores", scores[places], again, ids, spread=spread, pairs=pairs)
+    check_again(
+        model, "scores", scores[places], again, ids, spread=finite_spread(scores), pairs=pairs
+    )
 
 
 def check_given(store: Sequence[str] | None, given: Sequence[str], what: str) -> None:

@@ -54,6 +54,14 @@ def places_to_check(batch: pa.RecordBatch, ids: frozenset[str]) -> Array:
     return np.flatnonzero(np.asarray(pc.is_in(batch.column("id"), value_set=wanted)))
 
 
+def finite_spread(values: Array) -> float | None:
+    """Return the standard deviation of the finite ones among values; None if there are none."""
+    import numpy as np
+
+    finite = values[np.isfinite(values)]
+    return float(finite.std()) if len(finite) else None
+
+
 def check_again(
     model: RewardModel,
     what: str,

@@ -16,7 +16,7 @@ from rmplug import DataError, RewardModel, notice
 from rmplug.arrays import Array
 from rmplug.artifacts import Formats
 from rmplug.data.sides import stacked
-from rmplug.models.self_checks import check_again, places_to_check
+from rmplug.models.self_checks import check_again, finite_spread, places_to_check
 from rmplug_hf.loading._as_trained import as_trained
 from rmplug_hf.loading._exactness import exact
 from rmplug_hf.loading._loading import Loaded, load
@@ -241,5 +241,5 @@ class LogProbQuery:
             sums.policy[rows],
             lambda: model.log_prob_sums(part),
             part.column("id").to_pylist(),
-            spread=float(sums.policy.std()),
+            spread=finite_spread(sums.policy),
         )

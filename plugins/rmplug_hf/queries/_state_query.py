@@ -11,7 +11,7 @@ import pyarrow as pa
 from rmplug import DataError, RewardModel
 from rmplug.arrays import Array
 from rmplug.data.sides import side_of, stacked
-from rmplug.models.self_checks import check_again, places_to_check
+from rmplug.models.self_checks import check_again, finite_spread, places_to_check
 from rmplug.models.state_encoder import StateEncoder
 from rmplug_hf.loading._encoder import pooled_states, pooled_with_prompts
 from rmplug_hf.loading._states import Layers, States
@@ -65,14 +65,14 @@ class StateQuery:
             return np.concatenate([found[s][rows].reshape(len(places), -1) for s in self.sides], 1)
 
         part, found = batch.take(pa.array(places)), flat(states, places)
-        ids, spread = part.column("id").to_pylist(), float(found.std())
+        ids = part.column("id").to_pylist()
         check_again(
             model,
             "states",
             found,
             lambda: flat(self._pooled(model, part), slice(None)),
             ids,
-            spread=spread,
+            spread=finite_spread(found),
         )
 
     def _numbers(self, count: int) -> Sequence[int]:
