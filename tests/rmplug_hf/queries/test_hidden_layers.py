@@ -45,7 +45,7 @@ def test_all_layers_come_from_one_forward_pass(llama, talks, monkeypatch):
         "forward",
         lambda **given: passes.append(len(given["input_ids"])) or forward(**given),
     )
-    HiddenState(layers=[0, 1, 2]).query(llama, talks).table  # noqa: B018
+    HiddenState(layers=[0, 1, 2], self_check=0).query(llama, talks).table  # noqa: B018
     assert sum(passes) <= 2 * len(talks)
 
 
