@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 from pathlib import Path
 
 BLOCK = 32768
 HEADER = 7
+PATIENCE = 30.0
 
 
 def records(folder: Path):
-    """Every message of the one run below ``folder``."""
+    """Every message of the one run below ``folder``, which has ended: the service of the library
+    writes its last ones after the run was told that it is finished."""
+    [file] = folder.glob("wandb/offline-run-*/run-*.wandb")
+    until = time.monotonic() + PATIENCE
+    while True:
+        found = [_record(data) for data in _chunks(file.read_bytes())]
+        if any(record.WhichOneof("record_type") == "exit" for record in found):
+            return found
+        assert time.monotonic() < until, f"{file} has no end"
+        time.sleep(0.05)
+
+
+def _record(data: bytes):
     from wandb.proto.wandb_internal_pb2 import Record
 
-    [file] = folder.glob("wandb/offline-run-*/run-*.wandb")
-    for data in _chunks(file.read_bytes()):
-        record = Record()
-        record.ParseFromString(data)
-        yield record
+    record = Record()
+    record.ParseFromString(data)
+    return record
 
 
 def _chunks(content: bytes):
