@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
+DRAINED, DRAINING = 1 << 16, 0.5
+"""Bytes of a refused request that are read before the answer, and the most seconds for that."""
 OPEN = ("/health",)
 """Addresses that answer without the token."""
 
@@ -66,13 +69,17 @@ class Guard:
         body = b""
         if refusal is None:
             try:
-                body = await asyncio.wait_for(self._body(receive), self.seconds)
+                body = await asyncio.wait_for(self._body(receive, self.most_bytes), self.seconds)
             except TimeoutError:
                 refusal = 408, f"the request took longer than {self.seconds:g} seconds to arrive"
             except ConnectionError:
                 return
             if len(body) > self.most_bytes:
                 refusal = 413, f"a request has at most {self.most_bytes} bytes; send several"
+        else:
+            # a connection that is closed with bytes unread may take the answer with it
+            with suppress(TimeoutError, ConnectionError):
+                await asyncio.wait_for(self._body(receive, DRAINED), DRAINING)
         if refusal is not None:
             await _answer(send, *refusal)
             return
@@ -94,10 +101,10 @@ class Guard:
             return 413, f"a request has at most {self.most_bytes} bytes; send several"
         return None
 
-    async def _body(self, receive: Receive) -> bytes:
-        """Read the body, up to the part that exceeds the limit."""
+    async def _body(self, receive: Receive, most: int) -> bytes:
+        """Read the body, up to the part that exceeds a limit."""
         body = bytearray()
-        while len(body) <= self.most_bytes:
+        while len(body) <= most:
             message = await receive()
             if message["type"] == "http.disconnect":
                 raise ConnectionError
