@@ -198,7 +198,7 @@ def test_the_record_says_what_ran_and_fits_its_schema(tmp_path: Path) -> None:
     assert (words["rows"], words["computed"], words["status"]) == (50, 50, "done")
     assert words["kind"] == "sample_plugin:lengths" and words["family"] == "feature computer"
     assert words["rows_per_second"] == pytest.approx(50 / words["seconds"], rel=0.2)
-    assert 20 < words["peak_memory_mb"] < 4000
+    assert 20 < words["peak_memory_mb"] < 100_000
     assert words["inputs"] == {"data": [record["steps"]["pairs"]["artifact"]]}
     again = go(spec_of(steps(), seed=3), tmp_path, assign=["steps.pairs.params.rows=50"])
     words_again = again.record.steps["words"]
