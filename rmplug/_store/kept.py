@@ -106,10 +106,10 @@ class Keeping:
         import numpy as np
 
         name = folder_name(identity)
-        every, at = np.unique(pack_keys(keys), axis=0, return_inverse=True)
+        every, first, at = np.unique(
+            pack_keys(keys), axis=0, return_index=True, return_inverse=True
+        )
         at = at.reshape(-1)
-        first = np.full(len(every), len(keys))
-        np.minimum.at(first, at, np.arange(len(keys)))
         known, values = self.view.index(name).find(every)
         absent = np.flatnonzero(~known)
         absent = absent[np.argsort(first[absent])]  # in the order of the rows, as without a store
