@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from rmplug import DataError
 from rmplug.errors import some
 
-from ._asking import Asking
+from ._asking import SCORES_BYTES, Asking
 from ._conversations import Conversation
 from ._forms import Form
 from ._server import Answer, Request
 
+if TYPE_CHECKING:
+    from .connection import ServedNumbers
 
-@dataclass(frozen=True)
+
 class NumberSource:
-    """A server that is asked in one form, and the fields that every request has."""
+    """A server that is asked in one form, with an activation or without."""
 
-    asking: Asking
-    form: Form
-    model: str
-    answers_as: str
-    rows_per_request: int
-    activation: bool
-    body: Mapping[str, Any]
+    def __init__(
+        self, step: ServedNumbers, form: Form, activation: bool, most_bytes: int = SCORES_BYTES
+    ) -> None:
+        self.asking = Asking(step, form.path, form.speaks, most_bytes)
+        self.step, self.form, self.activation = step, form, activation
 
     def ask(self, rows: Sequence[Conversation]) -> list[Any]:
         """Return what the server gives for each row."""
@@ -34,7 +33,7 @@ class NumberSource:
         for row in rows:
             distinct.setdefault(row.key, row)
         asked = list(distinct.values())
-        size = 1 if asked and asked[0].written == "messages" else self.rows_per_request
+        size = 1 if asked and asked[0].written == "messages" else self.step.rows_per_request
         parts = [asked[first : first + size] for first in range(0, len(asked), size)]
         answers = self.asking.ask([self._request(part) for part in parts], self._read)
         given = (values for part in answers for values in part)
@@ -42,19 +41,20 @@ class NumberSource:
         return [by_key[row.key] for row in rows]
 
     def _request(self, rows: Sequence[Conversation]) -> Request:
-        own = {"model": self.model, **self.form.fields(rows, self.activation)}
+        own = {"model": self.step.model, **self.form.fields(rows, self.activation)}
         texts = tuple(text for row in rows for text in row.texts)
         ids = tuple(row.id for row in rows)
-        return Request(json.dumps({**own, **self.body}).encode(), texts, ids)
+        return Request(json.dumps({**own, **self.step.body}).encode(), texts, ids)
 
     def _read(self, answer: Answer, request: Request) -> list[Any]:
         """Read the numbers of the rows of a request, in their order."""
         given = self.form.given(answer.parsed(self.form.shape, request))
+        expected = self.step.answers_as or self.step.model
         address, count = answer.server.address, len(request.ids)
-        if given.model not in ("", self.answers_as):
+        if given.model not in ("", expected):
             named = answer.server.clean(given.model, request)
             raise DataError(
-                f"{address} answered as the model {named}, not as {self.answers_as}; ask for the "
+                f"{address} answered as the model {named}, not as {expected}; ask for the "
                 f"model that you mean, or write answers_as: {named} where that is another name of "
                 "it"
             )

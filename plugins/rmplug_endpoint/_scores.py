@@ -12,7 +12,6 @@ from rmplug import DataError, RewardModel, notice
 from rmplug.arrays import Array
 from rmplug.errors import some
 
-from ._asking import Asking
 from ._conversations import ConversationWriter, tokens_of
 from ._forms import SCORE_FORMS, as_number
 from ._numbers import NumberSource
@@ -38,15 +37,7 @@ def load_scores(step: EndpointScores, tokens: RewardModel | None) -> ScoresModel
             f"{form.speaks} takes no conversation as {written}; give template, the input tokens, "
             "or another api"
         )
-    source = NumberSource(
-        Asking(step, form.path, form.speaks),
-        form,
-        step.model,
-        step.answers_as or step.model,
-        step.rows_per_request,
-        step.use_activation,
-        step.body,
-    )
+    source = NumberSource(step, form, step.use_activation)
     return ScoresModel(step, source, writer)
 
 

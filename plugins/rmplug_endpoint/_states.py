@@ -13,7 +13,6 @@ from rmplug.arrays import Array
 from rmplug.errors import some
 from rmplug.models.conversation_tokens import Part
 
-from ._asking import Asking
 from ._conversations import Conversation, ConversationWriter, tokens_of
 from ._forms import EMBEDDINGS, ENCODE, Form, pooling
 from ._numbers import NumberSource
@@ -31,15 +30,7 @@ def load_states(step: EndpointStates, tokens: RewardModel | None) -> StatesModel
     """Return the encoder of a step; nothing is asked yet."""
     form = _form(step)
     writer = ConversationWriter(tokens_of(tokens), step.template)
-    source = NumberSource(
-        Asking(step, form.path, form.speaks, STATES_BYTES),
-        form,
-        step.model,
-        step.answers_as or step.model,
-        step.rows_per_request,
-        step.normalise,
-        step.body,
-    )
+    source = NumberSource(step, form, step.normalise, STATES_BYTES)
     return StatesModel(step, source, writer)
 
 

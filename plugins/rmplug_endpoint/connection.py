@@ -14,7 +14,7 @@ from rmplug import ModelLoader
 class ServedModel(ModelLoader):
     """The parameters of every model behind an address: where it is, and how it is asked."""
 
-    requires = ("httpx", "tenacity")
+    requires = ("httpcore", "httpx", "tenacity")
     extra = "endpoint"
     neutral = frozenset(
         {"key_variable", "timeout", "retries", "wait", "concurrency", "requests_per_second"}
