@@ -63,32 +63,6 @@ def seconds_of_all() -> float:
     return sum(each.user + each.system for each in times)
 
 
-def model_in(folder: Path) -> Path:
-    """A random classifier of 4 layers, 256 wide."""
-    import torch
-    import transformers
-
-    from rmplug.testing.tiny_models import tiny_tokenizer
-
-    tokenizer = tiny_tokenizer("llama", chat=True)
-    sizes = {
-        "hidden_size": 256,
-        "num_hidden_layers": 4,
-        "num_attention_heads": 4,
-        "intermediate_size": 1024,
-        "max_position_embeddings": LENGTH,
-        "vocab_size": len(tokenizer),
-        "pad_token_id": tokenizer.pad_token_id,
-        "num_labels": 1,
-    }
-    config = transformers.AutoConfig.for_model("llama", **sizes)
-    torch.manual_seed(0)
-    transformers.AutoModelForSequenceClassification.from_config(config).save_pretrained(folder)
-    tokenizer.model_max_length = LENGTH
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
 def spec_of(job: str, pairs: int, engine: str, model: Path) -> dict[str, Any]:
     params: dict[str, Any] = {"workers": 2, "shard_rows": SHARD[job], "keep_scores": False}
     if engine == "ray":
@@ -163,8 +137,10 @@ def main() -> None:
         run(spec, store=options.store, observers=[costs], quiet=True)
         print(json.dumps(costs._costs))
         return
+    from scoring_data import model_in  # not in the processes that are measured
+
     with tempfile.TemporaryDirectory() as place:
-        model = model_in(Path(place) / "model")
+        model = model_in(Path(place), "llama", LENGTH)
         for job in options.job:
             compare(job, options.pairs * MANY[job], options.rounds, model, Path(place))
 

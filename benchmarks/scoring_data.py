@@ -70,8 +70,8 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else "\n\n".join(turn["content"] for turn in value)
 
 
-def model_in(folder: Path, architecture: str) -> Path:
-    """Write a random classifier of 4 layers, 256 wide."""
+def model_in(folder: Path, architecture: str, length: int = LENGTH) -> Path:
+    """Write a random classifier of 4 layers, 256 wide, that reads ``length`` tokens."""
     place = folder / architecture
     tokenizer = tiny_tokenizer(architecture, chat=True)  # type: ignore[arg-type]
     sizes = {
@@ -79,7 +79,7 @@ def model_in(folder: Path, architecture: str) -> Path:
         "num_hidden_layers": 4,
         "num_attention_heads": 4,
         "intermediate_size": 1024,
-        "max_position_embeddings": LENGTH,
+        "max_position_embeddings": length,
         "vocab_size": len(tokenizer),
         "pad_token_id": tokenizer.pad_token_id,
         "num_labels": 1,
@@ -87,7 +87,7 @@ def model_in(folder: Path, architecture: str) -> Path:
     config = transformers.AutoConfig.for_model(architecture, **sizes)
     torch.manual_seed(0)
     transformers.AutoModelForSequenceClassification.from_config(config).save_pretrained(place)
-    tokenizer.model_max_length = LENGTH
+    tokenizer.model_max_length = length
     tokenizer.save_pretrained(place)
     return place
 
