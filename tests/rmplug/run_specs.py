@@ -21,6 +21,18 @@ from rmplug.testing import registry_of
 REGISTRY = registry_of(sample_plugin)
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
+LOOP = {
+    "kind": "for-each",
+    "params": {
+        "values": [1, 2, 3, 4],
+        "collect": ["mean", "scaled"],
+        "steps": {
+            "scaled": {"kind": "lengths", "inputs": {"data": "pairs", "scale": "item"}},
+            "mean": {"kind": "mean", "inputs": ["scaled", "words"]},
+        },
+    },
+}
+"""Items that use what stands outside the loop, and one another."""
 
 
 def spec_of(steps: Mapping[str, Any], workers: int = 1, shard_rows: int = 10, **more: Any) -> Any:

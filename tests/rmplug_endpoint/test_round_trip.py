@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-import threading
-import time
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import numpy as np
 import pytest
+from running_server import running
 
 import rmplug
 from rmplug import DataError
-from rmplug._addresses import listen, url_of
-from rmplug._serve.server import Service, Settings
 from rmplug.data.rows import one_batch
 from rmplug.notices import collect_notices
 from rmplug.testing import run_step, small_responses
@@ -22,9 +19,6 @@ from rmplug.testing.tiny_models import tiny_model
 from rmplug_endpoint import EndpointScores
 from rmplug_hf.loading.tokenizers import Tokenizer
 from rmplug_text.queries import Reward
-
-uvicorn = pytest.importorskip("uvicorn", reason="uvicorn is not installed")
-pytest.importorskip("starlette", reason="starlette is not installed")
 
 TOKEN = "a-token-0123456789"
 
@@ -41,21 +35,8 @@ def scorer(folder):
 
 @pytest.fixture(scope="module")
 def address(scorer):
-    service = Service(scorer, Settings("tiny", token=TOKEN))
-    listening = listen("127.0.0.1", 0)
-    config = uvicorn.Config(
-        service.application(), log_level="critical", access_log=False, lifespan="off"
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, args=([listening],))
-    service.batcher.start()
-    thread.start()
-    while not server.started and thread.is_alive():
-        time.sleep(0.005)
-    yield url_of("127.0.0.1", listening)
-    server.should_exit = True
-    thread.join()
-    service.batcher.close()
+    with running(scorer, token=TOKEN) as (address, _):
+        yield address
 
 
 @pytest.fixture

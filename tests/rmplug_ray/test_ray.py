@@ -24,7 +24,7 @@ import ray
 import sample_plugin
 from cluster_work import DiesOnce, Fail, Meet, Touch, die, square
 from ray.cluster_utils import Cluster
-from run_specs import all_files, assert_valid, command, environment, lines, spec_of
+from run_specs import LOOP, all_files, assert_valid, command, environment, lines, spec_of
 
 import rmplug_hf
 import rmplug_ray
@@ -76,17 +76,7 @@ STEPS = {
     "pairs": {"kind": "made-pairs", "params": {"rows": 60}},
     "words": {"kind": "lengths", "inputs": "pairs"},
     "dies": {"kind": "dies-once", "inputs": "pairs"},
-    "loop": {
-        "kind": "for-each",
-        "params": {
-            "values": [1, 2, 3, 4],
-            "collect": ["mean", "scaled"],
-            "steps": {
-                "scaled": {"kind": "lengths", "inputs": {"data": "pairs", "scale": "item"}},
-                "mean": {"kind": "mean", "inputs": ["scaled", "words"]},
-            },
-        },
-    },
+    "loop": LOOP,
 }
 
 

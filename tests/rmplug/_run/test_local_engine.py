@@ -12,7 +12,7 @@ import psutil
 import pytest
 import sample_plugin
 from pydantic import PrivateAttr
-from run_specs import all_files, go, lines, spec_of
+from run_specs import LOOP, all_files, go, lines, spec_of
 
 from rmplug import Engine, hookimpl
 from rmplug._run.local_engine import Local
@@ -49,17 +49,7 @@ def rmplug_engines() -> list[type[Engine]]:
 STEPS = {
     "pairs": {"kind": "made-pairs", "params": {"rows": 95}},
     "words": {"kind": "lengths", "inputs": "pairs"},
-    "loop": {
-        "kind": "for-each",
-        "params": {
-            "values": [1, 2, 3, 4],
-            "collect": ["mean", "scaled"],
-            "steps": {
-                "scaled": {"kind": "lengths", "inputs": {"data": "pairs", "scale": "item"}},
-                "mean": {"kind": "mean", "inputs": ["scaled", "words"]},
-            },
-        },
-    },
+    "loop": LOOP,
 }
 
 
