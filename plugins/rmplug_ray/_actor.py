@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, entry_points, requires, version
@@ -58,8 +57,9 @@ class Worker:
         keep_pandas_out()
         self._work: tuple[int, bytes] = (0, b"")
 
-    def join(self, versions: Mapping[str, str], store: str | None) -> Path | None:
-        """Return a file that was written into the store now, whose path the run must see.
+    def join(self, versions: Mapping[str, str], token: Path | None) -> None:
+        """Check that this node may take part, and remove the file ``token`` of the store, by which
+        the run sees that the store is the same folder here.
 
         Raises ``RmplugError`` for a node with other versions, or without the store.
         """
@@ -71,22 +71,20 @@ class Worker:
                     f"node {node} has {name} {here[name]}, and the run {wanted}: install the same "
                     "versions on every node"
                 )
-        if store is None:
-            return None
+        if token is None:
+            return
         try:
-            descriptor, path = tempfile.mkstemp(prefix=".seen-", dir=store)
+            token.unlink()
+        except FileNotFoundError:
+            raise RmplugError(
+                f"node {node} has another folder {token.parent} than this run: name a folder that "
+                "all nodes share with --store"
+            ) from None
         except OSError as error:
             raise RmplugError(
-                f"node {node} cannot write the store {store} ({error.strerror}): name a folder "
-                "that all nodes share with --store"
+                f"node {node} cannot write the store {token.parent} ({error.strerror}): name a "
+                "folder that all nodes share with --store"
             ) from error
-        os.close(descriptor)
-        return Path(path)
-
-    def leave(self, path: Path) -> str:
-        """Remove the file that the run does not see; return where this is."""
-        path.unlink(missing_ok=True)
-        return _node()
 
     def do(self, number: int, packed: list[Any], task: Any) -> Any:
         """Do one task of work, which is fetched once: ``number`` tells one from another."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import tempfile
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -40,6 +42,8 @@ class Seat:
     actor: Any
     joining: Any
     """The reference of the answer to ``join``; None once it has come."""
+    token: Path | None
+    """The file of the store that the worker removes when it joins."""
     tasks: deque[tuple[Any, int, float]] = field(default_factory=deque)
     """Reference of the result, number of the task and the time it was given, the oldest first."""
     seconds: float = math.inf
@@ -80,11 +84,11 @@ class Pool:
         self._class = ray.remote(**asked, max_restarts=0, max_task_retries=0)(Worker)
         self._seats = [Seat(*self._start()) for _ in range(engine.workers)]
 
-    def _start(self) -> tuple[Any, Any]:
-        """Start a worker; return it with the reference of what it says when it joins."""
+    def _start(self) -> tuple[Any, Any, Path | None]:
+        """Start a worker; return it with the reference of its answer to ``join``, and its token."""
+        token = _make_token(self.store) if self.store else None
         actor = self._class.remote(**self._settings)
-        store = str(self.store) if self.store else None
-        return actor, actor.join.remote(self._versions, store)
+        return actor, actor.join.remote(self._versions, token), token
 
     def map(
         self, work: Callable[[Task], Result], tasks: Sequence[Task]
@@ -108,7 +112,7 @@ class Pool:
                 waiting.extendleft(self._replace(seat, lost, error))
             else:
                 if ref == seat.joining:
-                    self._admit(seat, result)
+                    seat.joining = None
                 else:
                     yield tasks[self._done(seat)], result
 
@@ -138,18 +142,6 @@ class Pool:
             )
         return ready[0], owners[ready[0]]
 
-    def _admit(self, seat: Seat, path: Path | None) -> None:
-        """Let a worker take part if the run sees what it has written into the store."""
-        if path is not None:
-            if not path.exists():
-                node = ray.get(seat.actor.leave.remote(path))
-                raise RmplugError(
-                    f"node {node} has another folder {self.store} than this run: name a folder "
-                    "that all nodes share with --store"
-                )
-            path.unlink()
-        seat.joining = None
-
     def _done(self, seat: Seat) -> int:
         """Note that the oldest task of a seat is done; return its number."""
         _, task, given = seat.tasks.popleft()
@@ -178,15 +170,35 @@ class Pool:
                 f"a worker died {seat.restarts + 1} times (max_restarts); {kept} {reason:.600}"
             ) from error
         ray.kill(seat.actor)
+        _remove_token(seat)
         seat.restarts += 1
         seat.tasks.clear()
-        seat.actor, seat.joining = self._start()
+        seat.actor, seat.joining, seat.token = self._start()
         return tasks[::-1]
 
     def close(self) -> None:
         """End the workers, and the connection if it is ours; a cluster that is gone has none."""
+        for seat in self._seats:
+            _remove_token(seat)
         with suppress(RayError, RuntimeError, ValueError):
             for seat in self._seats:
                 ray.kill(seat.actor)
         if self.connected:
             disconnect()
+
+
+def _make_token(store: Path) -> Path:
+    """Make a file in the store for one worker to remove: nothing is left there whatever dies, as
+    the run removes it too. Raises ``RmplugError`` if the store cannot be written."""
+    try:
+        descriptor, path = tempfile.mkstemp(prefix=".joining-", dir=store)
+    except OSError as error:
+        raise RmplugError(f"cannot write the store {store} ({error.strerror})") from error
+    os.close(descriptor)
+    return Path(path)
+
+
+def _remove_token(seat: Seat) -> None:
+    if seat.token is not None:
+        with suppress(OSError):  # a store that is gone keeps nothing, and hides no other error
+            seat.token.unlink(missing_ok=True)

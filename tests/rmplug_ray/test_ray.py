@@ -165,21 +165,46 @@ def test_workers_without_room_are_told_in_a_sentence(cluster: Cluster) -> None:
 def test_a_node_that_has_another_folder_than_the_run_is_refused(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rmplug_ray._pool import open_pool
+    from rmplug_ray import _pool
 
     for name in ("theirs", "ours"):
         (tmp_path / name).mkdir()
-    monkeypatch.chdir(tmp_path / "theirs")  # where workers will be
-    pool = open_pool(Ray(workers=1), Path("/proc/self/cwd"))
+    settings = {**_pool.settings_here(), "folder": str(tmp_path / "theirs")}
+    monkeypatch.setattr(_pool, "settings_here", lambda: settings)
     monkeypatch.chdir(tmp_path / "ours")
+    pool = _pool.open_pool(Ray(workers=1), Path("/proc/self/cwd"))
     with pytest.raises(RmplugError, match=r"has another folder /proc/self/cwd than this run: name"):
         list(pool.map(square, [1]))
     pool.close()
-    assert list((tmp_path / "theirs").iterdir()) == []
+    assert list(tmp_path.glob("*/*")) == []
+
+
+def test_a_store_that_cannot_be_written_is_told_in_a_sentence(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rmplug_ray import _pool
+
     engine = Ray(workers=1)
-    engine.prepare(Path("/proc/none"))
-    with pytest.raises(RmplugError, match=r"node .* cannot write the store /proc/none"):
+    engine.prepare(Path("/proc"))
+    with pytest.raises(RmplugError, match=r"^cannot write the store /proc \("):
         list(engine.map(square, [1]))
+    monkeypatch.setattr(_pool, "_make_token", lambda store: store / "version")
+    with pytest.raises(RmplugError, match=r"^node .* cannot write the store /proc \(.* permitted"):
+        list(engine.map(square, [1]))
+
+
+@pytest.mark.parametrize("room", [True, False])
+def test_workers_that_never_get_work_leave_nothing_in_the_store(
+    cluster: Cluster, tmp_path: Path, room: bool
+) -> None:
+    from rmplug_ray._pool import open_pool
+
+    pool = open_pool(Ray(workers=2, num_gpus=0 if room else 1), tmp_path)
+    joining = [seat.joining for seat in pool._seats]
+    joined, _ = ray.wait(joining, num_returns=2, timeout=None if room else 0.2)
+    assert len(joined) == (2 if room else 0)
+    pool.close()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_node_with_other_versions_is_refused(
