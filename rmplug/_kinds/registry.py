@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import (
     Distribution,
     EntryPoint,
@@ -14,7 +15,9 @@ from importlib.metadata import (
     entry_points,
     version,
 )
+from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pluggy
 
@@ -140,8 +143,8 @@ def discover(disabled: Iterable[str] = (), strict: bool = False) -> Registry:
     ``strict``, so does a plugin that fails.
     """
     off = {*disabled, *filter(None, os.environ.get("RMPLUG_DISABLE", "").split(","))} - {CORE}
-    registry = Registry()
-    entries = _entries(registry)
+    entries, unreadable = _entries(_marks())
+    registry = Registry(list(unreadable))
     _check_disabled(disabled, [entry.name for entry in entries])
     for entry in entries:
         if entry.name not in off:
@@ -163,39 +166,47 @@ def _check_disabled(disabled: Iterable[str], names: Sequence[str]) -> None:
             raise PluginError(f"cannot disable {name!r}: it {reason}; see rmplug plugins")
 
 
-def _entries(registry: Registry) -> list[EntryPoint]:
-    """List the entry points of all plugins; register a distribution that cannot be read as
-    failed."""
+def _marks() -> tuple[tuple[str, int, int, int], ...]:
+    """Return the folders that distributions are looked for in, with what changes when one is
+    installed or removed."""
+    found = []
+    for path in sys.path:
+        try:
+            stat = Path(path).stat()
+        except OSError:
+            continue
+        found.append((path, stat.st_dev, stat.st_ino, stat.st_mtime_ns))
+    return tuple(found)
+
+
+@lru_cache(maxsize=1)
+def _entries(marks: object) -> tuple[list[EntryPoint], list[Plugin]]:
+    """List the entry points of all plugins, and each distribution that cannot be read as a failed
+    plugin. Reading the files of all distributions takes longer than all else: it is done again
+    where ``marks`` are others."""
+    unreadable: list[Plugin] = []
     try:
         entries = list(entry_points(group=GROUP))
     except Exception:  # one malformed file anywhere: find out whose it is
-        entries = [entry for dist in distributions() for entry in _entries_of(dist, registry)]
-    return sorted(entries, key=lambda entry: (entry.name, entry.value))
+        entries = [entry for dist in distributions() for entry in _entries_of(dist, unreadable)]
+    return sorted(entries, key=lambda entry: (entry.name, entry.value)), unreadable
 
 
-def _entries_of(dist: Distribution, registry: Registry) -> list[EntryPoint]:
+def _entries_of(dist: Distribution, unreadable: list[Plugin]) -> list[EntryPoint]:
     try:
         return list(dist.entry_points.select(group=GROUP))
     except Exception as error:
         name, number = _identity(dist)
         reason = f"its entry_points.txt cannot be read: {error}".splitlines()[0]
-        registry.plugins.append(Plugin(name, name, name, number, problem=reason))
+        unreadable.append(Plugin(name, name, name, number, problem=reason))
         return []
 
 
 def _collect(name: str, module: object) -> list[type[Step]]:
     """Return the step classes of one plugin, each checked; raise if any of them is wrong."""
-    manager = pluggy.PluginManager(GROUP)
-    manager.add_hookspecs(hookspecs)
-    manager.register(module, name=name)
-    manager.check_pending()
-    hooks = all_hooks()
-    implemented = {hook: getattr(manager.hook, hook).get_hookimpls() for hook in hooks}
-    for attribute in dir(module):
-        if attribute.startswith("rmplug_") and implemented.get(attribute) == []:
-            raise PluginError(f"put @rmplug.hookimpl above {attribute}, or it is never called")
-    results = [(hook, impl.function()) for hook, impls in implemented.items() for impl in impls]
-    classes = [cls for hook, result in results for cls in _checked(hook, result, hooks[hook])]
+    results = [(hook, function()) for hook, function in _implementations(name, module)]
+    families = all_hooks()
+    classes = [cls for hook, result in results for cls in _checked(hook, result, families[hook])]
     if not classes:
         raise PluginError("it gives no kinds; implement a hook with @rmplug.hookimpl")
     kinds = [cls.kind for cls in classes]
@@ -203,6 +214,39 @@ def _collect(name: str, module: object) -> list[type[Step]]:
     if twice is not None:
         raise PluginError(f"it gives the kind {twice!r} twice")
     return classes
+
+
+_Implementations = list[tuple[str, Callable[[], Any]]]
+_seen: dict[str, tuple[dict[str, Any], _Implementations]] = {}
+"""What modules held, and the implementations of hooks that were found there."""
+
+
+def _implementations(name: str, module: object) -> _Implementations:
+    """Return the functions of a plugin that implement a hook, each with the hook's name.
+
+    Raises an error for one that fits no hook. pluggy looks at every attribute of a plugin and of
+    the specification, so that a module is looked at again only once it holds something else.
+    """
+    held = dict(vars(module)) if isinstance(module, ModuleType) else None
+    before, found = _seen.get(name, (None, []))
+    if held is not None and before is not None and _same(held, before):
+        return found
+    manager = pluggy.PluginManager(GROUP)
+    manager.add_hookspecs(hookspecs)
+    manager.register(module, name=name)
+    manager.check_pending()
+    implemented = {hook: getattr(manager.hook, hook).get_hookimpls() for hook in all_hooks()}
+    for attribute in dir(module):
+        if attribute.startswith("rmplug_") and implemented.get(attribute) == []:
+            raise PluginError(f"put @rmplug.hookimpl above {attribute}, or it is never called")
+    found = [(hook, impl.function) for hook, impls in implemented.items() for impl in impls]
+    if held is not None:
+        _seen[name] = held, found
+    return found
+
+
+def _same(held: dict[str, Any], before: dict[str, Any]) -> bool:
+    return held.keys() == before.keys() and all(held[key] is before[key] for key in held)
 
 
 def _checked(hook: str, result: object, family: type[Step]) -> list[type[Step]]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -357,3 +358,18 @@ def test_a_kind_that_is_no_more_is_told_with_what_to_write_instead(site: Site):
     site.install("split", code)
     with pytest.raises(PluginError, match="^unknown kind 'older': it was split; write kind: newer"):
         discover().find("older")
+
+
+def test_what_changes_in_a_running_process_is_found(site: Site):
+    site.install("first", GOOD.format(kind="some"))
+    before = discover().find("some").cls
+    assert discover().find("some").cls is before
+    site.install("second", GOOD.format(kind="other"))
+    assert discover().find("other").plugin == "second"
+    module = sys.modules["first"]
+    exec(dedent(GOOD.format(kind="another")), vars(module))  # as importlib.reload does
+    assert discover().find("another").cls is module.Some
+    with pytest.raises(PluginError, match="unknown kind 'some'"):
+        discover().find("some")
+    shutil.rmtree(site.folder / "second-1.0.dist-info")
+    assert {plugin.name for plugin in discover().plugins} == {"core", "first"}
