@@ -128,7 +128,7 @@ def test_figures_are_those_of_the_page(page, tmp_path):
     found = made(Figures(), everything(tmp_path), tmp_path / "figures", PLAN)
     files = {path.name: path.read_bytes() for path in (tmp_path / "figures").iterdir()}
     assert files == {path.name: path.read_bytes() for path in (page / "figures").iterdir()}
-    assert found.entry == "plan.svg"
+    assert found.entry == "lengths.svg"
 
 
 def test_figures_of_nothing_are_an_error(tmp_path):

@@ -37,9 +37,16 @@ def told(directory):
 
 def test_one_of_everything_gives_every_section_in_order(page):
     assert headings(page) == [
-        "plan", "data", "rewards", "accuracy", "length", "why", "calibration", "training",
-        "numbers", "pairs",
+        "data", "rewards", "accuracy", "length", "why", "calibration", "training", "numbers",
+        "plan", "pairs",
     ]  # fmt: skip
+
+
+def test_every_section_opens_with_what_it_shows(page):
+    text = (page / "index.html").read_text(encoding="utf-8")
+    opened = re.findall(r'<section id="[a-z]+".*?</h2>\s*<p class="lead">(.*?)</p>', text, re.DOTALL)
+    assert len(opened) == len(headings(page))
+    assert len(set(opened)) == len(opened)
 
 
 def test_a_section_is_there_only_when_its_input_is(tmp_path):

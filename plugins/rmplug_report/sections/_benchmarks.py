@@ -33,6 +33,11 @@ MOST_MATRICES = 8
 MOST_WHOLES = 16
 """Most heat maps where they are of the whole."""
 
+LEAD = (
+    "The benchmark's own rule for the whole and for each part, with 95 % intervals, beside "
+    "baselines that do not understand texts."
+)
+
 
 def benchmarks(inputs: Inputs, _: MetricLookup) -> Section | None:
     """Return the section of benchmarks, one part for each step whose numbers have levels."""
@@ -43,11 +48,12 @@ def benchmarks(inputs: Inputs, _: MetricLookup) -> Section | None:
     if not parts:
         return None
     if len(parts) > 1:
-        return Section("benchmark", "Benchmarks and baselines", parts=parts)
+        return Section("benchmark", "Benchmarks and baselines", [LEAD], parts=parts)
     (only,) = parts
     return Section(
         "benchmark",
         "Benchmark and baselines",
+        [LEAD],
         drawings=only.drawings,
         tables=only.tables,
         notes=only.notes,
@@ -196,7 +202,10 @@ def matrices(inputs: Inputs, _: MetricLookup) -> Section | None:
     ]
     if not drawings:
         return None
-    lead = left_out(len(groups) - len(drawings), "more heat map")
+    lead = [
+        "One number by two labels, such as accuracy by model and subset.",
+        *left_out(len(groups) - len(drawings), "more heat map"),
+    ]
     return Section("matrices", "Matrices", lead, drawings=drawings, notes=sentences(cells))
 
 
@@ -250,5 +259,8 @@ def curves(inputs: Inputs, _: MetricLookup) -> Section | None:
         left += more
     if not drawings:
         return None
-    lead = left_out(left, "more figure")
+    lead = [
+        "Numbers along what was varied, with 95 % bands where they are known.",
+        *left_out(left, "more figure"),
+    ]
     return Section("curves", "Curves", lead, drawings=drawings, notes=sentences(points))

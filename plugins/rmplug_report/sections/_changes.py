@@ -32,7 +32,9 @@ def changed(inputs: Inputs, _: MetricLookup) -> Section | None:
                 drawings.append(_differences.changes(f"change-{len(drawings) + 1}", title, pairs))
     if not drawings:
         return None
-    lead = [f"The first {MOST} of {len(drawings)} figures."] if len(drawings) > MOST else []
+    lead = ["The same number before and after a step, with 95 % intervals."]
+    if len(drawings) > MOST:
+        lead.append(f"The first {MOST} of {len(drawings)} figures.")
     return Section("changes", "Before and after", lead, drawings=drawings[:MOST],
                    notes=sentences(rows))  # fmt: skip
 
@@ -69,9 +71,11 @@ def attributes(inputs: Inputs, _: MetricLookup) -> Section | None:
     if not drawings:
         return None
     left = len(drawings) - MOST
-    lead = [f"{count(left, 'more figure')} of this form left out; metrics.json has the numbers."]
+    lead = ["What each attribute is worth by itself, with 95 % intervals."]
+    if left > 0:
+        lead.append(f"{count(left, 'more figure')} of this form left out; metrics.json has them.")
     notes = [plain(one) for one in explained_parts(inputs).values()] + sentences(shown)
-    return Section("attributes", "Attribute by attribute", lead if left > 0 else [],
+    return Section("attributes", "Attribute by attribute", lead,
                    drawings=drawings[:MOST], notes=notes)  # fmt: skip
 
 

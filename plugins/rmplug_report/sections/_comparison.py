@@ -68,7 +68,11 @@ def compared(inputs: Inputs, _: MetricLookup) -> Section | None:
         for n, ((step, subset), rows) in enumerate(ranked[:MOST_FORESTS])
     ]
     left = max(len(groups), len(ranked)) - MOST_FORESTS
-    lead = left_out(left, "more part")
+    lead = [
+        "Differences between rewards on the same rows. An interval that does not hold 0 is a "
+        "difference; rewards that share a rank are not told apart.",
+        *left_out(left, "more part"),
+    ]
     return Section("compared", "Paired comparison", lead, drawings=drawings,
                    tables=_more_of_pairs(pairs), notes=sentences([*pairs, *rank_rows]))  # fmt: skip
 

@@ -65,7 +65,13 @@ def data(inputs: Inputs, _: MetricLookup) -> Section | None:
     for one in inputs.measures:
         facts.append(Fact(one.name or "features", f"{len(one.values):,}", "measures per row"))
     tables += [*_notices(inputs), *_checks(inputs)]
-    return Section("data", "The data", facts=facts, drawings=drawings, tables=tables)
+    lead = []
+    if inputs.pairs is not None:
+        lead = [
+            "The pairs without any reward: what can be told from lengths and subsets alone, and "
+            "what was odd in them."
+        ]
+    return Section("data", "The data", lead, facts=facts, drawings=drawings, tables=tables)
 
 
 def _facts(inputs: Inputs) -> Iterator[Fact]:

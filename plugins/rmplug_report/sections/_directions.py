@@ -27,7 +27,11 @@ def directions(inputs: Inputs, _: MetricLookup) -> Section | None:
         return None
     drawings = [*_of_probes(known), *_of_effects(changed)]
     targets = {one.target for one in known} | set(_targets(changed))
-    lead = left_out(len(targets) - MOST, "more target")
+    lead = [
+        "What linear probes read from the states of each place on prompts that they have not seen, "
+        "beside shuffled labels, and how the reward changes along a direction.",
+        *left_out(len(targets) - MOST, "more target"),
+    ]
     return Section("directions", "What the states know", lead, drawings=drawings,
                    tables=_cosines(changed), notes=what_places_know(inputs)[1:])  # fmt: skip
 

@@ -27,7 +27,12 @@ def explained_shares(inputs: Inputs, _: MetricLookup) -> Section | None:
     made = [_of_fit(inputs, fit, index + 1) for index, fit in enumerate(fits)]
     if not made:
         return None
-    return Section("explained", "What explains the reward", parts=made)
+    lead = [
+        "The share of the reward's variance that families of features predict on prompts that the "
+        "fit has not seen: alone, together, and what only one of them knows. What permuted rewards "
+        "give stands beside it."
+    ]
+    return Section("explained", "What explains the reward", lead, parts=made)
 
 
 def _of_fit(inputs: Inputs, fit: Fit, tag: int) -> Section:

@@ -38,7 +38,11 @@ def why(inputs: Inputs, _: MetricLookup) -> Section | None:
         return None
     margins = all(target_of(inputs, fit).endswith("margin") for fit in explaining)
     title = "What explains the margin" if margins else "What the fits explain"
-    return Section("why", title, parts=parts)
+    lead = [
+        "How much of it features of the texts predict on prompts that the fit has not seen, and "
+        "which of them the fit uses. What a fit uses need not be the cause."
+    ]
+    return Section("why", title, lead, parts=parts)
 
 
 def _explains(fit: Fit) -> bool:
@@ -175,9 +179,9 @@ def trained(inputs: Inputs, _: MetricLookup) -> Section | None:
     notes = sentences(row for one in made for row in one.numbers)
     drawings = [drawing] if drawing else []
     examples = [one for made in inputs.checkpoints for one in _examples(inputs, made)]
-    return Section(
-        "training", title, drawings=drawings, tables=tables, notes=notes, examples=examples
-    )
+    lead = ["What was learnt from the training data, and numbers that the training measured."]
+    return Section("training", title, lead, drawings=drawings, tables=tables, notes=notes,
+                   examples=examples)  # fmt: skip
 
 
 def _examples(inputs: Inputs, made: Checkpoint) -> Iterator[ReadExample]:

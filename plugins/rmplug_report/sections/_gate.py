@@ -37,7 +37,8 @@ def gate(inputs: Inputs, _: MetricLookup) -> Section | None:
     )
     note = "Mean weight over the pairs of a subset; the deeper, the more an attribute counts there."
     drawing = heat("gate-by-subset", "Mean gate weight by subset", note, matrix)
-    return Section("gate", "Gate weights by subset", drawings=[drawing])
+    lead = ["How much each attribute counts, by the prompts of each subset."]
+    return Section("gate", "Gate weights by subset", lead, drawings=[drawing])
 
 
 def _means(

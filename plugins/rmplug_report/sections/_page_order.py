@@ -24,7 +24,6 @@ from ._tokens import tokens
 
 MAKERS: tuple[Callable[[Inputs, MetricLookup], Section | None], ...] = (
     runs,
-    ran,
     data,
     quality,
     distributions,
@@ -45,6 +44,7 @@ MAKERS: tuple[Callable[[Inputs, MetricLookup], Section | None], ...] = (
     calibrated,
     trained,
     more,
+    ran,
 )
 
 

@@ -21,12 +21,17 @@ def distributions(inputs: Inputs, _: MetricLookup) -> Section | None:
         drawings.append(_distributions.margins(inputs))
     if inputs.scores or any(one.chosen is not None for one in inputs.rewards):
         drawings.append(_distributions.rewards(inputs))
-    lead = []
+    lead = [
+        "The scores that each reward gives, and its margins: the score of the chosen response less "
+        "that of the rejected one. A margin above 0 is right."
+        if inputs.rewards
+        else "The scores that each reward gives."
+    ]
     if inputs.rewards_left_out:
-        lead = [
+        lead.append(
             f"The first {len(inputs.rewards)} rewards are shown, "
             f"{inputs.rewards_left_out} left out."
-        ]
+        )
     return Section("rewards", "Rewards and margins", lead, drawings=drawings) if drawings else None
 
 
@@ -41,7 +46,11 @@ def accuracy(inputs: Inputs, lookup: MetricLookup) -> Section | None:
     models = lookup.models if len(lookup.models) > 1 else []
     legend = [(label(one), reward_colour(inputs.number(one))) for one in models]
     title = "Accuracy and baselines"
-    return Section("accuracy", title, drawings=drawings, legend=legend)
+    lead = [
+        "The share of pairs in which the reward of the chosen response is higher, with its 95 % "
+        "interval. Baselines do not understand texts: a reward is of use where it is above them."
+    ]
+    return Section("accuracy", title, lead, drawings=drawings, legend=legend)
 
 
 def length(inputs: Inputs, _: MetricLookup) -> Section | None:
@@ -50,15 +59,22 @@ def length(inputs: Inputs, _: MetricLookup) -> Section | None:
     drawings = [_length_plots.margin_by_gap(inputs)]
     if any(one.chosen is not None and one.rejected is not None for one in inputs.rewards):
         drawings.append(_length_plots.reward_by_length(inputs))
-    return Section("length", "Reward against length", drawings=drawings)
+    lead = [
+        "Whether longer responses get more reward. A reward may favour length, or what it measures "
+        "may go with length: only pairs of like length tell these apart."
+    ]
+    return Section("length", "Reward against length", lead, drawings=drawings)
 
 
 def calibrated(inputs: Inputs, lookup: MetricLookup) -> Section | None:
     if not any(lookup.reliability(model) for model in lookup.models):
         return None
-    return Section(
-        "calibration", "Calibration", drawings=[_reliability.calibration(inputs, lookup)]
-    )
+    lead = [
+        "Whether the probability that a margin stands for is the share of pairs that it decides "
+        "right: on the diagonal it is, below it the reward is too sure."
+    ]
+    drawings = [_reliability.calibration(inputs, lookup)]
+    return Section("calibration", "Calibration", lead, drawings=drawings)
 
 
 PAGE = {"accuracy", "reliability", "confidence"}
