@@ -233,7 +233,8 @@
     return make("tr", { class: "space", "aria-hidden": "true" }, td);
   };
   let drawing = 0;
-  const draw = () => { drawing ||= requestAnimationFrame(drawNow); };
+  // a resize may come before the columns are unpacked
+  const draw = () => { if (columns) drawing ||= requestAnimationFrame(drawNow); };
   const drawNow = () => {
     drawing = 0;
     const height = phone.matches ? 84 : 46;
