@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from rmplug.errors import did_you_mean, some
+from rmplug.errors import closest, some
 
 from .interval_texts import MINUS, decimals, interval_text, number_text
 
 BETWEEN = " / "
 """What stands between the parts of a name: step, what it is of, metric, subset."""
+SEPARATOR = re.compile(r"\s*[./]\s*")
+"""What stands between the parts of a name as a person may write it: ``test.ngram.accuracy``."""
 AT = "at "
-LABELS = ("item", "round", "model", "other", "finding", "place", "row", "column")
+OF_THEME = "theme_"
+"""What the name of a metric begins with that says the same of a whole theme as the metric without
+it says of one change: ``theme_effect`` is found as ``effect``, too."""
+LABELS = (
+    "item",
+    "round",
+    "model",
+    "other",
+    "finding",
+    "theme",
+    "perturbation",
+    "place",
+    "row",
+    "column",
+)
 """The columns of metrics that say of what they are; without one of them, several numbers would have
 one name."""
 MOST_WHOLE = 10**9
@@ -71,25 +88,52 @@ class Number:
 
 class Numbers(Mapping[str, Number]):
     """Numbers by name: ``step / model / metric / subset``. One is found by its whole name, or by
-    parts of it: ``numbers["accuracy", "ngram"]``. Of several with these parts, the one is meant
-    whose metric is named, and that of all rows."""
+    parts of it in any order: ``numbers["accuracy", "ngram"]`` or ``numbers["accuracy.ngram"]``. Of
+    several with these parts, the one is meant whose metric is named, that of all rows, and that of
+    a whole theme."""
 
     def __init__(self, numbers: Mapping[str, Number]) -> None:
         self._numbers = dict(numbers)
 
     def __getitem__(self, name: str | tuple[str, ...]) -> Number:
+        return self._numbers[self.full_name(name)]
+
+    def full_name(self, name: str | tuple[str, ...]) -> str:
+        """Return the whole name of the number that is meant by some parts of it.
+
+        Raises ``KeyError`` with a sentence where several numbers have these parts, or none."""
         if isinstance(name, str) and name in self._numbers:
-            return self._numbers[name]
+            return name
         parts = (name,) if isinstance(name, str) else name
-        found = [full for full in self._numbers if _has(full, parts)]
-        found = [full for full in found if _metric(full) in parts] or found
-        found = [full for full in found if full.endswith(f"{BETWEEN}all")] or found
+        found = self._having(parts)
         if len(found) == 1:
-            return self._numbers[found[0]]
+            return found[0]
         wanted = BETWEEN.join(parts)
         if found:
             raise KeyError(f"{len(found)} numbers are called {wanted!r}: {some(found, 6, '; ')}")
-        raise KeyError(f"no number {wanted!r}{did_you_mean(wanted, self._numbers)}")
+        raise KeyError(f"no number {wanted!r}{self._hint(parts)}")
+
+    def _having(self, parts: Sequence[str]) -> list[str]:
+        """Return the names with these parts, of several those that are meant first of all."""
+        named = {full: _words(full, parts) for full in self._numbers}
+        found = [full for full, words in named.items() if words is not None]
+        # a part that is one word of a name is not also the words between its dots
+        found = [full for full in found if set(parts) <= _known(full)] or found
+        found = [full for full in found if _metrics(full) & (named[full] or set())] or found
+        found = [full for full in found if full.endswith(f"{BETWEEN}all")] or found
+        return [full for full in found if _metric(full).startswith(OF_THEME)] or found
+
+    def _hint(self, parts: Sequence[str]) -> str:
+        """Say which part no number has and what was meant, or what numbers have one of the
+        parts."""
+        known = {word: None for full in self._numbers for word in _known(full)}
+        pieces = [piece for part in parts for piece in SEPARATOR.split(part.strip())]
+        for piece in pieces:
+            if piece not in known and (meant := closest(piece, known)):
+                which = f": {piece!r} is no part of any" if len(pieces) > 1 else ""
+                return f"{which}; did you mean {meant!r}?"
+        near = [full for full in self._numbers if _known(full) & set(pieces)]
+        return f"; there are {some(near or self._numbers, 6, '; ')}" if self._numbers else ""
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._numbers)
@@ -126,22 +170,54 @@ def number_name(step: str, row: Mapping[str, Any]) -> str:
 
 def labels_of(row: Mapping[str, Any]) -> list[str]:
     """Return what a number is of, besides its metric and subset."""
-    return [str(row[name]) for name in LABELS if row.get(name) is not None]
+    return [str(row[name]) for name in LABELS if row.get(name) not in (None, "")]
 
 
 def point_of(row: Mapping[str, Any]) -> str:
-    """Return the place of a number on a curve, such as ``at 0.5`` or, in a training,
-    ``at step 40``; empty where it is on none."""
-    for name, word in (("at", ""), ("step", "step ")):
+    """Return the place of a number on a curve, such as ``at 0.5``, in a training ``at step 40``,
+    and of a change that is made twice ``at dose 2``; empty where it is on none, as without a change
+    (dose 0)."""
+    for name, word in (("at", ""), ("step", "step "), ("dose", "dose ")):
         place = _float(row.get(name))
-        if place is not None:
+        if place is not None and (place or name != "dose"):
             return f"{AT}{word}{place:g}"
     return ""
 
 
-def _has(full: str, parts: Sequence[str]) -> bool:
-    words = full.split(BETWEEN)
-    return all(part in words for part in parts)
+def _words(full: str, parts: Sequence[str]) -> set[str] | None:
+    """Return the words of a name that parts of it, as a person writes them, consist of; None where
+    one holds anything else."""
+    known = _known(full)
+    found: set[str] = set()
+    for part in parts:
+        words = _split(part.strip(), known)
+        if words is None:
+            return None
+        found |= words
+    return found
+
+
+def _split(text: str, known: set[str]) -> set[str] | None:
+    """Return the words between the dots and slashes of a text, where all are known: a word may hold
+    dots and slashes itself, as ``folds.minilm`` and ``at 0.5`` do."""
+    if text in known:
+        return {text}
+    for between in SEPARATOR.finditer(text):
+        if text[: between.start()] in known:
+            rest = _split(text[between.end() :], known)
+            if rest is not None:
+                return {text[: between.start()], *rest}
+    return None
+
+
+def _known(full: str) -> set[str]:
+    """Return the words by which a number is found: those of its name, and its metric's."""
+    return {*full.split(BETWEEN), *_metrics(full)}
+
+
+def _metrics(full: str) -> set[str]:
+    """Return the metric in a name, that of a theme also without its beginning."""
+    return {_metric(full), _metric(full).removeprefix(OF_THEME)}
 
 
 def _metric(full: str) -> str:

@@ -76,6 +76,73 @@ def test_cells_places_and_findings_have_names_of_their_own() -> None:
     assert numbers["why / copies.copy / r2 / all"].value == 4
 
 
+def test_parts_of_a_name_may_stand_between_dots_or_slashes() -> None:
+    numbers = Numbers(named_numbers("folds.test", ROWS))
+    assert numbers["folds.test.ngram.accuracy.code"].value == 0.7
+    assert numbers["accuracy/minilm"].value == 0.6
+    assert numbers["folds.test / gain . at 0.25"].value == 0.5
+    assert numbers["minilm / accuracy", "folds.test"].value == 0.6
+    assert numbers.full_name("ngram.accuracy") == "folds.test / ngram / accuracy / all"
+
+
+def test_one_word_with_a_dot_is_meant_before_two_words() -> None:
+    rows = [
+        {"metric": "a.b", "value": 1.0, "model": "whole"},
+        {"metric": "b", "value": 2.0, "model": "a"},
+    ]
+    assert Numbers(named_numbers("test", rows))["a.b"].value == 1
+
+
+AUDIT = [
+    {"metric": "accuracy", "value": 0.8, "theme": "", "perturbation": "", "dose": 0},
+    {"metric": "theme_effect", "value": 0.5, "theme": "length", "perturbation": "", "dose": None},
+    {"metric": "effect", "value": 0.3, "theme": "length", "perturbation": "padding", "dose": 1},
+    {"metric": "effect", "value": 0.5, "theme": "length", "perturbation": "padding", "dose": 2},
+    {"metric": "flipped", "value": 0.1, "theme": "length", "perturbation": "padding", "dose": 2},
+    {"metric": "theme_effect", "value": 0.1, "theme": "emoji", "perturbation": "", "dose": None},
+]
+
+
+def test_an_effect_of_a_theme_is_found_before_those_of_its_changes() -> None:
+    rows = [{**row, "subset": "all", "model": "minilm"} for row in AUDIT]
+    numbers = Numbers(named_numbers("audit", rows))
+    assert list(numbers)[:3] == [
+        "audit / minilm / accuracy / all",
+        "audit / minilm / length / theme_effect / all",
+        "audit / minilm / length / padding / effect / at dose 1 / all",
+    ]
+    assert numbers.full_name("audit.length.effect") == list(numbers)[1]
+    assert numbers["audit.length.theme_effect"] == numbers["length.effect"]
+    assert numbers["padding.effect.at dose 2"].value == 0.5
+    assert numbers["audit.length.flipped"].value == 0.1
+    with pytest.raises(KeyError, match="2 numbers are called 'audit.padding.effect'"):
+        numbers["audit.padding.effect"]
+    with pytest.raises(KeyError, match="2 numbers are called 'audit.effect': .*length.*emoji"):
+        numbers["audit.effect"]
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("acuracy", "no number 'acuracy'; did you mean 'accuracy'?"),
+        ("test.ngrm.accuracy", ": 'ngrm' is no part of any; did you mean 'ngram'?"),
+        ("minilm.gain", "there are test / minilm / accuracy / all; test / gain / at 0.25 / all"),
+        ("xyz", "; there are test / ngram / accuracy / all; "),
+        ("", "no number ''; there are"),
+        (".", "no number '.'; there are"),
+    ],
+)
+def test_a_name_that_no_number_has_tells_which_part_is_wrong(name: str, hint: str) -> None:
+    with pytest.raises(KeyError) as caught:
+        Numbers(named_numbers("test", ROWS))[name]
+    assert hint in caught.value.args[0]
+
+
+def test_without_any_number_there_is_nothing_to_suggest() -> None:
+    with pytest.raises(KeyError, match="^\"no number 'accuracy'\"$"):
+        Numbers({})["accuracy"]
+
+
 def test_a_name_that_several_numbers_have_or_none_is_explained() -> None:
     numbers = Numbers(named_numbers("test", ROWS))
     with pytest.raises(KeyError, match="2 numbers are called 'accuracy': test / ngram / accuracy"):
