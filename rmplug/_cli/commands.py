@@ -13,6 +13,7 @@ from rmplug.errors import did_you_mean
 
 from .completion import completion
 from .failures import Termination, explain
+from .gate_command import gate
 from .kind_commands import describe, plugins, schema
 from .model_commands import compare_texts, rank, score
 from .options import (
@@ -20,6 +21,7 @@ from .options import (
     compare_options,
     compare_texts_options,
     describe_options,
+    gate_options,
     gc_options,
     init_options,
     open_options,
@@ -148,6 +150,7 @@ COMMANDS: tuple[Command, ...] = (
     ("show", show_run, show_options),
     ("open", open_page, open_options),
     ("compare", compare, compare_options),
+    ("gate", gate, gate_options),
     ("report", report, report_options),
     ("view", view, view_options),
     ("gc", gc, gc_options),

@@ -124,6 +124,18 @@ def _runs(given: Mapping[str, str]) -> Iterable[str]:
     return ["last", *dict.fromkeys(filter(None, names)), *ids]
 
 
+def _numbers(given: Mapping[str, str]) -> Iterable[str]:
+    """List the names of a run's numbers as a rule has them: parts between dots."""
+    from rmplug._store.run_numbers import numbers_of
+    from rmplug._store.run_records import find_record
+    from rmplug._store.store_folder import open_store
+    from rmplug.stats.numbers import BETWEEN
+
+    store = open_store(given.get("store"))
+    names = numbers_of(store, find_record(store, given.get("run", "last")))
+    return [name.removesuffix(f"{BETWEEN}all").replace(BETWEEN, ".") for name in names]
+
+
 def _steps(given: Mapping[str, str]) -> Iterable[str]:
     from rmplug._spec.source import read_source
     from rmplug._store.user_paths import user_path
@@ -141,4 +153,5 @@ _COMPLETE: Mapping[str, Callable[[Mapping[str, str]], Iterable[str]]] = {
     "runs": _runs,
     "only": _steps,
     "from": _steps,
+    "fail_on": _numbers,
 }

@@ -117,6 +117,31 @@ def compare_options(command: argparse.ArgumentParser) -> None:
     store_options(command)
 
 
+def gate_options(command: argparse.ArgumentParser) -> None:
+    run_argument(command)
+    command.add_argument(
+        "--fail-on",
+        action="append",
+        required=True,
+        metavar="RULE",
+        help="fail where this holds, such as 'accuracy < 0.7'; may be given several times",
+    )
+    command.add_argument(
+        "--when-unsure",
+        choices=("pass", "fail"),
+        default="fail",
+        help="what counts where only a part of the 95 %% interval breaks a rule (fail: a run that "
+        "measures too little to tell has not shown what the gate asks for)",
+    )
+    command.add_argument(
+        "--summary",
+        metavar="FILE",
+        help="write a summary in Markdown; it is also added to the file that the variable "
+        "GITHUB_STEP_SUMMARY names",
+    )
+    store_options(command)
+
+
 def report_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("runs", nargs="*", metavar="RUN", help="a run, or two to compare (last)")
     command.add_argument("--out", metavar="FOLDER", help="the new folder to write (RUN-report)")

@@ -129,7 +129,8 @@ class Numbers(Mapping[str, Number]):
         known = {word: None for full in self._numbers for word in _known(full)}
         pieces = [piece for part in parts for piece in SEPARATOR.split(part.strip())]
         for piece in pieces:
-            if piece not in known and (meant := closest(piece, known)):
+            inside = (word for word in known if piece in SEPARATOR.split(word))
+            if piece not in known and (meant := next(inside, "") or closest(piece, known)):
                 which = f": {piece!r} is no part of any" if len(pieces) > 1 else ""
                 return f"{which}; did you mean {meant!r}?"
         near = [full for full in self._numbers if _known(full) & set(pieces)]

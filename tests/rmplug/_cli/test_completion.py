@@ -46,6 +46,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("schema rec", ["record"]),
         ("nonsense x", []),
         ("gc te", []),
+        ("gate te", ["tested"]),
+        ("gate tested --when-unsure p", ["pass"]),
+        ("gate elsewhere --fail-on me", []),
     ],
 )
 def test_a_word_is_completed_by_what_may_stand_there(

@@ -127,6 +127,7 @@ def test_an_effect_of_a_theme_is_found_before_those_of_its_changes() -> None:
         ("acuracy", "no number 'acuracy'; did you mean 'accuracy'?"),
         ("test.ngrm.accuracy", ": 'ngrm' is no part of any; did you mean 'ngram'?"),
         ("minilm.gain", "there are test / minilm / accuracy / all; test / gain / at 0.25 / all"),
+        ("25", "no number '25'; did you mean 'at 0.25'?"),
         ("xyz", "; there are test / ngram / accuracy / all; "),
         ("", "no number ''; there are"),
         (".", "no number '.'; there are"),
