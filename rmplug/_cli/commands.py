@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import gc as garbage
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -48,6 +49,8 @@ from .view_command import view
 def console() -> NoReturn:
     """Run one command in a process of its own, as the script ``rmplug`` does."""
     Termination.prepare()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # signs that a terminal does not know
     code = main()
     if "rmplug._run.run" in sys.modules:  # observers and workers tidy up on their way out
         sys.exit(code)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import resource
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from rmplug.records import Usage
+
+STATUS = Path("/proc/self/status")
+"""The file in which Linux tells what a process uses."""
 
 
 def describe_machine() -> dict[str, Any]:
@@ -55,11 +57,16 @@ def measured(usage: Usage) -> Iterator[None]:
 
 
 def _peak_memory_mb() -> float:
-    """Read the most memory that this process has used so far, in MiB."""
+    """Read the most memory that this process has used so far, in MiB; 0 where the system has no way
+    that is known here (Windows)."""
     try:
-        status = Path("/proc/self/status").read_text(encoding="ascii")
+        status = STATUS.read_text(encoding="ascii")
         kilobytes = int(status.partition("VmHWM:")[2].split()[0])
     except (OSError, IndexError):
+        try:
+            import resource
+        except ModuleNotFoundError:
+            return 0.0
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         kilobytes = peak // 1024 if sys.platform == "darwin" else peak
     return round(kilobytes / 1024, 1)

@@ -87,11 +87,13 @@ def _interrupts_kept_off() -> Iterator[None]:
     came: list[int] = []
     here = threading.current_thread() is threading.main_thread()
     handler = signal.signal(signal.SIGINT, lambda number, _: came.append(number)) if here else None
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    masks = hasattr(signal, "pthread_sigmask")  # Windows has none: there, processes get Ctrl-C
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT]) if masks else ()
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if masks:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         if here:
             signal.signal(signal.SIGINT, handler or signal.SIG_DFL)
     if came:

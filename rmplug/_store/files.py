@@ -67,13 +67,28 @@ def write_file(path: Path, data: bytes | memoryview, flush: bool = True) -> None
 
 def checksum(path: Path, flush: bool = False) -> str:
     """SHA-256 of a file; with ``flush``, it is on the disk for good as well."""
+    if flush:
+        _flush_file(path)
     with path.open("rb") as file:
-        if flush:
-            os.fsync(file.fileno())
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _flush_file(path: Path) -> None:
+    """Flush a file to the disk; Windows does so only with files that are open for writing."""
+    with path.open("rb" if opens_folders() else "r+b") as file:
+        os.fsync(file.fileno())
+
+
+def opens_folders() -> bool:
+    """Check whether the system opens folders like files, as those of POSIX do and Windows does
+    not."""
+    return hasattr(os, "O_DIRECTORY")
+
+
 def flush_folder(folder: Path) -> None:
+    """Flush the names in a folder to the disk; a system that opens no folders keeps them itself."""
+    if not opens_folders():
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

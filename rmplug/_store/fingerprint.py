@@ -62,7 +62,7 @@ class Fingerprints:
     def of_path(self, path: Path) -> str:
         """A hash of a file's bytes, or of a folder's files and their names."""
         if path.is_dir():
-            inner = [[str(p.relative_to(path)), self.of_path(p)] for p in _files(path)]
+            inner = [[p.relative_to(path).as_posix(), self.of_path(p)] for p in _files(path)]
             return hashlib.sha256(json.dumps(inner).encode()).hexdigest()
         if path.exists() and not path.is_file():
             raise DataError(
@@ -144,7 +144,8 @@ def _typed(cls: type[Step]) -> str:
 @cache
 def _hash_of_source(module: Path) -> str:
     sources = _sources(module.parent) if module.name == "__init__.py" else [module]
-    texts = [[str(path.relative_to(module.parent)), path.read_bytes().hex()] for path in sources]
+    named = ((path.relative_to(module.parent).as_posix(), path.read_bytes()) for path in sources)
+    texts = [[name, content.hex()] for name, content in named]
     return _short_hash(json.dumps(texts).encode())
 
 

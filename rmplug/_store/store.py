@@ -237,7 +237,7 @@ def _sealed_files(folder: Path, flush: bool) -> dict[str, dict[str, Any]]:
     """Every file of an artifact but its manifest, with its checksum; with ``flush``, on the disk
     for good."""
     return {
-        str(path.relative_to(folder)): {
+        path.relative_to(folder).as_posix(): {
             "sha256": checksum(path, flush),
             "bytes": path.stat().st_size,
         }

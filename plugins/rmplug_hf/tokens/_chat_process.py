@@ -26,6 +26,8 @@ MEMORY = 256 << 20
 """Most bytes that rendering may need beside what the process has."""
 MOST_TEXT = 32_000_000
 """Most bytes of one rendered conversation."""
+MOST_FILES = 1 << 20
+"""Open files that are looked for at most, where the system sets no limit."""
 SIZE = 8
 
 
@@ -150,7 +152,8 @@ def _close_others(kept: int) -> None:
     """Close the files of the owner but one and the standard ones: a connection that the owner
     closes would stay open here, and its other side wait for the end."""
     os.closerange(3, kept)
-    os.closerange(kept + 1, os.sysconf("SC_OPEN_MAX"))
+    most = os.sysconf("SC_OPEN_MAX")  # -1 or a number beyond all bounds where there is no limit
+    os.closerange(kept + 1, most if 0 < most < MOST_FILES else MOST_FILES)
 
 
 def _limit_memory() -> None:

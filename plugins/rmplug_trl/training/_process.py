@@ -23,7 +23,9 @@ def end_with_parent() -> None:
         # not by sys.stdin, whose lock a thread must not hold when the interpreter ends
         while os.read(0, 1024):
             pass
-        os.killpg(os.getpgid(0), signal.SIGKILL)
+        if hasattr(os, "killpg"):
+            os.killpg(os.getpgid(0), signal.SIGKILL)
+        os._exit(1)  # Windows has no groups of processes: what this one started may go on
 
     threading.Thread(target=wait, daemon=True).start()
 

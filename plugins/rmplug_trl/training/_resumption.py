@@ -55,7 +55,7 @@ def seal(folder: Path) -> None:
         json.dump(digests, file)
         file.flush()
         os.fsync(file.fileno())
-    unfinished.rename(folder / SEAL)
+    unfinished.replace(folder / SEAL)
 
 
 def newest_whole(work: Path) -> Path | None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -49,3 +51,13 @@ def test_the_traceback_is_shown_where_it_is_asked_for(tmp_path: Path) -> None:
     assert "Traceback (most recent call last)" in told and "in _fuss" in told
     last = told.splitlines()[-1]
     assert last.startswith("rmplug: steps.fussy (fussy): rows 10 to 19 (shard 1): ZeroDivision")
+
+
+def test_signs_that_the_output_does_not_know_are_written_as_escapes() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "rmplug", "describe", "pairwise"],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "") and "\\u2026" in done.stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -174,3 +175,10 @@ class Touch:
 
     def __call__(self, task: int) -> None:
         (self.folder / str(task)).touch()
+
+
+def test_workers_start_where_signals_cannot_be_masked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(signal, "pthread_sigmask")  # Windows has none
+    engine = Local(workers=2)
+    assert sorted(engine.map(square, range(4))) == [(n, n**2) for n in range(4)]
+    engine.close()

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 
+from rmplug._run import machine
 from rmplug._run.machine import measured
 from rmplug.records import Usage
 
@@ -37,3 +41,12 @@ def test_the_peak_of_several_processes_is_that_of_the_largest() -> None:
     assert usage.peak_memory_mb == 300.0
     usage.include(Usage(peak_memory_mb=400.0))
     assert usage.peak_memory_mb == 400.0
+
+
+def test_other_systems_tell_their_peak_or_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "STATUS", tmp_path / "none")
+    assert peak_memory_mb() > 10
+    monkeypatch.setitem(sys.modules, "resource", None)  # as on Windows
+    assert peak_memory_mb() == 0

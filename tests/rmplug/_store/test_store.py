@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import resource
@@ -476,3 +478,22 @@ def test_a_checksum_that_is_known_is_that_of_the_file_as_it_is_now(tmp_path: Pat
     assert known_checksum(file) == known_checksum(file) == checksum(file)
     file.write_bytes(b"other")
     assert known_checksum(file) == checksum(file)
+
+
+def test_an_artifact_is_flushed_where_folders_cannot_be_opened_nor_files_that_are_only_read(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[bool] = []
+
+    def fsync(descriptor: int) -> None:
+        """As on Windows: what is open for reading only cannot be flushed."""
+        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, "Bad file descriptor")
+        flushed.append(True)
+
+    monkeypatch.delattr(os, "O_DIRECTORY")
+    monkeypatch.setattr(os, "fsync", fsync)
+    with store.lock("made-1"):
+        store._locked_at["made-1"] -= 60
+        make(store)
+    assert store.damage("made-1") == "" and len(flushed) == 3

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -70,3 +72,15 @@ def test_a_configuration_that_is_nowhere_names_those_that_there_are() -> None:
     assert config_file("zero2").name == "zero2.yaml"
     with pytest.raises(RmplugError, match="fsdp2"):
         config_file("fsdp9")
+
+
+def test_a_launcher_ends_with_its_parent_where_there_are_no_groups_of_processes() -> None:
+    program = (
+        "import os, time; del os.killpg\n"
+        "from rmplug_trl.training._process import end_with_parent\n"
+        "end_with_parent(); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        process.stdin.close()
+        assert process.wait(30) == 1
