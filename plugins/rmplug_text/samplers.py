@@ -272,9 +272,9 @@ class ToResponses(Sampler):
     kind = "to-responses"
 
     def sample(self, data: Pairs) -> Responses:
-        from ._sampling import responses_of
+        from rmplug.data.sides import responses_of
 
-        return Responses(responses_of(data), data.name)
+        return Responses(responses_of(data.table), data.name)
 
 
 def _unknown_by(by: str | None, inputs: Inputs) -> list[tuple[str, str]]:

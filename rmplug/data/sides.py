@@ -4,12 +4,15 @@ each."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rmplug.arrays import Array
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+SIDES = ("chosen", "rejected")
+RATINGS = "ratings."
 
 
 def side_of(batch: pa.RecordBatch, side: str) -> pa.RecordBatch:
@@ -19,7 +22,7 @@ def side_of(batch: pa.RecordBatch, side: str) -> pa.RecordBatch:
     import pyarrow as pa
 
     ids = batch.column("id")
-    if side in ("chosen", "rejected"):
+    if side in SIDES:
         ids = pa.array([f"{name}/{side}" for name in ids.to_pylist()], pa.string())
     prompts = batch.column("prompt")
     responses = prompts if side == "prompt" else batch.column(side)
@@ -35,6 +38,63 @@ def stacked(batch: pa.RecordBatch, sides: Sequence[str]) -> pa.RecordBatch:
     names = parts[0].schema.names
     columns = [pa.concat_arrays([part.column(name) for part in parts]) for name in names]
     return pa.RecordBatch.from_arrays(columns, names=names)
+
+
+def responses_of(pairs: pa.Table) -> pa.Table:
+    """Return the rows of ``Responses`` for pairs, chosen and rejected of each one after the other.
+
+    Ids are ``<id>/chosen`` and ``<id>/rejected``; ``label`` (int8) is 1 for chosen and 0 for
+    rejected. Columns ``ratings.chosen.x`` and ``ratings.rejected.x`` become ``ratings.x``,
+    ``c.chosen`` and ``c.rejected`` become ``c``; further columns are kept for both.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    both = pa.concat_tables(
+        [_labelled(pairs, side, label) for side, label in zip(SIDES, (1, 0), strict=True)],
+        promote_options="permissive",
+    )
+    return both.take(pa.array(np.arange(2 * len(pairs)).reshape(2, -1).T.reshape(-1)))
+
+
+def response_columns(names: Sequence[str]) -> list[str]:
+    """Return the columns that ``responses_of`` gives for pairs with these columns."""
+    known = dict.fromkeys(("id", "group", "prompt", "response", "label"))
+    for name in names:
+        if name not in SIDES:
+            known[_own_name(name, "chosen", names)[0]] = None
+    return list(known)
+
+
+def _labelled(pairs: pa.Table, side: str, label: int) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    columns: dict[str, Any] = {
+        "id": pc.binary_join_element_wise(pairs["id"], side, "/"),
+        "group": pairs["group"],
+        "prompt": pairs["prompt"],
+        "response": pairs[side],
+        "label": pa.repeat(pa.scalar(label, pa.int8()), pairs.num_rows),
+    }
+    for name in pairs.column_names:
+        if name not in (*columns, *SIDES):
+            own, sided = _own_name(name, side, pairs.column_names)
+            if sided:
+                columns[own] = pairs[name]
+    return pa.table(columns)
+
+
+def _own_name(name: str, side: str, names: Sequence[str]) -> tuple[str, bool]:
+    """Return a pair column's name for one response, and true if it describes this side."""
+    for other in SIDES:
+        if name.startswith(f"{RATINGS}{other}."):
+            return RATINGS + name.removeprefix(f"{RATINGS}{other}."), other == side
+        stem = name.removesuffix(f".{other}")
+        both = f"{stem}.chosen" in names and f"{stem}.rejected" in names
+        if stem != name and both and stem not in names:
+            return stem, other == side
+    return name, True
 
 
 def exchange_sides(table: pa.Table, turn: Array) -> pa.Table:
