@@ -10,6 +10,7 @@ from scipy.sparse.csgraph import connected_components
 PACKAGES = (
     "rmplug",
     "rmplug_armorm",
+    "rmplug_audit",
     "rmplug_bench",
     "rmplug_embeddings",
     "rmplug_endpoint",

@@ -1,0 +1,12 @@
+"""Audit of reward models: perturb responses, measure effects, search, repair, test again."""
+
+from __future__ import annotations
+
+from rmplug import Sampler, hookimpl
+
+from .perturbing import Perturb
+
+
+@hookimpl
+def rmplug_samplers() -> list[type[Sampler]]:
+    return [Perturb]

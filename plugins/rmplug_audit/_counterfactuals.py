@@ -1,0 +1,163 @@
+"""The counterfactual table: responses, each followed by its changed copies."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rmplug import DataError, Pairs, Responses, RewardModel, notice
+from rmplug.data.messages import message_type
+
+from ._changing import Bank, Changer, Subject, as_responses, copy_id, with_last_text
+from .counterfactual_columns import COLUMNS, refusal
+from .perturbations.changes import Change
+
+BATCH = 64
+"""Rows whose copies are made at once: there are about a hundred of each."""
+TYPES = {"dose": pa.int64()}
+
+
+def perturbed(
+    data: Pairs | Responses,
+    changes: Sequence[Change],
+    generator: RewardModel | None,
+    more: Sequence[Responses],
+    prompts: int | None,
+    seed: int,
+) -> Iterator[pa.Table]:
+    """Yield tables of originals and copies, at least one, all with the same columns."""
+    empty = _with_copies(as_responses(data, data.rows.read(0, 0)), data, [])
+    schema = _common_schema([empty, *(_checked(table).rows.read(0, 0) for table in more)])
+    yield conform(empty, schema)
+    changer = Changer(Bank.of(data, seed), generator, seed)
+    groups = drawn_groups(data, prompts, seed)
+    seen: set[str] = set()
+    for batch in data.batches(BATCH):
+        table = as_responses(data, pa.Table.from_batches([batch]))
+        if groups is not None:
+            table = table.filter(pc.is_in(table["group"], value_set=groups))
+        if more:
+            seen.update(table["id"].to_pylist())
+        yield conform(_perturbed_rows(table, data, changes, changer), schema)
+    for other in more:
+        yield from (conform(table, schema) for table in _unseen(other, seen))
+
+
+def drawn_groups(data: Pairs | Responses, prompts: int | None, seed: int) -> pa.Array | None:
+    """Draw some groups, by a hash of their names: whatever their order; None for all."""
+    if prompts is None:
+        return None
+    names = {name or "" for chunk in data.chunks("group") for name in chunk.to_pylist()}
+    order = sorted(names, key=lambda name: hashlib.sha256(f"{seed}\n{name}".encode()).digest())
+    return pa.array(order[:prompts], pa.string())
+
+
+Copy = tuple[int, str, str, Change, int]
+"""The row that was changed, the id of the copy, its text, and the change with its dose."""
+
+
+def _perturbed_rows(
+    table: pa.Table, data: Pairs | Responses, changes: Sequence[Change], changer: Changer
+) -> pa.Table:
+    subjects = changer.subjects(table)
+    blank = [subject.identity for subject in subjects if not subject.row.response.strip()]
+    notice("response without text: not changed", blank)
+    changer.ask(changes, subjects)
+    copies: list[Copy | int] = []
+    for place, subject in enumerate(subjects):
+        copies.append(place)
+        copies += [(place, *made) for made in _copies_of(subject, changes, changer)]
+    return _with_copies(table, data, copies)
+
+
+def _copies_of(
+    subject: Subject, changes: Sequence[Change], changer: Changer
+) -> Iterator[tuple[str, str, Change, int]]:
+    for change in changes:
+        for dose in change.doses:
+            text = changer.change(subject, change, dose)
+            if text is not None:
+                yield copy_id(subject.identity, change, dose), text, change, dose
+
+
+def _with_copies(table: pa.Table, data: Pairs | Responses, rows: Sequence[Copy | int]) -> pa.Table:
+    """Return rows of a table, by their place, and copies of them."""
+    for name in COLUMNS:
+        if name in table.column_names:
+            raise DataError(refusal(data.name or "the data", name))
+    ids, responses = table["id"].to_pylist(), table["response"].to_pylist()
+    places = [row if isinstance(row, int) else row[0] for row in rows]
+    facts: dict[str, list[Any]] = {name: [] for name in ("id", "response", *COLUMNS)}
+    for row in rows:
+        if isinstance(row, int):
+            values = (ids[row], responses[row], ids[row], "", "", 0, "")
+        else:
+            place, name, text, change, dose = row
+            messages = with_last_text(responses[place], text)
+            kind = (change.name, change.theme, dose, change.intention)
+            values = (name, messages, ids[place], *kind)
+        for column, value in zip(facts.values(), values, strict=True):
+            column.append(value)
+    made = table.take(pa.array(places, pa.int64()))
+    types = {"response": message_type(), **TYPES}
+    for name, column in facts.items():
+        made = _set(made, name, pa.array(column, types.get(name, pa.string())))
+    return made
+
+
+def _set(table: pa.Table, name: str, column: pa.Array) -> pa.Table:
+    place = table.schema.get_field_index(name)
+    return table.append_column(name, column) if place < 0 else table.set_column(place, name, column)
+
+
+def _checked(table: Responses) -> Responses:
+    lacking = [name for name in COLUMNS if name not in table.columns]
+    if lacking:
+        raise DataError(
+            f"{table.name or 'more'} has no column {lacking[0]!r}; give the result of variants or "
+            "of another perturb"
+        )
+    return table
+
+
+def _common_schema(tables: Sequence[pa.Table]) -> pa.Schema:
+    try:
+        return pa.unify_schemas([table.schema for table in tables], promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise DataError(f"the tables of more have columns of other types: {error}") from error
+
+
+def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return the table with the columns of a schema, missing ones empty."""
+    return pa.table(
+        {
+            field.name: table[field.name].cast(field.type)
+            if field.name in table.column_names
+            else pa.nulls(table.num_rows, field.type)
+            for field in schema
+        },
+        schema=schema,
+    )
+
+
+def _unseen(other: Responses, seen: set[str]) -> Iterator[pa.Table]:
+    """Yield the rows of another counterfactual table that are not there yet, and whose originals
+    are."""
+    for batch in other.batches():
+        table = pa.Table.from_batches([batch])
+        kept, alone = [], []
+        rows = zip(table["id"].to_pylist(), table["original"].to_pylist(), strict=True)
+        for place, (name, original) in enumerate(rows):
+            if name in seen:
+                continue
+            if name == original or original in seen:
+                seen.add(name)
+                kept.append(place)
+            else:
+                alone.append(name)
+        notice(f"copy in {other.name or 'more'} without its original", alone, "dropped")
+        yield table.take(pa.array(kept, pa.int64()))

@@ -1,0 +1,1 @@
+"""Changes to a response whose effect on its quality is known."""
