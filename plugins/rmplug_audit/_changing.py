@@ -11,10 +11,10 @@ from random import Random
 import pyarrow as pa
 
 from rmplug import DataError, Pairs, Responses, RewardModel, notice
-from rmplug.data.sides import SIDES, responses_of
+from rmplug.data.sides import responses_of
 from rmplug.models.text_generator import TextGenerator
 
-from .perturbations.changes import Change
+from .perturbations.changes import Change, Changed
 from .perturbations.perturbation import Row
 
 BANK = 512
@@ -53,16 +53,14 @@ class Bank:
 
 
 def _hashed(data: Pairs | Responses, seed: int) -> Iterator[tuple[bytes, str, str]]:
-    sides = SIDES if isinstance(data, Pairs) else ("response",)
     for batch in data.batches():
-        groups = batch.column("group").to_pylist()
-        for side in sides:
-            rows = zip(batch.column("id").to_pylist(), groups, batch.column(side), strict=True)
-            for name, group, messages in rows:
-                key = f"{seed}\n{name}\n{side}".encode()
-                text = last_text(messages.as_py())
-                if text.strip():
-                    yield hashlib.blake2b(key, digest_size=8).digest(), group or "", text
+        table = as_responses(data, pa.Table.from_batches([batch]))
+        columns = (table[name].to_pylist() for name in ("id", "group", "response"))
+        for identity, group, messages in zip(*columns, strict=True):
+            text = last_text(messages)
+            if text.strip():
+                key = hashlib.blake2b(f"{seed}\n{identity}".encode(), digest_size=8).digest()
+                yield key, group or "", text
 
 
 def last_text(messages: Sequence[dict[str, str]] | None) -> str:
@@ -73,6 +71,12 @@ def last_text(messages: Sequence[dict[str, str]] | None) -> str:
 def with_last_text(messages: Sequence[dict[str, str]], text: str) -> list[dict[str, str]]:
     """Return a conversation with another text in its last message."""
     return [*messages[:-1], {**messages[-1], "content": text}]
+
+
+def with_column(table: pa.Table, name: str, column: pa.Array | pa.ChunkedArray) -> pa.Table:
+    """Return the table with a column set, or added behind the others."""
+    place = table.schema.get_field_index(name)
+    return table.append_column(name, column) if place < 0 else table.set_column(place, name, column)
 
 
 def as_responses(data: Pairs | Responses, table: pa.Table) -> pa.Table:
@@ -136,16 +140,20 @@ class Changer:
 
     def change(self, subject: Subject, change: Change, dose: int) -> str | None:
         """Return the changed text, or None after a notice that says why there is none."""
-        row = subject.row
-        if not row.response.strip():
-            return None
-        if change.asks:
-            row = replace(row, written=self._written[change.name, subject.identity])
-        changed = change.apply(row, dose, subject.identity, self.seed)
-        if changed.text is None:
+        changed = self.try_change(subject, change, dose)
+        if changed.reason:
             copy = copy_id(subject.identity, change, dose)
             notice(f"{change.name}: {changed.reason}", [copy], "dropped", of="changed copies")
         return changed.text
+
+    def try_change(self, subject: Subject, change: Change, dose: int) -> Changed:
+        """Return the changed text or why there is none; no reason for a response without text."""
+        row = subject.row
+        if not row.response.strip():
+            return Changed(None)
+        if change.asks:
+            row = replace(row, written=self._written[change.name, subject.identity])
+        return change.apply(row, dose, subject.identity, self.seed)
 
 
 def copy_id(identity: str, change: Change, dose: int) -> str:

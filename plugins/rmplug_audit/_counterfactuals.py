@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from rmplug import DataError, Pairs, Responses, RewardModel, notice
 from rmplug.data.messages import message_type
 
-from ._changing import Bank, Changer, Subject, as_responses, copy_id, with_last_text
+from ._changing import Bank, Changer, Subject, as_responses, copy_id, with_column, with_last_text
 from .counterfactual_columns import COLUMNS, refusal
 from .perturbations.changes import Change
 
@@ -37,14 +37,13 @@ def perturbed(
     groups = drawn_groups(data, prompts, seed)
     seen: set[str] = set()
     for batch in data.batches(BATCH):
-        table = as_responses(data, pa.Table.from_batches([batch]))
-        if groups is not None:
-            table = table.filter(pc.is_in(table["group"], value_set=groups))
+        table = _of_groups(as_responses(data, pa.Table.from_batches([batch])), groups)
+        made = _perturbed_rows(table, data, changes, changer)
         if more:
-            seen.update(table["id"].to_pylist())
-        yield conform(_perturbed_rows(table, data, changes, changer), schema)
+            seen.update(made["id"].to_pylist())
+        yield conform(made, schema)
     for other in more:
-        yield from (conform(table, schema) for table in _unseen(other, seen))
+        yield from (conform(table, schema) for table in _unseen(other, groups, seen))
 
 
 def drawn_groups(data: Pairs | Responses, prompts: int | None, seed: int) -> pa.Array | None:
@@ -54,6 +53,10 @@ def drawn_groups(data: Pairs | Responses, prompts: int | None, seed: int) -> pa.
     names = {name or "" for chunk in data.chunks("group") for name in chunk.to_pylist()}
     order = sorted(names, key=lambda name: hashlib.sha256(f"{seed}\n{name}".encode()).digest())
     return pa.array(order[:prompts], pa.string())
+
+
+def _of_groups(table: pa.Table, groups: pa.Array | None) -> pa.Table:
+    return table if groups is None else table.filter(pc.is_in(table["group"], value_set=groups))
 
 
 Copy = tuple[int, str, str, Change, int]
@@ -105,13 +108,8 @@ def _with_copies(table: pa.Table, data: Pairs | Responses, rows: Sequence[Copy |
     made = table.take(pa.array(places, pa.int64()))
     types = {"response": message_type(), **TYPES}
     for name, column in facts.items():
-        made = _set(made, name, pa.array(column, types.get(name, pa.string())))
+        made = with_column(made, name, pa.array(column, types.get(name, pa.string())))
     return made
-
-
-def _set(table: pa.Table, name: str, column: pa.Array) -> pa.Table:
-    place = table.schema.get_field_index(name)
-    return table.append_column(name, column) if place < 0 else table.set_column(place, name, column)
 
 
 def _checked(table: Responses) -> Responses:
@@ -144,20 +142,28 @@ def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
     )
 
 
-def _unseen(other: Responses, seen: set[str]) -> Iterator[pa.Table]:
-    """Yield the rows of another counterfactual table that are not there yet, and whose originals
-    are."""
+def _unseen(other: Responses, groups: pa.Array | None, seen: set[str]) -> Iterator[pa.Table]:
+    """Yield the rows of another counterfactual table, of some groups, but originals that are there
+    already. A copy whose id is taken, as that of a variant which is an original too, gets the id of
+    a copy."""
+    name = other.name or "more"
     for batch in other.batches():
-        table = pa.Table.from_batches([batch])
-        kept, alone = [], []
-        rows = zip(table["id"].to_pylist(), table["original"].to_pylist(), strict=True)
-        for place, (name, original) in enumerate(rows):
-            if name in seen:
+        table = _of_groups(pa.Table.from_batches([batch]), groups)
+        ids, rows, alone, twice = [], [], [], []
+        for row, fact in enumerate(table.select(["id", *COLUMNS]).to_pylist()):
+            own, original = fact["id"], fact["original"]
+            if own == original and own in seen:
                 continue
-            if name == original or original in seen:
-                seen.add(name)
-                kept.append(place)
-            else:
-                alone.append(name)
-        notice(f"copy in {other.name or 'more'} without its original", alone, "dropped")
-        yield table.take(pa.array(kept, pa.int64()))
+            if own != original and original not in seen:
+                alone.append(own)
+                continue
+            unique = f"{original}~{fact['perturbation']}~{fact['dose']}" if own in seen else own
+            if unique in seen:
+                twice.append(own)
+                continue
+            seen.add(unique)
+            ids.append(unique)
+            rows.append(row)
+        notice(f"copy in {name} without its original", alone, "dropped")
+        notice(f"copy in {name} that is there already", twice, "dropped")
+        yield with_column(table.take(pa.array(rows, pa.int64())), "id", pa.array(ids, pa.string()))

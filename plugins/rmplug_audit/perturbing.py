@@ -24,8 +24,9 @@ class Perturb(ChoosesPerturbations):
     fail, and responses to which a change does not apply, are counted by change.
 
     `exploits` are what `find-exploits` found; `generator` is a language model, for `paraphrase`;
-    `more` are tables of `variants` or of another `perturb`, put below. A copy depends on the seed,
-    the original and its perturbation, not on what else is asked for; that of a higher dose has what
+    `more` are tables of `variants` or of another `perturb`, put below without what is there
+    already; a copy whose id is taken gets one of the form above. A copy depends on the seed, the
+    original and its perturbation, not on what else is asked for; that of a higher dose has what
     that of a lower one has, where places are drawn.
     """
 

@@ -18,6 +18,7 @@ from rmplug.models.text_generator import Prompt, TextGenerator, as_conversation
 from rmplug.notices import collect_notices
 from rmplug.testing import LengthModel, check_step, small_pairs, small_responses, tiny_models
 from rmplug_audit.perturbing import Perturb
+from rmplug_audit.variants import Variants
 
 TEXT = (
     "The tower is 330 metres high. It was built in 1889 by a company of engineers. "
@@ -307,6 +308,23 @@ def test_copies_of_other_steps_are_put_below() -> None:
         part = step.sample(data.take([0, 1]), more=[copies], seed=1).table
     assert part.num_rows == 2 * 5
     assert notices["copy in copies without its original", "dropped"].count == 4
+
+
+def test_a_variant_that_is_an_original_too_gets_the_id_of_a_copy() -> None:
+    data = small_responses(4)
+    step = Variants(base={"label": 1}, variants={"wrong": {"label": 0}}, within=())
+    variants = Responses(step.sample(data).table, "variants")
+    with collect_notices() as notices:
+        made = Perturb(perturbations="closing").sample(data, more=[variants, variants], seed=1)
+        listed = rows(made)
+    assert [row["id"] for row in listed[8:]] == [
+        "pair-0/chosen~wrong~1",
+        "pair-1/chosen~wrong~1",
+    ]
+    assert listed[8]["response"] == listed[2]["response"]
+    assert notices["copy in variants that is there already", "dropped"].count == 2
+    part = Perturb(perturbations="closing", prompts=1).sample(data, more=[variants], seed=1)
+    assert len(part) == 2 * 2 + 1
 
 
 def test_perturb_conforms() -> None:
