@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from random import Random
 from typing import ClassVar, Literal
 
@@ -12,8 +13,9 @@ from .perturbation import Perturbation, Row
 from .texts import FENCES, WORD, Span, put_before, put_behind, replace_spans, sentences
 
 
-def words_of(text: str) -> list[str]:
-    return WORD.findall(text)
+@lru_cache(maxsize=4)
+def words_of(text: str) -> tuple[str, ...]:
+    return tuple(WORD.findall(text))
 
 
 def code_of(text: str) -> list[str]:

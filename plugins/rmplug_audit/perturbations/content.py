@@ -151,13 +151,11 @@ class Negation(Perturbation):
 
     def edit(self, row: Row, dose: int, random: Random) -> str | None:
         text = row.response
+        statements = [one for one in sentences(text) if "?" not in text[one.end - 3 : one.end]]
         stated = [
             verb
             for verb in find_outside(text, FIXED, _STATED)
-            if any(
-                one.start <= verb.start < one.end and text[one.end - 1] != "?"
-                for one in sentences(text)
-            )
+            if any(one.start <= verb.start < one.end for one in statements)
         ]
         drawn = draw(stated, dose, random)
         if drawn is None:

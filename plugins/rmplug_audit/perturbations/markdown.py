@@ -101,9 +101,9 @@ class Table(Perturbation):
 
     def edit(self, row: Row, dose: int, random: Random) -> str | None:
         line = fullest_line(row.response)
-        if line is None or len(line.sentences) < 2 or "|" in row.response:
+        said = [row.response[start:end] for start, end in line.sentences] if line else []
+        if line is None or len(said) < 2 or any("|" in sentence for sentence in said):
             return None
-        said = [row.response[start:end] for start, end in line.sentences]
         rows = [f"| {number} | {text} |" for number, text in enumerate(said, 1)]
         table = "\n".join(["| No. | Point |", "| --- | --- |", *rows])
         return _replace_block(row.response, Span(line.sentences[0].start, line.span.end), table)
