@@ -62,7 +62,7 @@ def sections(families: Sequence[str]) -> tuple[Section, ...]:
                 "design",
             ),
         ),
-        Section("plugin", ("tutorial", "families", "promises")),
+        Section("plugin", ("tutorial", "families", "perturbation", "promises")),
         Section(
             "reference",
             (
@@ -73,6 +73,7 @@ def sections(families: Sequence[str]) -> tuple[Section, ...]:
                 "artifacts",
                 "metrics",
                 "notices",
+                "perturbations",
                 "records",
                 "schemas",
                 "kits",

@@ -16,6 +16,7 @@ from .kinds import kinds_of, page_of, write_kinds
 from .markdown import table
 from .metrics import write_metrics
 from .notices import write_notices
+from .perturbations import write_perturbations
 from .python_names import write_kits, write_names
 from .rooms import ROOT
 
@@ -36,6 +37,7 @@ def references(registry: Registry) -> Mapping[str, str]:
         "reference/artifacts.md": write_artifacts(givers(registry)),
         "reference/metrics.md": write_metrics(registry),
         "reference/notices.md": write_notices(),
+        "reference/perturbations.md": write_perturbations(),
         "reference/records.md": write_records(),
         "reference/core.md": without_markers((ROOT / "rmplug" / "README.md").read_text("utf-8")),
         "gallery/index.md": write_gallery(),
