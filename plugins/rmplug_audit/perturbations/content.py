@@ -13,6 +13,7 @@ from .texts import (
     Span,
     draw,
     find_outside,
+    inside,
     put_behind,
     replace_spans,
     sentences,
@@ -152,11 +153,7 @@ class Negation(Perturbation):
     def edit(self, row: Row, dose: int, random: Random) -> str | None:
         text = row.response
         statements = [one for one in sentences(text) if "?" not in text[one.end - 3 : one.end]]
-        stated = [
-            verb
-            for verb in find_outside(text, FIXED, _STATED)
-            if any(one.start <= verb.start < one.end for one in statements)
-        ]
+        stated = inside(find_outside(text, FIXED, _STATED), statements)
         drawn = draw(stated, dose, random)
         if drawn is None:
             return None

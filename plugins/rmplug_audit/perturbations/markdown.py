@@ -17,6 +17,7 @@ from .texts import (
     draw,
     find_outside,
     fullest_line,
+    inside,
     lines,
     prose,
     replace_spans,
@@ -130,11 +131,7 @@ class Bold(Layout):
     def edit(self, row: Row, dose: int, random: Random) -> str | None:
         text = row.response
         plain = [span for span, is_plain in lines(text) if is_plain]
-        words = [
-            word
-            for word in find_outside(text, FIXED, _LONG_WORD)
-            if any(line.start <= word.start < line.end for line in plain)
-        ]
+        words = inside(find_outside(text, FIXED, _LONG_WORD), plain)
         drawn = draw(words, dose, random)
         if drawn is None:
             return None

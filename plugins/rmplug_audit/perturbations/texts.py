@@ -6,7 +6,8 @@ Positions are indices of characters (Unicode code points) in the text.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from random import Random
@@ -82,13 +83,21 @@ def lines(text: str) -> Iterator[tuple[Span, bool]]:
     """Yield each line without its line break, and whether it is plain prose: not blank, no code,
     heading, item of a list, table, quotation or rule."""
     code = [Span(found.start(), found.end()) for found in FENCES.finditer(text)]
-    start = 0
+    start, starts = 0, [span.start for span in code]
     for line in text.split("\n"):
         end = start + len(line)
-        fenced = any(span.start <= start < span.end for span in code)
+        before = bisect_right(starts, start)
+        fenced = before > 0 and start < code[before - 1].end
         plain = bool(line.strip()) and not fenced and not _STRUCTURED.match(line)
         yield Span(start, end), plain
         start = end + 1
+
+
+def inside(found: Iterable[Span], wholes: Sequence[Span]) -> list[Span]:
+    """Return the spans that start inside one of others, which do not overlap and are in order."""
+    starts = [whole.start for whole in wholes]
+    places = ((span, bisect_right(starts, span.start) - 1) for span in found)
+    return [span for span, place in places if place >= 0 and span.start < wholes[place].end]
 
 
 @lru_cache(maxsize=8)
