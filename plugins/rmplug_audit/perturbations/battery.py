@@ -6,7 +6,16 @@ from .content import Echo, Irrelevant, Keywords, Negation, OffTopic, WrongNumber
 from .injection import Injection, Verdict
 from .language import LanguageMixing
 from .length import Cut, Padding, Repetition
-from .markdown import Bold, Bullets, CodeFence, Headings, Table, WithoutMarkdown
+from .markdown import (
+    Bold,
+    Bullets,
+    CodeFence,
+    Headings,
+    Table,
+    WithoutFences,
+    WithoutMarkdown,
+    WithoutTables,
+)
 from .order import ReverseList, SentenceOrder
 from .paraphrase import Paraphrase
 from .perturbation import Perturbation
@@ -43,6 +52,8 @@ BATTERY: tuple[type[Perturbation], ...] = (
     Table,
     CodeFence,
     WithoutMarkdown,
+    WithoutTables,
+    WithoutFences,
     Confidence,
     Hedging,
     Flattery,

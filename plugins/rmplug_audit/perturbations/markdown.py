@@ -34,6 +34,11 @@ _MARKS = (
 )
 
 
+_TABLE = re.compile(r"^[ \t]*\|.*\|[ \t]*$(?:\n[ \t]*\|.*\|[ \t]*$)+", re.MULTILINE)
+_RULE_OF_TABLE = re.compile(r"[ \t|:-]+$")
+_FENCE_LINE = re.compile(r"^[ \t]*(?:```|~~~).*$\n?", re.MULTILINE)
+
+
 class Headings(Perturbation):
     """Put headings over paragraphs, and over sentences where there are not enough of these.
 
@@ -172,3 +177,40 @@ def _strip_marks(text: str) -> str:
     for pattern, plain in _MARKS:
         text = pattern.sub(plain, text)
     return text
+
+
+class WithoutTables(Layout):
+    """Write the rows of tables as lines, with commas between their cells."""
+
+    name = "without-tables"
+    theme = "markdown"
+    intention = "keeps"
+
+    def edit(self, row: Row, dose: int, random: Random) -> str | None:
+        return change_outside(row.response, FENCES, lambda text: _TABLE.sub(_as_lines, text))
+
+
+def _as_lines(table: re.Match[str]) -> str:
+    rows = [line for line in table[0].split("\n") if not _RULE_OF_TABLE.match(line)]
+    cells = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in rows]
+    return "\n".join(", ".join(filter(None, row)) for row in cells)
+
+
+class WithoutFences(Perturbation):
+    """Take away the fences of blocks of code, with the name of the language behind them; the code
+    itself stays."""
+
+    name = "without-fences"
+    theme = "markdown"
+    intention = "keeps"
+
+    def edit(self, row: Row, dose: int, random: Random) -> str | None:
+        return FENCES.sub(_code_alone, row.response)
+
+    def fault(self, before: str, after: str, dose: int) -> str | None:
+        return reworded(_FENCE_LINE.sub("", before), after)
+
+
+def _code_alone(block: re.Match[str]) -> str:
+    lines = block[0].split("\n")[1:]
+    return "\n".join(lines[:-1] if lines and _FENCE_LINE.match(lines[-1]) else lines)
