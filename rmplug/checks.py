@@ -9,11 +9,13 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Check:
-    """Numbers that a model gave of some rows beside those that it gives of each row alone, without
-    padding and in ``exactly`` (``float32``): how far apart they are, in the unit of the numbers."""
+    """Numbers that a model gave of some rows beside more exact ones: how far apart they are, in the
+    unit of the numbers."""
 
     what: str
     exactly: str
+    """What the exact ones are: the format of each row alone, without padding (``float32``), or,
+    unless ``alone``, the name of another model."""
     rows: int = 0
     largest: float = 0.0
     mean: float = 0.0
@@ -22,6 +24,7 @@ class Check:
     pairs: int = 0
     flipped: int = 0
     """Pairs, of ``pairs``, whose preferred response is another."""
+    alone: bool = True
 
     def include(self, other: Check) -> None:
         """Add the check of other rows of the same step."""
@@ -37,9 +40,10 @@ class Check:
     @property
     def sentence(self) -> str:
         """The check in words."""
+        exact = f"each row alone in {self.exactly}" if self.alone else self.exactly
         text = (
-            f"{self.what} of {self.rows} rows differ from those of each row alone in "
-            f"{self.exactly} by at most {self.largest:.1e}"
+            f"{self.what} of {self.rows} rows differ from those of {exact} by at most "
+            f"{self.largest:.1e}"
         )
         text += "" if self.spread is None else f" (standard deviation {self.spread:.3g})"
         return text + (f"; {self.flipped} of {self.pairs} pairs flipped" if self.pairs else "")
@@ -49,13 +53,18 @@ Found = dict[tuple[str, str], Check]
 _found: contextvars.ContextVar[Found | None] = contextvars.ContextVar("checks", default=None)
 
 
+def _include(found: Found, check: Check) -> None:
+    """Put a check to those of the same numbers."""
+    key = (check.what, check.exactly)
+    found.setdefault(key, Check(*key, alone=check.alone)).include(check)
+
+
 def add_check(check: Check) -> None:
     """Put a check into the record of the step that is at work, in a worker too; outside a run it
     does nothing."""
     gathered = _found.get()
     if gathered is not None:
-        key = (check.what, check.exactly)
-        gathered.setdefault(key, Check(*key)).include(check)
+        _include(gathered, check)
 
 
 class collect_checks:
@@ -74,6 +83,5 @@ def merged_checks(checks: Iterable[Check]) -> list[Check]:
     """Return checks of the same numbers put together, in a fixed order."""
     by_kind: Found = {}
     for check in checks:
-        key = (check.what, check.exactly)
-        by_kind.setdefault(key, Check(*key)).include(check)
+        _include(by_kind, check)
     return [by_kind[key] for key in sorted(by_kind)]

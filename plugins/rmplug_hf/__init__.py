@@ -23,6 +23,7 @@ from .heads.heads import LinearHead, RewardHead
 from .loading.combining import CombineRewards
 from .loading.encoders import Encoder
 from .loading.ensembles import Ensemble, ScoreScales
+from .loading.exact_decisions import ExactDecisions
 from .loading.loaders import SequenceClassifier
 from .loading.normalized import Normalized
 from .loading.tokenizers import Tokenizer
@@ -47,7 +48,7 @@ def rmplug_dataset_loaders() -> list[type[DatasetLoader]]:
 def rmplug_model_loaders() -> list[type[ModelLoader]]:
     return [
         *(SequenceClassifier, CausalLM, GenerativeJudge, Encoder),
-        *(ValueHead, RewardHead, Ensemble, Normalized, Projected, Tokenizer),
+        *(ValueHead, RewardHead, Ensemble, Normalized, ExactDecisions, Projected, Tokenizer),
     ]
 
 

@@ -54,7 +54,7 @@ class ScorePairs:
             return {name: verdict[name] for name in verdict if self._keeps(name)}
         check_given(self.store, ("chosen", "rejected", *VERDICT), "pairs")
         responses, count = responses_of(batch), batch.num_rows
-        scores = scores_of(model, responses, self.on_missing)
+        scores = scores_of(model, responses, self.on_missing, sides=True)
         if len(places := places_to_check(batch, self.checked)):
             check_scores(model, scores, responses, np.concatenate([places, places + count]), True)
         chosen, rejected = scores[: batch.num_rows], scores[batch.num_rows :]
@@ -122,13 +122,16 @@ def responses_of(pairs: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
 
 
-def scores_of(model: RewardModel, responses: pa.RecordBatch, on_missing: str) -> Array:
-    """Return the model's scores, of shape (rows, outputs); refuse or count non-finite ones."""
+def scores_of(
+    model: RewardModel, responses: pa.RecordBatch, on_missing: str, sides: bool = False
+) -> Array:
+    """Return the model's scores, of shape (rows, outputs); refuse or count non-finite ones. With
+    ``sides``, the responses are the chosen and then the rejected ones of pairs."""
     rows, width = responses.num_rows, len(model.outputs)
     if not rows:
         return np.zeros((0, width))
-    scores = checked(model, model.score(responses), responses, on_missing, "score")
-    return scores.reshape(rows, width)
+    output = model.score_sides(responses) if sides else model.score(responses)
+    return checked(model, output, responses, on_missing, "score").reshape(rows, width)
 
 
 def checked(

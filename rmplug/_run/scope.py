@@ -79,6 +79,9 @@ class ModelHandle(RewardModel):
     def score(self, responses: Any) -> Any:
         return self.open().score(responses)
 
+    def score_sides(self, responses: Any) -> Any:
+        return self.open().score_sides(responses)
+
     def compare(self, pairs: Any) -> Any:
         return self.open().compare(pairs)
 
