@@ -44,7 +44,9 @@ def test_one_of_everything_gives_every_section_in_order(page):
 
 def test_every_section_opens_with_what_it_shows(page):
     text = (page / "index.html").read_text(encoding="utf-8")
-    opened = re.findall(r'<section id="[a-z]+".*?</h2>\s*<p class="lead">(.*?)</p>', text, re.DOTALL)
+    opened = re.findall(
+        r'<section id="[a-z]+".*?</h2>\s*<p class="lead">(.*?)</p>', text, re.DOTALL
+    )
     assert len(opened) == len(headings(page))
     assert len(set(opened)) == len(opened)
 
