@@ -31,6 +31,8 @@ class Estimate:
     scale: Scale
     size: float | None = None
     """The size of predictions, for ``explained_interval``."""
+    more: float = 0.0
+    """Variance that the influence of the rows does not hold, such as that of what was learnt."""
 
     def interval(self, groups: Array, freedom: float | None = None) -> Bounds:
         """Return 95 % bounds from the sums over groups; ``freedom`` is their number less 1 by
@@ -40,7 +42,7 @@ class Estimate:
         number = len(np.unique(groups))
         if number < 2 or not np.isfinite(self.value):
             return NO_BOUND
-        variance = group_variance(self.influence, groups)
+        variance = group_variance(self.influence, groups) + self.more
         freedom = number - 1 if freedom is None else freedom
         if self.size is not None:
             return explained_interval(self.value, self.size, variance, freedom)

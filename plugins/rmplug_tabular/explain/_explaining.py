@@ -144,7 +144,7 @@ def _explained(
     step: Explain, question: Question, examples: Examples, margins: bool
 ) -> Iterator[Explained]:
     """Yield what is found of each part, rows as they are first."""
-    trees = HeldOutTrees(np.zeros(len(question.target)), [])
+    trees: HeldOutTrees | None = None
     names, numbers = _single_numbers(examples, question.seed)
     net = Net(step.l1_ratio, step.resamples, step.stability)
     for part, moments, real, null in _parts(question, margins):
@@ -153,7 +153,7 @@ def _explained(
         found = shares_of(models)
         shares, predicted = found.shares, found.predicted
         if step.model == "lightgbm":
-            if part == "all":
+            if trees is None:  # rows as they are come first
                 asked = (step.rounds, step.tree_permutations)
                 trees = held_out_trees(question, models, found, *asked)
             shares = [*shares, *boosted(question, models, found, trees)]
