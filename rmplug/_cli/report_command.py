@@ -125,5 +125,7 @@ def _write(
             made.mkdir()
             with collect_notices():
                 entry = str(reporter.report(items, directory=made, plan=plan).entry)
+            if folder.exists():
+                folder.rmdir()  # Windows moves nothing onto a folder, an empty one either
             made.rename(folder)
     return folder / entry

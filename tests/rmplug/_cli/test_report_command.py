@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from pathlib import Path
@@ -126,6 +127,22 @@ def test_a_run_without_a_page_has_one_with_all_its_results_and_the_store_stays_a
     assert "&#34;path&#34;: &#34;pairs.jsonl&#34;" in text and str(folder) not in text
     assert main(["report", "--store", str(folder / "store"), "--out", str(page.parent)]) == 2
     assert "is there already; name a new folder with --out" in capsys.readouterr().err
+
+
+def test_an_empty_folder_is_taken_where_no_folder_can_be_moved_onto_another(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = Path.rename
+
+    def like_windows(self: Path, target: Path) -> Path:
+        if target.exists():
+            raise FileExistsError(errno.EEXIST, "File exists", str(target))
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", like_windows)
+    (tmp_path / "page").mkdir()
+    assert command(folder, "with-page", "--out", str(tmp_path / "page")) == 0
+    assert "index.html" in digests(tmp_path / "page")
 
 
 def test_two_runs_stand_on_one_page_with_the_interval_of_each_difference(
