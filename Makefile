@@ -52,7 +52,7 @@ $(VENV)/.demo: $(BIN)/python pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev]'
-	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt ./examples/rmplug-lexdiv
+	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --no-build-isolation ./examples/rmplug-lexdiv
 	$(COMPILE)
 	touch $@
 
