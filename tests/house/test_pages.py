@@ -27,6 +27,9 @@ from rmplug_bench.rules._definitions import read_definition
 
 ROWS = 60
 DATA = Path("data/preferences.jsonl")
+ONE_PROCESS = ["--set", "engine={kind: local, params: {workers: 1}}"]
+"""What is added to a run whose spec names no engine: loops give the same bytes, and each worker
+would import what is imported here."""
 EXECUTED = [page for page in pages() if any(b.language in ("sh", "python") for b in blocks(page))]
 SPECS = [
     pytest.param(block, id=f"{name_of(page)}-{number}")
@@ -153,6 +156,8 @@ class Reader:
         elif words[0] == "rmplug":
             if words[1] == "run":
                 keep_few_rows()
+                if "\nengine:" not in Path(words[2]).read_text(encoding="utf-8"):
+                    words += ONE_PROCESS
             code, told = main(words[1:]), self.capsys.readouterr()
             assert code == 0, f"{line}\n{told.out}{told.err}"
         elif words[0] == "pytest":
