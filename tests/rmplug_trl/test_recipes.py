@@ -31,7 +31,7 @@ def accuracy_of(run: rmplug.Run, step: str) -> dict[str, float]:
 
 
 def test_train_reward_ends_in_a_report_and_a_card_beside_baselines(tmp_path: Path) -> None:
-    few = ("steps.model.params.max_length=48", "steps.trained.params.eval_steps=1")
+    few = ("steps.model.params.max_length=32", "steps.trained.params.eval_steps=1")
     run = ran("train-reward", tmp_path, FEW_ROWS, *few, *shorter("trained"))
     assert {"reward", "ngram", "longer"} <= set(accuracy_of(run, "accuracy"))
     page, card = (path.read_text(encoding="utf-8") for path in run.reports)
