@@ -1,10 +1,19 @@
-"""p-values of several tests at once."""
+"""p-values and intervals of several tests at once."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from scipy import stats
 
-from rmplug.stats.several_tests import adjust_holm
+from rmplug.stats.several_tests import (
+    adjust_false_discovery,
+    adjust_holm,
+    levels_of_discovery,
+    widening_for_all,
+)
+
+RNG = np.random.default_rng(3)
 
 
 def test_holm_multiplies_the_smallest_by_their_number_and_never_goes_down():
@@ -12,3 +21,41 @@ def test_holm_multiplies_the_smallest_by_their_number_and_never_goes_down():
     assert adjust_holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert adjust_holm([0.9, 0.8]).tolist() == [1.0, 1.0]
     assert adjust_holm([]).tolist() == []
+
+
+@pytest.mark.parametrize(("dependence", "method"), [("positive", "bh"), ("any", "by")])
+def test_the_corrections_for_false_discovery_are_those_of_scipy(dependence, method):
+    for count in (1, 2, 40):
+        p = RNG.uniform(size=count) ** 3
+        expected = stats.false_discovery_control(p, method=method)
+        assert adjust_false_discovery(p, dependence) == pytest.approx(expected)
+    assert adjust_false_discovery([]).tolist() == []
+
+
+@pytest.mark.parametrize("dependence", ["positive", "any"])
+def test_the_level_of_each_test_is_where_it_begins_to_be_found(dependence):
+    p = RNG.uniform(size=30) ** 4
+    levels = levels_of_discovery(p, dependence)
+    for index, level in enumerate(levels):
+        for factor, found in ((0.999, True), (1.001, False)):
+            changed = p.copy()
+            changed[index] = level * factor
+            assert (adjust_false_discovery(changed, dependence)[index] <= 0.05) == found
+    assert levels_of_discovery([]).tolist() == []
+    assert levels_of_discovery([0.5]).tolist() == [0.05]
+
+
+def test_intervals_of_independent_numbers_are_widened_as_bonferroni_would():
+    factor = widening_for_all(RNG.normal(size=(2000, 20)), 0)
+    exact = stats.norm.isf((1 - 0.95 ** (1 / 20)) / 2) / stats.norm.isf(0.025)
+    assert factor == pytest.approx(exact, rel=0.03)
+
+
+def test_numbers_that_go_together_are_hardly_widened_and_one_alone_not_at_all():
+    one = RNG.normal(size=(500, 1))
+    assert widening_for_all(one, 0) == 1
+    assert widening_for_all(np.hstack([one, 0 * one]), 0) == 1
+    assert widening_for_all(one * np.arange(1, 9), 0) == pytest.approx(1, abs=0.04)
+    near = one + 0.1 * RNG.normal(size=(500, 8))
+    assert 1 < widening_for_all(near, 0) < 1.15
+    assert widening_for_all(near, 7) == widening_for_all(near, 7)
