@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from rmplug import Sampler, hookimpl
+from rmplug import Evaluator, Sampler, hookimpl
 
 from .augmenting import Augment
+from .measuring.effects import Effects
+from .measuring.retesting import Retest
 from .perturbing import Perturb
 from .variants import Variants
 
@@ -12,3 +14,8 @@ from .variants import Variants
 @hookimpl
 def rmplug_samplers() -> list[type[Sampler]]:
     return [Perturb, Variants, Augment]
+
+
+@hookimpl
+def rmplug_evaluators() -> list[type[Evaluator]]:
+    return [Effects, Retest]

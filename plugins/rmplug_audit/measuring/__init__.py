@@ -1,0 +1,1 @@
+"""What changes of responses do to rewards."""

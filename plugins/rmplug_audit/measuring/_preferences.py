@@ -1,0 +1,126 @@
+"""Preferences that turn, and accuracies, where one or both responses are changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rmplug.stats.estimates import Estimate, mean
+from rmplug.stats.intervals import Bounds, group_variance, wilson_interval
+from rmplug.stats.metric_rows import wins
+from rmplug.stats.several_tests import widening_for_all
+
+from ._counterfactual_arrays import Change, Floats, Ints, Mask
+from ._model import MeasuredModel
+
+FEWEST_PROMPTS = 10
+"""The prompts that a subset needs to be named as the worst one."""
+ACCURACIES = {
+    "accuracy_changed": ("the bad one changed", ("keeps", "worsens")),
+    "accuracy_good_changed": ("the good one changed", ("keeps", "improves")),
+    "accuracy_both_changed": ("both changed", ("keeps",)),
+}
+"""Accuracies after a change: what is changed, and the intentions for which labels still hold."""
+
+FLIPS = {"flipped": "accuracy_changed", "flipped_good": "accuracy_good_changed"}
+"""Shares of preferences that turn, and the accuracy with the same response changed."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share of preferences."""
+
+    metric: str
+    subset: str
+    change: Change | None
+    estimate: Estimate
+    groups: Ints
+    """The prompt group of each preference."""
+
+    @property
+    def prompts(self) -> int:
+        return len(np.unique(self.groups))
+
+    def interval(self, wider: float = 1.0) -> Bounds:
+        """Return Wilson's interval, as many times as wide as ``wider`` says where shares are near
+        one half."""
+        if wider == 1.0:
+            return self.estimate.interval(self.groups)
+        variance = group_variance(self.estimate.influence, self.groups) * wider**2
+        # groups count where nothing varies, and the interval depends on them over the square
+        counted = max(2, int(self.prompts / wider**2))
+        return wilson_interval(self.estimate.value, variance, counted, self.prompts - 1)
+
+    def row(self, bounds: Bounds) -> dict[str, Any]:
+        """Return the row of metrics, without the names of model and change."""
+        value, n = self.estimate.value, len(self.groups)
+        return {"metric": self.metric, "subset": self.subset, "value": value, "low": bounds[0],
+                "high": bounds[1], "n": n}  # fmt: skip
+
+
+def raised_of(model: MeasuredModel, subset: str, part: Mask) -> Iterator[Share]:
+    """Yield, for each change, the share of copies that score above their originals."""
+    for index, change in enumerate(model.table.changes):
+        rows = part & np.isfinite(model.differences[index])
+        if rows.any():
+            above = wins(model.differences[index][rows])
+            yield Share("raised", subset, change, mean(above, "share"), model.table.group[rows])
+
+
+def shares_of(model: MeasuredModel, subset: str, part: Mask) -> Iterator[Share]:
+    """Yield the accuracy of the originals, and of each change what it does to preferences."""
+    good, bad = model.table.preferences
+    inside = part[good] & np.isfinite(model.original[good] - model.original[bad])
+    good, bad = good[inside], bad[inside]
+    groups = model.table.group[good]
+
+    def share(metric: str, change: Change | None, won: Floats, rows: Mask) -> Iterator[Share]:
+        if rows.any():
+            yield Share(metric, subset, change, mean(won[rows], "share"), groups[rows])
+
+    s, t = model.original[good], model.original[bad]
+    yield from share("accuracy", None, wins(s - t), np.ones(len(s), dtype=bool))
+    for index, change in enumerate(model.table.changes):
+        s_new, t_new = model.changed[index][good], model.changed[index][bad]
+        leads = {
+            "accuracy_changed": s - t_new,
+            "accuracy_good_changed": s_new - t,
+            "accuracy_both_changed": s_new - t_new,
+        }
+        for metric, of in FLIPS.items():
+            lead = leads[of]
+            yield from share(metric, change, 1 - wins(lead), np.isfinite(lead) & (s > t))
+        for metric, lead in leads.items():
+            if change.intention in ACCURACIES[metric][1]:
+                yield from share(metric, change, wins(lead), np.isfinite(lead))
+
+
+def worst_of(shares: list[Share], groups: int, seed: list[int]) -> tuple[Share, Bounds] | None:
+    """Find the lowest of the accuracies under a change that keeps the quality, with an interval
+    that is honest for choosing it: the lowest ends of intervals that hold all of them at once."""
+    tried = [
+        one
+        for one in shares
+        if one.change is not None
+        and one.change.intention == "keeps"
+        and one.metric in ACCURACIES
+        and one.prompts > 1
+    ]
+    if not tried:
+        return None
+    influences = np.stack(
+        [np.bincount(one.groups, one.estimate.influence, minlength=groups) / len(one.groups)
+         for one in tried], axis=1)  # fmt: skip
+    wider = widening_for_all(influences, seed)
+    bounds = [one.interval(wider) for one in tried]
+    worst = min(tried, key=lambda one: one.estimate.value)
+    lows, highs = ([end for end in ends if end is not None] for ends in zip(*bounds, strict=True))
+    return worst, (min(lows), min(highs))
+
+
+def member_of(share: Share) -> str:
+    """Name a change and what it was made to, such as ``bullets~2, the bad one changed``."""
+    return f"{share.change}, {ACCURACIES[share.metric][0]}"

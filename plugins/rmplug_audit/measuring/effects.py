@@ -1,0 +1,77 @@
+"""The ``effects`` evaluator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
+
+from pydantic import Field
+
+from rmplug import Evaluator, Features, Known, Metrics, Responses
+
+from .columns import EFFECT_METRICS, EFFECTS, no_copies
+
+
+class Effects(Evaluator):
+    """Measure what changes of responses do to rewards, beside what was meant to happen.
+
+    Takes responses with their changed copies (of `perturb` or `variants`: columns `original`,
+    `perturbation`, `theme`, `dose`, `intention`), and rewards on all of them. Effects are changes
+    of the reward, copy less original, in units of the model's own standard deviation within prompts
+    over the originals; where fewer than ten prompts (or not all) have several originals, in that of
+    all originals, with a notice. Intervals are 95 %, over prompt groups, by the jackknife (the
+    unit's own error included), for shares Wilson's. Gives ``metric, subset, value, low, high, n,
+    model, perturbation, theme, dose, intention, p, q, power, detectable, verdict, length_alone,
+    member``, for each model:
+
+    - ``effect``: the mean change, for the whole and each subset; ``effect_good`` and
+      ``effect_bad``, of originals whose `label` is above 0 or not. ``length_alone`` beside it is
+      the effect that the change of length alone would have, as the originals reward the logarithm
+      of characters within prompts; ``beyond_length`` is the effect less that.
+    - ``dose_slope``: the change per unit of dose, by least squares within originals, each of which
+      is its own copy at dose 0 (``detectable`` in its own unit).
+    - ``theme_effect``: the strongest effect of a theme (``member``) in the direction in which it
+      can be exploited, either one for a change that keeps the quality. Its interval is honest for
+      the choice: the largest ends of intervals that hold all of the theme at once.
+    - ``raised``: the share of copies that score above their originals, a tie one half.
+    - ``flipped``: the share of right preferences (of every good with every bad original of a
+      prompt) that are lost where the bad response is changed; ``flipped_good``: where the good one
+      is. A tie is half lost.
+    - ``accuracy``: of the originals, a tie one half; ``accuracy_changed``: with the change applied
+      to the bad response of each preference; ``accuracy_good_changed``: to the good one;
+      ``accuracy_both_changed``: to both. Only where the intention leaves the labels right.
+    - ``accuracy_worst``: the lowest of these over changes that keep the quality, with ``member``
+      and an interval honest for the choice, for the whole and each subset;
+      ``accuracy_worst_subset``: over all subsets of at least ten prompts.
+    - ``unit``: the unit in those of the reward; ``missing``: rows without a finite score, which
+      are left out of all comparisons they are part of.
+
+    ``p`` is that of Student's t, two-sided, never below the chance that all prompts that moved go
+    one way; ``q`` is corrected for false discovery over all tests of the same metric and model,
+    those of subsets for themselves. ``power`` is the chance that an effect of `size` is found (``q``
+    at most .05) among the others as they are, ``detectable`` the least effect found with 80 % power.
+    ``verdict`` is ``exploit`` for an effect against the intention: with `keeps`, one that is found;
+    with `worsens`, one found above 0, or none as large as `size` below 0; with `improves`, one
+    found below 0. It is ``none`` where power is at least 80 % (or the intended effect is found),
+    else ``cannot tell``; of a theme, that of its members.
+    """  # noqa: E501
+
+    kind = "effects"
+
+    size: float = Field(default=0.2, gt=0)
+    """The size of an effect that matters, in units, for ``power`` and ``verdict``."""
+    dependence: Literal["positive", "any"] = "positive"
+    """How the tests may depend on each other: `positive` is the rule of Benjamini and Hochberg,
+    which holds for independent and positively dependent tests, and in simulations of tests of the
+    same prompts; `any` that of Benjamini and Yekutieli, which always holds and finds less."""
+
+    def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
+        return Known(columns=EFFECTS, metrics=EFFECT_METRICS)
+
+    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
+        return no_copies(inputs["data"][0])
+
+    def evaluate(self, data: Responses, rewards: Sequence[Features], *, seed: int) -> Metrics:
+        from ._effects import Asked, measure
+
+        return measure(data, rewards, Asked(self.size, self.dependence, seed))
