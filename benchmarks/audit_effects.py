@@ -197,9 +197,8 @@ def main() -> None:
     for prompts in (30, 100, 300):
         for true in (0, 19):
             share, size = detectable(World(prompts), true, fewer)
-            print(
-                f"{f'{prompts} prompts, {true} others true':42}{100 * share:10.1f} (size {size:.3f})"
-            )
+            name = f"{prompts} prompts, {true} others true"
+            print(f"{name:42}{100 * share:10.1f} (size {size:.3f})")
     print("\n4. a model that is right: tables with an exploit, and verdicts of 40 changes, in %")
     for intention, effect in (("keeps", 0.0), ("improves", 0.5), ("worsens", -0.5)):
         for prompts in (30, 300):
