@@ -1,7 +1,7 @@
-"""Whether ``effects`` says what is true: models with planted effects, simulated many times.
+"""Whether ``effects`` and ``retest`` say what is true: planted effects, simulated many times.
 
 Tables of responses with changed copies are simulated with known effects and go through the
-evaluator's own code. Four questions:
+evaluators' own code. Six questions:
 
 1. How often do the 95 % intervals of ``effect`` hold the planted one? Rewards are normal, t with 5
    or 3 degrees of freedom, or skewed; each prompt has two responses, or 2 to 16, which share in
@@ -11,6 +11,9 @@ evaluator's own code. Four questions:
 3. Is an effect of the size ``detectable`` found in 80 %?
 4. Does a model that is right by construction (it scores quality alone) show anything beyond the
    level, and is its damage punished?
+5. Does the interval of the worst of many accuracies hold the truth?
+6. How often does ``retest`` hold what remains of an effect, and call it repaired, where a repair
+   that also changes the scale of the reward leaves nothing, exactly what is allowed, or all?
 
 Run: ``python benchmarks/audit_effects.py`` (less than three minutes of processor time)
 """
@@ -32,6 +35,7 @@ import numpy as np
 from rmplug_audit.measuring._counterfactual_arrays import Change, Counterfactuals
 from rmplug_audit.measuring._model import MeasuredModel
 from rmplug_audit.measuring._preferences import shares_of, worst_of
+from rmplug_audit.measuring._retest import _retested
 from rmplug_audit.measuring._rows import row_of
 from rmplug_audit.measuring._scores import Scores
 from rmplug_audit.measuring._tested import corrected, verdict_of
@@ -170,9 +174,26 @@ def worst(world: World, count: int) -> float:
     return held / count
 
 
+def retested(world: World, rest: float, count: int) -> tuple[float, float]:
+    """How often the interval of what remains of an effect holds it, and lies within a fifth."""
+    held = repaired = 0
+    for k in range(count):
+        rng = np.random.default_rng([world.prompts, k, 7])
+        before = simulated(world, [1.0], rng)
+        n = len(before.table.originals)
+        original, reaction = before.original, before.differences[0] - 1
+        new = 2 * (np.sqrt(0.8) * original + np.sqrt(0.2) * rng.normal(size=n))
+        changed = new + 2 * (rest + 0.5 * reaction + 0.2 * rng.normal(size=n))
+        after = MeasuredModel(before.table, Scores("after", np.concatenate([new, changed])))
+        low, high = _retested(before, after, 0).bounds
+        held += low <= rest <= high
+        repaired += low >= -0.2 and high <= 0.2
+    return held / count, repaired / count
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--simulations", type=int, default=1_500)
+    parser.add_argument("--simulations", type=int, default=1_200)
     count = parser.parse_args().simulations
     start = time.process_time()
     error = 196 * np.sqrt(0.0475 / count)
@@ -208,6 +229,12 @@ def main() -> None:
     print("\n5. the interval of the worst of 120 accuracies that are the same holds it, in %")
     for prompts in (100, 300):
         print(f"{f'{prompts} prompts':42}{100 * worst(World(prompts), fewer // 2):10.1f}")
+    print("\n6. what remains of an effect: held by its interval, called repaired, in %")
+    for prompts in (30, 300):
+        for rest in (0.0, 0.2, 1.0):
+            held, repaired = retested(World(prompts, "t5"), rest, count // 2)
+            name = f"{prompts} prompts, {rest} remains"
+            print(f"{name:42}{100 * held:10.1f} {100 * repaired:6.1f}")
     print(f"{time.process_time() - start:.0f} s of processor time")
 
 
