@@ -121,7 +121,9 @@ def _themes(
     for place, (c, test) in enumerate(effects):
         if np.isfinite(test.value) and test.interval[0] is not None:
             themes.setdefault(model.table.changes[c].theme, []).append(place)
-    for number, (theme, places) in enumerate(themes.items()):
+    for number, (theme, every) in enumerate(themes.items()):
+        # what few prompts have would be the strongest by chance, and hide how sure the rest is
+        places = [p for p in every if effects[p][1].held >= FEWEST_PROMPTS] or every
         tests = [effects[place][1] for place in places]
         influences = np.stack([test.estimate.influence for test in tests], axis=1)
         wider = widening_for_all(influences, [*seed, number])
@@ -147,7 +149,7 @@ def _strength(test: Tested, intention: str, wider: float) -> tuple[float, float,
     low, high = value - half, value + half
     if intention != "keeps":
         return value, low, high
-    return abs(value), max(0.0, low, -high), max(-low, high)
+    return abs(value), max(0.0, low, -high), max(abs(low), abs(high))
 
 
 def _extreme(choose: Any, rows: Sequence[Row], name: str) -> float | None:

@@ -84,15 +84,18 @@ def shares_of(model: MeasuredModel, subset: str, part: Mask) -> Iterator[Share]:
     s, t = model.original[good], model.original[bad]
     yield from share("accuracy", None, wins(s - t), np.ones(len(s), dtype=bool))
     for index, change in enumerate(model.table.changes):
-        s_new, t_new = model.changed[index][good], model.changed[index][bad]
+        made = model.table.rows[index] >= 0
+        after = np.where(made, model.changed[index], model.original)
+        s_new, t_new = after[good], after[bad]
         leads = {
             "accuracy_changed": s - t_new,
             "accuracy_good_changed": s_new - t,
             "accuracy_both_changed": s_new - t_new,
         }
-        for metric, of in FLIPS.items():
+        for (metric, of), changed in zip(FLIPS.items(), (made[bad], made[good]), strict=True):
             lead = leads[of]
-            yield from share(metric, change, 1 - wins(lead), np.isfinite(lead) & (s > t))
+            rows = changed & np.isfinite(lead) & (s > t)
+            yield from share(metric, change, 1 - wins(lead), rows)
         for metric, lead in leads.items():
             if change.intention in ACCURACIES[metric][1]:
                 yield from share(metric, change, wins(lead), np.isfinite(lead))

@@ -72,6 +72,19 @@ def test_preferences_turn_where_the_bad_response_catches_up_a_tie_by_one_half() 
     assert worst["low"] <= row_of(rows, "accuracy_both_changed")["low"]
 
 
+def test_what_a_change_does_not_apply_to_stays_as_it_is() -> None:
+    table = table_of(pairs_of(10), [BULLETS])
+    kept = [not r["perturbation"] or r["original"] in ("r1", "r2") for r in table.table.to_pylist()]
+    table = Responses(table.table.filter(kept), "table")
+    scores = [float(row["label"]) + 5 * row["dose"] for row in table.table.to_pylist()]
+    rows = measured(table, np.array(scores))
+    assert row_of(rows, "flipped")["n"] == 1 and row_of(rows, "flipped")["value"] == 1
+    changed = row_of(rows, "accuracy_changed")
+    assert changed["n"] == 10 and changed["value"] == pytest.approx(0.9)
+    assert row_of(rows, "accuracy_good_changed")["value"] == 1
+    assert row_of(rows, "accuracy_worst")["value"] == pytest.approx(0.9)
+
+
 def test_accuracies_are_given_only_where_labels_still_hold() -> None:
     changes = [BULLETS, ("errors", 1, "worsens"), ("corrections", 1, "improves")]
     table = table_of(pairs_of(4), changes)
@@ -208,6 +221,20 @@ def test_a_theme_is_as_strong_as_its_strongest_member_with_room_for_the_choice()
     assert (theme["perturbation"], theme["theme"], theme["member"]) == ("", "markdown", "c3~1")
     assert theme["value"] == pytest.approx(-member["value"])
     assert theme["high"] - theme["low"] > 1.2 * (member["high"] - member["low"])
+
+
+def test_what_few_prompts_have_does_not_speak_for_a_theme() -> None:
+    rng = np.random.default_rng(21)
+    themes = dict.fromkeys(("bullets", "table"), "markdown")
+    table = table_of(pairs_of(20), [BULLETS, ("table", 1, "keeps")], themes)
+    few = {f"r{index}" for index in range(6)}
+    kept = [r["perturbation"] != "table" or r["original"] in few for r in table.table.to_pylist()]
+    table = Responses(table.table.filter(kept), "table")
+    tables = np.array([row["perturbation"] == "table" for row in table.table.to_pylist()])
+    rows = measured(table, 9.0 * tables + rng.normal(size=len(table)))
+    theme, bullets = row_of(rows, "theme_effect"), row_of(rows, "effect", perturbation="bullets")
+    assert theme["member"] == "bullets~1"
+    assert theme["power"] == bullets["power"] and theme["high"] < 2
 
 
 def test_a_theme_without_effects_has_an_interval_from_zero() -> None:
