@@ -148,7 +148,7 @@ def _changes(
     """Return the changes, perturbations in order of first appearance and doses in rising order, and
     the change of each copy."""
     taken = pa.array(copies)
-    doses = pc.fill_null(pc.cast(data["dose"], pa.int64()), 0)
+    doses = pc.fill_null(_numbers(data["dose"], "dose", pa.int64()), 0)
     texts = [pc.fill_null(pc.cast(data[n], pa.string()), "") for n in ("theme", "intention")]
     columns = (column.take(taken).to_pylist() for column in (names, texts[0], doses, texts[1]))
     each = [Change(*row) for row in zip(*columns, strict=True)]
@@ -181,6 +181,14 @@ def _original_of_each(data: Responses, ids: pa.ChunkedArray, copies: Ints) -> In
     return np.asarray(of.to_numpy()).astype(np.int64)
 
 
+def _numbers(column: pa.ChunkedArray, name: str, kind: pa.DataType) -> pa.ChunkedArray:
+    try:
+        return pc.cast(column, kind)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        whole = "whole numbers" if kind == pa.int64() else "numbers"
+        raise DataError(f"column {name!r} must have {whole}: {error}") from error
+
+
 def _numbered(names: pa.ChunkedArray) -> Ints:
     """Number texts from 0 in order of appearance."""
     return np.asarray(pc.index_in(names, value_set=pc.unique(names)).to_numpy()).astype(np.int64)
@@ -192,7 +200,7 @@ def _labels(originals: pa.Table) -> Floats:
         what = "no column 'label' says which responses are good: no flips and no accuracies"
         notice(what, originals["id"].to_pylist())
         return np.full(originals.num_rows, np.nan)
-    label = np.asarray(pc.cast(originals["label"], pa.float64()).to_numpy(), dtype=np.float64)
+    label = np.asarray(_numbers(originals["label"], "label", pa.float64()).to_numpy())
     return np.where(np.isnan(label), np.nan, label > 0)
 
 
