@@ -140,8 +140,8 @@ def detectable(world: World, true: int, count: int) -> tuple[float, float]:
     def rows(size: float, seed: list[int]) -> dict:
         return found(simulated(world, [size, *beside], np.random.default_rng(seed)))[0]
 
-    size = float(np.mean([rows(0.0, [1, k])["detectable"] for k in range(60)]))
-    hits = [rows(size, [2, k])["q"] <= 0.05 for k in range(count)]
+    size = float(np.mean([rows(0.0, [1, true, k])["detectable"] for k in range(60)]))
+    hits = [rows(size, [2, true, world.prompts, k])["q"] <= 0.05 for k in range(count)]
     return float(np.mean(hits)), size
 
 
@@ -217,7 +217,7 @@ def main() -> None:
     print("\n3. an effect of the size that is called detectable among 40 tests, found in %")
     for prompts in (30, 100, 300):
         for true in (0, 19):
-            share, size = detectable(World(prompts), true, fewer)
+            share, size = detectable(World(prompts), true, 3 * fewer // 2)
             name = f"{prompts} prompts, {true} others true"
             print(f"{name:42}{100 * share:10.1f} (size {size:.3f})")
     print("\n4. a model that is right: tables with an exploit, and verdicts of 40 changes, in %")
