@@ -25,11 +25,12 @@ from .sections._browser import Packed, pack
 from .sections._page_order import sections
 from .sections._plots import plot_numbers
 from .sections._rewards import scoreboard
-from .sections._section import Section
+from .sections._section import Section, Table
 
 Plots = Mapping[str, Sequence[str]]
 WEIGHTS = ("importance", "coefficients", "shares", "sparse", "surprises")
 HERE = Path(__file__).parent
+NUMBERS = "metrics.json"
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,19 @@ class Limits:
     responses: int
 
 
+@dataclass(frozen=True)
+class Content:
+    """What the page says, from its title to the last section."""
+
+    title: str
+    headline: str
+    findings: Sequence[Finding]
+    about: Sequence[str]
+    sections: Sequence[Section]
+    scoreboard: Table | None
+    pairs: Packed | None = None
+
+
 def write(
     items: Sequence[Artifact],
     plan: PlanView,
@@ -54,23 +68,46 @@ def write(
     """Write ``index.html``, ``figures/`` and ``metrics.json`` into ``directory``."""
     inputs = gather(items, plan, limits.responses, plots)
     lookup = MetricLookup(inputs.metrics, inputs.plan.seen)
-    sentences, parts = findings(inputs, lookup), sections(inputs, lookup)
+    shown = Content(
+        title,
+        headline(inputs, lookup),
+        findings(inputs, lookup),
+        _about(inputs),
+        sections(inputs, lookup),
+        scoreboard(lookup),
+        pack(inputs, limits.rows, limits.text_limit, limits.megabytes),
+    )
+    told = _numbers(inputs, shown.headline, shown.findings)
+    write_page(inputs, shown, lookup.models, directory, told)
+
+
+def write_page(
+    inputs: Inputs,
+    content: Content,
+    models: Sequence[str],
+    directory: Path,
+    told: Mapping[str, Any],
+    numbers: str = NUMBERS,
+) -> None:
+    """Write the page with its figures, and ``metrics.json`` with what it says (``told``);
+    ``numbers`` is the file of which the page says that it has all numbers."""
     figures = directory / "figures"
     figures.mkdir(parents=True)
-    shown = {d.name: render(d, figures) for part in _all(parts) for d in part.drawings}
-    numbers = _numbers(inputs, headline(inputs, lookup), sentences)
-    (directory / "metrics.json").write_text(numbers, encoding="utf-8")
+    shown = {d.name: render(d, figures) for part in _all(content.sections) for d in part.drawings}
+    plain = json.dumps(_finite(told), indent=1, ensure_ascii=False, default=str) + "\n"
+    (directory / NUMBERS).write_text(plain, encoding="utf-8")
     page = environment().get_template("index.html.j2")
     text = page.render(
-        title=_wording.label(title or plan.name or "Report", 120),
-        headline=headline(inputs, lookup),
-        findings=sentences,
-        about=_about(inputs),
-        scoreboard=scoreboard(lookup),
-        colours={m: reward_colour(inputs.number(m)) for m in lookup.models},
-        sections=parts,
+        title=_wording.label(content.title or inputs.plan.name or "Report", 120),
+        headline=content.headline,
+        findings=content.findings,
+        about=content.about,
+        scoreboard=content.scoreboard,
+        colours={m: reward_colour(inputs.number(m)) for m in models},
+        sections=content.sections,
         shown=shown,
-        pairs=pack(inputs, limits.rows, limits.text_limit, limits.megabytes),
+        pairs=content.pairs,
+        numbers=numbers,
         css=Markup((HERE / "report.css").read_text(encoding="utf-8")),
         js=Markup((HERE / "report.js").read_text(encoding="utf-8")),
         light=Markup(variables(dark=False)),
@@ -133,9 +170,9 @@ def _about(inputs: Inputs) -> list[str]:
     return [*facts, f"seed {inputs.plan.seed}"]
 
 
-def _numbers(inputs: Inputs, headline: str, sentences: Sequence[Finding]) -> str:
-    """Return all numbers of the page as JSON."""
-    plain = {
+def _numbers(inputs: Inputs, headline: str, sentences: Sequence[Finding]) -> dict[str, Any]:
+    """Return all numbers of the page."""
+    return {
         "name": inputs.plan.name,
         "seed": inputs.plan.seed,
         "headline": _wording.plain(headline),
@@ -151,7 +188,7 @@ def _numbers(inputs: Inputs, headline: str, sentences: Sequence[Finding]) -> str
             for s in inputs.plan.steps
             for check in s.checks
         ],
-        "metrics": inputs.metrics,
+        "metrics": [*inputs.metrics, *inputs.audit],
         "plots": list(plot_numbers(inputs)),
         "fits": [
             {"name": fit.name, "numbers": fit.numbers}
@@ -164,7 +201,6 @@ def _numbers(inputs: Inputs, headline: str, sentences: Sequence[Finding]) -> str
             for t in inputs.trajectories
         ],
     }  # fmt: skip
-    return json.dumps(_finite(plain), indent=1, ensure_ascii=False, default=str) + "\n"
 
 
 def _finite(value: Any) -> Any:

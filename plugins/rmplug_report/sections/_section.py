@@ -19,12 +19,14 @@ class Fact:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the page; ``bars`` names a column of shares that is drawn as bars."""
+    """A table of the page; ``bars`` names a column of shares that is drawn as bars, ``badges`` the
+    columns of grades."""
 
     caption: str
     numbers: Numbers
     folded: bool = False
     bars: str = ""
+    badges: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,26 @@ class ReadExample:
     texts: Sequence[tuple[str, str]]
 
 
+@dataclass(frozen=True)
+class Side:
+    """One of two texts that are compared, in pieces, each with whether the other lacks it."""
+
+    title: str
+    value: str
+    pieces: Sequence[tuple[str, bool]]
+
+
+@dataclass(frozen=True)
+class TextComparison:
+    """A text beside a changed copy of it, below what both answer."""
+
+    title: str
+    note: str
+    prompt: str
+    before: Side
+    after: Side
+
+
 @dataclass
 class Section:
     """A part of the page with its figures and tables; ``notes`` are findings in plain sentences."""
@@ -77,3 +99,4 @@ class Section:
     notes: Sequence[str] = ()
     readings: Sequence[Reading] = ()
     examples: Sequence[ReadExample] = ()
+    comparisons: Sequence[TextComparison] = ()
