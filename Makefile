@@ -34,6 +34,7 @@ tests: $(VENV)/.dev
 generated: $(VENV)/.dev
 	$(BIN)/rmplug schema run --built-in > schemas/run.schema.json
 	$(BIN)/rmplug schema record > schemas/record.schema.json
+	$(BIN)/python -m rmplug_report.audit.document > schemas/audit.schema.json
 	$(BIN)/cog -P -r rmplug/README.md $(shell grep -rl '\[\[\[cog' docs --include '*.md')
 
 docs: $(VENV)/.dev

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from rmplug import Artifact, PlanView, Report, Reporter, hookimpl
 
-from .cards import ModelCard
+from .cards import AuditCard, ModelCard
 from .exchange import ScoresFile
 from .plots import PlotReporter
 
@@ -85,4 +85,4 @@ class Figures(PlotReporter):
 
 @hookimpl
 def rmplug_reporters() -> list[type[Reporter]]:
-    return [Html, Figures, ModelCard, ScoresFile]
+    return [Html, Figures, ModelCard, AuditCard, ScoresFile]

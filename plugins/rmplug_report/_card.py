@@ -15,6 +15,9 @@ from rmplug import Artifact, DataError, PlanView
 from rmplug.errors import some
 from rmplug.models.training_examples import FILE, MOST_EXAMPLES
 
+from ._markdown import markdown_table, safe
+from .audit._read import Limits, read_audit
+from .audit._summary import summary
 from .inputs._inputs import Inputs, Row, gather
 from .inputs._metric_lookup import seen_of
 from .inputs._metric_names import PUBLISHED, metric_title, span_of, titled, value_of
@@ -27,7 +30,7 @@ from .inputs._row_forms import (
     is_plain,
     sentences,
 )
-from .inputs._wording import count, label
+from .inputs._wording import count
 
 MAIN = ("score", "accuracy")
 SAME = ("metric", "subset", "level", "n")
@@ -39,7 +42,6 @@ HAS_EXAMPLES = (
     f"The file `{FILE}` beside the weights holds texts of up to {MOST_EXAMPLES} training examples: "
     "delete it before you share the checkpoint if they are not to be shared."
 )
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|])")
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,10 @@ def card(items: Sequence[Artifact], plan: PlanView, asked: CardSettings) -> str:
     """Return the card as Markdown."""
     inputs = gather(items, plan)
     rows = [row for row in inputs.metrics if row.get("value") is not None]
-    model = asked.model or _most_measured(rows)
-    names = distinct([row for row in rows if row.get("kind") != "baseline"], "model")
+    model = asked.model or _most_measured(rows) or _most_measured(inputs.audit)
+    names = distinct(
+        [row for row in (*rows, *inputs.audit) if row.get("kind") != "baseline"], "model"
+    )
     if model not in names:
         raise DataError(
             f"no metrics of the model {model!r}; set model to one of {some(names, 10)}"
@@ -71,10 +75,11 @@ def card(items: Sequence[Artifact], plan: PlanView, asked: CardSettings) -> str:
     ]
     of_model = _ordered(_once([row for row in shown if row.get("model") == model]))
     blocks = [
-        f"## Evaluation of {_safe(asked.name or model)}",
+        f"## Evaluation of {safe(asked.name or model)}",
         *_tables(of_model, shown, asked.most_parts),
         *_seen(model, plan),
         *_sentences(model, rows),
+        *_audited(inputs, model),
         *_trained(inputs),
         *_data(inputs),
         _how(plan),
@@ -125,7 +130,7 @@ def _tables(rows: Sequence[Row], every: Sequence[Row], most: int) -> Iterator[st
         lines = [_line(row, baselines) for row in shown]
         left = len(inside) - len(shown)
         more = f"\n\n{count(left, 'more number')} left out." if left else ""
-        yield f"### {_safe(step or 'Results')}\n\n" + _markdown(heads, lines) + more
+        yield f"### {safe(step or 'Results')}\n\n" + markdown_table(heads, lines) + more
 
 
 def _line(row: Row, baselines: Sequence[Row]) -> tuple[str, ...]:
@@ -142,17 +147,6 @@ def _line(row: Row, baselines: Sequence[Row]) -> tuple[str, ...]:
             span_of(row), sizes, baseline)  # fmt: skip
 
 
-def _markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [" | ".join(heads), " | ".join("---" for _ in heads)]
-    lines += [" | ".join(_safe(value) for value in row) for row in rows]
-    return "\n".join(f"| {line} |" for line in lines)
-
-
-def _safe(value: Any) -> str:
-    """Escape a text so that no character of it acts as Markdown or HTML."""
-    return _SPECIAL.sub(r"\\\1", label(value, 600)).replace("\N{NO-BREAK SPACE}", " ")
-
-
 def _sentences(model: str, rows: Sequence[Row]) -> Iterator[str]:
     """Yield the sentences of evaluators about this model and about the benchmark itself."""
     about = [
@@ -166,7 +160,14 @@ def _sentences(model: str, rows: Sequence[Row]) -> Iterator[str]:
     ):
         lines = sentences(group)
         if lines:
-            yield title + "\n\n" + "\n".join(f"- {_safe(one)}" for one in lines)
+            yield title + "\n\n" + "\n".join(f"- {safe(one)}" for one in lines)
+
+
+def _audited(inputs: Inputs, model: str) -> Iterator[str]:
+    """Yield the section of an audit of the model, where one was made."""
+    if any(row.get("model") == model for row in inputs.audit):
+        audit, _ = read_audit(inputs, (), Limits(0, 100), model)
+        yield summary(audit, "###").rstrip("\n")
 
 
 def _trained(inputs: Inputs) -> Iterator[str]:
@@ -180,11 +181,11 @@ def _trained(inputs: Inputs) -> Iterator[str]:
              f"{r['n']:,}" if r.get("n") else "")
             for r in rows
         ]  # fmt: skip
-        blocks = [SEEN_IN_TRAINING, _markdown(heads, lines)] if lines else []
+        blocks = [SEEN_IN_TRAINING, markdown_table(heads, lines)] if lines else []
         if (one.directory / FILE).is_file():
             blocks.append(HAS_EXAMPLES)
         if blocks:
-            title = f"### Training of {_safe(one.name or 'the model')}"
+            title = f"### Training of {safe(one.name or 'the model')}"
             yield "\n\n".join([title, *blocks])
 
 
@@ -208,14 +209,14 @@ def _data(inputs: Inputs) -> Iterator[str]:
     """Yield the number of rows of each data set, and the notices about them."""
     lines = []
     for one in inputs.data:
-        text = f"- {_safe(one.name or type(one).__name__)}: {len(one):,} rows"
+        text = f"- {safe(one.name or type(one).__name__)}: {len(one):,} rows"
         if "group" in one.columns:
             text += f", {count(len(one['group'].unique()), 'distinct prompt')}"
         lines.append(text)
     for step in inputs.plan.steps:
         lines += [
-            f"- {_safe(step.id)}: {count(one.count, one.of.removesuffix('s'))} {one.action}: "
-            f"{_safe(one.what)}"
+            f"- {safe(step.id)}: {count(one.count, one.of.removesuffix('s'))} {one.action}: "
+            f"{safe(one.what)}"
             for one in step.notices
         ]
     if lines:
@@ -225,7 +226,7 @@ def _data(inputs: Inputs) -> Iterator[str]:
 def _how(plan: PlanView) -> str:
     steps = ", ".join(f"{step.id} ({step.kind})" for step in plan.steps)
     text = f"Seed {plan.seed}. Intervals are 95 % CIs that take the rows of a prompt together."
-    return "### How it was measured\n\n" + text + (f" Steps: {_safe(steps)}." if steps else "")
+    return "### How it was measured\n\n" + text + (f" Steps: {safe(steps)}." if steps else "")
 
 
 def _spec(plan: PlanView) -> Iterator[str]:

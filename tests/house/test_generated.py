@@ -15,6 +15,7 @@ from rmplug._kinds.schema import record_schema, run_schema
 from rmplug._spec.check import load_spec
 from rmplug._spec.source import parse_source
 from rmplug.errors import SpecError
+from rmplug_report.audit.document import audit_schema
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
@@ -51,6 +52,11 @@ def test_the_schema_of_specs_is_fresh() -> None:
 def test_the_schema_of_records_is_fresh() -> None:
     made = json.loads(json.dumps(record_schema()))
     assert stored("record.schema.json") == made, "run: make generated"
+
+
+def test_the_schema_of_audits_is_fresh() -> None:
+    made = json.loads(json.dumps(audit_schema()))
+    assert stored("audit.schema.json") == made, "run: make generated"
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

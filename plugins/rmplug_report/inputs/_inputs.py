@@ -27,6 +27,12 @@ Row = Mapping[str, Any]
 MOST_REWARDS = 8
 
 
+def is_of_audit(row: Row) -> bool:
+    """Check whether a row is about responses that were changed on purpose, or about the originals
+    beside them."""
+    return "perturbation" in row and "theme" in row
+
+
 @dataclass(frozen=True)
 class RewardColumns:
     """One reward, aligned to the rows of the pairs; NaN where it has no score."""
@@ -57,6 +63,8 @@ class Inputs:
     scores: list[ResponseScores] = field(default_factory=list)
     measures: list[Features] = field(default_factory=list)
     metrics: list[Row] = field(default_factory=list)
+    audit: list[Row] = field(default_factory=list)
+    """Metrics about responses that were changed on purpose; they are not among ``metrics``."""
     fits: list[Fit] = field(default_factory=list)
     checkpoints: list[Checkpoint] = field(default_factory=list)
     contributions: PairContributions | None = None
@@ -100,7 +108,7 @@ class Inputs:
     def number(self, reward: str) -> int:
         """Return the index of a reward among all: its colour on the whole page."""
         names = [one.name for one in self.rewards] + [one.name for one in self.scores]
-        named = [row for row in self.metrics if row.get("kind") != "baseline"]
+        named = [row for row in (*self.metrics, *self.audit) if row.get("kind") != "baseline"]
         others = [str(row["model"]) for row in named if row.get("model")]
         order = list(dict.fromkeys(names + others))
         return order.index(reward) if reward in order else 0
@@ -120,7 +128,8 @@ def gather(
     rewarding = [item for item in features if _margins(item)]
     pairs = _about(rewarding, [item for item in data if isinstance(item, Pairs)])
     rewards = [one for item in rewarding for one in _rewards(item, pairs)]
-    metrics = [row for item in items if isinstance(item, Metrics) for row in _rows(item)]
+    every = [row for item in items if isinstance(item, Metrics) for row in _rows(item)]
+    metrics = [row for row in every if not is_of_audit(row)]
     inputs = Inputs(
         plan=plan,
         pairs=pairs,
@@ -132,6 +141,7 @@ def gather(
         trajectories=[one for item in features for one in trajectories(item, responses, hidden)],
         trajectories_left_out=sum(left_out_of(item, responses) for item in features),
         metrics=metrics,
+        audit=[row for row in every if is_of_audit(row)],
         fits=[item for item in items if isinstance(item, Fit)],
         checkpoints=[item for item in items if isinstance(item, Checkpoint)],
         contributions=contributions(features, pairs),

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from rmplug_report.inputs._inputs import Inputs
 from rmplug_report.inputs._metric_lookup import MetricLookup
 
+from ._audited import audited
 from ._benchmarks import benchmarks, curves, matrices
 from ._changes import attributes, changed
 from ._comparison import compared
@@ -32,6 +33,7 @@ MAKERS: tuple[Callable[[Inputs, MetricLookup], Section | None], ...] = (
     compared,
     matrices,
     curves,
+    audited,
     length,
     tokens,
     plots,
