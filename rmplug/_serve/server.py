@@ -109,7 +109,7 @@ class Service:
             QueueFullError: _later,
             ClosedError: lambda _, error: _refusal(503, "the server is ending"),
             HTTPException: lambda _, error: _refusal(error.status_code, error.detail),
-            Exception: lambda _, error: _refusal(500, f"{type(error).__name__}: see the server"),
+            Exception: _broken,
         }
         return Guard(
             Starlette(routes=routes, exception_handlers=handlers),
@@ -177,6 +177,12 @@ def _refusal(status: int, message: str, **headers: str) -> Response:
     from starlette.responses import JSONResponse
 
     return JSONResponse(error_body(status, message), status, headers)
+
+
+async def _broken(request: Request, error: Exception) -> Response:
+    """Answer after a bug, after which the server closes the connection: a client that is told does
+    not use it again."""
+    return _refusal(500, f"{type(error).__name__}: see the server", connection="close")
 
 
 async def _later(request: Request, error: QueueFullError) -> Response:

@@ -149,7 +149,9 @@ def test_a_server_whose_errors_nobody_reads_goes_on(
     monkeypatch.setattr(sys, "stderr", unread)
     gate.open_for_all.set()
     with serving(Scorer(gate)) as (address, service):
-        assert [rank(address, text).status_code for text in ("break it", "good")] == [500, 200]
+        broken, good = (rank(address, text) for text in ("break it", "good"))
+        assert (broken.status_code, good.status_code) == (500, 200)
+        assert broken.headers["connection"] == "close"
         assert service.batcher.alive
 
 
