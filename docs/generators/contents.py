@@ -59,6 +59,7 @@ def sections(families: Sequence[str]) -> tuple[Section, ...]:
                 "in-sample",
                 "permissions",
                 "limits",
+                "platforms",
                 "design",
             ),
         ),
