@@ -59,7 +59,8 @@ def givers(registry: Registry) -> Mapping[str, list[str]]:
 def write_recipes() -> str:
     lead = (
         "Specs to start from. `rmplug init NAME FOLDER` copies one with its data; each runs as it "
-        "is and is made to be edited. The [gallery](../gallery/index.md) shows what they end in."
+        "is and is made to be edited. Times are those of two cores; where no network, server or "
+        "GPU is named, none is needed. The [gallery](../gallery/index.md) shows what they end in."
     )
     rows = [(f"`{recipe.name}`", recipe.summary, recipe.needs) for recipe in recipes()]
     return f"# Recipes\n\n{lead}\n\n{table(('recipe', 'what it is for', 'needs'), rows)}\n"

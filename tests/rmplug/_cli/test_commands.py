@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -179,7 +180,10 @@ def test_init_lists_recipes_and_writes_one_ready_to_check(
 ) -> None:
     listed = {row["recipe"]: row for row in json.loads(printed(capsys, "init", "--json"))}
     assert {path.stem for path in EXAMPLES.glob("*.yaml")} <= set(listed)
-    assert "minute" in listed["hub-models"]["needs"] and "network" in listed["hub-models"]["needs"]
+    for name in (path.stem for path in EXAMPLES.glob("*.yaml")):
+        assert re.search(r"\d+ (second|minute)s?\b|not measured", listed[name]["needs"]), name
+    assert "network" in listed["hub-models"]["needs"]
+    assert "server" in listed["served-model"]["needs"]
     assert printed(capsys, "init", "quickstart", "audit").splitlines() == [
         "wrote audit/quickstart.yaml",
         "wrote audit/data/preferences.jsonl",
