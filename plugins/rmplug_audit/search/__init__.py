@@ -1,0 +1,1 @@
+"""The search for exploits: programs of changes that raise the reward of bad responses."""

@@ -1,0 +1,130 @@
+"""Find exploits of a reward model by search."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from rmplug import (
+    DataError,
+    Estimator,
+    Features,
+    Fit,
+    Known,
+    Names,
+    Pairs,
+    Predictor,
+    Progress,
+    Responses,
+    RewardModel,
+)
+from rmplug.errors import did_you_mean, some
+
+if TYPE_CHECKING:
+    from rmplug_audit.perturbations.changes import Change
+
+
+class FindExploits(Estimator):
+    """Find exploits of a reward model: changes that raise the reward of bad responses.
+
+    From each prompt one bad response (rejected, or of the lowest label) is changed by programs of
+    one to ``steps`` changes: perturbations that do not improve a response, and phrases. Phrases
+    come from the data (what is typical of chosen responses), from the responses whose reward is
+    highest or whose ``residuals`` are (the column `residual` of a fit, of pairs or responses), and
+    from a ``proposer``, a language model, where the spec names one. A program is worth the share of
+    prompts where the changed response beats the good one of the same prompt (ties one half) plus
+    the mean lift of its reward, in units of the model's own standard deviation within prompts.
+
+    Texts are scored once; each counts towards the ``budget``, confirmation included. Programs race:
+    all are tried on few prompts, the better third on more. `evolution` first tries each change
+    alone, then varies the best programs; `flat` draws programs at random, for comparison.
+
+    The best programs are reduced to the steps that they need, those that do the same are put
+    together, and what is left is confirmed on prompts that the search has not seen. Numbers, one
+    ``subset`` per exploit: ``lift`` with a 95 % interval over the confirming prompts, ``p`` (as
+    in `effects`) and ``p_holm`` (Holm's correction for all exploits), ``wins`` and ``wins-before``
+    (shares), ``changed`` (the share of responses to which it can be applied; others count as not
+    lifted), and ``lift-in-sample`` on the prompts of the search, which is biased upwards. Also
+    ``confirmed`` (exploits with a lift above 0 and ``p_holm`` below .05), ``scorings``,
+    ``programs``, ``unit`` (the standard deviation within prompts).
+
+    Tables: ``exploits``, ``examples`` (before and after), ``trace`` (the best program by scorings).
+    `exploits.json` holds the programs, which `perturb` applies to other data and for other models.
+    """
+
+    kind = "find-exploits"
+
+    search: Literal["evolution", "flat"] = "evolution"
+    """The way programs are proposed: varied from the best, or drawn at random."""
+    budget: int = Field(default=2000, ge=50, le=1_000_000)
+    """Most texts that are scored, confirmation included."""
+    prompts: int = Field(default=80, ge=4)
+    """Most prompts that are used, drawn by seed, one pair of each; fewer with a budget of less than
+    25 scorings for each."""
+    confirm: float = Field(default=0.5, ge=0.1, le=0.9)
+    """Share of the prompts on which exploits are confirmed; the search never sees them."""
+    findings: int = Field(default=8, ge=1, le=100)
+    """Most exploits that are reported; each costs as many scorings as there are confirming
+    prompts."""
+    steps: int = Field(default=3, ge=1, le=5)
+    """Most steps of a program."""
+    start: Literal["bad", "off-topic"] = "bad"
+    """The response that is changed: the bad one of the prompt, or a good one of another prompt."""
+    perturbations: Names = ()
+    """Names of the perturbations to use, all by default; `phrase` among them stands for all that is
+    mined or proposed. Those that improve a response are never used."""
+
+    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
+        from rmplug_audit.perturbations.programs import grammar
+
+        names = list(grammar())
+        for name in self.perturbations:
+            if name not in names:
+                hint = did_you_mean(name, names)
+                yield (
+                    "perturbations",
+                    f"no perturbation {name!r}{hint} (there is {some(names, 40)})",
+                )
+        for data in inputs.get("data", ()):
+            if data.is_a(Responses) and (lacking := data.lacks("label")):
+                yield "data", f"{lacking}; find-exploits needs to know which response is bad"
+        for model in inputs.get("model", ()):
+            if model.compares:
+                yield "model", f"{model.step} compares two responses and gives none a reward"
+
+    def fit(
+        self,
+        model: RewardModel,
+        data: Pairs | Responses,
+        residuals: Features | None = None,
+        proposer: RewardModel | None = None,
+        *,
+        seed: int,
+        directory: Path,
+        work: Path,
+        progress: Progress,
+    ) -> Fit:
+        from ._finding import Given, find
+
+        given = Given(model, data, residuals, proposer)
+        found = find(self, given, seed, directory, work, progress)
+        return Fit(directory, type(self), found.numbers, found.tables)
+
+    @classmethod
+    def open(cls, directory: Path) -> FoundExploits:
+        from rmplug_audit.perturbations.programs import read_exploits
+
+        return FoundExploits(read_exploits(directory))
+
+
+class FoundExploits(Predictor):
+    """The changes that were found: a `perturb` step applies them."""
+
+    def __init__(self, changes: Sequence[Change]) -> None:
+        self.changes = changes
+
+    def predict(self, features: object) -> Mapping[str, object]:  # type: ignore[override]
+        raise DataError("exploits change responses and predict nothing; use them in perturb")
