@@ -36,6 +36,7 @@ def sections(families: Sequence[str]) -> tuple[Section, ...]:
                 "correct-length",
                 "route-labels",
                 "audit-data",
+                "audit",
                 "ask-models",
                 "ask-people",
                 "analyse-one-model",

@@ -15,6 +15,7 @@ FINDINGS = FOLDER / "findings.json"
 SHOWN = {
     "quickstart": "#accuracy",
     "audit-checkpoint": "#tokens",
+    "audit": "#effects .card",
     "audit-models": "#why",
     "compare-models": "#compared",
     "explain-reward": "#explained .card",
