@@ -37,7 +37,7 @@ def run_schema(registry: Registry) -> dict[str, Any]:
         "properties": {
             "name": {"type": "string", "description": "What the run is called."},
             "seed": {"type": "integer", "minimum": 0, "default": 0},
-            "engine": _or_null(_envelope(engines, ("kind", "params"))),
+            "engine": _or_null(_envelope(engines, ("kind", "params"), default="local")),
             "track": {"type": ["object", "null"], "properties": track},
             "steps": {"$ref": "#/$defs/rmplug.steps"},
         },
@@ -85,8 +85,11 @@ def _steps(providers: Mapping[str, Provider]) -> dict[str, Any]:
     }
 
 
-def _envelope(providers: Mapping[str, Provider], keys: tuple[str, ...]) -> dict[str, Any]:
-    """Make the schema of a mapping with ``kind`` and, for each kind, its parameters."""
+def _envelope(
+    providers: Mapping[str, Provider], keys: tuple[str, ...], default: str = ""
+) -> dict[str, Any]:
+    """Make the schema of a mapping with ``kind`` and, for each kind, its parameters. With a
+    ``default`` kind, it need not be written."""
     kinds = [{"const": name, "description": summary_of(p.cls)} for name, p in providers.items()]
     properties: dict[str, Any] = {
         "kind": {"anyOf": [*kinds, {"enum": [p.name for p in providers.values()]}]},
@@ -96,21 +99,25 @@ def _envelope(providers: Mapping[str, Provider], keys: tuple[str, ...]) -> dict[
         properties["inputs"] = {"$ref": "#/$defs/rmplug.inputs"}
     return {
         "type": "object",
-        "required": ["kind"],
+        "required": [] if default else ["kind"],
         "additionalProperties": False,
         "properties": properties,
-        "allOf": [_params_of(name, provider) for name, provider in providers.items()],
+        "allOf": [
+            _params_of(name, provider, bool(default) and name != default)
+            for name, provider in providers.items()
+        ],
     }
 
 
-def _params_of(name: str, provider: Provider) -> dict[str, Any]:
+def _params_of(name: str, provider: Provider, only_named: bool = False) -> dict[str, Any]:
     params = _or_null({"$ref": f"#/$defs/{name}"})
     needed = [n for n, info in provider.cls.model_fields.items() if info.is_required()]
     if needed:
         params["description"] = f"needs {', '.join(needed)}"
     names = list(dict.fromkeys([name, provider.name]))
+    named: dict[str, Any] = {"properties": {"kind": {"enum": names}}}
     return {
-        "if": {"properties": {"kind": {"enum": names}}},
+        "if": named | ({"required": ["kind"]} if only_named else {}),
         "then": {"properties": {"params": params}},
     }
 

@@ -159,13 +159,14 @@ class Check:
         )
 
     def _engine(self, location: Location) -> Engine | None:
-        written = {"kind": "core:local"} if location.value is None else location.value
+        written = {} if location.value is None else location.value
         if not isinstance(written, dict):
             location.wrong(f"must be a mapping with kind and params, not {shown(written)}")
             return None
         if location.value is not None:
             location.check_keys(("kind", "params"))
-        step = self._beside(location.at("kind"), written.get("kind"), location.at("params"), Engine)
+        kind = written.get("kind", "core:local")
+        step = self._beside(location.at("kind"), kind, location.at("params"), Engine)
         return step if isinstance(step, Engine) else None
 
     def _observers(self, location: Location) -> tuple[Observer, ...]:

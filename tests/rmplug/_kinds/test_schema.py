@@ -64,6 +64,7 @@ def test_a_right_spec_is_valid():
         (changed("name", to=None), "name"),
         (changed("stepz", to={}), ""),
         (changed("engine", "params", "workers", to=0), "engine"),
+        (changed("engine", to={"params": {"workers": 0}}), "engine"),
         (changed("track", "watch", "laud", to=True), "track.watch"),
         (changed("steps", "3d", to={"kind": "some-pairs"}), "steps"),
         (changed("steps", "pairs", "kind", to="some-pears"), "steps.pairs.kind"),
@@ -89,6 +90,7 @@ def test_a_wrong_spec_is_marked_where_it_is_wrong(spec: Any, place: str):
     "spec",
     [
         changed("engine", to=None),
+        changed("engine", "kind", drop=True),
         changed("track", to=None),
         changed("steps", "words", "params", to=None),
         changed("steps", "words", "inputs", to=["pairs"]),

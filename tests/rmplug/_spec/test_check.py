@@ -439,16 +439,18 @@ def test_an_engine_has_parameters_and_observers_are_made():
         steps: {a: {kind: some-pairs}}
         """)
     assert spec.engine.workers == 3
+    alone = load("engine: {params: {workers: 2}}\nsteps: {a: {kind: some-pairs}}")
+    assert (alone.engine.kind, alone.engine.workers) == ("local", 2)
     assert [(o.kind, o.loud) for o in spec.observers] == [("watch", True)]
     assert told("engine: {kind: local, params: {workers: 0}}\nsteps: {a: {kind: some-pairs}}") == [
         "1:41: engine.params.workers: must be 1 or more, not 0"
     ]
 
 
-def test_an_engine_without_a_kind_and_a_list_of_observers_are_refused():
-    found = told("engine: {params: {}}\ntrack: [watch]\nsteps: {a: {kind: some-pairs}}")
+def test_an_engine_that_is_no_mapping_and_a_list_of_observers_are_refused():
+    found = told("engine: local\ntrack: [watch]\nsteps: {a: {kind: some-pairs}}")
     assert found == [
-        "1:1: engine.kind: missing; rmplug describe lists all kinds",
+        "1:9: engine: must be a mapping with kind and params, not 'local'",
         "2:8: track: must be a mapping of observers to their parameters, not a list",
     ]
 
