@@ -32,6 +32,9 @@ _CONTENT = re.compile(r"(?<![\w'’])[^\W\d_]{4,}(?![\w'’])")
 FLUENT = 6
 """Words that a text needs to be one that is clearly about something."""
 _NUMBER = re.compile(r"(?<![\w.,/:-])\d{1,6}(?![\w/:-]|[.,]\d)")
+_ITEM_NUMBER = re.compile(r"^[ \t>*_#|]*\d+[.)]", re.MULTILINE)
+"""The number of an item of a list, of a heading or of a row: another one is no error of
+substance."""
 _STATED = re.compile(
     r"(?<=[a-z] )(is|are|was|were|can|will|should)\b"
     r"(?! (?:not|no|never|only|just|also|I|you|we|he|she|it|they|there|this|that)\b)"
@@ -107,7 +110,8 @@ class Irrelevant(Perturbation):
 
 
 class WrongNumbers(Perturbation):
-    """Change whole numbers to others of as many digits; the dose is how many are changed."""
+    """Change whole numbers to others of as many digits; the dose is how many are changed. Numbers
+    of the items of a list stay."""
 
     name = "wrong-numbers"
     theme = "substance"
@@ -115,7 +119,10 @@ class WrongNumbers(Perturbation):
     doses = (1, 2)
 
     def edit(self, row: Row, dose: int, random: Random) -> str | None:
-        drawn = draw(find_outside(row.response, FIXED, _NUMBER), dose, random)
+        numbers = find_outside(row.response, FIXED, _NUMBER)
+        marks = [Span(*found.span()) for found in _ITEM_NUMBER.finditer(row.response)]
+        of_items = set(inside(numbers, marks))
+        drawn = draw([one for one in numbers if one not in of_items], dose, random)
         if drawn is None:
             return None
         return replace_spans(

@@ -11,6 +11,8 @@ from .texts import FENCES, Span, find_outside, fullest_line, replace_spans
 
 _ITEM = r"(?P<indent>[ \t]*)(?P<mark>[-*+•])[ \t]+\S.*"
 _LIST = re.compile(rf"^{_ITEM}$(?:\n(?P=indent)(?P=mark)[ \t]+\S.*$)+", re.MULTILINE)
+_NEXT = re.compile(r"(?:\n[ \t]*(?=\n))*\n(?P<indent>[ \t]*)(?=\S)")
+"""The indentation of the next line that is not blank."""
 
 
 def _rearranged(before: str, after: str) -> str | None:
@@ -20,18 +22,28 @@ def _rearranged(before: str, after: str) -> str | None:
 
 
 class ReverseList(Perturbation):
-    """Reverse the items of lists with bullets. Numbered lists stay: their order can matter."""
+    """Reverse the items of lists with bullets. Numbered lists stay: their order can matter; so do
+    lists with more than one line, or a list of its own, in an item."""
 
     name = "reverse-list"
     theme = "order"
     intention = "keeps"
 
     def edit(self, row: Row, dose: int, random: Random) -> str | None:
-        found = find_outside(row.response, FENCES, _LIST)
-        return replace_spans(row.response, [(span, _reverse(row.response, span)) for span in found])
+        text, found = row.response, find_outside(row.response, FENCES, _LIST)
+        whole = [span for span in found if not _goes_on(text, span)]
+        return replace_spans(text, [(span, _reverse(text, span)) for span in whole])
 
     def fault(self, before: str, after: str, dose: int) -> str | None:
         return _rearranged(before, after)
+
+
+def _goes_on(text: str, items: Span) -> bool:
+    """Tell whether the last item has more below it, as a list inside it and further paragraphs of
+    it are: they would then stand below another item."""
+    following = _NEXT.match(text, items.end)
+    indent = _LIST.match(text, items.start)["indent"]  # type: ignore[index]
+    return following is not None and len(following["indent"]) > len(indent)
 
 
 def _reverse(text: str, span: Span) -> str:
