@@ -21,7 +21,7 @@ FENCES = re.compile(_FENCED, re.MULTILINE)
 # what is between two marks is bounded: a search for ends that are not there would take for ever
 FIXED = re.compile(
     _FENCED + r"|`[^`\n]{1,1000}`|\$\$[^$]{1,2000}\$\$|\$[^$\s][^$\n]{0,500}\$"
-    r"|\\\([^\n]{1,500}?\\\)|\\\[(?:.|\n){1,2000}?\\\]"
+    r"|\\\((?:[^\\\n]|\\[^()\n]){1,500}+\\\)|\\\[(?:[^\\]|\\[^\[\]]){1,2000}+\\\]"
     r"|\b(?:https?://|www\.)\S+|\b[\w.+-]{1,64}@[\w-]{1,64}\.\w+|<[^<>\n]{1,200}>",
     re.MULTILINE,
 )
@@ -115,12 +115,12 @@ def prose(text: str) -> tuple[Line, ...]:
 def _sentences(text: str, line: Span) -> Iterator[Span]:
     start = _skip_spaces(text, line.start, line.end)
     for mark in _SENTENCE_END.finditer(text, line.start, line.end):
-        following = text[mark.end() : line.end].lstrip()
+        following = _skip_spaces(text, mark.end(), line.end)
         last = text[max(start, mark.end() - 12) : mark.end()]
-        inside = following[:1].islower() or _ABBREVIATION.search(last)
-        if mark.start() > start and (not following or not inside):
+        inside = text[following : following + 1].islower() or _ABBREVIATION.search(last)
+        if mark.start() > start and (following == line.end or not inside):
             yield Span(start, mark.end())
-            start = _skip_spaces(text, mark.end(), line.end)
+            start = following
 
 
 def _skip_spaces(text: str, start: int, end: int) -> int:
