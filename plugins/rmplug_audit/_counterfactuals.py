@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from rmplug import DataError, Pairs, Responses, RewardModel, notice
 from rmplug.data.messages import message_type
+from rmplug.errors import some
 
 from ._changing import Bank, Changer, Subject, as_responses, copy_id, with_column, with_last_text
 from .counterfactual_columns import COLUMNS, refusal
@@ -33,6 +34,7 @@ def perturbed(
     empty = _with_copies(as_responses(data, data.rows.read(0, 0)), data, [])
     schema = _common_schema([empty, *(_checked(table).rows.read(0, 0) for table in more)])
     yield conform(empty, schema)
+    _check_ids(data, changes)
     changer = Changer(Bank.of(data, seed), generator, seed)
     groups = drawn_groups(data, prompts, seed)
     seen: set[str] = set()
@@ -46,6 +48,25 @@ def perturbed(
         yield from (conform(table, schema) for table in _unseen(other, groups, seen))
 
 
+def _check_ids(data: Pairs | Responses, changes: Sequence[Change]) -> None:
+    """Refuse originals whose ids are those of the copies of others."""
+    ends = tuple(f"~{change.name}~{dose}" for change in changes for dose in change.doses)
+    like = [name for name in _ids(data) if name.endswith(ends)]
+    known = set(_ids(data)) if like else set()
+    taken = [name for name in like if name.rsplit("~", 2)[0] in known]
+    if taken:
+        raise DataError(
+            f"{len(taken)} ids in {data.name or 'the data'} are those of copies of other rows "
+            f"({some(taken)}); give originals alone, or rename them"
+        )
+
+
+def _ids(data: Pairs | Responses) -> Iterator[str]:
+    sides = ("/chosen", "/rejected") if isinstance(data, Pairs) else ("",)
+    for chunk in data.chunks("id"):
+        yield from (f"{name}{side}" for name in chunk.to_pylist() for side in sides)
+
+
 def drawn_groups(data: Pairs | Responses, prompts: int | None, seed: int) -> pa.Array | None:
     """Draw some groups, by a hash of their names: whatever their order; None for all."""
     if prompts is None:
@@ -56,7 +77,9 @@ def drawn_groups(data: Pairs | Responses, prompts: int | None, seed: int) -> pa.
 
 
 def _of_groups(table: pa.Table, groups: pa.Array | None) -> pa.Table:
-    return table if groups is None else table.filter(pc.is_in(table["group"], value_set=groups))
+    if groups is None:
+        return table
+    return table.filter(pc.is_in(pc.fill_null(table["group"], ""), value_set=groups))
 
 
 Copy = tuple[int, str, str, Change, int]

@@ -57,8 +57,6 @@ class Augment(ChoosesPerturbations):
         seed: int,
     ) -> Pairs:
         from ._augmentation import augmented
-        from .perturbations.programs import read_exploits
 
-        changes = self.changes(asking=generator is not None)
-        found = read_exploits(exploits.directory) if exploits else []
-        return Pairs.stream(augmented(self, data, [*changes, *found], generator, seed), data.name)
+        changes = self.changes_with(exploits, asking=generator is not None)
+        return Pairs.stream(augmented(self, data, changes, generator, seed), data.name)

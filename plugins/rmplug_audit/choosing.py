@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeAlias
 
 from pydantic import field_validator, model_validator
 
-from rmplug import Known, OneOrMore, Sampler
+from rmplug import DataError, Fit, Known, OneOrMore, Sampler
 
 if TYPE_CHECKING:
     from typing import Self
@@ -83,6 +83,22 @@ class ChoosesPerturbations(Sampler):
         if twice:
             raise ValueError(f"{twice} is named twice")
         return chosen
+
+    def changes_with(self, exploits: Fit | None, asking: bool) -> list[Change]:
+        """Return the changes that are asked for, and those that a search found. Raises DataError
+        where both have one name: their copies would have the same ids."""
+        from .perturbations.programs import read_exploits
+
+        chosen = self.changes(asking)
+        found = read_exploits(exploits.directory) if exploits else []
+        names = {change.name for change in chosen}
+        twice = next((change.name for change in found if change.name in names), None)
+        if twice:
+            raise DataError(
+                f"an exploit and a perturbation are both named {twice!r}; give the perturbation "
+                "another name with as"
+            )
+        return [*chosen, *found]
 
     def mistakes(self, inputs: Inputs) -> Iterable[tuple[str, str]]:
         if not inputs.get("generator"):

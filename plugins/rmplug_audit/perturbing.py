@@ -55,9 +55,7 @@ class Perturb(ChoosesPerturbations):
         seed: int,
     ) -> Responses:
         from ._counterfactuals import perturbed
-        from .perturbations.programs import read_exploits
 
-        changes = self.changes(asking=generator is not None)
-        found = read_exploits(exploits.directory) if exploits else []
-        tables = perturbed(data, [*changes, *found], generator, more, self.prompts, seed)
+        changes = self.changes_with(exploits, asking=generator is not None)
+        tables = perturbed(data, changes, generator, more, self.prompts, seed)
         return Responses.stream(tables, data.name)

@@ -226,6 +226,12 @@ def program(**step: object) -> dict[str, object]:
         (program(perturbation="cut", dose=10**9), "exploits.0.steps.0.dose"),
         (program(perturbation="cut", run="rm"), "exploits.0.steps.0.run"),
         (program(perturbation="phrase", params={"text": "x" * 10_001}), "phrase: text"),
+        (program(perturbation="flattery", params={"phrases": ["x" * 10_001]}), "phrases.0"),
+        (program(perturbation="confidence", params={"phrases": []}), "phrases"),
+        (program(perturbation="citations", params={"authors": []}), "authors"),
+        (program(perturbation="emoji", params={"signs": []}), "signs"),
+        (program(perturbation="headings", params={"titles": [""]}), "titles.0"),
+        ({"exploits": [{"name": "bullets", "steps": [{"perturbation": "cut"}]}]}, "both named"),
         ({"exploits": program(perturbation="cut")["exploits"] * 2}, "there twice"),
     ],
 )
@@ -234,6 +240,29 @@ def test_a_file_of_exploits_that_is_not_one_is_refused(
 ) -> None:
     with pytest.raises(DataError, match=message):
         Perturb().sample(answers(TEXT), exploits=found(tmp_path, content), seed=1)
+
+
+def test_what_a_program_adds_is_bounded(tmp_path: Path) -> None:
+    step = {"perturbation": "phrase", "dose": 64, "params": {"text": "x" * 10_000}}
+    fit = found(tmp_path, program(**step))
+    with collect_notices() as notices:
+        [original] = rows(Perturb(perturbations=()).sample(answers(TEXT), exploits=fit, seed=1))
+    assert original["id"] == "r0"
+    [(what, _)] = notices
+    assert what == "a: more than 100,000 characters longer"
+
+
+def test_an_original_with_the_id_of_a_copy_is_refused() -> None:
+    data = Responses({"id": ["a", "a~cut~1"], "prompt": ["p", "q"], "response": [TEXT, TEXT]})
+    with pytest.raises(DataError, match=r"1 ids in the data are those of copies .*\(a~cut~1\)"):
+        Perturb(perturbations="cut").sample(data, seed=1).table  # noqa: B018
+    assert len(rows(Perturb(perturbations="bold").sample(data, seed=1))) > 2
+
+
+def test_rows_without_a_group_are_drawn_too() -> None:
+    columns = {"id": ["a", "b"], "group": [None, "g"], "prompt": ["p", "q"], "response": [TEXT] * 2}
+    drawn = rows(Perturb(perturbations="bold", prompts=2).sample(Responses(columns), seed=1))
+    assert {row["original"] for row in drawn} == {"a", "b"}
 
 
 class Rewriter(RewardModel, TextGenerator):

@@ -15,7 +15,10 @@ from rmplug.errors import did_you_mean, some
 from .perturbation import Intention, Perturbation, Row
 
 MOST_DOSE = 64
-"""The highest dose: it bounds how long a copy can become."""
+"""The highest dose."""
+MOST_ADDED = 100_000
+"""Characters by which a copy may be longer than its original: what is put there may be a
+stranger's, up to the highest dose, and by several edits."""
 
 
 class Changed(NamedTuple):
@@ -61,6 +64,8 @@ class Change:
             fault = edit.perturbation.fault(text, after, strength)
             if fault is not None:
                 return Changed(None, fault)
+            if len(after) > len(row.response) + MOST_ADDED:
+                return Changed(None, f"more than {MOST_ADDED:,} characters longer")
             text = after
         return Changed(text)
 

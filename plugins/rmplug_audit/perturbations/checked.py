@@ -7,9 +7,7 @@ from functools import lru_cache
 from random import Random
 from typing import ClassVar, Literal
 
-from rmplug import Names
-
-from .perturbation import Perturbation, Row
+from .perturbation import Perturbation, Row, Texts
 from .texts import FENCES, WORD, Span, put_before, put_behind, replace_spans, sentences
 
 
@@ -59,7 +57,7 @@ class Addition(Perturbation):
 
     place: ClassVar[Literal["start", "between", "end"]] = "between"
     """Before the response, behind statements of it (not behind questions), or at its end."""
-    phrases: Names
+    phrases: Texts
     """The sentences to draw from."""
 
     def edit(self, row: Row, dose: int, random: Random) -> str | None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
-from rmplug import Names
-
 from .checked import Addition, lost, words_of
-from .perturbation import Perturbation, Row
+from .perturbation import Perturbation, Row, Texts
 from .texts import LETTERS, draw, put_behind, sentences
 
 
@@ -19,7 +17,7 @@ class Padding(Addition):
     intention = "keeps"
     doses = (1, 2, 4)
 
-    phrases: Names = (
+    phrases: Texts = (
         "This is something that can be said here.",
         "There is more than one way to put this.",
         "That is one part of the whole picture.",

@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 from random import Random
 
-from rmplug import Names
-
 from .checked import Layout, lost, reworded
-from .perturbation import Perturbation, Row
+from .perturbation import Perturbation, Row, Texts
 from .texts import (
     FENCES,
     FIXED,
@@ -50,7 +48,7 @@ class Headings(Perturbation):
     intention = "keeps"
     doses = (1, 2, 4)
 
-    titles: Names = ("Answer", "Overview", "Details", "Notes", "Further points", "In short")
+    titles: Texts = ("Answer", "Overview", "Details", "Notes", "Further points", "In short")
     """The headings to draw from."""
 
     def edit(self, row: Row, dose: int, random: Random) -> str | None:

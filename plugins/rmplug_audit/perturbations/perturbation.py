@@ -9,12 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import ClassVar, Literal, TypeAlias
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+
+from rmplug import OneOrMore
 
 Intention: TypeAlias = Literal["keeps", "improves", "worsens"]
 """What a change does to the quality of a response: none, better, or worse."""
+Text: TypeAlias = Annotated[str, Field(min_length=1, max_length=10_000)]
+"""A text to put into responses: it may be a stranger's."""
+Texts = Annotated[tuple[Text, ...], Field(min_length=1, max_length=1000), OneOrMore]
+"""One text, or several to draw from."""
 
 
 @dataclass(frozen=True)

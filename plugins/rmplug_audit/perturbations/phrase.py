@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from random import Random
-from typing import Annotated, Literal
-
-from pydantic import Field
+from typing import Literal
 
 from .checked import lost
-from .perturbation import Perturbation, Row
+from .perturbation import Perturbation, Row, Text
 from .texts import put_before, put_behind
 
 
@@ -20,7 +18,7 @@ class Phrase(Perturbation):
     intention = "keeps"
     given = True
 
-    text: Annotated[str, Field(min_length=1, max_length=10_000)]
+    text: Text
     """The text to put there."""
     place: Literal["start", "end"] = "start"
     """Before the response, or behind it."""

@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 from random import Random
 
-from rmplug import Names
-
 from .checked import Layout, recoded, reworded, words_of
-from .perturbation import Perturbation, Row
+from .perturbation import Perturbation, Row, Texts
 from .texts import (
     FIXED,
     Span,
@@ -113,7 +111,7 @@ class Emoji(Layout):
     intention = "keeps"
     doses = (1, 2, 4)
 
-    signs: Names = ("😊", "👍", "✨", "🎉", "🙂", "🌟")
+    signs: Texts = ("😊", "👍", "✨", "🎉", "🙂", "🌟")
     """The emoji to draw from."""
 
     def edit(self, row: Row, dose: int, random: Random) -> str | None:
