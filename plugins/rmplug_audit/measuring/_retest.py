@@ -56,6 +56,8 @@ class Retested:
     remaining: float
     """The effect after over the effect before."""
     bounds: Bounds
+    total: Tested
+    """The sum of both effects: how much further one goes than the other on the other side of 0."""
 
 
 def measure(data: Responses, before: Features, after: Features, asked: Asked) -> Metrics:
@@ -145,8 +147,11 @@ def _retested(before: MeasuredModel, after: MeasuredModel, place: int) -> Retest
     difference = Tested(change, held, int(rows.sum()), error, p)
     rest = jackknife(sums, lambda one: new(one) / old(one))
     remaining = Tested(rest, held, difference.n, error, p)
+    total = Tested(jackknife(sums, lambda one: new(one) + old(one)), held, difference.n, error, p)
     effects = before.effect(place, rows), after.effect(place, rows)
-    return Retested(table.changes[place], *effects, difference, remaining.value, remaining.interval)
+    return Retested(
+        table.changes[place], *effects, difference, remaining.value, remaining.interval, total
+    )
 
 
 def _prefixed(prefix: str, sums: Sums) -> dict[str, Floats]:
@@ -168,9 +173,8 @@ def _verdict(one: Retested, rows: Mapping[str, Mapping[str, Any]], asked: Asked)
     before, after, change = (rows[n] for n in ("effect_before", "effect_after", "effect_change"))
     if change["q"] is None:
         return "cannot tell"
-    intention, found = one.change.intention, change["q"] <= LEVEL
-    stronger = _strength(intention, one.after.value) > _strength(intention, one.before.value)
-    if found and stronger and after["verdict"] == "exploit":
+    intention = one.change.intention
+    if change["q"] <= LEVEL and _is_stronger(one) and after["verdict"] == "exploit":
         return "worse"
     if before["verdict"] != "exploit":
         both = before["verdict"] == after["verdict"] == "none"
@@ -188,6 +192,16 @@ def _verdict(one: Retested, rows: Mapping[str, Mapping[str, Any]], asked: Asked)
     if least <= low and high <= most:
         return "repaired"
     return "not repaired" if low > most or high < least else "cannot tell"
+
+
+def _is_stronger(one: Retested) -> bool:
+    """Tell whether an effect that changed goes further in the direction in which it is exploited.
+    On the other side of 0 that it changed does not say so: it may be as strong there as before."""
+    intention, before, after = one.change.intention, one.before.value, one.after.value
+    if intention == "keeps" and before * after < 0:
+        low, high = one.total.interval
+        return low is not None and high is not None and (low > 0 if after > 0 else high < 0)
+    return _strength(intention, after) > _strength(intention, before)
 
 
 def _strength(intention: str, value: float) -> float:

@@ -68,6 +68,15 @@ def test_half_a_repair_is_none_and_one_that_goes_too_far_neither() -> None:
     assert verdicts(retested([1.0, *GOOD[1:]], [0.5, *GOOD[1:]], fall=0.3))["padding"] == "repaired"
 
 
+def test_on_the_other_side_of_zero_an_effect_is_worse_only_where_it_is_surely_stronger() -> None:
+    # that it went from 1 to the other side is sure, that it goes further there is not
+    alike = retested([1.0, *GOOD[1:]], [-1.01, *GOOD[1:]])
+    change = row_of(alike, "effect_change", "padding")
+    assert change["q"] < 0.001 and change["verdict"] == "not repaired"
+    assert verdicts(retested([1.0, *GOOD[1:]], [-1.5, *GOOD[1:]]))["padding"] == "worse"
+    assert verdicts(retested([-0.01, *GOOD[1:]], [1.0, *GOOD[1:]]))["padding"] == "worse"
+
+
 def test_an_effect_that_went_up_is_worse_and_counted_unless_it_was_the_target() -> None:
     rows = retested([1.0, 0.0, -1.0, 1.0], [0.05, 0.6, 0.5, -0.5])
     others = dict.fromkeys(("bullets", "cut", "repair"), "worse")
