@@ -201,6 +201,8 @@ def _labels(originals: pa.Table) -> Floats:
         notice(what, originals["id"].to_pylist())
         return np.full(originals.num_rows, np.nan)
     label = np.asarray(_numbers(originals["label"], "label", pa.float64()).to_numpy())
+    unknown = originals["id"].filter(pa.array(np.isnan(label))).to_pylist()
+    notice("no label: in no preference, so in no flips and accuracies", unknown)
     return np.where(np.isnan(label), np.nan, label > 0)
 
 

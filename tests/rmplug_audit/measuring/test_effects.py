@@ -378,6 +378,16 @@ def test_without_labels_there_are_effects_but_no_preferences() -> None:
     assert rows_of(rows, "effect") and not rows_of(rows, "accuracy")
 
 
+def test_originals_without_a_label_are_named() -> None:
+    table = table_of(pairs_of(12), [BULLETS], label=[None, *[0, 1] * 11, 0])
+    with collect_notices() as notices:
+        rows = measured(table, np.random.default_rng(14).normal(size=len(table)))
+    [(what, notice)] = [(key[0], one) for key, one in notices.items()]
+    assert what == "no label: in no preference, so in no flips and accuracies"
+    assert (notice.count, notice.ids) == (1, ["r0"])
+    assert row_of(rows, "accuracy")["n"] == 11 and row_of(rows, "effect")["n"] == 24
+
+
 def test_the_order_of_rows_changes_no_effect() -> None:
     table = table_of(pairs_of(12), [BULLETS, ("bullets", 2, "keeps")])
     rng = np.random.default_rng(15)
