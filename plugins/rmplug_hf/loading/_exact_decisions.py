@@ -62,7 +62,8 @@ class DecidingModel(RewardModel):
             rows = _both_sides(order[len(again) : due], pairs)
             scores[rows] = self._scores(self.exact, responses.take(pa.array(rows)))
             again = order[:due]
-            off = (self._margins(scores) - self._margins(quick))[again]
+            with np.errstate(invalid="ignore"):
+                off = (self._margins(scores) - self._margins(quick))[again]
             error = np.sqrt(np.mean(off[np.isfinite(off)] ** 2)) if np.isfinite(off).any() else 0.0
             due = max(due, int(np.count_nonzero(sizes <= self.bound * error)))
         self._record(quick, scores, again)
@@ -80,12 +81,15 @@ class DecidingModel(RewardModel):
     def _record(self, quick: Array, scores: Array, again: Array) -> None:
         """Record how far fast scores are from exact ones, and the pairs they would turn."""
         rows = _both_sides(again, len(quick) // 2)
-        off = np.abs(quick[rows] - scores[rows]).max(axis=1)
+        with np.errstate(invalid="ignore"):
+            off = np.abs(quick[rows] - scores[rows]).max(axis=1)
         known = off[np.isfinite(off)]
         if not len(known):
             return
-        before, after = (np.sign(self._margins(each)[again]) for each in (quick, scores))
-        turned = int(np.count_nonzero(before != after))
+        with np.errstate(invalid="ignore"):
+            before, after = (np.sign(self._margins(each)[again]) for each in (quick, scores))
+        # two margins that are both no number are alike
+        turned = int(np.count_nonzero((before != after) & ~(np.isnan(before) & np.isnan(after))))
         said = f"scores by {self.names[1]}", self.names[0]
         check = Check(*said, len(known), float(known.max()), float(known.mean()), alone=False)
         check.spread, check.pairs, check.flipped = finite_spread(quick), len(again), turned

@@ -76,6 +76,30 @@ def test_every_pair_is_decided_as_the_exact_model_does_and_few_are_scored_by_it(
     assert f"{check.flipped} of {check.pairs} pairs flipped" in check.sentence
 
 
+class Odd(Exact):
+    """Scores of which some are infinite or none, the same each time; ``off`` is added to them."""
+
+    def __init__(self, off):
+        super().__init__()
+        self.off = off
+
+    def score(self, responses):
+        odd = {"pair-3/chosen": np.nan, "pair-4/chosen": np.inf, "pair-5/rejected": -np.inf}
+        odd |= {"pair-6/chosen": np.inf, "pair-6/rejected": np.inf}
+        given = super().score(responses) + self.off
+        names = responses.column("id").to_pylist()
+        return np.array([odd.get(name, one) for name, one in zip(names, given, strict=True)])
+
+
+def test_scores_that_are_no_numbers_in_both_ways_are_not_turned():
+    table, checks = asked(Odd(0.0), Odd(0.125))
+    margins = table["margin"].to_numpy()
+    assert np.isnan(margins[[3, 6]]).all() and np.isposinf(margins[[4, 5]]).all()
+    [check] = checks.values()
+    assert check.pairs >= 16 and check.flipped == 0
+    assert check.largest == pytest.approx(0.125)
+
+
 def test_a_smaller_bound_asks_less_and_responses_are_scored_exactly():
     few, many = Exact(), Exact()
     asked(few, Fast(), bound=1.0)
