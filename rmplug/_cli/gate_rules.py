@@ -7,7 +7,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import inf
+from math import inf, isfinite
 from typing import Literal
 
 from rmplug.errors import RmplugError, shown
@@ -21,6 +21,8 @@ _RULE = re.compile(
     rf"(?P<limit>[-+{MINUS}]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?)\s*",
     re.IGNORECASE | re.DOTALL,
 )
+_HALF = re.compile("[\ud800-\udfff]")
+"""What Python makes of bytes on a command line that are no text."""
 _HOLDS: Mapping[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
@@ -48,12 +50,13 @@ class Rule:
 
         Raises ``RmplugError`` for anything else."""
         found = _RULE.fullmatch(text)
-        if found is None:
+        limit = float(found["limit"].replace(MINUS, "-")) if found else inf
+        # a limit such as 1e999 would pass or fail all; half a character cannot be written anywhere
+        if found is None or not isfinite(limit) or _HALF.search(text):
             raise RmplugError(
                 f"--fail-on {shown(text)}: a rule is the name of a number, one of > >= < <=, and a "
                 "plain number, such as 'accuracy < 0.7'"
             )
-        limit = float(found["limit"].replace(MINUS, "-"))
         return cls(" ".join(text.split()), found["name"], found["sign"], limit)
 
     def judge(self, number: Number) -> tuple[Verdict, str]:

@@ -125,6 +125,9 @@ def test_a_rule_is_a_name_a_sign_and_a_number(text: str, read: tuple[str, str, f
         "a < nan",
         "a < 0x10",
         "a < 1_0",
+        "a < 1e999",
+        "a > -1e999",
+        "a\udcff < 1",
         "a < __import__('os')",
     ],
 )
