@@ -71,10 +71,10 @@ def role_of(step: Variants, cells: Mapping[str, Any]) -> Role | None:
         named = (step.variants or {}).items()
         return next((Role(name, 1) for name, wanted in named if _match(cells, wanted)), None)
     value = cells[step.columns[0]]
-    if value is None:
-        return None
     if _same(value, step.base):
         return ORIGINAL
+    if value is None or value != value or not str(value).strip():
+        return None  # NaN is no name either
     if not step.order:
         return Role(str(value), 1)
     doses = enumerate(step.order, 1)

@@ -63,6 +63,8 @@ class Variants(Sampler):
         if self.order and (several or self.base in self.order):
             raise ValueError("order goes with by, and lists the values of copies without base")
         for name, cells in (self.variants or {}).items():
+            if not name.strip():
+                raise ValueError("a change in variants has no name")
             if set(cells) != set(self.columns):
                 raise ValueError(f"{name} needs values of {', '.join(self.columns)}, as base has")
         return self

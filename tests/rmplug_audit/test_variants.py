@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from rmplug import DataError, Responses
@@ -89,6 +91,24 @@ def test_rows_without_their_counterpart_are_counted() -> None:
     with collect_notices() as found:
         Variants(by="style", base="concise").sample(styled(("concise",)))
     assert found["original without a variant", "kept"].count == 6
+
+
+@pytest.mark.parametrize("blank", ["", " ", None])
+def test_a_variant_without_a_name_is_no_original(blank: str | None) -> None:
+    with collect_notices() as notices:
+        made = listed(Variants(by="style", base="concise").sample(_blank(blank)))
+    assert [row[0] for row in made] == ["p0/1/concise", "p0/1/markdown"]
+    assert [notice.ids for notice in notices.values()] == [["p0/1/plain"]]
+    assert [row[0] for row in listed(Variants(by="style", base="").sample(_blank("")))] == [
+        "p0/1/plain", "p0/1/concise", "p0/1/markdown"]  # fmt: skip
+
+
+def _blank(name: str | None) -> Responses:
+    """Return three right responses of which the plain one has this style."""
+    table = styled(prompts=1).table.filter(pc.field("label") == 1)
+    styles = [name if style == "plain" else style for style in table["style"].to_pylist()]
+    place = table.column_names.index("style")
+    return Responses(table.set_column(place, "style", pa.array(styles, pa.string())), "styled")
 
 
 def test_two_originals_of_one_family_are_refused() -> None:

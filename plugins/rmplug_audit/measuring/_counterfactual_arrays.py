@@ -106,6 +106,7 @@ def counterfactuals(data: Responses) -> Counterfactuals:
     names = pc.fill_null(pc.cast(data["perturbation"], pa.string()), "")
     is_original = np.asarray(pc.equal(names, ""))
     originals, copies = np.flatnonzero(is_original), np.flatnonzero(~is_original)
+    _check_originals(data, originals)
     whole = _originals(data)
     changes, change = _changes(data, names, copies)
     rows = np.full((len(changes), len(originals)), -1)
@@ -130,6 +131,18 @@ def counterfactuals(data: Responses) -> Counterfactuals:
         dict(_parts(whole)),
         np.concatenate([np.empty(0), *(count_characters(c) for c in data.chunks("response"))]),
     )
+
+
+def _check_originals(data: Responses, originals: Ints) -> None:
+    """Refuse copies without the name of their change: they would count as originals."""
+    own, named = (data[n].cast(pa.string()).take(pa.array(originals)) for n in ("id", "original"))
+    other = pc.fill_null(pc.and_(pc.not_equal(named, own), pc.not_equal(named, "")), False)
+    copies = own.filter(other).to_pylist()
+    if copies:
+        raise DataError(
+            f"{len(copies)} copies have no perturbation ({some(copies)}): their column original "
+            "names another row; name what was changed"
+        )
 
 
 def _originals(data: Responses) -> pa.Table:

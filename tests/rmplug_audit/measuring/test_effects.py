@@ -429,6 +429,8 @@ def test_tables_that_do_not_fit_are_refused_in_a_sentence() -> None:
         "repeat another one's original": damaged(
             perturbation=[""] + ["x"] * 11, dose=[1] * 12, original=["r0"] * 12,
             intention=["keeps"] * 12, theme=["x"] * 12),
+        "1 copies have no perturbation .r0~bullets~1": damaged(
+            perturbation=["", "", *["", "bullets"] * 5]),
         "two themes or intentions": damaged(intention=["", "keeps"] * 5 + ["", "worsens"]),
         "'dose' must have whole numbers": damaged(dose=[0, 1.5] * 6),
         "'label' must have numbers": damaged(label=["good", "good", "bad", "bad"] * 3),
