@@ -103,6 +103,7 @@ def counterfactuals(data: Responses) -> Counterfactuals:
             f"{data.name or 'the responses'} have no column {some(lacking)}; give responses with "
             "their changed copies, such as those of the kinds 'perturb' and 'variants'"
         )
+    _check_ids(data["id"])
     names = pc.fill_null(pc.cast(data["perturbation"], pa.string()), "")
     is_original = np.asarray(pc.equal(names, ""))
     originals, copies = np.flatnonzero(is_original), np.flatnonzero(~is_original)
@@ -131,6 +132,14 @@ def counterfactuals(data: Responses) -> Counterfactuals:
         dict(_parts(whole)),
         np.concatenate([np.empty(0), *(count_characters(c) for c in data.chunks("response"))]),
     )
+
+
+def _check_ids(ids: pa.ChunkedArray) -> None:
+    """Refuse rows that are there twice: they would count twice, with the score of the first."""
+    if pc.count_distinct(ids).as_py() < len(ids):
+        counts = pc.value_counts(ids)
+        twice = counts.field(0).filter(pc.greater(counts.field(1), 1)).to_pylist()
+        raise DataError(f"{len(twice)} ids have several rows ({some(twice)}); keep one of each")
 
 
 def _check_originals(data: Responses, originals: Ints) -> None:
@@ -203,8 +212,10 @@ def _numbers(column: pa.ChunkedArray, name: str, kind: pa.DataType) -> pa.Chunke
 
 
 def _numbered(names: pa.ChunkedArray) -> Ints:
-    """Number texts from 0 in order of appearance."""
-    return np.asarray(pc.index_in(names, value_set=pc.unique(names)).to_numpy()).astype(np.int64)
+    """Number texts from 0 in their alphabetical order, whatever the order of the rows."""
+    known = pc.unique(names)
+    known = known.take(pc.sort_indices(known))
+    return np.asarray(pc.index_in(names, value_set=known).to_numpy()).astype(np.int64)
 
 
 def _labels(originals: pa.Table) -> Floats:

@@ -121,16 +121,16 @@ def _themes(
     for place, (c, test) in enumerate(effects):
         if np.isfinite(test.value) and test.interval[0] is not None:
             themes.setdefault(model.table.changes[c].theme, []).append(place)
-    for number, (theme, every) in enumerate(themes.items()):
+    for theme, every in themes.items():
         # what few prompts have would be the strongest by chance, and hide how sure the rest is
         places = [p for p in every if effects[p][1].held >= FEWEST_PROMPTS] or every
         tests = [effects[place][1] for place in places]
         influences = np.stack([test.estimate.influence for test in tests], axis=1)
-        wider = widening_for_all(influences, [*seed, number])
+        wider = widening_for_all(influences, [*seed, sorted(themes).index(theme)])
         changes = [model.table.changes[effects[place][0]] for place in places]
         ends = [_strength(test, one.intention, wider)
                 for test, one in zip(tests, changes, strict=True)]  # fmt: skip
-        best = max(range(len(ends)), key=lambda index: ends[index][0])
+        best = max(range(len(ends)), key=lambda index: (ends[index][0], str(changes[index])))
         strongest, rows = changes[best], [made[place] for place in places]
         bounds = max(low for _, low, _ in ends), max(high for *_, high in ends)
         whole = Change("", theme, 0, strongest.intention)
@@ -164,17 +164,18 @@ def _verdict_of_all(verdicts: Sequence[str]) -> str:
 def _of_preferences(model: MeasuredModel, seed: list[int]) -> Iterator[Row]:
     """Yield shares of preferences, and the worst accuracies of the whole and of each subset."""
     of_subsets: list[Share] = []
-    for number, (subset, part) in enumerate(model.table.parts.items()):
+    order = sorted(model.table.parts)
+    for subset, part in model.table.parts.items():
         for share in raised_of(model, subset, part):
             yield named(share.row(share.interval()), share.change or NO_CHANGE)
         shares = list(shares_of(model, subset, part))
         for share in shares:
             row = share.row(share.interval())
             yield named(row, share.change or NO_CHANGE)
-        yield from _worst("accuracy_worst", shares, model, [*seed, number])
+        yield from _worst("accuracy_worst", shares, model, [*seed, order.index(subset)])
         if subset != WHOLE:
             of_subsets += [one for one in shares if one.prompts >= FEWEST_PROMPTS]
-    yield from _worst("accuracy_worst_subset", of_subsets, model, [*seed, len(model.table.parts)])
+    yield from _worst("accuracy_worst_subset", of_subsets, model, [*seed, len(order)])
 
 
 def _worst(metric: str, shares: list[Share], model: MeasuredModel, seed: list[int]) -> list[Row]:

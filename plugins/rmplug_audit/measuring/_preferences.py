@@ -119,7 +119,7 @@ def worst_of(shares: list[Share], groups: int, seed: list[int]) -> tuple[Share, 
          for one in tried], axis=1)  # fmt: skip
     wider = widening_for_all(influences, seed)
     bounds = [one.interval(wider) for one in tried]
-    worst = min(tried, key=lambda one: one.estimate.value)
+    worst = min(tried, key=lambda one: (one.estimate.value, one.subset, member_of(one)))
     lows, highs = ([end for end in ends if end is not None] for ends in zip(*bounds, strict=True))
     return worst, (min(lows), min(highs))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -388,16 +389,23 @@ def test_originals_without_a_label_are_named() -> None:
     assert row_of(rows, "accuracy")["n"] == 11 and row_of(rows, "effect")["n"] == 24
 
 
-def test_the_order_of_rows_changes_no_effect() -> None:
-    table = table_of(pairs_of(12), [BULLETS, ("bullets", 2, "keeps")])
+def test_the_order_of_rows_changes_no_number() -> None:
+    changes = [BULLETS, ("bold", 1, "keeps"), ("bold", 2, "keeps"), ("cut", 1, "worsens")]
+    themes, subset = dict.fromkeys(("bullets", "bold", "cut"), "markdown"), ["a", "a", "b", "b"]
+    table = table_of(pairs_of(24), changes, themes, subset=subset * 12)
     rng = np.random.default_rng(15)
-    scores, order = rng.normal(size=len(table)), rng.permutation(len(table))
+    # few different scores, so that several changes are the worst one
+    scores, order = rng.integers(0, 4, size=len(table)), rng.permutation(len(table))
     first = measured(table, scores)
     second = measured(Responses(table.table.take(order), "table"), scores[order])
-    for metric in ("effect", "flipped", "dose_slope"):
-        for one, two in zip(rows_of(first, metric), rows_of(second, metric), strict=True):
-            assert one["value"] == pytest.approx(two["value"])
-            assert one["low"] == pytest.approx(two["low"])
+    names = ("metric", "subset", "perturbation", "theme", "dose")
+    one, two = ({tuple(row[name] for name in names): row for row in rows}
+                for rows in (first, second))  # fmt: skip
+    assert len(one) == len(first) == len(second) and one.keys() == two.keys()
+    for key, row in one.items():
+        assert row["member"] == two[key]["member"]
+        for column in ("value", "low", "high", "p", "q", "power", "detectable", "length_alone"):
+            assert row[column] == pytest.approx(two[key][column]), (key, column)
 
 
 def test_each_reward_is_corrected_by_itself_and_asking_for_any_dependence_costs_findings() -> None:
@@ -429,6 +437,8 @@ def test_tables_that_do_not_fit_are_refused_in_a_sentence() -> None:
         "repeat another one's original": damaged(
             perturbation=[""] + ["x"] * 11, dose=[1] * 12, original=["r0"] * 12,
             intention=["keeps"] * 12, theme=["x"] * 12),
+        "1 ids have several rows .r0.": Responses(
+            pa.concat_tables([whole, whole.slice(0, 1)]), "table"),
         "1 copies have no perturbation .r0~bullets~1": damaged(
             perturbation=["", "", *["", "bullets"] * 5]),
         "two themes or intentions": damaged(intention=["", "keeps"] * 5 + ["", "worsens"]),
