@@ -259,3 +259,21 @@ def test_chance_depends_on_the_row_the_perturbation_and_the_seed() -> None:
         for name in ("x", "y")
     }
     assert len(drawn) == 12
+
+
+@pytest.mark.parametrize(
+    ("before", "written", "after"),
+    [
+        ("Mix it.", "Here is the rewritten text: Stir: it.", "Stir: it."),
+        ("Here are the steps: mix it.", "Here is what to do: stir it.", None),
+        (
+            "Here are the steps: mix it.",
+            "Sure: Here is what to do: stir.",
+            "Here is what to do: stir.",
+        ),
+    ],
+)
+def test_a_paraphrase_loses_its_label_and_nothing_of_itself(
+    before: str, written: str, after: str | None
+) -> None:
+    assert applied("paraphrase", before, written=written) == (after or written)

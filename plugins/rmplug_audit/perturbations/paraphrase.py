@@ -13,7 +13,7 @@ from .checked import code_of, words_of
 from .perturbation import Perturbation, Row
 
 _LABEL = re.compile(
-    r"^\s*(?:(?:Sure|Here)[^\n]*:|(?:Paraphrase|Rewritten text)\s*:)\s*", re.IGNORECASE
+    r"^\s*(?:(?:Sure|Here)[^\n:]*:|(?:Paraphrase|Rewritten text)\s*:)\s*", re.IGNORECASE
 )
 _DIGITS = re.compile(r"\d+")
 
@@ -48,7 +48,10 @@ class Paraphrase(Perturbation):
     def edit(self, row: Row, dose: int, random: Random) -> str | None:
         if code_of(row.response) or len(row.response) > self.longest:
             return None
-        return _LABEL.sub("", row.written).strip() or None
+        text = _LABEL.sub("", row.written)
+        if _LABEL.match(row.response) and not _LABEL.match(text):
+            text = row.written  # what begins with "Here is ...:" itself begins so in other words
+        return text.strip() or None
 
     def fault(self, before: str, after: str, dose: int) -> str | None:
         if sorted(_DIGITS.findall(before)) != sorted(_DIGITS.findall(after)):
