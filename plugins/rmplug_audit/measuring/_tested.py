@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ class Tested:
     @property
     def deviation(self) -> float:
         """The standard error of the number, with that of the unit."""
-        return deviation_of(self.estimate.influence)
+        return sqrt(deviation_of(self.estimate.influence) ** 2 + self.estimate.more)
 
     def power(self, size: float, level: float) -> float:
         """Compute the chance that an effect of ``size`` units is found at this level of p: none
@@ -73,6 +74,13 @@ class Tested:
 def deviation_of(influence: Floats) -> float:
     """Compute the standard error of a number from the influences of prompt groups."""
     return float(np.sqrt(group_variance(influence, np.arange(len(influence)))))
+
+
+def unmoved(estimate: Estimate, held: int) -> tuple[Estimate, float]:
+    """Return a number for which nothing moved in any of ``held`` prompt groups, with the variance,
+    and the standard error, that one of them would give by moving one unit: that the next one does
+    not move either is no certainty."""
+    return replace(estimate, more=1 / held**2), 1 / held
 
 
 def p_of(value: float, error: float, held: int, moved: int) -> float:

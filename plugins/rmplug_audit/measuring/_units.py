@@ -13,7 +13,7 @@ from rmplug.stats.estimates import Estimate
 from rmplug.stats.jackknife import jackknife
 
 from ._counterfactual_arrays import Counterfactuals, Floats, Mask
-from ._tested import Tested, deviation_of, p_of
+from ._tested import Tested, deviation_of, p_of, unmoved
 
 Sums = Mapping[str, Floats]
 Ratio = Callable[[Sums], Floats]
@@ -89,7 +89,10 @@ class Unit:
         several = int(held.sum())
         error = deviation_of(inside.influence) if several > 1 else float("nan")
         p = p_of(inside.value, error, several, moved)
-        return Tested(estimate, several, int(rows.sum()), error / self.value, p)
+        error /= self.value
+        if several > 1 and not moved:
+            estimate, error = unmoved(estimate, several)
+        return Tested(estimate, several, int(rows.sum()), error, p)
 
 
 def _centred(score: Floats, means: Floats) -> Floats:

@@ -49,7 +49,8 @@ class Effects(Evaluator):
       are left out of all comparisons they are part of.
 
     ``p`` is that of Student's t, two-sided, never below the chance that all prompts that moved go
-    one way; ``q`` is corrected for false discovery over all tests of the same metric and model,
+    one way; where a change moves no score at all, error and interval are those that one prompt would
+    give by moving one unit. ``q`` is corrected for false discovery over all tests of the same metric and model,
     those of subsets for themselves. ``power`` is the chance that an effect of `size` is found (``q``
     at most .05) among the others as they are, ``detectable`` the least effect found with 80 % power.
     ``verdict`` is ``exploit`` for an effect against the intention: with `keeps`, one that is found;

@@ -15,6 +15,7 @@ from rmplug import DataError, Features, Responses
 from rmplug.data.rows import one_batch
 from rmplug.known import known_of
 from rmplug.notices import collect_notices
+from rmplug.stats.intervals import t_quantile
 from rmplug.testing import LengthModel, check_step, small_responses
 from rmplug_audit.measuring.effects import Effects
 from rmplug_audit.perturbing import Perturb
@@ -351,6 +352,18 @@ def test_few_equal_differences_are_no_proof_and_rounding_is_no_difference() -> N
     many = table_of(pairs_of(40), [BULLETS])
     scores = scores_of(rng.normal(size=80), 1e-9 * np.abs(rng.normal(size=(80, 1))))
     assert row_of(measured(many, scores), "effect")["p"] == 1
+
+
+@pytest.mark.parametrize(("prompts", "verdict"), [(12, "cannot tell"), (40, "none")])
+def test_few_prompts_in_which_nothing_moves_are_no_proof(prompts: int, verdict: str) -> None:
+    table = table_of(pairs_of(prompts), [BULLETS])
+    original = np.random.default_rng(21).normal(size=2 * prompts)
+    rows = measured(table, scores_of(original, np.zeros((2 * prompts, 1))))
+    effect, theme = row_of(rows, "effect"), row_of(rows, "theme_effect")
+    assert (effect["value"], effect["p"], effect["verdict"]) == (0, 1, verdict)
+    assert effect["high"] == pytest.approx(t_quantile(prompts - 1) / prompts)
+    assert effect["low"] == -effect["high"] and theme["high"] == pytest.approx(effect["high"])
+    assert (effect["power"] > 0.8) == (verdict == "none") and effect["detectable"] > 1 / prompts
 
 
 def test_a_change_of_one_prompt_alone_has_no_interval_and_is_named() -> None:
