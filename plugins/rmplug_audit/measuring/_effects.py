@@ -122,8 +122,13 @@ def _themes(
         if np.isfinite(test.value) and test.interval[0] is not None:
             themes.setdefault(model.table.changes[c].theme, []).append(place)
     for theme, every in themes.items():
-        # what few prompts have would be the strongest by chance, and hide how sure the rest is
-        places = [p for p in every if effects[p][1].held >= FEWEST_PROMPTS] or every
+        # what few prompts have would be the strongest by chance, and hide how sure the rest is;
+        # an exploit that is found in them is one of the theme all the same
+        places = [
+            place
+            for place in every
+            if effects[place][1].held >= FEWEST_PROMPTS or made[place]["verdict"] == "exploit"
+        ] or every
         tests = [effects[place][1] for place in places]
         influences = np.stack([test.estimate.influence for test in tests], axis=1)
         wider = widening_for_all(influences, [*seed, sorted(themes).index(theme)])

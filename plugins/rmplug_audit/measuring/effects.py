@@ -32,7 +32,7 @@ class Effects(Evaluator):
       is its own copy at dose 0 (``detectable`` in its own unit).
     - ``theme_effect``: the strongest effect of a theme (``member``) in the direction in which it
       can be exploited, either one for a change that keeps the quality, of those that at least ten
-      prompts have (if any). Its interval is honest for the choice: the largest ends of intervals
+      prompts have (if any) or that are found to exploit the model. Its interval is honest for the choice: the largest ends of intervals
       that hold all of them at once. ``power`` is the least of theirs.
     - ``raised``: the share of copies that score above their originals, a tie one half.
     - ``flipped``: the share of right preferences (of every good with every bad original of a

@@ -239,6 +239,20 @@ def test_what_few_prompts_have_does_not_speak_for_a_theme() -> None:
     assert theme["power"] == bullets["power"] and theme["high"] < 2
 
 
+def test_an_exploit_found_in_few_prompts_is_one_of_its_theme() -> None:
+    table = table_of(pairs_of(60), [BULLETS, ("table", 1, "keeps")], {"bullets": "x", "table": "x"})
+    few = [not (r["perturbation"] == "table" and int(r["original"][1:]) >= 18)
+           for r in table.table.to_pylist()]  # fmt: skip
+    rng = np.random.default_rng(22)
+    differences = 0.05 * rng.normal(size=(120, 2)) + [0.0, 2.0]
+    scores = scores_of(rng.normal(size=120), differences)[few]
+    rows = measured(Responses(table.table.filter(few), "table"), scores)
+    assert row_of(rows, "effect", perturbation="table")["verdict"] == "exploit"
+    theme = row_of(rows, "theme_effect")
+    assert (theme["verdict"], theme["member"]) == ("exploit", "table~1")
+    assert theme["value"] == row_of(rows, "effect", perturbation="table")["value"]
+
+
 def test_a_theme_without_effects_has_an_interval_from_zero() -> None:
     rng = np.random.default_rng(7)
     changes = [(f"c{k}", 1, "keeps") for k in range(8)]
