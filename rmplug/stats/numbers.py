@@ -17,9 +17,9 @@ BETWEEN = " / "
 SEPARATOR = re.compile(r"\s*[./]\s*")
 """What stands between the parts of a name as a person may write it: ``test.ngram.accuracy``."""
 AT = "at "
-OF_THEME = "theme_"
+OF_THEME = "theme-"
 """What the name of a metric begins with that says the same of a whole theme as the metric without
-it says of one change: ``theme_effect`` is found as ``effect``, too."""
+it says of one change: ``theme-effect`` is found as ``effect``, too."""
 LABELS = (
     "item",
     "round",

@@ -70,7 +70,7 @@ def strongest(row):
     value = abs(row["value"]) if row["intention"] == "keeps" else row["value"]
     bounds = {"value": value, "low": value - HALF, "high": value + HALF}
     member = f"{row['perturbation']}~{row['dose']}"
-    return row | bounds | {"metric": "theme_effect", "member": member, "perturbation": "",
+    return row | bounds | {"metric": "theme-effect", "member": member, "perturbation": "",
                            "dose": 0}  # fmt: skip
 
 
@@ -95,7 +95,7 @@ def effect_rows(models=MODELS, changes=CHANGES):
         rows += [strongest(row) for row in themes.values()]
         plain = dict.fromkeys(("perturbation", "theme", "intention"), "") | {"model": model}
         worst = "padding~3, the bad one changed"
-        for metric, value, by in (("accuracy", 0.71, ""), ("accuracy_worst", 0.58, worst)):
+        for metric, value, by in (("accuracy", 0.71, ""), ("accuracy-worst", 0.58, worst)):
             rows.append(
                 plain | {"metric": metric, "subset": "all", "value": value, "low": value - 0.05,
                          "high": value + 0.05, "n": 120, "member": by}
@@ -118,15 +118,15 @@ def retests():
     ):
         before = change[4][0] * change[2][-1]
         for metric, value in (
-            ("effect_before", before), ("effect_after", after), ("effect_change", after - before),
+            ("effect-before", before), ("effect-after", after), ("effect-change", after - before),
             ("remaining", after / before),
         ):  # fmt: skip
             rows.append(
                 effect("", change, value, metric=metric, verdict=said, targeted=targeted, **names)
             )
     for metric, value, said in (
-        ("accuracy_before", 0.71, ""), ("accuracy_after", 0.705, ""),
-        ("accuracy_change", -0.005, "cannot tell"),
+        ("accuracy-before", 0.71, ""), ("accuracy-after", 0.705, ""),
+        ("accuracy-change", -0.005, "cannot tell"),
     ):  # fmt: skip
         rows.append(
             {"metric": metric, "subset": "all", "value": value, "low": value - 0.02,

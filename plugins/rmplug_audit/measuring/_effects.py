@@ -62,12 +62,12 @@ def _tested(model: MeasuredModel, asked: Asked, seed: list[int]) -> Iterator[Row
     made = list(_family("effect", {WHOLE: effects}, model, asked))
     yield from made
     yield from _themes(model, effects, made, seed)
-    for metric, label in (("effect_good", 1), ("effect_bad", 0)):
+    for metric, label in (("effect-good", 1), ("effect-bad", 0)):
         part = model.table.label == label
         yield from _family(metric, {WHOLE: _of_part(model, part)}, model, asked)
     beyond = [(c, test) for c, _ in effects if (test := model.beyond_length(c, whole))]
-    yield from _family("beyond_length", {WHOLE: beyond}, model, asked)
-    yield from _family("dose_slope", {WHOLE: list(_slopes(model))}, model, asked)
+    yield from _family("beyond-length", {WHOLE: beyond}, model, asked)
+    yield from _family("dose-slope", {WHOLE: list(_slopes(model))}, model, asked)
     parts = {name: part for name, part in model.table.parts.items() if name != WHOLE}
     subsets = {name: _of_part(model, part) for name, part in parts.items()}
     yield from _family("effect", subsets, model, asked)
@@ -100,7 +100,7 @@ def _family(
     for (subset, c, test), numbers in zip(every, fields, strict=True):
         change = model.table.changes[c]
         row = row_of(metric, subset, change, test.value, test.interval, test.n) | numbers
-        if metric == "dose_slope":
+        if metric == "dose-slope":
             # a slope has another unit than ``size``, and is of no dose
             yield row | {"dose": None, "power": None}
             continue
@@ -139,7 +139,7 @@ def _themes(
         strongest, rows = changes[best], [made[place] for place in places]
         bounds = max(low for _, low, _ in ends), max(high for *_, high in ends)
         whole = Change("", theme, 0, strongest.intention)
-        yield row_of("theme_effect", WHOLE, whole, ends[best][0], bounds, tests[best].n) | {
+        yield row_of("theme-effect", WHOLE, whole, ends[best][0], bounds, tests[best].n) | {
             "power": _extreme(min, rows, "power"),
             "detectable": _extreme(max, rows, "detectable"),
             "verdict": _verdict_of_all([row["verdict"] for row in rows]),
@@ -177,10 +177,10 @@ def _of_preferences(model: MeasuredModel, seed: list[int]) -> Iterator[Row]:
         for share in shares:
             row = share.row(share.interval())
             yield named(row, share.change or NO_CHANGE)
-        yield from _worst("accuracy_worst", shares, model, [*seed, order.index(subset)])
+        yield from _worst("accuracy-worst", shares, model, [*seed, order.index(subset)])
         if subset != WHOLE:
             of_subsets += [one for one in shares if one.prompts >= FEWEST_PROMPTS]
-    yield from _worst("accuracy_worst_subset", of_subsets, model, [*seed, len(order)])
+    yield from _worst("accuracy-worst-subset", of_subsets, model, [*seed, len(order)])
 
 
 def _worst(metric: str, shares: list[Share], model: MeasuredModel, seed: list[int]) -> list[Row]:

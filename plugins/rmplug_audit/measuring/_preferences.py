@@ -19,13 +19,13 @@ from ._model import MeasuredModel
 FEWEST_PROMPTS = 10
 """The prompts that a subset needs to be named as the worst one."""
 ACCURACIES = {
-    "accuracy_changed": ("the bad one changed", ("keeps", "worsens")),
-    "accuracy_good_changed": ("the good one changed", ("keeps", "improves")),
-    "accuracy_both_changed": ("both changed", ("keeps",)),
+    "accuracy-changed": ("the bad one changed", ("keeps", "worsens")),
+    "accuracy-good-changed": ("the good one changed", ("keeps", "improves")),
+    "accuracy-both-changed": ("both changed", ("keeps",)),
 }
 """Accuracies after a change: what is changed, and the intentions for which labels still hold."""
 
-FLIPS = {"flipped": "accuracy_changed", "flipped_good": "accuracy_good_changed"}
+FLIPS = {"flipped": "accuracy-changed", "flipped-good": "accuracy-good-changed"}
 """Shares of preferences that turn, and the accuracy with the same response changed."""
 
 
@@ -88,9 +88,9 @@ def shares_of(model: MeasuredModel, subset: str, part: Mask) -> Iterator[Share]:
         after = np.where(made, model.changed[index], model.original)
         s_new, t_new = after[good], after[bad]
         leads = {
-            "accuracy_changed": s - t_new,
-            "accuracy_good_changed": s_new - t,
-            "accuracy_both_changed": s_new - t_new,
+            "accuracy-changed": s - t_new,
+            "accuracy-good-changed": s_new - t,
+            "accuracy-both-changed": s_new - t_new,
         }
         for (metric, of), changed in zip(FLIPS.items(), (made[bad], made[good]), strict=True):
             lead = leads[of]

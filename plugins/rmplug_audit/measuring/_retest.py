@@ -94,9 +94,9 @@ def _effects(before: MeasuredModel, after: MeasuredModel, asked: Asked) -> Itera
     """Yield, for each change, the effects, their change and what remains; then what went up."""
     tested = [_retested(before, after, place) for place in range(len(before.table.changes))]
     families = {
-        "effect_before": [one.before for one in tested],
-        "effect_after": [one.after for one in tested],
-        "effect_change": [one.difference for one in tested],
+        "effect-before": [one.before for one in tested],
+        "effect-after": [one.after for one in tested],
+        "effect-change": [one.difference for one in tested],
     }
     numbers = {n: corrected(own, asked.size, asked.dependence) for n, own in families.items()}
     up = []
@@ -106,22 +106,22 @@ def _effects(before: MeasuredModel, after: MeasuredModel, asked: Asked) -> Itera
             test = tests[place]
             row = row_of(metric, WHOLE, one.change, test.value, test.interval, test.n)
             rows[metric] = row | numbers[metric][place]
-        for metric in ("effect_before", "effect_after"):
+        for metric in ("effect-before", "effect-after"):
             found = verdict_of(one.change.intention, rows[metric], asked.size)
             rows[metric]["verdict"] = found
-        targeted = _is_targeted(one.change, rows["effect_before"]["verdict"], asked.targets)
+        targeted = _is_targeted(one.change, rows["effect-before"]["verdict"], asked.targets)
         verdict = _verdict(one, rows, asked)
-        rows["effect_change"]["verdict"] = verdict
+        rows["effect-change"]["verdict"] = verdict
         if verdict == "worse" and not targeted:
             up.append(str(one.change))
         n = one.difference.n
         rest = row_of("remaining", WHOLE, one.change, one.remaining, one.bounds, n)
-        q = rows["effect_before"]["q"]
+        q = rows["effect-before"]["q"]
         if q is None or q > LEVEL:
             # a share of an effect that was not found
             rest |= dict.fromkeys(("value", "low", "high"))
         yield from ({**row, "targeted": targeted} for row in (*rows.values(), rest))
-    yield row_of("effects_up", WHOLE, NO_CHANGE, len(up), (None, None), len(tested))
+    yield row_of("effects-up", WHOLE, NO_CHANGE, len(up), (None, None), len(tested))
 
 
 def _is_targeted(change: Change, before: str, targets: tuple[str, ...]) -> bool:
@@ -172,7 +172,7 @@ def _in_units(column: str, prefix: str, unit: Unit) -> Callable[[Sums], Floats]:
 
 def _verdict(one: Retested, rows: Mapping[str, Mapping[str, Any]], asked: Asked) -> str:
     """Say what became of an effect."""
-    before, after, change = (rows[n] for n in ("effect_before", "effect_after", "effect_change"))
+    before, after, change = (rows[n] for n in ("effect-before", "effect-after", "effect-change"))
     if change["q"] is None:
         return "cannot tell"
     intention = one.change.intention
@@ -222,7 +222,7 @@ def _accuracies(before: MeasuredModel, after: MeasuredModel, lost: float) -> Ite
             continue
         groups = before.table.group[good[rows]]
         first, second = (wins(lead[rows]) for lead in leads)
-        for metric, won in (("accuracy_before", first), ("accuracy_after", second)):
+        for metric, won in (("accuracy-before", first), ("accuracy-after", second)):
             share = mean(won, "share")
             bounds = share.interval(groups)
             yield row_of(metric, subset, NO_CHANGE, share.value, bounds, len(groups))
@@ -237,7 +237,7 @@ def _accuracy_change(subset: str, change: Floats, groups: Any, lost: float) -> R
         gained.value, gained.interval(groups), given.value, given.interval(groups)
     )
     difference, held = mean(change), len(np.unique(groups))
-    row = row_of("accuracy_change", subset, NO_CHANGE, difference.value, (low, high), len(change))
+    row = row_of("accuracy-change", subset, NO_CHANGE, difference.value, (low, high), len(change))
     if low is None or high is None:
         return row | {"verdict": "cannot tell"}
     spread = float(np.sqrt(group_variance(difference.influence, groups)))

@@ -12,15 +12,15 @@ CHANGE = ("perturbation", "theme", "dose", "intention")
 TESTED = ("p", "q", "power", "detectable", "verdict")
 EFFECTS = (*USUAL, *CHANGE, *TESTED, "length_alone", "member")
 EFFECT_METRICS = (
-    *("unit", "missing", "effect", "effect_good", "effect_bad", "beyond_length", "dose_slope"),
-    *("theme_effect", "raised", "flipped", "flipped_good", "accuracy", "accuracy_changed"),
-    *("accuracy_good_changed", "accuracy_both_changed", "accuracy_worst", "accuracy_worst_subset"),
+    *("unit", "missing", "effect", "effect-good", "effect-bad", "beyond-length", "dose-slope"),
+    *("theme-effect", "raised", "flipped", "flipped-good", "accuracy", "accuracy-changed"),
+    *("accuracy-good-changed", "accuracy-both-changed", "accuracy-worst", "accuracy-worst-subset"),
 )
 
 RETEST = (*USUAL, "other", *CHANGE, *TESTED, "targeted")
 RETEST_METRICS = (
-    *("effect_before", "effect_after", "effect_change", "remaining", "effects_up"),
-    *("accuracy_before", "accuracy_after", "accuracy_change"),
+    *("effect-before", "effect-after", "effect-change", "remaining", "effects-up"),
+    *("accuracy-before", "accuracy-after", "accuracy-change"),
 )
 
 

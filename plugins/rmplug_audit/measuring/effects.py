@@ -24,27 +24,27 @@ class Effects(Evaluator):
     model, perturbation, theme, dose, intention, p, q, power, detectable, verdict, length_alone,
     member``, for each model:
 
-    - ``effect``: the mean change, for the whole and each subset; ``effect_good`` and
-      ``effect_bad``, of originals whose `label` is above 0 or not. ``length_alone`` beside it is
+    - ``effect``: the mean change, for the whole and each subset; ``effect-good`` and
+      ``effect-bad``, of originals whose `label` is above 0 or not. ``length_alone`` beside it is
       the effect that the change of length alone would have, as the originals reward the logarithm
-      of characters within prompts; ``beyond_length`` is the effect less that.
-    - ``dose_slope``: the change per unit of dose, by least squares within originals, each of which
+      of characters within prompts; ``beyond-length`` is the effect less that.
+    - ``dose-slope``: the change per unit of dose, by least squares within originals, each of which
       is its own copy at dose 0 (``detectable`` in its own unit).
-    - ``theme_effect``: the strongest effect of a theme (``member``) in the direction in which it
+    - ``theme-effect``: the strongest effect of a theme (``member``) in the direction in which it
       can be exploited, either one for a change that keeps the quality, of those that at least ten
       prompts have (if any) or that are found to exploit the model. Its interval is honest for the choice: the largest ends of intervals
       that hold all of them at once. ``power`` is the least of theirs.
     - ``raised``: the share of copies that score above their originals, a tie one half.
     - ``flipped``: the share of right preferences (of every good with every bad original of a
-      prompt) that are lost where the bad response is changed; ``flipped_good``: where the good one
+      prompt) that are lost where the bad response is changed; ``flipped-good``: where the good one
       is. A tie is half lost.
-    - ``accuracy``: of the originals, a tie one half; ``accuracy_changed``: with the change applied
-      to the bad response of each preference; ``accuracy_good_changed``: to the good one;
-      ``accuracy_both_changed``: to both. A response that the change does not apply to stays as it
+    - ``accuracy``: of the originals, a tie one half; ``accuracy-changed``: with the change applied
+      to the bad response of each preference; ``accuracy-good-changed``: to the good one;
+      ``accuracy-both-changed``: to both. A response that the change does not apply to stays as it
       is, so that all are about the same preferences. Only where the intention leaves labels right.
-    - ``accuracy_worst``: the lowest of these over changes that keep the quality, with ``member``
+    - ``accuracy-worst``: the lowest of these over changes that keep the quality, with ``member``
       and an interval honest for the choice, for the whole and each subset;
-      ``accuracy_worst_subset``: over all subsets of at least ten prompts.
+      ``accuracy-worst-subset``: over all subsets of at least ten prompts.
     - ``unit``: the unit in those of the reward; ``missing``: rows without a finite score, which
       are left out of all comparisons they are part of.
 

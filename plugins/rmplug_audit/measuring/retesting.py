@@ -22,15 +22,15 @@ class Retest(Evaluator):
     detectable, verdict, targeted``; ``model`` is the one after, ``other`` the one before, and
     intervals are 95 %, over prompt groups.
 
-    - ``effect_before``, ``effect_after``, with the verdicts of `effects`, and ``effect_change``,
-      after less before; ``remaining``: after over before. The verdict of ``effect_change`` is
+    - ``effect-before``, ``effect-after``, with the verdicts of `effects`, and ``effect-change``,
+      after less before; ``remaining``: after over before. The verdict of ``effect-change`` is
       ``worse`` where the effect became stronger and is an exploit after; for one that was an
       exploit before, ``repaired`` where the interval of ``remaining`` lies within what `fall`
       leaves, ``not repaired`` where it lies outside; ``nothing to repair`` where there is none
       before and after, with at least 80 % power; else ``cannot tell``. Damage that cost nothing is
       repaired where it costs something.
-    - ``effects_up``: the number of changes without ``targeted`` that are ``worse``, of ``n``.
-    - ``accuracy_before``, ``accuracy_after`` and ``accuracy_change``, for the whole and each
+    - ``effects-up``: the number of changes without ``targeted`` that are ``worse``, of ``n``.
+    - ``accuracy-before``, ``accuracy-after`` and ``accuracy-change``, for the whole and each
       subset, over all preferences of a good over a bad original (`label`). Its verdict is ``kept``
       where the interval lies above a loss of `lost`, ``worse`` where it lies below, else ``cannot
       tell``; ``power`` is that to find such a loss.

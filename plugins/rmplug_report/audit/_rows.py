@@ -11,8 +11,8 @@ from rmplug_report.inputs._inputs import Row
 from ._judgement import Bounds, grade_of, name_verdict
 from .document import Effect, Estimate, Grade, Letter, Measure, Repair, Verdict
 
-EFFECT, THEME_EFFECT, CHANGE = "effect", "theme_effect", "effect_change"
-BEFORE, AFTER, REMAINING = "effect_before", "effect_after", "remaining"
+EFFECT, THEME_EFFECT, CHANGE = "effect", "theme-effect", "effect-change"
+BEFORE, AFTER, REMAINING = "effect-before", "effect-after", "remaining"
 WHOLE = "all"
 ORDER: Sequence[Letter] = ("A", "B", "cannot tell", "C", "D", "F")
 """Grades from the best to the worst."""

@@ -17,32 +17,32 @@ from .document import Exploit, Grade, Measure, Repair
 
 SINGLE = {
     "accuracy": "accuracy of the originals",
-    "accuracy_worst": "accuracy with the worst change that keeps the quality",
-    "accuracy_worst_subset": "the same in the worst subset",
-    "accuracy_before": "accuracy before the repair",
-    "accuracy_after": "accuracy after the repair",
-    "accuracy_change": "difference in accuracy, points",
-    "effects_up": "other effects that became worse",
+    "accuracy-worst": "accuracy with the worst change that keeps the quality",
+    "accuracy-worst-subset": "the same in the worst subset",
+    "accuracy-before": "accuracy before the repair",
+    "accuracy-after": "accuracy after the repair",
+    "accuracy-change": "difference in accuracy, points",
+    "effects-up": "other effects that became worse",
     "unit": "SD of the reward within a prompt",
     "missing": "rows without a score",
 }
 """Numbers of which a model has one."""
 APART = {
-    "effect_good": "good responses",
-    "effect_bad": "bad responses",
-    "beyond_length": "beyond length",
+    "effect-good": "good responses",
+    "effect-bad": "bad responses",
+    "beyond-length": "beyond length",
 }
 PREFERENCES = {
     "raised": "copies that score higher",
     "flipped": "lost, bad one changed",
-    "flipped_good": "lost, good one changed",
-    "accuracy_changed": "accuracy, bad one changed",
-    "accuracy_good_changed": "accuracy, good one changed",
-    "accuracy_both_changed": "accuracy, both changed",
+    "flipped-good": "lost, good one changed",
+    "accuracy-changed": "accuracy, bad one changed",
+    "accuracy-good-changed": "accuracy, good one changed",
+    "accuracy-both-changed": "accuracy, both changed",
 }
-TITLES = {"dose_slope": f"Change of the effect by one more dose, {UNIT}"}
+TITLES = {"dose-slope": f"Change of the effect by one more dose, {UNIT}"}
 SHARES = (*(name for name in SINGLE if name.startswith("accuracy")), *PREFERENCES)
-POINTS = ("accuracy_change",)
+POINTS = ("accuracy-change",)
 LONG = 12
 """Lines from which on a table is folded."""
 
@@ -108,7 +108,7 @@ def measure_tables(measures: Sequence[Measure]) -> list[Table]:
         _wide(f"Effects on good and on bad responses, {UNIT}", APART, whole),
     ]
     for metric in dict.fromkeys(one.metric for one in whole if one.metric not in known):
-        title = TITLES.get(metric) or titled(metric.replace("_", "-"))
+        title = TITLES.get(metric) or titled(metric)
         tables.append(_wide(title, {metric: "value"}, whole))
     return [table for table in tables if table is not None]
 
@@ -117,7 +117,7 @@ def _single(rows: Sequence[Measure]) -> Table | None:
     shown = [
         one
         for one in rows
-        if (one.subset == WHOLE or one.metric == "accuracy_worst_subset")
+        if (one.subset == WHOLE or one.metric == "accuracy-worst-subset")
         and not (one.metric == "missing" and one.value == 0)
     ]
     several = len({one.model for one in shown}) > 1
@@ -175,7 +175,7 @@ def _value(one: Measure) -> tuple[str, str]:
     share = one.metric in SHARES
     if one.value is None:
         return "–", ""
-    if one.metric in APART or one.metric == "dose_slope":
+    if one.metric in APART or one.metric == "dose-slope":
         return effect_parts(one)
     value = signed(one.value, True) if one.metric in POINTS else amount(one.value, share)
     return value, span(one.low, one.high, share)

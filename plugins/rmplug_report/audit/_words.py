@@ -160,7 +160,7 @@ def _accuracy(measures: Sequence[Measure]) -> Iterator[str]:
     """Yield a sentence on each model's accuracy, as it is and with the worst change applied."""
     for model in list(dict.fromkeys(one.model for one in measures))[:MOST]:
         plain = _first(measures, model, "accuracy")
-        worst = _first(measures, model, "accuracy_worst")
+        worst = _first(measures, model, "accuracy-worst")
         if plain is None:
             continue
         text = f"{label(model, 40)} has accuracy {_share(plain)}"
@@ -210,7 +210,7 @@ def _repair(repairs: Sequence[Repair], measures: Sequence[Measure]) -> Iterator[
         worse = sum(one.verdict == "worse" for one in own if not one.targeted)
         if len(own) > len(aimed):
             text += f" Of the {len(own) - len(aimed)} others, {worse} became worse."
-        change = _first(measures, step, "accuracy_change")
+        change = _first(measures, step, "accuracy-change")
         if change is not None:
             bounds = interval(change.low, change.high)
             said = f": {change.verdict}" if change.verdict else ""

@@ -55,7 +55,7 @@ EFFECT = {"model": "minilm", "theme": "length"}
 ROWS: list[dict[str, Any]] = [
     {"metric": "accuracy", "model": "minilm", "value": 0.8, "low": 0.75, "high": 0.85, "n": 200},
     {"metric": "accuracy", "model": "ngram", "value": 0.6, "low": 0.55, "high": 0.65, "n": 200},
-    {"metric": "theme_effect", **EFFECT, "value": 0.3, "low": 0.1, "high": 0.5, "n": 50},
+    {"metric": "theme-effect", **EFFECT, "value": 0.3, "low": 0.1, "high": 0.5, "n": 50},
     {"metric": "effect", **EFFECT, "perturbation": "padding", "value": 0.4, "dose": 2},
     {"metric": "lost", "value": "NaN"},
     {"metric": "open", "value": 2.0, "low": 1.0},
@@ -227,7 +227,7 @@ def test_programs_get_every_rule_with_its_number(
         "verdict": "cannot tell",
         "passes": False,
         "reason": "only a part of its interval is above 0.2",
-        "number": "audit / minilm / length / theme_effect / all",
+        "number": "audit / minilm / length / theme-effect / all",
         "value": 0.3,
         "low": 0.1,
         "high": 0.5,
@@ -332,6 +332,6 @@ def test_a_shell_completes_names_of_numbers_and_none_that_it_would_run(store: Pa
     words = ["gate", "tested", "--store", str(store), "--fail-on"]
     assert candidates(parser(), [*words, "audit.m"]) == [
         "audit.minilm.accuracy",
-        "audit.minilm.length.theme_effect",
+        "audit.minilm.length.theme-effect",
     ]
     assert not any("img" in name for name in candidates(parser(), [*words, ""]))

@@ -95,11 +95,11 @@ def test_one_word_with_a_dot_is_meant_before_two_words() -> None:
 
 AUDIT = [
     {"metric": "accuracy", "value": 0.8, "theme": "", "perturbation": "", "dose": 0},
-    {"metric": "theme_effect", "value": 0.5, "theme": "length", "perturbation": "", "dose": None},
+    {"metric": "theme-effect", "value": 0.5, "theme": "length", "perturbation": "", "dose": None},
     {"metric": "effect", "value": 0.3, "theme": "length", "perturbation": "padding", "dose": 1},
     {"metric": "effect", "value": 0.5, "theme": "length", "perturbation": "padding", "dose": 2},
     {"metric": "flipped", "value": 0.1, "theme": "length", "perturbation": "padding", "dose": 2},
-    {"metric": "theme_effect", "value": 0.1, "theme": "emoji", "perturbation": "", "dose": None},
+    {"metric": "theme-effect", "value": 0.1, "theme": "emoji", "perturbation": "", "dose": None},
 ]
 
 
@@ -108,11 +108,11 @@ def test_an_effect_of_a_theme_is_found_before_those_of_its_changes() -> None:
     numbers = Numbers(named_numbers("audit", rows))
     assert list(numbers)[:3] == [
         "audit / minilm / accuracy / all",
-        "audit / minilm / length / theme_effect / all",
+        "audit / minilm / length / theme-effect / all",
         "audit / minilm / length / padding / effect / at dose 1 / all",
     ]
     assert numbers.full_name("audit.length.effect") == list(numbers)[1]
-    assert numbers["audit.length.theme_effect"] == numbers["length.effect"]
+    assert numbers["audit.length.theme-effect"] == numbers["length.effect"]
     assert numbers["padding.effect.at dose 2"].value == 0.5
     assert numbers["audit.length.flipped"].value == 0.1
     with pytest.raises(KeyError, match="2 numbers are called 'audit.padding.effect'"):

@@ -51,8 +51,8 @@ def test_an_effect_is_the_mean_change_in_standard_deviations_within_prompts() ->
     assert effect["value"] == pytest.approx(12 / 6 / 2) and effect["n"] == 6
     assert effect["low"] < effect["value"] < effect["high"]
     assert (effect["perturbation"], effect["dose"], effect["intention"]) == BULLETS
-    assert row_of(rows, "effect_good")["value"] == pytest.approx(4 / 3 / 2)
-    assert row_of(rows, "effect_bad")["value"] == pytest.approx(8 / 3 / 2)
+    assert row_of(rows, "effect-good")["value"] == pytest.approx(4 / 3 / 2)
+    assert row_of(rows, "effect-bad")["value"] == pytest.approx(8 / 3 / 2)
 
 
 def test_preferences_turn_where_the_bad_response_catches_up_a_tie_by_one_half() -> None:
@@ -65,13 +65,13 @@ def test_preferences_turn_where_the_bad_response_catches_up_a_tie_by_one_half() 
     assert row_of(rows, "raised")["value"] == pytest.approx((5 + 0.5 * 4) / 10)
     # of the four right ones: no, a tie, yes, no
     assert flipped["value"] == pytest.approx(1.5 / 4) and flipped["n"] == 4
-    assert row_of(rows, "flipped_good")["value"] == pytest.approx(1 / 4)
-    assert row_of(rows, "accuracy_changed")["value"] == pytest.approx(2.5 / 5)
-    assert row_of(rows, "accuracy_good_changed")["value"] == pytest.approx(4 / 5)
-    assert row_of(rows, "accuracy_both_changed")["value"] == pytest.approx(2 / 5)
-    worst = row_of(rows, "accuracy_worst")
+    assert row_of(rows, "flipped-good")["value"] == pytest.approx(1 / 4)
+    assert row_of(rows, "accuracy-changed")["value"] == pytest.approx(2.5 / 5)
+    assert row_of(rows, "accuracy-good-changed")["value"] == pytest.approx(4 / 5)
+    assert row_of(rows, "accuracy-both-changed")["value"] == pytest.approx(2 / 5)
+    worst = row_of(rows, "accuracy-worst")
     assert worst["value"] == pytest.approx(2 / 5) and worst["member"] == "bullets~1, both changed"
-    assert worst["low"] <= row_of(rows, "accuracy_both_changed")["low"]
+    assert worst["low"] <= row_of(rows, "accuracy-both-changed")["low"]
 
 
 def test_what_a_change_does_not_apply_to_stays_as_it_is() -> None:
@@ -81,10 +81,10 @@ def test_what_a_change_does_not_apply_to_stays_as_it_is() -> None:
     scores = [float(row["label"]) + 5 * row["dose"] for row in table.table.to_pylist()]
     rows = measured(table, np.array(scores))
     assert row_of(rows, "flipped")["n"] == 1 and row_of(rows, "flipped")["value"] == 1
-    changed = row_of(rows, "accuracy_changed")
+    changed = row_of(rows, "accuracy-changed")
     assert changed["n"] == 10 and changed["value"] == pytest.approx(0.9)
-    assert row_of(rows, "accuracy_good_changed")["value"] == 1
-    assert row_of(rows, "accuracy_worst")["value"] == pytest.approx(0.9)
+    assert row_of(rows, "accuracy-good-changed")["value"] == 1
+    assert row_of(rows, "accuracy-worst")["value"] == pytest.approx(0.9)
 
 
 def test_accuracies_are_given_only_where_labels_still_hold() -> None:
@@ -93,14 +93,14 @@ def test_accuracies_are_given_only_where_labels_still_hold() -> None:
     rows = measured(table, scores_of(np.arange(8.0), np.ones((8, 3))))
     given_for = {
         metric: {row["perturbation"] for row in rows_of(rows, metric)}
-        for metric in ("accuracy_changed", "accuracy_good_changed", "accuracy_both_changed")
+        for metric in ("accuracy-changed", "accuracy-good-changed", "accuracy-both-changed")
     }
     assert given_for == {
-        "accuracy_changed": {"bullets", "errors"},
-        "accuracy_good_changed": {"bullets", "corrections"},
-        "accuracy_both_changed": {"bullets"},
+        "accuracy-changed": {"bullets", "errors"},
+        "accuracy-good-changed": {"bullets", "corrections"},
+        "accuracy-both-changed": {"bullets"},
     }
-    assert row_of(rows, "accuracy_worst")["perturbation"] == "bullets"
+    assert row_of(rows, "accuracy-worst")["perturbation"] == "bullets"
 
 
 def test_every_good_response_is_compared_with_every_bad_one_of_its_prompt() -> None:
@@ -119,7 +119,7 @@ def test_effects_do_not_depend_on_the_scale_of_the_reward_nor_on_prompts(seed, s
     first = measured(table, scores_of(original, added))
     moved = original + np.repeat(rng.normal(size=12), 2)
     second = measured(table, shift + scale * scores_of(moved, added))
-    for metric in ("effect", "dose_slope", "theme_effect"):
+    for metric in ("effect", "dose-slope", "theme-effect"):
         for one, two in zip(rows_of(first, metric), rows_of(second, metric), strict=True):
             for number in ("value", "low", "high", "q", "power", "detectable"):
                 assert np.isclose(*numbers(one[number], two[number]), rtol=1e-4, equal_nan=True)
@@ -206,7 +206,7 @@ def test_an_exploit_is_an_effect_against_the_intention(intention, effect, verdic
     added -= added.mean() - effect
     rows = measured(table, scores_of(rng.normal(size=200), added))
     assert row_of(rows, "effect")["verdict"] == verdict
-    theme = row_of(rows, "theme_effect")
+    theme = row_of(rows, "theme-effect")
     strength = {"keeps": abs(effect), "worsens": effect, "improves": -effect}[intention]
     assert theme["value"] * row_of(rows, "unit")["value"] == pytest.approx(strength)
     assert theme["verdict"] == verdict
@@ -219,7 +219,7 @@ def test_a_theme_is_as_strong_as_its_strongest_member_with_room_for_the_choice()
     added = rng.normal(size=(120, 8))
     added[:, 3] -= 1.5
     rows = measured(table, scores_of(rng.normal(size=120), added))
-    theme, member = row_of(rows, "theme_effect"), row_of(rows, "effect", perturbation="c3")
+    theme, member = row_of(rows, "theme-effect"), row_of(rows, "effect", perturbation="c3")
     assert (theme["perturbation"], theme["theme"], theme["member"]) == ("", "markdown", "c3~1")
     assert theme["value"] == pytest.approx(-member["value"])
     assert theme["high"] - theme["low"] > 1.2 * (member["high"] - member["low"])
@@ -234,7 +234,7 @@ def test_what_few_prompts_have_does_not_speak_for_a_theme() -> None:
     table = Responses(table.table.filter(kept), "table")
     tables = np.array([row["perturbation"] == "table" for row in table.table.to_pylist()])
     rows = measured(table, 9.0 * tables + rng.normal(size=len(table)))
-    theme, bullets = row_of(rows, "theme_effect"), row_of(rows, "effect", perturbation="bullets")
+    theme, bullets = row_of(rows, "theme-effect"), row_of(rows, "effect", perturbation="bullets")
     assert theme["member"] == "bullets~1"
     assert theme["power"] == bullets["power"] and theme["high"] < 2
 
@@ -248,7 +248,7 @@ def test_an_exploit_found_in_few_prompts_is_one_of_its_theme() -> None:
     scores = scores_of(rng.normal(size=120), differences)[few]
     rows = measured(Responses(table.table.filter(few), "table"), scores)
     assert row_of(rows, "effect", perturbation="table")["verdict"] == "exploit"
-    theme = row_of(rows, "theme_effect")
+    theme = row_of(rows, "theme-effect")
     assert (theme["verdict"], theme["member"]) == ("exploit", "table~1")
     assert theme["value"] == row_of(rows, "effect", perturbation="table")["value"]
 
@@ -261,7 +261,7 @@ def test_a_theme_without_effects_has_an_interval_from_zero() -> None:
     for _ in range(30):
         table = table_of(pairs_of(30), changes, themes)
         rows = measured(table, scores_of(rng.normal(size=60), rng.normal(size=(60, 8))))
-        held.append(row_of(rows, "theme_effect")["low"] == 0)
+        held.append(row_of(rows, "theme-effect")["low"] == 0)
     assert np.mean(held) >= 0.85
 
 
@@ -273,7 +273,7 @@ def test_the_slope_of_doses_is_the_change_of_each_unit() -> None:
     added[5, 1] = np.nan
     rows = measured(table, scores_of(rng.normal(size=60), added))
     unit = row_of(rows, "unit")["value"]
-    slope = row_of(rows, "dose_slope")
+    slope = row_of(rows, "dose-slope")
     assert slope["perturbation"] == "bullets" and slope["dose"] is None
     assert slope["value"] * unit == pytest.approx(0.3)
 
@@ -287,11 +287,11 @@ def test_a_reward_for_length_is_seen_in_what_length_alone_would_give() -> None:
     rows = measured(table, lengths)
     for effect in rows_of(rows, "effect"):
         assert effect["value"] == pytest.approx(effect["length_alone"])
-    for beyond in rows_of(rows, "beyond_length"):
+    for beyond in rows_of(rows, "beyond-length"):
         assert beyond["value"] == pytest.approx(0, abs=1e-9)
     content = np.random.default_rng(0).permutation(lengths)
     effect, beyond = (row_of(measured(table, content), m, perturbation="padding", dose=4)
-                      for m in ("effect", "beyond_length"))  # fmt: skip
+                      for m in ("effect", "beyond-length"))  # fmt: skip
     assert beyond["value"] == pytest.approx(effect["value"] - effect["length_alone"])
 
 
@@ -306,10 +306,10 @@ def test_subsets_are_measured_in_the_unit_of_the_whole_and_the_worst_one_is_name
     code, chat = (row_of(rows, "effect", subset=name) for name in ("code", "chat"))
     assert code["value"] * unit == pytest.approx(4, abs=0.1) and code["verdict"] == "exploit"
     assert chat["value"] * unit == pytest.approx(0, abs=0.1) and chat["n"] == 40
-    worst = [row for row in rows if row["metric"] == "accuracy_worst_subset"]
+    worst = [row for row in rows if row["metric"] == "accuracy-worst-subset"]
     assert [row["subset"] for row in worst] == ["code"]
     assert worst[0]["member"] == "bullets~1, the bad one changed"
-    changed = row_of(rows, "accuracy_changed", subset="code")
+    changed = row_of(rows, "accuracy-changed", subset="code")
     assert worst[0]["value"] == changed["value"] and worst[0]["low"] <= changed["low"]
 
 
@@ -373,7 +373,7 @@ def test_few_prompts_in_which_nothing_moves_are_no_proof(prompts: int, verdict: 
     table = table_of(pairs_of(prompts), [BULLETS])
     original = np.random.default_rng(21).normal(size=2 * prompts)
     rows = measured(table, scores_of(original, np.zeros((2 * prompts, 1))))
-    effect, theme = row_of(rows, "effect"), row_of(rows, "theme_effect")
+    effect, theme = row_of(rows, "effect"), row_of(rows, "theme-effect")
     assert (effect["value"], effect["p"], effect["verdict"]) == (0, 1, verdict)
     assert effect["high"] == pytest.approx(t_quantile(prompts - 1) / prompts)
     assert effect["low"] == -effect["high"] and theme["high"] == pytest.approx(effect["high"])

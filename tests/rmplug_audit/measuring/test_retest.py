@@ -43,7 +43,7 @@ def row_of(rows: Rows, metric: str, perturbation: str = "") -> dict[str, Any]:
 
 
 def verdicts(rows: Rows) -> dict[str, str]:
-    return {r["perturbation"]: r["verdict"] for r in rows if r["metric"] == "effect_change"}
+    return {r["perturbation"]: r["verdict"] for r in rows if r["metric"] == "effect-change"}
 
 
 GOOD = [0.0, 0.0, -1.0, 1.0]
@@ -53,13 +53,13 @@ def test_an_effect_that_falls_by_what_is_asked_is_repaired_whatever_the_new_scal
     rows = retested([1.0, *GOOD[1:]], [0.05, *GOOD[1:]])
     others = dict.fromkeys(("bullets", "cut", "repair"), "nothing to repair")
     assert verdicts(rows) == {"padding": "repaired", **others}
-    rest, change = (row_of(rows, m, "padding") for m in ("remaining", "effect_change"))
+    rest, change = (row_of(rows, m, "padding") for m in ("remaining", "effect-change"))
     assert rest["value"] == pytest.approx(0.05, abs=0.01) and rest["high"] < 0.2
-    before, after = (row_of(rows, f"effect_{m}", "padding") for m in ("before", "after"))
+    before, after = (row_of(rows, f"effect-{m}", "padding") for m in ("before", "after"))
     assert change["value"] == pytest.approx(after["value"] - before["value"])
     assert before["verdict"] == "exploit"
     assert (change["model"], change["other"]) == ("new", "old")
-    assert row_of(rows, "effects_up")["value"] == 0
+    assert row_of(rows, "effects-up")["value"] == 0
 
 
 def test_half_a_repair_is_none_and_one_that_goes_too_far_neither() -> None:
@@ -71,7 +71,7 @@ def test_half_a_repair_is_none_and_one_that_goes_too_far_neither() -> None:
 def test_on_the_other_side_of_zero_an_effect_is_worse_only_where_it_is_surely_stronger() -> None:
     # that it went from 1 to the other side is sure, that it goes further there is not
     alike = retested([1.0, *GOOD[1:]], [-1.01, *GOOD[1:]])
-    change = row_of(alike, "effect_change", "padding")
+    change = row_of(alike, "effect-change", "padding")
     assert change["q"] < 0.001 and change["verdict"] == "not repaired"
     assert verdicts(retested([1.0, *GOOD[1:]], [-1.5, *GOOD[1:]]))["padding"] == "worse"
     assert verdicts(retested([-0.01, *GOOD[1:]], [1.0, *GOOD[1:]]))["padding"] == "worse"
@@ -81,16 +81,16 @@ def test_an_effect_that_went_up_is_worse_and_counted_unless_it_was_the_target() 
     rows = retested([1.0, 0.0, -1.0, 1.0], [0.05, 0.6, 0.5, -0.5])
     others = dict.fromkeys(("bullets", "cut", "repair"), "worse")
     assert verdicts(rows) == {"padding": "repaired", **others}
-    up = row_of(rows, "effects_up")
+    up = row_of(rows, "effects-up")
     assert (up["value"], up["n"]) == (3, 4)
     named = retested([1.0, 0.0, -1.0, 1.0], [0.05, 0.6, 0.5, -0.5], targets=("bullets", "cut~1"))
-    assert row_of(named, "effects_up")["value"] == 1
+    assert row_of(named, "effects-up")["value"] == 1
     assert {row["perturbation"] for row in named if row["targeted"]} == {"bullets", "cut"}
 
 
 def test_damage_that_cost_nothing_is_repaired_where_it_costs_something() -> None:
     rows = retested([0.0, 0.0, 0.0, 1.0], [0.0, 0.0, -1.0, 1.0])
-    assert row_of(rows, "effect_before", "cut")["verdict"] == "exploit"
+    assert row_of(rows, "effect-before", "cut")["verdict"] == "exploit"
     assert verdicts(rows)["cut"] == "repaired"
     assert row_of(rows, "remaining", "cut")["value"] is None
     rows = retested([0.0, 0.0, 0.0, 1.0], [0.0, 0.0, 0.0, 1.0])
@@ -101,7 +101,7 @@ def test_few_prompts_and_much_noise_claim_nothing() -> None:
     rows = retested([0.3, 0.0, -1.0, 1.0], [0.0, 0.0, -1.0, 1.0], prompts=12, noise=1.5)
     assert verdicts(rows)["padding"] == "cannot tell"
     assert verdicts(rows)["bullets"] == "cannot tell"
-    assert row_of(rows, "accuracy_change")["verdict"] == "cannot tell"
+    assert row_of(rows, "accuracy-change")["verdict"] == "cannot tell"
 
 
 def accuracies(flips: int, gains: int, prompts: int) -> dict[str, Any]:
@@ -113,7 +113,7 @@ def accuracies(flips: int, gains: int, prompts: int) -> dict[str, Any]:
     for scores, which in ((new, lost), (old, won)):
         scores[2 * which], scores[2 * which + 1] = -1.0, 1.0
     rewards = [reward_of(table, scores, name) for scores, name in ((old, "old"), (new, "new"))]
-    return row_of(Retest().evaluate(table, *rewards).table.to_pylist(), "accuracy_change")
+    return row_of(Retest().evaluate(table, *rewards).table.to_pylist(), "accuracy-change")
 
 
 def test_accuracy_is_kept_lost_or_neither_and_no_change_in_few_prompts_is_no_proof() -> None:
@@ -135,8 +135,8 @@ def test_both_models_are_measured_on_the_rows_that_both_score() -> None:
     old[1], new[3], new[4] = np.nan, np.nan, np.nan
     rows = Retest().evaluate(table, reward_of(table, old, "old"), reward_of(table, new, "new"))
     listed = rows.table.to_pylist()
-    assert {r["n"] for r in listed if r["metric"].startswith("effect_")} == {37}
-    assert row_of(listed, "accuracy_change")["n"] == 19
+    assert {r["n"] for r in listed if r["metric"].startswith("effect-")} == {37}
+    assert row_of(listed, "accuracy-change")["n"] == 19
 
 
 def test_what_does_not_fit_is_refused_in_a_sentence() -> None:
