@@ -25,7 +25,7 @@ Messages = list[dict[str, str]]
 
 class Added(NamedTuple):
     """A pair that is added: the row that it is made of, its id, its sides, the name of the change
-    and its weight; None for the own value of a row."""
+    and its weight as a multiple of that of its row; None for the row itself."""
 
     row: int
     name: str
@@ -67,16 +67,18 @@ Drawn = tuple[Change, int, "tuple[str | None, str | None]"]
 def _drawn(
     changes: Sequence[Change], sides: Sequence[Subject], changer: Changer, copies: int, key: str
 ) -> Iterator[Drawn]:
-    """Draw changes that apply to at least one side, each at one dose, with the changed texts."""
+    """Draw changes that apply to at least one side, each at one dose of those at which it does,
+    with the changed texts."""
     order = list(changes)
     random = Random(key)
     random.shuffle(order)
     for change in order:
-        dose = random.choice(change.doses)
-        chosen, rejected = (changer.try_change(side, change, dose).text for side in sides)
-        if chosen is not None or rejected is not None:
-            yield change, dose, (chosen, rejected)
-            copies -= 1
+        for dose in random.sample(change.doses, len(change.doses)):
+            chosen, rejected = (changer.try_change(side, change, dose).text for side in sides)
+            if chosen is not None or rejected is not None:
+                yield change, dose, (chosen, rejected)
+                copies -= 1
+                break
         if not copies:
             return
 
@@ -124,13 +126,14 @@ def _with_added(table: pa.Table, rows: Sequence[Added]) -> pa.Table:
     made = table.take(pa.array([row.row for row in rows], pa.int64()))
     own = pa.array([row.weight is None for row in rows], pa.bool_())
     weights = pa.array([row.weight for row in rows], pa.float64())
+    weights = pc.fill_null(weights, 1.0)
     if "weight" in table.column_names:
-        weights = pc.coalesce(weights, made["weight"].cast(pa.float64()))
+        weights = pc.multiply(weights, pc.fill_null(made["weight"].cast(pa.float64()), 1.0))
     columns: dict[str, Any] = {
         "id": pa.array([row.name for row in rows], pa.string()),
         "chosen": pa.array([row.chosen for row in rows], message_type()),
         "rejected": pa.array([row.rejected for row in rows], message_type()),
-        "weight": pc.fill_null(weights, 1.0),
+        "weight": weights,
         "origin": pa.array([row.origin for row in rows], pa.string()),
     }
     if "margin" in table.column_names:

@@ -35,7 +35,8 @@ class Augment(ChoosesPerturbations):
     """Where a change keeps quality: better responses win whatever the change, the original and the
     copy tie, or both."""
     weight: Annotated[float, Field(gt=0)] = 1.0
-    """The weight of an added pair; originals keep theirs, or 1."""
+    """The weight of an added pair, in that of the pair that it is made of (1 where it has none),
+    which keeps its own."""
 
     def foresee(self, inputs: Inputs) -> Known:
         columns = inputs["data"][0].columns

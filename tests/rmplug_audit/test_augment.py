@@ -79,12 +79,21 @@ def test_changes_are_drawn_from_those_that_apply() -> None:
     assert found["fewer than 4 changes apply", "kept"].count == 50
 
 
-def test_weights_and_margins_of_originals_stay() -> None:
-    data = small_pairs(2)
-    table = data.table.append_column("weight", [[2.0, None]]).append_column("margin", [[1.5, 0.5]])
-    made = Augment(perturbations="closing", copies=1).sample(Pairs(table), seed=1)
-    assert made["weight"].to_pylist() == [2.0, 1.0, 1.0, 1.0, 1.0, 1.0]
-    assert made["margin"].to_pylist() == [1.5, None, None, 0.5, None, None]
+def test_a_change_is_made_at_a_dose_at_which_it_applies() -> None:
+    step = Augment(perturbations=[{"name": "typos", "doses": [1, 64]}], copies=1)
+    with collect_notices() as found:
+        made = rows_of(step.sample(small_pairs(50), seed=1))
+    assert not found
+    assert {row["id"].split("~")[2][0] for row in made if row["origin"] == "typos"} == {"1"}
+
+
+def test_weights_count_for_what_is_added_and_margins_of_originals_stay() -> None:
+    table = small_pairs(3).table.append_column("weight", [[2.0, None, 0.0]])
+    table = table.append_column("margin", [[1.5, 0.5, 1.0]])
+    made = Augment(perturbations="closing", copies=1, weight=0.5).sample(Pairs(table), seed=1)
+    # what was left out of the training is not brought in by its copies
+    assert made["weight"].to_pylist() == [2.0, 1.0, 1.0, 1.0, 0.5, 0.5, 0.0, 0.0, 0.0]
+    assert made["margin"].to_pylist() == [1.5, None, None, 0.5, None, None, 1.0, None, None]
 
 
 def test_found_exploits_are_changes(tmp_path: Path) -> None:
