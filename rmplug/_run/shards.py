@@ -116,7 +116,7 @@ class GroupWork:
         using = nullcontext() if self.kept is None else self.kept.in_use(Usage())
         started = time.monotonic()
         try:
-            with collect_notices(), using:
+            with collect_notices(), collect_checks(), using:
                 self.rows.read(first, min(first + 1, last))
                 opened = time.monotonic()
                 self.rows.read(min(first + 1, last), last)

@@ -129,7 +129,7 @@ def test_bfloat16_decides_as_float32_does(tiny):
 def test_a_run_records_what_the_fast_model_would_have_turned(tmp_path, tiny):
     params = {"path": str(tiny("llama")), "device": "cpu"}
     steps = {
-        "pairs": {"kind": "synthetic", "params": {"size": 60}},
+        "pairs": {"kind": "synthetic", "params": {"size": 300}},
         "precise": {"kind": "sequence-classifier", "params": {**params, "dtype": "float32"}},
         "quick": {"kind": "sequence-classifier", "params": {**params, "dtype": "bfloat16"}},
         "both": {"kind": "exact-decisions", "inputs": {"exact": "precise", "fast": "quick"}},
@@ -140,6 +140,10 @@ def test_a_run_records_what_the_fast_model_would_have_turned(tmp_path, tiny):
     assert checks["scores by quick"]["exactly"] == "precise"
     assert checks["scores by quick"]["pairs"] >= 16
     assert checks["scores"]["flipped"] == 0
+    # before several workers are started, some rows are computed to tell how long all will take
+    spec = {"name": "both", "engine": {"kind": "local", "params": {"workers": 1}}, "steps": steps}
+    again = rmplug.run(spec, store=tmp_path / "alone")
+    assert again.record.steps["reward"].checks == done.record.steps["reward"].checks
 
 
 def test_other_outputs_are_refused():
