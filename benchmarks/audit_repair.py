@@ -8,6 +8,12 @@ same data, and of another data set. Printed for each bias: its effect before and
 deviations within prompts), by how much it fell, the verdict, other effects that went up, and the
 change of accuracy in points with its 95 % interval.
 
+Measured, examples/data beside 300 pairs of hh_rlhf, 10 repairs in 5 models: 5 of them, in four
+models (headings twice, confidence, flattery, authority), take 90 to 99 % of the effect away on both
+sets and cost no accuracy on held-out pairs; confidence in a fifth model costs 2.9 points (not
+significant). Bullets, bold and emoji keep 24 to 42 %. The repair of length costs 15 points. Of 39
+other effects 7 to 25 went up significantly, most of them by little.
+
 Run: ``python benchmarks/audit_repair.py [OTHER.jsonl]`` (examples/data beside another file of
 pairs, such as hh_rlhf; some minutes of processor time). ``--models`` is the number of models.
 """
