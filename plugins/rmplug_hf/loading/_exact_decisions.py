@@ -57,14 +57,17 @@ class DecidingModel(RewardModel):
         sizes = np.abs(self._margins(quick))
         sizes[~np.isfinite(sizes)] = -1.0
         order = np.argsort(sizes, kind="stable")
-        scores, again, due = quick.copy(), order[:0], min(FEWEST, pairs)
+        # margins of 0, as of equal texts, and those that are no number tell nothing of the error
+        silent = int(np.count_nonzero(sizes <= 0))
+        scores, again, due = quick.copy(), order[:0], min(silent + FEWEST, pairs)
         while len(again) < due:
             rows = _both_sides(order[len(again) : due], pairs)
             scores[rows] = self._scores(self.exact, responses.take(pa.array(rows)))
             again = order[:due]
             with np.errstate(invalid="ignore"):
-                off = (self._margins(scores) - self._margins(quick))[again]
-            error = np.sqrt(np.mean(off[np.isfinite(off)] ** 2)) if np.isfinite(off).any() else 0.0
+                off = (self._margins(scores) - self._margins(quick))[order[silent:due]]
+            known = off[np.isfinite(off)]
+            error = float(np.sqrt(np.mean(known**2))) if len(known) else 0.0
             due = max(due, int(np.count_nonzero(sizes <= self.bound * error)))
         self._record(quick, scores, again)
         return scores

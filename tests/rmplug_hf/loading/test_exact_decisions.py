@@ -100,6 +100,28 @@ def test_scores_that_are_no_numbers_in_both_ways_are_not_turned():
     assert check.largest == pytest.approx(0.125)
 
 
+class Silent(RewardModel):
+    """A model, but 20 pairs have no score at all, and 20 have the same one twice."""
+
+    def __init__(self, model):
+        self.model = model
+
+    def score(self, responses):
+        names = responses.column("id").to_pylist()
+        number = np.array([int(n.partition("/")[0].removeprefix("pair-")) for n in names])
+        scores = np.where(number < 40, 1.0, self.model.score(responses))
+        return np.where(number < 20, np.nan, scores)
+
+
+def test_pairs_that_tell_nothing_of_the_error_do_not_stand_for_it():
+    exact, fast = Silent(Exact()), Silent(Fast())
+    true = Reward(on_missing="keep").query(exact, small_pairs(ROWS)).table["margin"].to_numpy()
+    table, checks = asked(exact, fast)
+    assert np.array_equal(np.sign(table["margin"].to_numpy()), np.sign(true), equal_nan=True)
+    [check] = checks.values()
+    assert check.pairs > 80
+
+
 def test_a_smaller_bound_asks_less_and_responses_are_scored_exactly():
     few, many = Exact(), Exact()
     asked(few, Fast(), bound=1.0)
