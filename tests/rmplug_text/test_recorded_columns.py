@@ -71,7 +71,7 @@ def test_columns_and_rows_give_the_same_scores_and_sentences(tmp_path, monkeypat
     chance, path, taken = random.Random(5), tmp_path / "scores.jsonl", []
     take = _recorded.take_columns
     monkeypatch.setattr(_score_table, "HELD", 3)
-    monkeypatch.setattr(plain_columns, "SURVEYED", 150)
+    monkeypatch.setattr(plain_columns, "BLOCK", 150)
 
     def take_and_tell(*given):
         taken.append(take(*given))
@@ -100,8 +100,8 @@ def test_columns_and_rows_give_the_same_scores_and_sentences(tmp_path, monkeypat
         b'{"a": 1}\nnull\n',
         b'{"a": 1}{"a": 2}\n',
         b'{"a":\n1}\n',
-        b'{"a": 1}\n' * 40_000 + b"null\n",
-        b'{"a": 1}\n' * 40_000 + b'{"a": 1} null\n',
+        b'{"a": 1}\n' * 200_000 + b"null\n",
+        b'{"a": 1}\n' * 200_000 + b'{"a": 1} null\n',
         b'{"a": 1}\r{"b": "c"}\n',
         b'{"a": "x"}',
         b"",
@@ -125,14 +125,44 @@ def test_columns_that_no_row_has_are_left_out(tmp_path):
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", " \n\n"])
-def test_every_line_and_column_is_found_however_far_into_the_file(tmp_path, end):
-    rows = [{"a": row, "c": "} not null", "d": {"e": {}}} for row in range(40_000)]
-    rows[-1]["b"] = "late"
+@pytest.mark.parametrize("first", [{}, {"d": {"e": {}}}], ids=["late", "early"])
+def test_every_line_is_read_once_wherever_another_column_begins(tmp_path, monkeypatch, end, first):
+    monkeypatch.setattr(plain_columns, "BLOCK", 10_000)
+    rows = [first | {"a": row, "b": "} not null"} for row in range(2000)]
+    rows[-1]["c"] = [{"a": "x"}]
     path = tmp_path / "x.jsonl"
     path.write_bytes(end.join(map(json.dumps, rows)).encode())
-    table = pa.Table.from_batches(RowFiles([path]).plain_columns(TYPES))
-    assert table["a"].to_pylist() == list(range(40_000))
-    assert table["b"].drop_null().to_pylist() == ["late"]
+    batches = list(RowFiles([path]).plain_columns(TYPES))
+    table = pa.Table.from_batches(batches)
+    assert len(batches) > 5
+    assert table["a"].to_pylist() == list(range(2000))
+    assert set(table["b"].to_pylist()) == {"} not null"}
+
+
+@pytest.mark.parametrize("other", [{}, {"c": 1}])
+@pytest.mark.parametrize("late", ["x", None])
+def test_a_column_that_the_first_row_lacks_is_left_to_the_rows(tmp_path, monkeypatch, other, late):
+    monkeypatch.setattr(plain_columns, "BLOCK", 10_000)
+    rows = [{"a": row} | other for row in range(2000)] + [{"a": 1, "b": late}]
+    path = tmp_path / "x.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(NotPlain):
+        list(RowFiles([path]).plain_columns(TYPES))
+
+
+@pytest.mark.parametrize("size", [9_999, 10_000, 10_001])
+def test_a_line_longer_than_a_block_is_left_to_the_rows(tmp_path, monkeypatch, size):
+    monkeypatch.setattr(plain_columns, "BLOCK", 10_000)
+    path = tmp_path / "x.jsonl"
+    long = json.dumps({"a": 2, "b": "x" * (size - 18)}) + "\n"
+    assert len(long) == size
+    path.write_text('{"a": 1, "b": null}\n' + long + '{"a": 3}')
+    batches = RowFiles([path]).plain_columns(TYPES)
+    if size > 10_000:
+        with pytest.raises(NotPlain):
+            list(batches)
+    else:
+        assert pa.Table.from_batches(batches)["a"].to_pylist() == [1, 2, 3]
 
 
 @pytest.mark.parametrize("scores", [(1, 2, 1), (1, 1, 2), (2, 1, 1)])

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from itertools import islice
+from typing import IO, TYPE_CHECKING, Any
 
 from rmplug.data.files import DataFile, open_bytes, reading
+from rmplug.data.raw_texts import BadRow
 from rmplug.errors import DataError
 
 from .formats import format_of
+from .json_rows import json_object
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-BLOCK = 1 << 22
-"""Bytes parsed at a time: a longer line is read row by row."""
-SURVEYED = 1 << 18
-"""Bytes looked over at a time: few enough to stay in the processor's cache."""
+BLOCK = 1 << 20
+"""Bytes parsed at a time: a longer line is read row by row, and longer blocks leave the processor's
+cache."""
 READ = 2048
-"""Rows of Parquet read at a time, likewise."""
+"""Rows of Parquet read at a time: few enough to stay in the processor's cache."""
 NULL_ROW = re.compile(rb"\}\s*null")
 LINE_END, OPENING, CLOSING = b"\n{}"
 
@@ -32,11 +35,11 @@ def read_plain_columns(
     files: Sequence[DataFile], format: str, types: Mapping[str, pa.DataType]
 ) -> Iterator[pa.RecordBatch]:
     """Yield the columns in ``types`` of JSON Lines or Parquet files, about ten times faster than
-    row by row. Columns that no row of a file has are left out; a null is null or missing.
+    row by row. Columns that a file does not have are left out; a null is null or missing.
 
     Raises ``NotPlain``, if need be after some batches, where reading row by row could give anything
     else or would say what is wrong: other formats, values of other types, broken lines, text that
-    is not valid UTF-8.
+    is not valid UTF-8; and where the first row of JSON Lines lacks a column that a later one has.
     """
     import pyarrow as pa
 
@@ -56,57 +59,119 @@ def read_plain_columns(
 
 def _json_lines(file: DataFile, types: Mapping[str, pa.DataType]) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
+
+    first = _first_row(file)
+    there = {name: types[name] for name in types if name in first}
+    given = 0
+    if first.keys() == there.keys():
+        try:
+            for batch in _lines_parsed(file, there):
+                given += 1
+                yield batch
+            return
+        except pa.ArrowInvalid:
+            pass  # another column further down; anything else is told again
+    absent = [name for name in types if name not in there]
+    yield from islice(_lines_parsed(file, there, absent), given, None)
+
+
+def _first_row(file: DataFile) -> dict[str, Any]:
+    with open_bytes(file.path) as stream:
+        for line in iter(partial(stream.readline, BLOCK), b""):
+            if line.strip():
+                try:
+                    return json_object(line.decode())
+                except BadRow as fault:
+                    raise NotPlain(f"{file.name} does not begin with a row") from fault
+    raise NotPlain(f"{file.name} has no rows")
+
+
+def _lines_parsed(
+    file: DataFile, types: Mapping[str, pa.DataType], absent: Sequence[str] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Yield the columns in ``types``. Others are left out as long as none of the names in
+    ``absent`` is written anywhere. Without ``absent`` Arrow refuses any other column, which takes
+    less time than a look for names."""
+    import pyarrow as pa
     from pyarrow import json as pa_json
 
-    lines, names = _survey(file, list(types))
     parse = pa_json.ParseOptions(
-        explicit_schema=pa.schema([(name, types[name]) for name in names]),
-        unexpected_field_behavior="ignore",
+        explicit_schema=pa.schema(list(types.items())),
+        unexpected_field_behavior="error" if absent is None else "ignore",
     )
     read = pa_json.ReadOptions(use_threads=False, block_size=BLOCK)
     rows = 0
     with open_bytes(file.path) as stream:
-        for batch in pa_json.open_json(stream, read_options=read, parse_options=parse):
+        lines = _PlainLines(file, stream, absent or ())
+        for batch in pa_json.open_json(lines, read_options=read, parse_options=parse):
             rows += batch.num_rows
             yield batch
-    if rows != lines:
+    if rows != lines.count:
         # Arrow takes two objects on one line, and one object on two
         raise NotPlain(f"{file.name} has not one row on each line")
 
 
-def _survey(file: DataFile, names: Sequence[str]) -> tuple[int, list[str]]:
-    """Count the lines that are not blank, and find which of the names are written in any."""
-    absent, lines = {name.encode(): name for name in names}, 0
-    with open_bytes(file.path) as stream:
-        while block := stream.read(SURVEYED):
-            block += stream.readline()
-            counted = _rows_alone(block)
-            if counted is None:
-                counted = _rows_among_blank_lines(block)
-            if counted is None:
-                raise NotPlain(f"{file.name} has other lines than one object in braces")
-            lines += counted
-            while absent and (found := _any_of(absent).search(block)):
-                del absent[found[1]]
-    return lines, [name for name in names if name not in absent.values()]
+class _PlainLines:
+    """A file on its way to Arrow, which reads it in blocks of whole lines. Raises ``NotPlain``
+    unless each is one object or blank, or where a name that must be absent is written.
+    ``count`` is the number of lines that are not blank."""
+
+    closed = False
+
+    def __init__(self, file: DataFile, stream: IO[bytes], absent: Sequence[str]) -> None:
+        self.file = file
+        self.stream = stream
+        self.absent = _any_of(absent)
+        self.rest = b""
+        self.count = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int) -> memoryview:
+        """Return the next whole lines, of at most so many bytes; nothing at the end."""
+        block = self.rest + self.stream.read(size - len(self.rest))
+        end = block.rfind(b"\n") + 1 if len(block) == size else len(block)
+        lines, self.rest = memoryview(block)[:end], block[end:]
+        if block:
+            self._check(lines)
+        return lines
+
+    def _check(self, lines: memoryview) -> None:
+        if not lines:
+            raise NotPlain(f"{self.file.name} has a line of more than {BLOCK:,} bytes")
+        counted = _rows_alone(lines)
+        if counted is None:
+            counted = _rows_among_blank_lines(bytes(lines))
+        if counted is None:
+            raise NotPlain(f"{self.file.name} has other lines than one object in braces")
+        if self.absent and self.absent.search(lines):
+            raise NotPlain(f"{self.file.name} has columns that its first row lacks")
+        self.count += counted
 
 
-def _any_of(names: Iterable[bytes]) -> re.Pattern[bytes]:
-    return re.compile(b'"(' + b"|".join(map(re.escape, names)) + b')"')
+def _any_of(names: Sequence[str]) -> re.Pattern[bytes] | None:
+    written = b"|".join(re.escape(name.encode()) for name in names)
+    return re.compile(b'"(' + written + b')"') if names else None
 
 
-def _rows_alone(block: bytes) -> int | None:
-    """Count the lines of a block, as long as each is an object and nothing else; None if one is
-    not, or might not be."""
+def _rows_alone(lines: memoryview) -> int | None:
+    """Count lines, as long as each is an object and nothing else; None if one is not, or might not
+    be."""
     import numpy as np
 
-    codes = np.frombuffer(block.removesuffix(b"\n") + b"\n", np.uint8)
-    ends, closing = np.flatnonzero(codes == LINE_END), np.flatnonzero(codes == CLOSING)
+    codes = np.frombuffer(lines, np.uint8)
+    ends, closing = np.flatnonzero(codes == LINE_END), codes == CLOSING
+    if codes[-1] != LINE_END:
+        ends = np.append(ends, len(codes))
     begins = np.concatenate([[0], ends[:-1] + 1])
-    whole = (codes[begins] == OPENING).all() and (codes[ends - 1] == CLOSING).all()
-    after = codes[closing + 1]
-    null_may_follow = ((after == ord("n")) | ((after <= ord(" ")) & (after != LINE_END))).any()
-    return len(ends) if whole and not null_may_follow else None
+    if not (codes[begins] == OPENING).all() or not (codes[ends - 1] == CLOSING).all():
+        return None
+    if np.count_nonzero(closing) > len(ends):
+        after = codes[np.flatnonzero(closing[:-1]) + 1]
+        if ((after == ord("n")) | ((after <= ord(" ")) & (after != LINE_END))).any():
+            return None  # a null may follow
+    return len(ends)
 
 
 def _rows_among_blank_lines(block: bytes) -> int | None:
