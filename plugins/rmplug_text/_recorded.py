@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from rmplug import DataError, RewardModel, notice, text_of
 from rmplug.arrays import Array
@@ -79,11 +78,10 @@ class RecordedScores(RewardModel):
 
     def _text_keys(self, responses: pa.RecordBatch) -> Array:
         prompts, texts = (text_of(responses.column(name)) for name in ("prompt", "response"))
-        keys = text_keys(pc.fill_null(prompts, ""), texts)
+        keys = hash_texts(prompts, texts)
         if not self.any_prompt:
             return keys
-        alone = text_keys(pa.nulls(len(texts), pa.string()), texts)
-        return np.where(self.texts.find(keys) < 0, alone, keys)
+        return np.where(self.texts.find(keys) < 0, hash_texts(texts), keys)
 
     def _look_up(
         self, table: ScoreTable, keys: Array, ids: pa.Array, rows: Array, scores: Array

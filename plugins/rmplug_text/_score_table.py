@@ -9,21 +9,17 @@ import numpy as np
 import pyarrow as pa
 
 from rmplug.arrays import Array
-from rmplug.data.seen_texts import combine_hashes, hash_texts
+from rmplug.data.seen_texts import hash_texts
 
 HELD = 4096
 """Rows whose texts are held until they are hashed together."""
-ANY_PROMPT = np.uint64(1)
-"""Stands for the hash of a prompt where a score belongs to any."""
 
 
 def text_keys(prompts: pa.Array, responses: pa.Array) -> Array:
     """Return an 8-byte key of each prompt and response, other ones in each process; a null stands
     for any prompt."""
-    first = hash_texts(prompts)
-    if prompts.null_count:
-        first = np.where(prompts.is_null(), ANY_PROMPT, first)
-    return combine_hashes(first, hash_texts(responses))
+    keys = hash_texts(prompts, responses)
+    return np.where(prompts.is_null(), hash_texts(responses), keys) if prompts.null_count else keys
 
 
 @dataclass(frozen=True)

@@ -66,20 +66,29 @@ def _merged(parts: Sequence[np.ndarray]) -> np.ndarray:
     return merged
 
 
-def hash_texts(texts: pa.Array) -> np.ndarray:
-    """Return an 8-byte hash of each text, a null as an empty text; other ones in each process."""
+def hash_texts(texts: pa.Array, *others: pa.Array) -> np.ndarray:
+    """Return an 8-byte hash of each text, or of each row of several texts; a null is an empty text.
+    The hashes are other ones in each process."""
     import numpy as np
+
+    # Python's keyed hash of bytes: nothing is decoded, so that texts need not be valid UTF-8
+    columns = [_as_bytes(column) for column in (texts, *others)]
+    parts = [np.empty(0, np.int64)]
+    for start in range(0, len(texts), HASHED):
+        lists = [column.slice(start, HASHED).to_pylist() for column in columns]
+        rows = zip(*lists, strict=True) if others else lists[0]
+        parts.append(np.fromiter(map(hash, rows), np.int64))
+    return np.concatenate(parts).view(np.uint64)
+
+
+def _as_bytes(texts: pa.Array) -> pa.Array:
     import pyarrow as pa
     import pyarrow.compute as pc
 
     filled = texts if pa.types.is_string(texts.type) else texts.cast(pa.large_string())
     if filled.null_count:
         filled = pc.fill_null(filled, "")
-    # Python's keyed hash of bytes: nothing is decoded, so that texts need not be valid UTF-8
-    data, parts = filled.cast(pa.large_binary()), [np.empty(0, np.int64)]
-    for start in range(0, len(data), HASHED):
-        parts.append(np.fromiter(map(hash, data.slice(start, HASHED).to_pylist()), np.int64))
-    return np.concatenate(parts).view(np.uint64)
+    return filled.cast(pa.large_binary())
 
 
 def combine_hashes(first: np.ndarray, *others: np.ndarray) -> np.ndarray:
