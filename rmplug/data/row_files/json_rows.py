@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
+from pydantic_core import from_json
+
 from rmplug.data.files import DataFile, open_bytes
 from rmplug.data.raw_texts import BadRow, without_surrogates
 from rmplug.errors import DataError
@@ -20,6 +22,7 @@ _CHUNK = 1 << 16
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _DECODER = json.JSONDecoder()
 _MESSAGE_KEYS = (("role", "content"), ("from", "value"))
+_NESTED = {dict, list}
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
@@ -48,6 +51,9 @@ def json_object(text: str) -> dict[str, Any]:
 
 def _json_object(line: bytes) -> tuple[dict[str, Any], bool]:
     """Return the object on a line, and whether halves of surrogate pairs were replaced in it."""
+    value = _parsed_quickly(line)
+    if value is not None:
+        return value, False
     try:
         text = line.decode()
     except UnicodeDecodeError as error:
@@ -56,6 +62,20 @@ def _json_object(line: bytes) -> tuple[dict[str, Any], bool]:
     if not isinstance(value, dict):
         raise BadRow("not a JSON object", f"but {_named(value)}")
     return _checked(value, text)
+
+
+def _parsed_quickly(line: bytes) -> dict[str, Any] | None:
+    """Return the object on a line, several times as fast as ``json`` does and equal to what it
+    gives; None for a line that has no object, or that ``json`` must look at: it takes halves of
+    surrogate pairs and longer numbers, and names the fault of a broken line."""
+    try:
+        value = from_json(line, cache_strings="keys")
+    except ValueError:
+        return None
+    if not isinstance(value, dict):
+        return None
+    is_flat = _NESTED.isdisjoint(map(type, value.values()))
+    return value if is_flat or line.count(b"[") + line.count(b"{") <= DEEPEST else None
 
 
 def _parsed(text: str) -> Any:

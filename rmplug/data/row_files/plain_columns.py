@@ -34,8 +34,8 @@ class NotPlain(ValueError):
 def read_plain_columns(
     files: Sequence[DataFile], format: str, types: Mapping[str, pa.DataType]
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the columns in ``types`` of JSON Lines or Parquet files, about ten times faster than
-    row by row. Columns that a file does not have are left out; a null is null or missing.
+    """Yield the columns in ``types`` of JSON Lines or Parquet files, faster than row by row.
+    Columns that a file does not have are left out; a null is null or missing.
 
     Raises ``NotPlain``, if need be after some batches, where reading row by row could give anything
     else or would say what is wrong: other formats, values of other types, broken lines, text that
