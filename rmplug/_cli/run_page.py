@@ -9,6 +9,7 @@ from rmplug._store.reports import report_pages, told
 from rmplug._store.run_numbers import Row as NumberRow
 from rmplug._store.run_numbers import metric_rows
 from rmplug._store.store import Store
+from rmplug.checks import Check
 from rmplug.errors import printable
 from rmplug.notices import Notice
 from rmplug.records import RunRecord, StepRecord
@@ -21,8 +22,8 @@ MOST_ROWS = 12
 
 
 def show_page(store: Store, record: RunRecord, every_number: bool) -> None:
-    """Print a run: its headline and findings, its numbers with intervals, its steps, its odd rows
-    and its reports."""
+    """Print a run: its headline and findings, its numbers with intervals, its steps, its odd
+    rows, the checks of its numbers, and its reports."""
     started = record.started[:16].replace("T", " ")
     took = f" in {record.seconds:.1f} s" if record.seconds else ""  # not known of a killed run
     about = f"{status_of(record)}{took}, seed {record.seed}, {started} UTC"
@@ -102,13 +103,13 @@ def _number_row(step: str, row: NumberRow) -> Row:
 
 
 def _noticed(record: RunRecord) -> Iterator[str]:
-    """Return the notices and messages of all steps."""
+    """Return the notices, checks and messages of all steps."""
     for step in record.steps.values():
         yield from (f"{step.id}: {line}" for line in _noticed_by(step))
 
 
 def _noticed_by(step: StepRecord) -> Iterator[str]:
-    """Return the notices of a step, and its message; a notice of a damaged record as it stands."""
+    """Return the notices and checks of a step, and its message; what is damaged as it stands."""
     for entry in step.notices:
         try:
             notice = Notice(**entry)
@@ -116,5 +117,10 @@ def _noticed_by(step: StepRecord) -> Iterator[str]:
             yield f"{notice.count:,} × {notice.what}, {notice.action} ({ids})"
         except (TypeError, ValueError):
             yield f"a notice that cannot be read: {str(entry)[:100]}"
+    for entry in step.checks:
+        try:
+            yield Check(**entry).sentence
+        except (TypeError, ValueError):
+            yield f"a check that cannot be read: {str(entry)[:100]}"
     if step.message:
         yield step.message

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from rmplug._store.reports import report_pages
 from rmplug._store.run_records import find_record, new_record, write_record
 from rmplug._store.serialize import read_artifact
 from rmplug._store.store import Store, sealed
+from rmplug.checks import Check
 from rmplug.errors import StoreError, printable
 from rmplug.records import StepRecord
 
@@ -143,6 +145,8 @@ def test_texts_of_a_record_cannot_write_to_the_terminal(
     record = new_record("theirs", {}, "spec.yaml", 0)
     step = StepRecord("a", "text:pairs-file", "dataset loader", "1", message="\x1b[31mX\u202e")
     step.notices = [{"what": "\x07", "action": "kept", "count": 1, "ids": []}, {"count": 2}]
+    step.checks = [asdict(Check("\x1bscores", "float32", 8, 0.5, 0.25, 2.0, 4, 1)), {"rows": 2}]
+    step.checks.append(step.checks[0] | {"largest": "much"})
     record.steps["a"] = step
     write_record(store, record)
     assert main(["show", record.id, "--store", str(store.root)]) == 0
@@ -150,6 +154,12 @@ def test_texts_of_a_record_cannot_write_to_the_terminal(
     assert not {"\x1b", "\u202e", "\x07"} & set(shown)
     assert "\\x1b[31mX\\u202e" in shown
     assert "a notice that cannot be read: {'count': 2}" in shown
+    assert (
+        "a: \\x1bscores of 8 rows differ from those of each row alone in float32 by at most "
+        "5.0e-01 (standard deviation 2); 1 of 4 pairs flipped\n"
+    ) in shown
+    assert "a: a check that cannot be read: {'rows': 2}\n" in shown
+    assert shown.count("a check that cannot be read") == 2
 
 
 def test_lines_and_tabs_stay() -> None:
