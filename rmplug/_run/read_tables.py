@@ -6,7 +6,7 @@ import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from rmplug.artifacts import AnyTabular
+from rmplug.artifacts.tables import AnyTabular
 from rmplug.data.rows import BATCH_ROWS, Memory, ParquetParts
 
 if TYPE_CHECKING:

@@ -1,16 +1,12 @@
-"""Artifacts: the data that flows between steps."""
+"""Artifacts that are tables or one plain value."""
 
 from __future__ import annotations
 
-import inspect
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from .data.rows import (
+from rmplug.data.rows import (
     BATCH_ROWS,
     Joined,
     Mapped,
@@ -21,16 +17,15 @@ from .data.rows import (
     feature_names,
     feature_table,
 )
-from .descriptions import describe
-from .errors import DataError, some
-from .stats.numbers import Numbers, named_numbers
+from rmplug.descriptions import describe
+from rmplug.errors import DataError, some
+from rmplug.stats.numbers import Numbers, named_numbers
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
     import pyarrow as pa
 
-    from .data.rows import ColumnsLike
+    from rmplug.data.rows import ColumnsLike
 
 Self = TypeVar("Self", bound="Identified")
 AnyTabular = TypeVar("AnyTabular", bound="Tabular")
@@ -188,7 +183,7 @@ class Pairs(Identified):
 
     @classmethod
     def normalise(cls, columns: ColumnsLike) -> pa.Table:
-        from .data.messages import conversational
+        from rmplug.data.messages import conversational
 
         return conversational(super().normalise(columns), ("chosen", "rejected"))
 
@@ -201,7 +196,7 @@ class Responses(Identified):
 
     @classmethod
     def normalise(cls, columns: ColumnsLike) -> pa.Table:
-        from .data.messages import conversational
+        from rmplug.data.messages import conversational
 
         return conversational(super().normalise(columns), ("response",))
 
@@ -262,152 +257,6 @@ class Value(Artifact):
         self.name = name
 
 
-class Folder(Artifact):
-    """Files in a directory."""
-
-    def __init__(self, directory: Path, name: str = "") -> None:
-        self.directory = Path(directory)
-        self.name = name
-
-
-class Predictor(ABC):
-    """A fit that is open for use."""
-
-    @abstractmethod
-    def predict(self, features: pa.Table) -> Mapping[str, np.ndarray]:
-        """Return named predictions of shape (rows,) for joined features, columns as when fitted."""
-
-
-class RewardModel(Artifact, ABC):
-    """A live model that scores responses. It is rebuilt where it is needed, never stored."""
-
-    outputs: tuple[str, ...] = ("reward",)
-    """Names of the scores: one, or one per objective. Of several, one called ``reward`` is the
-    score that counts, and the others are reported beside it."""
-
-    @abstractmethod
-    def score(self, responses: pa.RecordBatch) -> np.ndarray:
-        """Return float64 scores of shape (rows,) or (rows, len(outputs)) for rows of ``Responses``.
-
-        A row that cannot be scored is NaN.
-        """
-
-    def score_sides(self, responses: pa.RecordBatch) -> np.ndarray:
-        """Return scores, as ``score`` does, of chosen (the first half of the rows) and rejected
-        responses (the other half, in the same order), of which only the better one of each two is
-        asked for: a model that can tell it with less work overrides this."""
-        return self.score(responses)
-
-    def compare(self, pairs: pa.RecordBatch) -> np.ndarray | None:
-        """Return margins of shape (rows,) for rows of ``Pairs``, from a model that looks at both
-        responses at once: log-odds that chosen is better. None, as here, from a model that compares
-        by its scores."""
-        return None
-
-    def open(self) -> RewardModel:
-        """Return the model ready to score; a handle loads it here, once per process."""
-        return self
-
-    def exactly(self) -> AbstractContextManager[Formats] | None:
-        """Return a context in which the model scores each row alone, without padding and in
-        float32, whatever it does otherwise to be fast; None, as here, from a model that has no
-        other way."""
-        return None
-
-    def reload(self) -> RewardModel:
-        """Return the model loaded anew, for a step that changes its weights: others that use the
-        same model must not see that."""
-        return self
-
-    def origin(self) -> Origin | None:
-        """Return what the model can be made again from; None, as here, where that is not
-        recorded."""
-        return None
-
-
-class Formats(NamedTuple):
-    """The number formats of a model: as it scores, and in the context ``exactly``."""
-
-    own: str
-    exact: str
-
-
-class Opens(ABC):
-    """A loader of a folder that its own step wrote: a trainer or an estimator."""
-
-    @classmethod
-    @abstractmethod
-    def open(cls, directory: Path) -> Any: ...
-
-    @classmethod
-    def takes_settings(cls) -> bool:
-        """Check whether ``open`` takes the user's settings of a model that the folder names."""
-        parameters = inspect.signature(cls.open).parameters.values()
-        return any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
-
-
-class Fit(Folder):
-    """A fitted estimator: its files, its numbers, and tables about it.
-
-    ``numbers`` is a list of rows of ``Metrics`` (``metric, subset, value, low, high, n``).
-    ``tables`` hold what there is to tell, by these names where they apply: ``importance``
-    (``feature``, ``importance``, ``low``, ``high``), ``coefficients`` (``feature``,
-    ``coefficient``, ``low``, ``high``, ``per``: the unit of what is changed), ``dependence``
-    (``feature``, ``x``, ``y``), and ``rows`` (``id``, ``group``, ``target``, ``prediction`` out of
-    fold, ``residual``).
-    """
-
-    def __init__(
-        self,
-        directory: Path,
-        made_by: type[Opens],
-        numbers: Sequence[Mapping[str, Any]] = (),
-        tables: Mapping[str, pa.Table] | None = None,
-        name: str = "",
-    ) -> None:
-        super().__init__(directory, name)
-        self.made_by = made_by
-        self.numbers = [dict(number) for number in numbers]
-        self.tables = dict(tables or {})
-
-    def open(self) -> Predictor:
-        """Return the predictor, loaded by the class that fitted it."""
-        predictor: Predictor = self.made_by.open(self.directory)
-        return predictor
-
-
-class Checkpoint(Folder):
-    """A trained model's directory; ``open`` returns the reward model, ``numbers`` describe its
-    training. ``settings`` returns what the user's spec says of the model it was trained on: where
-    it is, how it runs, what it may do."""
-
-    def __init__(
-        self,
-        directory: Path,
-        made_by: type[Opens],
-        numbers: Sequence[Mapping[str, Any]] = (),
-        name: str = "",
-        settings: Callable[[], Mapping[str, Any]] = dict,
-    ) -> None:
-        super().__init__(directory, name)
-        self.made_by = made_by
-        self.numbers = [dict(number) for number in numbers]
-        self.settings = settings
-
-    def open(self) -> RewardModel:
-        changed = self.settings() if self.made_by.takes_settings() else {}
-        model: RewardModel = self.made_by.open(self.directory, **changed)
-        return model
-
-
-class Report(Folder):
-    """Files, the first of which (``entry``) opens in a browser."""
-
-    def __init__(self, directory: Path, entry: str = "index.html", name: str = "") -> None:
-        super().__init__(directory, name)
-        self.entry = entry
-
-
 def join(features: Sequence[Features]) -> Features:
     """Return features of the same rows side by side, columns named ``<step>.<column>``; read
     lazily."""
@@ -417,13 +266,3 @@ def join(features: Sequence[Features]) -> Features:
     if len(set(names)) < len(names):
         raise DataError(f"the same step is joined twice: {', '.join(names)}")
     return Features(Joined({table.name: table.rows for table in features}), "+".join(names))
-
-
-@dataclass(frozen=True)
-class Origin:
-    """The kind of a model loader, its parameters as in JSON, and SHA-256 digests of the files that
-    define the model's outputs, by their names; without any, files are not compared."""
-
-    kind: str
-    params: Mapping[str, Any]
-    digests: Mapping[str, str] = field(default_factory=dict)
