@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING, cast
 
 from rmplug._kinds.registry import Provider, Registry
 from rmplug._kinds.signatures import signature_of
@@ -20,13 +22,13 @@ from rmplug._run.session import Session
 from rmplug._run.workers import Workers
 from rmplug._spec.graph import Node
 from rmplug._store.store import Store
-from rmplug.artifacts import (
-    Artifact,
-    Tabular,
-)
+from rmplug.artifacts import Artifact, Folder, RewardModel, Tabular
 from rmplug.errors import RmplugError
 from rmplug.families import Engine, Step
 from rmplug.known import Known, Ref
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def registry_of(*modules: ModuleType | object) -> Registry:
@@ -51,6 +53,9 @@ def run_step(
     engine: Engine | None = None,
 ) -> Artifact:
     """Run one step on given inputs, through the store and the engine as in a real run.
+
+    A second call in the same folder with an equal step, equal tables, and a model of the same
+    origin, if any, gives the first result again, or goes on where the first stopped.
 
     Worker processes stay for the next step with as many, so that they import libraries once. An
     ``engine`` that is given is closed.
@@ -122,9 +127,29 @@ def _closed(engine: Engine) -> Iterator[Engine]:
 
 def _put(session: Session, scope: Scope, artifact: Artifact, name: str) -> Ref:
     name = artifact.name or name
+    key = f"given-{name}-{hashlib.blake2b(_content(artifact), digest_size=16).hexdigest()}"
     if isinstance(artifact, Tabular):
-        key = f"given-{name}"
         scope.handles[name] = session.results.keep(key, type(artifact), "given", artifact.table)
     else:
-        scope.handles[name] = Handle(f"given-{name}", type(artifact), artifact)
+        scope.handles[name] = Handle(key, type(artifact), artifact)
     return Ref(name)
+
+
+def _content(artifact: Artifact) -> bytes:
+    """Return what tells an artifact from any other of its name; of a model without an origin, and
+    of what else has no such thing, something new each time."""
+    if isinstance(artifact, Tabular):
+        return _bytes_of(artifact.table)
+    if isinstance(artifact, Folder):
+        return os.fsencode(artifact.directory.resolve())
+    origin = artifact.origin() if isinstance(artifact, RewardModel) else None
+    return os.urandom(16) if origin is None else repr(origin).encode()
+
+
+def _bytes_of(table: pa.Table) -> bytes:
+    import pyarrow as pa
+
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table.combine_chunks())
+    return cast(bytes, sink.getvalue().to_pybytes())
