@@ -14,11 +14,14 @@ class EndpointStates(ServedNumbers):
     """Ask a model behind an address for the states of conversations: a served backbone for heads.
 
     The query `hidden-state` gives its vectors (without `layer` and `pooling`, which are the
-    server's), on which `multi-objective-ridge`, `gate` and others are fitted; `assemble` takes it
-    as its encoder. A checkpoint made with it records the model's name and how it is asked, never
-    the address: that comes from the spec that opens it, or the command (`url`). With the input
-    `tokens`, a step `tokenizer` of the same model, token ids are sent as the model gets them in
-    this process; such an encoder is not recorded.
+    server's), on which `multi-objective-ridge`, `gate` and others are fitted; `linear-head`,
+    `odin-head` and `assemble` take it as their encoder. A checkpoint made with it records the
+    model's name and how it is asked, never the address: that comes from the spec that trains it, or
+    from one that gives it to `reward-head` as `backbone`, or from Python (`open_folder(folder,
+    url=…)`). Whether the model behind the name is still the one of the training, two fixed texts
+    tell, which are asked about whenever a checkpoint is opened. With the input `tokens`, a step
+    `tokenizer` of the same model, token ids are sent as the model gets them in this process; such
+    an encoder is not recorded, and a head cannot be trained on it, but `reward-head` takes it.
 
     Requests, retries and what is refused are those of `endpoint-scores`. States are not scaled
     unless `normalise` says so; where the server scales them anyway, that is a notice.

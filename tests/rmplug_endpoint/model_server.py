@@ -7,7 +7,9 @@ import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from rmplug_endpoint import Endpoint, EndpointScores
+from rmplug import Responses
+from rmplug.data.rows import one_batch
+from rmplug_endpoint import Endpoint, EndpointScores, EndpointStates
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -88,3 +90,27 @@ def scores(server, **params):
     """A served reward model at the address of a server."""
     given = {"url": f"http://127.0.0.1:{server.server_port}", "model": "m", "wait": 0, **params}
     return EndpointScores(**given)
+
+
+def states(server, **params):
+    """A served encoder at the address of a server."""
+    given = {"url": f"http://127.0.0.1:{server.server_port}", "model": "m", "wait": 0, **params}
+    return EndpointStates(**given)
+
+
+def vllm(encoder):
+    """A server whose /pooling pools as vLLM does by default: the last token."""
+
+    def answer(body, _):
+        talk = body["messages"]
+        told = talk[-1]["role"] == "assistant"
+        row = {
+            "id": ["r"],
+            "prompt": [talk[:-1] if told else talk],
+            "response": [talk[-1:] if told else [{"role": "assistant", "content": ""}]],
+        }
+        part = "both" if told else "prompt" if body["add_generation_prompt"] else "turn"
+        [vector] = encoder.vectors(one_batch(Responses(row).table), part).tolist()
+        return 200, {"model": "m", "data": [{"index": 0, "data": vector}]}
+
+    return answer

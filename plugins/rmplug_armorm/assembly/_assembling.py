@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from rmplug import Checkpoint, DataError, Features, Fit, Pairs, RewardModel
 from rmplug.data.rows import one_batch
+from rmplug.models.head_encoders import encoder_of
 from rmplug.models.state_encoder import StateEncoder
 from rmplug.stats.metric_rows import mean_of, measured, number, share_of, wins
 from rmplug_armorm.debias._transform_file import Transform
@@ -25,7 +26,7 @@ from rmplug_armorm.heads._states import matrix_of
 
 from ._given_states import PAIR, encoded, prove
 from ._mixture import Mixture
-from ._model import AssembledModel, AssemblyFacts, encoder_of, save
+from ._model import AssembledModel, AssemblyFacts, save
 from ._prompt_end import prompt_end_of
 
 MODEL = "assembled"
@@ -59,7 +60,8 @@ def assemble(
     final = Mixture(attribute_heads, transform, mixture.gate, temperature)
     origin = model.encoder.origin()
     assert origin is not None
-    save(directory, final, AssemblyFacts(origin, end, temperature, numbers))
+    assembled = AssembledModel(prompt_encoder, final, end)
+    save(directory, assembled, AssemblyFacts(origin, end, temperature, numbers))
     return numbers
 
 

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from rmplug import DataError, Origin, RewardModel, reopen
+from rmplug import DataError, Origin, RewardModel
 from rmplug.arrays import Array
 from rmplug.data.sides import side_of, stacked
 from rmplug.errors import some
 from rmplug.models.files import read_json
+from rmplug.models.head_encoders import open_encoder, write_probe
 from rmplug.models.state_encoder import StateEncoder
 from rmplug_armorm.debias._measures import measure_texts
 
@@ -26,17 +27,6 @@ REWARD = "reward"
 FIELDS = ("id", "prompt", "response")
 PARTS = {"turn": "turn", "response": "prompt"}
 """The encoder's names for a prompt alone, by the position of its end."""
-
-
-def encoder_of(model: RewardModel) -> StateEncoder:
-    """Return the model as an encoder; raises DataError if it cannot be one, or be loaded again."""
-    opened = model.open()
-    if not isinstance(opened, StateEncoder) or opened.origin() is None:
-        raise DataError(
-            f"{model.name or type(opened).__name__} is no encoder that can be loaded again; load "
-            "the model with kind: encoder (a head that it has is left out)"
-        )
-    return opened
 
 
 @dataclass(frozen=True)
@@ -103,9 +93,11 @@ class AssembledModel(RewardModel):
         return PARTS[self.prompt_end]
 
 
-def save(directory: Path, mixture: Mixture, parts: AssemblyFacts) -> None:
-    """Write the whole model except its encoder."""
+def save(directory: Path, model: AssembledModel, parts: AssemblyFacts) -> None:
+    """Write the whole model except its encoder, and how that is known again."""
+    mixture = model.mixture
     mixture.save(directory)
+    write_probe(directory, model.encoder, ("both", model.part))
     origin = parts.origin
     config = {
         "format": FORMAT,
@@ -129,14 +121,16 @@ def save(directory: Path, mixture: Mixture, parts: AssemblyFacts) -> None:
 
 
 def open_assembled(directory: Path, changed: Mapping[str, Any] | None = None) -> AssembledModel:
-    """Open the reward model of a folder; ``changed`` has the user's settings of its encoder."""
+    """Open the reward model of a folder; ``changed`` has the user's settings of its encoder, or is
+    one to use in its place (``backbone``)."""
     config = _read_config(directory / CONFIG)
     mixture = read_mixture(directory, config["temperature"])
     if list(mixture.heads.names) != config["attributes"]:
         raise DataError(f"{directory} holds the parts of two models; assemble them again")
     encoder = config["encoder"]
     origin = Origin(encoder.get("kind", ""), encoder.get("params", ""), config["sha256"])
-    opened = encoder_of(reopen(origin, directory, **(changed or {})))
+    parts = ("both", PARTS[config["prompt_end"]])
+    opened = open_encoder(origin, directory, changed or {}, parts)
     read, width = mixture.heads.weight.shape[1], getattr(opened, "width", None)
     if width not in (None, read):
         raise DataError(

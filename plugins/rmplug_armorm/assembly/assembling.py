@@ -13,10 +13,11 @@ class Assemble(Trainer):
     """Put encoder, attribute heads, debiasing and gate together into one reward model in a folder.
 
     The folder has safetensors and JSON only; `config.json` names the encoder, its settings and the
-    digests of its files: opened with another, it is refused. `reward-head` loads it, `rmplug score`
-    and `rank` use it, `contributions` explains its scores, `export-transformers` makes a model of
-    `transformers` of it. Outputs: ``reward``, and one per attribute: its raw reward, 0 at the least
-    label and 1 at the greatest.
+    digests of its files: opened with another, it is refused; one without files here, such as a
+    served one (`endpoint-states`), by its states of two fixed texts. `reward-head` loads it,
+    `rmplug score` and `rank` use it, `contributions` explains its scores, `export-transformers`
+    makes a model of `transformers` of it. Outputs: ``reward``, and one per attribute: its raw
+    reward, 0 at the least label and 1 at the greatest.
 
     The position of the prompt's state that the gate reads (`prompt_end` of `hidden-state`) is
     detected by encoding a few prompts that the gate was trained on again; an encoder with other
@@ -68,7 +69,8 @@ class Assemble(Trainer):
 
     @classmethod
     def open(cls, directory: Path, **changed: Any) -> RewardModel:
-        """Open the model; ``changed`` may have `path` and `device` of its encoder."""
+        """Open the model; ``changed`` may have `path` and `device` of its encoder, or a model to
+        use in its place (`backbone`)."""
         from ._model import open_assembled
 
         return open_assembled(directory, changed)

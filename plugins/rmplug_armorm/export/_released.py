@@ -15,9 +15,10 @@ from rmplug import DataError
 from rmplug.arrays import Array
 from rmplug.errors import some
 from rmplug.models.files import read_json
+from rmplug.models.head_encoders import encoder_of
 from rmplug.models.weights import is_plain_tensor
 from rmplug_armorm.assembly._mixture import Mixture
-from rmplug_armorm.assembly._model import AssembledModel, encoder_of
+from rmplug_armorm.assembly._model import AssembledModel
 from rmplug_armorm.debias._transform_file import Transform
 from rmplug_armorm.gate._gate import NetworkGate
 from rmplug_armorm.heads._heads_file import Heads

@@ -6,15 +6,17 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from safetensors.numpy import save_file
 
-from rmplug import DataError, Features, Origin, Pairs, RewardModel, reopen
+from rmplug import DataError, Features, Origin, Pairs, RewardModel
 from rmplug.arrays import Array
 from rmplug.models.files import read_json, read_tensors
+from rmplug.models.head_encoders import encoder_of, open_encoder, write_probe
+from rmplug.models.state_encoder import StateEncoder
 from rmplug.stats.metric_rows import Scaled, Statistic, measured, share_of, wins
 from rmplug.stats.strength_search import StrengthSearch
 
@@ -47,19 +49,12 @@ class OdinSettings:
     folds: int
 
 
-@runtime_checkable
-class Encodes(Protocol):
-    """The interface of a model that gives a vector for each response."""
-
-    def vectors(self, responses: pa.RecordBatch) -> Array: ...
-
-
 class OdinReward(RewardModel):
     """The rewards of both heads: ``reward`` (quality) and ``length``."""
 
     outputs = ("reward", "length")
 
-    def __init__(self, encoder: Encodes, weight: Array) -> None:
+    def __init__(self, encoder: StateEncoder, weight: Array) -> None:
         self.encoder, self.weight = encoder, weight
 
     def score(self, responses: pa.RecordBatch) -> Array:
@@ -78,16 +73,11 @@ def train(
     directory: Path,
 ) -> list[dict[str, Any]]:
     """Train on all pairs, write the heads to ``directory``, and return the held-out numbers."""
-    origin = model.origin()
-    if not isinstance(model, Encodes) or origin is None:
-        raise DataError(
-            f"odin-head is trained on an encoder, not on {type(model).__name__}; load the model "
-            "with kind: encoder"
-        )
+    encoder = encoder_of(model)
     groups = group_codes(data, "odin-head")
-    differences = encoded(model, data) if states is None else state_differences(states, data)
+    differences = encoded(encoder, data) if states is None else state_differences(states, data)
     longer = length_differences(data, settings.measure)
-    width = getattr(model, "width", differences.shape[1])
+    width = getattr(encoder, "width", differences.shape[1])
     if differences.shape[1] != width:
         raise DataError(
             f"{states.name if states else 'states'} are of {differences.shape[1]} numbers, the "
@@ -102,7 +92,7 @@ def train(
     split = grouped_split(groups, np.ones((len(groups), 1), bool), settings.folds, seed)
     result = search(learn, lambda w, rows: scaled[rows] @ w.T, _sum, split.part, settings.l2)
     weight = learn(np.arange(len(scaled)), result.strength) / sizes
-    save(directory, origin, weight)
+    save(directory, encoder, weight)
     return numbers_of(result, longer, groups, seed)
 
 
@@ -110,7 +100,7 @@ def _sum(values: Array) -> Array:
     return np.asarray(values.sum(axis=-1))
 
 
-def encoded(model: Encodes, data: Pairs) -> Array:
+def encoded(model: StateEncoder, data: Pairs) -> Array:
     """Compute differences of the states of all pairs, a batch at a time."""
     parts = []
     for batch in data.batches(256):
@@ -229,15 +219,19 @@ def ratio(part: str, whole: str) -> Statistic:
     return Scaled(of, "share")
 
 
-def save(directory: Path, origin: Origin, weight: Array) -> None:
+def save(directory: Path, encoder: StateEncoder, weight: Array) -> None:
+    origin = encoder.origin()
+    assert origin is not None
     config = {"format": FORMAT, "kind": KIND, "encoder": asdict(origin)}
     text = json.dumps(config, indent=1, sort_keys=True, ensure_ascii=False)
     (directory / CONFIG).write_text(text + "\n", encoding="utf-8")
     save_file({"weight": np.ascontiguousarray(weight)}, directory / HEADS)
+    write_probe(directory, encoder)
 
 
 def open_odin(directory: Path, changed: Mapping[str, Any]) -> RewardModel:
-    """Open the model of a folder; ``changed`` has the user's settings of its encoder."""
+    """Open the model of a folder; ``changed`` has the user's settings of its encoder, or is one to
+    use in its place (``backbone``)."""
     config = read_json(directory / CONFIG)
     weight = read_tensors(directory / HEADS).get("weight")
     encoder = config.get("encoder")
@@ -249,9 +243,7 @@ def open_odin(directory: Path, changed: Mapping[str, Any]) -> RewardModel:
     if config.get("format") != FORMAT or weight.ndim != 2 or len(weight) != 2:
         raise DataError(f"{directory} is of another version of odin-head; train the heads again")
     origin = Origin(*(encoder.get(name, "") for name in ("kind", "params", "digests")))
-    opened = reopen(origin, directory, **changed)
-    if not isinstance(opened, Encodes):
-        raise DataError(f"{directory} names no encoder; train the heads again")
+    opened = open_encoder(origin, directory, changed)
     width = getattr(opened, "width", weight.shape[1])
     if weight.shape[1] != width:
         raise DataError(

@@ -12,6 +12,8 @@ from rmplug import DataError, Features, Pairs, Responses, RewardModel
 from rmplug.arrays import Array
 from rmplug.data.messages import length_gap
 from rmplug.data.subsets import subset_rows
+from rmplug.models.head_encoders import encoder_of
+from rmplug.models.state_encoder import StateEncoder
 from rmplug.stats.folds import deal_folds
 from rmplug.stats.metric_rows import mean_of, measured, number, r2_columns, r2_of, share_of, wins
 from rmplug.stats.strength_search import StrengthSearch
@@ -37,17 +39,8 @@ def train(
     directory: Path,
 ) -> list[dict[str, Any]]:
     """Train on all rows, write the head to ``directory``, and return the held-out numbers."""
-    if not isinstance(model, EncoderModel):
-        raise DataError(
-            f"linear-head is trained on an encoder, not on {type(model).__name__}; load the model "
-            "with kind: encoder (a head that it has is left out)"
-        )
-    if model.loaded.change is not None:
-        raise DataError(
-            "linear-head cannot record that the states of its encoder are projected; train it on "
-            "the encoder itself, and project the head"
-        )
-    examples = examples_of(step, model, data, states)
+    encoder = _encoder_of(model)
+    examples = examples_of(step, encoder, data, states)
     scales = scales_of(examples.rows, step.standardise)
     rows = Rows(examples.rows / scales)
     count = int(examples.groups.max()) + 1
@@ -56,8 +49,17 @@ def train(
     search, weights = search_strength(rows, examples, grid, fold)
     weight = weights / scales
     bias = examples.mean - float(examples.centre @ weight)
-    save(directory, model, weight, bias, search.strength)
+    save(directory, encoder, weight, bias, search.strength)
     return numbers_of(examples, search, seed)
+
+
+def _encoder_of(model: RewardModel) -> StateEncoder:
+    if isinstance(model, EncoderModel) and model.loaded.change is not None:
+        raise DataError(
+            "linear-head cannot record that the states of its encoder are projected; train it on "
+            "the encoder itself, and project the head"
+        )
+    return encoder_of(model)
 
 
 def scales_of(rows: Array, standardise: bool) -> Array:

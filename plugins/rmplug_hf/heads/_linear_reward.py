@@ -11,10 +11,12 @@ import numpy as np
 import pyarrow as pa
 from safetensors.numpy import save_file
 
-from rmplug import DataError, Origin, reopen
+from rmplug import DataError, Origin, RewardModel
 from rmplug.arrays import Array
 from rmplug.errors import some
 from rmplug.models.files import read_json, read_tensors
+from rmplug.models.head_encoders import open_encoder, write_probe
+from rmplug.models.state_encoder import StateEncoder
 from rmplug_hf.loading._encoder import EncoderModel
 from rmplug_hf.loading._loading import Loaded
 
@@ -43,16 +45,36 @@ class LinearReward(EncoderModel):
         return np.asarray(self.vectors(responses).astype(np.float64) @ self.weight + self.bias)
 
 
-def save(directory: Path, model: EncoderModel, weight: Array, bias: float, l2: float) -> None:
-    """Write the head and the settings of its encoder."""
+class ElsewhereReward(RewardModel):
+    """A head on the states of an encoder that is no model of this process."""
+
+    def __init__(self, encoder: StateEncoder, weight: Array, bias: float) -> None:
+        self.encoder, self.weight, self.bias = encoder, weight, bias
+        self.vectors, self.vectors_and_prompts = encoder.vectors, encoder.vectors_and_prompts
+
+    def score(self, responses: pa.RecordBatch) -> Array:
+        """Return float64 rewards of shape (rows,)."""
+        if not responses.num_rows:
+            return np.zeros(0)
+        states = self.vectors(responses).astype(np.float64)
+        if states.shape[1] != len(self.weight):
+            raise DataError(
+                f"the encoder of a head on states of {len(self.weight)} numbers gave states of "
+                f"{states.shape[1]}; serve the model that the head was trained on"
+            )
+        return np.asarray(states @ self.weight + self.bias)
+
+
+def save(directory: Path, model: StateEncoder, weight: Array, bias: float, l2: float) -> None:
+    """Write the head, the settings of its encoder, and how that is known again."""
     origin = model.origin()
     assert origin is not None
     config = {
         "format": FORMAT,
         "kind": KIND,
         "encoder": dict(origin.params),
-        "max_length": model.loaded.tokenizing.max_length,
-        "dtype": str(model.loaded.model.dtype).removeprefix("torch."),
+        **({} if origin.kind == ENCODER else {"encoder_kind": origin.kind}),
+        **_exactness(model),
         "width": len(weight),
         "l2": l2,
         "sha256": dict(origin.digests),
@@ -60,15 +82,26 @@ def save(directory: Path, model: EncoderModel, weight: Array, bias: float, l2: f
     text = json.dumps(config, indent=1, sort_keys=True, ensure_ascii=False)
     (directory / CONFIG).write_text(text + "\n", encoding="utf-8")
     save_file({"weight": weight, "bias": np.array([bias])}, directory / HEAD)
+    write_probe(directory, model)
 
 
-def open_head(directory: Path, changed: Mapping[str, Any]) -> LinearReward:
-    """Load the reward model of a folder; ``changed`` overrides settings of its encoder."""
+def _exactness(model: StateEncoder) -> dict[str, Any]:
+    """Return how many tokens a model of this process read, and in which number format."""
+    if not isinstance(model, EncoderModel):
+        return {}
+    dtype = str(model.loaded.model.dtype).removeprefix("torch.")
+    return {"max_length": model.loaded.tokenizing.max_length, "dtype": dtype}
+
+
+def open_head(directory: Path, changed: Mapping[str, Any]) -> RewardModel:
+    """Load the reward model of a folder; ``changed`` overrides settings of its encoder, or is one
+    to use in its place (``backbone``)."""
     config = _read_config(directory / CONFIG)
     weight, bias = _read_head(directory / HEAD, config["width"])
-    model = reopen(Origin(ENCODER, config["encoder"], config["sha256"]), directory, **changed)
+    kind = config.get("encoder_kind", ENCODER)
+    model = open_encoder(Origin(kind, config["encoder"], config["sha256"]), directory, changed)
     if not isinstance(model, EncoderModel):
-        raise DataError(f"{directory} names no encoder; train the head again")
+        return ElsewhereReward(model, weight, bias)
     if len(weight) != model.width:
         raise DataError(
             f"the head in {directory} reads states of {len(weight)} numbers, its encoder gives "

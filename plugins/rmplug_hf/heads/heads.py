@@ -45,8 +45,12 @@ class LinearHead(Trainer):
     ratings ``r2``, ``mae`` and ``mae-of-mean``. Also ``l2``, ``l2-at-edge`` (1 when a wider grid
     may do better), ``folds``, ``groups``, ``identical`` (pairs whose states are the same).
 
+    The encoder may be served (`endpoint-states`): its states come from the address, in training and
+    for every text that the head scores.
+
     Saved as ``head.safetensors`` and ``config.json``, which names the encoder, how it is used, and
-    the digests of its files: opened with another encoder, it is refused.
+    the digests of its files: opened with another encoder, it is refused. An encoder without files
+    here is known by its states of two fixed texts, ``probe.safetensors``.
     """
 
     kind = "linear-head"
@@ -74,7 +78,7 @@ class LinearHead(Trainer):
     ) -> Checkpoint:
         from ._linear_head import train
 
-        numbers = train(self, model.open(), data, states, seed, directory)
+        numbers = train(self, model, data, states, seed, directory)
         return Checkpoint(directory, type(self), numbers)
 
     def foresee(self, inputs: Mapping[str, Sequence[Known]]) -> Known:
@@ -86,7 +90,8 @@ class LinearHead(Trainer):
 
     @classmethod
     def open(cls, directory: Path, **changed: Any) -> RewardModel:
-        """Load the head; ``changed`` overrides settings of the encoder (`path`, `device`…)."""
+        """Load the head; ``changed`` overrides settings of the encoder (`path`, `device`, of a
+        served one `url`…), or is a model to use in its place (`backbone`)."""
         from ._linear_reward import open_head
 
         return open_head(directory, changed)
@@ -101,6 +106,11 @@ class RewardHead(ModelLoader):
     The folder may be a stranger's: the encoder that it names is opened from a folder on this
     machine or from the local cache of the hub, never fetched, and only when every file is the one
     it was trained with; Python code that the encoder brings runs only if you say so here.
+
+    A head on a served encoder names no address: give the input `backbone`, a step `endpoint-states`
+    of yours. Any head takes it in place of the recorded encoder, such as one that was trained in
+    this process and whose encoder is served now. It is used if it gives, of two fixed texts, the
+    states that are kept beside the head (5 % of their length apart at most).
     """
 
     kind = "reward-head"
@@ -136,13 +146,19 @@ class RewardHead(ModelLoader):
         return foresee_folder(self.path)
 
     def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterator[tuple[str, str]]:
-        """Report a folder whose `config.json` names no trainer."""
+        """Report a folder whose `config.json` names no trainer, and settings of an encoder beside
+        one that has its own."""
         if not isinstance((folder_config(str(self.path)) or {}).get("kind"), str):
             yield "path", f"{self.path} is no folder that a trainer wrote: no config.json names one"
+        if inputs.get("backbone"):
+            for name in self.model_fields_set - {"path"}:
+                yield name, f"with the input backbone, {name} has no say; leave it out"
 
-    def load(self) -> RewardModel:
+    def load(self, backbone: RewardModel | None = None) -> RewardModel:
         from rmplug import open_folder
 
+        if backbone is not None:
+            return open_folder(self.path, backbone=backbone)
         overrides = {
             "path": self.encoder,
             "device": self.device,

@@ -259,7 +259,7 @@ def test_states_in_another_order_are_put_in_order(encoder, pairs, tmp_path):
 
 def test_a_model_with_a_head_is_refused(pairs, tmp_path):
     with pytest.raises(
-        DataError, match="is trained on an encoder, not on LengthModel; load the mod"
+        DataError, match="LengthModel is no encoder that can be loaded again; load the mod"
     ):
         trained(LengthModel(), pairs, tmp_path / "head")
 
