@@ -34,6 +34,10 @@ SCORES_BYTES = 16 << 20
 """Most bytes of an answer that is text or scores."""
 
 
+class RefusedError(DataError):
+    """A request that the server refused, which another try would not change."""
+
+
 class Pace:
     """The rate at which requests begin, in all threads together."""
 
@@ -108,14 +112,14 @@ class Asking:
             often = f" after {trials} tries" if trials > 1 else ""
             about = f" about {some(request.ids, 3)}" if request.ids else ""
             # from None: what a server says may hold the key, and only this sentence is cleaned
-            raise DataError(
+            raise (DataError if failure.again else RefusedError)(
                 f"{self.server.address} gave no answer{about}{often} ({failure}); check url, model "
                 "and the key, or raise retries or timeout"
             ) from None
 
     def _once(self, client: httpx.Client, ended: Event, request: Request) -> Answer:
         self.pace.wait(ended)
-        return self.server.post(client, request)
+        return self.server.send(client, request)
 
 
 def read_key(variable: str | None) -> str | None:

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from rmplug import DataError
+from rmplug.arrays import Array
 from rmplug.errors import some
+from rmplug.models.kept import kept_rows
 
 from ._asking import SCORES_BYTES, Asking
 from ._conversations import Conversation
 from ._forms import Form
+from ._self_description import self_description
 from ._server import Answer, Request
 
 if TYPE_CHECKING:
     from .connection import ServedNumbers
+
+
+READ_AS = 1
+"""Raised when other numbers are read from the same answer: those that are kept count no more. An
+update of anything else has nobody pay for them again."""
 
 
 class NumberSource:
@@ -26,6 +35,27 @@ class NumberSource:
     ) -> None:
         self.asking = Asking(step, form.path, form.speaks, most_bytes)
         self.step, self.form, self.activation = step, form, activation
+
+    def numbers(
+        self, rows: Sequence[Conversation], read: Callable[[Sequence[Conversation]], Array]
+    ) -> Array:
+        """Return the numbers of rows, of shape (rows, …), that ``read`` asks for; where the step
+        promises what the model is (``revision``), only of those that the store does not know."""
+        if self.step.revision is None:
+            return read(rows)
+        keys = [row.key.encode() for row in rows]
+        return kept_rows(self._identity, keys, lambda few: read([rows[row] for row in few]))
+
+    def _identity(self) -> dict[str, Any]:
+        """Return all that determines the numbers of a conversation, as far as a server tells."""
+        aside = self.step.neutral | {"outputs"}
+        settings = self.step.model_dump(mode="json", exclude=set(aside))
+        served = {"kind": self.step.kind, "read_as": READ_AS, "server": self._self_description}
+        return {**served, "settings": settings}
+
+    @cached_property
+    def _self_description(self) -> dict[str, Any]:
+        return self_description(self.step)
 
     def ask(self, rows: Sequence[Conversation]) -> list[Any]:
         """Return what the server gives for each row."""

@@ -30,9 +30,10 @@ Parsed = TypeVar("Parsed")
 
 @dataclass(frozen=True)
 class Request:
-    """A request: its body, the texts in it, which no message shows, and the ids of its rows."""
+    """A request: its body (none of one that only reads), the texts in it, which no message shows,
+    and the ids of its rows."""
 
-    body: bytes
+    body: bytes | None
     texts: tuple[str, ...] = ()
     ids: tuple[str, ...] = ()
 
@@ -80,13 +81,14 @@ class Server:
         bound(client)
         return client
 
-    def post(self, client: httpx.Client, request: Request) -> Answer:
+    def send(self, client: httpx.Client, request: Request) -> Answer:
         """Send a request once, and return its answer. Raises Failure where there is none,
         DataError where it is too long."""
+        method = "GET" if request.body is None else "POST"
         try:
             with (
                 deadline(self.timeout),
-                client.stream("POST", self.address, content=request.body) as response,
+                client.stream(method, self.address, content=request.body) as response,
             ):
                 self._check_coding(response)
                 body = _read_body(response, self.most_bytes)

@@ -78,6 +78,13 @@ class StatesModel(RewardModel):
     def _states(self, rows: Sequence[Conversation]) -> Array:
         if not rows:
             raise DataError(f"there are no rows to ask {self.name} about")
+        states = self.source.numbers(rows, self._asked)
+        lengths = np.linalg.norm(states, axis=1)
+        if not self.step.normalise and len(rows) > 1 and (np.abs(lengths - 1) < NEAR).all():
+            notice(SCALED, [row.id for row in rows])
+        return states
+
+    def _asked(self, rows: Sequence[Conversation]) -> Array:
         given = [self._pooled(values) for values in self.source.ask(rows)]
         ids = [row.id for row in rows]
         width = len(given[0])
@@ -88,11 +95,7 @@ class StatesModel(RewardModel):
                 f"than {width}, for {len(odd)} rows ({some(odd, 3)})"
             )
         with np.errstate(over="ignore"):  # queries refuse states that are not finite
-            states = np.array(given, dtype=np.float32)
-        lengths = np.linalg.norm(states, axis=1)
-        if not self.step.normalise and len(ids) > 1 and (np.abs(lengths - 1) < NEAR).all():
-            notice(SCALED, ids)
-        return states
+            return np.array(given, dtype=np.float32)
 
     def _pooled(self, values: Any) -> Array:
         """Pool what the server gives of a conversation: one vector, or one for each token."""

@@ -81,6 +81,12 @@ class ServedNumbers(ServedModel):
     answers_as: str | None = None
     """The model's name in the answers, where that is another than `model`: an answer in any other
     name is refused."""
+    revision: str | None = Field(
+        default=None, min_length=1, max_length=200, examples=["2026-11-30"]
+    )
+    """A word of yours for what the model behind the name is, such as a date or a commit: your
+    promise that it gives the same numbers as long as the word stays. With it, numbers are kept in
+    the store and not asked for again, in this run or in later ones; without it, none are kept."""
     rows_per_request: int = Field(default=16, ge=1, le=4096)
     """Most conversations in a request; one that is sent as messages goes alone."""
     body: Mapping[str, JsonValue] = Field(default_factory=dict)

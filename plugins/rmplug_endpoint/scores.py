@@ -32,7 +32,10 @@ class EndpointScores(ServedNumbers):
     (`on_missing` of `reward`). No message shows a text, only the ids of rows.
 
     What a server gives can change from day to day: its name stands for whatever it is when the step
-    runs.
+    runs. Nothing is kept of it, and the same text in another step is asked about again, unless
+    `revision` promises that the model stays the same. Then scores are kept by that word, the
+    settings, and what the server says of the model (`/v1/models`, where it has that): one that is
+    loaded from elsewhere is asked anew.
     """
 
     kind = "endpoint-scores"

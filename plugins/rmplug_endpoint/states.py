@@ -56,8 +56,9 @@ class EndpointStates(ServedNumbers):
             yield "template", "with the input tokens, template has no say; leave it out"
 
     def settings_to_reopen(self) -> Mapping[str, Any]:
-        """Return where the spec says that the model is, and how it is asked."""
-        return {"url": self.url, **{name: getattr(self, name) for name in sorted(self.neutral)}}
+        """Return where the spec says that the model is, what it promises, and how it is asked."""
+        names = ("url", "revision", *sorted(self.neutral))
+        return {name: getattr(self, name) for name in names}
 
     def load(self, tokens: RewardModel | None = None) -> RewardModel:
         from ._states import load_states

@@ -33,6 +33,13 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.send(*answer)
 
+    def do_GET(self):
+        """Answers with what ``server.models`` gives, the list of models; as if there were none."""
+        with self.server.lock:
+            self.server.listed.append((self.path, self.headers.get("Authorization")))
+            answer = self.server.models()
+        self.send(*answer)
+
     def send(self, status, answer, headers=None, reason=None):
         data = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
         self.send_response(status, reason)
@@ -69,6 +76,7 @@ def classified(*rows, model="m"):
 def serving(answer):
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.lock, server.requests, server.answer = threading.Lock(), [], answer
+    server.listed, server.models = [], lambda: (404, {"detail": "Not Found"})
     server.over = threading.Event()
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
