@@ -11,7 +11,7 @@ from run_specs import REGISTRY, go, spec_of
 import rmplug
 from rmplug._store.store_folder import new_store_note, open_store
 from rmplug._store.user_paths import not_expanded, user_path
-from rmplug.errors import RmplugError
+from rmplug.errors import RmplugError, StoreError
 
 
 @pytest.fixture(autouse=True)
@@ -70,3 +70,15 @@ def test_a_run_that_begins_a_store_says_where_it_is_and_names_one_beside_the_spe
     assert "new store" not in capsys.readouterr().err
     note = new_store_note(open_store(None), spec)
     assert note.endswith(f"there is one beside the spec: --store {spec.parent / '.rmplug'} uses it")
+
+
+@pytest.mark.parametrize("named", ["s3://bucket/store", "gs://bucket", Path("s3://bucket/store")])
+def test_a_store_at_an_address_is_refused_and_makes_no_folder(
+    named: str | Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(StoreError, match="is an address, and a store is a folder in which files"):
+        rmplug.run(spec_of({"pairs": {"kind": "synthetic"}}), store=named)
+    monkeypatch.setenv("RMPLUG_STORE", str(named))
+    with pytest.raises(StoreError, match="name one with --store, for a cluster one that all nodes"):
+        rmplug.runs()
+    assert not (tmp_path / "s3:").exists() and not (tmp_path / "gs:").exists()
