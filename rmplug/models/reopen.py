@@ -17,7 +17,7 @@ from typing import Any
 from rmplug._kinds.registry import discover
 from rmplug.artifacts import Origin, RewardModel
 from rmplug.errors import DataError, RmplugError, some
-from rmplug.families import ModelLoader, Trainer
+from rmplug.families import ModelLoader, Step, Trainer
 from rmplug.known import Known
 
 from .digests import defining_files, known_checksum
@@ -62,7 +62,7 @@ def locate(
     if changed.get("path") is not None:
         params.update(dict.fromkeys({"name", "revision"} & set(params)))
     _check_files(origin, directory, params, changed.get("path") is not None, say)
-    absent = [n for n, info in cls.model_fields.items() if info.is_required() and n not in params]
+    absent = [name for name in _required(cls) if name not in params]
     if absent:  # no record may say it, such as the address of a server
         raise DataError(
             f"the checkpoint {directory} was trained on a model of the kind {cls.kind}, and does "
@@ -85,6 +85,22 @@ def _loader(origin: Origin, directory: Path) -> type[ModelLoader]:
             "a model of that kind is opened by a spec or a command only"
         )
     return cls
+
+
+def unsaid(kind: Any) -> list[str]:
+    """List the parameters without which a kind of model is not opened and that no record may say,
+    such as the address of a server; none of what is no kind."""
+    try:
+        cls = discover().find(str(kind)).cls
+    except RmplugError:
+        return []  # what is wrong is said where the checkpoint is opened
+    if not issubclass(cls, ModelLoader) or not cls.reopened_with:
+        return []
+    return [name for name in _required(cls) if name not in cls.reopened_with]
+
+
+def _required(cls: type[Step]) -> list[str]:
+    return [name for name, info in cls.model_fields.items() if info.is_required()]
 
 
 def _is_record(origin: Origin) -> bool:

@@ -234,6 +234,13 @@ def test_a_head_waits_for_a_busy_server_and_ends_at_one_that_gives_no_states(the
             model.score(one_batch(rows.table))
 
 
+@pytest.mark.parametrize("name", ["linear", "odin", "mixture"])
+def test_an_address_that_nobody_says_is_told_before_running(there, rows, name):
+    steps = {"model": step("reward-head", path=str(there[name].directory))}
+    with pytest.raises(SpecError, match="whose url no folder says; give the input backbone, a ste"):
+        rmplug.run({"name": "unsaid", "steps": steps}, store=rows / "unused")
+
+
 def test_an_encoder_beside_settings_of_one_is_told_before_running(here, rows):
     steps = {
         "backbone": step("endpoint-states", url="http://localhost:1", model="m"),

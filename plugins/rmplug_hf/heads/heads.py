@@ -146,13 +146,29 @@ class RewardHead(ModelLoader):
         return foresee_folder(self.path)
 
     def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterator[tuple[str, str]]:
-        """Report a folder whose `config.json` names no trainer, and settings of an encoder beside
-        one that has its own."""
-        if not isinstance((folder_config(str(self.path)) or {}).get("kind"), str):
+        """Report a folder whose `config.json` names no trainer, a served encoder whose address no
+        folder says, and settings of an encoder beside one that has its own."""
+        config = folder_config(str(self.path)) or {}
+        if not isinstance(config.get("kind"), str):
             yield "path", f"{self.path} is no folder that a trainer wrote: no config.json names one"
-        if inputs.get("backbone"):
+        if not inputs.get("backbone"):
+            yield from self._unsaid(config)
+        else:
             for name in self.model_fields_set - {"path"}:
                 yield name, f"with the input backbone, {name} has no say; leave it out"
+
+    def _unsaid(self, config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        from rmplug.models.reopen import unsaid
+
+        record = config.get("encoder")
+        own = record.get("kind") if isinstance(record, dict) else None
+        kind = config.get("encoder_kind", own)
+        for name in unsaid(kind)[:1]:
+            yield (
+                "path",
+                f"the head in {self.path} was trained on a model of the kind {kind}, whose {name} "
+                f"no folder says; give the input backbone, a step {kind} of yours",
+            )
 
     def load(self, backbone: RewardModel | None = None) -> RewardModel:
         from rmplug import open_folder

@@ -15,7 +15,8 @@ from rmplug_hf.loading.recognised import folder_config, layers_of_config
 class HiddenState(QueryStrategy):
     """Return a model's hidden states: one vector per conversation, from any layer or from many.
 
-    Works with `encoder`, `sequence-classifier`, `reward-head` and other models of transformers.
+    Works with `encoder`, `sequence-classifier`, `reward-head` and other models of transformers, and
+    with `endpoint-states`, whose layer and pooling are the server's.
     Gives from pairs the vectors `chosen` and `rejected` (float32, as wide as the model), from
     responses `response`: states of the prompt with the response. With `part: prompt` or `both` also
     `prompt`, the state of the prompt alone, at the end of its last turn (`prompt_end`); a causal
