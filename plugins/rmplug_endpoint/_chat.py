@@ -46,6 +46,8 @@ def load_generator(step: Endpoint) -> EndpointModel:
 class EndpointModel(RewardModel):
     """A model that generates text; each prompt is one request."""
 
+    elsewhere = True
+
     def __init__(self, asking: Asking) -> None:
         self.asking = asking
         self.name = asking.step.model

@@ -44,6 +44,8 @@ def load_scores(step: EndpointScores, tokens: RewardModel | None) -> ScoresModel
 class ScoresModel(RewardModel):
     """A served reward model; its scores are of shape (rows, outputs)."""
 
+    elsewhere = True
+
     def __init__(
         self, step: EndpointScores, source: NumberSource, writer: ConversationWriter
     ) -> None:

@@ -44,6 +44,7 @@ class StatesModel(RewardModel):
     """A served encoder (``rmplug.models.state_encoder``); it has no scores."""
 
     outputs = ()
+    elsewhere = True
 
     def __init__(
         self, step: EndpointStates, source: NumberSource, writer: ConversationWriter

@@ -109,7 +109,8 @@ class GroupWork:
 
     def expect(self, groups: Sequence[int]) -> tuple[float, float]:
         """Estimate the seconds that opening, and then the groups, take in this process, by a few
-        rows of the first that are computed and thrown away. Rows that fail are left to the work."""
+        rows of the first that are computed and thrown away; none of a model that another machine
+        runs, for which processes here are no help. Rows that fail are left to the work."""
         first = self.cut.shards_of(groups[0])[0] * self.cut.size
         last = min(first + 1 + TRIED, self.cut.total)
         rows = sum(self.cut.rows(shard) for n in groups for shard in self.cut.shards_of(n))
@@ -117,6 +118,9 @@ class GroupWork:
         started = time.monotonic()
         try:
             with collect_notices(), collect_checks(), using:
+                self.rows.begin()
+                if self.rows.is_elsewhere:
+                    return 0.0, 0.0
                 self.rows.read(first, min(first + 1, last))
                 opened = time.monotonic()
                 self.rows.read(min(first + 1, last), last)

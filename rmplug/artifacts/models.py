@@ -32,6 +32,10 @@ class RewardModel(Artifact, ABC):
     """Names of the scores: one, or one per objective. Of several, one called ``reward`` is the
     score that counts, and the others are reported beside it."""
 
+    elsewhere: bool = False
+    """True of a model that another machine runs, and perhaps is paid for: this process asks it,
+    no workers do, and it is asked about no row on trial."""
+
     @abstractmethod
     def score(self, responses: pa.RecordBatch) -> np.ndarray:
         """Return float64 scores of shape (rows,) or (rows, len(outputs)) for rows of ``Responses``.

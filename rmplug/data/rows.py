@@ -197,6 +197,11 @@ class Mapped(Rows):
                 self._opened = self.open()
         tell_again(self._noticed)
 
+    @property
+    def is_elsewhere(self) -> bool:
+        """Check whether what is open is a model that another machine runs."""
+        return bool(getattr(self._opened, "elsewhere", False))
+
     def release(self) -> None:
         """Let go of what is open; the next read opens it again."""
         self._opened = None

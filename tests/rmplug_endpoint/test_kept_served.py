@@ -47,7 +47,7 @@ def server():
 def ask(server, tmp_path):
     """``ask(6, revision="a")``: rewards of the first 6 pairs; how many texts the server got."""
 
-    def run(count, store="store", **params):
+    def run(count, store="store", engine=ENGINE, **params):
         file = tmp_path / f"{count}.jsonl"
         rows = ({"id": f"p{n}", "prompt": f"Say {n}", "chosen": "yes " * (n + 1), "rejected": "no"}
                 for n in range(count))  # fmt: skip
@@ -64,7 +64,7 @@ def ask(server, tmp_path):
             },
         }
         before = len(server.requests)
-        spec = {"name": "kept", "steps": steps, "engine": ENGINE}
+        spec = {"name": "kept", "steps": steps, "engine": engine}
         done = rmplug.run(spec, store=tmp_path / store)
         asked = sum(len(body["input"]) for _, _, body in server.requests[before:])
         return done, asked
@@ -85,6 +85,12 @@ def test_a_run_with_more_rows_asks_about_the_new_texts_alone(ask, server):
     expected = [len(f"Say {n} " + "yes " * (n + 1)) / 10 for n in range(8)]
     np.testing.assert_allclose(np.asarray(second["reward"]["chosen"]), expected)
     assert {path for path, _ in server.listed} == {"/v1/models"}
+
+
+def test_a_served_model_is_asked_about_no_row_on_trial(ask):
+    several = {"kind": "local", "params": {"workers": 2, "shard_rows": 4}}
+    done, asked = ask(12, engine=several)
+    assert asked == 24 and done.record.steps["reward"].computed == 12
 
 
 def test_without_a_promise_nothing_is_kept(ask, server, tmp_path):

@@ -45,6 +45,7 @@ class AssembledModel(RewardModel):
     def __init__(self, encoder: StateEncoder, mixture: Mixture, prompt_end: str) -> None:
         self.encoder, self.mixture, self.prompt_end = encoder, mixture, prompt_end
         self.outputs = (REWARD, *mixture.heads.names)
+        self.elsewhere = getattr(encoder, "elsewhere", False)
 
     @property
     def attributes(self) -> tuple[str, ...]:

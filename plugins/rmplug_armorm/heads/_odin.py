@@ -56,6 +56,7 @@ class OdinReward(RewardModel):
 
     def __init__(self, encoder: StateEncoder, weight: Array) -> None:
         self.encoder, self.weight = encoder, weight
+        self.elsewhere = getattr(encoder, "elsewhere", False)
 
     def score(self, responses: pa.RecordBatch) -> Array:
         """Compute float64 rewards of shape (rows, 2)."""

@@ -51,6 +51,7 @@ class ElsewhereReward(RewardModel):
     def __init__(self, encoder: StateEncoder, weight: Array, bias: float) -> None:
         self.encoder, self.weight, self.bias = encoder, weight, bias
         self.vectors, self.vectors_and_prompts = encoder.vectors, encoder.vectors_and_prompts
+        self.elsewhere = getattr(encoder, "elsewhere", False)
 
     def score(self, responses: pa.RecordBatch) -> Array:
         """Return float64 rewards of shape (rows,)."""
