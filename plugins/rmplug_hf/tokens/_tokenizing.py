@@ -179,12 +179,14 @@ class Tokenizing:
             return rows
         if self.truncate == "error":
             self._refuse([ids[n] for n in long], len(rows))
-        texts = [self.text(conversations[n], ids[n], part, True) for n in long]
-        whole = self.tokenize(texts, True)
-        cut = self._cut(texts, whole)
-        for n, row in zip(long, cut, strict=True):
-            rows[n] = row
-        _notice_cuts(whole, cut, [ids[n] for n in long])
+        # a part at a time: what a tokenizer tells of each token takes some hundred bytes
+        for few in (long[first : first + CHUNK] for first in range(0, len(long), CHUNK)):
+            texts = [self.text(conversations[n], ids[n], part, True) for n in few]
+            whole = self.tokenize(texts, True)
+            cut = self._cut(texts, whole)
+            for n, row in zip(few, cut, strict=True):
+                rows[n] = row
+            _notice_cuts(whole, cut, [ids[n] for n in few])
         return rows
 
     def _refuse(self, long: list[str], total: int) -> None:

@@ -12,6 +12,7 @@ from rmplug import DataError, Responses
 from rmplug.data.rows import one_batch
 from rmplug.notices import collect_notices
 from rmplug.testing.tiny_models import tiny_tokenizer
+from rmplug_hf.tokens import _tokenizing
 from rmplug_hf.tokens._chat_process import ChatTemplate
 from rmplug_hf.tokens._conversations import Conversation
 from rmplug_hf.tokens._rendering import Renderer, Style
@@ -200,6 +201,24 @@ def test_long_conversations_can_be_refused_by_name(llama):
         "1 of 2 conversations are longer than 60 tokens (long); raise max_length, or set "
         "truncate: prompt-left to cut prompts"
     )
+
+
+@pytest.mark.parametrize("limit", [60, 8])
+def test_many_long_conversations_are_cut_a_part_at_a_time_as_each_is_alone(
+    llama, limit, monkeypatch
+):
+    monkeypatch.setattr(_tokenizing, "CHUNK", 3)
+    prompts = [[{**USER, "content": "Is it? " * (n + 20)}] for n in range(14)]
+    talks = [TALK if n % 4 == 0 else LONG._replace(prompt=p) for n, p in enumerate(prompts)]
+    names = [f"r{n}" for n in range(14)]
+    tokenizing = Tokenizing(llama, Style(), limit)
+    with collect_notices() as notices:
+        found = tokenizing.encode(talks, names)
+    for talk, name, row in zip(talks, names, found, strict=True):
+        assert row.ids.tolist() == tokenizing.encode([talk], [name])[0].ids.tolist()
+    cut = [name for name, talk in zip(names, talks, strict=True) if talk is not TALK or limit == 8]
+    assert sorted(name for told in notices.values() for name in told.ids) == sorted(cut)
+    assert all(told.count == len(told.ids) for told in notices.values())
 
 
 def test_what_fits_is_neither_cut_nor_counted(llama):
