@@ -10,13 +10,12 @@ import pyarrow as pa
 from rmplug import DataError
 from rmplug.arrays import Array
 from rmplug.data.sides import side_of
+from rmplug.models.head_encoders import NEAR
 from rmplug.notices import collect_notices
 
 from ._model import AssembledModel
 
 PAIR, RESPONSE = ("prompt", "chosen", "rejected"), ("prompt", "response")
-NEAR = 5e-2
-"""Greatest distance, relative to their length, of states that count as the same (bfloat16)."""
 
 
 def encoded(model: AssembledModel, rows: pa.RecordBatch, sides: Sequence[str]) -> dict[str, Array]:

@@ -10,12 +10,12 @@ import pyarrow as pa
 
 from rmplug import Checkpoint, DataError
 from rmplug.data.messages import message_type
+from rmplug.models.head_encoders import NEAR
 from rmplug.models.state_encoder import StateEncoder
 from rmplug.notices import collect_notices
 from rmplug_armorm.gate._gate_file import read_about
 from rmplug_armorm.gate._prompts import KEPT, spread_dimensions
 
-from ._given_states import NEAR
 from ._model import PARTS
 
 
