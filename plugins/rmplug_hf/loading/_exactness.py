@@ -1,4 +1,4 @@
-"""The exact way of a model: each row alone, without padding, and in float32."""
+"""The exact way of a model: each row alone, without padding, in float32, by layers of PyTorch."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import torch
 
 from rmplug.artifacts import Formats
 
+from ._fused_layers import plainly
+
 if TYPE_CHECKING:
     from ._loading import Loaded
 
@@ -19,7 +21,8 @@ HALF = (torch.bfloat16, torch.float16)
 
 @contextmanager
 def exact(loaded: Loaded) -> Iterator[Formats]:
-    """Have a model run each row alone, in float32 where memory allows it, within the context.
+    """Have a model run each row alone, in float32 where memory allows it, by the layers of
+    PyTorch, within the context.
 
     Weights of half precision are widened in place and narrowed again after: both are without loss,
     so that nothing else changes. Quantized weights stay.
@@ -28,7 +31,7 @@ def exact(loaded: Loaded) -> Iterator[Formats]:
     own = str(model.dtype).removeprefix("torch.")
     narrow = {name: p for name, p in model.named_parameters() if p.dtype in HALF}
     widened = bool(narrow) and not _is_quantized(model) and _fits(loaded)
-    with loaded.budget.alone():
+    with loaded.budget.alone(), plainly():
         formats = {name: parameter.dtype for name, parameter in narrow.items()}
         try:
             for parameter in narrow.values() if widened else ():

@@ -23,6 +23,7 @@ from rmplug_hf.tokens._rendering import Style
 from rmplug_hf.tokens._tokenizing import Tokenizing
 
 from ._adapters import CONFIG, base_of
+from ._fused_layers import fuse_layers
 from ._identity import Weights
 from ._light_imports import light_imports
 from ._locations import folder_of
@@ -105,6 +106,8 @@ def load(
     vocabulary = check_vocabulary(folder, tokenizer, model)
     device, pad = device_of(step.device), stated_pad(step, tokenizer, model, vocabulary)
     padding = settle_padding(tokenizer, model, pad)
+    if device.type == "cpu":
+        fuse_layers(model)
     text = model.config.get_text_config()
     use_cache, text.use_cache = getattr(text, "use_cache", None), False
     return Loaded(

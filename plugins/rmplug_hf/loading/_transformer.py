@@ -24,6 +24,7 @@ from rmplug_hf.tokens._shared_prompts import Reads, Sharing
 from rmplug_hf.tokens._tokenizing import Tokens
 
 from ._exactness import exact
+from ._fused_layers import packed_weights
 from ._identity import identity_of
 from ._loading import Loaded
 from ._trials import is_causal, scales_positions
@@ -178,7 +179,7 @@ def _run(
     if reads is not None and loaded.change is None:
         sharing = Sharing(loaded.model, lambda: loaded.shares_prompts, reads)
     changing = nullcontext() if loaded.change is None else loaded.change.on(loaded.model)
-    with evaluating(loaded.model), changing:
+    with evaluating(loaded.model), changing, packed_weights(loaded.model):
         return run_batches(
             rows,
             forward,

@@ -94,7 +94,7 @@ def test_a_saved_model_scores_the_same_in_a_fresh_process(tiny, talks, tmp_path)
     found = run_fresh(scores_of, talks.table, folders)
     for folder, scores, before in zip(folders, found, expected, strict=True):
         assert before.shape == (13, 2) and before.std() > 0.01
-        np.testing.assert_allclose(scores, before, rtol=0, atol=1e-6, err_msg=str(folder))
+        np.testing.assert_allclose(scores, before, rtol=0, atol=1e-5, err_msg=str(folder))
         assert not list(folder.glob("*.bin")) and list(folder.glob("*.safetensors"))
         assert SequenceClassifier(path=folder).foresee({}).outputs == ("good", "brief")
 
@@ -142,7 +142,7 @@ def test_minilm_below_an_adapter_is_the_installed_one(talks, tmp_path):
     before = saved(model, adapted(model), tmp_path / "adapter", talks)
     assert format_of(tmp_path / "adapter")["below"] == {"params": {"name": "minilm"}, "digests": {}}
     found = rmplug.load(tmp_path / "adapter", device="cpu").model
-    np.testing.assert_allclose(found.score(one_batch(talks.table)), before, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(found.score(one_batch(talks.table)), before, rtol=0, atol=1e-5)
 
 
 def test_a_checkpoint_without_a_pooler_saves_it_with_the_adapter(tiny, talks, tmp_path):
@@ -150,7 +150,7 @@ def test_a_checkpoint_without_a_pooler_saves_it_with_the_adapter(tiny, talks, tm
     assert model.head_modules == ("bert.pooler", "classifier")
     before = saved(model, adapted(model), tmp_path / "adapter", talks)
     found = SequenceClassifier(path=tmp_path / "adapter").load()
-    np.testing.assert_allclose(found.score(one_batch(talks.table)), before, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(found.score(one_batch(talks.table)), before, rtol=0, atol=1e-5)
     lost = classifier(tiny("bert", head="lm"))
     network = adapted(lost, modules_to_save=["classifier"])
     with pytest.raises(DataError, match=r"does not hold bert.pooler.dense.bias of the new head"):
@@ -200,7 +200,7 @@ def test_an_adapter_given_with_its_model_reads_as_it_was_trained(adapter, talks)
     folder, base, before = adapter
     model = SequenceClassifier(path=base, adapter=folder, device="cpu").load()
     assert model.outputs == ("reward",) and model.step.template == STYLE["template"]
-    np.testing.assert_allclose(model.score(one_batch(talks.table)), before, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(model.score(one_batch(talks.table)), before, rtol=0, atol=1e-5)
 
 
 def test_an_adapter_that_moved_with_its_model_finds_it(adapter, talks, tmp_path):
@@ -209,7 +209,7 @@ def test_an_adapter_that_moved_with_its_model_finds_it(adapter, talks, tmp_path)
     for place in (folder, base):
         shutil.move(place, tmp_path / "elsewhere" / place.name)
     found = rmplug.load(tmp_path / "elsewhere/adapter", device="cpu").model
-    np.testing.assert_allclose(found.score(one_batch(talks.table)), before, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(found.score(one_batch(talks.table)), before, rtol=0, atol=1e-5)
     shutil.move(tmp_path / "elsewhere/base", tmp_path / "elsewhere/adapter/base")
     assert rmplug.load(tmp_path / "elsewhere/adapter", device="cpu").outputs == ("reward",)
 
