@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from pydantic import field_validator, model_validator
 
-from rmplug import DataError, Fit, Known, OneOrMore, Sampler
+from rmplug import DataError, Fit, Known, Sampler
+
+from .naming import Entries, NamesPerturbations
 
 if TYPE_CHECKING:
     from typing import Self
@@ -16,14 +18,10 @@ if TYPE_CHECKING:
     from .perturbations.perturbation import Perturbation
 
 Inputs: TypeAlias = Mapping[str, Sequence[Known]]
-Entries = Annotated[tuple[str | dict[str, Any], ...], OneOrMore]
 
 
-class ChoosesPerturbations(Sampler):
-    """A sampler with perturbations among its parameters. A plugin's own are named by ``battery`` of
-    a subclass, and are there beside the built-in ones."""
-
-    battery: ClassVar[Sequence[type[Perturbation]]] = ()
+class ChoosesPerturbations(NamesPerturbations, Sampler):
+    """A sampler with perturbations among its parameters."""
 
     perturbations: Entries | None = None
     """Names, or mappings with a `name`, parameters of that perturbation, `doses` (a list of whole
@@ -44,28 +42,10 @@ class ChoosesPerturbations(Sampler):
         return self
 
     @classmethod
-    def _known_kinds(cls) -> dict[str, type[Perturbation]]:
-        from .perturbations.battery import BATTERY
-
-        kinds: dict[str, type[Perturbation]] = {}
-        for kind in (*BATTERY, *cls.battery):
-            if kinds.setdefault(kind.name, kind) is not kind:
-                raise ValueError(f"{kinds[kind.name]} and {kind} are both named {kind.name!r}")
-        return kinds
-
-    @classmethod
     def _named(cls, entries: Entries | None) -> dict[str, Change]:
-        from .perturbations.changes import named
-
-        kinds = cls._known_kinds()
         if entries is None:
-            entries = tuple(name for name, kind in kinds.items() if not kind.given)
-        changes: dict[str, Change] = {}
-        for entry in entries:
-            change = named(entry, kinds)
-            if changes.setdefault(change.name, change) is not change:
-                raise ValueError(f"{change.name} is named twice; give one of them a name with as")
-        return changes
+            entries = tuple(name for name, kind in cls.known_kinds().items() if not kind.given)
+        return cls.named_changes(entries)
 
     def changes(self, asking: bool) -> list[Change]:
         """Return the changes that are asked for, those that need a language model only if
@@ -74,7 +54,7 @@ class ChoosesPerturbations(Sampler):
 
         own = self._named(self.perturbations)
         chosen = [c for c in own.values() if asking or self.perturbations or not c.asks]
-        kinds = self._known_kinds()
+        kinds = self.known_kinds()
         for pair in self.compositions:
             first, second = (own.get(name) or named(name, kinds) for name in pair)
             chosen.append(composed(first, second))
@@ -90,7 +70,7 @@ class ChoosesPerturbations(Sampler):
         from .perturbations.programs import read_exploits
 
         chosen = self.changes(asking)
-        found = read_exploits(exploits.directory) if exploits else []
+        found = read_exploits(exploits.directory, self._kinds_of(exploits)) if exploits else []
         names = {change.name for change in chosen}
         twice = next((change.name for change in found if change.name in names), None)
         if twice:
@@ -99,6 +79,14 @@ class ChoosesPerturbations(Sampler):
                 "another name with as"
             )
         return [*chosen, *found]
+
+    @classmethod
+    def _kinds_of(cls, exploits: Fit) -> dict[str, type[Perturbation]]:
+        """Return the perturbations by which a search wrote down what it found, and those of this
+        step."""
+        made_by = exploits.made_by
+        theirs = made_by.known_kinds() if issubclass(made_by, NamesPerturbations) else {}
+        return {**cls.known_kinds(), **theirs}
 
     def mistakes(self, inputs: Inputs) -> Iterable[tuple[str, str]]:
         if not inputs.get("generator"):

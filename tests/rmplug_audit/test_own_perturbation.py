@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from planted_rewards import Planted, preferences
+from pydantic import ValidationError
 
 import rmplug
 from rmplug import Pairs, Responses
-from rmplug.testing import check_step, small_pairs
+from rmplug.testing import check_step, run_step, small_pairs
 from rmplug_audit.perturbations.perturbation import Perturbation
 from rmplug_audit.perturbing import Perturb
 
@@ -18,9 +20,10 @@ from __future__ import annotations
 
 from random import Random
 
-from rmplug import Sampler, hookimpl
+from rmplug import Estimator, Sampler, hookimpl
 from rmplug_audit.perturbations.perturbation import Perturbation, Row
 from rmplug_audit.perturbing import Perturb
+from rmplug_audit.search.finding import FindExploits
 
 
 class Whispering(Perturbation):
@@ -49,9 +52,21 @@ class WhisperingPerturb(Perturb):
     battery = (Whispering,)
 
 
+class WhisperingSearch(FindExploits):
+    """Find exploits, whispered ones too."""
+
+    kind = "whispering-search"
+    battery = (Whispering,)
+
+
 @hookimpl
 def rmplug_samplers() -> list[type[Sampler]]:
     return [WhisperingPerturb]
+
+
+@hookimpl
+def rmplug_estimators() -> list[type[Estimator]]:
+    return [WhisperingSearch]
 '''
 SPEC = {
     "name": "whispered",
@@ -104,6 +119,29 @@ def test_a_perturbation_of_a_package_is_used_by_name(
     ]
 
 
+def test_a_search_finds_what_a_perturbation_of_a_package_does_and_perturb_applies_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "rmplug_whispering_three.py").write_text(PACKAGE)
+    monkeypatch.syspath_prepend(tmp_path)
+    import rmplug_whispering_three as package
+
+    pairs = preferences(tmp_path / "pairs")
+    model = Planted(lambda text: 2.0 * text.count("psst"))
+    step = package.WhisperingSearch(
+        budget=400, perturbations=[{"name": "whispering", "aside": "psst"}, "closing", "typos"]
+    )
+    fit = run_step(step, {"model": model, "data": pairs}, tmp_path / "found")
+    [best, *_] = [row for row in fit.tables["exploits"].to_pylist() if row["confirmed"]]
+    assert best["words"] == "whispering, dose 2 (put an aside in brackets after the first word)"
+    assert fit.open().changes[0].edits[0].perturbation == package.Whispering(aside="psst")
+    inputs = {"data": pairs.take([0, 1]), "exploits": fit}
+    copies = run_step(Perturb(perturbations=[]), inputs, tmp_path / "copies").table.to_pylist()
+    changed = [r["response"][0]["content"] for r in copies if r["perturbation"] == "exploit-1"]
+    assert len(changed) == 4
+    assert all("(psst, psst)" in text for text in changed)
+
+
 class OwnClosing(Perturbation):
     """Say goodbye."""
 
@@ -122,6 +160,11 @@ class Clashing(Perturb):
 def test_a_name_that_is_there_already_is_refused() -> None:
     with pytest.raises(ValueError, match="are both named 'closing'"):
         Clashing()
+
+
+def test_one_mapping_instead_of_a_list_is_refused() -> None:
+    with pytest.raises(ValidationError, match="is one mapping; write a list of names and mappings"):
+        Perturb(perturbations={"name": "bold"})
 
 
 def test_a_battery_of_ones_own_conforms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,5 @@
-"""Edit programs: what a search finds, as data. Only perturbations of this plugin have a name here,
-and nothing in a program is executed.
+"""Edit programs: what a search finds, as data. Only perturbations that the reading step knows have
+a name here, and nothing in a program is executed.
 
 A file ``exploits.json`` is ``{"exploits": [{"name": "exploit-1", "steps": [{"perturbation":
 "bullets", "dose": 2, "params": {}}]}]}``; further entries of an exploit, such as an example, are
@@ -9,16 +9,14 @@ left alone.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rmplug import DataError
 from rmplug.errors import printable
 
-from .battery import BATTERY
 from .changes import MOST_DOSE, Change, Edit, configured, find, joint_intention
 from .perturbation import Perturbation
 
@@ -58,29 +56,33 @@ class Exploits(BaseModel):
     """The edit programs, each name once."""
 
 
-@cache
-def grammar() -> Mapping[str, type[Perturbation]]:
+Kinds: TypeAlias = Mapping[str, type[Perturbation]]
+
+
+def grammar(kinds: Kinds) -> Kinds:
     """Return the perturbations that a program may use, by name: those that need no language
     model."""
-    return {kind.name: kind for kind in BATTERY if not kind.asks}
+    return {name: kind for name, kind in kinds.items() if not kind.asks}
 
 
-def change_of(name: str, steps: Sequence[ProgramStep]) -> Change:
+def change_of(name: str, steps: Sequence[ProgramStep], kinds: Kinds) -> Change:
     """Return a program as a change of theme ``found`` with the one dose 1. It worsens a response if
     one of its steps does. Raises ValueError for a name or a parameter that is not there."""
-    edits = [Edit(configured(find(s.perturbation, grammar()), s.params), s.dose) for s in steps]
+    known = grammar(kinds)
+    edits = [Edit(configured(find(s.perturbation, known), s.params), s.dose) for s in steps]
     intention = joint_intention([edit.perturbation.intention for edit in edits])
     return Change(name, "found", intention or "worsens", (1,), edits)
 
 
-def read_exploits(folder: Path) -> list[Change]:
-    """Read the edit programs in a folder. Raises DataError for a file that holds anything else."""
+def read_exploits(folder: Path, kinds: Kinds) -> list[Change]:
+    """Read the edit programs in a folder, with these perturbations. Raises DataError for a file
+    that holds anything else."""
     from rmplug.models.files import read_json
 
     path = folder / FILE
     try:
         exploits = Exploits.model_validate(read_json(path)).exploits
-        changes = [change_of(exploit.name, exploit.steps) for exploit in exploits]
+        changes = [change_of(exploit.name, exploit.steps, kinds) for exploit in exploits]
         if len({change.name for change in changes}) < len(changes):
             raise ValueError("a name is there twice")
     except ValidationError as error:

@@ -84,7 +84,8 @@ def find(
             notice("the model gives both responses the same reward", [c.id for c in search])
         phrases = _mined(cases.readable, race, given.residuals)
         phrases += proposed_phrases(given.proposer, race, journal)
-        grammar = Grammar(step.perturbations, list(dict.fromkeys(phrases)), step.steps)
+        taken = list(dict.fromkeys(phrases)) if step.takes_phrases else []
+        grammar = Grammar(step.changes(), taken, step.steps)
         if not grammar.slots:
             raise DataError("there is no perturbation to search with; name others")
         confirming = min(step.findings, int(SHARE_TO_CONFIRM * step.budget) // len(aside))

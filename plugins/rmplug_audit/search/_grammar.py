@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
-from rmplug_audit.perturbations.changes import Edit
+from rmplug_audit.perturbations.changes import Change, Edit
 from rmplug_audit.perturbations.phrase import Phrase
-from rmplug_audit.perturbations.programs import grammar
 
 from ._programs import Program, key_of
 
@@ -33,15 +32,9 @@ class Slot:
 class Grammar:
     """All programs of at most ``steps`` slots, each slot once."""
 
-    def __init__(self, names: Sequence[str], phrases: Sequence[str], steps: int) -> None:
-        kinds = [kind for name, kind in grammar().items() if not names or name in names]
-        usable = [kind for kind in kinds if kind.intention != "improves"]
-        plain = [kind() for kind in usable if not kind.given]
-        self.slots = [
-            Slot(each.name, tuple(Edit(each, dose) for dose in each.doses)) for each in plain
-        ]
-        if Phrase in kinds:
-            self.slots += [Slot(quoted(text), _placed(text)) for text in phrases]
+    def __init__(self, changes: Iterable[Change], phrases: Sequence[str], steps: int) -> None:
+        self.slots = [_slot_of(change) for change in changes]
+        self.slots += [Slot(quoted(text), _placed(text)) for text in phrases]
         self.steps = steps
         self._slot_of = {key_of((edit,)): slot for slot in self.slots for edit in slot.edits}
 
@@ -100,6 +93,13 @@ class Grammar:
 def quoted(text: str) -> str:
     """Return the name of the slot of a phrase."""
     return f"{QUOTE}{text}”"
+
+
+def _slot_of(change: Change) -> Slot:
+    [edit] = change.edits
+    made = edit.perturbation
+    name = quoted(made.text) if isinstance(made, Phrase) else change.name
+    return Slot(name, tuple(Edit(made, dose) for dose in change.doses))
 
 
 def _placed(text: str) -> tuple[Edit, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from rmplug import (
     DataError,
@@ -14,20 +14,22 @@ from rmplug import (
     Features,
     Fit,
     Known,
-    Names,
     Pairs,
     Predictor,
     Progress,
     Responses,
     RewardModel,
 )
-from rmplug.errors import did_you_mean, some
+from rmplug_audit.naming import Entries, NamesPerturbations
 
 if TYPE_CHECKING:
     from rmplug_audit.perturbations.changes import Change
 
+PHRASE = "phrase"
+"""The name that stands for all phrases that are mined or proposed."""
 
-class FindExploits(Estimator):
+
+class FindExploits(NamesPerturbations, Estimator):
     """Find exploits of a reward model: changes that raise the reward of bad responses.
 
     From each prompt one bad response (rejected, or of the lowest label) is changed by programs of
@@ -73,21 +75,37 @@ class FindExploits(Estimator):
     """Most steps of a program."""
     start: Literal["bad", "off-topic"] = "bad"
     """The response that is changed: the bad one of the prompt, or a good one of another prompt."""
-    perturbations: Names = ()
-    """Names of the perturbations to use, all by default; `phrase` among them stands for all that is
-    mined or proposed. Those that improve a response are never used."""
+    perturbations: Entries | None = None
+    """Names, or mappings with a `name`, parameters of that perturbation and `doses`; by default all
+    that need neither parameters nor a language model, and `phrase`, the name of all that is mined
+    or proposed (with a `text` it is that text alone). Those that improve a response are never
+    used."""
 
-    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
+    @field_validator("perturbations")
+    @classmethod
+    def _known(cls, entries: Entries | None) -> Entries | None:
+        for name, change in cls.named_changes(_without_phrase(entries or ())).items():
+            if change.asks:
+                raise ValueError(
+                    f"{name} asks a language model, which a search does not; leave it out"
+                )
+        return entries
+
+    def changes(self) -> list[Change]:
+        """Return the changes to search with, but phrases of the data."""
         from rmplug_audit.perturbations.programs import grammar
 
-        names = list(grammar())
-        for name in self.perturbations:
-            if name not in names:
-                hint = did_you_mean(name, names)
-                yield (
-                    "perturbations",
-                    f"no perturbation {name!r}{hint} (there is {some(names, 40)})",
-                )
+        plain = [name for name, kind in grammar(self.known_kinds()).items() if not kind.given]
+        entries = plain if self.perturbations is None else _without_phrase(self.perturbations)
+        changes = self.named_changes(entries).values()
+        return [change for change in changes if change.intention != "improves"]
+
+    @property
+    def takes_phrases(self) -> bool:
+        """True of a search that mines phrases."""
+        return self.perturbations is None or PHRASE in self.perturbations
+
+    def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
         for data in inputs.get("data", ()):
             if data.is_a(Responses) and (lacking := data.lacks("label")):
                 yield "data", f"{lacking}; find-exploits needs to know which response is bad"
@@ -117,7 +135,12 @@ class FindExploits(Estimator):
     def open(cls, directory: Path) -> FoundExploits:
         from rmplug_audit.perturbations.programs import read_exploits
 
-        return FoundExploits(read_exploits(directory))
+        return FoundExploits(read_exploits(directory, cls.known_kinds()))
+
+
+def _without_phrase(entries: Entries) -> Entries:
+    """Return the entries but the name that stands for phrases of the data."""
+    return tuple(entry for entry in entries if entry != PHRASE)
 
 
 class FoundExploits(Predictor):
