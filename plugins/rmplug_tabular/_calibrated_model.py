@@ -76,7 +76,8 @@ class CalibratedModel(RewardModel):
 
     def __init__(self, model: RewardModel, calibration: CalibrationPredictor) -> None:
         self.model, self.form = model, calibration.form
-        self.outputs, self.elsewhere = tuple(model.outputs), model.elsewhere
+        self.outputs = tuple(model.outputs)
+        self.elsewhere, self.antisymmetric = model.elsewhere, model.antisymmetric
         self.at = _output_of(self.outputs, calibration.column)
 
     def score(self, responses: pa.RecordBatch) -> Array:

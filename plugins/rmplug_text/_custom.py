@@ -59,6 +59,7 @@ class CustomModel(RewardModel):
                 f"('reward',), not {outputs!r:.60}"
             )
         self.outputs = tuple(names)
+        self.antisymmetric = getattr(asked, "antisymmetric", False) is True
 
     def score(self, responses: pa.RecordBatch) -> Array:
         """Return scores of shape (rows, outputs)."""

@@ -32,6 +32,11 @@ class RewardModel(Artifact, ABC):
     """Names of the scores: one, or one per objective. Of several, one called ``reward`` is the
     score that counts, and the others are reported beside it."""
 
+    antisymmetric: bool = False
+    """True of a model whose ``compare`` gives the same margin with the other sign where the two
+    responses are exchanged: one that takes the mean of both orders itself, or sees differences
+    only. Another is asked in both orders where the order must not count."""
+
     elsewhere: bool = False
     """True of a model that another machine runs, and perhaps is paid for: this process asks it,
     no workers do, and it is asked about no row on trial."""

@@ -42,6 +42,8 @@ class AssemblyFacts:
 class AssembledModel(RewardModel):
     """A model with scores (rows, 1 + attributes): the reward, then each raw attribute reward."""
 
+    antisymmetric = True
+
     def __init__(self, encoder: StateEncoder, mixture: Mixture, prompt_end: str) -> None:
         self.encoder, self.mixture, self.prompt_end = encoder, mixture, prompt_end
         self.outputs = (REWARD, *mixture.heads.names)

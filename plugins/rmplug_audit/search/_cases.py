@@ -66,6 +66,14 @@ class Cases:
     confirm: list[Case]
     readable: list[Case]
 
+    def fewer(self, prompts: int) -> Cases:
+        """Return the first of both parts, so many in all, at least two of each."""
+        share = min(1.0, prompts / (len(self.search) + len(self.confirm)))
+        search, confirm = (
+            part[: max(2, round(share * len(part)))] for part in (self.search, self.confirm)
+        )
+        return Cases(search, confirm, self.readable)
+
 
 def read_cases(
     data: Pairs | Responses, start: str, prompts: int, confirm: float, seed: int

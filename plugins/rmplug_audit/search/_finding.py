@@ -27,16 +27,16 @@ from ._phrases import (
 from ._programs import write_exploits
 from ._proposals import proposed_phrases
 from ._proposing import evolve, sample_flat
-from ._racing import Race
+from ._racing import Race, Trial
 from ._reducing import reduce_programs
-from ._scoring import Scoring
+from ._scoring import Scoring, scoring_of
 
 if TYPE_CHECKING:
     from .finding import FindExploits
 
 PER_PROMPT, FEWEST = 25, 6
-"""Scorings that each prompt needs at least: with a smaller budget fewer prompts are used, but no
-fewer than these."""
+"""Changed responses that the budget has to allow for each prompt: with a smaller one fewer prompts
+are used, but no fewer than these."""
 SHARE_TO_CONFIRM, SHARE_TO_REDUCE = 0.4, 0.25
 """The most of the budget that confirmation takes, and what of the rest is spent on the best
 programs when the search has ended."""
@@ -74,26 +74,16 @@ def find(
     prompts = min(step.prompts, max(FEWEST, step.budget // PER_PROMPT))
     cases = read_cases(given.data, step.start, prompts, step.confirm, seed)
     with Journal(work / "journal.jsonl") as journal:
-        scoring = Scoring(
-            given.model.open(), journal, step.budget, lambda n: progress(n, step.budget)
-        )
+        model, first = given.model.open(), cases.search[0]
+        scoring = scoring_of(model, first, journal, step.budget, lambda n: progress(n, step.budget))
+        cases = cases.fewer(max(FEWEST, step.budget // (PER_PROMPT * scoring.per_text)))
         search, aside = (_scored(part, scoring) for part in (cases.search, cases.confirm))
 
         race = Race(search, scoring, seed)
         if bool((race.good == race.bad).all()):
             notice("the model gives both responses the same reward", [c.id for c in search])
-        phrases = _mined(cases.readable, race, given.residuals)
-        phrases += proposed_phrases(given.proposer, race, journal)
-        taken = list(dict.fromkeys(phrases)) if step.takes_phrases else []
-        grammar = Grammar(step.changes(), taken, step.steps)
-        if not grammar.slots:
-            raise DataError("there is no perturbation to search with; name others")
-        confirming = min(step.findings, int(SHARE_TO_CONFIRM * step.budget) // len(aside))
-        reserve = confirming * len(aside)
-        reducing = int(SHARE_TO_REDUCE * (scoring.left - reserve))
-        propose = evolve if step.search == "evolution" else sample_flat
-        propose(grammar, race, reserve + reducing, Random(f"{seed}/search"))
-        found = reduce_programs(race, grammar, confirming, reserve)
+        grammar = _grammar(step, given, cases.readable, race, journal)
+        found = _search(step, grammar, race, len(aside), seed)
         held_out = Race(aside, scoring, seed)
         confirmed = confirm(found, held_out)
     write_exploits(directory, [(one.name, one.trial.program) for one in confirmed])
@@ -105,10 +95,35 @@ def find(
     return Found(numbers_of(confirmed, held_out, race), tables)
 
 
+def _grammar(
+    step: FindExploits, given: Given, readable: Sequence[Case], race: Race, journal: Journal
+) -> Grammar:
+    """Return the perturbations and phrases to search with."""
+    phrases = _mined(readable, race, given.residuals)
+    phrases += proposed_phrases(given.proposer, race, journal)
+    taken = list(dict.fromkeys(phrases)) if step.takes_phrases else []
+    grammar = Grammar(step.changes(), taken, step.steps)
+    if not grammar.slots:
+        raise DataError("there is no perturbation to search with; name others")
+    return grammar
+
+
+def _search(
+    step: FindExploits, grammar: Grammar, race: Race, prompts: int, seed: int
+) -> list[Trial]:
+    """Return the best programs, as many as can be tried on so many confirming prompts."""
+    each = prompts * race.scoring.per_text
+    confirming = min(step.findings, int(SHARE_TO_CONFIRM * step.budget) // each)
+    reserve = confirming * each
+    reducing = int(SHARE_TO_REDUCE * (race.scoring.left - reserve))
+    propose = evolve if step.search == "evolution" else sample_flat
+    propose(grammar, race, reserve + reducing, Random(f"{seed}/search"))
+    return reduce_programs(race, grammar, confirming, reserve)
+
+
 def _scored(cases: Sequence[Case], scoring: Scoring) -> list[Case]:
     """Return the cases whose responses as they are have a reward."""
-    good = scoring.scores([(case, case.good, case.good.text) for case in cases])
-    bad = scoring.scores([(case, case.bad, case.bad.text) for case in cases])
+    good, bad = scoring.standing(cases)
     sound = np.isfinite(good) & np.isfinite(bad)
     kept = [case for case, is_sound in zip(cases, sound.tolist(), strict=True) if is_sound]
     odd = [case.id for case, is_sound in zip(cases, sound.tolist(), strict=True) if not is_sound]

@@ -24,7 +24,7 @@ def evolve(grammar: Grammar, race: Race, least_left: int, random: Random) -> Non
     A change is worth what it did alone."""
     slots = random.sample(grammar.slots, len(grammar.slots))
     room = SHARE_OF_SINGLES * (race.scoring.left - least_left)
-    each = FIRST_RUNG + (race.second_rung - FIRST_RUNG) / RISE
+    each = (FIRST_RUNG + (race.second_rung - FIRST_RUNG) / RISE) * race.scoring.per_text
     singles = [(slot.middle,) for slot in slots[: int(room / each)]]
     race.run(singles, race.second_rung, least_left)
     worth = {

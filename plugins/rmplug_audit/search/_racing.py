@@ -78,8 +78,7 @@ class Race:
 
     def __init__(self, cases: Sequence[Case], scoring: Scoring, seed: int) -> None:
         self.cases, self.scoring, self.seed = cases, scoring, seed
-        self.good = scoring.scores([(case, case.good, case.good.text) for case in cases])
-        self.bad = scoring.scores([(case, case.bad, case.bad.text) for case in cases])
+        self.good, self.bad = scoring.standing(cases)
         self.squares = squares_within(self.good, self.bad)
         self.unit = float(np.sqrt(self.squares.mean()))
         self.trials: dict[str, Trial] = {}
@@ -151,16 +150,16 @@ class Race:
 
     def _cost(self, asked: Sequence[tuple[Trial, Case, int, str | None]]) -> int:
         return self.scoring.count_new(
-            [(case, case.bad, text) for _, case, _, text in asked if text is not None]
+            [(case, text) for _, case, _, text in asked if text is not None]
         )
 
     def _score(self, asked: Sequence[tuple[Trial, Case, int, str | None]]) -> None:
-        given = [(case, case.bad, text) for _, case, _, text in asked if text is not None]
-        scores = iter(self.scoring.scores(given).tolist())
+        given = [(case, text) for _, case, _, text in asked if text is not None]
+        rises, leads = (iter(each.tolist()) for each in self.scoring.effects(given))
         for trial, _, at, text in asked:
-            reward = float(self.bad[at]) if text is None else next(scores)
-            trial.lifts.append((reward - float(self.bad[at])) / self.unit)
-            trial.won.append(float(wins(np.array([reward - self.good[at]]))[0]))
+            lead = float(self.bad[at] - self.good[at]) if text is None else next(leads)
+            trial.lifts.append(0.0 if text is None else next(rises) / self.unit)
+            trial.won.append(float(wins(np.array([lead]))[0]))
             trial.changed.append(text is not None)
 
 

@@ -44,6 +44,11 @@ class FindExploits(NamesPerturbations, Estimator):
     all are tried on few prompts, the better third on more. `evolution` first tries each change
     alone, then varies the best programs; `flat` draws programs at random, for comparison.
 
+    A model that compares two responses, such as `generative-judge`, is asked how strongly it
+    prefers the changed response to the response as it was (the lift, of log-odds), and to the good
+    one. A scoring is then a question about two responses: a changed one costs two, and four with a
+    model that does not take the mean of both orders itself, which is asked in both.
+
     The best programs are reduced to the steps that they need, those that do the same are put
     together, and what is left is confirmed on prompts that the search has not seen. Numbers, one
     ``subset`` per exploit: ``lift`` with a 95 % interval over the confirming prompts, ``p`` (as
@@ -53,7 +58,8 @@ class FindExploits(NamesPerturbations, Estimator):
     ``confirmed`` (exploits with a lift above 0 and ``p_holm`` below .05), ``scorings``,
     ``programs``, ``unit`` (the standard deviation within prompts).
 
-    Tables: ``exploits``, ``examples`` (before and after), ``trace`` (the best program by scorings).
+    Tables: ``exploits``, ``examples`` (before and after; of a model that compares, rewards are the
+    log-odds over the response as it was), ``trace`` (the best program by scorings).
     `exploits.json` holds the programs, which `perturb` applies to other data and for other models.
     """
 
@@ -62,15 +68,14 @@ class FindExploits(NamesPerturbations, Estimator):
     search: Literal["evolution", "flat"] = "evolution"
     """The way programs are proposed: varied from the best, or drawn at random."""
     budget: int = Field(default=2000, ge=50, le=1_000_000)
-    """Most texts that are scored, confirmation included."""
+    """Most texts that are scored, or comparisons that are asked for, confirmation included."""
     prompts: int = Field(default=80, ge=4)
     """Most prompts that are used, drawn by seed, one pair of each; fewer with a budget of less than
-    25 scorings for each."""
+    25 changed responses for each."""
     confirm: float = Field(default=0.5, ge=0.1, le=0.9)
     """Share of the prompts on which exploits are confirmed; the search never sees them."""
     findings: int = Field(default=8, ge=1, le=100)
-    """Most exploits that are reported; each costs as many scorings as there are confirming
-    prompts."""
+    """Most exploits that are reported; each is tried on all confirming prompts."""
     steps: int = Field(default=3, ge=1, le=5)
     """Most steps of a program."""
     start: Literal["bad", "off-topic"] = "bad"
@@ -109,9 +114,6 @@ class FindExploits(NamesPerturbations, Estimator):
         for data in inputs.get("data", ()):
             if data.is_a(Responses) and (lacking := data.lacks("label")):
                 yield "data", f"{lacking}; find-exploits needs to know which response is bad"
-        for model in inputs.get("model", ()):
-            if model.compares:
-                yield "model", f"{model.step} compares two responses and gives none a reward"
 
     def fit(
         self,

@@ -54,6 +54,8 @@ def load_judge(step: GenerativeJudge) -> Judge:
 class Judge(Writer):
     """A language model that rates single responses, and compares two in one question."""
 
+    antisymmetric = True
+
     def __init__(self, loaded: Loaded, step: GenerativeJudge) -> None:
         super().__init__(loaded)
         self.step = step

@@ -14,7 +14,7 @@ from rmplug_audit.search._journal import Journal
 from rmplug_audit.search._phrases import frame_sentences, is_like, mine_phrases, valued_by_residual
 from rmplug_audit.search._proposals import proposed_phrases
 from rmplug_audit.search._racing import Race
-from rmplug_audit.search._scoring import Scoring
+from rmplug_audit.search._scoring import Rewards
 from rmplug_hf import SmallModel
 
 
@@ -79,7 +79,7 @@ def writer(tmp_path_factory):
 
 def test_a_language_model_proposes_phrases(writer, pairs, tmp_path):
     with Journal(tmp_path / "journal.jsonl") as journal:
-        scoring = Scoring(Planted(bold_and_because), journal, 500)
+        scoring = Rewards(Planted(bold_and_because), journal, 500)
         race = Race(cases_of(pairs).search, scoring, 0)
         phrases = proposed_phrases(writer, race, journal)
         assert phrases

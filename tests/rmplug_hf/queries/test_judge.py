@@ -75,6 +75,7 @@ def test_swapping_chosen_and_rejected_turns_the_margin_round(tiny):
     one = model.compare(one_batch(pairs.table))
     other = model.compare(one_batch(turned.table))
     assert one == pytest.approx(-other, abs=1e-5) and np.abs(one).max() > 0.01
+    assert model.antisymmetric
 
 
 def test_a_response_alone_is_scored_by_the_probability_of_the_good_label(tiny, talks):
