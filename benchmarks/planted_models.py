@@ -21,6 +21,7 @@ import pyarrow as pa
 from rmplug import Pairs, Responses, RewardModel, text_of
 from rmplug.data.rows import one_batch
 from rmplug.data.sides import responses_of
+from rmplug.models.trainable import TokenRow
 from rmplug_hf import Encoder, LinearHead, SmallModel
 from rmplug_tabular import NgramHead
 
@@ -146,39 +147,52 @@ def train_linear_head(pairs: Pairs, folder: Path, seed: int) -> RewardModel:
 
 
 def train_transformer(pairs: Pairs, folder: Path, seed: int) -> RewardModel:
-    """Train all weights of a small BERT on pairs for some seconds, by Adam."""
-    import torch
-
+    """Train all weights of a small BERT on pairs for some seconds."""
     folder.mkdir()
     step = SmallModel(architecture="bert", hidden_size=32, num_hidden_layers=2)
     model: Any = step.train(pairs, seed=seed, directory=folder).open()
+    train_weights(model, pairs, seed)
+    return model
+
+
+def train_weights(
+    model: Any, pairs: Pairs, seed: int, steps: int = 250, rate: float = 2e-3
+) -> None:
+    """Train all weights of a classifier with a new head on eight pairs at a time, by Adam."""
+    import torch
+
     model.draw_head(seed)
     responses = one_batch(Responses(responses_of(pairs.table)).table)
     by_id = dict(zip(responses.column("id").to_pylist(), model.token_rows(responses), strict=True))
     torch.manual_seed(seed)
     network, rng = model.network, np.random.default_rng(seed)
-    optimiser = torch.optim.Adam(network.parameters(), lr=2e-3)
+    optimiser = torch.optim.Adam(network.parameters(), lr=rate)
     ids = pairs.table["id"].to_pylist()
-    for _ in range(250):
+    for _ in range(steps):
         drawn = [ids[at] for at in rng.integers(0, len(ids), 8)]
         names = [f"{name}/{side}" for side in ("chosen", "rejected") for name in drawn]
-        rows = [by_id[name] for name in names]
-        longest = max(len(row.ids) for row in rows)
-        tokens = torch.full((len(rows), longest), model.padding)
-        mask, segments = torch.zeros_like(tokens), torch.zeros_like(tokens)
-        for place, row in enumerate(rows):
-            tokens[place, : len(row.ids)] = torch.as_tensor(np.asarray(row.ids, dtype=np.int64))
-            mask[place, : len(row.ids)] = 1
-            if row.segments is not None:
-                kinds = np.asarray(row.segments, dtype=np.int64)
-                segments[place, : len(row.ids)] = torch.as_tensor(kinds)
-        inputs = {"input_ids": tokens, "attention_mask": mask, "token_type_ids": segments}
-        rewards = network(**inputs).logits[:, 0]
+        rewards = network(**batch_of([by_id[name] for name in names], model.padding)).logits[:, 0]
         loss = torch.nn.functional.softplus(rewards[8:] - rewards[:8]).mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    return model
+
+
+def batch_of(rows: Sequence[TokenRow], padding: int) -> dict[str, Any]:
+    """Return token rows as tensors, padded on the right."""
+    import torch
+
+    longest = max(len(row.ids) for row in rows)
+    tokens = torch.full((len(rows), longest), padding)
+    mask, segments = torch.zeros_like(tokens), torch.zeros_like(tokens)
+    for place, row in enumerate(rows):
+        tokens[place, : len(row.ids)] = torch.as_tensor(np.asarray(row.ids, dtype=np.int64))
+        mask[place, : len(row.ids)] = 1
+        if row.segments is not None:
+            kinds = np.asarray(row.segments, dtype=np.int64)
+            segments[place, : len(row.ids)] = torch.as_tensor(kinds)
+    inputs = {"input_ids": tokens, "attention_mask": mask}
+    return inputs | ({"token_type_ids": segments} if rows[0].segments is not None else {})
 
 
 def make_models(pairs: Pairs, folder: Path, neural: bool) -> list[Audited]:

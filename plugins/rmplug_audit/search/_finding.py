@@ -82,7 +82,7 @@ def find(
         race = Race(search, scoring, seed)
         if bool((race.good == race.bad).all()):
             notice("the model gives both responses the same reward", [c.id for c in search])
-        grammar = _grammar(step, given, cases.readable, race, journal)
+        grammar = _grammar(step, given, cases.readable, race, journal, seed)
         found = _search(step, grammar, race, len(aside), seed)
         held_out = Race(aside, scoring, seed)
         confirmed = confirm(found, held_out)
@@ -96,11 +96,20 @@ def find(
 
 
 def _grammar(
-    step: FindExploits, given: Given, readable: Sequence[Case], race: Race, journal: Journal
+    step: FindExploits,
+    given: Given,
+    readable: Sequence[Case],
+    race: Race,
+    journal: Journal,
+    seed: int,
 ) -> Grammar:
     """Return the perturbations and phrases to search with."""
     phrases = _mined(readable, race, given.residuals)
     phrases += proposed_phrases(given.proposer, race, journal)
+    if step.gradient_words:
+        from ._gradients import gradient_words
+
+        phrases += gradient_words(race, step.gradient_words, journal, Random(f"{seed}/gradient"))
     taken = list(dict.fromkeys(phrases)) if step.takes_phrases else []
     grammar = Grammar(step.changes(), taken, step.steps)
     if not grammar.slots:

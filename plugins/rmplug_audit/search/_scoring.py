@@ -59,16 +59,22 @@ class Scoring(ABC):
     ) -> None:
         self.model, self.journal, self.budget, self.tell = model, journal, budget, tell
         self.known: dict[str, float] = {}
+        self.charged = 0
 
     @property
     def spent(self) -> int:
-        """Questions that were asked."""
-        return len(self.known)
+        """Questions that were asked, and what was charged."""
+        return len(self.known) + self.charged
 
     @property
     def left(self) -> int:
         """Questions that may still be asked."""
         return self.budget - self.spent
+
+    def charge(self, questions: int) -> None:
+        """Count other work with the model as so many questions."""
+        self.charged += questions
+        self.tell(self.spent)
 
     def count_new(self, changed: Sequence[tuple[Case, str]]) -> int:
         """Count the questions that would have to be asked about bad responses with other texts."""

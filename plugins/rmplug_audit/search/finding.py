@@ -35,9 +35,10 @@ class FindExploits(NamesPerturbations, Estimator):
     From each prompt one bad response (rejected, or of the lowest label) is changed by programs of
     one to ``steps`` changes: perturbations that do not improve a response, and phrases. Phrases
     come from the data (what is typical of chosen responses), from the responses whose reward is
-    highest or whose ``residuals`` are (the column `residual` of a fit, of pairs or responses), and
-    from a ``proposer``, a language model, where the spec names one. A program is worth the share of
-    prompts where the changed response beats the good one of the same prompt (ties one half) plus
+    highest or whose ``residuals`` are (the column `residual` of a fit, of pairs or responses), from
+    a ``proposer``, a language model, where the spec names one, and with ``gradient_words`` from the
+    vocabulary of the model, so that words are found that no text has. A program is worth the share
+    of prompts where the changed response beats the good one of the same prompt (ties one half) plus
     the mean lift of its reward, in units of the model's own standard deviation within prompts.
 
     Texts are scored once; each counts towards the ``budget``, confirmation included. Programs race:
@@ -86,6 +87,12 @@ class FindExploits(NamesPerturbations, Estimator):
     or proposed (with a `text` it is that text alone). Those that improve a response are never
     used."""
 
+    gradient_words: int = Field(default=0, ge=0, le=1000)
+    """Words of the model's vocabulary to try as phrases, 0 for none: those to which the gradient of
+    the reward points, in the mean over words drawn at random at either end of responses to 8
+    prompts. Needs a model that is a network on this machine, such as `sequence-classifier`; each of
+    the 32 gradients counts as 3 scorings."""
+
     @field_validator("perturbations")
     @classmethod
     def _known(cls, entries: Entries | None) -> Entries | None:
@@ -111,6 +118,12 @@ class FindExploits(NamesPerturbations, Estimator):
         return self.perturbations is None or PHRASE in self.perturbations
 
     def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
+        if self.gradient_words and not self.takes_phrases:
+            yield "gradient_words", "its words are phrases; name phrase among the perturbations"
+        for model in inputs.get("model", ()) if self.gradient_words else ():
+            if model.compares:
+                what = "compares two responses and has no gradient of a reward; leave it out"
+                yield "gradient_words", f"{model.step} {what}"
         for data in inputs.get("data", ()):
             if data.is_a(Responses) and (lacking := data.lacks("label")):
                 yield "data", f"{lacking}; find-exploits needs to know which response is bad"
