@@ -96,6 +96,8 @@ class FindExploits(NamesPerturbations, Estimator):
     @field_validator("perturbations")
     @classmethod
     def _known(cls, entries: Entries | None) -> Entries | None:
+        if entries == ():
+            raise ValueError("there is none to search with; name some, or leave it out for all")
         for name, change in cls.named_changes(_without_phrase(entries or ())).items():
             if change.asks:
                 raise ValueError(
