@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Literal, TypeAlias
-
-from .intervals import t_quantile
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,7 +17,10 @@ Dependence: TypeAlias = Literal["positive", "any"]
 true ones, or in any way."""
 LEVEL = 0.05
 SEVERAL_DRAWS = 2000
-INFINITELY_MANY = 1e9
+CHANCE_LIKENESS = 10
+"""The variance that is drawn for each number alone, times the square of the groups less one: what
+40 independent numbers of 6 groups need, and next to none from 40 groups on, as measured by
+``benchmarks/audit_effects.py``."""
 
 
 def adjust_holm(p: Sequence[float] | Floats) -> Floats:
@@ -79,24 +81,35 @@ def _price(count: int, dependence: Dependence) -> float:
     return 1.0 if dependence == "positive" else sum(1 / k for k in range(1, count + 1))
 
 
-def widening_for_all(influences: Floats, seed: int | Sequence[int]) -> float:
-    """Return the factor by which 95 % intervals of several numbers are to be widened so that all of
-    them together hold their truths in 95 %, at least 1.
+def level_for_all(influences: Floats, seed: int | Sequence[int]) -> float:
+    """Return the level, at most .05, of intervals of several numbers so that all of them together
+    hold their truths in 95 %: each is as wide as Student's t at this level and its own degrees of
+    freedom says.
 
-    ``influences`` is that of each group of rows on each number, shape (groups, numbers). It is the
-    95 % quantile of the largest of their standardised sums with random normal weights (Chernozhukov,
-    Chetverikov and Kato, 2013, The Annals of Statistics 41) over that of one: numbers that go up
-    and down together cost less than Bonferroni's correction."""  # noqa: E501
+    ``influences`` is that of each group of rows on each number, shape (groups, numbers). The level
+    is the chance of a normal number beyond the 95 % quantile of the largest of their standardised
+    sums with random normal weights (Chernozhukov, Chetverikov and Kato, 2013, The Annals of
+    Statistics 41): numbers that go up and down together cost less than Bonferroni's correction.
+    Few groups make any numbers look alike, the fewer the more, so that much of what is drawn is
+    drawn for each number alone, in their order; where that is all, the correction is
+    Bonferroni's."""
     import numpy as np
 
     spread = np.sqrt((influences**2).sum(axis=0))
     standard = influences[:, spread > 0] / spread[spread > 0]
-    if standard.shape[1] < 2:
-        return 1.0
+    count = standard.shape[1]
+    if count < 2:
+        return LEVEL
+    held = int(np.count_nonzero(np.abs(standard).max(axis=1) > 1e-9))
+    alone = min(1.0, CHANCE_LIKENESS / max(held - 1, 1) ** 2)
     rng = np.random.default_rng(seed)
     largest = np.zeros(SEVERAL_DRAWS)
     step = max(1, 1_000_000 // max(len(standard), 1))
     for start in range(0, SEVERAL_DRAWS, step):
-        weights = rng.standard_normal((min(step, SEVERAL_DRAWS - start), len(standard)))
-        largest[start:start + len(weights)] = np.abs(weights @ standard).max(axis=1)  # fmt: skip
-    return max(1.0, float(np.quantile(largest, 1 - LEVEL)) / t_quantile(INFINITELY_MANY))
+        drawn = min(step, SEVERAL_DRAWS - start)
+        together = rng.standard_normal((drawn, len(standard))) @ standard
+        own = rng.standard_normal((drawn, count))
+        sums = np.sqrt(1 - alone) * together + np.sqrt(alone) * own
+        largest[start : start + drawn] = np.abs(sums).max(axis=1)
+    beyond = 2 * NormalDist().cdf(-float(np.quantile(largest, 1 - LEVEL)))
+    return float(min(LEVEL, max(beyond, LEVEL / count)))

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from rmplug import Features, Metrics, Responses, notice
-from rmplug.stats.intervals import t_quantile
-from rmplug.stats.several_tests import Dependence, widening_for_all
+from rmplug.stats.several_tests import Dependence, level_for_all
+from rmplug.stats.t_tests import t_critical
 
 from ._counterfactual_arrays import NO_CHANGE, WHOLE, Change, Counterfactuals, Mask, counterfactuals
 from ._model import MeasuredModel
@@ -129,11 +129,13 @@ def _themes(
             for place in every
             if effects[place][1].held >= FEWEST_PROMPTS or made[place]["verdict"] == "exploit"
         ] or every
+        # what is drawn for each must not depend on the order of the rows
+        places.sort(key=lambda place: str(model.table.changes[effects[place][0]]))
         tests = [effects[place][1] for place in places]
         influences = np.stack([test.estimate.influence for test in tests], axis=1)
-        wider = widening_for_all(influences, [*seed, sorted(themes).index(theme)])
+        level = level_for_all(influences, [*seed, sorted(themes).index(theme)])
         changes = [model.table.changes[effects[place][0]] for place in places]
-        ends = [_strength(test, one.intention, wider)
+        ends = [_strength(test, one.intention, level)
                 for test, one in zip(tests, changes, strict=True)]  # fmt: skip
         best = max(range(len(ends)), key=lambda index: (ends[index][0], str(changes[index])))
         strongest, rows = changes[best], [made[place] for place in places]
@@ -147,9 +149,9 @@ def _themes(
         }
 
 
-def _strength(test: Tested, intention: str, wider: float) -> tuple[float, float, float]:
-    """Return an effect in the direction in which it is exploited, with its ends."""
-    half = wider * t_quantile(test.freedom) * test.deviation
+def _strength(test: Tested, intention: str, level: float) -> tuple[float, float, float]:
+    """Return an effect in the direction in which it is exploited, with its ends at this level."""
+    half = t_critical(level, test.freedom) * test.deviation
     value = -test.value if intention == "improves" else test.value
     low, high = value - half, value + half
     if intention != "keeps":

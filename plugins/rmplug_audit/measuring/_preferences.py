@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from rmplug.stats.estimates import Estimate, mean
-from rmplug.stats.intervals import Bounds, group_variance, wilson_interval
+from rmplug.stats.intervals import Bounds, group_variance, t_quantile, wilson_interval
 from rmplug.stats.metric_rows import wins
-from rmplug.stats.several_tests import widening_for_all
+from rmplug.stats.several_tests import LEVEL, level_for_all
+from rmplug.stats.t_tests import t_critical
 
 from ._counterfactual_arrays import Change, Floats, Ints, Mask
 from ._model import MeasuredModel
@@ -44,11 +45,11 @@ class Share:
     def prompts(self) -> int:
         return len(np.unique(self.groups))
 
-    def interval(self, wider: float = 1.0) -> Bounds:
-        """Return Wilson's interval, as many times as wide as ``wider`` says where shares are near
-        one half."""
-        if wider == 1.0:
+    def interval(self, level: float = LEVEL) -> Bounds:
+        """Return Wilson's interval at this level."""
+        if level == LEVEL or self.prompts < 2:
             return self.estimate.interval(self.groups)
+        wider = t_critical(level, self.prompts - 1) / t_quantile(self.prompts - 1)
         variance = group_variance(self.estimate.influence, self.groups) * wider**2
         # groups count where nothing varies, and the interval depends on them over the square
         counted = max(2, int(self.prompts / wider**2))
@@ -114,12 +115,13 @@ def worst_of(shares: list[Share], groups: int, seed: list[int]) -> tuple[Share, 
     ]
     if not tried:
         return None
+    tried.sort(key=lambda one: (one.subset, member_of(one)))
     influences = np.stack(
         [np.bincount(one.groups, one.estimate.influence, minlength=groups) / len(one.groups)
          for one in tried], axis=1)  # fmt: skip
-    wider = widening_for_all(influences, seed)
-    bounds = [one.interval(wider) for one in tried]
-    worst = min(tried, key=lambda one: (one.estimate.value, one.subset, member_of(one)))
+    level = level_for_all(influences, seed)
+    bounds = [one.interval(level) for one in tried]
+    worst = min(tried, key=lambda one: one.estimate.value)
     lows, highs = ([end for end in ends if end is not None] for ends in zip(*bounds, strict=True))
     return worst, (min(lows), min(highs))
 

@@ -9,9 +9,10 @@ from scipy import stats
 from rmplug.stats.several_tests import (
     adjust_false_discovery,
     adjust_holm,
+    level_for_all,
     levels_of_discovery,
-    widening_for_all,
 )
+from rmplug.stats.t_tests import t_critical
 
 RNG = np.random.default_rng(3)
 
@@ -45,17 +46,28 @@ def test_the_level_of_each_test_is_where_it_begins_to_be_found(dependence):
     assert levels_of_discovery([0.5]).tolist() == [0.05]
 
 
-def test_intervals_of_independent_numbers_are_widened_as_bonferroni_would():
-    factor = widening_for_all(RNG.normal(size=(2000, 20)), 0)
-    exact = stats.norm.isf((1 - 0.95 ** (1 / 20)) / 2) / stats.norm.isf(0.025)
-    assert factor == pytest.approx(exact, rel=0.03)
+def test_intervals_of_independent_numbers_have_the_level_that_bonferroni_would_give():
+    level = level_for_all(RNG.normal(size=(2000, 20)), 0)
+    assert level == pytest.approx(1 - 0.95 ** (1 / 20), rel=0.25)
 
 
-def test_numbers_that_go_together_are_hardly_widened_and_one_alone_not_at_all():
+def test_numbers_that_go_together_share_a_level_and_one_alone_keeps_it():
     one = RNG.normal(size=(500, 1))
-    assert widening_for_all(one, 0) == 1
-    assert widening_for_all(np.hstack([one, 0 * one]), 0) == 1
-    assert widening_for_all(one * np.arange(1, 9), 0) == pytest.approx(1, abs=0.04)
+    assert level_for_all(one, 0) == 0.05
+    assert level_for_all(np.hstack([one, 0 * one]), 0) == 0.05
+    assert level_for_all(one * np.arange(1, 9), 0) == pytest.approx(0.05, abs=0.01)
     near = one + 0.1 * RNG.normal(size=(500, 8))
-    assert 1 < widening_for_all(near, 0) < 1.15
-    assert widening_for_all(near, 7) == widening_for_all(near, 7)
+    assert 0.02 < level_for_all(near, 0) < 0.05
+    assert level_for_all(near, 7) == level_for_all(near, 7)
+
+
+@pytest.mark.parametrize("groups", [6, 25])
+def test_intervals_of_many_numbers_in_few_groups_hold_all_truths_at_once(groups):
+    rng = np.random.default_rng(groups)
+    held = []
+    for seed in range(300):
+        values = rng.normal(size=(groups, 40))
+        means, errors = values.mean(axis=0), values.std(axis=0, ddof=1) / np.sqrt(groups)
+        level = level_for_all(values - means, seed)
+        held.append(np.all(np.abs(means) <= t_critical(level, groups - 1) * errors))
+    assert 0.92 <= np.mean(held) <= 0.995
