@@ -28,7 +28,7 @@ from ._counterfactual_arrays import (
 from ._model import MeasuredModel
 from ._rows import Row, metrics_of, row_of
 from ._scores import Scores, scores_of
-from ._tested import LEVEL, Tested, corrected, deviation_of, p_of, unmoved, verdict_of
+from ._tested import LEVEL, Tested, corrected, deviation_of, p_of, verdict_of, with_unseen
 from ._units import Sums, Unit, sums_of
 from .columns import RETEST
 
@@ -144,8 +144,7 @@ def _retested(before: MeasuredModel, after: MeasuredModel, place: int) -> Retest
     moved = int(((sums["first"] != 0) | (sums["second"] != 0)).sum())
     error = deviation_of(change.influence) if held > 1 else float("nan")
     p = p_of(change.value, error, held, moved)
-    if held > 1 and not moved:
-        change, error = unmoved(change, held)
+    change, error = with_unseen(change, error, held, moved)
     difference = Tested(change, held, int(rows.sum()), error, p)
     rest = jackknife(sums, lambda one: new(one) / old(one))
     remaining = Tested(rest, held, difference.n, error, p)

@@ -18,6 +18,10 @@ from ._counterfactual_arrays import Floats
 from ._rows import Row, finite
 
 LEVEL, POWER = 0.05, 0.8
+FEW_MOVED = 5
+"""The most prompt groups whose going one way is no proof at the level, whatever they do."""
+LARGE = 3.0
+"""By how many units a change may move one prompt where it moves few."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +80,14 @@ def deviation_of(influence: Floats) -> float:
     return float(np.sqrt(group_variance(influence, np.arange(len(influence)))))
 
 
-def unmoved(estimate: Estimate, held: int) -> tuple[Estimate, float]:
-    """Return a number for which nothing moved in any of ``held`` prompt groups, with the variance,
-    and the standard error, that one of them would give by moving one unit: that the next one does
-    not move either is no certainty."""
-    return replace(estimate, more=1 / held**2), 1 / held
+def with_unseen(estimate: Estimate, error: float, held: int, moved: int) -> tuple[Estimate, float]:
+    """Return a number with the variance, and the standard error, that it has where so few of
+    ``held`` prompt groups moved that nothing can be found: also what one more would add by moving
+    by a large effect. That the next prompt does not move either is no certainty."""
+    if held < 2 or moved > FEW_MOVED or 2 * moved >= held:
+        return estimate, error
+    more = (LARGE / held) ** 2
+    return replace(estimate, more=more), sqrt(error**2 + more)
 
 
 def p_of(value: float, error: float, held: int, moved: int) -> float:

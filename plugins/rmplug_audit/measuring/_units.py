@@ -13,7 +13,7 @@ from rmplug.stats.estimates import Estimate
 from rmplug.stats.jackknife import jackknife
 
 from ._counterfactual_arrays import Counterfactuals, Floats, Mask
-from ._tested import Tested, deviation_of, p_of, unmoved
+from ._tested import Tested, deviation_of, p_of, with_unseen
 
 Sums = Mapping[str, Floats]
 Ratio = Callable[[Sums], Floats]
@@ -90,8 +90,7 @@ class Unit:
         error = deviation_of(inside.influence) if several > 1 else float("nan")
         p = p_of(inside.value, error, several, moved)
         error /= self.value
-        if several > 1 and not moved:
-            estimate, error = unmoved(estimate, several)
+        estimate, error = with_unseen(estimate, error, several, moved)
         return Tested(estimate, several, int(rows.sum()), error, p)
 
 

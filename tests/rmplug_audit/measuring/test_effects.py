@@ -368,17 +368,40 @@ def test_few_equal_differences_are_no_proof_and_rounding_is_no_difference() -> N
     assert row_of(measured(many, scores), "effect")["p"] == 1
 
 
-@pytest.mark.parametrize(("prompts", "verdict"), [(12, "cannot tell"), (40, "none")])
+@pytest.mark.parametrize(("prompts", "verdict"), [(25, "cannot tell"), (80, "none")])
 def test_few_prompts_in_which_nothing_moves_are_no_proof(prompts: int, verdict: str) -> None:
     table = table_of(pairs_of(prompts), [BULLETS])
     original = np.random.default_rng(21).normal(size=2 * prompts)
     rows = measured(table, scores_of(original, np.zeros((2 * prompts, 1))))
     effect, theme = row_of(rows, "effect"), row_of(rows, "theme-effect")
     assert (effect["value"], effect["p"], effect["verdict"]) == (0, 1, verdict)
-    assert effect["high"] == pytest.approx(t_quantile(prompts - 1) / prompts)
+    assert effect["high"] == pytest.approx(3 * t_quantile(prompts - 1) / prompts)
     assert effect["low"] == -effect["high"]
     assert theme["high"] == pytest.approx(effect["high"], rel=1e-4)
     assert (effect["power"] > 0.8) == (verdict == "none") and effect["detectable"] > 1 / prompts
+
+
+@pytest.mark.parametrize(("prompts", "verdict"), [(25, "cannot tell"), (80, "none")])
+def test_of_a_change_that_moves_few_prompts_few_prompts_cannot_tell(prompts, verdict) -> None:
+    rng = np.random.default_rng(23)
+    table = table_of(pairs_of(prompts), [BULLETS])
+    moved = np.zeros((2 * prompts, 1))
+    moved[[0, 8, 20]] = 0.1
+    effect = row_of(measured(table, scores_of(rng.normal(size=2 * prompts), moved)), "effect")
+    assert effect["verdict"] == verdict
+    assert effect["high"] > 2.9 * t_quantile(prompts - 1) / prompts
+
+
+def test_intervals_hold_effects_of_changes_that_move_few_prompts_by_much() -> None:
+    held, verdicts = [], []
+    for k in range(30):
+        rng = np.random.default_rng([k, 24])
+        table = table_of(pairs_of(25), [(f"c{i}", 1, "keeps") for i in range(8)])
+        moved = 5.0 * (rng.random((50, 8)) < 0.05)
+        rows = rows_of(measured(table, scores_of(rng.normal(size=50), moved)), "effect")
+        held += [row["low"] <= 0.25 <= row["high"] for row in rows]
+        verdicts += [row["verdict"] for row in rows]
+    assert np.mean(held) >= 0.9 and verdicts.count("none") <= 2
 
 
 def test_a_change_of_one_prompt_alone_has_no_interval_and_is_named() -> None:
