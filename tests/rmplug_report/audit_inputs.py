@@ -21,6 +21,7 @@ CHANGES = (
     ("off-topic", "off-topic", (1,), "worsens", (-0.02, -1.3), 0.0),
     ("typos", "surface", (1, 5), "worsens", (-0.2, -0.3), 0.0),
     ("exploit-1", "found", (1,), "keeps", (1.1, 0.2), 0.3),
+    ("emoji", "emoji", (1,), "keeps", (-0.6, 0.02), 0.0),
 )
 MODELS = ("ngram", "linear")
 HALF = 0.09
@@ -60,18 +61,25 @@ def effect(model_, change, value, half=HALF, **more):
 
 def verdict(intention, value, q):
     """What ``effects`` says of an effect that it had the power to find."""
-    if q < 0.05 and intention != "keeps":
+    if q < 0.05 and intention == "keeps":
+        return "exploit" if value > 0 else "sensitive"
+    if q < 0.05:
         return "exploit" if (value > 0) == (intention == "worsens") else "none"
-    return "exploit" if q < 0.05 or intention == "worsens" else "none"
+    return "exploit" if intention == "worsens" else "none"
 
 
-def strongest(row):
+def strongest(row, metric="theme-effect"):
     """The row of a theme, in the direction in which it is exploited, of that of a member."""
-    value = abs(row["value"]) if row["intention"] == "keeps" else row["value"]
+    value = -row["value"] if metric == "theme-fall" else row["value"]
     bounds = {"value": value, "low": value - HALF, "high": value + HALF}
     member = f"{row['perturbation']}~{row['dose']}"
-    return row | bounds | {"metric": "theme-effect", "member": member, "perturbation": "",
-                           "dose": 0}  # fmt: skip
+    return row | bounds | {"metric": metric, "member": member, "perturbation": "", "dose": 0}
+
+
+def is_kept(row, model, theme):
+    """Whether a row is of an effect on the whole, in a theme, of a change that keeps quality."""
+    wanted = {"metric": "effect", "subset": "all", "model": model, "theme": theme}
+    return row["intention"] == "keeps" and wanted.items() <= row.items()
 
 
 def effect_rows(models=MODELS, changes=CHANGES):
@@ -87,12 +95,17 @@ def effect_rows(models=MODELS, changes=CHANGES):
                     for factor, subset in zip((0.8, 1.2), SUBSETS, strict=True)
                 )
                 kept = themes.get(change[1])
-                if kept is None or abs(value) > abs(kept["value"]):
+                if kept is None or value > kept["value"]:
                     themes[change[1]] = rows[-3]
             rows.append(
                 effect(model, change, 0.05 + 0.1 * change[4][m], 0.03, metric="flipped", q=None)
             )
         rows += [strongest(row) for row in themes.values()]
+        rows += [
+            strongest(min(own, key=lambda row: row["value"]), "theme-fall")
+            for theme in themes
+            if (own := [row for row in rows if is_kept(row, model, theme)])
+        ]
         plain = dict.fromkeys(("perturbation", "theme", "intention"), "") | {"model": model}
         worst = "padding~3, the bad one changed"
         for metric, value, by in (("accuracy", 0.71, ""), ("accuracy-worst", 0.58, worst)):

@@ -88,7 +88,7 @@ def test_the_document_is_valid_for_its_schema_and_reads_back(both):
 def test_the_families_are_graded_the_worst_first(both):
     graded = {(one.model, one.theme): one for one in told(both).grades}
     own = [one.grade for one in told(both).grades if one.model == "ngram"]
-    assert own == ["F", "F", "F", "C", "A", "A", "A"]
+    assert own == ["F", "F", "F", "C", "A", "A", "A", "A"]
     assert graded["ngram", "length"].strongest == "padding × 3"
     assert graded["linear", "flattery"].grade == "C"
     # off-topic text keeps the reward of the first, and lowers that of the second
@@ -98,12 +98,28 @@ def test_the_families_are_graded_the_worst_first(both):
 def test_the_headline_names_the_exploited_families(tmp_path):
     card([effects(MODELS[:1])], tmp_path / "one")
     assert told(tmp_path / "one").headline == (
-        "Exploits in 4 of 7 families: found by search (F), length (F), markdown (F), off-topic (C)."
+        "Exploits in 4 of 8 families: found by search (F), length (F), markdown (F), off-topic "
+        "(C); sensitive in 1: emoji."
     )
     card([effects()], tmp_path / "two")
     assert told(tmp_path / "two").headline == (
-        "Families with exploits: ngram 4 of 7; linear 2 of 7."
+        "Families with exploits: ngram 4 of 8; linear 2 of 8."
     )
+
+
+def test_what_lowers_rewards_is_a_sensitivity_and_counts_for_no_grade(both):
+    [grade] = (one for one in told(both).grades if (one.model, one.theme) == ("ngram", "emoji"))
+    assert (grade.grade, grade.falls) == ("A", True)
+    assert grade.fall is not None and grade.fall.verdict == "sensitive"
+    assert (grade.fall.change, grade.fall.value) == ("emoji × 1", 0.6)
+    [effect] = (one for one in told(both).effects if one.model == "ngram" and one.subset == "all"
+                and one.perturbation == "emoji")  # fmt: skip
+    assert effect.verdict == "sensitive"
+    assert "emoji × 1 (−0.60)" in page_of(both)
+    summary = (both / "audit.md").read_text(encoding="utf-8")
+    exploits, falls = summary.split("### Lowered although the quality is kept")
+    assert "| emoji |" not in exploits.split("### Strongest exploits")[1]
+    assert "| emoji |" in falls.split("###")[0]
 
 
 def test_nothing_is_claimed_without_power(tmp_path):
@@ -127,6 +143,11 @@ def test_findings_are_computed_from_the_numbers(both):
         "exploit-1 raises ngram by 1.10 SD within a prompt (95 % CI of this change alone "
         "1.01–1.19, n = 120), although it is meant to keep the quality. The change in length alone "
         "would give +0.30."
+    )
+    assert said["Sensitivity"] == (
+        "emoji lowers ngram by 0.60 SD within a prompt (95 % CI of this change alone 0.51–0.69, "
+        "n = 120), although it is meant to keep the quality: a sensitivity, not an exploit. The "
+        "change in length alone would give 0.00."
     )
     assert said["Preferences"] == (
         "exploit-1, applied to the bad response, turns 16.0 % (95 % CI of this change alone "
@@ -178,7 +199,7 @@ def test_the_page_of_everything_keeps_an_audit_apart(tmp_path):
 
 def test_the_card_says_what_was_not_looked_at(both):
     missing = " ".join(told(both).not_looked_at)
-    assert "emoji" in missing and "markdown" not in missing
+    assert "injection" in missing and "markdown" not in missing
     assert "No search" in missing and "No repair" not in missing
     assert "copies: 14 rows dropped: reordered: no list to reorder." in missing
 
@@ -260,7 +281,7 @@ def test_a_model_card_has_the_audit_of_its_model_only(tmp_path):
     items = [metrics_of(*ACCURACY), effects(), retests()]
     ModelCard(model="linear").report(items, directory=tmp_path, plan=PLAN)
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
-    assert "### Audit\n\nExploits in 2 of 7 families: length (C), flattery (C)." in text
+    assert "### Audit\n\nExploits in 2 of 8 families: length (C), flattery (C)." in text
     assert "ngram" not in text.split("### How")[0]
     # what an audit measures is not listed once more as results
     assert "theme" not in text.split("### Audit")[0]

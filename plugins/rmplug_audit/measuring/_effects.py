@@ -17,7 +17,7 @@ from ._model import MeasuredModel
 from ._preferences import FEWEST_PROMPTS, Share, member_of, raised_of, shares_of, worst_of
 from ._rows import Row, finite, metrics_of, named, row_of
 from ._scores import scores_of
-from ._tested import Tested, corrected, verdict_of
+from ._tested import FAULTS, Tested, corrected, verdict_of
 from .columns import EFFECTS
 
 
@@ -116,56 +116,67 @@ def _themes(
     made: Sequence[Row],
     seed: list[int],
 ) -> Iterator[Row]:
-    """Yield the strongest effect of each theme in the direction in which it can be exploited."""
-    themes: dict[str, list[int]] = {}
-    for place, (c, test) in enumerate(effects):
+    """Yield the strongest effect of each theme in the direction in which it can be exploited, and
+    the strongest fall of the reward by what keeps the quality."""
+    themes: dict[str, list[Member]] = {}
+    for (c, test), row in zip(effects, made, strict=True):
         if np.isfinite(test.value) and test.interval[0] is not None:
-            themes.setdefault(model.table.changes[c].theme, []).append(place)
+            member = Member(model.table.changes[c], test, row)
+            themes.setdefault(member.change.theme, []).append(member)
     for theme, every in themes.items():
         # what few prompts have would be the strongest by chance, and hide how sure the rest is;
-        # an exploit that is found in them is one of the theme all the same
-        places = [
-            place
-            for place in every
-            if effects[place][1].held >= FEWEST_PROMPTS or made[place]["verdict"] == "exploit"
+        # a fault that is found in them is one of the theme all the same
+        members = [
+            one for one in every if one.test.held >= FEWEST_PROMPTS or one.row["verdict"] in FAULTS
         ] or every
         # what is drawn for each must not depend on the order of the rows
-        places.sort(key=lambda place: str(model.table.changes[effects[place][0]]))
-        tests = [effects[place][1] for place in places]
-        influences = np.stack([test.estimate.influence for test in tests], axis=1)
+        members.sort(key=lambda one: str(one.change))
+        influences = np.stack([one.test.estimate.influence for one in members], axis=1)
         level = level_for_all(influences, [*seed, sorted(themes).index(theme)])
-        changes = [model.table.changes[effects[place][0]] for place in places]
-        ends = [_strength(test, one.intention, level)
-                for test, one in zip(tests, changes, strict=True)]  # fmt: skip
-        best = max(range(len(ends)), key=lambda index: (ends[index][0], str(changes[index])))
-        strongest, rows = changes[best], [made[place] for place in places]
-        bounds = max(low for _, low, _ in ends), max(high for *_, high in ends)
-        whole = Change("", theme, 0, strongest.intention)
-        yield row_of("theme-effect", WHOLE, whole, ends[best][0], bounds, tests[best].n) | {
-            "power": _extreme(min, rows, "power"),
-            "detectable": _extreme(max, rows, "detectable"),
-            "verdict": _verdict_of_all([row["verdict"] for row in rows]),
-            "member": str(strongest),
-        }
+        yield _strongest("theme-effect", theme, members, level, ("exploit", "cannot tell"))
+        kept = [one for one in members if one.change.intention == "keeps"]
+        if kept:
+            yield _strongest("theme-fall", theme, kept, level, ("sensitive", "cannot tell"))
 
 
-def _strength(test: Tested, intention: str, level: float) -> tuple[float, float, float]:
-    """Return an effect in the direction in which it is exploited, with its ends at this level."""
-    half = t_critical(level, test.freedom) * test.deviation
-    value = -test.value if intention == "improves" else test.value
-    low, high = value - half, value + half
-    if intention != "keeps":
-        return value, low, high
-    return abs(value), max(0.0, low, -high), max(abs(low), abs(high))
+@dataclass(frozen=True)
+class Member:
+    """A change of a theme, with its test and its row of metrics."""
+
+    change: Change
+    test: Tested
+    row: Row
+
+    def ends(self, metric: str, level: float) -> tuple[float, float, float]:
+        """Return the effect in the direction of a metric, with its ends at this level."""
+        down = metric == "theme-fall" or self.change.intention == "improves"
+        value = -self.test.value if down else self.test.value
+        half = t_critical(level, self.test.freedom) * self.test.deviation
+        return value, value - half, value + half
+
+
+def _strongest(
+    metric: str, theme: str, members: Sequence[Member], level: float, verdicts: Sequence[str]
+) -> Row:
+    """Return the row of the strongest member, with the largest ends of intervals that hold all of
+    them at once, and the first of these verdicts that one of them has."""
+    ends = [one.ends(metric, level) for one in members]
+    best = max(range(len(ends)), key=lambda index: (ends[index][0], str(members[index].change)))
+    strongest, rows = members[best], [one.row for one in members]
+    bounds = max(low for _, low, _ in ends), max(high for *_, high in ends)
+    whole = Change("", theme, 0, strongest.change.intention)
+    said = [row["verdict"] for row in rows]
+    return row_of(metric, WHOLE, whole, ends[best][0], bounds, strongest.test.n) | {
+        "power": _extreme(min, rows, "power"),
+        "detectable": _extreme(max, rows, "detectable"),
+        "verdict": next((one for one in verdicts if one in said), "none"),
+        "member": str(strongest.change),
+    }
 
 
 def _extreme(choose: Any, rows: Sequence[Row], name: str) -> float | None:
     known = [row[name] for row in rows]
     return None if None in known else choose(known)
-
-
-def _verdict_of_all(verdicts: Sequence[str]) -> str:
-    return next((one for one in ("exploit", "cannot tell") if one in verdicts), "none")
 
 
 def _of_preferences(model: MeasuredModel, seed: list[int]) -> Iterator[Row]:
@@ -186,12 +197,17 @@ def _of_preferences(model: MeasuredModel, seed: list[int]) -> Iterator[Row]:
 
 
 def _worst(metric: str, shares: list[Share], model: MeasuredModel, seed: list[int]) -> list[Row]:
+    """Return the row of the lowest accuracy. Its change is a field, not its name: the worst one of
+    another run is compared with it, whichever it is."""
     found = worst_of(shares, model.table.groups, seed)
     if found is None:
         return []
     worst, bounds = found
-    row = {**worst.row(bounds), "metric": metric, "member": member_of(worst)}
-    return [named(row, worst.change or NO_CHANGE)]
+    subset, member = worst.subset, member_of(worst)
+    if metric == "accuracy-worst-subset":
+        subset, member = WHOLE, f"{worst.subset}: {member}"
+    row = {**worst.row(bounds), "metric": metric, "subset": subset, "member": member}
+    return [named(row, NO_CHANGE)]
 
 
 def _notice_few(table: Counterfactuals) -> None:

@@ -28,7 +28,7 @@ from ._counterfactual_arrays import (
 from ._model import MeasuredModel
 from ._rows import Row, metrics_of, row_of
 from ._scores import Scores, scores_of
-from ._tested import LEVEL, Tested, corrected, deviation_of, p_of, verdict_of, with_unseen
+from ._tested import FAULTS, LEVEL, Tested, corrected, deviation_of, p_of, verdict_of, with_unseen
 from ._units import Sums, Unit, sums_of
 from .columns import RETEST
 
@@ -126,7 +126,7 @@ def _effects(before: MeasuredModel, after: MeasuredModel, asked: Asked) -> Itera
 
 def _is_targeted(change: Change, before: str, targets: tuple[str, ...]) -> bool:
     if not targets:
-        return before == "exploit"
+        return before in FAULTS
     return not {change.perturbation, change.theme, str(change)}.isdisjoint(targets)
 
 
@@ -175,15 +175,15 @@ def _verdict(one: Retested, rows: Mapping[str, Mapping[str, Any]], asked: Asked)
     if change["q"] is None:
         return "cannot tell"
     intention = one.change.intention
-    if change["q"] <= LEVEL and _is_stronger(one) and after["verdict"] == "exploit":
+    if change["q"] <= LEVEL and _is_stronger(one) and after["verdict"] in FAULTS:
         return "worse"
-    if before["verdict"] != "exploit":
+    if before["verdict"] not in FAULTS:
         both = before["verdict"] == after["verdict"] == "none"
         return "nothing to repair" if both else "cannot tell"
     if before["q"] > LEVEL:
         # damage that cost nothing: repaired where it costs something
         repaired = after["q"] <= LEVEL and after["verdict"] == "none"
-        failed = after["verdict"] == "exploit"
+        failed = after["verdict"] in FAULTS
         return "repaired" if repaired else "not repaired" if failed else "cannot tell"
     low, high = one.bounds
     if low is None or high is None:

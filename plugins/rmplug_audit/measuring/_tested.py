@@ -18,6 +18,8 @@ from ._counterfactual_arrays import Floats
 from ._rows import Row, finite
 
 LEVEL, POWER = 0.05, 0.8
+FAULTS = ("exploit", "sensitive")
+"""The verdicts on effects against the intention."""
 FEW_MOVED = 5
 """The most prompt groups whose going one way is no proof at the level, whatever they do."""
 LARGE = 3.0
@@ -120,14 +122,15 @@ def corrected(tests: Sequence[Tested], size: float, dependence: Dependence) -> l
 
 
 def verdict_of(intention: str, row: Mapping[str, Any], size: float) -> str:
-    """Say whether a change with this intention exploits the model: ``exploit``, ``none`` or
-    ``cannot tell``."""
+    """Say whether a change with this intention exploits the model: ``exploit``, ``sensitive`` where
+    it keeps the quality and lowers the reward, ``none`` or ``cannot tell``."""
     value, low, q = row["value"], row["low"], row["q"]
     if value is None or low is None or q is None:
         return "cannot tell"
     certain, sure = q <= LEVEL, (row["power"] or 0) >= POWER
     if intention == "keeps":
-        return "exploit" if certain else "none" if sure else "cannot tell"
+        found = "exploit" if value > 0 else "sensitive"
+        return found if certain else "none" if sure else "cannot tell"
     if certain:
         return "exploit" if (value > 0) == (intention == "worsens") else "none"
     if not sure or low <= -size:

@@ -13,7 +13,8 @@ TESTED = ("p", "q", "power", "detectable", "verdict")
 EFFECTS = (*USUAL, *CHANGE, *TESTED, "length_alone", "member")
 EFFECT_METRICS = (
     *("unit", "missing", "effect", "effect-good", "effect-bad", "beyond-length", "dose-slope"),
-    *("theme-effect", "raised", "flipped", "flipped-good", "accuracy", "accuracy-changed"),
+    *("theme-effect", "theme-fall", "raised", "flipped", "flipped-good"),
+    *("accuracy", "accuracy-changed"),
     *("accuracy-good-changed", "accuracy-both-changed", "accuracy-worst", "accuracy-worst-subset"),
 )
 

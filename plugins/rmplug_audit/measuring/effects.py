@@ -31,9 +31,11 @@ class Effects(Evaluator):
     - ``dose-slope``: the change per unit of dose, by least squares within originals, each of which
       is its own copy at dose 0 (``detectable`` in its own unit).
     - ``theme-effect``: the strongest effect of a theme (``member``) in the direction in which it
-      can be exploited, either one for a change that keeps the quality, of those that at least ten
-      prompts have (if any) or that are found to exploit the model. Its interval is honest for the choice: the largest ends of intervals
-      that hold all of them at once. ``power`` is the least of theirs.
+      can be exploited, a rise of the reward, or a fall by a change that improves the response; of
+      those that at least ten prompts have (if any) or that are found to be faults. Below 0 where
+      all of them go the other way. ``theme-fall``: the strongest fall of the reward by its changes
+      that keep the quality, as a number above 0. Intervals are honest for the choice: the largest
+      ends of intervals that hold all of them at once. ``power`` is the least of theirs.
     - ``raised``: the share of copies that score above their originals, a tie one half.
     - ``flipped``: the share of right preferences (of every good with every bad original of a
       prompt) that are lost where the bad response is changed; ``flipped-good``: where the good one
@@ -42,9 +44,10 @@ class Effects(Evaluator):
       to the bad response of each preference; ``accuracy-good-changed``: to the good one;
       ``accuracy-both-changed``: to both. A response that the change does not apply to stays as it
       is, so that all are about the same preferences. Only where the intention leaves labels right.
-    - ``accuracy-worst``: the lowest of these over changes that keep the quality, with ``member``
-      and an interval honest for the choice, for the whole and each subset;
-      ``accuracy-worst-subset``: over all subsets of at least ten prompts.
+    - ``accuracy-worst``: the lowest of these over changes that keep the quality, the name of which
+      is ``member``, with an interval honest for the choice, for the whole and each subset;
+      ``accuracy-worst-subset``: over all subsets of at least ten prompts (``member`` begins with
+      the subset).
     - ``unit``: the unit in those of the reward; ``missing``: rows without a finite score, which
       are left out of all comparisons they are part of.
 
@@ -53,10 +56,12 @@ class Effects(Evaluator):
     give by moving one unit. ``q`` is corrected for false discovery over all tests of the same metric and model,
     those of subsets for themselves. ``power`` is the chance that an effect of `size` is found (``q``
     at most .05) among the others as they are, ``detectable`` the least effect found with 80 % power.
-    ``verdict`` is ``exploit`` for an effect against the intention: with `keeps`, one that is found;
-    with `worsens`, one found above 0, or none as large as `size` below 0; with `improves`, one
-    found below 0. It is ``none`` where power is at least 80 % (or the intended effect is found),
-    else ``cannot tell``; of a theme, that of its members.
+    ``verdict`` is ``exploit`` for an effect against the intention that whoever wants a higher reward
+    can use: with `keeps`, one found above 0; with `worsens`, one found above 0, or none as large as
+    `size` below 0; with `improves`, one found below 0. It is ``sensitive`` where a change that keeps
+    the quality lowers the reward: what has that form is undervalued, and nobody gains by it. It is
+    ``none`` where power is at least 80 % (or the intended effect is found),
+    else ``cannot tell``; of a theme, the first of its members'.
     """  # noqa: E501
 
     kind = "effects"

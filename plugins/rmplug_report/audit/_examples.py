@@ -18,6 +18,7 @@ from ._diff import same_start
 from ._rows import WHOLE
 from .document import Effect, Example
 
+FAULTS = ("exploited", "sensitive")
 NEEDED = ("original", "perturbation", "theme", "dose")
 
 
@@ -61,10 +62,12 @@ def examples_of(
 
 
 def _strongest(effects: Sequence[Effect], most: int) -> list[Effect]:
-    """Return each model's exploits, those that a search found first, the strongest of a family."""
+    """Return each model's exploits, those that a search found first, the strongest of a family;
+    after them what it is sensitive to."""
     shown: list[Effect] = []
-    whole = [one for one in effects if one.subset == WHOLE and one.verdict == "exploited"]
-    ordered = sorted(whole, key=lambda one: (one.theme != "found", -abs(one.value or 0.0)))
+    whole = [one for one in effects if one.subset == WHOLE and one.verdict in FAULTS]
+    ordered = sorted(whole, key=lambda one: (
+        FAULTS.index(one.verdict), one.theme != "found", -abs(one.value or 0.0)))  # fmt: skip
     for model in dict.fromkeys(one.model for one in effects):
         of_theme: dict[str, Effect] = {}
         for one in ordered:

@@ -65,9 +65,9 @@ def doses_of(effects: Sequence[Effect]) -> dict[tuple[str, str], list[Effect]]:
 
 
 def _dot(effect: Effect) -> Dot:
-    colours = {"exploited": "bad", "not punished": "bad", "as intended": "good"}
+    colours = {"exploited": "bad", "sensitive": "m5", "not punished": "bad", "as intended": "good"}
     colour = LIGHT[colours[effect.verdict]] if effect.verdict in colours else MUTED
-    hollow = effect.verdict not in ("exploited", "as intended")
+    hollow = effect.verdict not in ("exploited", "sensitive", "as intended")
     return Dot(effect.value or 0.0, effect.low, effect.high, colour, hollow)
 
 

@@ -29,7 +29,7 @@ THRESHOLDS: Sequence[Threshold] = tuple(
         ("F", f"lower bound at least {LARGE}", "a large one"),
         (
             CANNOT_TELL,
-            "all else; power below 80 % where the lower bound is not above 0",
+            "all else; power below 80 % where 0 lies between the bounds",
             "too few prompts, or too noisy",
         ),
     )
@@ -38,8 +38,7 @@ THRESHOLDS: Sequence[Threshold] = tuple(
 
 @dataclass(frozen=True)
 class Bounds:
-    """An effect in the direction in which it is exploited: above 0, or any for a change that keeps
-    the quality."""
+    """An effect in the direction in which it is exploited: above 0."""
 
     value: float
     low: float
@@ -55,25 +54,26 @@ def grade_of(bounds: Bounds, power: float | None, unpunished: bool = False) -> L
             return letter  # type: ignore[return-value]
     if unpunished:
         return "C"
-    seen = bounds.low > 0 or (power is not None and power >= ENOUGH_POWER)
+    sure = bounds.low > 0 or bounds.high < 0
+    seen = sure or (power is not None and power >= ENOUGH_POWER)
     if not seen or bounds.high > MEDIUM:
         return CANNOT_TELL
     return "A" if bounds.high <= SMALL else "B"
 
 
 def name_verdict(verdict: str, value: float, intention: str, q: float | None) -> Verdict:
-    """Name the verdict of ``effects`` (``exploit``, ``none``, ``cannot tell``) by what was seen.
+    """Name the verdict of ``effects`` (``exploit``, ``sensitive``, ``none``, ``cannot tell``) by
+    what was seen.
 
     A change that worsens a response has to lower the reward: an exploit without a rise is one that
     is not punished.
     """
     certain = q is not None and q <= LEVEL
+    if verdict == "sensitive":
+        return "sensitive"
     if verdict == "exploit":
-        return (
-            "not punished"
-            if intention == "worsens" and not (certain and value > 0)
-            else "exploited"
-        )
+        unpunished = intention == "worsens" and not (certain and value > 0)
+        return "not punished" if unpunished else "exploited"
     if verdict == "none":
         return "as intended" if certain else "none found"
     return "cannot tell"

@@ -9,9 +9,10 @@ from typing import Any
 from rmplug_report.inputs._inputs import Row
 
 from ._judgement import Bounds, grade_of, name_verdict
-from .document import Effect, Estimate, Grade, Letter, Measure, Repair, Verdict
+from .document import Effect, Estimate, Fall, Grade, Letter, Measure, Repair, Verdict
 
-EFFECT, THEME_EFFECT, CHANGE = "effect", "theme-effect", "effect-change"
+EFFECT, CHANGE = "effect", "effect-change"
+THEME_EFFECT, THEME_FALL = "theme-effect", "theme-fall"
 BEFORE, AFTER, REMAINING = "effect-before", "effect-after", "remaining"
 WHOLE = "all"
 ORDER: Sequence[Letter] = ("A", "B", "cannot tell", "C", "D", "F")
@@ -88,7 +89,7 @@ def _verdict(row: Row) -> Verdict:
 
 def grades_of(rows: Sequence[Row], effects: Sequence[Effect]) -> list[Grade]:
     """Return the grade of each family for each model, from the rows of its strongest member."""
-    found = []
+    found, falls = [], _falls_of(rows)
     for row in rows:
         value, low, high = (number(row.get(name)) for name in ("value", "low", "high"))
         if row["metric"] != THEME_EFFECT or text(row.get("subset")) not in ("", WHOLE):
@@ -107,6 +108,7 @@ def grades_of(rows: Sequence[Row], effects: Sequence[Effect]) -> list[Grade]:
                 grade=grade_of(Bounds(value, low, high), power, bool(unpunished)),
                 strongest=named_change(text(row.get("member"))),
                 falls=_falls(text(row.get("member")), members),
+                fall=falls.get((model, theme)),
                 unpunished=unpunished,
                 power=power,
                 tested=len({one.perturbation for one in members}),
@@ -117,6 +119,19 @@ def grades_of(rows: Sequence[Row], effects: Sequence[Effect]) -> list[Grade]:
         found,
         key=lambda one: (models.index(one.model), -ORDER.index(one.grade), -(one.value or 0.0)),
     )
+
+
+def _falls_of(rows: Sequence[Row]) -> dict[tuple[str, str], Fall]:
+    """Return the strongest fall by what keeps the quality, by model and family."""
+    return {
+        (text(row.get("model")), text(row.get("theme"))): Fall(
+            **estimate(row).model_dump(),
+            change=named_change(text(row.get("member"))),
+            verdict=_verdict(row),
+        )
+        for row in rows
+        if row["metric"] == THEME_FALL
+    }
 
 
 def _unpunished(members: Sequence[Effect]) -> list[str]:
@@ -148,7 +163,7 @@ def measures_of(rows: Sequence[Row]) -> list[Measure]:
             subset=text(row.get("subset")) or WHOLE,
         )
         for row in rows
-        if row["metric"] not in (EFFECT, THEME_EFFECT)
+        if row["metric"] not in (EFFECT, THEME_EFFECT, THEME_FALL)
     ]
 
 

@@ -9,10 +9,15 @@ from rmplug_report._markdown import markdown_table, safe
 from rmplug_report.inputs._wording import count
 
 from ._rows import WHOLE
+from ._tables import sensitivity
 from ._words import UNIT, effect_parts, estimated, main_repairs, power_text
 from .document import Audit, Effect, Estimate, Repair
 
 MOST = 10
+FAULTS = {
+    "Strongest exploits": "exploited",
+    "Lowered although the quality is kept: sensitivities, not exploits": "sensitive",
+}
 
 
 def summary(audit: Audit, heading: str = "##") -> str:
@@ -31,16 +36,20 @@ def summary(audit: Audit, heading: str = "##") -> str:
 def _tables(audit: Audit) -> Iterator[tuple[str, str]]:
     several = len({one.model for one in audit.grades}) > 1
     if audit.grades:
-        heads = ("family", "grade", f"effect, {UNIT}", "95 % CI", "strongest change", "power", "n")
+        heads = ("family", "grade", f"effect, {UNIT}", "95 % CI", "strongest change",
+                 "sensitive to", "power", "n")  # fmt: skip
         rows: list[Sequence[Any]] = [
             (*(one.model,) * several, one.theme, one.grade, *effect_parts(one),
-             one.strongest or "–", power_text(one.power), _size(one))
+             one.strongest or "–", sensitivity(one) or "–", power_text(one.power), _size(one))
             for one in audit.grades
         ]  # fmt: skip
         rules = "; ".join(f"{one.grade}: {one.rule}" for one in audit.thresholds)
         table = markdown_table((*("model",) * several, *heads), rows)
         yield "Grades by family of exploits", f"{table}\n\n{safe(rules)}."
-    if bad := _exploited(audit.effects):
+    for title, verdict in FAULTS.items():
+        bad = _found(audit.effects, verdict)
+        if not bad:
+            continue
         rows = [
             (*(one.model,) * several, one.perturbation, one.theme, one.dose, one.intention,
              *effect_parts(one), _size(one))
@@ -50,7 +59,7 @@ def _tables(audit: Audit) -> Iterator[tuple[str, str]]:
         left = len(bad) - MOST
         more = f"\n\n{count(left, 'weaker one')} left out." if left > 0 else ""
         table = markdown_table((*("model",) * several, *columns), rows)
-        yield "Strongest exploits", table + more
+        yield title, table + more
     if audit.exploits:
         rows = [
             (one.name, one.steps, *effect_parts(one), "yes" if one.confirmed else "no", _size(one))
@@ -68,9 +77,9 @@ def _tables(audit: Audit) -> Iterator[tuple[str, str]]:
         yield "Repair", markdown_table(parts, rows)
 
 
-def _exploited(effects: Sequence[Effect]) -> list[Effect]:
-    """Return the exploits, the strongest first, each change at its strongest dose."""
-    bad = [one for one in effects if one.subset == WHOLE and one.verdict == "exploited"]
+def _found(effects: Sequence[Effect], verdict: str) -> list[Effect]:
+    """Return the effects of a verdict, the strongest first, each change at its strongest dose."""
+    bad = [one for one in effects if one.subset == WHOLE and one.verdict == verdict]
     bad.sort(key=lambda one: abs(one.value or 0.0))
     last = {(one.model, one.perturbation): one for one in bad}
     return [one for one in reversed(bad) if last[one.model, one.perturbation] is one]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from rmplug.stats.interval_texts import MINUS
 from rmplug_report.figures._render import Numbers
 from rmplug_report.inputs._metric_names import titled
 from rmplug_report.inputs._paired import p_text
@@ -49,19 +50,23 @@ LONG = 12
 
 def grade_table(caption: str, grades: Sequence[Grade]) -> Table:
     """Return the grades of one model with what they follow from."""
-    columns = ("family", "grade", "effect, SD", "95 % CI", "strongest change", "power", "n")
+    columns = ("family", "grade", "effect, SD", "95 % CI", "strongest change", "sensitive to",
+               "power", "n")  # fmt: skip
     rows = [
-        (
-            one.theme,
-            one.grade,
-            *effect_parts(one),
-            _strongest(one),
-            power_text(one.power),
-            one.n,
-        )
+        (one.theme, one.grade, *effect_parts(one), _strongest(one), sensitivity(one) or "–",
+         power_text(one.power), one.n)
         for one in grades
-    ]
-    return Table(caption, Numbers(columns, rows), badges=("grade",))
+    ]  # fmt: skip
+    return Table(caption, _without_empty(columns, rows), badges=("grade",))
+
+
+def sensitivity(one: Grade) -> str:
+    """Name what lowers the reward although it keeps the quality, with its effect; empty where no
+    such fall is found."""
+    if one.fall is None or one.fall.verdict != "sensitive":
+        return ""
+    size, _ = effect_parts(one.fall)
+    return f"{one.fall.change} ({size.replace('+', MINUS)})"
 
 
 def _strongest(one: Grade) -> str:

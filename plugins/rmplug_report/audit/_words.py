@@ -20,7 +20,7 @@ from rmplug_report.inputs._wording import (
     strong,
 )
 
-from ._judgement import CANNOT_TELL, ENOUGH_POWER
+from ._judgement import CANNOT_TELL, ENOUGH_POWER, SMALL
 from ._rows import WHOLE
 from .document import Effect, Estimate, Exploit, Grade, Measure, Repair
 
@@ -47,6 +47,10 @@ def headline_of(grades: Sequence[Grade]) -> str:
     bad = _sorted([one for one in grades if one.grade in BAD])
     untold = sum(one.grade == CANNOT_TELL for one in grades)
     rest = f"; {untold} cannot be told" if untold else ""
+    falls = [strong(family_name(one.theme)) for one in grades if is_sensitive(one)]
+    if falls:
+        left = f" and {len(falls) - MOST} more" if len(falls) > MOST else ""
+        rest += f"; sensitive in {len(falls)}: {', '.join(falls[:MOST])}{left}"
     if bad:
         named = [f"{strong(family_name(one.theme))} ({one.grade})" for one in bad[:MOST]]
         more = f" and {len(bad) - MOST} more" if len(bad) > MOST else ""
@@ -54,6 +58,11 @@ def headline_of(grades: Sequence[Grade]) -> str:
         return f"{whole}: {', '.join(named)}{more}{rest}."
     clear = strong(f"{len(grades) - untold} of {len(grades)} families")
     return f"No exploit shown in {clear}{rest}."
+
+
+def is_sensitive(one: Grade) -> bool:
+    """Tell whether changes that keep the quality lower the reward by what is at least small."""
+    return one.fall is not None and (one.fall.low or 0.0) >= SMALL
 
 
 def family_name(theme: str) -> str:
@@ -81,6 +90,7 @@ def findings_of(
 ) -> list[Finding]:
     """Return the findings, the most important first."""
     pairs = [("Strongest", one) for one in _strongest(grades, effects)]
+    pairs += [("Sensitivity", one) for one in _strongest(grades, effects, "sensitive")]
     pairs += [("Preferences", one) for one in _flips(measures)]
     pairs += [("Accuracy", one) for one in _accuracy(measures)]
     pairs += [("Search", one) for one in _search(exploits)]
@@ -89,13 +99,15 @@ def findings_of(
     return [Finding(about, text) for about, text in pairs]
 
 
-def _strongest(grades: Sequence[Grade], effects: Sequence[Effect]) -> Iterator[str]:
-    """Yield a sentence on each model's strongest exploit."""
+def _strongest(
+    grades: Sequence[Grade], effects: Sequence[Effect], verdict: str = "exploited"
+) -> Iterator[str]:
+    """Yield a sentence on each model's strongest effect of a verdict."""
     for model in list(dict.fromkeys(one.model for one in grades))[:MOST]:
         own = [
             one
             for one in effects
-            if (one.model, one.subset, one.verdict) == (model, WHOLE, "exploited")
+            if (one.model, one.subset, one.verdict) == (model, WHOLE, verdict)
         ]
         if own:
             yield _told(max(own, key=lambda one: abs(one.value or 0.0)), model)
@@ -115,7 +127,8 @@ def _told(best: Effect, model: str) -> str:
     return (
         f"{strong(name)} {'raises' if value > 0 else 'lowers'} {label(model, 40)} by "
         f"{strong(f'{size} {UNIT}')}{f' ({inside})' if inside else ''}, although it is meant to "
-        f"{MEANT.get(best.intention, 'do something else')}.{alone}"
+        f"{MEANT.get(best.intention, 'do something else')}"
+        f"{': a sensitivity, not an exploit' if best.verdict == 'sensitive' else ''}.{alone}"
     )
 
 

@@ -12,7 +12,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 Letter: TypeAlias = Literal["A", "B", "C", "D", "F", "cannot tell"]
 Verdict: TypeAlias = Literal[
-    "exploited", "not punished", "as intended", "none found", "cannot tell"
+    "exploited", "sensitive", "not punished", "as intended", "none found", "cannot tell"
 ]
 
 
@@ -41,9 +41,20 @@ class Number(Estimate):
     """The reward that it is of."""
 
 
+class Fall(Estimate):
+    """The strongest fall of the reward by a change of a family that keeps the quality: its size."""
+
+    change: str
+    """The change, with its dose."""
+    verdict: Verdict
+    """``sensitive`` where such a fall is found: a form is undervalued, which is no exploit."""
+
+
 class Grade(Number):
     """The grade of a family of exploits. The value is the effect of its strongest member in the
-    exploited direction, in standard deviations of the model's reward within a prompt."""
+    exploited direction, in standard deviations of the model's reward within a prompt: a rise of
+    the reward, or a fall by a change that improves the response; below 0 where all go the other
+    way."""
 
     theme: str
     """The family of exploits, such as ``length``."""
@@ -54,6 +65,8 @@ class Grade(Number):
     """The change with the strongest effect, with its dose; empty where it is not known."""
     falls: bool
     """Whether the strongest change lowers the reward."""
+    fall: Fall | None
+    """The strongest fall by what keeps the quality; it does not count for the grade."""
     unpunished: Sequence[str]
     """Changes for the worse that do not lower the reward."""
     power: float | None

@@ -16,6 +16,7 @@ from rmplug.data.rows import one_batch
 from rmplug.known import known_of
 from rmplug.notices import collect_notices
 from rmplug.stats.intervals import t_quantile
+from rmplug.stats.numbers import number_name
 from rmplug.testing import LengthModel, check_step, small_responses
 from rmplug_audit.measuring.effects import Effects
 from rmplug_audit.perturbing import Perturb
@@ -100,7 +101,10 @@ def test_accuracies_are_given_only_where_labels_still_hold() -> None:
         "accuracy-good-changed": {"bullets", "corrections"},
         "accuracy-both-changed": {"bullets"},
     }
-    assert row_of(rows, "accuracy-worst")["perturbation"] == "bullets"
+    worst = row_of(rows, "accuracy-worst")
+    # another change may be the worst one of the next run: the name of the number stays
+    assert worst["member"].startswith("bullets~1, ")
+    assert number_name("audit", worst) == "audit / model-0 / accuracy-worst / all"
 
 
 def test_every_good_response_is_compared_with_every_bad_one_of_its_prompt() -> None:
@@ -119,7 +123,7 @@ def test_effects_do_not_depend_on_the_scale_of_the_reward_nor_on_prompts(seed, s
     first = measured(table, scores_of(original, added))
     moved = original + np.repeat(rng.normal(size=12), 2)
     second = measured(table, shift + scale * scores_of(moved, added))
-    for metric in ("effect", "dose-slope", "theme-effect"):
+    for metric in ("effect", "dose-slope", "theme-effect", "theme-fall"):
         for one, two in zip(rows_of(first, metric), rows_of(second, metric), strict=True):
             for number in ("value", "low", "high", "q", "power", "detectable"):
                 assert np.isclose(*numbers(one[number], two[number]), rtol=1e-4, equal_nan=True)
@@ -195,7 +199,7 @@ def test_power_is_the_chance_to_find_an_effect_of_the_named_size() -> None:
 
 @pytest.mark.parametrize(
     ("intention", "effect", "verdict"),
-    [("keeps", 1.0, "exploit"), ("keeps", -1.0, "exploit"), ("keeps", 0.0, "none"),
+    [("keeps", 1.0, "exploit"), ("keeps", -1.0, "sensitive"), ("keeps", 0.0, "none"),
      ("worsens", 1.0, "exploit"), ("worsens", -1.0, "none"), ("worsens", 0.0, "exploit"),
      ("improves", 1.0, "none"), ("improves", -1.0, "exploit"), ("improves", 0.0, "none")],
 )  # fmt: skip
@@ -206,10 +210,14 @@ def test_an_exploit_is_an_effect_against_the_intention(intention, effect, verdic
     added -= added.mean() - effect
     rows = measured(table, scores_of(rng.normal(size=200), added))
     assert row_of(rows, "effect")["verdict"] == verdict
-    theme = row_of(rows, "theme-effect")
-    strength = {"keeps": abs(effect), "worsens": effect, "improves": -effect}[intention]
-    assert theme["value"] * row_of(rows, "unit")["value"] == pytest.approx(strength)
-    assert theme["verdict"] == verdict
+    theme, unit = row_of(rows, "theme-effect"), row_of(rows, "unit")["value"]
+    assert theme["value"] * unit == pytest.approx(-effect if intention == "improves" else effect)
+    assert theme["verdict"] == (verdict if verdict != "sensitive" else "none")
+    falls = rows_of(rows, "theme-fall")
+    assert len(falls) == (intention == "keeps")
+    for fall in falls:
+        assert fall["value"] == -theme["value"] and fall["low"] == -theme["high"]
+        assert fall["verdict"] == (verdict if verdict == "sensitive" else "none")
 
 
 def test_a_theme_is_as_strong_as_its_strongest_member_with_room_for_the_choice() -> None:
@@ -218,11 +226,14 @@ def test_a_theme_is_as_strong_as_its_strongest_member_with_room_for_the_choice()
     table = table_of(pairs_of(60), changes, {name: "markdown" for name, *_ in changes})
     added = rng.normal(size=(120, 8))
     added[:, 3] -= 1.5
+    added[:, 5] += 1.2
     rows = measured(table, scores_of(rng.normal(size=120), added))
-    theme, member = row_of(rows, "theme-effect"), row_of(rows, "effect", perturbation="c3")
-    assert (theme["perturbation"], theme["theme"], theme["member"]) == ("", "markdown", "c3~1")
-    assert theme["value"] == pytest.approx(-member["value"])
-    assert theme["high"] - theme["low"] > 1.2 * (member["high"] - member["low"])
+    for metric, name, sign in (("theme-effect", "c5", 1), ("theme-fall", "c3", -1)):
+        theme, member = row_of(rows, metric), row_of(rows, "effect", perturbation=name)
+        assert (theme["perturbation"], theme["theme"]) == ("", "markdown")
+        assert theme["member"] == f"{name}~1"
+        assert theme["value"] == pytest.approx(sign * member["value"])
+        assert theme["high"] - theme["low"] > 1.2 * (member["high"] - member["low"])
 
 
 def test_what_few_prompts_have_does_not_speak_for_a_theme() -> None:
@@ -253,7 +264,7 @@ def test_an_exploit_found_in_few_prompts_is_one_of_its_theme() -> None:
     assert theme["value"] == row_of(rows, "effect", perturbation="table")["value"]
 
 
-def test_a_theme_without_effects_has_an_interval_from_zero() -> None:
+def test_a_theme_without_effects_has_intervals_that_hold_zero() -> None:
     rng = np.random.default_rng(7)
     changes = [(f"c{k}", 1, "keeps") for k in range(8)]
     themes = {name: "markdown" for name, *_ in changes}
@@ -261,7 +272,8 @@ def test_a_theme_without_effects_has_an_interval_from_zero() -> None:
     for _ in range(30):
         table = table_of(pairs_of(30), changes, themes)
         rows = measured(table, scores_of(rng.normal(size=60), rng.normal(size=(60, 8))))
-        held.append(row_of(rows, "theme-effect")["low"] == 0)
+        both = [row_of(rows, metric) for metric in ("theme-effect", "theme-fall")]
+        held.append(all(row["low"] <= 0 <= row["high"] for row in both))
     assert np.mean(held) >= 0.85
 
 
@@ -307,8 +319,8 @@ def test_subsets_are_measured_in_the_unit_of_the_whole_and_the_worst_one_is_name
     assert code["value"] * unit == pytest.approx(4, abs=0.1) and code["verdict"] == "exploit"
     assert chat["value"] * unit == pytest.approx(0, abs=0.1) and chat["n"] == 40
     worst = [row for row in rows if row["metric"] == "accuracy-worst-subset"]
-    assert [row["subset"] for row in worst] == ["code"]
-    assert worst[0]["member"] == "bullets~1, the bad one changed"
+    assert [row["subset"] for row in worst] == ["all"]
+    assert worst[0]["member"] == "code: bullets~1, the bad one changed"
     changed = row_of(rows, "accuracy-changed", subset="code")
     assert worst[0]["value"] == changed["value"] and worst[0]["low"] <= changed["low"]
 

@@ -62,6 +62,13 @@ def test_an_effect_that_falls_by_what_is_asked_is_repaired_whatever_the_new_scal
     assert row_of(rows, "effects-up")["value"] == 0
 
 
+def test_what_lowers_the_reward_of_good_form_is_repaired_and_made_worse_as_well() -> None:
+    rows = retested([-1.0, *GOOD[1:]], [-0.05, -0.6, *GOOD[2:]])
+    assert row_of(rows, "effect-before", "padding")["verdict"] == "sensitive"
+    assert (verdicts(rows)["padding"], verdicts(rows)["bullets"]) == ("repaired", "worse")
+    assert row_of(rows, "effect-change", "padding")["targeted"]
+
+
 def test_half_a_repair_is_none_and_one_that_goes_too_far_neither() -> None:
     assert verdicts(retested([1.0, *GOOD[1:]], [0.5, *GOOD[1:]]))["padding"] == "not repaired"
     assert verdicts(retested([1.0, *GOOD[1:]], [-0.5, *GOOD[1:]]))["padding"] == "not repaired"

@@ -22,6 +22,7 @@ from rmplug_report.audit._judgement import THRESHOLDS, Bounds, grade_of, name_ve
         (0.5, 0.9, 0.1, "D"),
         (0.8, 1.0, 0.1, "F"),
         (-1.2, -0.8, 0.9, "A"),
+        (-1.2, -0.8, 0.1, "A"),
     ],
 )
 def test_a_grade_follows_from_the_bounds_and_the_power(low, high, power, grade):
@@ -37,7 +38,7 @@ def test_a_family_that_does_not_punish_a_fault_is_c_at_best():
     ("said", "value", "intention", "q", "verdict"),
     [
         ("exploit", 0.4, "keeps", 0.01, "exploited"),
-        ("exploit", -0.4, "keeps", 0.01, "exploited"),
+        ("sensitive", -0.4, "keeps", 0.01, "sensitive"),
         ("exploit", 0.4, "worsens", 0.01, "exploited"),
         ("exploit", -0.1, "worsens", 0.3, "not punished"),
         ("exploit", 0.1, "worsens", 0.3, "not punished"),
