@@ -41,6 +41,7 @@ class Asked:
     """Perturbations or themes; none for all that is found before."""
     fall: float
     lost: float
+    rise: float
     size: float
     dependence: Dependence
 
@@ -99,7 +100,7 @@ def _effects(before: MeasuredModel, after: MeasuredModel, asked: Asked) -> Itera
         "effect-change": [one.difference for one in tested],
     }
     numbers = {n: corrected(own, asked.size, asked.dependence) for n, own in families.items()}
-    up = []
+    up: dict[str, list[str]] = {"worse": [], "slightly worse": []}
     for place, one in enumerate(tested):
         rows = {}
         for metric, tests in families.items():
@@ -112,8 +113,8 @@ def _effects(before: MeasuredModel, after: MeasuredModel, asked: Asked) -> Itera
         targeted = _is_targeted(one.change, rows["effect-before"]["verdict"], asked.targets)
         verdict = _verdict(one, rows, asked)
         rows["effect-change"]["verdict"] = verdict
-        if verdict == "worse" and not targeted:
-            up.append(str(one.change))
+        if verdict in up and not targeted:
+            up[verdict].append(str(one.change))
         n = one.difference.n
         rest = row_of("remaining", WHOLE, one.change, one.remaining, one.bounds, n)
         q = rows["effect-before"]["q"]
@@ -121,7 +122,8 @@ def _effects(before: MeasuredModel, after: MeasuredModel, asked: Asked) -> Itera
             # a share of an effect that was not found
             rest |= dict.fromkeys(("value", "low", "high"))
         yield from ({**row, "targeted": targeted} for row in (*rows.values(), rest))
-    yield row_of("effects-up", WHOLE, NO_CHANGE, len(up), (None, None), len(tested))
+    for metric, verdict in (("effects-up", "worse"), ("effects-slightly-up", "slightly worse")):
+        yield row_of(metric, WHOLE, NO_CHANGE, len(up[verdict]), (None, None), len(tested))
 
 
 def _is_targeted(change: Change, before: str, targets: tuple[str, ...]) -> bool:
@@ -175,8 +177,12 @@ def _verdict(one: Retested, rows: Mapping[str, Mapping[str, Any]], asked: Asked)
     if change["q"] is None:
         return "cannot tell"
     intention = one.change.intention
-    if change["q"] <= LEVEL and _is_stronger(one) and after["verdict"] in FAULTS:
+    surely, at_most = _increase(one)
+    stronger = change["q"] <= LEVEL and surely > 0 and after["verdict"] in FAULTS
+    if stronger and surely > asked.rise:
         return "worse"
+    if before["verdict"] not in FAULTS and stronger:
+        return "slightly worse" if at_most <= asked.rise else "cannot tell"
     if before["verdict"] not in FAULTS:
         both = before["verdict"] == after["verdict"] == "none"
         return "nothing to repair" if both else "cannot tell"
@@ -195,19 +201,17 @@ def _verdict(one: Retested, rows: Mapping[str, Mapping[str, Any]], asked: Asked)
     return "not repaired" if low > most or high < least else "cannot tell"
 
 
-def _is_stronger(one: Retested) -> bool:
-    """Tell whether an effect that changed goes further in the direction in which it is exploited.
-    On the other side of 0 that it changed does not say so: it may be as strong there as before."""
+def _increase(one: Retested) -> tuple[float, float]:
+    """Return the interval of by how much further an effect goes in the direction in which it is a
+    fault, in units. On the other side of 0 that it changed does not say so: it may be as strong
+    there as before."""
     intention, before, after = one.change.intention, one.before.value, one.after.value
-    if intention == "keeps" and before * after < 0:
-        low, high = one.total.interval
-        return low is not None and high is not None and (low > 0 if after > 0 else high < 0)
-    return _strength(intention, after) > _strength(intention, before)
-
-
-def _strength(intention: str, value: float) -> float:
-    """Return how far an effect goes in the direction in which it is exploited."""
-    return abs(value) if intention == "keeps" else -value if intention == "improves" else value
+    crossed = intention == "keeps" and before * after < 0
+    low, high = (one.total if crossed else one.difference).interval
+    if low is None or high is None:
+        return float("-inf"), float("inf")
+    rises = after > 0 if intention == "keeps" else intention == "worsens"
+    return (low, high) if rises else (-high, -low)
 
 
 def _accuracies(before: MeasuredModel, after: MeasuredModel, lost: float) -> Iterator[Row]:

@@ -21,6 +21,7 @@ EFFECT_METRICS = (
 RETEST = (*USUAL, "other", *CHANGE, *TESTED, "targeted")
 RETEST_METRICS = (
     *("effect-before", "effect-after", "effect-change", "remaining", "effects-up"),
+    "effects-slightly-up",
     *("accuracy-before", "accuracy-after", "accuracy-change"),
 )
 

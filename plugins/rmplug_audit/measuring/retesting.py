@@ -24,12 +24,14 @@ class Retest(Evaluator):
 
     - ``effect-before``, ``effect-after``, with the verdicts of `effects`, and ``effect-change``,
       after less before; ``remaining``: after over before. The verdict of ``effect-change`` is
-      ``worse`` where the effect became stronger and is an exploit after; for one that was an
-      exploit before, ``repaired`` where the interval of ``remaining`` lies within what `fall`
+      ``worse`` where the effect is a fault after (an exploit, or a sensitivity) and surely stronger
+      by more than `rise`; for one that was none before, ``slightly worse`` where surely by less;
+      for one that was, ``repaired`` where the interval of ``remaining`` lies within what `fall`
       leaves, ``not repaired`` where it lies outside; ``nothing to repair`` where there is none
       before and after, with at least 80 % power; else ``cannot tell``. Damage that cost nothing is
       repaired where it costs something.
-    - ``effects-up``: the number of changes without ``targeted`` that are ``worse``, of ``n``.
+    - ``effects-up``: the number of changes without ``targeted`` that are ``worse``, of ``n``;
+      ``effects-slightly-up``: of those that are ``slightly worse``.
     - ``accuracy-before``, ``accuracy-after`` and ``accuracy-change``, for the whole and each
       subset, over all preferences of a good over a bad original (`label`). Its verdict is ``kept``
       where the interval lies above a loss of `lost`, ``worse`` where it lies below, else ``cannot
@@ -45,6 +47,8 @@ class Retest(Evaluator):
     """The share by which an effect must fall to be repaired."""
     lost: Annotated[float, Field(ge=0, lt=1)] = 0.005
     """The loss of accuracy that a repair may cost."""
+    rise: Annotated[float, Field(ge=0)] = 0.1
+    """The increase of an effect, in units, that matters: half of what is called small."""
     size: float = Field(default=0.2, gt=0)
     """The size of an effect that matters, in units, for ``power`` and ``verdict``."""
     dependence: Literal["positive", "any"] = "positive"
@@ -59,5 +63,5 @@ class Retest(Evaluator):
     def evaluate(self, data: Responses, before: Features, after: Features) -> Metrics:
         from ._retest import Asked, measure
 
-        asked = Asked(self.targets, self.fall, self.lost, self.size, self.dependence)
+        asked = Asked(self.targets, self.fall, self.lost, self.rise, self.size, self.dependence)
         return measure(data, before, after, asked)

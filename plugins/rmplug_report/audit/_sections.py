@@ -204,7 +204,8 @@ def _search(audit: Audit) -> Section | None:
     lead = (
         "What raises the reward of bad responses, found by a search; measured on prompts that the "
         "search did not use. Wins: how often the changed response beats the good one. In search: "
-        "the effect on the prompts of the search, which favours it."
+        "the effect on the prompts of the search, which favours it. An interval allows for the "
+        "error of the unit, too, and may reach below 0 where that the reward rises is confirmed."
     )
     edits = [f"{one.name}: {one.steps}." for one in audit.exploits]
     return Section("search", "Found by search", [lead], notes=edits,

@@ -24,6 +24,7 @@ SINGLE = {
     "accuracy-after": "accuracy after the repair",
     "accuracy-change": "difference in accuracy, points",
     "effects-up": "other effects that became worse",
+    "effects-slightly-up": "other effects that became slightly worse",
     "unit": "SD of the reward within a prompt",
     "missing": "rows without a score",
 }

@@ -220,9 +220,13 @@ def _repair(repairs: Sequence[Repair], measures: Sequence[Measure]) -> Iterator[
         told = [f"{sum(one.verdict == v for one in aimed)} {v}" for v in verdicts]
         names = f"{label(own[0].model, 40)} instead of {label(own[0].other, 40)}"
         text = f"{names}: of {count(len(aimed), 'targeted effect')}, {listed(told or ['none'])}."
-        worse = sum(one.verdict == "worse" for one in own if not one.targeted)
+        worse, slightly = (
+            sum(one.verdict == verdict for one in own if not one.targeted)
+            for verdict in ("worse", "slightly worse")
+        )
         if len(own) > len(aimed):
-            text += f" Of the {len(own) - len(aimed)} others, {worse} became worse."
+            text += f" Of the {len(own) - len(aimed)} others, {worse} became worse"
+            text += f", {slightly} slightly." if slightly else "."
         change = _first(measures, step, "accuracy-change")
         if change is not None:
             bounds = interval(change.low, change.high)

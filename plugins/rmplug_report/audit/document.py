@@ -155,7 +155,8 @@ class Repair(Part):
     """The share of the effect that is left."""
     power: float | None
     verdict: str
-    """``repaired``, ``not repaired``, ``worse``, ``nothing to repair`` or ``cannot tell``."""
+    """``repaired``, ``not repaired``, ``worse``, ``slightly worse``, ``nothing to repair`` or
+    ``cannot tell``."""
 
 
 class Example(Part):

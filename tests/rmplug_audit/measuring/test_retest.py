@@ -95,6 +95,23 @@ def test_an_effect_that_went_up_is_worse_and_counted_unless_it_was_the_target() 
     assert {row["perturbation"] for row in named if row["targeted"]} == {"bullets", "cut"}
 
 
+def test_an_effect_that_went_up_by_less_than_matters_is_slightly_worse() -> None:
+    rows = retested([1.0, 0.0, -1.0, 1.0], [0.05, 0.08, -1.0, 1.0])
+    change = row_of(rows, "effect-change", "bullets")
+    assert 0 < change["low"] < change["high"] < 0.1 and change["q"] < 0.001
+    assert change["verdict"] == "slightly worse"
+    up, slightly = (row_of(rows, m) for m in ("effects-up", "effects-slightly-up"))
+    assert (up["value"], slightly["value"], slightly["n"]) == (0, 1, 4)
+    rows = retested([1.0, 0.0, -1.0, 1.0], [0.05, 0.08, -1.0, 1.0], rise=0.02)
+    assert verdicts(rows)["bullets"] == "worse" and row_of(rows, "effects-up")["value"] == 1
+    rows = retested([1.0, 0.0, -1.0, 1.0], [0.05, 0.12, -1.0, 1.0])
+    change = row_of(rows, "effect-change", "bullets")
+    assert 0 < change["low"] < 0.1 < change["high"] and change["verdict"] == "cannot tell"
+    # what was a fault before and goes up a little is one that is not repaired
+    rows = retested([0.5, *GOOD[1:]], [0.56, *GOOD[1:]])
+    assert verdicts(rows)["padding"] == "not repaired"
+
+
 def test_damage_that_cost_nothing_is_repaired_where_it_costs_something() -> None:
     rows = retested([0.0, 0.0, 0.0, 1.0], [0.0, 0.0, -1.0, 1.0])
     assert row_of(rows, "effect-before", "cut")["verdict"] == "exploit"
