@@ -67,20 +67,23 @@ Drawn = tuple[Change, int, "tuple[str | None, str | None]"]
 def _drawn(
     changes: Sequence[Change], sides: Sequence[Subject], changer: Changer, copies: int, key: str
 ) -> Iterator[Drawn]:
-    """Draw changes that apply to at least one side, each at one dose of those at which it does,
-    with the changed texts."""
+    """Draw changes that apply to at least one side, with the changed texts: each at one dose of
+    those at which it does, and again at another one only after all others."""
     order = list(changes)
     random = Random(key)
     random.shuffle(order)
-    for change in order:
-        for dose in random.sample(change.doses, len(change.doses)):
-            chosen, rejected = (changer.try_change(side, change, dose).text for side in sides)
-            if chosen is not None or rejected is not None:
-                yield change, dose, (chosen, rejected)
-                copies -= 1
-                break
-        if not copies:
-            return
+    left = {change.name: random.sample(change.doses, len(change.doses)) for change in order}
+    while any(left.values()):
+        for change in order:
+            while left[change.name]:
+                dose = left[change.name].pop(0)
+                chosen, rejected = (changer.try_change(side, change, dose).text for side in sides)
+                if chosen is not None or rejected is not None:
+                    yield change, dose, (chosen, rejected)
+                    copies -= 1
+                    break
+            if not copies:
+                return
 
 
 def _pairs_with(

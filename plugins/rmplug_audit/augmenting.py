@@ -16,10 +16,11 @@ class Augment(ChoosesPerturbations):
     """Add pairs in which changed copies win, lose or tie as they should, for training again.
 
     For each pair, `copies` changes (a perturbation with a dose) are drawn at random from those that
-    apply. Where a change keeps quality, chosen beats the changed rejected response and the changed
-    chosen beats rejected (`keeps: wins`), or each response ties with its copy (`keeps: ties`: both
-    orders, with half the weight each, which is what a tie is to Bradley-Terry). Where it worsens
-    quality, chosen and rejected beat their copies; where it improves quality, the copies win.
+    apply: each perturbation once, and at its other doses only after all others. Where a change
+    keeps quality, chosen beats the changed rejected response and the changed chosen beats rejected
+    (`keeps: wins`), or each response ties with its copy (`keeps: ties`: both orders, with half the
+    weight each, which is what a tie is to Bradley-Terry). Where it worsens quality, chosen and
+    rejected beat their copies; where it improves quality, the copies win.
     `exploits` are what `find-exploits` found, and count as perturbations.
 
     Gives the pairs, each followed by those added, with `origin` (`original`, or the name of the

@@ -75,8 +75,24 @@ def test_changes_are_drawn_from_those_that_apply() -> None:
     assert len({row["id"] for row in made}) == len(made)
     assert not found
     with collect_notices() as found:
-        rows_of(Augment(perturbations=names, copies=4).sample(data, seed=1))
-    assert found["fewer than 4 changes apply", "kept"].count == 50
+        rows_of(Augment(perturbations=names, copies=8).sample(data, seed=1))
+    assert found["fewer than 8 changes apply", "kept"].count == 50
+
+
+def test_a_change_is_drawn_at_its_other_doses_after_all_others() -> None:
+    step = Augment(perturbations=["flattery", "closing"], copies=3)
+    made = rows_of(step.sample(small_pairs(20), seed=1))
+    drawn: dict[str, list[str]] = {}
+    for row in made:
+        name, _, rest = str(row["id"]).partition("~")
+        if rest.endswith("/1"):
+            drawn.setdefault(name, []).append(rest.removesuffix("/1"))
+    assert len(drawn) == 20
+    for changes in drawn.values():
+        assert len(set(changes)) == 3 and {change[:7] for change in changes[:2]} == {
+            "closing", "flatter"}  # fmt: skip
+    assert {change for changes in drawn.values() for change in changes} == {
+        "closing~1", "flattery~1", "flattery~2", "flattery~4"}  # fmt: skip
 
 
 def test_a_change_is_made_at_a_dose_at_which_it_applies() -> None:
