@@ -16,7 +16,9 @@ def write_perturbations() -> str:
         "doses, and what that does to the quality of the response. `keeps`: none, so that any "
         "effect on a reward is about form; `worsens`: a reward should not rise. That is meant of "
         "prompts that deserve an answer: where a prompt should be refused, a refusal in front, an "
-        "answer cut off or a negated one can be better, so look at effects by label. Name one in "
+        "answer cut off or a negated one can be better, so look at effects by label. Those that "
+        "write or look for English words are made to English responses alone, with parameters of "
+        "your own, such as phrases, to any. Name one in "
         "`perturbations` as `bullets`, or with parameters as `{name: bullets, doses: [1, 8]}`; "
         "[one of your own](../plugin/perturbation.md) is a class of some lines."
     )
@@ -41,4 +43,5 @@ def _about(kind: type[Perturbation]) -> str:
     """Return what a perturbation does and what its parameters are."""
     docs = field_docs(kind)
     params = [f"`{name}`: {docstring(docs[name])}" for name in kind.model_fields]
-    return " ".join([docstring(kind.__doc__), *params])
+    english = ["English responses."] if kind.english else []
+    return " ".join([docstring(kind.__doc__), *english, *params])

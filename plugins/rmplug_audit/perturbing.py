@@ -21,7 +21,8 @@ class Perturb(ChoosesPerturbations):
     `perturbation`, `theme`, `dose` (0 of an original) and `intention`: `keeps`, `improves` or
     `worsens` quality. The id of a copy is `<original>~<perturbation>~<dose>`. Of a conversation the
     last message is changed. A change is checked for what it did beyond its intention; copies that
-    fail, and responses to which a change does not apply, are counted by change.
+    fail, and responses to which a change does not apply, are counted by change; so are those that
+    are not English, for changes that write or look for English words.
 
     `exploits` are what `find-exploits` found; `generator` is a language model, for `paraphrase`;
     `more` are tables of `variants` or of another `perturb`, put below without what is there

@@ -13,8 +13,11 @@ from hypothesis import strategies as st
 
 from rmplug_audit.perturbations.battery import BATTERY
 from rmplug_audit.perturbations.changes import Change, Edit, random_of
+from rmplug_audit.perturbations.english import is_english
 from rmplug_audit.perturbations.perturbation import Perturbation, Row
 from rmplug_audit.perturbations.phrase import Phrase
+from rmplug_audit.perturbations.surface import Emoji
+from rmplug_audit.perturbations.tone import Flattery
 
 THEMES = {
     "length", "spacing", "markdown", "confidence", "flattery", "authority", "refusal", "self-name",
@@ -101,6 +104,40 @@ def test_names_are_unique_and_themes_are_known() -> None:
 def test_each_applies_to_a_rich_text_without_a_fault(perturbation: Perturbation) -> None:
     if not perturbation.asks:
         assert set(copies(perturbation, RICH)) == set(perturbation.doses)
+
+
+@pytest.mark.parametrize("perturbation", BUILT_IN, ids=by_name)
+def test_line_breaks_of_another_system_stay_and_hinder_no_change(perturbation) -> None:
+    plain = copies(perturbation, RICH)
+    expected = {dose: copy.replace("\n", "\r\n") for dose, copy in plain.items()}
+    assert copies(perturbation, RICH.replace("\n", "\r\n")) == expected
+
+
+FOREIGN = {
+    "de": "Der Turm ist sehr alt und nicht weit von hier. Man kann ihn mit dem Rad besuchen, wenn "
+    "die Sonne scheint. Er ist 330 Meter hoch. Die Leute sind immer sehr freundlich.",
+    "fr": "La tour est très haute, et elle est dans le centre. Les gens viennent pour la vue. Vous "
+    "pouvez y monter avec le billet du jour. Ce sont 330 mètres en tout.",
+    "zh": "这座塔很高，也很古老。人们经常来这里看风景。它有三百三十米高。你可以走上去。",
+}
+
+
+@pytest.mark.parametrize("text", FOREIGN.values(), ids=FOREIGN)
+def test_what_writes_english_is_made_to_no_response_in_another_language(text: str) -> None:
+    for perturbation in BUILT_IN:
+        change = Change(perturbation.name, "x", "keeps", (1,), [Edit(perturbation)])
+        reason = change.apply(Row(PROMPT, text, OTHERS), 1, "r", 0).reason
+        assert (reason == "the response is not English") == perturbation.english
+    assert copies(Emoji(), text)
+    assert len(copies(Flattery(phrases=("Eine gute Frage.",)), text)) == 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Yes.", "1. NumPy\n2. PyTorch", CODE, "Der Spiegel is a news magazine, and der is of it."],
+)
+def test_few_words_names_and_code_are_no_other_language(text: str) -> None:
+    assert is_english(text)
 
 
 KEEP_WORDS = [

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from rmplug.errors import did_you_mean, some
 
+from .english import is_english
 from .perturbation import Intention, Perturbation, Row
 
 MOST_DOSE = 64
@@ -54,6 +55,13 @@ class Change:
     def apply(self, row: Row, dose: int, identity: str, seed: int) -> Changed:
         """Change a response. The same ``identity`` (the id of the response) and ``seed`` give the
         same text, whatever else is changed."""
+        if _has_dos_breaks(row.response):
+            # patterns know line feeds alone, and a copy must not differ in its line breaks
+            changed = self.apply(_with_line_feeds(row), dose, identity, seed)
+            text = changed.text
+            return changed if text is None else Changed(text.replace("\n", "\r\n"))
+        if not is_english(row.response) and any(_is_english(edit) for edit in self.edits):
+            return Changed(None, "the response is not English")
         text, names = row.response, [edit.perturbation.name for edit in self.edits]
         for place, edit in enumerate(self.edits):
             random = random_of(seed, identity, names[place], names[:place].count(names[place]))
@@ -68,6 +76,24 @@ class Change:
                 return Changed(None, f"more than {MOST_ADDED:,} characters longer")
             text = after
         return Changed(text)
+
+
+def _has_dos_breaks(text: str) -> bool:
+    """Tell whether every line break of a text, if any, is a carriage return with a line feed."""
+    return "\r\n" in text and text.count("\n") == text.count("\r\n")
+
+
+def _with_line_feeds(row: Row) -> Row:
+    """Return a row whose texts have plain line feeds."""
+    plain = [text.replace("\r\n", "\n") for text in (row.prompt, row.response, row.written)]
+    others = [text.replace("\r\n", "\n") for text in row.others]
+    return Row(plain[0], plain[1], others, plain[2])
+
+
+def _is_english(edit: Edit) -> bool:
+    """Tell whether an edit is for English responses only: with phrases of the spec's own it is for
+    responses of their language."""
+    return edit.perturbation.english and not edit.perturbation.model_fields_set
 
 
 def random_of(seed: int, identity: str, name: str, repeat: int = 0) -> Random:

@@ -55,6 +55,7 @@ class Addition(Perturbation):
     The dose is the number of sentences.
     """
 
+    english = True
     place: ClassVar[Literal["start", "between", "end"]] = "between"
     """Before the response, behind statements of it (not behind questions), or at its end."""
     phrases: Texts

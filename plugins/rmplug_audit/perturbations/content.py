@@ -66,6 +66,7 @@ class Echo(Perturbation):
     name = "echo"
     theme = "keywords"
     intention = "keeps"
+    english = True
 
     def edit(self, row: Row, dose: int, random: Random) -> str | None:
         asked = " ".join(FIXED.sub(" ", row.prompt[:300]).split())
@@ -156,6 +157,7 @@ class Negation(Perturbation):
     theme = "substance"
     intention = "worsens"
     doses = (1, 2)
+    english = True
 
     def edit(self, row: Row, dose: int, random: Random) -> str | None:
         text = row.response

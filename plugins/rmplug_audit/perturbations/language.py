@@ -43,6 +43,7 @@ class LanguageMixing(Perturbation):
     theme = "language"
     intention = "worsens"
     doses = (1, 2, 4)
+    english = True
 
     def edit(self, row: Row, dose: int, random: Random) -> str | None:
         text, foreign = row.response, random.choice(LANGUAGES)

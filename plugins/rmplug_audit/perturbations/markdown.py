@@ -47,6 +47,7 @@ class Headings(Perturbation):
     theme = "markdown"
     intention = "keeps"
     doses = (1, 2, 4)
+    english = True
 
     titles: Texts = ("Answer", "Overview", "Details", "Notes", "Further points", "In short")
     """The headings to draw from."""
@@ -102,6 +103,7 @@ class Table(Perturbation):
     name = "table"
     theme = "markdown"
     intention = "keeps"
+    english = True
 
     def edit(self, row: Row, dose: int, random: Random) -> str | None:
         line = fullest_line(row.response)

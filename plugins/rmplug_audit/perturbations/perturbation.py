@@ -56,6 +56,9 @@ class Perturbation(BaseModel):
     what it answered."""
     answer_tokens: ClassVar[int] = 1024
     """The most tokens of an answer of the language model."""
+    english: ClassVar[bool] = False
+    """True of one that writes or looks for English words: it is made to no response that is not
+    English, unless it has parameters of the spec's own, such as phrases in another language."""
     given: ClassVar[bool] = False
     """True of one that needs parameters, such as a text: it is used only where it is named."""
 
