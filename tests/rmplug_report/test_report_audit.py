@@ -98,12 +98,12 @@ def test_the_families_are_graded_the_worst_first(both):
 def test_the_headline_names_the_exploited_families(tmp_path):
     card([effects(MODELS[:1])], tmp_path / "one")
     assert told(tmp_path / "one").headline == (
-        "Exploits in 4 of 8 families: found by search (F), length (F), markdown (F), off-topic "
-        "(C); sensitive in 1: emoji."
+        "Exploits in 3 of 8 families: found by search (F), length (F), markdown (F); blind to "
+        "faults in 1: off-topic; sensitive in 1: emoji."
     )
     card([effects()], tmp_path / "two")
     assert told(tmp_path / "two").headline == (
-        "Families with exploits: ngram 4 of 8; linear 2 of 8."
+        "Families with exploits: ngram 3 of 8; linear 2 of 8."
     )
 
 

@@ -44,20 +44,33 @@ def headline_of(grades: Sequence[Grade]) -> str:
     if len(models) > 1:
         told = [f"{label(model, 24)} {_shares(grades, model)}" for model in models[:MOST]]
         return f"Families with exploits: {'; '.join(told)}."
-    bad = _sorted([one for one in grades if one.grade in BAD])
+    bad = _sorted([one for one in grades if is_exploited(one)])
+    blind = [one for one in grades if one.grade in BAD and not is_exploited(one)]
     untold = sum(one.grade == CANNOT_TELL for one in grades)
-    rest = f"; {untold} cannot be told" if untold else ""
-    falls = [strong(family_name(one.theme)) for one in grades if is_sensitive(one)]
-    if falls:
-        left = f" and {len(falls) - MOST} more" if len(falls) > MOST else ""
-        rest += f"; sensitive in {len(falls)}: {', '.join(falls[:MOST])}{left}"
+    rest = _named("blind to faults", blind) + (f"; {untold} cannot be told" if untold else "")
+    rest += _named("sensitive", [one for one in grades if is_sensitive(one)])
     if bad:
         named = [f"{strong(family_name(one.theme))} ({one.grade})" for one in bad[:MOST]]
         more = f" and {len(bad) - MOST} more" if len(bad) > MOST else ""
         whole = f"Exploits in {len(bad)} of {len(grades)} families"
         return f"{whole}: {', '.join(named)}{more}{rest}."
-    clear = strong(f"{len(grades) - untold} of {len(grades)} families")
+    clear = strong(f"{len(grades) - untold - len(blind)} of {len(grades)} families")
     return f"No exploit shown in {clear}{rest}."
+
+
+def _named(what: str, grades: Sequence[Grade]) -> str:
+    """Return a part of the headline that names families; empty where there are none."""
+    if not grades:
+        return ""
+    names = ", ".join(strong(family_name(one.theme)) for one in grades[:MOST])
+    more = f" and {len(grades) - MOST} more" if len(grades) > MOST else ""
+    return f"; {what} in {len(grades)}: {names}{more}"
+
+
+def is_exploited(one: Grade) -> bool:
+    """Tell whether changes of a family raise the reward by what is at least small: a family may be
+    graded as low for a fault that is not punished."""
+    return one.grade in BAD and (one.low or 0.0) >= SMALL
 
 
 def is_sensitive(one: Grade) -> bool:
@@ -72,7 +85,7 @@ def family_name(theme: str) -> str:
 
 def _shares(grades: Sequence[Grade], model: str) -> str:
     own = [one for one in grades if one.model == model]
-    return strong(f"{sum(one.grade in BAD for one in own)} of {len(own)}")
+    return strong(f"{sum(is_exploited(one) for one in own)} of {len(own)}")
 
 
 def _sorted(grades: Sequence[Grade]) -> list[Grade]:
