@@ -48,7 +48,9 @@ def headline_of(grades: Sequence[Grade]) -> str:
     blind = [one for one in grades if one.grade in BAD and not is_exploited(one)]
     untold = sum(one.grade == CANNOT_TELL for one in grades)
     rest = _named("blind to faults", blind) + (f"; {untold} cannot be told" if untold else "")
-    rest += _named("sensitive", [one for one in grades if is_sensitive(one)])
+    falls = [(one.fall.value or 0.0, one) for one in grades if one.fall and is_sensitive(one)]
+    falls.sort(key=lambda fall: -fall[0])
+    rest += _named("sensitive", [one for _, one in falls])
     if bad:
         named = [f"{strong(family_name(one.theme))} ({one.grade})" for one in bad[:MOST]]
         more = f" and {len(bad) - MOST} more" if len(bad) > MOST else ""
