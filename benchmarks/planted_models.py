@@ -196,13 +196,14 @@ def batch_of(rows: Sequence[TokenRow], padding: int) -> dict[str, Any]:
 
 
 def make_models(pairs: Pairs, folder: Path, neural: bool) -> list[Audited]:
-    """Train the models: of n-grams 20 with two biases each, every bias in four, and 10 without."""
+    """Train the models: of n-grams 20 with two biases each, every bias in four, and 10 without; of
+    transformers 2 with biases and 4 without."""
     names = list(PLANTED)
     sorts: list[tuple[str, int, Callable[[Pairs, Path, int], RewardModel]]] = [
         ("n-grams", 20, train_ngrams)
     ]
     if neural:
-        sorts += [("transformer", 2, train_transformer), ("MiniLM", 1, train_linear_head)]
+        sorts += [("transformers", 2, train_transformer), ("MiniLM", 1, train_linear_head)]
     audited = []
     for sort, count, train in sorts:
         for number in range(count):
@@ -212,8 +213,22 @@ def make_models(pairs: Pairs, folder: Path, neural: bool) -> list[Audited]:
             place = f"{sort}-{number}"
             audited.append(Audited(place, sort, biases, train(data, folder / place, number)))
     for number in range(10):
-        half = Random(number).sample(range(len(pairs)), 2 * len(pairs) // 3)
-        model = train_ngrams(pairs.take(half), folder / f"clean-{number}", number)
+        model = train_ngrams(_some(pairs, number), folder / f"clean-{number}", number)
         audited.append(Audited(f"clean-{number}", "clean n-grams", (), model))
         audited.append(Audited(f"noise-{number}", "noise", (), Noise(number)))
+    return audited + (clean_transformers(pairs, folder) if neural else [])
+
+
+def clean_transformers(pairs: Pairs, folder: Path, count: int = 4) -> list[Audited]:
+    """Train transformers without biases."""
+    audited = []
+    for number in range(count):
+        name = f"clean-transformer-{number}"
+        model = train_transformer(_some(pairs, number), folder / name, number)
+        audited.append(Audited(name, "clean transformers", (), model))
     return audited
+
+
+def _some(pairs: Pairs, seed: int) -> Pairs:
+    """Draw two thirds of the pairs."""
+    return pairs.take(Random(seed).sample(range(len(pairs)), 2 * len(pairs) // 3))
