@@ -65,18 +65,25 @@ def read_tree(text: str) -> tuple[str, int, ast.expr]:
 def _on_one_line(text: str) -> str:
     """Refuse what Python's parser fails on or reads differently; join lines."""
     depths = [0]  # how many signs wait for their operand, for each open bracket
+    chained, before = 0, ""  # brackets behind brackets, which some Pythons read at any length
     for piece in PIECE.finditer(text):
         part, kind, at = piece.group(), piece.lastgroup, piece.start() + 1
         _check_piece(piece, at)
         if kind == "open":
+            chained += before == "close"
             depths.append(0)
         elif kind == "close":
             depths = [*depths[:-2], 0]
         elif kind != "space":
             depths[-1] = depths[-1] + 1 if part in ("not", "-", "+") else 0
-        if len(depths) - 1 + sum(depths) > DEEPEST:
+        before = before if kind == "space" else str(kind)
+        if len(depths) - 1 + sum(depths) + max(chained, _fields(piece)) > DEEPEST:
             raise mistake(at, f"nested more than {DEEPEST} deep; write it simpler")
     return PIECE.sub(lambda piece: " " * len(piece["space"] or "") or piece.group(), text)
+
+
+def _fields(piece: re.Match[str]) -> int:
+    return (piece["name"] or "").count(".")
 
 
 def _check_piece(piece: re.Match[str], at: int) -> None:
@@ -131,11 +138,17 @@ def _tree(line: str, start: int) -> ast.expr:
         raise _explained(line, error.msg, at) from None
 
 
+def _start_of_text(line: str, at: int) -> int:
+    """Return where a text in quotes begins; Python 3.14 points at a character within."""
+    pieces = PIECE.finditer(line)
+    return next(piece.start() + 1 for piece in pieces if piece.end() >= at)
+
+
 def _explained(line: str, message: str, at: int) -> DataError:
     """Explain what is expected where Python's parser stopped, or repeat its message."""
     for word, reason in UNREADABLE.items():
         if word in message:
-            return mistake(at, reason)
+            return mistake(_start_of_text(line, at) if word == "escape" else at, reason)
     *_, last = "", *(piece.group() for piece in PIECE.finditer(line[: at - 1].rstrip()))
     piece = PIECE.match(line, at - 1)
     token = piece.group() if piece else ""
