@@ -66,7 +66,7 @@ def write_recipe(name: str, folder: Path, force: bool = False) -> list[Path]:
             f"no recipe {name!r}{did_you_mean(name, by_name)} (recipes: {some(by_name, 20)})"
         )
     source = by_name[name].path
-    files = [Path(source.name), *_files_beside(source)]
+    files = [Path(source.name), *files_beside(source)]
     copies = {source.parent / path: folder / path for path in files}
     other = [
         str(target)
@@ -102,7 +102,7 @@ def write_schema(folder: Path) -> Path:
     return target
 
 
-def _files_beside(source: Path) -> Iterator[Path]:
+def files_beside(source: Path) -> Iterator[Path]:
     """Yield the files that a spec reads from its own folder, relative to that folder."""
     for path in dict.fromkeys(_beside(read_source(source).data)):
         location = source.parent / path
