@@ -56,6 +56,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "train-reward": "#training .card",
         "train-stages": "#accuracy .card",
         "train-ratings": "#training .card",
+        "train-ensemble": "#accuracy .card",
         "tutorial-lora": "#training .card",
         "reinforce": "#training .card",
     },
@@ -127,8 +128,6 @@ def write_gallery() -> str:
     for group, names in GROUPS.items():
         parts.append(f"## {group}")
         parts += [_entry(known[name], kept[name]) for name in names]
-    left = ", ".join(f"`{name}`" for name in known if name not in SHOWN)
-    parts += [f"## Without a picture\n\nNot shown yet: {left}."] if left else []
     return "\n\n".join(parts) + "\n"
 
 
