@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rmplug.artifacts import Identified, RewardModel
 from rmplug.checks import Check, add_check
-from rmplug.notices import notice
+from rmplug.notices import collect_notices, notice
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -82,7 +82,7 @@ def check_again(
     exact = model.exactly()
     if exact is None or not len(found):
         return
-    with exact as formats:
+    with exact as formats, collect_notices():  # what these rows are noticed for is told already
         reference = np.asarray(again(), dtype=np.float64).reshape(len(found), -1)
     found = np.asarray(found, dtype=np.float64).reshape(len(found), -1)
     sound, alone = (np.isfinite(each).all(axis=1) for each in (found, reference))

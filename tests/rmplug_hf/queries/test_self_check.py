@@ -13,7 +13,7 @@ from rmplug.checks import Check, collect_checks, merged_checks
 from rmplug.data.rows import one_batch
 from rmplug.notices import collect_notices
 from rmplug.testing import run_step, small_pairs
-from rmplug_hf import SequenceClassifier
+from rmplug_hf import CausalLM, HiddenState, LogProb, SequenceClassifier
 from rmplug_text import Reward
 
 
@@ -34,6 +34,27 @@ def test_a_check_tells_how_far_scores_are_from_those_of_each_row_alone(tiny):
     assert check.spread == pytest.approx(scores.std())
     assert not notices
     assert checked(Reward(self_check=0), model, pairs)[1:] == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("query", "loader", "head"),
+    [
+        (Reward, SequenceClassifier, "score"),
+        (LogProb, CausalLM, "lm"),
+        (HiddenState, SequenceClassifier, "score"),
+    ],
+)
+def test_what_is_noticed_of_a_row_is_not_counted_once_more_where_it_is_checked(
+    tiny, query, loader, head
+):
+    model = loader(path=tiny("llama", head=head), device="cpu", max_length=40).load()
+    pairs = small_pairs(7)
+    _, checks, notices = checked(query(self_check=14), model, pairs)
+    assert sum(check.rows for check in checks) >= 7
+    alone = checked(query(self_check=0), model, pairs)[2]
+    assert notices == alone
+    cut = [notice for notice in notices if "cut to fit" in notice.what]
+    assert cut and all(notice.count == len(set(notice.ids)) for notice in cut)
 
 
 def test_the_check_of_half_precision_is_against_float32_and_leaves_the_weights(tiny, talks):
