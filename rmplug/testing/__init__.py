@@ -9,7 +9,8 @@ def test_my_feature_conforms():
 
 from __future__ import annotations
 
-from .conformance import HEAVY, assert_same, check_documentation, check_light_import, check_step
+from .conformance import HEAVY, check_documentation, check_light_import, check_step
+from .sameness import assert_same
 from .single_step import registry_of, run_step
 from .small_data import LengthModel, small_features, small_pairs, small_responses
 

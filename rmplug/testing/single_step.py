@@ -83,10 +83,7 @@ def _run_in(
     )
     for name, artifacts in inputs.items():
         refs[name] = tuple(
-            _put(session, scope, artifact, f"{name}{index or ''}")
-            for index, artifact in enumerate(
-                [artifacts] if isinstance(artifacts, Artifact) else artifacts
-            )
+            _put(session, scope, artifact, named) for named, artifact in as_named(name, artifacts)
         )
     gives = Known(signature_of(type(step)).gives)
     node = Node("tested", provider, step.model_dump(), step, refs, lists, {}, gives)
@@ -125,8 +122,14 @@ def _closed(engine: Engine) -> Iterator[Engine]:
         engine.close()
 
 
+def as_named(name: str, artifacts: Artifact | Sequence[Artifact]) -> Iterator[tuple[str, Artifact]]:
+    """Yield what an input of this name is given, each with its own name or one made of it."""
+    several = [artifacts] if isinstance(artifacts, Artifact) else artifacts
+    for number, artifact in enumerate(several):
+        yield artifact.name or f"{name}{number or ''}", artifact
+
+
 def _put(session: Session, scope: Scope, artifact: Artifact, name: str) -> Ref:
-    name = artifact.name or name
     key = f"given-{name}-{hashlib.blake2b(_content(artifact), digest_size=16).hexdigest()}"
     if isinstance(artifact, Tabular):
         scope.handles[name] = session.results.keep(key, type(artifact), "given", artifact.table)

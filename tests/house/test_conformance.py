@@ -10,6 +10,7 @@ from rmplug import Fit
 from rmplug._kinds.registry import Provider, discover, missing_libraries
 from rmplug.families import Composite
 from rmplug.testing import (
+    LengthModel,
     check_documentation,
     check_light_import,
     check_step,
@@ -17,6 +18,7 @@ from rmplug.testing import (
     small_features,
     small_pairs,
 )
+from rmplug.testing.tiny_models import tiny_model
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
@@ -41,14 +43,25 @@ def test_every_menu_is_light() -> None:
     ("kind", "params"),
     [
         ("encoder", {"name": "minilm"}),
-        ("causal-lm", {"name": "owner/policy", "reference_name": "owner/reference"}),
-        ("generative-judge", {"name": "owner/judge"}),
-        ("ensemble", {"combine": "minimum"}),
+        ("causal-lm", {"path": "policy", "reference": "reference"}),
+        ("generative-judge", {"path": "policy"}),
         ("reward-head", {"path": str(EXAMPLES / "data" / "minilm-head")}),
     ],
 )
-def test_loaders_of_models_conform(kind: str, params: dict[str, object]) -> None:
-    check_step(discover().find(kind).cls, params)
+def test_loaders_of_models_conform(
+    kind: str, params: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for seed, name in enumerate(("policy", "reference")):
+        tiny_model("llama", tmp_path, head="lm", seed=seed).rename(name)
+    check_step(discover().find(kind).cls, params, tolerance=1e-4)
+
+
+def test_an_ensemble_conforms() -> None:
+    models = [LengthModel(), LengthModel()]
+    for number, model in enumerate(models):
+        model.name = f"model-{number}"
+    check_step(discover().find("ensemble").cls, {"combine": "minimum"}, {"models": models})
 
 
 def test_predict_conforms(tmp_path: Path) -> None:

@@ -364,7 +364,9 @@ def test_a_model_that_is_no_tokenizer_gives_no_tokens():
 
 
 def test_the_kind_keeps_every_promise_of_a_step():
-    check_step(EndpointScores, {"url": "http://localhost:8000", "model": "m"})
+    with serving(by_length) as server:
+        url = f"http://127.0.0.1:{server.server_port}"
+        check_step(EndpointScores, {"url": url, "model": "m"})
 
 
 def test_no_rows_are_scored_without_a_request():

@@ -199,6 +199,7 @@ def test_heads_from_pairs_conform() -> None:
         OdinHead,
         {"folds": 2, "l2": [0.1]},
         {"model": model, "data": data, "states": Features({"id": data["id"], **wide}, "states")},
+        tolerance=1e-6,
     )
 
 

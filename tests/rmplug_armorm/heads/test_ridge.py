@@ -287,4 +287,5 @@ def test_the_kind_keeps_all_promises_of_a_step() -> None:
         MultiObjectiveRidge,
         {"attributes": {"helpful": {"column": "ratings.helpfulness", "low": 0, "high": 5}}},
         {"states": [states], "data": [data]},
+        tolerance=1e-12,
     )

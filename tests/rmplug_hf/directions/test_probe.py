@@ -55,7 +55,7 @@ def cosine(one, other):
 
 def test_it_conforms(planted):
     inputs = {"states": [planted.states], "target": [planted.length, planted.truth]}
-    check_step(Probe, {"folds": 3, "l2": [0.1, 0.01]}, inputs)
+    check_step(Probe, {"folds": 3, "l2": [0.1, 0.01]}, inputs, tolerance=1e-12)
 
 
 def test_a_planted_direction_is_found_where_it_is(fit, planted):

@@ -112,7 +112,8 @@ def test_pairs_longer_than_the_policy_takes_are_cut_left_out_or_refused(tmp_path
 
 def test_the_trainer_keeps_every_promise_of_a_step(tmp_path):
     folder = small_policy(tmp_path / "policy").directory
-    check_step(Dpo, {"max_steps": 2}, {"policy": Loaded(folder), "data": small_pairs(6)})
+    given = {"policy": Loaded(folder), "data": small_pairs(6)}
+    check_step(Dpo, {"max_steps": 2}, given, tolerance=1e-4)
 
 
 def test_the_reference_must_read_the_same_tokens(tmp_path):

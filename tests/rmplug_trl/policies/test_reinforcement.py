@@ -143,7 +143,8 @@ def test_a_model_that_is_no_policy_is_refused(tmp_path):
 @pytest.mark.parametrize("kind", [Grpo, Rloo])
 def test_the_trainers_keep_every_promise_of_a_step(kind, tmp_path):
     folder = small_policy(tmp_path / "policy").directory
-    check_step(kind, FEW, {"policy": Loaded(folder), "reward": [Capitals()]})
+    given = {"policy": Loaded(folder), "reward": [Capitals()]}
+    check_step(kind, FEW, given, tolerance=1e-4)
 
 
 def test_parameters_that_do_not_fit_are_refused():
