@@ -260,7 +260,7 @@ def read_rows(file: str | None) -> Iterator[dict[str, Any]]:
     given = getattr(sys.stdin, "buffer", sys.stdin)
     with Path(file).open("rb") if file else nullcontext(given) as lines:
         for number, line in enumerate(lines, 1):
-            where = f"{file or 'standard input'}:{number}"
+            where = f"line {number} of {file or 'standard input'}"
             if not line.strip():
                 continue
             try:

@@ -95,7 +95,7 @@ def test_an_unknown_label_says_how_to_tell_what_it_means(tmp_path):
     with pytest.raises(DataError) as error:
         load(write(tmp_path, "A", "C"))
     assert str(error.value) == (
-        'x.jsonl:2: an unknown label ("C"; say what it means with labels)'.join(
+        'line 2 of x.jsonl: an unknown label ("C"; say what it means with labels)'.join(
             ["1 row cannot be used: ", "; set bad_rows: drop to leave such rows out"]
         )
     )

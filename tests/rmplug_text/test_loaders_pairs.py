@@ -302,26 +302,29 @@ GOOD = {"prompt": "p", "chosen": "c", "rejected": "r"}
 def test_a_row_that_cannot_be_used_is_named_with_its_line_and_reason(tmp_path, line, reason):
     path = write(tmp_path, "x.jsonl", lines(GOOD).encode() + line + b"\n" + lines(GOOD).encode())
     assert refusal(path) == (
-        f"1 row cannot be used: x.jsonl:2: {reason}; set bad_rows: drop to leave such rows out"
+        f"1 row cannot be used: line 2 of x.jsonl: {reason}; set bad_rows: drop to leave such "
+        f"rows out"
     )
     with collect_notices() as notices:
         assert load(path, bad_rows="drop")["id"].to_pylist() == ["x.jsonl:1", "x.jsonl:3"]
     what = f"unusable row: {reason.split(' (')[0]}"
-    assert {key: entry.ids for key, entry in notices.items()} == {(what, "dropped"): ["x.jsonl:2"]}
+    told = {key: entry.ids for key, entry in notices.items()}
+    assert told == {(what, "dropped"): ["line 2 of x.jsonl"]}
 
 
 def test_of_many_bad_rows_the_first_are_shown_and_all_are_counted(tmp_path):
     path = write(tmp_path, "x.jsonl", lines(GOOD) + "{\n" * 8)
     told = refusal(path)
-    assert told.startswith("8 rows cannot be used: x.jsonl:2: not valid JSON (Expecting")
-    assert "x.jsonl:6: " in told and "x.jsonl:7: " not in told
+    assert told.startswith("8 rows cannot be used: line 2 of x.jsonl: not valid JSON (Expecting")
+    assert "line 6 of x.jsonl: " in told and "line 7 of x.jsonl: " not in told
     assert told.endswith("and 3 more; set bad_rows: drop to leave such rows out")
 
 
 def test_when_no_row_is_usable_dropping_does_not_hide_it(tmp_path):
     path = write(tmp_path, "x.jsonl", '{"prompt": "p", "chosen": 1, "rejected": "r"}\n{\n')
     assert refusal(path, bad_rows="drop") == (
-        "none of the 2 rows can be used: x.jsonl:1: chosen is not text (but 1); x.jsonl:2: not "
+        "none of the 2 rows can be used: line 1 of x.jsonl: chosen is not text (but 1); line "
+        "2 of x.jsonl: not "
         "valid JSON (Expecting property name enclosed in double quotes at column 2)"
     )
 
@@ -344,13 +347,13 @@ def test_a_missing_column_of_a_long_file_is_told_without_reading_all_of_it(tmp_p
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("p,c\n", "x.csv:3: wrong number of fields (2 instead of 3)"),
-        ("p,c,r,s\n", "x.csv:3: wrong number of fields (4 instead of 3)"),
-        ('p,"c"x,r\n', "x.csv:3: not valid CSV (',' expected after '\"')"),
-        ('p,"c\nd\n', "x.csv:3: not valid CSV (unexpected end of data)"),
+        ("p,c\n", "line 3 of x.csv: wrong number of fields (2 instead of 3)"),
+        ("p,c,r,s\n", "line 3 of x.csv: wrong number of fields (4 instead of 3)"),
+        ('p,"c"x,r\n', "line 3 of x.csv: not valid CSV (',' expected after '\"')"),
+        ('p,"c\nd\n', "line 3 of x.csv: not valid CSV (unexpected end of data)"),
         (
             b"p,\xff,r\n",
-            "x.csv:3: not valid UTF-8 (say encoding: cp1252 if Windows wrote it)",
+            "line 3 of x.csv: not valid UTF-8 (say encoding: cp1252 if Windows wrote it)",
         ),
     ],
 )
@@ -375,7 +378,7 @@ def test_broken_csv_rows_are_named(tmp_path, text, reason):
         ("x.json", b'{"prompt": ["p"], "chosen": []}', "differ in length: prompt 1, chosen 0"),
         ("x.dat", b"prompt", "cannot tell what"),
         ("x.csv", b"a,b,a\n1,2,3\n", "has two columns named 'a'; rename one"),
-        ("x.csv", b"a,\xff\n1,2\n", "x.csv:1: the header is not valid UTF-8"),
+        ("x.csv", b"a,\xff\n1,2\n", "line 1 of x.csv: the header is not valid UTF-8"),
         ("x.jsonl", b"PK\x03\x04....", "is a zip archive; unpack it first"),
         ("x.jsonl", "\ufeffa".encode("utf-16"), "is UTF-16 text; save it as UTF-8"),
         ("x.parquet", b"PAR1 nonsense", "is not valid Parquet: "),
@@ -388,11 +391,20 @@ def test_broken_csv_rows_are_named(tmp_path, text, reason):
         (
             "x.json",
             b'[\n{"prompt": "p",\n "chosen": 5},\n{"prompt" "p"}]',
-            "x.json:4: not valid JSON (Expecting ':' delimiter); an array of rows cannot be",
+            "line 4 of x.json: not valid JSON (Expecting ':' delimiter); an array of rows "
+            "cannot be",
         ),
-        ("x.json", b'[{"a": 1}', "x.json:1: not valid JSON (the array is not closed)"),
-        ("x.json", b'[{"a": 1}]\n{"b": 2}', "x.json:2: not valid JSON (text after the closing br"),
-        ("x.json", b'[{"a": "\xff"}]', "x.json:1: not valid UTF-8 at or after this line; save"),
+        ("x.json", b'[{"a": 1}', "line 1 of x.json: not valid JSON (the array is not closed)"),
+        (
+            "x.json",
+            b'[{"a": 1}]\n{"b": 2}',
+            "line 2 of x.json: not valid JSON (text after the closing br",
+        ),
+        (
+            "x.json",
+            b'[{"a": "\xff"}]',
+            "line 1 of x.json: not valid UTF-8 at or after this line; save",
+        ),
     ],
 )
 def test_a_broken_file_is_one_clear_sentence(tmp_path, name, data, told):
@@ -420,7 +432,7 @@ def test_halves_of_surrogate_pairs_are_replaced_and_counted(tmp_path):
     assert found["a"] == '["\ufffd"]'
     ((key, entry),) = notices.items()
     assert key == ("half of a surrogate pair replaced by U+FFFD", "changed")
-    assert entry.ids == ["x.jsonl:1"]
+    assert entry.ids == ["line 1 of x.jsonl"]
 
 
 def test_line_separators_nul_and_a_megabyte_in_one_line_are_just_text(tmp_path):
@@ -497,7 +509,7 @@ def test_every_row_of_published_sets_is_read_as_it_stands(name, rows):
 def test_the_broken_korean_file_is_told_line_by_line():
     path = published("messy/ko_lines.txt.gz")
     told = refusal(path)
-    assert told.startswith("365 rows cannot be used: ko_lines.txt.gz:1: not valid JSON (")
+    assert told.startswith("365 rows cannot be used: line 1 of ko_lines.txt.gz: not valid JSON (")
     with collect_notices() as notices:
         table = load(path, bad_rows="drop")
     assert table.num_rows == 3
@@ -512,6 +524,14 @@ def test_responses_that_are_booleans_are_named():
     fields = {"prompt": "instruction", "chosen": "response1", "rejected": "response2"}
     told = refusal(published("messy/pandalm_bool.jsonl.gz"), fields=fields)
     assert told.startswith(
-        "6 rows cannot be used: pandalm_bool.jsonl.gz:1: chosen is not text (but true); "
+        "6 rows cannot be used: line 1 of pandalm_bool.jsonl.gz: chosen is not text (but true); "
     )
-    assert "pandalm_bool.jsonl.gz:4: rejected is not text (but true)" in told
+    assert "line 4 of pandalm_bool.jsonl.gz: rejected is not text (but true)" in told
+
+
+def test_an_id_counts_rows_and_a_message_names_the_line(tmp_path):
+    rows = 'prompt,chosen,rejected\n"one\nmore",a,b\n\ntwo,c,d\n'
+    assert load(write(tmp_path, "x.csv", rows))["id"].to_pylist() == ["x.csv:1", "x.csv:2"]
+    assert "line 6 of x.csv: wrong number of fields" in refusal(
+        write(tmp_path, "x.csv", rows + "z\n")
+    )

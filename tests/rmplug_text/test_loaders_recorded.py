@@ -138,7 +138,8 @@ def test_null_and_nan_scores_are_given_as_nan_and_counted(tmp_path, empty):
 )
 def test_a_score_that_is_no_number_is_refused(tmp_path, change, reason):
     assert refusal(write(tmp_path, [ROWS[0] | change, ROWS[1]])) == (
-        f"1 row cannot be used: scores.jsonl:1: {reason}; set bad_rows: drop to leave such rows out"
+        f"1 row cannot be used: line 1 of scores.jsonl: {reason}; set bad_rows: drop to leave "
+        f"such rows out"
     )
 
 

@@ -96,7 +96,8 @@ def test_ratings_in_csv_columns(tmp_path):
 def test_a_rating_that_is_no_number_is_refused(tmp_path, ratings, reason):
     rows = [{"prompt": "p", "response": "r", "ratings": ratings}]
     assert refusal(write(tmp_path, rows)) == (
-        f"1 row cannot be used: x.jsonl:1: {reason}; set bad_rows: drop to leave such rows out"
+        f"1 row cannot be used: line 1 of x.jsonl: {reason}; set bad_rows: drop to leave such "
+        f"rows out"
     )
 
 
@@ -129,7 +130,7 @@ def test_long_ratings_of_one_id_must_have_one_text(tmp_path):
     told = refusal(
         write(tmp_path, rows), fields={"id": "rid"}, long={"attribute": "what", "rating": "stars"}
     )
-    assert "x.jsonl:5: other texts than an earlier row of the same id (r1)" in told
+    assert "line 5 of x.jsonl: other texts than an earlier row of the same id (r1)" in told
 
 
 def test_a_list_of_mappings_is_expanded_with_rank_and_further_fields(tmp_path):
@@ -180,7 +181,7 @@ def test_best_and_others_are_ranked(tmp_path):
 )
 def test_candidates_that_do_not_fit_are_refused(tmp_path, row, candidates, reason):
     rows = [{"prompt": "p", "responses": ["a", "b"], **row}]
-    assert f"x.jsonl:1: {reason};" in refusal(write(tmp_path, rows), candidates=candidates)
+    assert f"line 1 of x.jsonl: {reason};" in refusal(write(tmp_path, rows), candidates=candidates)
 
 
 def test_of_a_whole_conversation_the_response_is_the_last_turn(tmp_path):

@@ -52,7 +52,7 @@ def _header(file: DataFile, reader: Any, dialect: Dialect) -> list[str]:
     try:
         names: list[str] = next((fields for fields in reader if any(fields)), [])
     except csv.Error as error:
-        raise DataError(f"{file.name}:1: the header cannot be read: {error}") from error
+        raise DataError(f"line 1 of {file.name}: the header cannot be read: {error}") from error
     if not names:
         raise DataError(f"{file.path} is empty; give a file with a header and at least one row")
     names = [name.strip() or unnamed_column(n) for n, name in enumerate(names, 1)]
@@ -66,8 +66,8 @@ def _header(file: DataFile, reader: Any, dialect: Dialect) -> list[str]:
         raise DataError(f"{file.path} has two columns named {twice!r}; rename one")
     if "".join(names) != without_surrogates("".join(names)):
         raise DataError(
-            f"{file.name}:1: the header is not valid {dialect.shown_encoding}; save the file as "
-            f"UTF-8{_advice(dialect)}"
+            f"line 1 of {file.name}: the header is not valid {dialect.shown_encoding}; save the "
+            f"file as UTF-8{_advice(dialect)}"
         )
     return names
 

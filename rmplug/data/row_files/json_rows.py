@@ -158,12 +158,13 @@ def _json_array(file: DataFile) -> Iterator[Row | UnreadableRow]:
                 yield Row(file, line, number, row, len(text), repaired=repaired)
         except BadRow as damage:
             raise DataError(
-                f"{file.name}:{scanner.line}: {damage.reason} ({damage.detail}); an array of rows "
+                f"line {scanner.line} of {file.name}: {damage.reason} ({damage.detail}); an "
+                f"array of rows "
                 "cannot be read past that, so mend it or write one object per line (.jsonl)"
             ) from damage
         except UnicodeDecodeError as error:
             raise DataError(
-                f"{file.name}:{scanner.line}: not valid UTF-8 at or after this line; "
+                f"line {scanner.line} of {file.name}: not valid UTF-8 at or after this line; "
                 "save the file as UTF-8"
             ) from error
 

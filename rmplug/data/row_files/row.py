@@ -24,12 +24,13 @@ class Row:
 
     @property
     def location(self) -> str:
-        """``<file name>:<line>``, for messages."""
-        return f"{self.file.name}:{self.line}"
+        """``line <line> of <file name>``, for messages."""
+        return f"line {self.line} of {self.file.name}"
 
     @property
     def default_id(self) -> str:
-        """``<file name>:<row number>``, the id of a row that brings none."""
+        """``<file name>:<row number>``, the id of a row that brings none: headers, empty lines and
+        further lines of a row do not count."""
         return f"{self.file.name}:{self.number}"
 
 
@@ -44,5 +45,5 @@ class UnreadableRow:
 
     @property
     def location(self) -> str:
-        """``<file name>:<line>``, for messages."""
-        return f"{self.file.name}:{self.line}"
+        """``line <line> of <file name>``, for messages."""
+        return f"line {self.line} of {self.file.name}"

@@ -185,4 +185,4 @@ def test_a_line_to_score_that_is_no_json_is_named(tmp_path: Path, line: bytes) -
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.stderr.strip().splitlines()[-1].startswith("rmplug.errors.DataError: ")
-    assert "rows.jsonl:1: " in done.stderr
+    assert f"line 1 of {tmp_path / 'rows.jsonl'}: " in done.stderr

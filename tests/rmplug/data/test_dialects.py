@@ -95,7 +95,9 @@ def test_a_column_alone_has_no_delimiter(tmp_path: Path) -> None:
 
 def test_text_of_windows_is_not_guessed_but_said_how_to_read(tmp_path: Path) -> None:
     path = written(tmp_path / "x.csv", ",", "cp1252")
-    with pytest.raises(DataError, match=r"x.csv:3: not valid UTF-8 \(say encoding: cp1252 if Win"):
+    with pytest.raises(
+        DataError, match=r"line 3 of x.csv: not valid UTF-8 \(say encoding: cp1252 if Win"
+    ):
         values(RowFiles([path]))
     path.write_bytes("Grüße,b\n1,2\n".encode("cp1252"))
     with pytest.raises(DataError, match="UTF-8; save the file as UTF-8, or say encoding: cp1252"):
@@ -106,7 +108,10 @@ def test_bytes_that_an_encoding_does_not_have_are_a_bad_row(tmp_path: Path) -> N
     path = tmp_path / "x.csv"
     path.write_bytes(b"a,b\n1,\x81\n2,\xe4\n")
     source = RowFiles([path], bad_rows="drop", encoding="cp1252")
-    assert values(source) == ([["2", "ä"]], [("unusable row: not valid cp1252", ["x.csv:2"])])
+    assert values(source) == (
+        [["2", "ä"]],
+        [("unusable row: not valid cp1252", ["line 2 of x.csv"])],
+    )
 
 
 def test_zero_bytes_without_a_mark_ask_for_the_encoding(tmp_path: Path) -> None:

@@ -39,7 +39,8 @@ def test_usable_rows_come_as_they_are_read_and_all_faults_are_told_at_the_end(tm
         scores.extend(score for _, score in RowFiles([file]).convert(score_of, "name it"))
     assert scores == [1, 2]
     assert str(error.value) == (
-        '2 rows cannot be used: a.jsonl:2: score is not a number (but "x"); a.jsonl:3: not valid '
+        '2 rows cannot be used: line 2 of a.jsonl: score is not a number (but "x"); line 3 of '
+        "a.jsonl: not valid "
         "JSON (Expecting value at column 1); set bad_rows: drop to leave such rows out"
     )
 
@@ -49,11 +50,12 @@ def test_dropped_rows_are_counted_by_reason_and_location(tmp_path):
     file.write_text('{"score": 1}\n{"score": "x"}\n{"score": []}\n')
     with collect_notices() as notices:
         rows = list(RowFiles([file], bad_rows="drop").convert(score_of, "name it"))
-    assert [(row.number, row.line, row.location) for row, _ in rows] == [(1, 1, "a.jsonl:1")]
+    [(row, _)] = rows
+    assert (row.number, row.line, row.location) == (1, 1, "line 1 of a.jsonl")
     [told] = notices.values()
     assert (told.what, told.ids) == (
         "unusable row: score is not a number",
-        ["a.jsonl:2", "a.jsonl:3"],
+        ["line 2 of a.jsonl", "line 3 of a.jsonl"],
     )
 
 

@@ -106,7 +106,7 @@ def test_rows_go_in_and_come_out_as_json_lines(
     assert main(["compare-texts", folder, str(path)]) == 2
     captured = capsys.readouterr()
     assert json.loads(captured.out)["probability"] == 0.5
-    assert "rows.jsonl:2: no JSON" in captured.err
+    assert f"line 2 of {path}: no JSON" in captured.err
 
 
 def test_arguments_are_enough_for_one_response(

@@ -249,15 +249,19 @@ def test_the_same_rows_may_be_an_array_lines_columns_gzip_or_parquet(tmp_path):
         ),
         (
             [{"prompt": "a", "chosen": "b"}, {**PAIR, "subset": "x"}],
-            "1 row cannot be used: rows.jsonl:1: no subset; set bad_rows: drop to leave such rows "
+            "1 row cannot be used: line 1 of rows.jsonl: no subset; set bad_rows: drop to "
+            "leave such rows "
             "out",
         ),
-        ([{**PAIR, "subset": "x", "chosen": 3}], "rows.jsonl:1: chosen is not text (but 3)"),
+        (
+            [{**PAIR, "subset": "x", "chosen": 3}],
+            "line 1 of rows.jsonl: chosen is not text (but 3)",
+        ),
         (
             [{**PAIR, "subset": "x", "rejected": None}],
-            "1 row cannot be used: rows.jsonl:1: rejected is null; set bad_rows: drop",
+            "1 row cannot be used: line 1 of rows.jsonl: rejected is null; set bad_rows: drop",
         ),
-        ([["a"]], "rows.jsonl:1: not a JSON object"),
+        ([["a"]], "line 1 of rows.jsonl: not a JSON object"),
     ],
 )
 def test_a_row_of_another_layout_is_an_error_that_names_it(tmp_path, rows, told):
@@ -273,19 +277,24 @@ def test_rows_of_another_layout_may_be_dropped_and_are_counted(tmp_path):
     [told] = notices.values()
     assert (told.what, told.ids) == (
         "unusable row: label is neither 'A>B' nor 'B>A'",
-        ["rows.jsonl:2"],
+        ["line 2 of rows.jsonl"],
     )
     file.write_text(json.dumps({"pair_id": 1, "label": "A=B"}))
-    with pytest.raises(DataError, match="none of the 1 rows can be used: rows.jsonl:1: label is"):
+    with pytest.raises(
+        DataError, match="none of the 1 rows can be used: line 1 of rows.jsonl: label is"
+    ):
         assert JudgeBench(path=file, bad_rows="drop").load().table
 
 
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"prompt,chosen\n", "rows.jsonl:1: not valid JSON"),
-        (json.dumps(ROWS["rewardbench"]).encode() + b'\n{"a": \n', "rows.jsonl:2: not valid JSON"),
-        (b'{"a": "\xff"}', "rows.jsonl:1: not valid UTF-8 (at byte 8)"),
+        (b"prompt,chosen\n", "line 1 of rows.jsonl: not valid JSON"),
+        (
+            json.dumps(ROWS["rewardbench"]).encode() + b'\n{"a": \n',
+            "line 2 of rows.jsonl: not valid JSON",
+        ),
+        (b'{"a": "\xff"}', "line 1 of rows.jsonl: not valid UTF-8 (at byte 8)"),
         (
             gzip.compress(b"{}" * 99, mtime=0)[:-9],
             "is cut off in the middle of its gzip data; fetch it again",

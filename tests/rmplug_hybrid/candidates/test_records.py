@@ -50,7 +50,8 @@ def test_labels_become_the_published_records(tmp_path):
         file = write(tmp_path / "pairs.jsonl", row_of(entry["label"]))
         if isinstance(entry["out"], str):
             with pytest.raises(
-                DataError, match=r'pairs.jsonl:1: pref_human is "c-is-better" \(labels are a-is'
+                DataError,
+                match=r'line 1 of pairs.jsonl: pref_human is "c-is-better" \(labels are a-is',
             ):
                 assert HybridFile(path=file).load().table
             continue
@@ -112,7 +113,9 @@ def test_columns_of_other_names_are_told_by_parameters(tmp_path):
 
 def test_a_missing_label_is_refused_by_id(tmp_path):
     file = write(tmp_path / "pairs.jsonl", row_of("a-is-better"), row_of(None, "q2"))
-    with pytest.raises(DataError, match=r"pairs.jsonl:2: pref_human is null \(labels are a-is-sli"):
+    with pytest.raises(
+        DataError, match=r"line 2 of pairs.jsonl: pref_human is null \(labels are a-is-sli"
+    ):
         assert HybridFile(path=file).load().table
     dropped = HybridFile(path=file, bad_rows="drop").load()
     assert dropped["id"].to_pylist() == ["q"]
@@ -121,7 +124,7 @@ def test_a_missing_label_is_refused_by_id(tmp_path):
 def test_a_file_that_is_no_json_is_refused(tmp_path):
     file = tmp_path / "pairs.jsonl"
     file.write_text(json.dumps(row_of("tie")) + "\nnot json\n")
-    with pytest.raises(DataError, match="pairs.jsonl:2: not valid JSON"):
+    with pytest.raises(DataError, match="line 2 of pairs.jsonl: not valid JSON"):
         assert HybridFile(path=file).load().table
 
 

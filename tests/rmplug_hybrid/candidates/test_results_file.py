@@ -72,7 +72,7 @@ def test_candidates_must_have_names_of_their_own(tmp_path):
     path.write_text("uuid,x\na,1\n,2\n")
     with pytest.raises(
         DataError,
-        match=r"1 row cannot be used: runs.csv:3: uuid is neither text nor a whole number",
+        match=r"1 row cannot be used: line 3 of runs.csv: uuid is neither text nor a whole number",
     ):
         ResultsFile(path=path).compute()
     with pytest.raises(DataError, match=r"no row has 'uid'; did you mean 'uuid'\?"):
@@ -91,7 +91,9 @@ def test_a_column_that_is_always_empty_is_named_where_no_row_is_whole(tmp_path):
 def test_a_file_that_is_no_table_is_refused(tmp_path):
     path = tmp_path / "runs.csv"
     path.write_text("uuid,x\na,1\nb,2,3\n")
-    with pytest.raises(DataError, match=r"runs.csv:3: wrong number of fields \(3 instead of 2\)"):
+    with pytest.raises(
+        DataError, match=r"line 3 of runs.csv: wrong number of fields \(3 instead of 2\)"
+    ):
         ResultsFile(path=path).compute()
     assert ResultsFile(path=path, bad_rows="drop").compute()["id"].to_pylist() == ["a"]
 

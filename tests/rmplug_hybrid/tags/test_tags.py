@@ -103,10 +103,13 @@ def test_a_file_is_joined_by_id_whatever_its_order(tmp_path):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("nonsense", "tags.jsonl:1 is no JSON object with the field 'id'"),
-        ("[1]", "tags.jsonl:1 is no JSON object with the field 'id'"),
-        ('{"key": 1}', "tags.jsonl:1 is no JSON object with the field 'id'"),
-        ('{"id": "p0"}\n{"id": "p0"}', "tags.jsonl:2 has the id p0 a second time; keep one line"),
+        ("nonsense", "line 1 of .*tags.jsonl is no JSON object with the field 'id'"),
+        ("[1]", "line 1 of .*tags.jsonl is no JSON object with the field 'id'"),
+        ('{"key": 1}', "line 1 of .*tags.jsonl is no JSON object with the field 'id'"),
+        (
+            '{"id": "p0"}\n{"id": "p0"}',
+            "line 2 of .*tags.jsonl has the id p0 a second time; keep one line",
+        ),
         ('{"id": "p0", "topic": 3}', "topic of p0 is 3; it must be a text or a list of texts"),
     ],
 )
