@@ -331,17 +331,26 @@ class PlanStep:
     """One step that led to a report: its kind, parameters and result."""
 
     id: str
+    """Its name in the spec."""
     kind: str
     family: str
+    """The family of its kind, such as ``feature computer``."""
     summary: str
+    """The first line of what is said about the kind."""
     inputs: Mapping[str, Sequence[str]]
+    """The steps, or ``step.column``, behind each input."""
     params: Mapping[str, Any]
+    """The parameters as in JSON; of a path on this machine only the name of the file."""
     gives: str
+    """The type of the result, such as ``Features``."""
     rows: int | None
+    """The rows of a table; None of other results."""
     notices: Sequence[Notice]
+    """What was noticed of rows."""
     seen: "Mapping[str, SeenRows]" = field(default_factory=dict)
     """For an evaluator: the rows that the model behind each reward was trained on."""
     checks: Sequence[Check] = ()
+    """How far numbers of its models are from more exact ones."""
 
 
 @dataclass(frozen=True)
@@ -349,7 +358,9 @@ class PlanView:
     """The steps that led to a step's inputs, in the order of work."""
 
     name: str
+    """The name of the run."""
     seed: int
+    """The seed of the run."""
     steps: Sequence[PlanStep]
     seen: "Mapping[str, SeenRows]" = field(default_factory=dict)
     """For each reward or prediction among the inputs, or that an evaluator on the way measured,

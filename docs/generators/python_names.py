@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,7 +84,8 @@ def _written_below(name: str) -> str:
 
 
 def _described(node: Defined) -> Iterator[str]:
-    yield f"```python\n{signature(node)}\n```"
+    lines = [signature(node), *([made] if (made := constructor(node)) else [])]
+    yield "```python\n{}\n```".format("\n".join(lines))
     yield docstring(ast.get_docstring(node))
     if isinstance(node, ast.ClassDef):
         fields = [(f"`{n}`", docstring(d)) for n, d in _fields(node.body) if d]
@@ -111,6 +113,31 @@ def signature(node: Defined, of: str = "", wrap: bool = True) -> str:
         return whole
     lines = "".join(f"    {one},\n" for one in _split(arguments))
     return f"{name}(\n{lines}){gives}"
+
+
+def constructor(node: Defined, wrap: bool = True) -> str:
+    """Write how an instance of a class is made, of one that says so: ``Fit(directory: Path, …)``;
+    nothing for a function, or a class of pydantic, whose fields are parameters of a spec."""
+    if not isinstance(node, ast.ClassDef):
+        return ""
+    for method in node.body:
+        if isinstance(method, ast.FunctionDef) and method.name == "__init__":
+            return signature(method, node.name, wrap).replace(".__init__", "").split(" -> None")[0]
+    marks = {ast.unparse(each).partition("(")[0] for each in node.decorator_list}
+    if "dataclass" not in marks and "NamedTuple" not in map(ast.unparse, node.bases):
+        return ""
+    fields = [each for each in node.body if isinstance(each, ast.AnnAssign) and _is_given(each)]
+    arguments = [re.sub(r" = field\(.*", " = ...", ast.unparse(each)) for each in fields]
+    whole = f"{node.name}({', '.join(arguments)})"
+    if len(whole) <= WIDTH or not wrap:
+        return whole
+    return f"{node.name}(\n{''.join(f'    {one},{chr(10)}' for one in arguments)})"
+
+
+def _is_given(field: ast.AnnAssign) -> bool:
+    """Check whether a field is an argument of its class: neither private nor of the class alone."""
+    private = ast.unparse(field.target).startswith("_")
+    return not private and not ast.unparse(field.annotation).startswith("ClassVar")
 
 
 def _arguments(node: ast.FunctionDef, drop_first: bool) -> str:
@@ -177,17 +204,40 @@ def write_kits() -> str:
 
 
 def _module(file: Path) -> str:
-    """Write one module: its summary, and a line for each public function and class."""
+    """Write one module: its summary, and a line for each public type, function and class, with
+    what a class is made of and what it can do."""
     dotted = ".".join(file.relative_to(CORE.parent).with_suffix("").parts)
-    nodes = list(_public(ast.parse(file.read_text(encoding="utf-8")).body))
-    rows = [
-        (
-            f"`{signature(node, wrap=False)}`",
-            docstring(first_sentence(ast.get_docstring(node) or "")),
-        )
-        for node in nodes
-        if ast.get_docstring(node)
-    ]
+    body = ast.parse(file.read_text(encoding="utf-8")).body
+    rows = [*_aliases(body), *(row for node in _public(body) for row in _rows(node))]
     if not rows:
         return ""
     return f"### {dotted}\n\n{docstring(summary(file))}.\n\n{table(('name', 'meaning'), rows)}"
+
+
+def _rows(node: Defined) -> Iterator[tuple[str, str]]:
+    """Yield the lines of a function, or of a class, its fields and its methods."""
+    if not ast.get_docstring(node):
+        return
+    text = docstring(first_sentence(ast.get_docstring(node) or ""))
+    made = constructor(node, wrap=False)
+    yield f"`{made or signature(node, wrap=False)}`", text
+    if not isinstance(node, ast.ClassDef):
+        return
+    for field, meaning in _fields(node.body):
+        if meaning:
+            yield f"`{node.name}.{field}`", docstring(first_sentence(meaning))
+    for method in _public(node.body):
+        if isinstance(method, ast.FunctionDef) and ast.get_docstring(method):
+            text = docstring(first_sentence(ast.get_docstring(method) or ""))
+            yield f"`{signature(method, node.name, wrap=False)}`", text
+
+
+def _aliases(body: list[ast.stmt]) -> Iterator[tuple[str, str]]:
+    """Yield the types that a module names, with what they stand for and the text below each."""
+    values = {ast.unparse(n.target): n.value for n in body if isinstance(n, ast.AnnAssign)}
+    for named, meaning in _fields(body):
+        name, _, annotation = named.partition(": ")
+        value = values.get(name)
+        if annotation == "TypeAlias" and meaning and value is not None:
+            text = value.value if isinstance(value, ast.Constant) else ast.unparse(value)
+            yield f"`{name} = {text}`", docstring(meaning)

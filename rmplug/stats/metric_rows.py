@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 Statistic: TypeAlias = "Callable[[Mapping[str, Array]], Array]"
-"""A function of the sums of columns, for one resample or for many at once."""
+"""A function from the sums of columns, by their names, to the value of a metric; ``n`` counts the
+rows. Each sum is one number, or an array of shape (resamples,) for which the function gives as
+many values: ``lambda sums: sums["right"] / sums["n"]``."""
 RESAMPLES = 1000
 
 

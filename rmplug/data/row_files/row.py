@@ -10,17 +10,21 @@ from rmplug.data.files import DataFile
 
 @dataclass(slots=True)
 class Row:
-    """One row of a file: its first line and its number there (both from 1), its values by column
-    name, and about how many bytes it has. ``typed`` is false where every value is text (CSV);
-    ``repaired`` says that halves of surrogate pairs were replaced."""
+    """One row of a file: where it stands, and its values."""
 
     file: DataFile
     line: int
+    """Its first line, from 1."""
     number: int
+    """Its number among the rows of the file, from 1."""
     value: dict[str, Any]
+    """Its values by column name."""
     size: int = 0
+    """About how many bytes it has."""
     typed: bool = True
+    """False where every value is text (CSV)."""
     repaired: bool = False
+    """True where halves of surrogate pairs were replaced."""
 
     @property
     def location(self) -> str:

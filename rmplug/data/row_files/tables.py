@@ -42,9 +42,14 @@ class RowFiles:
     """The files to read rows from, and the policy for rows that cannot be used."""
 
     paths: Sequence[Path]
+    """Files and patterns such as ``data/*.jsonl``."""
     format: str = "auto"
+    """``jsonl``, ``json``, ``csv``, ``tsv`` or ``parquet``; by its ending and content if
+    ``auto``."""
     bad_rows: Policy = "error"
+    """What happens to rows that cannot be used: ``error``, or ``drop`` and count them."""
     limit: int | None = None
+    """Most usable rows that are read."""
     delimiter: str | None = None
     """What separates the fields of CSV and TSV; found where it is not given."""
     encoding: str | None = None
