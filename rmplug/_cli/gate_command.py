@@ -31,10 +31,11 @@ def gate(options: argparse.Namespace) -> int:
 
     A rule such as `accuracy < 0.7` or `audit.length.effect > 0.2` says when the gate fails. Its
     left side is a number of the run, by any parts of its name (`rmplug show --numbers` lists them)
-    between dots or slashes. A rule fails where it holds in the whole 95 % interval of the number,
-    passes where it holds in no part of it, and cannot tell in between; a number without interval is
-    judged by its value. A name that is unknown or means several numbers, a number without a value,
-    and a run that has not finished, do not pass."""
+    between dots or slashes; of a model and its baselines, that of the model is meant. A rule fails
+    where it holds in the whole 95 % interval of the number, passes where it holds in no part of it,
+    and cannot tell in between; a number without interval is judged by its value. A name that is
+    unknown or means several numbers, a number without a value, and a run that has not finished, do
+    not pass."""
     from rmplug._store.run_records import find_record
     from rmplug._store.store_folder import open_store
     from rmplug._store.user_paths import user_path
@@ -83,7 +84,7 @@ def judge_run(store: Store, record: RunRecord, rules: Sequence[Rule], unsure_pas
         seed=record.seed,
         status=status,
         problem="" if status == "finished" else "; ".join(_unfinished(record, status)),
-        notes=list(dict.fromkeys(note for one in judged for note in _in_sample(one, record))),
+        notes=list(dict.fromkeys(note for one in judged for note in _notes(one, named, record))),
         rules=judged,
         unsure_passes=unsure_passes,
     )
@@ -113,6 +114,16 @@ def _gone(rule: Rule, named: Numbers, record: RunRecord) -> Iterator[str]:
 def _step_of(name: str) -> str:
     """Return the step in the name of a number, the loop of one inside."""
     return name.split(BETWEEN)[0].partition(".")[0]
+
+
+def _notes(one: Judged, named: Numbers, record: RunRecord) -> Iterator[str]:
+    """Say what a reader has to know of the number that a rule means."""
+    if one.name and (beside := named.baselines_beside(one.rule.name)):
+        yield (
+            f"{one.rule.name!r} means {one.name}; {len(beside)} of its baselines have this number, "
+            f"too, such as {beside[0]}"
+        )
+    yield from _in_sample(one, record)
 
 
 def _in_sample(one: Judged, record: RunRecord) -> Iterator[str]:

@@ -41,19 +41,23 @@ MOST_WHOLE = 10**9
 @dataclass(frozen=True)
 class Number:
     """A number that a step has measured; ``low`` and ``high`` bound its 95 % interval, ``n`` counts
-    what it was measured on. None where there is none."""
+    what it was measured on. None where there is none. ``baseline`` says whether it is of a baseline
+    that stands beside models."""
 
     value: float | None
     low: float | None = None
     high: float | None = None
     n: int | None = None
+    baseline: bool = False
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Number:
         """Make a number of a row of ``Metrics``; what is no number there counts as missing."""
         value, low, high = (_float(row.get(name)) for name in ("value", "low", "high"))
         n = row.get("n")
-        return cls(value, low, high, n if isinstance(n, int) else None)
+        return cls(
+            value, low, high, n if isinstance(n, int) else None, row.get("kind") == "baseline"
+        )
 
     @property
     def interval(self) -> str:
@@ -89,8 +93,8 @@ class Number:
 class Numbers(Mapping[str, Number]):
     """Numbers by name: ``step / model / metric / subset``. One is found by its whole name, or by
     parts of it in any order: ``numbers["accuracy", "ngram"]`` or ``numbers["accuracy.ngram"]``. Of
-    several with these parts, the one is meant whose metric is named, that of all rows, and that of
-    a whole theme."""
+    several with these parts, the one is meant whose metric is named, that of all rows, that of a
+    whole theme, and that of the only model beside its baselines."""
 
     def __init__(self, numbers: Mapping[str, Number]) -> None:
         self._numbers = dict(numbers)
@@ -106,12 +110,29 @@ class Numbers(Mapping[str, Number]):
             return name
         parts = (name,) if isinstance(name, str) else name
         found = self._having(parts)
+        found = [full for full in found if not self._numbers[full].baseline] or found
         if len(found) == 1:
             return found[0]
         wanted = BETWEEN.join(parts)
         if found:
-            raise KeyError(f"{len(found)} numbers are called {wanted!r}: {some(found, 6, '; ')}")
+            raise KeyError(
+                f"{len(found)} numbers are called {wanted!r}: {some(found, 6, '; ')}; write more "
+                f"of the name, such as {self._longer(found[0], parts)!r}"
+            )
         raise KeyError(f"no number {wanted!r}{self._hint(parts)}")
+
+    def baselines_beside(self, name: str) -> list[str]:
+        """Return the whole names of the numbers of baselines that have these parts, too, where that
+        of a model is meant."""
+        meant = self.full_name(name)
+        beside = [] if name in self._numbers else self._having((name,))
+        return [full for full in beside if full != meant and not self._numbers[meant].baseline]
+
+    def _longer(self, full: str, parts: Sequence[str]) -> str:
+        """Return parts of a name by which it alone is found: these and one more of its words where
+        that is enough."""
+        longer = (".".join((word, *parts)) for word in full.split(BETWEEN))
+        return next((name for name in longer if self._having((name,)) == [full]), full)
 
     def _having(self, parts: Sequence[str]) -> list[str]:
         """Return the names with these parts, of several those that are meant first of all."""

@@ -188,6 +188,22 @@ def test_a_gate_passes_or_ends_with_the_code_of_a_mistake_and_the_reasons(
     assert "0.60  0.55–0.65" in line
 
 
+def test_of_a_model_and_its_baselines_that_of_the_model_is_meant_and_it_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    baselines = [
+        {**ROWS[1], "model": name, "kind": "baseline", "value": 0.5}
+        for name in ("longer", "random")
+    ]
+    rows = [{**ROWS[0], "kind": "model"}, *baselines]
+    given = {"kind": "given", "inputs": "pairs", "params": {"rows": rows}}
+    run_of({"pairs": {"kind": "made-pairs"}, "audit": given}, store := tmp_path / "store")
+    assert asked(store, ["accuracy < 0.7", "accuracy.longer < 0.7"]) == 2
+    shown = capsys.readouterr().out
+    assert "passed: accuracy < 0.7" in shown and "failed: accuracy.longer < 0.7" in shown
+    assert "'accuracy' means audit / minilm / accuracy / all; 2 of its baselines have" in shown
+
+
 def test_what_cannot_be_told_fails_unless_it_is_chosen_to_pass(
     store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

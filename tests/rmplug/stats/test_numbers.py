@@ -121,6 +121,26 @@ def test_an_effect_of_a_theme_is_found_before_those_of_its_changes() -> None:
         numbers["audit.effect"]
 
 
+def test_the_only_model_beside_its_baselines_is_meant() -> None:
+    row = {"metric": "accuracy", "subset": "all", "value": 0.5, "kind": "baseline"}
+    rules = [{**row, "model": name} for name in ("longer", "n-gram")]
+    model = {**row, "model": "reward", "kind": "model", "value": 0.8}
+    numbers = Numbers(named_numbers("test", [model, *rules]))
+    assert numbers["accuracy"].value == numbers["test.accuracy"].value == 0.8
+    assert numbers["accuracy.longer"].value == 0.5
+    beside = ["test / longer / accuracy / all", "test / n-gram / accuracy / all"]
+    assert numbers.baselines_beside("accuracy") == beside
+    assert numbers.baselines_beside("n-gram.accuracy") == []
+    assert numbers.baselines_beside("test / reward / accuracy / all") == []
+
+
+def test_of_several_models_it_is_said_what_to_write() -> None:
+    rows = [{"metric": "accuracy", "subset": "all", "value": 0.8, "model": name} for name in "ab"]
+    numbers = Numbers(named_numbers("test", rows))
+    with pytest.raises(KeyError, match="write more of the name, such as 'a.accuracy'"):
+        numbers["accuracy"]
+
+
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
