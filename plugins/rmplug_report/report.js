@@ -103,10 +103,13 @@
     element.append(...children);
     return element;
   };
+  // Two significant digits of what is below 0.01; what rounds to zero has no sign.
+  const decimals = (size, digits) => size >= 100 ? 1 : size >= 0.01 || size < 1e-12 ? digits : 1 - Math.floor(Math.log10(size));
+  const unsigned = (text) => (/[1-9]/.test(text) ? text.replace("-", "−") : text.replace("-", ""));
   const number = (value, digits = 3) => value === null || value === undefined || Number.isNaN(value) ? "–"
-    : value.toLocaleString("en", { maximumFractionDigits: Math.abs(value) >= 100 ? 1 : digits }).replace("-", "−");
+    : unsigned(value.toLocaleString("en", { maximumFractionDigits: decimals(Math.abs(value), digits) }));
   let digits = 3;
-  const steady = (value) => value === null ? "–" : value.toFixed(digits).replace("-", "−");
+  const steady = (value) => value === null ? "–" : unsigned(value.toFixed(digits));
   const signed = (value) => (value > 0 ? "+" : "") + number(value);
 
   let columns, gap, view = new Int32Array(0), active = 0, ticket = 0, top99 = 1;
@@ -125,6 +128,22 @@
     hay[block] ??= texts[block].map(([turns, chosen, rejected], i) =>
       [columns.ids[block * head.chunk + i], ...turns.map((turn) => turn[1]), chosen, rejected].join("\n").toLowerCase());
     return hay[block];
+  };
+
+  // Of a long id the table shows what others do not have, too; where all are files and numbers, the end.
+  const LONGEST = 14;
+  let before = 0, after = 0;
+  const measure = (ids) => {
+    const [first, ...rest] = ids, shortest = Math.min(...ids.map((id) => id.length));
+    const same = (letter, other) => rest.every((id) => letter(id) === other);
+    for (before = 0; before < shortest && same((id) => id[before], first[before]);) before++;
+    for (after = 0; after < shortest - before && same((id) => id[id.length - 1 - after], first[first.length - 1 - after]);) after++;
+  };
+  const briefly = (id) => {
+    if (id.length <= LONGEST) return id;
+    const end = Math.max(id.length - after, LONGEST - 1), start = Math.max(0, end - LONGEST + 1);
+    if (start > before) return `${id.slice(before, before + 6)}…${id.slice(end - 7, end)}`;
+    return (start ? "…" : "") + id.slice(start, end) + (end < id.length ? "…" : "");
   };
 
   const margin = () => columns.margin[state.reward];
@@ -222,6 +241,7 @@
       else if (field.key === "margin") td.append(stick(field.of(row), head.rewards[state.reward].colour), make("span", { class: "amount" }, steady(field.of(row))));
       else if (field.key === "gap") td.textContent = signed(field.of(row));
       else if (field.key === "disagreement") { td.textContent = number(field.of(row), 2); td.dataset.hint = margins(row); }
+      else if (field.key === "id") { td.textContent = visible(briefly(field.of(row))); td.title = visible(field.of(row)); }
       else td.textContent = field.value ? number(field.of(row)) : visible(field.of(row) ?? "–");
       tr.append(td);
     }
@@ -370,13 +390,14 @@
     if (!head.rewards.length) return;
     const sizes = margin().filter((value) => value !== null).map(Math.abs).sort((a, b) => a - b);
     top99 = sizes[Math.floor(sizes.length * 0.98)] || 1;
-    digits = top99 >= 100 ? 1 : top99 >= 1 ? 2 : top99 >= 0.1 ? 3 : 4;
+    digits = top99 >= 100 ? 1 : top99 >= 1 ? 2 : top99 >= 0.1 ? 3 : Math.max(4, decimals(top99, 4) + 1);
   };
   const options = (id, entries) => get(id).append(...entries.map(([value, label]) => make("option", { value }, label)));
   const listen = (id, apply) => get(id).addEventListener("change", (event) => { apply(event.target.value); heads(); refresh(); });
 
   const start = async () => {
     columns = await unpack(get("pairs-columns"));
+    measure(columns.ids);
     gap = columns.chosenLength.map((length, i) => length - columns.rejectedLength[i]);
     options("subset", head.subsets.map((subset, i) => [i, subset]));
     options("reward", head.rewards.map((reward, i) => [i, reward.name]));

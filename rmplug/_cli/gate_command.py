@@ -162,7 +162,7 @@ def _print(gate: Gate) -> None:
                 "fails if": one.rule.text,
                 "number": one.name,
                 "value": one.number.text if one.name else "",
-                "95 % interval": one.number.interval,
+                "95 % interval": one.interval,
                 "n": "" if one.number.n is None else f"{one.number.n:,}",
             }
             for one in gate.rules

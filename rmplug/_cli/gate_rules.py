@@ -11,7 +11,7 @@ from math import inf, isfinite
 from typing import Literal
 
 from rmplug.errors import RmplugError, shown
-from rmplug.stats.interval_texts import MINUS
+from rmplug.stats.interval_texts import MINUS, interval_text
 from rmplug.stats.numbers import Number
 
 Verdict = Literal["passed", "failed", "cannot tell"]
@@ -96,6 +96,19 @@ class Judged:
     name: str = ""
     """The whole name of the number; empty where none was found."""
     number: Number = field(default_factory=lambda: Number(None))
+
+    @property
+    def interval(self) -> str:
+        """The interval of the number, no end of which is rounded onto the limit."""
+        low, high = self.number.low, self.number.high
+        if low is None or high is None:
+            return ""
+        return interval_text(low, high, marks=(0.0, self.rule.limit))
+
+    @property
+    def brief(self) -> str:
+        """The number with its interval."""
+        return f"{self.number.text} ({self.interval})" if self.interval else self.number.text
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def _line(gate: Gate, one: Judged) -> tuple[str, ...]:
         verdict,
         _code(one.rule.text),
         _code(one.name),
-        number.brief if one.name else "",
+        one.brief if one.name else "",
         "" if number.n is None else f"{number.n:,}",
         _code(one.reason),
     )

@@ -6,11 +6,13 @@ import re
 import shutil
 from itertools import pairwise
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from benchmark_inputs import ATTRIBUTES, gated
 from report_inputs import hostile, pairs_of, report, reward_of
 
-from rmplug import PlanView
+from rmplug import Features, Pairs, PlanView
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = [
@@ -78,6 +80,24 @@ def test_the_table_sorts_by_margin_gap_and_residual(page, visit):
             tab.wait_for_selector(f"th[aria-sort={'descending' if down else 'ascending'}]")
             tab.wait_for_timeout(60)
             assert column(tab, name) == sorted(column(tab, name), reverse=down)
+
+
+def test_small_margins_have_digits_and_long_ids_keep_what_differs(tmp_path, visit):
+    pairs = pairs_of(40)
+    ids = [f"my-preferences-of-2026.csv:{i}" for i in range(40)]
+    table = pairs.table.set_column(pairs.table.column_names.index("id"), "id", [ids])
+    small = np.linspace(-1, 1, 40) * 1e-4
+    table = table.append_column("margin", pa.array(small))
+    named = Pairs(table, name="pairs")
+    reward = Features(named.table.select(["id", "group", "margin"]), name="reward")
+    report([named, reward], tmp_path / "report", NOTHING)
+    tab = visit(tmp_path / "report")
+    assert column(tab, "margin")[:3] == pytest.approx(small[:3], abs=1e-6)
+    cells = tab.locator("tr.row td.id")
+    shown = cells.all_inner_texts()
+    assert [one.split(":")[1] for one in shown] == [str(i) for i in range(len(shown))]
+    assert cells.first.get_attribute("title") == ids[0]
+    assert cells.first.evaluate("cell => cell.scrollWidth <= cell.clientWidth")
 
 
 def test_the_table_filters_by_subset_verdict_and_text(page, visit):

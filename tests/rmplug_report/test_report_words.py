@@ -16,7 +16,7 @@ from rmplug.notices import Notice
 from rmplug_report import ModelCard
 from rmplug_report.figures._plan_graph import FITTING, plan
 from rmplug_report.inputs._metric_names import metric_title, titled, value_of
-from rmplug_report.inputs._wording import left_out, rich
+from rmplug_report.inputs._wording import decimal, left_out, number, rich, signed
 
 NOTHING = PlanView("words", 13, [])
 
@@ -72,10 +72,52 @@ def test_metrics_have_titles_and_strangers_metrics_are_their_own_words(metric, w
         ("share-of-labels", 0.5, "50.0 %"),
         ("missing", 0.0, "0"),
         ("not-significantly-different", 3.0, "3"),
+        ("mae", 4.2e-05, "0.000042"),
+        ("mae", 1e-17, "0"),
+        ("drift", -0.0012, "−0.0012"),
     ],
 )
 def test_values_are_told_in_the_unit_of_their_metric(metric, value, text):
     assert value_of({"metric": metric, "value": value}).replace("\N{NO-BREAK SPACE}", " ") == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (5.13e-05, "0.000051"),
+        (-5.13e-05, "−0.000051"),
+        (0.0051, "0.0051"),
+        (0.0123, "0.012"),
+        (-2.5e-8, "−2.5 × 10⁻⁸"),
+        (-1e-17, "0"),
+        (0.0, "0"),
+        (1234.5, "1,234.5"),
+    ],
+)
+def test_small_numbers_have_the_digits_that_they_need(value, text):
+    assert number(value) == text
+    assert signed(value, False).lstrip("+−") == text.lstrip("−") or abs(value) >= 1e-4
+    assert decimal(0.00004, 3) == "0.00004" and decimal(0.0, 3) == "0.000"
+
+
+def test_the_error_of_small_margins_and_its_interval_have_the_same_digits(tmp_path):
+    told = {"subset": "all", "n": 200}
+    numbers = [{"metric": "mae", "value": 5.13e-05, "low": 4.49e-05, "high": 5.87e-05, **told}]
+    numbers.append({"metric": "mae-of-mean", "value": 4.2e-05, "low": None, "high": None, **told})
+    report([Fit(tmp_path, Lines, numbers, name="why")], tmp_path / "report", NOTHING)
+    page = page_of(tmp_path / "report")
+    assert "<dd>0.000051<small>95 % CI 0.000045–0.000059; 0.000042 by predicting" in page
+
+
+def test_a_difference_below_a_baseline_is_not_said_to_reach_0(tmp_path):
+    rows = (
+        *ACCURACY,
+        ("n-gram", "baseline", "accuracy", "all", 0.70, 0.65, 0.75, 300),
+        ("reward", "model", "accuracy-over-n-gram", "all", -0.0925, -0.1825, -0.0025, 300),
+    )
+    report([metrics_of(*rows)], tmp_path / "report", NOTHING)
+    assert said(tmp_path / "report")["headline"].endswith("below the n-gram baseline, 70.0 %.")
+    assert "−9.2 points (95 % CI −18 to −0.2)" in said(tmp_path / "report")["Accuracy"]
 
 
 def test_the_best_simple_rule_may_be_one_that_learnt_words(tmp_path):

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from rmplug_report.inputs._inputs import Inputs, Row
 from rmplug_report.inputs._metric_lookup import MetricLookup
-from rmplug_report.inputs._wording import between, label, percent
+from rmplug_report.inputs._wording import between, decimal, label, percent
 
 from ._interval_dots import PERCENT
 from ._palette import colour_of
@@ -27,7 +27,7 @@ def calibration(inputs: Inputs, lookup: MetricLookup) -> Drawing:
         for ax, (model, curve) in zip(axes, curves.items(), strict=True):
             _calibration_panel(ax, curve, colour_of(inputs, model))
             error = lookup.value(model, "ece")
-            titled(ax, label(model, 22), "" if error is None else f"ECE {error:.3f}")
+            titled(ax, label(model, 22), "" if error is None else f"ECE {decimal(error, 3)}")
         return figure
 
     rows = [

@@ -12,6 +12,9 @@ from typing import Any
 import matplotlib
 from markupsafe import Markup
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
+
+from rmplug_report.inputs._wording import RAISED
 
 from ._inline_svg import inlined
 from ._palette import LIGHT
@@ -40,6 +43,7 @@ STYLE: dict[str, Any] = {
     "axes.grid": True,
     "axes.axisbelow": True,
     "axes.unicode_minus": True,
+    "axes.formatter.useoffset": False,
     "grid.color": LIGHT["grid"],
     "grid.linewidth": 1,
     "xtick.color": LIGHT["muted"],
@@ -113,12 +117,28 @@ def _draw(drawing: Drawing, width: int, png: bool = False) -> tuple[str, bytes]:
     with warnings.catch_warnings(), matplotlib.rc_context(style):
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from font")
         figure = drawing.draw(width)
+        _write_powers(figure)
         vector, pixels = io.StringIO(), io.BytesIO()
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         figure.savefig(vector, format="svg", metadata=nothing)
         if png:
             figure.savefig(pixels, format="png", dpi=144, metadata={"Software": None})
     return vector.getvalue(), pixels.getvalue()
+
+
+class _PowerOfTen(ScalarFormatter):
+    """Numbers of an axis, with the power of ten that they share as ``× 10⁻⁵``."""
+
+    def get_offset(self) -> str:
+        bare = super().get_offset()  # 1e−5
+        return f"× 10{bare.removeprefix('1e').translate(RAISED)}" if bare else ""
+
+
+def _write_powers(figure: Figure) -> None:
+    """Replace the usual numbers of axes, whose powers are bare (``1e−5``)."""
+    for axis in (axis for ax in figure.axes for axis in (ax.xaxis, ax.yaxis)):
+        if type(axis.get_major_formatter()) is ScalarFormatter:
+            axis.set_major_formatter(_PowerOfTen())
 
 
 def _for_page(svg: str, drawing: Drawing, where: str) -> Markup:

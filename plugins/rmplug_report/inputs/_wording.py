@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from math import floor, log10
 from typing import Any
 
 from markupsafe import Markup, escape
 
-from rmplug.stats.interval_texts import MINUS, interval_text, number_text
+from rmplug.stats.interval_texts import MINUS, decimals_apart, interval_text, number_text
 
 SIGNS = {"\n": "↵\n", "\t": "⇥\t"}
+SMALL, SMALLEST, DUST = 1e-4, 1e-6, 1e-12
+"""Sizes below which a number is written with the digits it needs, with an exponent, and as 0."""
+RAISED = str.maketrans(f"-{MINUS}0123456789", "⁻⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 STRONG, END = "\x02", "\x03"
 JOINED_DASH = "\N{WORD JOINER}–\N{WORD JOINER}"
 _DASH = re.compile(r"(?<=\d)–(?=\d)")
@@ -85,18 +89,28 @@ def points(value: float) -> str:
 
 
 def decimal(value: float, places: int) -> str:
-    return number_text(value, places)
+    """Format a number with so many decimal places, with more where it would be 0 and is not."""
+    return number_text(value, decimals_apart(value, places, dust=DUST))
 
 
 def number(value: Any) -> str:
-    """Format a number for a table: thousands separated, about three significant digits."""
+    """Format a number for a table: thousands separated, about three significant digits; two of
+    what is below 0.01."""
     if value is None or value != value:
         return "–"
     if isinstance(value, str):
         return value
-    if float(value).is_integer() and abs(value) < 1e15:
+    size = abs(value)
+    if size < DUST:
+        return "0"
+    if float(value).is_integer() and size < 1e15:
         return f"{int(value):,}".replace("-", MINUS)
-    digits = 1 if abs(value) >= 100 else 2 if abs(value) >= 10 else 3
+    if size < SMALLEST:
+        head, _, power = f"{value:.1e}".partition("e")
+        return f"{head} × 10{str(int(power)).translate(RAISED)}".replace("-", MINUS)
+    digits = (
+        1 if size >= 100 else 2 if size >= 10 else 3 if size >= 0.01 else 1 - floor(log10(size))
+    )
     return f"{value:,.{digits}f}".replace("-", MINUS)
 
 
@@ -123,8 +137,8 @@ def amount(value: Any, share: bool, digits: int | None = None) -> str:
         return "–"
     if share:
         return percent(float(value), 1 if digits is None else digits)
-    whole = float(value).is_integer()
-    return number(float(value)) if whole or abs(value) >= 100 else number_text(value, 2)
+    whole, size = float(value).is_integer(), abs(value)
+    return number(float(value)) if whole or size >= 100 or size < 0.01 else number_text(value, 2)
 
 
 def span(low: Any, high: Any, share: bool) -> str:
@@ -134,6 +148,8 @@ def span(low: Any, high: Any, share: bool) -> str:
 
 def signed(value: float, share: bool) -> str:
     """Format a difference with its sign, in points if it is of shares."""
-    return (
-        number_text(100 * value, 1, signed=True) if share else f"{value:+.3g}".replace("-", MINUS)
-    )
+    if share:
+        return number_text(100 * value, 1, signed=True)
+    if abs(value) < SMALL:
+        return "+" * (value >= DUST) + number(value)
+    return f"{value:+.3g}".replace("-", MINUS)

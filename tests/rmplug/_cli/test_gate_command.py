@@ -204,6 +204,17 @@ def test_of_a_model_and_its_baselines_that_of_the_model_is_meant_and_it_is_said(
     assert "'accuracy' means audit / minilm / accuracy / all; 2 of its baselines have" in shown
 
 
+def test_an_interval_below_a_limit_is_not_written_as_if_it_reached_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = {"kind": "given", "inputs": "pairs"}
+    params = {"rows": [{**ROWS[0], "value": 0.6, "low": 0.52, "high": 0.6996}]}
+    run_of({"pairs": {"kind": "made-pairs"}, "audit": {**given, "params": params}}, tmp_path / "s")
+    summary = tmp_path / "summary.md"
+    assert asked(tmp_path / "s", ["accuracy < 0.7"], "--summary", str(summary)) == 2
+    assert "0.52–0.6996" in capsys.readouterr().out and "0.52–0.6996" in summary.read_text()
+
+
 def test_what_cannot_be_told_fails_unless_it_is_chosen_to_pass(
     store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

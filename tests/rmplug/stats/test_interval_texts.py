@@ -15,7 +15,12 @@ from rmplug.stats.interval_texts import decimals, interval_text, number_text
         (0.49812, 0.50344, 100, "49.81–50.34"),
         (0.1804, 0.3788, 1, "0.18–0.38"),
         (-0.012, 0.034, 100, "−1.2 to 3.4"),
-        (-0.00001, 0.9, 100, "0–90"),
+        (-0.00001, 0.9, 100, "−0.001 to 90"),
+        (-1e-17, 0.9, 100, "0–90"),
+        (-0.1825, -0.0025, 100, "−18 to −0.2"),
+        (0.0004, 0.031, 100, "0.04–3.1"),
+        (3.5e-5, 4.6e-5, 1, "0.000035–0.000046"),
+        (1.2e-9, 3.4e-9, 1, "0.0000000012–0.0000000034"),
         (0.5, 0.5, 100, "50.0–50.0"),
         (2 / 3, 2 / 3 + 1e-15, 100, "66.7–66.7"),
         (1234.5, 5678.9, 1, "1234–5679"),
@@ -27,9 +32,16 @@ def test_an_interval_has_two_significant_digits_of_its_width(low, high, scale, t
 
 
 def test_decimal_places_have_bounds():
-    assert decimals(0, 1e-12) == 6
+    assert decimals(0, 1e-12) == 10
     assert decimals(0, 1e9) == 0
     assert decimals(0, float("inf")) == decimals(0, float("nan")) == 1
+
+
+@pytest.mark.parametrize(
+    ("high", "text"), [(0.6996, "0.52–0.6996"), (0.7, "0.52–0.70"), (0.7004, "0.52–0.7004")]
+)
+def test_an_end_is_not_rounded_onto_a_mark_beside_it(high, text):
+    assert interval_text(0.52, high, marks=(0.7,)) == text
 
 
 def test_zero_has_no_sign_and_other_numbers_have_theirs():

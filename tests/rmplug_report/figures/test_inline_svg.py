@@ -86,3 +86,14 @@ def test_only_a_figure_that_scrolls_has_a_least_width(tmp_path, scrolls):
     found = shown(tmp_path, scrolls=scrolls)
     assert ("min-width: 702px" in parsed(found.svg).get("style", "")) == scrolls
     assert (found.narrow is None) == scrolls
+
+
+def test_an_axis_of_small_numbers_tells_its_power_of_ten(tmp_path):
+    def small(width):
+        figure = Figure(figsize=(width / 72, 3))
+        figure.add_axes((0.1, 0.1, 0.8, 0.8)).plot([0, 3e-5], [0, 20])
+        return figure
+
+    one = render(Drawing("small", "t", "n", "alt", small), tmp_path)
+    texts = [element.text.strip() for element in parsed(one.svg).iter() if element.text]
+    assert texts.count("× 10⁻⁵") == 1 and "3.0" in texts and "1e−5" not in texts
