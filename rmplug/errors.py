@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -101,6 +102,16 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'name'?"`` for the closest known name, or an empty string."""
     meant = closest(name, known)
     return f"; did you mean {meant!r}?" if meant else ""
+
+
+def near_names(path: Path) -> str:
+    """Return ``"; did you mean 'name'?"`` for the closest name in the folder of a path that is not
+    there, or an empty string."""
+    try:
+        names = [one.name for one in islice(path.parent.iterdir(), MAX_KNOWN)]
+    except (OSError, ValueError):
+        return ""
+    return did_you_mean(path.name, names)
 
 
 def printable(text: str) -> str:

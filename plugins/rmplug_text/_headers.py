@@ -6,7 +6,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,17 +25,24 @@ SUFFIXES = {
 }  # fmt: skip
 TEXTS = ("prompt", "chosen", "rejected")
 OPTIONAL = ("margin", "weight", "subset")
+USUAL = {
+    "chosen": {"preferred", "better", "best", "good", "winner", "winning", "accepted", "positive"},
+    "rejected": {"worse", "worst", "bad", "loser", "losing", "refused", "dispreferred", "negative"},
+    "response": {"answer", "completion", "output", "reply"},
+}
+"""Words by which other files call the fields."""
 MOST_FIELDS = 100
 
 
 @dataclass(frozen=True)
 class Sample:
     """A sample row: from a header (``exact``) all rows have these keys, with None for a value; else
-    the first row."""
+    the first row. ``rows`` says whether rows follow a header."""
 
     file: Path
     row: Mapping[str, Any]
     exact: bool
+    rows: bool = True
 
 
 def samples(
@@ -70,7 +78,10 @@ def _of_header(path: Path, head: str, delimiter: str) -> Sample | None:
     rows = csv.reader(io.StringIO(head, newline=""), delimiter=delimiter, strict=True)
     names = next((fields for fields in rows if any(fields)), [])
     row = {name.strip() or f"column-{number}": None for number, name in enumerate(names, 1)}
-    return Sample(path, row, True) if len(row) == len(names) > 0 else None
+    if not 0 < len(row) == len(names):
+        return None
+    follows = len(head) >= FIRST_ROW or any(any(fields) for fields in rows)
+    return Sample(path, row, True, follows)
 
 
 def _of_parquet(path: Path) -> Sample | None:
@@ -98,8 +109,23 @@ def lacking(
                 continue
             where = sample.file.name if sample.exact else f"the first row of {sample.file.name}"
             hint = did_you_mean(column, sample.row)
-            yield field, f"{where} has no {column!r}{hint}; found: {some(sample.row, 20)}"
+            found = f"{where} has no {column!r}{hint}; found: {some(sample.row, 20)}"
+            yield field, found + ("" if hint else _naming(field, column, sample.row))
             break
+
+
+def _naming(field: str, column: str, names: Iterable[str]) -> str:
+    """Say how a column of another name is named, of a field that stands under its own name; the one
+    column that says so in a word is proposed."""
+    _, dot, name = field.partition("fields.")
+    if not dot or name != column:
+        return ""
+    meant = [
+        one for one in names if USUAL.get(name, set()) & set(re.findall("[a-z]+", one.lower()))
+    ]
+    return (
+        f"; name the column of yours: fields: {{{name}: {meant[0] if len(meant) == 1 else 'NAME'}}}"
+    )
 
 
 def _has_not(sample: Sample, column: str) -> bool:

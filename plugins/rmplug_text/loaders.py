@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from rmplug import DatasetLoader, InputPaths, Known, Pairs, Responses
+from rmplug import DataError, DatasetLoader, InputPaths, Known, Pairs, Responses
+from rmplug.errors import some
 from rmplug.known import ColumnType
 
 from .fields import (
@@ -73,6 +74,7 @@ class FileLoader(DatasetLoader):
 
     def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
         from rmplug.data.dialect import DELIMITED
+        from rmplug.data.files import data_files
 
         from ._headers import lacking
 
@@ -80,7 +82,15 @@ class FileLoader(DatasetLoader):
             given = {"delimiter": self.delimiter, "encoding": self.encoding}
             for name in (name for name, value in given.items() if value is not None):
                 yield name, f"{self.format} has no {name}: it is for csv and tsv; leave it out"
-        yield from lacking(self._samples(), self._named(), self.bad_rows == "drop")
+        try:
+            data_files(self.path)
+        except DataError as error:
+            yield "path", str(error)
+            return
+        samples = self._samples()
+        if samples and all(one is not None and not one.rows for one in samples):
+            yield "path", f"{some(path.name for path in self.path)} has a header and no rows"
+        yield from lacking(samples, self._named(), self.bad_rows == "drop")
 
     def _samples(self) -> Sequence[Sample | None]:
         from ._headers import samples

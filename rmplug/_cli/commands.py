@@ -96,7 +96,11 @@ class _Parser(argparse.ArgumentParser):
 
     def suggestion(self, text: str) -> str:
         """Suggest the option that is nearest to a text, as a question; empty if none is near."""
-        return did_you_mean(text.partition("=")[0], self._option_string_actions)
+        name = text.partition("=")[0]
+        near = did_you_mean(name, self._option_string_actions)
+        if near or not name.startswith("--") or "--param" not in self._option_string_actions:
+            return near
+        return f"; a parameter of the model is written --param '{name.lstrip('-')}=...'"
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:

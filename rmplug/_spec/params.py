@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from rmplug._kinds.field_docs import classes_in
 from rmplug._store.user_paths import not_expanded
-from rmplug.errors import RmplugError, did_you_mean, shown
+from rmplug.errors import RmplugError, did_you_mean, near_names, shown
 from rmplug.families import Step, awaits_files, reads_files, written_name
 
 from .location import Location, suggestion
@@ -49,7 +49,8 @@ def _find(value: Any, location: Location) -> Any:
     paths = _absolute(value, location.folder)
     for path in paths if isinstance(paths, list) else [paths]:
         if isinstance(path, str) and not _exists(Path(path)):
-            location.wrong(f"no such file or folder: {path}{not_expanded(path)}")
+            hint = not_expanded(path) or near_names(Path(path))
+            location.wrong(f"no such file or folder: {path}{hint}")
     return paths
 
 

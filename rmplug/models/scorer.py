@@ -19,7 +19,7 @@ from rmplug._store.store_folder import open_store
 from rmplug._store.user_paths import user_path
 from rmplug.artifacts import Pairs, Responses, RewardModel
 from rmplug.data.rows import one_batch
-from rmplug.errors import DataError, RmplugError, some
+from rmplug.errors import DataError, RmplugError, near_names, some
 from rmplug.families import ModelLoader
 
 from .files import read_json
@@ -243,6 +243,11 @@ def _recognised(registry: Registry, source: str, params: Mapping[str, Any]) -> S
     if matches:
         kinds = some(cls.kind for cls, _ in matches)
         raise RmplugError(f"{source} can be loaded by {kinds}; name one with kind")
+    if not Path(source).exists():
+        raise RmplugError(
+            f"there is no folder {source}{near_names(Path(source))}; a model is a folder, a name "
+            "on the hub (owner/model), or RUN:STEP"
+        )
     raise RmplugError(
         f"{source} is no checkpoint of a run and no model that an installed kind recognises "
         f"({some(cls.kind for cls in loaders)})"

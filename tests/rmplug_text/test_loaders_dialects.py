@@ -31,6 +31,32 @@ def test_a_semicolon_file_of_windows_is_checked_and_loaded(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
+    ("names", "sentence"),
+    [
+        ("Frage,gut,schlecht", "name the column of yours: fields: {chosen: NAME}"),
+        ("question,better answer,worse answer", "fields: {chosen: better answer}"),
+    ],
+)
+def test_a_check_says_how_a_column_of_another_name_is_named(
+    tmp_path: Path, names: str, sentence: str
+) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text(f"{names}\na,b,c\n")
+    told = problems(path)
+    assert len(told) == 2 and sentence in told[0]
+
+
+def test_a_check_refuses_a_header_alone_and_a_folder(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("prompt,chosen,rejected\n")
+    assert problems(path) == ["x.csv has a header and no rows"]
+    path.write_text("prompt,chosen,rejected\na,b,c\n")
+    assert problems(path) == []
+    [told] = problems(tmp_path)
+    assert told.startswith(f"{tmp_path} is a folder; name the files in it")
+
+
+@pytest.mark.parametrize(
     ("params", "sentence"),
     [
         ({"encoding": "cp125"}, "unknown encoding 'cp125'; did you mean 'cp1252'?"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -19,11 +20,14 @@ from .recognised import (
     adapter_mistake,
     folder_config,
     folder_mistake,
+    has_chat_template,
     is_classifier,
     is_hub_name,
     labels_of_config,
+    tokenizer_mistake,
     trained_kind,
     trained_outputs,
+    weights_of_folder_mistake,
 )
 from .weight_places import WeightsPath, weights_mistake
 
@@ -101,13 +105,29 @@ class HubReader(ModelLoader):
         return self
 
     def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterator[tuple[str, str]]:
-        """Report files that the folder lacks, and names that are not in the local cache in offline
-        mode."""
-        checked = {
-            "path": None if self.path is None else folder_mistake(self.path),
-            "name": self._missing(self.name, self.revision),
-        }
-        yield from ((field, message) for field, message in checked.items() if message is not None)
+        """Report files that the folder lacks, a chat template that its tokenizer has not, and names
+        that are not in the local cache in offline mode."""
+        missing = self._missing(self.name, self.revision)
+        yield from [] if missing is None else [("name", missing)]
+        if self.path is None:
+            return
+        fault = folder_mistake(self.path)
+        if fault is not None:
+            yield "path", fault
+        elif trained_kind(self.path) is None:
+            yield from self._lacking(self.path)
+
+    def _lacking(self, folder: Path) -> Iterator[tuple[str, str]]:
+        """Yield what the folder of a model lacks, beside its settings, to read conversations."""
+        if self.trust_remote_code or getattr(self, "adapter", None) is not None:
+            return  # code, or the folder of an adapter, may bring a tokenizer
+        fault = tokenizer_mistake(folder)
+        if fault is not None:
+            yield "path", fault
+        elif self.template == "chat" and not has_chat_template(folder):
+            from rmplug_hf.tokens._rendering import lacks_template
+
+            yield "template", lacks_template(str(folder))
 
     def _missing(self, name: str | None, revision: str | None) -> str | None:
         """Return the message for a name that cannot be loaded now; None where it can."""
@@ -163,8 +183,18 @@ class HubModel(HubReader):
         cache in offline mode, and what quantization needs."""
         yield from quantization_mistakes(self.quantization, self.merge_adapter)
         yield from super().mistakes(inputs)
+        yield from self._weights_mistakes()
         fault = None if self.adapter is None else adapter_mistake(self.adapter)
         yield from [] if fault is None else [("adapter", fault)]
+
+    def _weights_mistakes(self) -> Iterator[tuple[str, str]]:
+        """Yield what is wrong with the weights of the model's folder, unless they are elsewhere."""
+        elsewhere = getattr(self, "weights", None) is not None
+        if self.path is None or elsewhere or folder_mistake(self.path) is not None:
+            return
+        if trained_kind(self.path) is None:
+            fault = weights_of_folder_mistake(self.path, self.allow_pickle_weights)
+            yield from [] if fault is None else [("path", fault)]
 
     def identity(self) -> Mapping[str, Any]:
         """Return the commit of a name on the hub, or the digest of the weights of `minilm`, the

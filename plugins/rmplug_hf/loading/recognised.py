@@ -8,6 +8,10 @@ from typing import Any
 
 from rmplug import DataError
 from rmplug.models.files import read_json
+from rmplug.models.weights import check_weights
+
+TOKENIZER_FILE = re.compile(r"tokenizer|vocab|spiece|.*\.(model|tiktoken)$")
+TEMPLATE_FILES = ("chat_template.jinja", "chat_template.json", "additional_chat_templates")
 
 
 def folder_config(source: str) -> dict[str, Any] | None:
@@ -32,6 +36,35 @@ def folder_mistake(folder: Path) -> str | None:
     try:
         read_json(folder / "config.json")
     except DataError as error:
+        return str(error)
+    return None
+
+
+def tokenizer_mistake(folder: Path) -> str | None:
+    """Return what a model's folder lacks to make tokens, judged by its file names; None without."""
+    names = (file.name for file in folder.iterdir())
+    if any(TOKENIZER_FILE.match(name) for name in names):
+        return None
+    return f"{folder} has no tokenizer (tokenizer.json, or the vocabulary of one); copy it there"
+
+
+def has_chat_template(folder: Path) -> bool:
+    """Check whether the files of a tokenizer hold a chat template, or may."""
+    if any((folder / name).exists() for name in TEMPLATE_FILES):
+        return True
+    settings = folder / "tokenizer_config.json"
+    try:
+        return settings.is_file() and bool(read_json(settings).get("chat_template"))
+    except DataError:
+        return True  # what is wrong with the file is told when it is opened
+
+
+def weights_of_folder_mistake(folder: Path, allow_pickle: bool) -> str | None:
+    """Return what is wrong with the weights of a model's folder, of which the headers alone are
+    read; None without."""
+    try:
+        check_weights(folder, allow_pickle)
+    except (DataError, OSError) as error:
         return str(error)
     return None
 
@@ -85,7 +118,7 @@ def _places(labels: dict[str, Any]) -> list[str]:
 
 def is_hub_name(source: str) -> bool:
     """Check whether a text can only be a name on the hub: ``owner/model``, and no folder here."""
-    return re.fullmatch(r"[\w.-]+/[\w.-]+", source) is not None and not Path(source).exists()
+    return re.fullmatch(r"(?!\.)[\w.-]+/[\w.-]+", source) is not None and not Path(source).exists()
 
 
 def trained_kind(source: str | Path) -> str | None:

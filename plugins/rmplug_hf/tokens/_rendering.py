@@ -38,6 +38,15 @@ class Style:
     roles: Mapping[str, str] | None = None
 
 
+def lacks_template(name: str) -> str:
+    """Return the message for a tokenizer without a chat template, with a remedy."""
+    return (
+        f"the tokenizer of {name} has no chat template; say how the "
+        'model was trained to read a conversation: template: "{prompt}\\n\\n{response}" '
+        "(your text) or template: pair; in a command --param 'template=...'"
+    )
+
+
 class Renderer:
     """A renderer of conversations as text."""
 
@@ -47,11 +56,7 @@ class Renderer:
         self.chat = ChatTemplate(tokenizer)
         self._endings: dict[tuple[str, ...], str] = {}
         if style.template == "chat" and not tokenizer.chat_template:
-            raise DataError(
-                f"the tokenizer of {tokenizer.name_or_path} has no chat template; say how the "
-                'model was trained to read a conversation: template: "{prompt}\\n\\n{response}" '
-                "(your text) or template: pair"
-            )
+            raise DataError(lacks_template(tokenizer.name_or_path))
 
     @property
     def adds_special_tokens(self) -> bool:

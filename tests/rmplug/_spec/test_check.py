@@ -634,7 +634,7 @@ class TestLoops:
             "steps: {p: {kind: some-responses, inputs: {path: item}}}}}}"
         )
         (found,) = told(text, folder=tmp_path)
-        assert found.endswith(f"p.inputs.path: no such file or folder: {tmp_path / 'b.jsonl'}")
+        assert f"p.inputs.path: no such file or folder: {tmp_path / 'b.jsonl'}; did you" in found
         (tmp_path / "b.jsonl").touch()
         node = load(text, folder=tmp_path).graph.nodes["loop"].body.nodes["p"]
         assert node.configured({"path": "b.jsonl"}).path == tmp_path / "b.jsonl"

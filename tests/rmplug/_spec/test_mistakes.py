@@ -274,10 +274,12 @@ def test_a_mistake_is_found_before_anything_runs(
 
 @pytest.fixture(scope="module")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The folder of a model, of which a check reads the config at most."""
+    """The folder of a model, of which a check reads the config and the headers at most."""
     folder = tmp_path_factory.mktemp("tiny")
     config = {"model_type": "bert", "architectures": ["BertModel"], "hidden_size": 8}
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    (folder / "tokenizer.json").write_text("{}", encoding="utf-8")
+    (folder / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
     return str(folder)
 
 

@@ -71,6 +71,25 @@ def test_what_nothing_recognises_is_refused_by_name(tmp_path: Path) -> None:
         rmplug.load(tmp_path)
 
 
+def test_a_folder_that_is_not_there_is_said_not_to_be_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "my-model").mkdir()
+    folder = tmp_path / "my-modell"
+    for command in (["score", "--prompt", "p", "--response", "r"], ["serve"]):
+        assert main([command[0], str(folder), *command[1:]]) == 2
+        told = capsys.readouterr().err
+        assert f"there is no folder {folder}; did you mean 'my-model'?" in told
+
+
+def test_a_parameter_of_the_model_is_not_an_option_of_the_command(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["score", "folder", "--template", "{prompt} {response}"])
+    assert "a parameter of the model is written --param 'template=...'" in capsys.readouterr().err
+
+
 def test_a_folder_that_the_named_kind_does_not_recognise_is_given_to_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -185,7 +185,8 @@ def test_a_tokenizer_that_cannot_be_read_is_refused(copy):
 def test_a_tokenizer_without_a_chat_template_needs_a_stated_text(tiny):
     assert said(tiny("llama", chat=False)) == (
         "the tokenizer of MODEL has no chat template; say how the model was trained to read a "
-        'conversation: template: "{prompt}\\n\\n{response}" (your text) or template: pair'
+        'conversation: template: "{prompt}\\n\\n{response}" (your text) or template: pair; in '
+        "a command --param 'template=...'"
     )
 
 

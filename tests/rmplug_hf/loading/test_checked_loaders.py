@@ -59,6 +59,29 @@ def test_a_configuration_that_is_no_json_is_told(tmp_path):
     assert "config.json is no JSON file (nested too deeply)" in sentence
 
 
+def test_what_a_folder_lacks_to_be_scored_is_told_before_a_run(tiny, tmp_path):
+    model = shutil.copytree(tiny("llama"), tmp_path / "model")
+    (model / "model.safetensors").rename(tmp_path / "elsewhere.safetensors")
+    path, sentence = said("sequence-classifier", path=str(model))
+    assert path == "steps.model.params.path" and f"{model} has no weights: neither " in sentence
+    step = SequenceClassifier(path=model, weights=tmp_path / "elsewhere.safetensors")
+    assert not list(step.mistakes({}))
+    (tmp_path / "elsewhere.safetensors").rename(model / "model.safetensors")
+    for file in model.glob("tokenizer*"):
+        file.unlink()
+    path, sentence = said("sequence-classifier", path=str(model))
+    assert path == "steps.model.params.path" and f"{model} has no tokenizer (" in sentence
+
+
+def test_a_template_that_must_be_stated_is_asked_for_before_a_run(tiny):
+    model = str(tiny("llama", chat=False))
+    path, sentence = said("sequence-classifier", path=model)
+    assert path == "steps.model.params.template"
+    assert "has no chat template; say how the model was trained to read" in sentence
+    assert not list(SequenceClassifier(path=model, template="pair").mistakes({}))
+    assert not list(SequenceClassifier(path=tiny("llama")).mistakes({}))
+
+
 def test_a_reference_is_checked_as_a_policy_is(tiny, tmp_path):
     model = str(tiny("qwen2", head="lm"))
     path, sentence = said("causal-lm", path=model, reference=str(tmp_path))
