@@ -190,3 +190,5 @@ class RunSummary:
     note: str = ""
     reports: tuple[str, ...] = ()
     """The artifacts of its reports."""
+    reason: str = ""
+    """The first step that failed, and why."""

@@ -96,9 +96,13 @@ class _Parser(argparse.ArgumentParser):
 
     def suggestion(self, text: str) -> str:
         """Suggest the option that is nearest to a text, as a question; empty if none is near."""
-        name = text.partition("=")[0]
-        near = did_you_mean(name, self._option_string_actions)
-        if near or not name.startswith("--") or "--param" not in self._option_string_actions:
+        name, options = text.partition("=")[0], self._option_string_actions
+        if name == "--workers" and "--set" in options:
+            return "; write --set engine.params.workers=..."
+        if not name.startswith("-") and "--responses" in options:
+            return "; responses to one prompt are written --responses A B ..."
+        near = did_you_mean(name, options)
+        if near or not name.startswith("--") or "--param" not in options:
             return near
         return f"; a parameter of the model is written --param '{name.lstrip('-')}=...'"
 

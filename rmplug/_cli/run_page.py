@@ -25,7 +25,10 @@ def show_page(store: Store, record: RunRecord, every_number: bool) -> None:
     """Print a run: its headline and findings, its numbers with intervals, its steps, its odd
     rows, the checks of its numbers, and its reports."""
     started = record.started[:16].replace("T", " ")
-    took = f" in {record.seconds:.1f} s" if record.seconds else ""  # not known of a killed run
+    took = f" in {record.seconds:.1f} s" if record.seconds else ""
+    ran = sum(step.seconds for step in record.steps.values() if step.status == "done")
+    if not took and ran:  # a run that was killed knows only its steps
+        took = f" after {ran:.1f} s or more"
     about = f"{status_of(record)}{took}, seed {record.seed}, {started} UTC"
     print(printable(f"{record.id}: {about}"))
     if record.note:
@@ -37,8 +40,14 @@ def show_page(store: Store, record: RunRecord, every_number: bool) -> None:
     not_run = [f"{name}: not run: {reason}" for name, reason in record.not_run.items()]
     for line in [*_noticed(record), *not_run, *record.problems]:
         print(printable(line))
-    for page in report_pages(store, record):
-        print(f"report: {shown_path(page)}")
+    if status_of(record) == "interrupted":
+        print("run it again to go on: what is done is reused")
+    pages = report_pages(store, record)
+    made_by = {step.artifact: step.id for step in record.steps.values()}
+    for page in pages:
+        key = page.relative_to(store.artifacts).parts[0]
+        of = f" {printable(made_by[key])}" if len(pages) > 1 else ""
+        print(f"report{of}: {shown_path(page)}")
 
 
 def _show_words(store: Store, record: RunRecord) -> None:

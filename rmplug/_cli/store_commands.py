@@ -19,6 +19,8 @@ def runs(options: argparse.Namespace) -> int:
 
     store = open_store(options.store)
     rows = [run_row(summary) for summary in each_summary(store)]
+    for row in () if options.json else rows:
+        row["started"] = (row["started"] or "")[:16].replace("T", " ")
     if not rows and not options.json:
         print(f"no runs in {shown_path(store.root)}; another store is named with --store")
         return 0
@@ -83,9 +85,11 @@ def compare(options: argparse.Namespace) -> int:
     from rmplug._store.store_folder import open_store
 
     store = open_store(options.store)
-    show_rows(
-        compare_runs(store, *(find_record(store, name) for name in options.runs)), options.json
-    )
+    one, other = (find_record(store, name) for name in options.runs)
+    if one.id == other.id and not options.json:
+        print(f"both are the run {one.id}; name two runs (rmplug runs lists them)")
+        return 0
+    show_rows(compare_runs(store, one, other), options.json)
     return 0
 
 

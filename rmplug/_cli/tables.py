@@ -54,7 +54,12 @@ def show_rows(rows: Sequence[Row], as_json: bool) -> None:
     unlimited = console.options.update(max_width=MOST_WIDE)
     needed = table.__rich_measure__(console, unlimited).minimum
     console.width = max(console.width, needed)
-    console.print(table)
+    if console.is_terminal:
+        console.print(table)
+        return
+    with console.capture() as printed:
+        console.print(table)
+    print("\n".join(line.rstrip() for line in printed.get().splitlines()))
 
 
 def columns_wide() -> int:

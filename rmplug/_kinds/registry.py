@@ -92,7 +92,7 @@ class Registry:
     def _unknown(self, kind: str, of: type[Step]) -> str:
         former = [p.cls.former_kinds[kind] for p in self.all() if kind in p.cls.former_kinds]
         hint = f": {former[0]}" if former else did_you_mean(kind, self.names(of))
-        message = f"unknown kind {kind!r}{hint}"
+        message = f"unknown kind {kind!r}{hint or '; rmplug plugins lists what is installed'}"
         failed = [f"{p.name} ({p.distribution} {p.version}): {p.problem}" for p in self.failed]
         return message + (
             f"; plugins that could not be loaded: {'; '.join(failed)}" if failed else ""

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from rmplug._kinds.signatures import Input, signature_of
-from rmplug.artifacts import Features, Value
-from rmplug.errors import did_you_mean, shown
+from rmplug.artifacts import Artifact, Features, Value
+from rmplug.errors import did_you_mean, shown, some
 from rmplug.known import Known, Ref, UnknownName
 
 from .location import Location
@@ -37,7 +37,7 @@ def connect(draft: Draft, names: Names) -> Edges:
     edges = Edges({}, {}, {}, all(None not in each for each in resolved.values()))
     for name, each in resolved.items():
         if name in taken:
-            _check_edge(draft, taken[name], each)
+            _check_edge(draft, taken[name], each, names)
             edges.inputs[name] = [result for result in each if result is not None]
         elif _can_bind(draft, name, each) and each[0] is not None:
             edges.bound[name] = draft.inputs[name][0]
@@ -67,7 +67,7 @@ def _resolve(draft: Draft, name: str, ref: Ref, names: Names) -> Known | None:
     return replace(result, step=ref.step if result.column or not ref.column else str(ref))
 
 
-def _check_edge(draft: Draft, entry: Input, gives: Sequence[Known | None]) -> None:
+def _check_edge(draft: Draft, entry: Input, gives: Sequence[Known | None], names: Names) -> None:
     inputs = draft.location.at("inputs")
     if not entry.many and entry.name in draft.lists:
         input_location(inputs, entry.name).wrong(f"{entry.name} takes one {entry}, not a list")
@@ -78,7 +78,14 @@ def _check_edge(draft: Draft, entry: Input, gives: Sequence[Known | None]) -> No
         wrong = [each for each in result.types if not entry.takes(each)] if result else []
         if wrong:
             message = f"{entry.name} takes {entry}, but {ref} gives {wrong[0].__name__}"
+            fitting = [step for step, known in names.items() if _fits(entry, known)]
+            message += f"; what fits here: {some(fitting)}" if fitting else ""
             input_location(inputs, entry.name, ref).wrong(message)
+
+
+def _fits(entry: Input, known: Known | None) -> bool:
+    types = () if known is None else known.types
+    return bool(types) and all(each is not Artifact and entry.takes(each) for each in types)
 
 
 def _check_repeated(inputs: Location, name: str, refs: Sequence[Ref]) -> None:

@@ -84,8 +84,19 @@ def _summary(record: RunRecord | _Head, steps: int, note: str = "") -> RunSummar
     ended = sum(step.status in ("done", "reused", "rebuilt") for step in record.steps.values())
     pages = (step.artifact for step in record.steps.values() if step.family == "reporter")
     reports = tuple(key for key in pages if key)
+    failed = ((name, step) for name, step in record.steps.items() if step.status == "failed")
+    reason = next((f"{name}: {step.message}" for name, step in failed), "")
     return RunSummary(
-        record.id, record.name, status, record.started, record.seconds, ended, steps, note, reports
+        record.id,
+        record.name,
+        status,
+        record.started,
+        record.seconds,
+        ended,
+        steps,
+        note,
+        reports,
+        reason,
     )
 
 
@@ -94,6 +105,7 @@ class _StepHead:
     status: Status
     family: str = ""
     artifact: str = ""
+    message: str = ""
 
 
 @dataclass

@@ -78,7 +78,7 @@ class RunList:
             f"{run.ended} of {run.steps}",
             words.headline,
             "" if finding == words.headline else finding,
-            run.note,
+            run.note or run.reason,
         )
 
 

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import re
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from rmplug.errors import DataError
+from rmplug.errors import DataError, shown
 
 if TYPE_CHECKING:
     import torch
 
-Device = Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
+_NAMES = r"^(auto|cpu|mps|cuda(:\d+)?)$"
+
+
+def _known(name: Any) -> Any:
+    if isinstance(name, str) and re.search(_NAMES, name) is None:
+        raise ValueError(f"must be auto, cpu, mps, cuda, or cuda:1 and so on, not {shown(name)}")
+    return name
+
+
+Device = Annotated[str, Field(pattern=_NAMES), BeforeValidator(_known)]
 """``auto`` (a GPU if there is one), ``cpu``, ``mps``, ``cuda``, or ``cuda:1``."""
 
 

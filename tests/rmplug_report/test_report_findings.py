@@ -98,7 +98,8 @@ def test_calibration_is_told_by_its_error_and_by_the_bins_that_are_off(tmp_path,
         rows.append((*told, "reliability", f"bin-{place:02d}", value, low, high, 30))
         rows.append((*told, "confidence", f"bin-{place:02d}", confidence, None, None, 30))
     found = findings(tmp_path / "report", metrics_of(*rows))
-    assert found["Calibration"].startswith(f"The reward has ECE 0.212; {words}. In the bin")
+    error = "The reward has ECE (expected calibration error) 0.212"
+    assert found["Calibration"].startswith(f"{error}; {words}. In the bin")
     assert "as it should be" not in found["Calibration"]
 
 
@@ -201,3 +202,23 @@ def test_one_of_several_is_told_in_the_singular(tmp_path):
     whole = [row("accuracy", 0.5, model="m", kind="model")]
     report([metrics(whole + rows, "accuracy")], tmp_path / "report", NOTHING)
     assert "1 smaller subset left out of the figure." in page_of(tmp_path / "report")
+
+
+def test_the_baseline_that_reads_the_first_character_is_explained_once(tmp_path):
+    rows = (
+        *ACCURACY,
+        ("first-character", "baseline", "accuracy", "all", 0.70, 0.65, 0.75, 300),
+        ("reward", "model", "accuracy-over-first-character", "all", -0.09, -0.15, -0.02, 300),
+    )
+    told = findings(tmp_path / "report", metrics_of(*rows))["Accuracy"]
+    assert told.count("whose first character was more often that of a chosen response") == 1
+    plain = findings(tmp_path / "plain", metrics_of(*ACCURACY))["Accuracy"]
+    assert "first character" not in plain
+
+
+def test_subsets_of_the_same_size_are_in_the_order_of_their_names(tmp_path):
+    rows = [("reward", "model", "accuracy", one, 0.6, 0.5, 0.7, 40) for one in ("tone", "code")]
+    report([metrics_of(*ACCURACY[:1], *rows)], tmp_path / "report", NOTHING)
+    page = page_of(tmp_path / "report")
+    drawn = page.split("Sorted by size, then by name.")[1].split("</svg>")[0]
+    assert 0 < drawn.index(">code<") < drawn.index(">tone<")

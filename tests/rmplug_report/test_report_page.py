@@ -85,7 +85,8 @@ def test_the_findings_are_computed_from_the_numbers(page):
         "longer baseline 55.0 %."
     )
     assert said["Calibration"] == (
-        "The reward has ECE 0.120; over-confident in 1 of 2 bins. In the bin of highest confidence "
+        "The reward has ECE (expected calibration error) 0.120; over-confident in 1 of 2 bins. "
+        "In the bin of highest confidence "
         "(mean 97 %) accuracy is 80 % on 100 pairs (95 % CI 71–88)."
     )
     assert said["Explanation"] == (

@@ -93,7 +93,7 @@ def accuracy_by_subset(inputs: Inputs, lookup: MetricLookup) -> Drawing:
     return Drawing(
         "accuracy-by-subset",
         "Accuracy by subset",
-        "Sorted by size. The upright mark is the longer baseline on the same pairs."
+        "Sorted by size, then by name. The upright mark is the longer baseline on the same pairs."
         + (f" {count(more, 'smaller subset')} left out of the figure." if more else ""),
         f"Accuracy with intervals in {count(len(subsets), 'subset')}, with the longer baseline.",
         draw,

@@ -23,6 +23,11 @@ from ._finding import Finding
 from ._in_sample import in_sample_headline
 
 MOST_NAMES = 4
+BASELINES = {
+    "first-character": " That baseline prefers the response whose first character was more often "
+    "that of a chosen response to other prompts."
+}
+"""What a baseline does whose name does not tell it."""
 
 
 def accuracy_headline(inputs: Inputs, lookup: MetricLookup) -> str:
@@ -92,7 +97,8 @@ def _over_baseline(inputs: Inputs, lookup: MetricLookup, model: str) -> str:
         return ""
     strongest = ", the strongest baseline" if len(lookup.baselines) > 1 else ""
     than = f"the {baseline_name(label(baseline['model'], 30))}{strongest}"
-    return f" Paired difference to {than}: {_difference(difference)}."
+    text = f" Paired difference to {than}: {_difference(difference)}."
+    return text + BASELINES.get(str(baseline["model"]), "")
 
 
 def _difference(row: Row) -> str:

@@ -123,7 +123,7 @@ def _calibration(lookup: MetricLookup, model: str) -> Finding | None:
     error = lookup.row(model, "ece")
     if not bins or error is None:
         return None
-    text = f"ECE {strong(decimal(error['value'], 3))}"
+    text = f"ECE (expected calibration error) {strong(decimal(error['value'], 3))}"
     if error.get("low") is not None:
         text += f" ({interval(error['low'], error['high'], 1)})"
     chance = lookup.value(model, "ece-by-chance")

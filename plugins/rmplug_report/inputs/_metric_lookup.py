@@ -29,7 +29,7 @@ class MetricLookup:
         for row in accuracy:
             if row["subset"] != "all":
                 sizes[row["subset"]] = max(sizes.get(row["subset"], 0), row["n"] or 0)
-        self.subsets = sorted(sizes, key=lambda subset: -sizes[subset])
+        self.subsets = sorted(sizes, key=lambda subset: (-sizes[subset], subset))
         self.sizes = sizes
         self.in_sample = {
             model: rows

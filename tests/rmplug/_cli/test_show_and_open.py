@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import webbrowser
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,8 @@ from run_specs import go, spec_of
 
 from rmplug._cli.commands import main
 from rmplug._run.finished import Run
+from rmplug._store.store import Store
+from rmplug._view.run_list import RunList
 
 STEPS: dict[str, Any] = {
     "pairs": {"kind": "made-pairs"},
@@ -149,3 +152,73 @@ def test_the_words_of_a_report_are_told_without_reading_all_its_numbers(
     (page.parent / "metrics.json").write_text(text, encoding="utf-8")
     shown = printed(capsys, "show", "--store", str(tmp_path))
     assert "Précis €" in shown and "longer wins" in shown
+
+
+def test_a_run_beside_itself_is_said_to_be_the_same_run(
+    finished: Run, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compare", "last", finished.record.id, "--store", str(store)]) == 0
+    told = f"both are the run {finished.record.id}; name two runs (rmplug runs lists them)\n"
+    assert capsys.readouterr().out == told
+
+
+def test_a_list_for_another_program_has_minutes_and_no_blanks_at_the_end_of_lines(
+    finished: Run, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["runs", "--store", str(store)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [line.rstrip() for line in lines]
+    assert f"  {finished.record.started[:16].replace('T', ' ')}  " in lines[1]
+    assert main(["runs", "--store", str(store), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["started"] == finished.record.started
+
+
+def test_of_several_reports_each_is_named_by_its_step(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    second = {"kind": "page", "inputs": ["words"]}
+    run = go(spec_of({**STEPS, "brief": second}), tmp_path)
+    assert main(["show", run.record.id, "--store", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert "\nreport page: " in shown and "\nreport brief: " in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["rank", "model", "rows", "a"], "responses to one prompt are written --responses A B ..."),
+        (["run", "spec.yaml", "--workers", "0"], "write --set engine.params.workers=..."),
+    ],
+)
+def test_what_a_command_does_not_take_is_answered_with_what_to_write(
+    words: list[str], hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(words)
+    assert hint in capsys.readouterr().err
+
+
+def test_of_an_interrupted_run_it_is_said_how_to_go_on_and_how_long_it_ran(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = go(spec_of(STEPS), tmp_path)
+    file = tmp_path / "runs" / run.record.id / "record.json"
+    record = json.loads(file.read_text())
+    record["status"], record["seconds"] = "running", 0.0  # as a killed run leaves it
+    record["steps"]["pairs"]["seconds"] = 2.5
+    file.write_text(json.dumps(record))
+    assert main(["show", "last", "--store", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"interrupted after \d+\.\d s or more, seed", shown)
+    assert "\nrun it again to go on: what is done is reused\n" in shown
+
+
+def test_the_list_of_runs_on_a_page_says_why_one_failed(tmp_path: Path) -> None:
+    run = go(spec_of(STEPS), tmp_path)
+    file = tmp_path / "runs" / run.record.id / "record.json"
+    record = json.loads(file.read_text())
+    record["status"] = record["steps"]["mean"]["status"] = "failed"
+    record["steps"]["mean"]["message"] = "no rows"
+    file.write_text(json.dumps(record))
+    [line] = RunList(Store(tmp_path)).lines()
+    assert (line.status, line.note) == ("failed", "mean: no rows")

@@ -241,12 +241,14 @@ def test_an_edge_that_fits_is_taken(last: str):
     [
         (
             "{kind: ask, inputs: {model: pairs, data: pairs}}",
-            "11:37: steps.last.inputs.model: model takes RewardModel, but pairs gives Pairs",
+            "11:37: steps.last.inputs.model: model takes RewardModel, but pairs gives Pairs; "
+            "what fits here: model, trained",
         ),
         (
             "{kind: line, inputs: {features: [words, pairs], target: words}}",
             "11:49: steps.last.inputs.features.1: "
-            "features takes list of Features, but pairs gives Pairs",
+            "features takes list of Features, but pairs gives Pairs; "
+            "what fits here: words, asked",
         ),
         (
             "{kind: count, inputs: [pairs, mixed]}",
@@ -254,7 +256,8 @@ def test_an_edge_that_fits_is_taken(last: str):
         ),
         (
             "{kind: teach, inputs: words}",
-            "11:31: steps.last.inputs: data takes Pairs, but words gives Features",
+            "11:31: steps.last.inputs: data takes Pairs, but words gives Features; "
+            "what fits here: pairs, mixed",
         ),
         (
             "{kind: mean, inputs: [words.magrin]}",
@@ -426,7 +429,7 @@ def test_the_engine_and_the_observers_are_checked_like_steps():
         "1:23: engine.parms: unknown key; did you mean 'params'?",
         "2:17: track.watch.laud: unknown field; did you mean 'loud'?",
         "2:30: track.some-pairs: 'some-pairs' is of the family 'dataset loader', not 'observer'",
-        "2:53: track.other: unknown kind 'other'",
+        "2:53: track.other: unknown kind 'other'; rmplug plugins lists what is installed",
         "2:53: track.other: must be a mapping of parameters, not 3",
     ]
 
@@ -669,7 +672,11 @@ class TestLoops:
         [
             ("[pairs, mixed]", None),
             ("pairs", None),
-            ("[pairs, words]", "data takes Pairs | Responses, but item gives Features"),
+            (
+                "[pairs, words]",
+                "data takes Pairs | Responses, but item gives Features; "
+                "what fits here: pairs, mixed",
+            ),
         ],
     )
     def test_items_are_steps_or_the_parts_of_a_table(self, items: str, problem: str | None):
