@@ -105,7 +105,9 @@ class Check:
             top.at("steps").missing("missing; name at least one step")
             return None
         steps = read_steps(top.at("steps"), self.registry)
-        graph = self.graph(steps, {}) if steps else None
+        # of two steps of one name, which one the others mean is not known
+        twice = any(path[:-1] == ("steps",) for path in source.duplicates)
+        graph = self.graph(steps, {}) if steps and not twice else None
         if engine is None or graph is None:
             return None
         return Spec(

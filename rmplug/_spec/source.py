@@ -22,6 +22,8 @@ class Source:
         self.folder = reader.text.folder
         self.data = reader.data
         self.problems = reader.problems
+        self.duplicates = reader.duplicates
+        """The keys that are written twice."""
         self._values = reader.values
         self._keys = reader.keys
 

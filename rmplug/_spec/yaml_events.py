@@ -109,5 +109,8 @@ def _advice(error: Any) -> tuple[str, int]:
     complaint = f"{error.context}: {error.problem}"
     for pattern, advice, from_context in _ADVICE:
         if re.search(pattern, complaint):
-            return advice, (error.context_mark if from_context else error.problem_mark).index
+            opened, met = error.context_mark, error.problem_mark
+            if "bracket;" in advice and opened is not None and opened.line < met.line:
+                advice += f" (line {opened.line + 1} opens a bracket that is not closed)"
+            return advice, (opened if from_context else met).index
     return error.problem, error.problem_mark.index

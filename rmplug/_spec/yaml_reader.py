@@ -57,6 +57,7 @@ class Reader:
         self.text = text
         self.start = start
         self.root = root
+        self.duplicates: set[KeyPath] = set()
         self.data: object = None
         self.problems: list[Problem] = []
         self.values: dict[KeyPath, Span] = {}
@@ -134,6 +135,7 @@ class Reader:
             )
         path = (*mapping.path, name)
         if name in mapping.data:
+            self.duplicates.add(path)
             text, start, end = self.keys[path]
             line = text.mark(start, end).line
             self._problem(

@@ -200,6 +200,15 @@ def test_every_cycle_is_named():
     ]
 
 
+def test_a_step_that_is_written_twice_is_one_problem() -> None:
+    text = (
+        "steps:\n  pairs: {kind: some-pairs}\n  pairs: {kind: count, inputs: pairs}\n"
+        "  fit: {kind: line, inputs: {features: [words], target: words.margin}}\n"
+    )
+    [problem] = told(text)
+    assert "steps.pairs: duplicate key 'pairs': already on line 2" in problem
+
+
 EDGES = """\
 steps:
   pairs: {{kind: some-pairs}}

@@ -417,7 +417,7 @@ BLOCK = "only '-', '+', a digit from 1 to 9 or a comment may follow"
         ("a:\n  b: 1\n c: 2", 3, 2, STRAY),
         ('a: "b" c', 1, 8, STRAY),
         ("{a: 1} b", 1, 8, STRAY),
-        ("a: [1, 2\nb: 3", 2, 2, CLOSE),
+        ("a: [1, 2\nb: 3", 2, 2, f"{CLOSE} (line 1 opens a bracket that is not closed)"),
         ("a: {b: 1]", 1, 9, CLOSE),
         ("a: [1, , 2]", 1, 8, "a value is missing here"),
         ("a: 'b\nc: 1", 1, 4, "this quote is never closed"),
