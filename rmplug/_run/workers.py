@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -15,8 +15,8 @@ from typing import Any
 
 from rmplug.data.pandas_on_demand import keep_pandas_out
 from rmplug.errors import StepError
-from rmplug.families import Result, Task
-from rmplug.packed_work import do_packed, pack
+from rmplug.families import Task
+from rmplug.packed_work import do_packed
 
 PATIENCE = 5.0
 """Seconds that a worker has to end before it is killed."""
@@ -32,12 +32,11 @@ class Workers:
             count, spawn, initializer=_prepare_worker, initargs=(count,)
         )
 
-    def map(
-        self, work: Callable[[Task], Result], tasks: Sequence[Task]
-    ) -> Iterator[tuple[Task, Result]]:
-        """Yield each task with its result as they finish; after an error, close the workers."""
+    def map(self, packed: bytes, tasks: Sequence[Task]) -> Iterator[tuple[Task, Any]]:
+        """Yield each task with the result of packed work as they finish; after an error, close the
+        workers."""
         try:
-            yield from _drive(self._pool, pack(work), tasks, self._ahead)
+            yield from _drive(self._pool, packed, tasks, self._ahead)
         except BrokenProcessPool as error:
             self.close()
             raise StepError(

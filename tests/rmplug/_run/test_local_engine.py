@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -129,7 +130,7 @@ def fail_at_three(number: int) -> int:
 
 
 def test_every_task_is_done_once_and_comes_back_with_its_result() -> None:
-    engine = Local(workers=2)
+    engine = Local(workers=2, least_seconds=0)
     assert sorted(engine.map(square, range(40))) == [(n, n**2) for n in range(40)]
     assert list(engine.map(square, [])) == []
     engine.close()
@@ -137,11 +138,11 @@ def test_every_task_is_done_once_and_comes_back_with_its_result() -> None:
 
 def test_one_worker_or_one_task_needs_no_process() -> None:
     assert dict(Local(workers=1).map(process_of, [1, 2])) == {1: os.getpid(), 2: os.getpid()}
-    assert dict(Local(workers=2).map(process_of, [1])) == {1: os.getpid()}
+    assert dict(Local(workers=2, least_seconds=0).map(process_of, [1])) == {1: os.getpid()}
 
 
 def test_workers_are_kept_for_the_next_work_and_end_when_the_engine_is_closed() -> None:
-    engine = Local(workers=2)
+    engine = Local(workers=2, least_seconds=0)
     first = {pid for _, pid in engine.map(process_of, range(20))}
     second = {pid for _, pid in engine.map(process_of, range(20))}
     assert os.getpid() not in first | second and len(first | second) <= 2
@@ -150,8 +151,61 @@ def test_workers_are_kept_for_the_next_work_and_end_when_the_engine_is_closed() 
     engine.close()
 
 
-def test_after_a_failure_no_worker_is_left_and_the_engine_can_be_used_again() -> None:
+class Sleep:
+    """Sleeps so many seconds as a task says, and tells where; one of a negative number fails."""
+
+    def __call__(self, task: tuple[str, float]) -> int:
+        time.sleep(abs(task[1]))
+        if task[1] < 0:
+            raise ValueError(f"{task[0]} failed")
+        return os.getpid()
+
+
+def test_short_tasks_of_unknown_length_are_done_here() -> None:
     engine = Local(workers=2)
+    assert dict(engine.map(process_of, range(50))) == dict.fromkeys(range(50), os.getpid())
+    assert engine._workers is None
+
+
+def test_workers_do_what_is_left_where_a_task_takes_long() -> None:
+    engine = Local(workers=2, least_seconds=0.3)
+    tasks = [("first", 0.0), ("long", 1.5), *((f"other {n}", 0.01) for n in range(8))]
+    done = list(engine.map(Sleep(), tasks))
+    assert [task for task, _ in done[:2]] == tasks[:2] and sorted(t for t, _ in done) == sorted(
+        tasks
+    )
+    here = [task[0] for task, process in done if process == os.getpid()]
+    assert here == ["first", "long"]
+    engine.close()
+
+
+def test_workers_take_over_where_many_tasks_are_left() -> None:
+    engine = Local(workers=2, least_seconds=0.5)
+    tasks = [(str(n), 0.2) for n in range(12)]
+    done = list(engine.map(Sleep(), tasks))
+    assert sorted(task for task, _ in done) == sorted(tasks)
+    here = [task for task, process in done if process == os.getpid()]
+    assert here == tasks[:2]
+    engine.close()
+
+
+@pytest.mark.parametrize("which", ["here", "elsewhere"])
+def test_an_error_beside_others_ends_them(which: str) -> None:
+    engine = Local(workers=2, least_seconds=0.2)
+    long, short = ("long", -2.0 if which == "here" else 2.0), ("short", -0.1)
+    others = [("other", 60.0)] * 4 if which == "here" else [short, *[("other", 60.0)] * 3]
+    before = set(psutil.Process().children(recursive=True))
+    with pytest.raises(ValueError, match="long failed" if which == "here" else "short failed"):
+        list(engine.map(Sleep(), [long, *others]))
+    assert engine._workers is None
+    alive = set(psutil.Process().children(recursive=True)) - before
+    assert not [one for one in alive if "spawn_main" in " ".join(one.cmdline())]
+    assert len(list(engine.map(square, range(4)))) == 4
+    engine.close()
+
+
+def test_after_a_failure_no_worker_is_left_and_the_engine_can_be_used_again() -> None:
+    engine = Local(workers=2, least_seconds=0)
     with pytest.raises(ValueError, match="three"):
         list(engine.map(fail_at_three, range(40)))
     assert engine._workers is None
@@ -160,7 +214,7 @@ def test_after_a_failure_no_worker_is_left_and_the_engine_can_be_used_again() ->
 
 
 def test_tasks_are_handed_out_as_results_are_taken_and_never_all_at_once(tmp_path: Path) -> None:
-    engine = Local(workers=2)
+    engine = Local(workers=2, least_seconds=0)
     results = engine.map(Touch(tmp_path), range(100))
     next(results)
     engine.close()
@@ -179,6 +233,6 @@ class Touch:
 
 def test_workers_start_where_signals_cannot_be_masked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(signal, "pthread_sigmask")  # Windows has none
-    engine = Local(workers=2)
+    engine = Local(workers=2, least_seconds=0)
     assert sorted(engine.map(square, range(4))) == [(n, n**2) for n in range(4)]
     engine.close()
