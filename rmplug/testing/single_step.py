@@ -140,13 +140,15 @@ def _put(session: Session, scope: Scope, artifact: Artifact, name: str) -> Ref:
 
 def _content(artifact: Artifact) -> bytes:
     """Return what tells an artifact from any other of its name; of a model without an origin, and
-    of what else has no such thing, something new each time."""
+    of what else has no such thing, its name or, without one, something new each time."""
     if isinstance(artifact, Tabular):
         return _bytes_of(artifact.table)
     if isinstance(artifact, Folder):
         return os.fsencode(artifact.directory.resolve())
     origin = artifact.origin() if isinstance(artifact, RewardModel) else None
-    return os.urandom(16) if origin is None else repr(origin).encode()
+    if origin is not None:
+        return repr(origin).encode()
+    return artifact.name.encode() or os.urandom(16)
 
 
 def _bytes_of(table: pa.Table) -> bytes:

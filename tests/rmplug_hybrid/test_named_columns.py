@@ -15,7 +15,7 @@ from rmplug.testing import registry_of
 
 def problems(tmp_path, kind: str, inputs: Any, **params: Any) -> list[str]:
     """What is wrong with a step on pairs and their words."""
-    (tmp_path / "pairs.jsonl").write_text("")
+    (tmp_path / "pairs.jsonl").write_text('{"prompt": "a", "chosen": "b", "rejected": "c"}\n')
     steps = {
         "pairs": {"kind": "pairs-file", "params": {"path": str(tmp_path / "pairs.jsonl")}},
         "words": {"kind": "lexical", "inputs": "pairs", "params": {"measures": ["words"]}},

@@ -204,8 +204,11 @@ def elsewhere(command):
 
 
 def test_a_failing_step_is_logged_as_failed(tmp_path):
-    steps = {"pairs": {"kind": "pairs-file", "params": {"path": str(tmp_path / "empty.jsonl")}}}
-    (tmp_path / "empty.jsonl").write_text("")
+    steps = {
+        "pairs": {"kind": "synthetic", "params": {"size": 20}},
+        "none": {"kind": "filter", "inputs": "pairs", "params": {"where": "prompt == 'nobody'"}},
+        "model": {"kind": "ngram-head", "inputs": "none"},
+    }
     with pytest.raises(rmplug.StepError):
         rmplug.run(spec(tmp_path, steps), store=tmp_path / "store", registry=REGISTRY)
     _, _, summary = logged(tmp_path)

@@ -106,7 +106,7 @@ def load(
     vocabulary = check_vocabulary(folder, tokenizer, model)
     device, pad = device_of(step.device), stated_pad(step, tokenizer, model, vocabulary)
     padding = settle_padding(tokenizer, model, pad)
-    if device.type == "cpu":
+    if device.type == "cpu" and getattr(model, "quantization_method", None) is None:
         fuse_layers(model)
     text = model.config.get_text_config()
     use_cache, text.use_cache = getattr(text, "use_cache", None), False

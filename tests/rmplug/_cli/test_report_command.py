@@ -234,4 +234,4 @@ def test_a_step_that_was_killed_is_left_out_as_unfinished(
     recorded = RecordedRun(store, read_record(path), discover())
     assert recorded.gone == {"words": "it did not finish"}
     assert main(["show", "x", "--store", str(store.root)]) == 0
-    assert ": interrupted, seed " in capsys.readouterr().out
+    assert ": interrupted after 0.0 s or more, seed " in capsys.readouterr().out

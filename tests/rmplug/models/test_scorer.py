@@ -170,7 +170,9 @@ def test_rows_that_cannot_be_scored_are_one_line(
 
 
 def test_a_script_without_a_main_guard_is_told_so(tmp_path: Path) -> None:
-    spec = {"steps": {"pairs": SYNTHETIC, "words": {"kind": "lexical", "inputs": "pairs"}}}
+    steps = {"pairs": SYNTHETIC, "words": {"kind": "lexical", "inputs": "pairs"}}
+    # of work that is short, no worker process is started, and nothing has to be told
+    spec = {"engine": {"kind": "local", "params": {"least_seconds": 0}}, "steps": steps}
     code = f"import rmplug\nrmplug.run({spec!r}, store={str(tmp_path / 'store')!r})\n"
     (tmp_path / "script.py").write_text(code)
     done = subprocess.run(

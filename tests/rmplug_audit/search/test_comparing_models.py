@@ -113,6 +113,7 @@ class Killed(Comparing):
 def test_a_search_that_was_killed_asks_nothing_again(pairs, tmp_path):
     whole = search(Comparing(bold_and_because), pairs, tmp_path / "whole", budget=600)
     killed, again = Killed(bold_and_because), Comparing(bold_and_because)
+    killed.name = again.name = "model"
     with pytest.raises(KeyboardInterrupt):
         search(killed, pairs, tmp_path / "killed", budget=600)
     resumed = search(again, pairs, tmp_path / "killed", budget=600)

@@ -148,6 +148,7 @@ def test_a_finished_shard_is_not_asked_for_again(tmp_path):
     with serving(answer) as server:
         step = Tagger(dimensions=TOPIC)
         given = {"model": endpoint(server, concurrency=1).load(), "data": data}
+        given["model"].name = "asked"
         with pytest.raises(rmplug.RmplugError, match="no more"):
             run_step(step, given, tmp_path, shard_rows=2)
         refused = len(server.requests) - 4

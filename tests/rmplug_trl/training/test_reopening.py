@@ -10,7 +10,7 @@ from hostile_folders import changed_json
 from safetensors.torch import load_file
 
 import rmplug
-from rmplug import Checkpoint, DataError, StepError
+from rmplug import Checkpoint, DataError, SpecError
 from rmplug.models.digests import model_digests
 from rmplug.testing.tiny_models import tiny_model
 
@@ -104,7 +104,7 @@ def test_what_is_trained_on_allowed_pickles_is_asked_in_the_same_spec(params, tm
     spec = spec_of(*given, allow_pickle_weights=True)
     done = rmplug.run(spec, store=tmp_path / "store")
     assert len(done["reward"]) == 24
-    with pytest.raises(StepError, match="allow_pickle_weights: true if you trust them"):
+    with pytest.raises(SpecError, match="allow_pickle_weights: true if you trust them"):
         rmplug.run(spec_of(*given), store=tmp_path / "store")
 
 
