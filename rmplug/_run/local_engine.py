@@ -66,10 +66,10 @@ class Local(Engine):
             with Meanwhile(self.least_seconds, begin if left[1:] else None, self.close) as others:
                 result = work(task)
             last = time.monotonic() - started
-            yield task, result
             if others.began:
-                yield from others.results()
+                yield from others.results_after((task, result))
                 return
+            yield task, result
 
     def _saved(self, tasks: int) -> float:
         """Return how much of a task's time workers save, of so many tasks."""

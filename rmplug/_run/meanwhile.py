@@ -46,9 +46,11 @@ class Meanwhile:
         if error is not None and self.began:
             self._end()
 
-    def results(self) -> Iterator[Any]:
-        """Yield what the others yield, in this thread; raise what they raise."""
+    def results_after(self, first: Any) -> Iterator[Any]:
+        """Yield this, then what the others yield, in this thread; raise what they raise. They are
+        ended where no more is taken."""
         try:
+            yield first
             while True:
                 goes_on, given = self._given.get()
                 if not goes_on and given is not None:

@@ -204,6 +204,17 @@ def test_an_error_beside_others_ends_them(which: str) -> None:
     engine.close()
 
 
+def test_others_end_where_no_more_results_are_taken() -> None:
+    engine = Local(workers=2, least_seconds=0.2)
+    before = set(psutil.Process().children(recursive=True))
+    results = engine.map(Sleep(), [("long", 1.0), *[("other", 60.0)] * 4])
+    assert next(results) == (("long", 1.0), os.getpid())
+    results.close()
+    assert engine._workers is None
+    alive = set(psutil.Process().children(recursive=True)) - before
+    assert not [one for one in alive if "spawn_main" in " ".join(one.cmdline())]
+
+
 def test_after_a_failure_no_worker_is_left_and_the_engine_can_be_used_again() -> None:
     engine = Local(workers=2, least_seconds=0)
     with pytest.raises(ValueError, match="three"):
