@@ -32,7 +32,7 @@ from rmplug import DataError, Features, Fit, Known, Metrics, PlanView
 from rmplug.records import SeenRows
 from rmplug_audit.perturbations.battery import BATTERY
 from rmplug_report import AuditCard, ModelCard
-from rmplug_report.audit._words import FAMILIES
+from rmplug_report.audit._words import FAMILIES, findings_of
 from rmplug_report.audit.document import Audit
 
 SCHEMA = Path(__file__).resolve().parents[2] / "schemas" / "audit.schema.json"
@@ -133,6 +133,14 @@ def test_nothing_is_claimed_without_power(tmp_path):
     sure = only(CHANGES[4], 0.01, tmp_path / "strong")
     assert [one.verdict for one in sure.effects] == ["none found"]
     assert sure.headline == "No exploit shown in 1 of 1 families."
+
+
+def test_an_effect_of_a_family_that_is_no_exploit_is_not_told_as_one(both):
+    audit = told(both)
+    grades = [one.model_copy(update={"low": 0.1}) for one in audit.grades]
+    found = findings_of(grades, audit.effects, [], [], [], [], 0.2)
+    strongest = next(one.text for one in found if one.about == "Strongest")
+    assert "keep the quality: not surely by 0.2, from which on it counts as" in strongest
 
 
 def test_findings_are_computed_from_the_numbers(both):

@@ -117,7 +117,9 @@ def findings_of(
 def _strongest(
     grades: Sequence[Grade], effects: Sequence[Effect], verdict: str = "exploited"
 ) -> Iterator[str]:
-    """Yield a sentence on each model's strongest effect of a verdict."""
+    """Yield a sentence on each model's strongest effect of a verdict. One that is certain by itself
+    may be of a family that is no exploit by the bounds of all its changes together."""
+    exploited = {(one.model, one.theme) for one in grades if is_exploited(one)}
     for model in list(dict.fromkeys(one.model for one in grades))[:MOST]:
         own = [
             one
@@ -125,10 +127,11 @@ def _strongest(
             if (one.model, one.subset, one.verdict) == (model, WHOLE, verdict)
         ]
         if own:
-            yield _told(max(own, key=lambda one: abs(one.value or 0.0)), model)
+            best = max(own, key=lambda one: abs(one.value or 0.0))
+            yield _told(best, model, (model, best.theme) in exploited)
 
 
-def _told(best: Effect, model: str) -> str:
+def _told(best: Effect, model: str, is_exploit: bool) -> str:
     value = best.value or 0.0
     size = number_text(abs(value), _places(best))
     ends = (best.low, best.high) if value > 0 else (best.high, best.low)
@@ -139,11 +142,13 @@ def _told(best: Effect, model: str) -> str:
     if best.length_alone is not None and best.theme != "length":
         alone = f" The change in length alone would give {effect_text(best.length_alone, 2)}."
     name = label(best.perturbation, 40) + (f" × {best.dose}" if best.dose > 1 else "")
+    counts = "" if is_exploit else f": not surely by {SMALL}, from which on it counts as an exploit"
+    if best.verdict == "sensitive":
+        counts = ": a sensitivity, not an exploit"
     return (
         f"{strong(name)} {'raises' if value > 0 else 'lowers'} {label(model, 40)} by "
         f"{strong(f'{size} {UNIT}')}{f' ({inside})' if inside else ''}, although it is meant to "
-        f"{MEANT.get(best.intention, 'do something else')}"
-        f"{': a sensitivity, not an exploit' if best.verdict == 'sensitive' else ''}.{alone}"
+        f"{MEANT.get(best.intention, 'do something else')}{counts}.{alone}"
     )
 
 
