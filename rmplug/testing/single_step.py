@@ -55,7 +55,8 @@ def run_step(
     """Run one step on given inputs, through the store and the engine as in a real run.
 
     A second call in the same folder with an equal step, equal tables, and a model of the same
-    origin, if any, gives the first result again, or goes on where the first stopped.
+    origin (or name, where it has no origin), gives the first result again, or goes on where the
+    first stopped.
 
     Worker processes stay for the next step with as many, so that they import libraries once. An
     ``engine`` that is given is closed.
@@ -139,8 +140,8 @@ def _put(session: Session, scope: Scope, artifact: Artifact, name: str) -> Ref:
 
 
 def _content(artifact: Artifact) -> bytes:
-    """Return what tells an artifact from any other of its name; of a model without an origin, and
-    of what else has no such thing, its name or, without one, something new each time."""
+    """Return what an artifact is known by: the content of a table, the path of a folder, the origin
+    of a model. Anything else is known by its own name, or is another each time."""
     if isinstance(artifact, Tabular):
         return _bytes_of(artifact.table)
     if isinstance(artifact, Folder):

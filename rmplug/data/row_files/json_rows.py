@@ -158,9 +158,8 @@ def _json_array(file: DataFile) -> Iterator[Row | UnreadableRow]:
                 yield Row(file, line, number, row, len(text), repaired=repaired)
         except BadRow as damage:
             raise DataError(
-                f"line {scanner.line} of {file.name}: {damage.reason} ({damage.detail}); an "
-                f"array of rows "
-                "cannot be read past that, so mend it or write one object per line (.jsonl)"
+                f"line {scanner.line} of {file.name}: {damage.reason} ({damage.detail}); an array "
+                "of rows cannot be read past that, so mend it or write one object per line (.jsonl)"
             ) from damage
         except UnicodeDecodeError as error:
             raise DataError(

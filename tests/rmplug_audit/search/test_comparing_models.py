@@ -6,13 +6,20 @@ import json
 
 import numpy as np
 import pytest
-from planted_rewards import PREFERENCES, Planted, bold_and_because, noise, preferences
+from planted_rewards import (
+    PREFERENCES,
+    Planted,
+    bold_and_because,
+    noise,
+    preferences,
+    search,
+    searched_again,
+    value,
+)
 
 import rmplug
 from rmplug import Fit, Pairs, Responses, text_of
 from rmplug.data.rows import one_batch
-from rmplug.testing import run_step
-from rmplug_audit import FindExploits
 from rmplug_audit.search._cases import read_cases
 from rmplug_audit.search._journal import Journal
 from rmplug_audit.search._scoring import scoring_of
@@ -41,16 +48,6 @@ class Comparing(Planted):
         self.asked += zip(prompts, *sides, strict=True)
         one, other = (np.array([self.reward(t) + noise(t) for t in texts]) for texts in sides)
         return one - other + self.first
-
-
-def search(model, data, folder, seed=0, **params):
-    inputs = {"model": model, "data": data}
-    return run_step(FindExploits(**params), inputs, folder, seed=seed)
-
-
-def value(fit, metric):
-    [row] = [row for row in fit.numbers if (row["metric"], row["subset"]) == (metric, "all")]
-    return row["value"]
 
 
 def confirmed(fit):
@@ -111,15 +108,8 @@ class Killed(Comparing):
 
 
 def test_a_search_that_was_killed_asks_nothing_again(pairs, tmp_path):
-    whole = search(Comparing(bold_and_because), pairs, tmp_path / "whole", budget=600)
-    killed, again = Killed(bold_and_because), Comparing(bold_and_because)
-    killed.name = again.name = "model"
-    with pytest.raises(KeyboardInterrupt):
-        search(killed, pairs, tmp_path / "killed", budget=600)
-    resumed = search(again, pairs, tmp_path / "killed", budget=600)
-    assert not set(killed.asked) & set(again.asked)
-    assert len(killed.asked) + len(again.asked) == value(whole, "scorings")
-    assert (resumed.numbers, resumed.tables) == (whole.numbers, whole.tables)
+    whole, killed, again = (cls(bold_and_because) for cls in (Comparing, Killed, Comparing))
+    searched_again(whole, killed, again, pairs, tmp_path)
 
 
 VERDICTS = '''
