@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -102,30 +103,67 @@ def run(job: Path) -> Any:
 
 
 def token_cost(job: Path) -> Any:
-    """Measure the seconds of processor time per token in batches of equal texts of the mean length,
-    the best of four sizes: what a plan without padding and imports could reach."""
-    import time
-
+    """Measure what the texts must cost on one thread: tokens of the distinct texts, and seconds of
+    processor time per token in batches of equal texts of the mean length, the best of four sizes
+    (what a plan without padding and imports could reach); then the tokens that no two texts share,
+    where a model reads from left to right, and the seconds per token of its matrix products alone,
+    at the best rate that this machine has for any."""
     import numpy as np
     import torch
+    from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
+    # the counter does not know attention on a CPU
+    attention = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    known = {attention: lambda q, k, v, *_, **more: sdpa_flop_count(q, k, v)}
     folder, length, rows = read(job)
     model, tokenizer = opened(folder)
     torch.set_num_threads(1)
-    lengths = [len(i) for i in tokenizer(sorted({*asked(rows)}), truncation=True,
-                                         max_length=length)["input_ids"]]  # fmt: skip
+    texts = tokenizer(sorted({*asked(rows)}), truncation=True, max_length=length)["input_ids"]
+    lengths = [len(ids) for ids in texts]
     mean = round(sum(n * n for n in lengths) / sum(lengths))
+    needed = sum(lengths) if hasattr(model, "bert") else branches(texts)
+    square = torch.ones(1024, 1024)
     best = float("inf")
     with torch.inference_mode():
         for size in (max(1, budget // mean) for budget in (512, 1024, 2048, 4096)):
             ids = torch.randint(5, model.config.vocab_size - 5, (size, mean))
             given = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+            best = min(best, least_seconds(lambda given=given: model(**given)) / ids.numel())
+        with FlopCounterMode(display=False, custom_mapping=known) as counter:
             model(**given)
-            for _ in range(3):
-                started = time.process_time()
-                model(**given)
-                best = min(best, (time.process_time() - started) / ids.numel())
-    return np.array([sum(lengths), best])
+        rate = 2 * 1024**3 / least_seconds(lambda: product(square))
+    floor = counter.get_total_flops() / ids.numel() / rate
+    return np.array([sum(lengths), best, needed, floor, rate])
+
+
+def product(square: Any) -> Any:
+    """Multiply two matrices as oneDNN does, which is faster here than PyTorch's own."""
+    import torch
+
+    return torch.ops.mkldnn._linear_pointwise(square, square, None, "none", [], "")
+
+
+def least_seconds(call: Any, times: int = 4) -> float:
+    """Return the least seconds of processor time of a call, of those after the first."""
+    import time
+
+    call()
+    taken = []
+    for _ in range(times):
+        started = time.process_time()
+        call()
+        taken.append(time.process_time() - started)
+    return min(taken)
+
+
+def branches(texts: list[list[int]]) -> int:
+    """Count the tokens of texts of which each shared beginning counts once."""
+    ordered = sorted(texts)
+    shared = 0
+    for one, other in pairwise(ordered):
+        same = (a == b for a, b in zip(one, other, strict=False))
+        shared += next((n for n, equal in enumerate(same) if not equal), min(len(one), len(other)))
+    return sum(map(len, texts)) - shared
 
 
 def main(way: str, job: Path) -> None:
