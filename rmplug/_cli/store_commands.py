@@ -24,7 +24,7 @@ def runs(options: argparse.Namespace) -> int:
     if not rows and not options.json:
         print(f"no runs in {shown_path(store.root)}; another store is named with --store")
         return 0
-    show_rows(rows, options.json)
+    show_rows(rows, options.json, below="reason")
     return 0
 
 

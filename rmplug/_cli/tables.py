@@ -12,6 +12,8 @@ from rmplug.errors import printable
 from rmplug.records import RunRecord, RunSummary, StepRecord
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from rmplug._store.run_records import UnreadableRecord
 
 Row = dict[str, Any]
@@ -25,22 +27,45 @@ IDS = ("run", "status", "steps", "started", "step", "kind", "number", "value", "
 NUMERIC = ("value", "n", "rows", "rows/s", "texts known")
 """Columns of numbers that are texts already."""
 
+BELOW = "└"
+"""The beginning of a line that belongs to the row above it."""
 
-def show_rows(rows: Sequence[Row], as_json: bool) -> None:
-    """Print rows as a table for a person, without columns that are empty, or as JSON."""
+
+def show_rows(rows: Sequence[Row], as_json: bool, below: str = "") -> None:
+    """Print rows as a table for a person, without columns that are empty, or as JSON.
+
+    The entry ``below`` of a row is no column: it stands in a line of its own below the row."""
     if as_json:
         print(json.dumps(list(rows), indent=1, ensure_ascii=False, default=str))
         return
     if not rows:
         print("nothing")
         return
-    from rich.cells import cell_len
     from rich.console import Console
+
+    table = _table(rows, below)
+    console = Console()
+    if not console.is_terminal:
+        console.width = WIDE
+    wide = console.width
+    unlimited = console.options.update(max_width=MOST_WIDE)
+    console.width = max(wide, table.__rich_measure__(console, unlimited).minimum)
+    with console.capture() as printed:
+        console.print(table)
+    told = (_one_line(str(row[below]), wide) for row in rows if row.get(below))
+    for line in printed.get().splitlines():
+        line = next(told, line) if line.startswith(BELOW) else line
+        print(line if console.is_terminal else line.rstrip())
+
+
+def _table(rows: Sequence[Row], below: str) -> Table:
+    """A table of rows, with a marked line where the entry ``below`` has its place."""
+    from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    columns = [name for name in rows[0] if any(row[name] not in ("", None) for row in rows)]
+    columns = [name for name in rows[0] if name != below and any(_has(row, name) for row in rows)]
     for name in columns:
         numeric = name in NUMERIC or isinstance(rows[0][name], int | float)
         justify: Literal["right", "left"] = "right" if numeric else "left"
@@ -48,18 +73,22 @@ def show_rows(rows: Sequence[Row], as_json: bool) -> None:
         table.add_column(name, justify=justify, overflow="fold", min_width=whole)
     for row in rows:
         table.add_row(*(Text(_cell(row[name])) for name in columns))
-    console = Console()
-    if not console.is_terminal:
-        console.width = WIDE
-    unlimited = console.options.update(max_width=MOST_WIDE)
-    needed = table.__rich_measure__(console, unlimited).minimum
-    console.width = max(console.width, needed)
-    if console.is_terminal:
-        console.print(table)
-        return
-    with console.capture() as printed:
-        console.print(table)
-    print("\n".join(line.rstrip() for line in printed.get().splitlines()))
+        if row.get(below):
+            table.add_row(BELOW)
+    return table
+
+
+def _has(row: Row, name: str) -> bool:
+    return row[name] not in ("", None)
+
+
+def _one_line(text: str, wide: int) -> str:
+    """A text as one line of so many characters at most, below a row."""
+    from rich.text import Text
+
+    line = Text(f"{BELOW} {' '.join(printable(text).split())}")
+    line.truncate(wide, overflow="ellipsis")
+    return line.plain
 
 
 def columns_wide() -> int:
@@ -108,7 +137,7 @@ def run_row(run: RunSummary | UnreadableRecord) -> Row:
     """Return a run as a row; of a run whose record cannot be read, the reason."""
     if not isinstance(run, RunSummary):
         row = dict.fromkeys(("started", "seconds", "steps"))
-        return {"run": run.id, "status": "unreadable", **row, "note": run.problem}
+        return {"run": run.id, "status": "unreadable", **row, "note": run.problem, "reason": ""}
     return {
         "run": run.id,
         "status": run.status,
@@ -116,6 +145,7 @@ def run_row(run: RunSummary | UnreadableRecord) -> Row:
         "seconds": run.seconds,
         "steps": f"{run.ended} of {run.steps}",
         "note": run.note,
+        "reason": run.reason,
     }
 
 

@@ -13,6 +13,7 @@ import pytest
 from run_specs import go, spec_of
 
 from rmplug._cli.commands import main
+from rmplug._cli.tables import WIDE
 from rmplug._run.finished import Run
 from rmplug._store.store import Store
 from rmplug._view.run_list import RunList
@@ -213,12 +214,33 @@ def test_of_an_interrupted_run_it_is_said_how_to_go_on_and_how_long_it_ran(
     assert "\nrun it again to go on: what is done is reused\n" in shown
 
 
-def test_the_list_of_runs_on_a_page_says_why_one_failed(tmp_path: Path) -> None:
-    run = go(spec_of(STEPS), tmp_path)
-    file = tmp_path / "runs" / run.record.id / "record.json"
+def failed_run(store: Path, why: str) -> str:
+    """A run in a store, recorded as failed in the step ``mean``; gives its id."""
+    run = go(spec_of(STEPS), store)
+    file = store / "runs" / run.record.id / "record.json"
     record = json.loads(file.read_text())
     record["status"] = record["steps"]["mean"]["status"] = "failed"
-    record["steps"]["mean"]["message"] = "no rows"
+    record["steps"]["mean"]["message"] = why
     file.write_text(json.dumps(record))
+    return run.record.id
+
+
+def test_the_list_of_runs_on_a_page_says_why_one_failed(tmp_path: Path) -> None:
+    failed_run(tmp_path, "no rows")
     [line] = RunList(Store(tmp_path)).lines()
     assert (line.status, line.note) == ("failed", "mean: no rows")
+
+
+def test_the_list_of_runs_says_in_one_line_why_one_failed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    why = "no rows \x1b[31m of\nthe table " + "are left " * 100
+    failed = failed_run(tmp_path, why)
+    good = go(spec_of(STEPS), tmp_path).record.id
+    head, first, reason, second = printed(capsys, "runs", "--store", str(tmp_path)).splitlines()
+    assert head.split() == ["run", "status", "started", "seconds", "steps"]
+    assert first.startswith(f"{failed}  failed ") and second.startswith(f"{good}  finished ")
+    assert reason.startswith("└ mean: no rows \\x1b[31m of the table are left are")
+    assert reason.endswith("…") and len(reason) == WIDE
+    rows = json.loads(printed(capsys, "runs", "--store", str(tmp_path), "--json"))
+    assert [row["reason"] for row in rows] == [f"mean: {why}", ""]
