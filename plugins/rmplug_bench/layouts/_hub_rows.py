@@ -24,7 +24,7 @@ def hub_rows(
             file = DataFile(Path(name, config or "", split), split)
             try:
                 for number, row in enumerate(_loaded(name, commit, config, split), 1):
-                    yield Row(file, number, number, dict(row))
+                    yield Row(file, None, number, dict(row))
             except (UnicodeDecodeError, pa.ArrowException) as error:
                 raise DataError(f"{name} ({split}) cannot be read: {error}") from error
 

@@ -157,14 +157,11 @@ def read_tag_rows(path: Path, id_field: str) -> dict[str, Mapping[str, Any]]:
         name = _id_of(row, id_field)
         if name is None:
             raise DataError(
-                f"line {row.line} of {path} is no JSON object with the field {id_field!r}; "
-                f"mend the "
-                "line, or name the field that holds the id: id_field"
+                f"{row.location} is no JSON object with the field {id_field!r}; mend it, or name "
+                "the field that holds the id: id_field"
             )
         if name in rows_of:
-            raise DataError(
-                f"line {row.line} of {path} has the id {name} a second time; keep one line"
-            )
+            raise DataError(f"{row.location} has the id {name} a second time; keep one of them")
         rows_of[name] = row.value if isinstance(row, Row) else {}
     return rows_of
 

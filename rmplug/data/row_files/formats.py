@@ -89,7 +89,7 @@ def _parquet(file: DataFile) -> Iterator[Row | UnreadableRow]:
                 size = batch.nbytes // max(1, batch.num_rows)
                 for value in batch.to_pylist():
                     number += 1
-                    yield Row(file, number, number, value, size)
+                    yield Row(file, None, number, value, size)
     except (pa.ArrowException, OSError, ValueError) as error:
         # pyarrow reports damage as any of these, on several lines
         reason = (str(error).splitlines() or [type(error).__name__])[0]

@@ -284,7 +284,7 @@ def _columns(
         raise DataError(f"{file.path}: the columns differ in length: {listed}")
     for number, items in enumerate(zip(*columns.values(), strict=True), 1):
         row = dict(zip(columns, items, strict=True))
-        yield Row(file, number, number, row, size // len(items), repaired=repaired)
+        yield Row(file, None, number, row, size // len(items), repaired=repaired)
 
 
 def _is_columns(value: Mapping[str, Any]) -> bool:

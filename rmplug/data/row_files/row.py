@@ -13,8 +13,8 @@ class Row:
     """One row of a file: where it stands, and its values."""
 
     file: DataFile
-    line: int
-    """Its first line, from 1."""
+    line: int | None
+    """Its first line, from 1; None where it has none (Parquet, columns in JSON, the hub)."""
     number: int
     """Its number among the rows of the file, from 1."""
     value: dict[str, Any]
@@ -28,8 +28,10 @@ class Row:
 
     @property
     def location(self) -> str:
-        """``line <line> of <file name>``, for messages."""
-        return f"line {self.line} of {self.file.name}"
+        """``line <line> of <file name>``, or ``row <number> of <file name>`` where there are no
+        lines, for messages."""
+        place = f"row {self.number}" if self.line is None else f"line {self.line}"
+        return f"{place} of {self.file.name}"
 
     @property
     def default_id(self) -> str:

@@ -8,6 +8,8 @@ import os
 import socket
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from rmplug import DataError
@@ -57,6 +59,15 @@ def test_dropped_rows_are_counted_by_reason_and_location(tmp_path):
         "unusable row: score is not a number",
         ["line 2 of a.jsonl", "line 3 of a.jsonl"],
     )
+
+
+def test_a_row_that_stands_on_no_line_is_told_by_its_number(tmp_path):
+    pq.write_table(pa.table({"score": ["1", "x"]}), tmp_path / "a.parquet")
+    (tmp_path / "a.json").write_text('{"score": {"0": "1",\n\n"1": "x"}}')
+    for file in ("a.parquet", "a.json"):
+        with pytest.raises(DataError, match=f"cannot be used: row 2 of {file}: score is not a nu"):
+            list(RowFiles([tmp_path / file]).convert(score_of, "name it"))
+    assert [row.line for row in read_rows(data_files([tmp_path / "a.parquet"]))] == [None, None]
 
 
 def test_a_row_has_the_same_line_and_number_in_every_format(tmp_path):

@@ -108,7 +108,7 @@ def test_a_file_is_joined_by_id_whatever_its_order(tmp_path):
         ('{"key": 1}', "line 1 of .*tags.jsonl is no JSON object with the field 'id'"),
         (
             '{"id": "p0"}\n{"id": "p0"}',
-            "line 2 of .*tags.jsonl has the id p0 a second time; keep one line",
+            "line 2 of .*tags.jsonl has the id p0 a second time; keep one of them",
         ),
         ('{"id": "p0", "topic": 3}', "topic of p0 is 3; it must be a text or a list of texts"),
     ],
