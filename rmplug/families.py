@@ -74,8 +74,7 @@ def _as_tuple(value: Any) -> Any:
 
 
 OneOrMore = _OneOrMore()
-"""A mark of a field of several values: one may be written without a list around it. Bounds of their
-number stand before it."""
+"""A mark of a field of several values, behind bounds of their number: one needs no list."""
 Names = Annotated[tuple[str, ...], OneOrMore]
 """One name, or a list of names."""
 InputPath = Annotated[Path, Reads()]
@@ -302,6 +301,9 @@ class Observer(Step):
     family = "observer"
     method = "step_finished"
 
+    def prepare(self, store: Path) -> None:
+        """Prepare for a run whose results are kept in this folder; called once, first."""
+
     def run_started(self, run: "RunRecord") -> None:
         """Handle the start of a run; called once, before the first step."""
 
@@ -312,8 +314,7 @@ class Observer(Step):
         """Handle progress: ``done`` rows or items, of ``total`` where that is known."""
 
     def step_numbers(self, step: "StepRecord", done: int, numbers: Mapping[str, float]) -> None:
-        """Handle numbers that a step measured while it worked, such as the loss of a training,
-        after ``done`` units of its work; called after ``step_progress``."""
+        """Handle numbers, such as a loss, measured at ``done`` units; after ``step_progress``."""
 
     def step_finished(self, step: "StepRecord") -> None:
         """Handle the end of a step: reused, done or failed."""

@@ -33,8 +33,9 @@ class Wandb(Observer):
     is called `steps`, `status`, `seconds` or `problems` begin with `step`. A text in a cell is cut
     at 1,000 characters, a table of a fit at 10,000 rows (`<table>/rows-left-out` counts others).
 
-    Offline runs are written below `directory`; `wandb sync DIRECTORY/wandb/offline-run-*` sends one
-    later. Whatever fails here is noted in the run's record and does not stop the run.
+    Offline runs are written into the store, in its folder `wandb`, and no `gc` removes them;
+    `wandb sync .rmplug/wandb/offline-run-*` sends them later. Whatever fails here is noted in the
+    run's record and does not stop the run.
     """
 
     kind = "wandb"
@@ -53,25 +54,32 @@ class Wandb(Observer):
     mode: Literal["offline", "online", "disabled"] = "offline"
     """`offline` writes files and opens no connection, `online` sends them as the run goes (after
     `wandb login`), `disabled` does nothing."""
-    directory: Path = Path()
-    """The folder in which `wandb/` is made; by default the current one."""
+    directory: Path | None = None
+    """The folder in which `wandb/` is made; by default the store."""
     tables: bool = True
     """Log metrics, coefficients, importances and steps as tables, too."""
     report: bool = True
     """Log reports."""
     _tracker: Any = PrivateAttr(default=None)
+    _store: Path = PrivateAttr(default=Path())
 
     def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
         for sign in self.project:
             if sign in REFUSED or not sign.isprintable():
                 yield "project", f"{sign!a} cannot be in the name of a project; leave it out"
                 break
+        if self.directory is None or self.mode == "disabled":
+            return
         folder = self.directory.absolute()
         there = next(path for path in (folder, *folder.parents) if path.exists())
-        if self.mode != "disabled" and not there.is_dir():
+        if not there.is_dir():
             yield "directory", f"{folder} cannot be made: {there} is no folder"
-        elif self.mode != "disabled" and not os.access(there, os.W_OK | os.X_OK):
+        elif not os.access(there, os.W_OK | os.X_OK):
             yield "directory", f"{folder} cannot be made: {there} cannot be written to"
+
+    def prepare(self, store: Path) -> None:
+        """Keep where the store is."""
+        self._store = store
 
     def run_started(self, run: RunRecord) -> None:
         """Open a run of Weights & Biases."""
@@ -79,9 +87,8 @@ class Wandb(Observer):
             return
         from ._tracking import Destination, start
 
-        destination = Destination(
-            self.project, self.entity, self.name or run.name, self.tags, self.mode, self.directory
-        )
+        name, folder = self.name or run.name, self.directory or self._store
+        destination = Destination(self.project, self.entity, name, self.tags, self.mode, folder)
         self._tracker = start(destination, run, tables=self.tables, report=self.report)
 
     def step_numbers(self, step: StepRecord, done: int, numbers: Mapping[str, float]) -> None:

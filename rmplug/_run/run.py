@@ -115,6 +115,7 @@ def _go(
 ) -> None:
     started = time.monotonic()
     session.engine.prepare(session.log.store.root)
+    session.log.tell("prepare", session.log.store.root)
     session.log.tell("run_started", record)
     try:
         session.run(graph, scope, selected, passing=graph.nodes)

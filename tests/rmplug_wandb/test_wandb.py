@@ -20,6 +20,7 @@ import rmplug_report
 import rmplug_tabular
 import rmplug_text
 import rmplug_wandb
+from rmplug._cli.commands import main
 from rmplug.errors import SpecError
 from rmplug.testing import check_step, registry_of
 from rmplug_wandb import Wandb
@@ -127,6 +128,20 @@ def test_a_run_that_reuses_everything_logs_the_same_numbers(offline, tmp_path):
     before, now = logged(folder)[1], logged(tmp_path)[1]
     metrics = {key for key in before if key.startswith("accuracy/")}
     assert metrics and all(now[key] == before[key] for key in metrics)
+
+
+def test_without_a_directory_nothing_is_written_outside_the_store(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "data"))
+    steps = {"pairs": {"kind": "synthetic", "params": {"size": 3}}}
+    written = {"name": "tried", "track": {"wandb": {}}, "steps": steps}
+    done = rmplug.run(written, store=tmp_path / "store", registry=REGISTRY)
+    assert done.record.problems == []
+    assert run_of(tmp_path / "store").display_name == "tried"
+    assert list((tmp_path / "here").iterdir()) == []
+    assert main(["gc", "--keep", "0", "--store", str(tmp_path / "store")]) == 0
+    assert run_of(tmp_path / "store").display_name == "tried"
 
 
 def test_tables_and_reports_can_be_left_out(offline, tmp_path):
