@@ -113,14 +113,14 @@ def fit_of(directory, pairs, name="why"):
     return Fit(directory, Lines, numbers, tables, name)
 
 
-def checkpoint_of(directory):
+def checkpoint_of(directory, name="train"):
     numbers = [
         {"metric": "loss", "subset": part, "value": 0.7 - 0.01 * i, "low": None, "high": None,
          "n": 10, "step": i}
         for part in ("train", "held-out")
         for i in range(10)
     ]  # fmt: skip
-    return Checkpoint(directory, Lines, numbers, "train")
+    return Checkpoint(directory, Lines, numbers, name)
 
 
 def step(id, kind, family, inputs=None, notices=(), gives="Features"):

@@ -42,19 +42,27 @@ def one_panel(
 
 
 def many_panels(
-    width: int, count: int, height: float = 210, most: int = 3, left: float = 40, bottom: float = 46
+    width: int,
+    count: int,
+    height: float = 210,
+    most: int = 3,
+    left: float = 40,
+    bottom: float = 46,
+    foot: float = 0,
 ) -> tuple[Figure, list[Axes]]:
-    """Return small multiples: as many columns as fit, ``height`` pixels a row."""
+    """Return small multiples: as many columns as fit, ``height`` pixels a row, and ``foot`` pixels
+    left free below all."""
     columns = max(1, min(most, count, width // 230))
     rows = -(-count // columns)
-    figure = blank(width, rows * height)
+    whole = rows * height + foot
+    figure = blank(width, whole)
     each, top = width / columns, 34
     axes = []
     for index in range(count):
         row, column = divmod(index, columns)
         x = (column * each + left) / width
-        y = 1 - ((row + 1) * height - bottom) / (rows * height)
-        size = ((each - left - 14) / width, (height - top - bottom) / (rows * height))
+        y = 1 - ((row + 1) * height - bottom) / whole
+        size = ((each - left - 14) / width, (height - top - bottom) / whole)
         axes.append(figure.add_axes((x, y, *size)))
     return figure, axes
 
