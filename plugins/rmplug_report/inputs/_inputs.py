@@ -18,6 +18,7 @@ from rmplug.data.subsets import subset_rows
 
 from ._contributions import Floats, PairContributions, contributions
 from ._hidden import hidden_ids
+from ._loop_rows import told_apart
 from ._plotted import Plotted, plotted
 from ._training_examples import Checked, checked_rows
 from ._trajectories import Trajectory, left_out_of, trajectories
@@ -203,8 +204,7 @@ def _scores(features: Features) -> list[ResponseScores]:
 
 
 def _rows(metrics: Metrics) -> list[Row]:
-    rows: list[Row] = metrics.table.to_pylist()
-    return [{"step": metrics.name, **row} for row in rows]
+    return [{"step": metrics.name, **row} for row in told_apart(metrics.table.to_pylist())]
 
 
 def _plain_accuracy(inputs: Inputs) -> list[Row]:

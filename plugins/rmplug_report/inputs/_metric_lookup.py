@@ -8,17 +8,26 @@ from typing import Any
 from rmplug.records import SeenRows
 
 from ._inputs import Row
+from ._loop_rows import APART
 from ._row_forms import is_plain
 
 
 class MetricLookup:
     """Plain rows of metrics with a model, looked up by model, metric and subset.
 
-    Cells, points of curves, comparisons and levels of a benchmark are shown elsewhere.
+    Cells, points of curves, comparisons and levels of a benchmark are shown elsewhere. Of a loop,
+    the models of items are here where there is no other model: items may be measured on different
+    data, and so are their baselines where these differ.
     """
 
     def __init__(self, rows: Sequence[Row], seen: Mapping[str, SeenRows] | None = None) -> None:
-        self.rows = [row for row in rows if row.get("model") and is_plain(row)]
+        plain = [row for row in rows if row.get("model") and is_plain(row)]
+        alone = [row for row in plain if APART not in row]
+        self.rows = (
+            alone
+            if any(map(_is_accuracy_of_model, alone))
+            else [row for row in plain if APART not in row or row.get("kind") != "baseline"]
+        )
         self._rows_by_key = {self._key(row): row for row in reversed(self.rows)}
         accuracy = [row for row in self.rows if row["metric"] == "accuracy"]
         self.models = _distinct(row["model"] for row in accuracy if row.get("kind") != "baseline")
@@ -73,11 +82,16 @@ class MetricLookup:
         return sorted(curve, key=lambda point: point["subset"])
 
 
+def _is_accuracy_of_model(row: Row) -> bool:
+    return bool(row["metric"] == "accuracy" and row.get("kind") != "baseline")
+
+
 def _distinct(names: Any) -> list[str]:
     return list(dict.fromkeys(names))
 
 
 def seen_of(model: str, seen: Mapping[str, SeenRows]) -> SeenRows | None:
-    """Return the rows that a model has seen; one of several outputs is named after its features."""
-    names = [name for name in seen if model == name or model.startswith(f"{name}.")]
+    """Return the rows that a model has seen; one of several outputs is named after its features,
+    one of a loop with its item."""
+    names = [name for name in seen if model == name or model.startswith((f"{name}.", f"{name} ("))]
     return seen[max(names, key=len)] if names else None
