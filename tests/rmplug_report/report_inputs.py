@@ -80,9 +80,9 @@ ACCURACY = (
 )
 
 
-def fit_of(directory, pairs, name="why"):
+def fit_of(directory, pairs, name="why", of="words.difference"):
     rng = np.random.default_rng(2)
-    features = [f"words.difference.{one}" for one in ("characters", "hedges", "digits")]
+    features = [f"{of}.{one}" for one in ("characters", "hedges", "digits")]
     target = rng.normal(size=len(pairs))
     curve = np.linspace(-2, 2, 9)
     tables = {

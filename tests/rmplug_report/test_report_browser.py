@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from benchmark_inputs import ATTRIBUTES, gated
-from report_inputs import hostile, pairs_of, report, reward_of
+from report_inputs import fit_of, hostile, pairs_of, report, reward_of
 
 from rmplug import Features, Pairs, PlanView
 
@@ -157,6 +157,29 @@ def test_a_phone_never_scrolls_sideways(page, visit):
     assert tab.evaluate("document.getElementById('reading').scrollWidth") <= 390
     sides = [side.bounding_box() for side in tab.locator("dialog .side").all()]
     assert sides[0]["x"] == sides[1]["x"]
+
+
+BOXES = """(figure) => [...document.querySelectorAll(`${figure} svg text`)]
+    .map(text => [text.getBoundingClientRect(), text]).filter(([box]) => box.width)
+    .map(([box, text]) => [box.left, box.top, box.right, box.bottom, text.firstChild.data,
+                           text.querySelector('title')?.textContent ?? ''])"""
+
+
+@pytest.mark.parametrize("width", [390, 1200])
+def test_long_names_of_features_are_read_whole_and_cover_nothing(tmp_path, visit, width):
+    pairs = pairs_of(30)
+    of = "words-and-characters-of-prompts-and-responses.differences_between_the_responses"
+    report([pairs, fit_of(tmp_path, pairs, of=f"a.{of}")], tmp_path / "report", NOTHING)
+    tab = visit(tmp_path / "report", viewport={"width": width, "height": 844})
+    boxes = tab.evaluate(BOXES, "figure:has(a[href*='importance-1.svg'])")
+    names = [box for box in boxes if not box[4][-1].isdigit() and box[4] != "importance"]
+    assert len(names) == 6  # three features, each in two lines
+    for one, other in combinations(names, 2):
+        assert one[3] <= other[1] + 3 or other[3] <= one[1] + 3  # boxes hold more than the letters
+    assert max(abs(box[2] - names[0][2]) for box in names) < 1 and min(b[0] for b in names) > 0
+    assert [box[5] for box in names if "…" in box[4]] == [
+        f"{of}.characters", f"{of}.hedges", f"{of}.digits",
+    ]  # fmt: skip
 
 
 def test_dark_follows_the_system_and_the_button_overrules_it(page, visit):

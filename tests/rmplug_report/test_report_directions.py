@@ -151,7 +151,7 @@ def test_places_without_layers_are_named_and_may_be_one_alone(tmp_path):
     alone.numbers = [row for row in alone.numbers if row["layer"] == 3]
     [text] = what_places_know(inputs_of(alone))
     assert plain(text).startswith("Layer 3 knows words.characters")
-    svg, _ = _draw(shown(inputs_of(alone))[0].drawings[0], 400)
+    svg = _draw(shown(inputs_of(alone))[0].drawings[0], 400).svg
     assert svg.startswith("<?xml")
 
 

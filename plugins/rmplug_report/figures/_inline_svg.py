@@ -8,6 +8,8 @@ from xml.etree import ElementTree
 
 from markupsafe import Markup
 
+from rmplug_report.inputs._wording import Cuts
+
 from ._palette import themed
 
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
@@ -22,10 +24,13 @@ ElementTree.register_namespace("", SVG)
 ElementTree.register_namespace("xlink", XLINK)
 
 
-def inlined(svg: str, prefix: str, alt: str, hints: Mapping[str, str], scrolls: bool) -> Markup:
+def inlined(
+    svg: str, prefix: str, alt: str, hints: Mapping[str, str], scrolls: bool, cuts: Cuts
+) -> Markup:
     """Return the SVG without prolog, style sheet and fixed size, in the page's font and colours.
 
-    Ids begin with ``prefix``. ``hints`` are the texts of marks, by the id that each is drawn with.
+    Ids begin with ``prefix``. ``hints`` are the texts of marks, by the id that each is drawn with;
+    ``cuts`` the whole texts of labels, which stand there for those who point at them.
 
     Only elements and attributes are changed, so that no label of a figure is taken for one.
     """
@@ -33,6 +38,8 @@ def inlined(svg: str, prefix: str, alt: str, hints: Mapping[str, str], scrolls: 
     for parent in list(root.iter()):
         for child in [child for child in parent if child.tag in DROPPED]:
             parent.remove(child)
+    for element in root.iter(f"{{{SVG}}}text"):
+        _tell_whole(element, cuts)
     for element in root.iter():
         _hint(element, hints)
         _rename(element, prefix)
@@ -46,6 +53,15 @@ def inlined(svg: str, prefix: str, alt: str, hints: Mapping[str, str], scrolls: 
     if scrolls:
         root.set("style", f"min-width: {width * 0.78:.0f}px; max-width: {width:.0f}px")
     return Markup(ElementTree.tostring(root, encoding="unicode").strip())
+
+
+def _tell_whole(element: ElementTree.Element, cuts: Cuts) -> None:
+    """Give a text with a label that was cut the whole one as a title."""
+    text = whole = element.text or ""
+    for cut, texts in reversed(cuts.items()):  # what was cut twice was last cut last
+        whole = whole.replace(cut, " / ".join(texts))
+    if whole != text:
+        ElementTree.SubElement(element, f"{{{SVG}}}title").text = whole
 
 
 def _hint(element: ElementTree.Element, hints: Mapping[str, str]) -> None:

@@ -10,11 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
 from rmplug_report.inputs._inputs import Inputs, Row
-from rmplug_report.inputs._wording import label
+from rmplug_report.inputs._wording import two_lines
 
 from ._palette import colour_of
 from ._panels import CARD, INK, MUTED
 
+TEXT_HEIGHT = 12
+"""Pixels from one line of a name to the next."""
 PERCENT = FuncFormatter(lambda value, _: f"{value * 100:.0f}\N{NO-BREAK SPACE}%")
 
 
@@ -40,10 +42,16 @@ def dots(ax: Axes, at: Sequence[float], shown: Sequence[Dot]) -> None:
 
 
 def lines_of_text(ax: Axes, at: Sequence[float], names: Sequence[str], width: int) -> None:
-    """Write a name at the left of each line."""
-    ax.set_yticks(list(at), [label(one, width) for one in names])
-    ax.tick_params(axis="y", labelcolor=INK, pad=10)
+    """Write a name at the left of each line, in two lines of text where it is long."""
+    ax.set_yticks(list(at), [])
     ax.grid(visible=False, axis="y")
+    for y, name in zip(at, names, strict=True):
+        lines = two_lines(name, width).split("\n")
+        for place, line in enumerate(lines):
+            # texts of one line each: of several in one text, SVG knows the left ends only
+            below = TEXT_HEIGHT * ((len(lines) - 1) / 2 - place)
+            ax.annotate(line, (0, y), (-10, below), ("axes fraction", "data"), "offset points",
+                        ha="right", va="center", color=INK, fontsize=11)  # fmt: skip
 
 
 def room(names: Sequence[str], width: int) -> tuple[float, int]:

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 
-from rmplug_report.inputs._wording import RAISED
+from rmplug_report.inputs._wording import RAISED, Cuts, noted_cuts
 
 from ._inline_svg import inlined
 from ._palette import LIGHT
@@ -95,26 +95,34 @@ class Shown:
     narrow: Markup | None
 
 
-def save(drawing: Drawing, directory: Path) -> str:
-    """Write the figure as SVG and as PNG; return its SVG."""
-    svg, png = _draw(drawing, drawing.width, png=True)
-    (directory / f"{drawing.name}.svg").write_bytes(svg.encode())
-    (directory / f"{drawing.name}.png").write_bytes(png)
-    return svg
+@dataclass(frozen=True)
+class Drawn:
+    """A figure as SVG and PNG, and the labels in it that were cut."""
+
+    svg: str
+    png: bytes
+    cuts: Cuts
+
+
+def save(drawing: Drawing, directory: Path) -> Drawn:
+    """Write the figure as SVG and as PNG; return it as it was drawn."""
+    drawn = _draw(drawing, drawing.width, png=True)
+    (directory / f"{drawing.name}.svg").write_bytes(drawn.svg.encode())
+    (directory / f"{drawing.name}.png").write_bytes(drawn.png)
+    return drawn
 
 
 def render(drawing: Drawing, directory: Path) -> Shown:
     """Return the figure for the page; write its files to ``directory``."""
-    svg = save(drawing, directory)
-    narrow = None
-    if not drawing.scrolls:
-        narrow = _for_page(_draw(drawing, NARROW)[0], drawing, "narrow")
-    return Shown(drawing, _for_page(svg, drawing, "wide"), narrow)
+    wide = _for_page(save(drawing, directory), drawing, "wide")
+    if drawing.scrolls:
+        return Shown(drawing, wide, None)
+    return Shown(drawing, wide, _for_page(_draw(drawing, NARROW), drawing, "narrow"))
 
 
-def _draw(drawing: Drawing, width: int, png: bool = False) -> tuple[str, bytes]:
+def _draw(drawing: Drawing, width: int, png: bool = False) -> Drawn:
     style: Any = {**STYLE, "svg.hashsalt": f"{drawing.name}-{width}"}
-    with warnings.catch_warnings(), matplotlib.rc_context(style):
+    with warnings.catch_warnings(), matplotlib.rc_context(style), noted_cuts() as cuts:
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from font")
         figure = drawing.draw(width)
         _write_powers(figure)
@@ -123,7 +131,7 @@ def _draw(drawing: Drawing, width: int, png: bool = False) -> tuple[str, bytes]:
         figure.savefig(vector, format="svg", metadata=nothing)
         if png:
             figure.savefig(pixels, format="png", dpi=144, metadata={"Software": None})
-    return vector.getvalue(), pixels.getvalue()
+    return Drawn(vector.getvalue(), pixels.getvalue(), cuts)
 
 
 class _PowerOfTen(ScalarFormatter):
@@ -141,5 +149,6 @@ def _write_powers(figure: Figure) -> None:
             axis.set_major_formatter(_PowerOfTen())
 
 
-def _for_page(svg: str, drawing: Drawing, where: str) -> Markup:
-    return inlined(svg, f"{drawing.name}-{where}", drawing.alt, drawing.hints, drawing.scrolls)
+def _for_page(drawn: Drawn, drawing: Drawing, where: str) -> Markup:
+    prefix = f"{drawing.name}-{where}"
+    return inlined(drawn.svg, prefix, drawing.alt, drawing.hints, drawing.scrolls, drawn.cuts)

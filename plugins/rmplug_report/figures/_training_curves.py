@@ -57,10 +57,10 @@ def training(checkpoints: Sequence[Checkpoint]) -> Drawing | None:
     if not by_metric:
         return None
     when = next(w for c in checkpoints for row in c.numbers if (w := clock(row)))
-    styles = _styles(by_metric)
-    names = list(dict.fromkeys(label(name) for name, _ in styles))
+    names = list(dict.fromkeys(label(name) for drawn in by_metric.values() for name, _ in drawn))
 
     def draw(width: int) -> Figure:
+        styles = _styles(by_metric)
         columns = max(1, width // NAME_WIDTH)
         foot = NAME_HEIGHT * -(-len(styles) // columns) if names[1:] else 0
         figure, axes = many_panels(width, len(by_metric), 200, left=50, foot=foot)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from math import floor, log10
 from typing import Any
 
@@ -17,16 +20,52 @@ SMALL, SMALLEST, DUST = 1e-4, 1e-6, 1e-12
 RAISED = str.maketrans(f"-{MINUS}0123456789", "⁻⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 STRONG, END = "\x02", "\x03"
 JOINED_DASH = "\N{WORD JOINER}–\N{WORD JOINER}"
+_WORD_END = re.compile(r"[\s._/:,-]+")
 _DASH = re.compile(r"(?<=\d)–(?=\d)")
 _FIRST_LETTER = re.compile(r"(?<=\b[^\W\d_]-)(?=\w)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+
+Cuts = dict[str, dict[str, None]]
+_CUTS: ContextVar[Cuts | None] = ContextVar("cuts", default=None)
 
 
 def label(text: Any, width: int = 60) -> str:
     """Shorten a name for a label: no control or direction marks, cut in the middle if too long."""
     plain = _CONTROL.sub(" ", str(text))
     keep = (width - 1) // 2
-    return plain if len(plain) <= width else f"{plain[: width - 1 - keep]}…{plain[-keep:]}"
+    if len(plain) <= width:
+        return plain
+    return _noted(f"{plain[: width - 1 - keep]}…{plain[-keep:]}", plain)
+
+
+def two_lines(text: Any, width: int) -> str:
+    """Return a name as a label of one or two lines of so many characters, broken between its words
+    where it has any; of one that is too long for two, its beginning and its end."""
+    plain = _CONTROL.sub(" ", str(text))
+    if len(plain) <= width:
+        return plain
+    ends = [found.end() for found in _WORD_END.finditer(plain, 0, width + 1)]
+    end = max((at for at in ends if width // 3 <= at <= width), default=width)
+    first, rest = plain[:end].rstrip(), plain[end:].lstrip()
+    return f"{first}\n{rest if len(rest) <= width else _noted(f'…{rest[1 - width :]}', plain)}"
+
+
+def _noted(cut: str, whole: str) -> str:
+    """Return a label that was cut, and note the whole text that it stands for."""
+    if (cuts := _CUTS.get()) is not None:
+        cuts.setdefault(cut, {})[whole] = None
+    return cut
+
+
+@contextmanager
+def noted_cuts() -> Iterator[Cuts]:
+    """Note the labels that are cut meanwhile, each with the whole texts that it stands for."""
+    cuts: Cuts = {}
+    token = _CUTS.set(cuts)
+    try:
+        yield cuts
+    finally:
+        _CUTS.reset(token)
 
 
 def visible(text: str) -> str:

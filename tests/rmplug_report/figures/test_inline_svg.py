@@ -8,8 +8,10 @@ from xml.etree import ElementTree
 import pytest
 from matplotlib.figure import Figure
 
+from rmplug_report.figures._interval_dots import lines_of_text
 from rmplug_report.figures._palette import LIGHT
 from rmplug_report.figures._render import Drawing, render
+from rmplug_report.inputs._wording import label
 
 LABELS = (
     'id="axes_1"',
@@ -25,8 +27,8 @@ def draw(width):
     ax.plot([0, 1, 2], [2, 0, 1], "o-", color=LIGHT["m1"])
     ax.bar([0], [1], color=LIGHT["m2"], gid="cell-0-0")
     ax.bar([1], [1], color=LIGHT["m2"], hatch="//", gid="cell-0-1")
-    for place, label in enumerate(LABELS):
-        ax.text(0, place / 2, label)
+    for place, text in enumerate(LABELS):
+        ax.text(0, place / 2, text)
     return figure
 
 
@@ -97,3 +99,22 @@ def test_an_axis_of_small_numbers_tells_its_power_of_ten(tmp_path):
     one = render(Drawing("small", "t", "n", "alt", small), tmp_path)
     texts = [element.text.strip() for element in parsed(one.svg).iter() if element.text]
     assert texts.count("× 10⁻⁵") == 1 and "3.0" in texts and "1e−5" not in texts
+
+
+def test_a_label_that_was_cut_has_the_whole_text_as_its_title(tmp_path):
+    names = ["a_name_that_is_much_too_long_for_its_place_in_a_figure", "short"]
+
+    def named(width):
+        figure = Figure(figsize=(width / 72, 3))
+        ax = figure.add_axes((0.5, 0.1, 0.4, 0.8))
+        ax.set_title(f"{label(names[0], 11)} − {label(names[0], 9)}")
+        lines_of_text(ax, [0.0, 1.0], names, 16)
+        return figure
+
+    one = render(Drawing("named", "t", "n", "alt", named), tmp_path)
+    texts = [element for element in parsed(one.svg).iter() if element.tag.endswith("}text")]
+    titles = {text.text: [title.text for title in text] for text in texts}
+    assert titles["a_nam…igure − a_na…gure"] == [f"{names[0]} − {names[0]}"]
+    assert titles["a_name_that_is_"] == titles["short"] == []
+    assert titles["…ace_in_a_figure"] == [names[0]]
+    assert "title" not in (tmp_path / "named.svg").read_text(encoding="utf-8").partition("<g ")[2]
