@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -37,6 +38,24 @@ Found = dict[tuple[str, str], Notice]
 _found: contextvars.ContextVar[Found | None] = contextvars.ContextVar("notices", default=None)
 
 
+@dataclass(slots=True)
+class _Once:
+    """The ids of rows that were noticed while they count once, in what gathers them."""
+
+    gathered: Found
+    seen: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+
+    def new(self, what: str, action: str, ids: Sequence[str]) -> list[str]:
+        """Return the ids that this notice did not have before, each once."""
+        known = self.seen.setdefault((what, action), set())
+        new = [name for name in dict.fromkeys(ids) if name not in known]
+        known.update(new)
+        return new
+
+
+_once: contextvars.ContextVar[_Once | None] = contextvars.ContextVar("once", default=None)
+
+
 def notice(what: str, ids: Sequence[str], action: Action = "kept", of: str = "rows") -> None:
     """Count rows that are odd, and name them by their ids; ``of`` names what they are if not rows
     but, for example, ``features``.
@@ -44,9 +63,28 @@ def notice(what: str, ids: Sequence[str], action: Action = "kept", of: str = "ro
     Works anywhere inside a step, in a worker too; outside a run it does nothing.
     """
     gathered = _found.get()
-    if gathered is not None and len(ids):
-        listed = list(ids)
+    if gathered is None:
+        return
+    listed, once = list(ids), _once.get()
+    if once is not None and once.gathered is gathered and of == "rows":
+        listed = once.new(what, action, listed)
+    if listed:
         gathered.setdefault((what, action), Notice(what, action, of=of)).add(len(listed), listed)
+
+
+@contextmanager
+def counted_once() -> Iterator[None]:
+    """A context in which a row counts once by its id for each notice, though it is named again, as
+    by each of several models that are asked about the same rows."""
+    gathered, outer = _found.get(), _once.get()
+    if gathered is None or (outer is not None and outer.gathered is gathered):
+        yield
+        return
+    token = _once.set(_Once(gathered))
+    try:
+        yield
+    finally:
+        _once.reset(token)
 
 
 class collect_notices:

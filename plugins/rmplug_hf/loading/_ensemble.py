@@ -11,6 +11,7 @@ import pyarrow as pa
 from rmplug import DataError, Fit, RewardModel
 from rmplug.arrays import Array
 from rmplug.errors import some
+from rmplug.notices import counted_once
 
 from ._scales import open_scales
 from .members import Combination, Scale, unmatched
@@ -63,7 +64,8 @@ class EnsembleModel(RewardModel):
 
     def score(self, responses: pa.RecordBatch) -> Array:
         """Return scores of shape (rows, outputs)."""
-        scores = np.stack([self._of(name, responses) for name in self.models], axis=1)
+        with counted_once():  # a row that several members cut is one row
+            scores = np.stack([self._of(name, responses) for name in self.models], axis=1)
         whole = combined(scores, self.step.combine, self.step.k, self.weights)
         return np.column_stack([whole, scores]) if self.step.members else whole
 

@@ -13,6 +13,7 @@ from rmplug.artifacts import Formats
 from rmplug.checks import Check, add_check
 from rmplug.errors import some
 from rmplug.models.self_checks import finite_spread
+from rmplug.notices import counted_once
 
 from ._ensemble import column_of_reward
 
@@ -52,6 +53,10 @@ class DecidingModel(RewardModel):
     def score_sides(self, responses: pa.RecordBatch) -> Array:
         """Return scores of chosen, then of rejected responses, of shape (rows, outputs): fast ones,
         and exact ones of the pairs whose fast margin may have the wrong sign."""
+        with counted_once():  # a row that both models cut is one row
+            return self._decide(responses)
+
+    def _decide(self, responses: pa.RecordBatch) -> Array:
         pairs = responses.num_rows // 2
         quick = self._scores(self.fast, responses)
         sizes = np.abs(self._margins(quick))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
@@ -9,8 +11,9 @@ import rmplug
 from rmplug import DataError, RewardModel
 from rmplug.checks import collect_checks
 from rmplug.data.rows import one_batch
+from rmplug.notices import collect_notices
 from rmplug.testing import LengthModel, check_step, small_pairs, small_responses
-from rmplug_hf import ExactDecisions, SequenceClassifier
+from rmplug_hf import Ensemble, ExactDecisions, SequenceClassifier
 from rmplug_text.queries import Reward
 
 ROWS = 400
@@ -39,6 +42,10 @@ class Fast(Exact):
 
 def _drawn(name, seed):
     return np.random.default_rng([seed, *name.encode()]).normal()
+
+
+def ensemble(*members):
+    return Ensemble().load(members)
 
 
 def asked(exact, fast, **params):
@@ -146,6 +153,27 @@ def test_bfloat16_decides_as_float32_does(tiny):
     fast_rows = found["chosen"].to_numpy() != wanted["chosen"].to_numpy()
     assert 0 < np.abs(found["chosen"].to_numpy() - wanted["chosen"].to_numpy()).max() < 0.2
     assert fast_rows.mean() > 0.3
+
+
+def cut_rows(model, pairs):
+    """How often each row was counted because it was cut."""
+    with collect_notices() as notices:
+        assert len(Reward().query(model, pairs).table) == len(pairs)
+    cut = [entry for (what, _), entry in notices.items() if "cut to fit" in what]
+    assert all(entry.count == len(entry.ids) for entry in cut)
+    return Counter(name for entry in cut for name in entry.ids)
+
+
+@pytest.mark.parametrize("combined", [lambda *both: ExactDecisions().load(*both), ensemble])
+def test_a_row_that_several_models_cut_is_counted_once(tiny, combined):
+    both = [
+        SequenceClassifier(path=tiny("llama"), dtype=dtype, max_length=12, device="cpu").load()
+        for dtype in ("float32", "bfloat16")
+    ]
+    both[0].name, both[1].name = "precise", "quick"
+    alone = cut_rows(both[0], small_pairs(30))
+    assert len(alone) > 20 and {*alone.values()} == {1}
+    assert cut_rows(combined(*both), small_pairs(30)) == alone
 
 
 def test_a_run_records_what_the_fast_model_would_have_turned(tmp_path, tiny):
