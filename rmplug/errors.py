@@ -73,6 +73,10 @@ class StepError(RmplugError):
     """A step that failed for a reason a person can mend; the message names the step."""
 
 
+class WorkerDied(StepError):
+    """A worker process that ended before its work was done, as for want of memory."""
+
+
 def closest(name: str, known: Iterable[str]) -> str:
     """Return the known name that was probably meant, or an empty string."""
     if len(name) > MAX_NAME:

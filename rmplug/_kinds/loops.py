@@ -36,7 +36,8 @@ class ForEach(Composite):
     values: tuple[Any, ...] | None = Field(default=None, min_length=1)
     """The items, if they are plain values; a mapping's entries are ``item.name``."""
     on_error: Literal["stop", "collect-error"] = "stop"
-    """``stop`` at the first item that fails, or go on and list those that failed in ``errors``."""
+    """``stop`` at the first item that fails, or go on and list those that failed in ``errors``;
+    with two workers or more on this machine, also those whose processes die."""
 
 
 class Repeat(Composite):

@@ -42,7 +42,10 @@ class Local(Engine):
         self, work: Callable[[Task], Result], tasks: Sequence[Task]
     ) -> Iterator[tuple[Task, Result]]:
         """Yield each task with its result as they finish; one task, one worker, or short work,
-        needs no process."""
+        needs no process. Items of a loop that goes on without those that fail have one even so: an
+        item that takes its process down does not take the run down."""
+        if self.workers > 1 and getattr(work, "keep_going", False):
+            return self._in_processes(pack(work), tasks)
         if self.workers == 1 or len(tasks) < 2 or self._is_short(work, tasks):
             return ((task, work(task)) for task in tasks)
         if self._workers is None and self.least_seconds and not hasattr(work, "expect"):

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from rmplug._kinds.loops import ITEM, ForEach, Repeat
 from rmplug._spec.graph import Graph, Node
-from rmplug.errors import RmplugError, StepError, StoreError, add_place, some
+from rmplug.errors import RmplugError, StepError, StoreError, WorkerDied, add_place, some
 from rmplug.families import Composite, Engine, ModelLoader
 from rmplug.notices import Notice, merged
 from rmplug.records import StepRecord, Usage
@@ -120,6 +120,13 @@ class ItemWork:
         except RmplugError:
             return False
 
+    @staticmethod
+    def died(item: Item) -> Outcome:
+        """Return the outcome of an item whose process died."""
+        keys = [handle.key for handle in item.handles.values()]
+        why = "its process died before it was done (out of memory?)"
+        return Outcome(item.name, "failed", message=why, artifacts=keys)
+
     def _failed(self, outcome: Outcome, error: Exception) -> None:
         """Go on without the item where that was asked for; a store that fails would fail again."""
         known = isinstance(error, RmplugError)
@@ -177,7 +184,26 @@ class LoopRun:
         loop without work starts no worker processes."""
         done = {item.index for item in items if work.is_done(item)}
         yield from ((item, work(item)) for item in items if item.index in done)
-        yield from self.runs.engine.map(work, [i for i in items if i.index not in done])
+        left = [item for item in items if item.index not in done]
+        if work.keep_going:
+            yield from self._outlived(work, left)
+        else:
+            yield from self.runs.engine.map(work, left)
+
+    def _outlived(self, work: ItemWork, items: Sequence[Item]) -> Iterator[tuple[Item, Outcome]]:
+        """Each item as it ends, also those whose processes die. Which one it was is found by doing
+        those that were next one at a time, until one dies alone."""
+        left, alone = {item.index: item for item in items}, False
+        while left:
+            these = list(left.values())[: 1 if alone else None]
+            try:
+                for item, outcome in self.runs.engine.map(work, these):
+                    del left[item.index]
+                    yield item, outcome
+            except WorkerDied:
+                if alone:
+                    yield these[0], work.died(left.pop(these[0].index))
+                alone = not alone
 
     def _work(self, runs: Runs, wanted: tuple[str, ...], keep_going: bool) -> ItemWork:
         body = self.node.body

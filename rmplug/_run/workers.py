@@ -14,7 +14,7 @@ from multiprocessing import connection
 from typing import Any
 
 from rmplug.data.pandas_on_demand import keep_pandas_out
-from rmplug.errors import StepError
+from rmplug.errors import WorkerDied
 from rmplug.families import Task
 from rmplug.packed_work import do_packed
 
@@ -39,7 +39,7 @@ class Workers:
             yield from _drive(self._pool, packed, tasks, self._ahead)
         except BrokenProcessPool as error:
             self.close()
-            raise StepError(
+            raise WorkerDied(
                 "a worker process died before its work was done (out of memory?); what it had "
                 "finished is kept: run again with fewer workers. A script that starts a run needs "
                 "if __name__ == '__main__':"

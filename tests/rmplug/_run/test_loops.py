@@ -333,6 +333,18 @@ def test_items_that_fail_can_be_left_out_and_are_told(tmp_path: Path, workers: i
     assert planned(spec_of(steps), tmp_path)["loop"] == "run: 1 of 4 items"
 
 
+def test_items_whose_processes_die_can_be_left_out(tmp_path: Path) -> None:
+    steps = failing(on_error="collect-error")
+    steps["loop"]["params"]["steps"]["fussy"]["params"]["how"] = "die"
+    finished = go(spec_of(steps, workers=2), tmp_path)
+    rows = finished["loop.mean"].table.to_pylist()  # type: ignore[attr-defined]
+    assert [(row["item"], row["value"]) for row in rows] == [("1", 1.0), ("2", 2.0), ("4", 4.0)]
+    why = "its process died before it was done (out of memory?)"
+    assert finished["loop.errors"].table.to_pylist() == [{"item": "3", "error": why}]  # type: ignore[attr-defined]
+    loop = go(spec_of(steps, workers=2), tmp_path).record.steps["loop"]
+    assert [item["status"] for item in loop.items] == ["reused", "reused", "failed", "reused"]
+
+
 def test_a_bug_in_an_item_can_be_left_out_with_its_traceback(tmp_path: Path) -> None:
     steps = failing(on_error="collect-error")
     steps["loop"]["params"]["steps"]["fussy"]["params"]["how"] = "bug"
