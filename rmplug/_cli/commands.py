@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from rmplug.errors import did_you_mean
+from rmplug.errors import closest, did_you_mean
 
 from .completion import completion
 from .failures import Termination, explain
@@ -18,6 +18,8 @@ from .gate_command import gate
 from .kind_commands import describe, plugins, schema
 from .model_commands import compare_texts, rank, score
 from .options import (
+    ASSIGNED,
+    NAMED,
     check_options,
     compare_options,
     compare_texts_options,
@@ -95,22 +97,40 @@ class _Parser(argparse.ArgumentParser):
         return options
 
     def suggestion(self, text: str) -> str:
-        """Suggest the option that is nearest to a text, as a question; empty if none is near."""
-        name, options = text.partition("=")[0], self._option_string_actions
-        if name == "--workers" and "--set" in options:
-            return "; write --set engine.params.workers=..."
-        if not name.startswith("-") and "--responses" in options:
-            return "; responses to one prompt are written --responses A B ..."
-        near = did_you_mean(name, options)
-        if near or not name.startswith("--") or "--param" not in options:
-            return near
-        return f"; a parameter of the model is written --param '{name.lstrip('-')}=...'"
+        """Suggest the option that is nearest to a text, or one that takes it; empty if there is
+        none. A bare word may be meant for an option with several values, and ``--name`` for one
+        with named values, such as the parameters of a model or, by ``--set``, of the engine."""
+        name = text.partition("=")[0].lstrip("-")
+        known = {option.lstrip("-"): option for option in self._option_string_actions}
+        near = closest(name, known) if text.startswith("-") else ""
+        if near:
+            return f"; did you mean {known[near]!r}?"
+        for option, action in self._option_string_actions.items():
+            if not text.startswith("-") and action.nargs == "+":
+                usage = self._get_formatter()._format_args(action, name)
+                return f"; write {option} {usage}: {action.help}"
+            if text.startswith("--") and (value := _named_value(name, action.metavar)):
+                return f"; write {option} '{value}'"
+        return ""
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
             hint = did_you_mean(str(value), map(str, action.choices))
             listed = ", ".join(map(str, action.choices))
             raise argparse.ArgumentError(action, f"unknown: {value!r}{hint} (known: {listed})")
+
+
+def _named_value(name: str, metavar: str | tuple[str, ...] | None) -> str:
+    """Return what an option with named values takes for a name: any parameter of a model, and of a
+    spec those of its engine; empty if it takes no such name."""
+    if metavar == NAMED:
+        return f"{name}=..."
+    if metavar != ASSIGNED:
+        return ""
+    from rmplug._run.local_engine import Local
+
+    field = name.replace("-", "_")
+    return f"engine.params.{field}=..." if field in Local.model_fields else ""
 
 
 def parser() -> _Parser:

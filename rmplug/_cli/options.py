@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 
+ASSIGNED, NAMED = "KEY=VALUE", "NAME=VALUE"
+"""What options take that change values of a spec, and that give parameters of a model."""
+
 
 def spec_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("spec", help="the spec file")
@@ -11,7 +14,7 @@ def spec_options(command: argparse.ArgumentParser) -> None:
         "--set",
         action="append",
         default=[],
-        metavar="KEY=VALUE",
+        metavar=ASSIGNED,
         help="change one value: steps.pairs.params.limit=100",
     )
 
@@ -24,7 +27,7 @@ def check_options(command: argparse.ArgumentParser) -> None:
 def run_options(command: argparse.ArgumentParser) -> None:
     spec_options(command)
     command.add_argument(
-        "--only", nargs="+", default=[], metavar="STEP", help="these and their needs"
+        "--only", nargs="+", default=[], metavar="STEP", help="these steps and what they need"
     )
     command.add_argument("--from", metavar="STEP", help="this step and all that depend on it")
     command.add_argument("--force", action="store_true", help="do the steps asked for again")
@@ -200,7 +203,7 @@ def loader_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("model", help="a folder, a name, RUN:STEP, or RUN:LOOP.STEP[ITEM]")
     command.add_argument("--kind", help="the model loader to use")
     command.add_argument(
-        "--param", action="append", default=[], metavar="NAME=VALUE", help="for the model loader"
+        "--param", action="append", default=[], metavar=NAMED, help="for the model loader"
     )
 
 
@@ -217,7 +220,9 @@ def score_options(command: argparse.ArgumentParser) -> None:
 
 def rank_options(command: argparse.ArgumentParser) -> None:
     model_options(command)
-    command.add_argument("--responses", nargs="+", help="the responses")
+    command.add_argument(
+        "--responses", nargs="+", metavar=("A", "B"), help="the responses to one prompt"
+    )
 
 
 def compare_texts_options(command: argparse.ArgumentParser) -> None:
@@ -299,7 +304,7 @@ def train_options(command: argparse.ArgumentParser) -> None:
         "--param",
         action="append",
         default=[],
-        metavar="NAME=VALUE",
+        metavar=NAMED,
         help="of reward-model (see describe reward-model) or of sequence-classifier: "
         "num_train_epochs=3, lora.r=8, max_length=512",
     )

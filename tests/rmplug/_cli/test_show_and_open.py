@@ -187,8 +187,15 @@ def test_of_several_reports_each_is_named_by_its_step(
 @pytest.mark.parametrize(
     ("words", "hint"),
     [
-        (["rank", "model", "rows", "a"], "responses to one prompt are written --responses A B ..."),
-        (["run", "spec.yaml", "--workers", "0"], "write --set engine.params.workers=..."),
+        (
+            ["rank", "model", "rows", "a"],
+            "'a'; write --responses A [B ...]: the responses to one prompt",
+        ),
+        (["run", "spec.yaml", "page"], "; write --only STEP [STEP ...]: these steps and what they"),
+        (["run", "spec.yaml", "--workers", "0"], "; write --set 'engine.params.workers=...'"),
+        (["check", "spec.yaml", "--shard-rows=8"], "; write --set 'engine.params.shard_rows=...'"),
+        (["check", "spec.yaml", "--layers", "8"], "unknown argument '--layers'\n"),
+        (["score", "model", "--dtype=float32"], "; write --param 'dtype=...'"),
     ],
 )
 def test_what_a_command_does_not_take_is_answered_with_what_to_write(
