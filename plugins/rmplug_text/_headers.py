@@ -6,7 +6,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +17,8 @@ from rmplug.data.files import DataFile, open_bytes
 from rmplug.data.raw_texts import MISSING, find
 from rmplug.errors import did_you_mean, some
 
+from ._column_words import columns_meant, written_fields
+
 FIRST_ROW = 1 << 20
 SUFFIXES = {
     ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet",
@@ -25,12 +26,6 @@ SUFFIXES = {
 }  # fmt: skip
 TEXTS = ("prompt", "chosen", "rejected")
 OPTIONAL = ("margin", "weight", "subset")
-USUAL = {
-    "chosen": {"preferred", "better", "best", "good", "winner", "winning", "accepted", "positive"},
-    "rejected": {"worse", "worst", "bad", "loser", "losing", "refused", "dispreferred", "negative"},
-    "response": {"answer", "completion", "output", "reply"},
-}
-"""Words by which other files call the fields."""
 MOST_FIELDS = 100
 
 
@@ -100,32 +95,43 @@ def _of_parquet(path: Path) -> Sample | None:
 def lacking(
     samples: Sequence[Sample | None], named: Mapping[str, str], drop: bool
 ) -> Iterator[tuple[str, str]]:
-    """Yield each field whose column is certainly absent, with a message. A first row is evidence
-    only where an unusable row is an error, not where such rows are left out (``drop``).
+    """Yield each field whose column is certainly absent, with a message; those of a file that
+    stand under their own names together. A first row is evidence only where an unusable row is an
+    error, not where such rows are left out (``drop``).
     """
+    unnamed: dict[Path, tuple[Sample, list[str]]] = {}
+    evident = [one for one in samples if one is not None and (one.exact or not drop)]
     for field, column in named.items():
-        for sample in samples:
-            if sample is None or not _has_not(sample, column) or (drop and not sample.exact):
-                continue
-            where = sample.file.name if sample.exact else f"the first row of {sample.file.name}"
-            hint = did_you_mean(column, sample.row)
-            found = f"{where} has no {column!r}{hint}; found: {some(sample.row, 20)}"
-            yield field, found + ("" if hint else _naming(field, column, sample.row))
-            break
+        sample = next((one for one in evident if _has_not(one, column)), None)
+        if sample is None:
+            continue
+        hint = did_you_mean(column, sample.row)
+        if hint or field != f"fields.{column}":
+            yield field, f"{_absent(sample, [column])}{hint}; found: {some(sample.row, 20)}"
+        else:
+            unnamed.setdefault(sample.file, (sample, []))[1].append(column)
+    for sample, fields in unnamed.values():
+        found = f"{_absent(sample, fields)}; found: {some(sample.row, 20)}"
+        yield f"fields.{fields[0]}", f"{found}; {_naming(fields, named, sample.row)}"
 
 
-def _naming(field: str, column: str, names: Iterable[str]) -> str:
-    """Say how a column of another name is named, of a field that stands under its own name; the one
-    column that says so in a word is proposed."""
-    _, dot, name = field.partition("fields.")
-    if not dot or name != column:
-        return ""
-    meant = [
-        one for one in names if USUAL.get(name, set()) & set(re.findall("[a-z]+", one.lower()))
-    ]
-    return (
-        f"; name the column of yours: fields: {{{name}: {meant[0] if len(meant) == 1 else 'NAME'}}}"
-    )
+def _absent(sample: Sample, columns: Sequence[str]) -> str:
+    where = sample.file.name if sample.exact else f"the first row of {sample.file.name}"
+    return f"{where} has no {' and no '.join(map(repr, columns))}"
+
+
+def _naming(fields: Sequence[str], named: Mapping[str, str], names: Iterable[str]) -> str:
+    """Say how columns of other names are named, those that say what they are in a word: of these
+    fields, and of the prompt, which may be part of the responses. What is named already stays."""
+    own = {field.removeprefix("fields."): column for field, column in named.items()}
+    given = {field: column for field, column in own.items() if field != column}
+    listed = [name for name in names if name not in given.values()]
+    prompt = [] if "prompt" in (*listed, *own) else ["prompt"]
+    meant = columns_meant([*prompt, *fields], listed)
+    every = {**given, **dict.fromkeys(fields, "NAME"), **meant}
+    ordered = {name: every[name] for name in sorted(every, key=lambda name: name != "prompt")}
+    word = "column" if len(ordered) == 1 else "columns"
+    return f"name the {word} of yours: {written_fields(ordered)}"
 
 
 def _has_not(sample: Sample, column: str) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 import rmplug
 import rmplug_text
@@ -33,17 +34,49 @@ def test_a_semicolon_file_of_windows_is_checked_and_loaded(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("names", "sentence"),
     [
-        ("Frage,gut,schlecht", "name the column of yours: fields: {chosen: NAME}"),
-        ("question,better answer,worse answer", "fields: {chosen: better answer}"),
+        ("a,b,c", "fields: {chosen: NAME, rejected: NAME}"),
+        (
+            "question,better answer,worse answer",
+            "fields: {prompt: question, chosen: better answer, rejected: worse answer}",
+        ),
+        (
+            "Frage,Bevorzugte Antwort,abgelehnt",
+            "fields: {prompt: Frage, chosen: Bevorzugte Antwort, rejected: abgelehnt}",
+        ),
+        (
+            "question,Réponse: préférée,réponse rejetée",
+            "fields: {prompt: question, chosen: 'Réponse: préférée', rejected: réponse rejetée}",
+        ),
+        (
+            "pregunta,respuesta elegida,respuesta rechazada",
+            "fields: {prompt: pregunta, chosen: respuesta elegida, rejected: respuesta rechazada}",
+        ),
+        (
+            "问题,更好的回答,较差的回答",
+            "fields: {prompt: 问题, chosen: 更好的回答, rejected: 较差的回答}",
+        ),
+        # two columns say the same word, so neither is proposed
+        ("Frage,bevorzugt,nicht bevorzugt", "{prompt: Frage, chosen: NAME, rejected: NAME}"),
+        ("prompt,chosen,schlechtere", "name the column of yours: fields: {rejected: schlechtere}"),
     ],
 )
 def test_a_check_says_how_a_column_of_another_name_is_named(
     tmp_path: Path, names: str, sentence: str
 ) -> None:
     path = tmp_path / "x.csv"
-    path.write_text(f"{names}\na,b,c\n")
-    told = problems(path)
-    assert len(told) == 2 and sentence in told[0]
+    path.write_text(f"{names}\na,b,c\n", encoding="utf-8")
+    [told] = problems(path)
+    assert told.endswith(sentence)
+    if "NAME" not in sentence:
+        fields = yaml.safe_load(sentence[sentence.index("fields") :])["fields"]
+        assert problems(path, fields=fields) == []
+
+
+def test_the_columns_that_are_named_already_stay_in_what_is_proposed(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("Thema,gut,Besser,Schlechter\na,b,c,d\n")
+    [told] = problems(path, fields={"prompt": "Thema", "rejected": "gut"})
+    assert told.endswith("fields: {prompt: Thema, rejected: gut, chosen: Besser}")
 
 
 def test_a_check_refuses_a_header_alone_and_a_folder(tmp_path: Path) -> None:
