@@ -108,12 +108,17 @@ def write_page(
         shown=shown,
         pairs=content.pairs,
         numbers=numbers,
-        css=Markup((HERE / "report.css").read_text(encoding="utf-8")),
-        js=Markup((HERE / "report.js").read_text(encoding="utf-8")),
+        css=_text("report.css"),
+        scripts=[_text(name) for name in ("report.js", *(["pairs.js"] if content.pairs else []))],
         light=Markup(variables(dark=False)),
         dark=Markup(variables(dark=True)),
     )
     (directory / "index.html").write_text(text.lstrip(), encoding="utf-8", newline="\n")
+
+
+def _text(name: str) -> Markup:
+    """Return a file of this package that a page has as it is."""
+    return Markup((HERE / name).read_text(encoding="utf-8"))
 
 
 def write_figures(items: Sequence[Artifact], plan: PlanView, directory: Path, plots: Plots) -> str:
