@@ -121,11 +121,10 @@ class ItemWork:
             return False
 
     @staticmethod
-    def died(item: Item) -> Outcome:
+    def died(item: Item, error: WorkerDied) -> Outcome:
         """Return the outcome of an item whose process died."""
         keys = [handle.key for handle in item.handles.values()]
-        why = "its process died before it was done (out of memory?)"
-        return Outcome(item.name, "failed", message=why, artifacts=keys)
+        return Outcome(item.name, "failed", message=str(error), artifacts=keys)
 
     def _failed(self, outcome: Outcome, error: Exception) -> None:
         """Go on without the item where that was asked for; a store that fails would fail again."""
@@ -200,9 +199,9 @@ class LoopRun:
                 for item, outcome in self.runs.engine.map(work, these):
                     del left[item.index]
                     yield item, outcome
-            except WorkerDied:
+            except WorkerDied as error:
                 if alone:
-                    yield these[0], work.died(left.pop(these[0].index))
+                    yield these[0], work.died(left.pop(these[0].index), error)
                 alone = not alone
 
     def _work(self, runs: Runs, wanted: tuple[str, ...], keep_going: bool) -> ItemWork:

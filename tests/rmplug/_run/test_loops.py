@@ -339,8 +339,9 @@ def test_items_whose_processes_die_can_be_left_out(tmp_path: Path) -> None:
     finished = go(spec_of(steps, workers=2), tmp_path)
     rows = finished["loop.mean"].table.to_pylist()  # type: ignore[attr-defined]
     assert [(row["item"], row["value"]) for row in rows] == [("1", 1.0), ("2", 2.0), ("4", 4.0)]
-    why = "its process died before it was done (out of memory?)"
-    assert finished["loop.errors"].table.to_pylist() == [{"item": "3", "error": why}]  # type: ignore[attr-defined]
+    why = "a worker process died before its work was done (out of memory?)"
+    [row] = finished["loop.errors"].table.to_pylist()  # type: ignore[attr-defined]
+    assert row["item"] == "3" and row["error"].startswith(why)
     loop = go(spec_of(steps, workers=2), tmp_path).record.steps["loop"]
     assert [item["status"] for item in loop.items] == ["reused", "reused", "failed", "reused"]
 
