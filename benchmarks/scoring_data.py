@@ -89,6 +89,11 @@ def model_in(folder: Path, architecture: str, length: int = LENGTH) -> Path:
     transformers.AutoModelForSequenceClassification.from_config(config).save_pretrained(place)
     tokenizer.model_max_length = length
     tokenizer.save_pretrained(place)
+    config = place / "tokenizer_config.json"  # so that transformers 4 reads it as well
+    written = json.loads(config.read_text("utf-8"))
+    written |= {"tokenizer_class": "PreTrainedTokenizerFast"}
+    written.pop("extra_special_tokens", None)
+    config.write_text(json.dumps(written), encoding="utf-8")
     return place
 
 
