@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,28 +54,19 @@ class Batch:
         return arguments
 
 
-def plan(lengths: Sequence[int] | Array, batch_tokens: int) -> Iterator[Array]:
-    """Yield indices of rows, longest first (a lack of memory shows at once), cut so that rows times
-    the longest stays within ``batch_tokens``."""
-    order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
-    first = 0
-    while first < len(order):
-        rows = max(1, batch_tokens // max(1, int(lengths[order[first]])))
-        yield order[first : first + rows]
-        first += rows
-
-
-def plan_behind(lengths: Array, batch_tokens: int, shared: int) -> list[Array]:
-    """Return batches of the rows behind ``shared`` tokens, whose keys and values are copied for
-    each: an eighth of them counts against ``batch_tokens``. These rows are few and of unlike
-    lengths, so that they are cut where padding and forward passes cost least together, and not
-    where a batch is full."""
+def plan(lengths: Sequence[int] | Array, batch_tokens: int, shared: int = 0) -> list[Array]:
+    """Return batches as indices of rows, longest first (a lack of memory shows at once), of which
+    rows times the longest stays within ``batch_tokens``; a longer row goes alone. They are cut
+    where padding and forward passes cost least together, which among few rows of unlike lengths is
+    before a batch is full. Of ``shared`` tokens before each row, whose keys and values are copied,
+    an eighth counts against ``batch_tokens``."""
+    lengths = np.asarray(lengths, dtype=np.int64)
     order = np.argsort(-lengths, kind="stable")
     least, begins = np.full(len(order) + 1, np.inf), np.zeros(len(order) + 1, dtype=np.int64)
-    least[0] = 0
+    least[0], one_pass = 0, pass_cost(batch_tokens)
     for first, longest in enumerate(lengths[order].tolist()):
-        rows = min(len(order) - first, max(1, batch_tokens // (longest + shared // 8)))
-        costs = least[first] + batch_tokens // PASS + longest * np.arange(1, rows + 1)
+        rows = min(len(order) - first, max(1, batch_tokens // max(1, longest + shared // 8)))
+        costs = least[first] + one_pass + longest * np.arange(1, rows + 1)
         better = first + 1 + np.flatnonzero(costs < least[first + 1 : first + 1 + rows])
         least[better], begins[better] = costs[better - first - 1], first
     batches, end = [], len(order)
@@ -87,7 +78,12 @@ def plan_behind(lengths: Array, batch_tokens: int, shared: int) -> list[Array]:
 
 def cost_of(batches: Iterable[Array], lengths: Array, batch_tokens: int) -> int:
     """Return the cost of batches in token positions: padding counts, and so does each pass."""
-    return sum(batch_tokens // PASS + len(b) * int(lengths[b].max()) for b in batches)
+    return sum(pass_cost(batch_tokens) + len(b) * int(lengths[b].max()) for b in batches)
+
+
+def pass_cost(batch_tokens: int) -> int:
+    """Return what a forward pass costs beside its tokens, in token positions."""
+    return max(1, batch_tokens // PASS)
 
 
 def padded(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -13,7 +13,7 @@ import torch
 from rmplug import DataError
 from rmplug.arrays import Array
 
-from ._batch import Batch, padded, plan, plan_behind
+from ._batch import Batch, padded, plan
 from ._budget import TokenBudget
 from ._shared_prompts import Band, Sharing, behind_prompts, plan_bands
 from ._tokenizing import Tokens
@@ -124,10 +124,8 @@ class Running:
                 continue
             yield indices, result
 
-    def _plan(self, lengths: Array, band: Band | None) -> Iterable[Array]:
-        if band is None:
-            return plan(lengths, self.budget.tokens)
-        return plan_behind(lengths, self.budget.tokens, band.shared)
+    def _plan(self, lengths: Array, band: Band | None) -> list[Array]:
+        return plan(lengths, self.budget.tokens, 0 if band is None else band.shared)
 
     def _halve(self, lengths: Array, error: Exception) -> None:
         """Halve the budget after a batch of rows of some lengths that did not fit into memory; a

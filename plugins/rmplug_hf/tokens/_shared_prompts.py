@@ -19,7 +19,7 @@ import torch
 
 from rmplug.arrays import Array
 
-from ._batch import Batch, cost_of, plan, plan_behind
+from ._batch import Batch, cost_of, plan
 from ._prompt_states import joined, run_prompts, selected
 from ._tokenizing import Tokens
 
@@ -104,7 +104,7 @@ def plan_bands(rows: Sequence[Tokens], sharing: Sharing, tokens: int) -> list[Ba
     for band in bands:
         prompts, tails = np.full(len(band.families), band.shared), lengths[band.rows] - band.shared
         cost += cost_of(plan(prompts, tokens), prompts, tokens)
-        cost += cost_of(plan_behind(tails, tokens, band.shared), tails, tokens)
+        cost += cost_of(plan(tails, tokens, band.shared), tails, tokens)
         left[band.rows] = False
     cost += cost_of(plan(lengths[left], tokens), lengths[left], tokens)
     worth = bool(bands) and cost <= WORTH * cost_of(plan(lengths, tokens), lengths, tokens)

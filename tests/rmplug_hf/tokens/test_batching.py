@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 
 from rmplug import DataError
 from rmplug.notices import collect_notices
-from rmplug_hf.tokens._batch import absent_id, padded, plan
+from rmplug_hf.tokens._batch import absent_id, cost_of, padded, plan
 from rmplug_hf.tokens._batching import distinct, run_batches
 from rmplug_hf.tokens._budget import HALVED, TokenBudget
 from rmplug_hf.tokens._tokenizing import Tokens
@@ -40,9 +42,22 @@ def test_batches_take_every_row_once_and_stay_within_the_budget(lengths, budget)
         assert len(batch) == 1 or len(batch) * longest <= budget
 
 
-def test_the_longest_rows_come_first():
-    lengths = [3, 9, 5, 9, 1]
-    assert [batch.tolist() for batch in plan(lengths, 18)] == [[1, 3], [2, 0, 4]]
+def test_the_longest_rows_come_first_and_those_of_unlike_lengths_go_apart():
+    lengths = [100, 310, 20, 300, 95]
+    # 900 tokens fit into a batch, and a pass costs as much as 28
+    assert [batch.tolist() for batch in plan(lengths, 900)] == [[1, 3], [0, 4], [2]]
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=7), st.integers(1, 200))
+def test_no_other_cuts_cost_less(lengths, budget):
+    lengths = np.array(lengths)
+    order = np.argsort(-lengths, kind="stable")
+    costs = []
+    for cuts in product([False, True], repeat=len(order) - 1):
+        batches = np.split(order, np.flatnonzero(cuts) + 1)
+        if all(len(b) == 1 or len(b) * lengths[b].max() <= budget for b in batches):
+            costs.append(cost_of(batches, lengths, budget))
+    assert cost_of(plan(lengths, budget), lengths, budget) == min(costs)
 
 
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=30), st.integers(1, 60))
@@ -121,10 +136,10 @@ def test_after_a_batch_that_does_not_fit_into_memory_all_are_half_as_large_and_i
             raise torch.OutOfMemoryError("too much")
         return batch.lengths.float()
 
-    budget, lengths = TokenBudget(64), [3, 1, 2, 5, 4, 5]
+    budget, lengths = TokenBudget(320), [3, 1, 2, 5, 4, 5]
     with collect_notices() as notices:
         assert run(rows(*lengths), forward, budget=budget).tolist() == lengths
-    assert sizes == [25, 10, 9]  # five distinct rows; then 12 tokens at once
+    assert sizes == [25, 5, 8, 4]  # five distinct rows; then 12 tokens at once
     assert budget.tokens == 12
     [told] = notices.values()
     assert (told.what, told.ids, told.of) == (HALVED, ["25 tokens"], "forward passes")
