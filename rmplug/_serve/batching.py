@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 
 MOST_WAITS = 10
 """How often ``wait`` starts anew for another request."""
+PATIENCE = 0.05
+"""The part of the time of a batch that ``wait`` is at least after it: the clients of a slow model
+need no less time for their next requests, and waiting for them costs little beside it."""
+MOST_PATIENCE = 0.1
+"""Seconds that it is at most: one large request is no reason to wait long after it."""
 
 
 class QueueFullError(Exception):
@@ -106,33 +111,39 @@ class _Job:
     asked: Any
     done: asyncio.Future[Scored]
     loop: asyncio.AbstractEventLoop
-    arrived: float
 
-    def end(self, scored: Scored | None, error: Exception | None = None) -> None:
-        """Tell the request's coroutine, unless nobody waits for it any more."""
-        self.loop.call_soon_threadsafe(self._settle, scored, error)
-
-    def _settle(self, scored: Scored | None, error: Exception | None) -> None:
+    def settle(self, answer: Scored | Exception) -> None:
+        """Tell the request's coroutine, in its loop, unless nobody waits for it any more."""
         if self.done.done():
             return
-        if error is not None:
-            self.done.set_exception(error)
-        elif scored is not None:
-            self.done.set_result(scored)
+        if isinstance(answer, Exception):
+            self.done.set_exception(answer)
+        else:
+            self.done.set_result(answer)
+
+
+def _settle(jobs: Sequence[_Job], answers: Sequence[Scored | Exception]) -> None:
+    """Answer jobs, in their loop."""
+    for job, answer in zip(jobs, answers, strict=True):
+        job.settle(answer)
 
 
 class Batcher:
     """A queue of requests in front of a model.
 
     One thread asks the model: it takes what waits, in order of arrival, up to ``batch_rows`` rows;
-    while that is less, it waits as long as others come, within the limits. A request is never
-    split, one of more rows goes alone, and one that the model refuses harms no other.
+    while that is less, it waits as long as answers leave and others come, within the limits: who is
+    answered asks again at once, and a few large batches cost less than many small ones. A request
+    is never split, one of more rows goes alone, and one that the model refuses harms no other.
     """
 
     def __init__(self, scorer: Scorer, limits: Limits, metrics: Metrics) -> None:
         self.scorer, self.limits, self.metrics = scorer, limits, metrics
         self._jobs: deque[_Job] = deque()
         self._rows, self._closed = 0, False
+        self._latest = 0.0
+        """When the last request came, or the last answer left."""
+        self._wait = limits.wait
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._work, name="model", daemon=True)
 
@@ -161,7 +172,7 @@ class Batcher:
         """Wait for the scores of a request. Raises ``QueueFullError``, ``ClosedError``, and what
         the model raises of it."""
         loop = asyncio.get_running_loop()
-        job = _Job(asked, loop.create_future(), loop, time.monotonic())
+        job = _Job(asked, loop.create_future(), loop)
         with self._changed:
             if self._closed:
                 raise ClosedError
@@ -169,8 +180,12 @@ class Batcher:
                 raise QueueFullError(self.metrics.seconds_for(self._rows))
             self._jobs.append(job)
             self._rows += len(asked)
+            self._latest = time.monotonic()
             self._changed.notify()
-        return await job.done
+        try:
+            return await job.done
+        finally:
+            self._latest = time.monotonic()
 
     def _work(self) -> None:
         while jobs := self._take():
@@ -184,10 +199,9 @@ class Batcher:
             if not self._jobs:
                 return []
             # a model at work keeps the threads that read requests waiting: now is their turn
-            latest = time.monotonic() + MOST_WAITS * self.limits.wait
+            end = time.monotonic() + MOST_WAITS * self._wait
             while self._rows < self.limits.batch_rows and not self._closed:
-                quiet = self._jobs[-1].arrived + self.limits.wait
-                left = min(quiet, latest) - time.monotonic()
+                left = min(self._latest + self._wait, end) - time.monotonic()
                 if left <= 0:
                     break
                 self._changed.wait(left)
@@ -224,15 +238,22 @@ class Batcher:
                 for job in jobs:
                     self._run([job])
                 return
-            jobs[0].end(None, error)
+            self._answer(jobs, [error])
             if not isinstance(error, RmplugError):
                 with suppress(OSError, ValueError):  # nobody may read what is told any more
                     traceback.print_exc(file=sys.stderr)
             return
         rows = sum(len(job.asked) for job in jobs)
-        self.metrics.batch_scored(rows, time.monotonic() - started)
-        for job, one in zip(jobs, scored, strict=True):
-            job.end(one)
+        seconds = time.monotonic() - started
+        self.metrics.batch_scored(rows, seconds)
+        if self.limits.wait:
+            self._wait = max(self.limits.wait, min(PATIENCE * seconds, MOST_PATIENCE))
+        self._answer(jobs, scored)
+
+    def _answer(self, jobs: list[_Job], answers: Sequence[Scored | Exception]) -> None:
+        """Have the requests' loop tell their answers; it is woken once for all of them."""
+        self._latest = time.monotonic()
+        jobs[0].loop.call_soon_threadsafe(_settle, jobs, answers)
 
     def _scored(self, asked: list[Any]) -> list[Scored]:
         ends = [0]

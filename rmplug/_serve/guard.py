@@ -69,7 +69,8 @@ class Guard:
         body = b""
         if refusal is None:
             try:
-                body = await asyncio.wait_for(self._body(receive, self.most_bytes), self.seconds)
+                async with asyncio.timeout(self.seconds):
+                    body = await self._body(receive, self.most_bytes)
             except TimeoutError:
                 refusal = 408, f"the request took longer than {self.seconds:g} seconds to arrive"
             except ConnectionError:
@@ -79,7 +80,8 @@ class Guard:
         else:
             # a connection that is closed with bytes unread may take the answer with it
             with suppress(TimeoutError, ConnectionError):
-                await asyncio.wait_for(self._body(receive, DRAINED), DRAINING)
+                async with asyncio.timeout(DRAINING):
+                    await self._body(receive, DRAINED)
         if refusal is not None:
             await _answer(send, *refusal)
             return

@@ -66,11 +66,12 @@ def serve(scorer: Scorer, settings: Settings, ready: Callable[[str], None]) -> N
         access_log=False,
         server_header=False,
         lifespan="off",
+        proxy_headers=False,  # no address of a client is looked at
         timeout_graceful_shutdown=30,
         timeout_keep_alive=75,  # longer than clients keep a connection, which would meet its end
     )
     service.batcher.start()
-    with listening:
+    with listening, scorer.model.standing():
         ready(url_of(settings.address, listening))
         # uvicorn has let the requests end when it raises the signal again, which is the way out
         with contextlib.suppress(KeyboardInterrupt):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -69,6 +69,12 @@ class RewardModel(Artifact, ABC):
         float32, whatever it does otherwise to be fast; None, as here, from a model that has no
         other way."""
         return None
+
+    def standing(self) -> AbstractContextManager[None]:
+        """Return a context in which the model's weights stay as they are, so that a model which
+        makes something of them in each call, such as another order in memory, makes it once; one
+        without effect, as here, from any other."""
+        return nullcontext()
 
     def reload(self) -> RewardModel:
         """Return the model loaded anew, for a step that changes its weights: others that use the

@@ -55,6 +55,10 @@ class Transformer(RewardModel):
         memory allows it."""
         return exact(self.loaded)
 
+    def standing(self) -> AbstractContextManager[None]:
+        """Return a context in which weights are packed once for all calls (``packed_weights``)."""
+        return packed_weights(self.loaded.model)
+
     @property
     def width(self) -> int:
         """Numbers per state."""

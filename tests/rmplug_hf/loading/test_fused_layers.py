@@ -7,6 +7,8 @@ import torch
 import transformers
 from torch import nn
 
+import rmplug
+from rmplug.testing.tiny_models import tiny_model
 from rmplug_hf.loading._fused_layers import (
     FEWEST_ROWS,
     FusedLinear,
@@ -220,3 +222,17 @@ def test_an_adapter_on_a_fused_network_is_not_passed_by():
     assert (own - logits(network_of("llama"))).abs().max() > 1e-3
     merged, plain_merged = (logits(one.merge_and_unload()) for one in adapted)
     torch.testing.assert_close(merged, plain_merged, rtol=2e-5, atol=2e-5)
+
+
+def test_a_model_whose_weights_stay_packs_them_once_for_all_calls(tmp_path):
+    scorer = rmplug.load(tiny_model("llama", tmp_path))
+    layers = [one for one in scorer.model.loaded.model.modules() if type(one) is FusedLinear]
+    packed_anew = scorer.score("Say 1", "one")
+    assert layers
+    assert all(layer.packed is None for layer in layers)
+    with scorer.model.standing():
+        packed = [layer.packed for layer in layers]
+        assert scorer.score("Say 1", "one") == packed_anew
+        assert all(one is not None for one in packed)
+        assert all(layer.packed is one for layer, one in zip(layers, packed, strict=True))
+    assert all(layer.packed is None for layer in layers)
