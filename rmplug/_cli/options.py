@@ -253,6 +253,9 @@ def serve_options(command: argparse.ArgumentParser) -> None:
         ("--queue-rows", 4096, "most rows that wait; beyond, requests are refused with 429"),
         ("--max-rows", 1024, "most rows in a request"),
         ("--max-body", 16, "most MiB of a request"),
+        ("--max-text", 250_000, "most characters of a row, prompt and response together"),
+        ("--max-connections", 900, "most connections at once; beyond, clients get 503"),
+        ("--max-seconds", 30, "most seconds until a request has arrived"),
     ):
         command.add_argument(
             option, type=_some, default=default, metavar="N", help=f"{what} ({default})"

@@ -61,6 +61,7 @@ def _check_installed() -> None:
 
 def _settings(options: argparse.Namespace) -> Settings:
     from rmplug._serve.batching import Limits
+    from rmplug._serve.connections import Bounds
     from rmplug._serve.server import Settings
 
     return Settings(
@@ -70,6 +71,8 @@ def _settings(options: argparse.Namespace) -> Settings:
         token=_token(options.token_variable),
         most_bytes=options.max_body * MIB,
         most_rows=options.max_rows,
+        most_text=options.max_text,
+        bounds=Bounds(options.max_connections, options.max_seconds),
         limits=Limits(options.batch_rows, options.wait / 1000, options.queue_rows),
         raw_queries=options.raw_queries,
         endings=tuple(options.ending),

@@ -8,7 +8,7 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -33,6 +33,9 @@ PATIENCE = 0.05
 need no less time for their next requests, and waiting for them costs little beside it."""
 MOST_PATIENCE = 0.1
 """Seconds that it is at most: one large request is no reason to wait long after it."""
+
+TURN = 32
+"""Characters that a message counts beside its texts: thousands of empty ones are work, too."""
 
 
 class QueueFullError(Exception):
@@ -65,6 +68,9 @@ class Asked(Protocol):
     def reading(self) -> object:
         """Requests with the same value can be scored together."""
 
+    def sizes(self) -> Iterable[int]:
+        """Count the characters of each row (tokens, where it is given as such)."""
+
 
 @dataclass(frozen=True)
 class Conversations:
@@ -76,6 +82,14 @@ class Conversations:
 
     def __len__(self) -> int:
         return len(self.responses)
+
+    def sizes(self) -> Iterable[int]:
+        """Count the characters of each row."""
+        counted: dict[int, int] = {}  # many responses may have a prompt in common
+        for prompt, response in zip(self.prompts, self.responses, strict=True):
+            if id(prompt) not in counted:
+                counted[id(prompt)] = _size(prompt)
+            yield counted[id(prompt)] + len(response)
 
 
 @dataclass(frozen=True)
@@ -92,6 +106,16 @@ class RawInputs:
     def reading(self) -> bool:
         """Texts with special tokens and without go apart."""
         return self.add_special_tokens
+
+    def sizes(self) -> Iterable[int]:
+        """Count the characters or tokens of each row."""
+        return map(len, self.inputs)
+
+
+def _size(prompt: Prompt) -> int:
+    if isinstance(prompt, str):
+        return len(prompt)
+    return sum(TURN + len(turn["role"]) + len(turn["content"]) for turn in prompt)
 
 
 Told: TypeAlias = "dict[str, list[int]]"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import from_json
@@ -28,6 +28,11 @@ class RequestError(Exception):
         self.status = status
 
 
+Item = TypeVar("Item")
+Many = Annotated[list[Item], Field(fail_fast=True)]
+"""A list that is refused at its first fault: the faults of a million entries take gigabytes."""
+
+
 class TextPart(BaseModel):
     """A part of a message in OpenAI's form."""
 
@@ -41,7 +46,7 @@ class Turn(BaseModel):
     """A message of a conversation."""
 
     role: str
-    content: str | list[TextPart]
+    content: str | Many[TextPart]
 
     @property
     def written(self) -> dict[str, str]:
@@ -51,7 +56,7 @@ class Turn(BaseModel):
         return {"role": self.role, "content": text}
 
 
-Text = str | list[Turn]
+Text = str | Many[Turn]
 
 
 class ModelRequest(BaseModel):
@@ -71,8 +76,8 @@ class ModelRequest(BaseModel):
 class ClassifyRequest(ModelRequest):
     """vLLM's ``/classify``: one conversation, or texts or token ids as they are."""
 
-    messages: list[Turn] | None = None
-    input: str | list[str] | list[int] | list[list[int]] | None = None
+    messages: Many[Turn] | None = None
+    input: str | Many[str] | Many[int] | Many[Many[int]] | None = None
     add_special_tokens: bool = True
     use_activation: bool | None = None
     activation: bool | None = None
@@ -98,8 +103,8 @@ class ScoreRequest(ModelRequest):
     """vLLM's ``/score``: prompts (``text_1``, ``queries``, ``data_1``) and responses (``text_2``,
     ``documents``, ``items``, ``data_2``), one for each or one prompt for all."""
 
-    first: str | list[str] = Field(validation_alias="text_1")
-    second: str | list[str] = Field(validation_alias="text_2")
+    first: str | Many[str] = Field(validation_alias="text_1")
+    second: str | Many[str] = Field(validation_alias="text_2")
     use_activation: bool | None = None
     activation: bool | None = None
 
@@ -137,8 +142,8 @@ class ScoreRequest(ModelRequest):
 class RewardRequest(ModelRequest):
     """OpenRLHF's ``/get_reward``: texts of prompt and response, and the prompts in them."""
 
-    query: list[str]
-    prompts: list[str] | None = None
+    query: Many[str]
+    prompts: Many[str] | None = None
 
     def asked(self, raw: bool, endings: Sequence[str]) -> Conversations | RawInputs:
         """Return the rows: what follows each prompt as a response to it; with ``raw``, or without
@@ -163,7 +168,7 @@ class RankRequest(ModelRequest):
     """Responses to a prompt, to be ranked."""
 
     prompt: Text
-    responses: list[str]
+    responses: Many[str]
 
     def asked(self) -> Conversations:
         """Return the rows."""

@@ -14,7 +14,8 @@ from rmplug.errors import RmplugError
 from rmplug.models.scorer import Scorer
 
 from .answers import Answers
-from .batching import Batcher, ClosedError, Limits, QueueFullError, Scored
+from .batching import Asked, Batcher, ClosedError, Limits, QueueFullError, Scored
+from .connections import HEAD_BYTES, Bounds, bounded
 from .guard import App, Guard, error_body
 from .metrics import CONTENT_TYPE, Metrics
 from .requests import (
@@ -28,6 +29,7 @@ from .requests import (
 )
 
 if TYPE_CHECKING:
+    import uvicorn
     from starlette.requests import Request
     from starlette.responses import Response
 
@@ -44,6 +46,9 @@ class Settings:
     most_bytes: int = 16 << 20
     most_rows: int = 1024
     """Most rows in one request."""
+    most_text: int = 250_000
+    """Most characters of a row, prompt and response together."""
+    bounds: Bounds = field(default_factory=Bounds)
     limits: Limits = field(default_factory=Limits)
     raw_queries: bool = False
     """Read the queries of ``/get_reward`` as they are, by the model's tokenizer."""
@@ -60,22 +65,12 @@ def serve(scorer: Scorer, settings: Settings, ready: Callable[[str], None]) -> N
     service = Service(scorer, settings)
     with contextlib.suppress(RmplugError):  # what is loaded with a first conversation is loaded now
         scorer.matrix(["Hello."], ["Hello."], missing=True)
-    config = uvicorn.Config(
-        service.application(),
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        lifespan="off",
-        proxy_headers=False,  # no address of a client is looked at
-        timeout_graceful_shutdown=30,
-        timeout_keep_alive=75,  # longer than clients keep a connection, which would meet its end
-    )
     service.batcher.start()
     with listening, scorer.model.standing():
         ready(url_of(settings.address, listening))
         # uvicorn has let the requests end when it raises the signal again, which is the way out
         with contextlib.suppress(KeyboardInterrupt):
-            uvicorn.Server(config).run(sockets=[listening])
+            uvicorn.Server(service.configuration()).run(sockets=[listening])
     service.batcher.close()
 
 
@@ -87,6 +82,28 @@ class Service:
         self.batcher = Batcher(scorer, settings.limits, self.metrics)
         self.answers = Answers(settings.name, scorer.outputs)
         self.started = int(time.time())
+
+    def configuration(self, log_level: str = "warning") -> uvicorn.Config:
+        """Return how uvicorn runs the server."""
+        import uvicorn
+
+        return uvicorn.Config(
+            self.application(),
+            http=bounded(
+                self.settings.bounds,
+                lambda status: self.metrics.request_answered("other", status, 0.0),
+            ),
+            ws="none",
+            h11_max_incomplete_event_size=16
+            * HEAD_BYTES,  # our own bound comes first, with an answer
+            log_level=log_level,
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+            proxy_headers=False,  # no address of a client is looked at
+            timeout_graceful_shutdown=30,
+            timeout_keep_alive=self.settings.bounds.idle,
+        )
 
     def application(self) -> App:
         """Return the server as an ASGI application behind its guard."""
@@ -119,6 +136,7 @@ class Service:
             hosts_of(self.settings.address),
             self.settings.token,
             self.settings.most_bytes,
+            self.settings.bounds.seconds,
         )
 
     async def classify(self, request: Request) -> Response:
@@ -158,14 +176,32 @@ class Service:
         """The model that is served."""
         return _json(self.answers.models(self.started))
 
-    async def _scored(self, body: ModelRequest, asked: Any) -> Scored:
+    async def _scored(self, body: ModelRequest, asked: Asked) -> Scored:
         if body.model not in (None, self.settings.name):
             message = f"the model {body.model:.80} is not served; {self.settings.name} is"
             raise RequestError(404, message)
         most = min(self.settings.most_rows, self.settings.limits.queue_rows)
         if len(asked) > most:
             raise RequestError(413, f"a request has at most {most} rows; send several")
+        self._check_sizes(asked)
         return await self.batcher.submit(asked)
+
+    def _check_sizes(self, asked: Asked) -> None:
+        """Refuse what would hold the model for long before it is cut to the model's length, and
+        what a prompt that all rows have in common makes large."""
+        row_most, most, total = self.settings.most_text, self.settings.most_bytes, 0
+        for row, size in enumerate(asked.sizes()):
+            total += size
+            if size > row_most:
+                told = (
+                    f"row {row} has {size} characters with its prompt, and a row at most {row_most}"
+                )
+                raise RequestError(413, f"{told}; shorten it, or raise --max-text of the server")
+            if total > most:
+                told = (
+                    f"the rows of a request, each with its prompt, have at most {most} characters"
+                )
+                raise RequestError(413, f"{told}; send several")
 
 
 def _json(content: dict[str, Any]) -> Response:

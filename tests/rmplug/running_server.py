@@ -23,10 +23,7 @@ def running(scorer: Scorer, **settings: Any) -> Iterator[tuple[str, Any]]:
 
     service = Service(scorer, Settings(**{"name": "tiny", **settings}))
     listening = listen("127.0.0.1", 0)
-    config = uvicorn.Config(
-        service.application(), log_level="critical", access_log=False, lifespan="off"
-    )
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(service.configuration("critical"))
     thread = threading.Thread(target=server.run, args=([listening],))
     service.batcher.start()
     thread.start()
