@@ -209,6 +209,15 @@ def foresee_folder(folder: Path) -> Known:
         return Known()  # what is wrong is said where the folder is opened
 
 
+def is_trained(folder: str | Path) -> bool:
+    """Check whether a trainer that is installed wrote a folder, by its ``config.json``."""
+    try:
+        kind = read_json(Path(folder) / "config.json")["kind"]
+        return issubclass(discover().find(str(kind)).cls, Trainer)
+    except (RmplugError, KeyError, TypeError):
+        return False
+
+
 def open_trained(kind: str, folder: Path, named: Path | str, **changed: Any) -> RewardModel:
     """Open the reward model that a trainer wrote to a folder, which messages call ``named``."""
     maker = discover().find(kind).cls

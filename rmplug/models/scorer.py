@@ -23,7 +23,7 @@ from rmplug.errors import DataError, RmplugError, near_names, some
 from rmplug.families import ModelLoader
 
 from .files import read_json
-from .reopen import load_model, open_trained
+from .reopen import is_trained, load_model, open_folder, open_trained
 from .text_generator import Prompt
 
 if TYPE_CHECKING:
@@ -182,8 +182,8 @@ def load(source: str | Path, kind: str | None = None, **params: Any) -> Scorer:
     """Load a scorer from a folder or a name: a checkpoint of a run (its folder in the store, or
     ``RUN:STEP``, or ``RUN:LOOP.STEP[ITEM]`` inside a loop, with RUN as for ``open_run``), or
     anything that an installed model loader recognises. ``kind`` names the loader, ``params`` its
-    parameters; of a checkpoint, where the model it was trained on is (``path``), how it runs, and
-    what it may do (``trust_remote_code``)."""
+    parameters; of a checkpoint, where the model it was trained on is (``path``; ``url``, of one
+    that is served), how it runs, and what it may do (``trust_remote_code``)."""
     registry = discover()
     source = user_path(source) if str(source).startswith("~") else source
     if kind is not None:
@@ -239,7 +239,10 @@ def _recognised(registry: Registry, source: str, params: Mapping[str, Any]) -> S
     loaders = [p.cls for p in registry.all() if issubclass(p.cls, ModelLoader)]
     matches = [(cls, taken) for cls in loaders if (taken := cls.accepts(source)) is not None]
     if len(matches) == 1:
-        return _loaded(matches[0][0], {**matches[0][1], **params})
+        cls, taken = matches[0]
+        if set(params) - set(cls.model_fields) and is_trained(source):
+            return Scorer(open_folder(Path(source), **params))
+        return _loaded(cls, {**taken, **params})
     if matches:
         kinds = some(cls.kind for cls, _ in matches)
         raise RmplugError(f"{source} can be loaded by {kinds}; name one with kind")

@@ -165,10 +165,11 @@ def test_a_folder_names_no_address_and_is_opened_with_an_encoder_of_the_users_sp
     }
     found = rmplug.run({"name": "opened", "steps": steps}, store=tmp_path / "store")["reward"]
     assert np.isfinite(np.asarray(found["margin"])).all()
-    in_python = rmplug.Scorer(rmplug.open_folder(folder, url=url_of(address))).rank(
-        "Say 1", ["great egg", "no egg"]
-    )
-    assert {entry.rank for entry in in_python} == {1, 2}
+    in_python = rmplug.Scorer(rmplug.open_folder(folder, url=url_of(address)))
+    in_shell = rmplug.load(folder, url=url_of(address), wait="0")  # as of --param url=...
+    for scorer in (in_python, in_shell):
+        ranked = scorer.rank("Say 1", ["great egg", "no egg"])
+        assert {entry.rank for entry in ranked} == {1, 2}
 
 
 @pytest.mark.parametrize("name", ["linear", "odin", "mixture"])
