@@ -13,11 +13,11 @@ of all pairs; the last columns compare them, and held-out predictions of L-BFGS,
 strength earlier, with ours (in standard deviations of ours, and as pairs decided otherwise).
 
 Measured on a busy machine, CPU seconds of linear-head and how many times more L-BFGS takes, even
-and uneven: 500 pairs of 384 dimensions .05 (.7) and .06 (1.1), of 4,096 .07 (1.5) and .45 (.9);
-3,000 pairs of 384 .18 (1.2) and .29 (3.8), of 1,536 .48 (1.5) and .96 (1.4), of 4,096 1.18 (1.7)
-and 2.16 (1.4); 20,000 pairs of 384 1.60 (1.0) and 1.82 (4.7), of 1,536 (even) 5.14 (1.3). The
-objectives are equal to 5e-15; L-BFGS's held-out predictions are .001 to .02 deviations from ours,
-and decide 0 to 18 pairs otherwise.
+and uneven, the middle of three runs: 500 pairs of 384 dimensions .02 (1.1) and .03 (1.4), of 4,096
+.04 (1.8) and .22 (1.4); 3,000 pairs of 384 .10 (1.5) and .17 (3.3), of 1,536 .30 (1.9) and .62
+(1.9), of 4,096 .80 (2.1) and 1.37 (1.6); one run: 20,000 pairs of 384 .72 (1.6) and 1.05 (6.2), of
+1,536 2.54 (1.8) and 5.46 (1.5). The objectives are equal to 5e-15; L-BFGS's held-out predictions
+are .001 to .02 deviations from ours, and decide 0 to 37 pairs otherwise.
 
 Run: ``python benchmarks/linear_head.py [--pairs 3000] [--dimensions 384 1536] [--sklearn]``
 """

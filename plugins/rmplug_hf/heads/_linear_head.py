@@ -21,12 +21,14 @@ from rmplug_hf.loading._encoder import EncoderModel
 
 from ._examples import StateExamples, examples_of
 from ._linear_reward import save
-from ._newton import Rows, minimise
+from ._newton import Rows, Weights, minimise, minimise_from, slope_at_zero
 
 if TYPE_CHECKING:
     from .heads import LinearHead
 
 PATIENCE, ROUGHLY, AT_ONCE = 2, 1e-4, 3
+ONWARD = 0.5
+"""The share of what the weights changed by at the strength before that they start further on."""
 STATE_ROUNDING = 1e-6
 
 
@@ -86,9 +88,9 @@ def search_strength(
     fold_weights = np.bincount(fold, weights=examples.weights)
     path, held_out, losses = [], [], []
     for weights in _path(rows, examples, shares, grid):
-        predicted = (rows.exact @ weights)[np.arange(len(fold)), fold]
+        predicted = weights.predicted[np.arange(len(fold)), fold]
         cost = examples.weights * examples.loss.each(predicted, examples.target)
-        path.append(weights[:, -1])
+        path.append(weights.values[:, -1])
         held_out.append(predicted)
         losses.append(np.bincount(fold, weights=cost) / np.maximum(fold_weights, 1e-300))
         totals = np.array(losses) @ fold_weights
@@ -103,23 +105,36 @@ def search_strength(
 
 def _path(
     rows: Rows, examples: StateExamples, shares: Array, grid: Sequence[float]
-) -> Iterator[Array]:
+) -> Iterator[Weights]:
     """Yield the weights (d, m) at each strength, some strengths at once: they cost little more than
     one, since most of the time goes to reading the rows."""
-    weights = np.zeros((rows.exact.shape[1], shares.shape[1]))
+    loss, target, count = examples.loss, examples.target, shares.shape[1]
+    first = slope_at_zero(rows, loss, target, shares)
+    last = before = Weights(np.zeros((rows.exact.shape[1], count)), np.zeros_like(shares))
     for start in range(0, len(grid), AT_ONCE):
         some = np.array(grid[start : start + AT_ONCE])
-        found = minimise(
-            rows,
-            examples.loss,
-            examples.target,
-            np.tile(shares, len(some)),
-            np.repeat(some, shares.shape[1]),
-            np.tile(weights, len(some)),
-            ROUGHLY,
-        )
-        for weights in np.split(found, len(some), axis=1):
-            yield weights
+        begin = _onward(before, last, len(some))
+        strengths, at_zero = np.repeat(some, count), np.tile(first, len(some))
+        every = np.tile(shares, len(some))
+        found = minimise_from(rows, loss, target, every, strengths, begin, at_zero, ROUGHLY)
+        for values, predicted in zip(
+            np.split(found.values, len(some), axis=1),
+            np.split(found.predicted, len(some), axis=1),
+            strict=True,
+        ):
+            before, last = last, Weights(values, predicted)
+            yield last
+
+
+def _onward(before: Weights, last: Weights, count: int) -> Weights:
+    """Foresee the weights at the next strengths, side by side, from those at the last two."""
+    step, ahead = last.values - before.values, last.predicted - before.predicted
+    lengths = ONWARD * np.arange(1, count + 1).clip(max=2)
+    next_ones = [last.moved(length, step, ahead) for length in lengths]
+    return Weights(
+        np.hstack([one.values for one in next_ones]),
+        np.hstack([one.predicted for one in next_ones]),
+    )
 
 
 def numbers_of(examples: StateExamples, search: StrengthSearch, seed: int) -> list[dict[str, Any]]:

@@ -48,7 +48,7 @@ class Rows:
     def patience(self) -> int:
         """The products in a step after which a factor of the curvature would have paid: about half
         as many as take the time of one."""
-        return 4 + min(len(self.exact), len(self.sizes)) // 256
+        return 8 + min(len(self.exact), len(self.sizes)) // 256
 
     @cached_property
     def products(self) -> Array:
@@ -98,6 +98,18 @@ class Loss:
 Precondition: TypeAlias = "Callable[[Array], Array]"
 
 
+@dataclass(frozen=True)
+class Weights:
+    """Weights (d, m) and what they predict for the rows (n, m)."""
+
+    values: Array
+    predicted: Array
+
+    def moved(self, by: Array, step: Array, ahead: Array) -> Weights:
+        """Add some lengths (m,) of a step (d, m), which adds ``ahead`` (n, m) to predictions."""
+        return Weights(self.values + by * step, self.predicted + by * ahead)
+
+
 def minimise(
     rows: Rows,
     loss: RowLoss,
@@ -110,13 +122,34 @@ def minimise(
     """Compute for each column of ``shares`` (n, m) the minimiser (d, m) of ``sum(share * loss) + l2
     / 2 * |w|²``, until the gradient is ``tolerance`` times what it is at zero. ``l2`` is one
     strength, or one for each column (m,)."""
-    x, w, column = rows.exact, start.copy(), target[:, None]
+    predicted = rows.exact @ start if start.any() else np.zeros_like(shares)
     strengths = np.broadcast_to(np.asarray(l2, dtype=float), shares.shape[1:])
-    predicted = x @ w if w.any() else np.zeros_like(shares)
-    first = ((shares * loss.slopes(np.zeros_like(predicted), column)[0]).T @ x).T
-    at_zero = np.maximum(np.linalg.norm(first, axis=0), 1e-300)
+    first = slope_at_zero(rows, loss, target, shares)
+    begin = Weights(start, predicted)
+    return minimise_from(rows, loss, target, shares, strengths, begin, first, tolerance).values
+
+
+def slope_at_zero(rows: Rows, loss: RowLoss, target: Array, shares: Array) -> Array:
+    """Return the length of the gradient where all weights are zero (m,)."""
+    slope = loss.slopes(np.zeros_like(shares), target[:, None])[0]
+    return np.asarray(np.maximum(np.linalg.norm((shares * slope).T @ rows.exact, axis=1), 1e-300))
+
+
+def minimise_from(
+    rows: Rows,
+    loss: RowLoss,
+    target: Array,
+    shares: Array,
+    strengths: Array,
+    start: Weights,
+    at_zero: Array,
+    tolerance: float,
+) -> Weights:
+    """Do as ``minimise``, where predictions at the start, and the slope at zero, are known."""
+    x, found, column = rows.exact, start, target[:, None]
     steps = NewtonSteps(rows, strengths)
     for _ in range(MOST_STEPS):
+        w, predicted = found.values, found.predicted
         slope, bend = loss.slopes(predicted, column)
         gradient = ((shares * slope).T @ x).T + strengths * w
         size = np.linalg.norm(gradient, axis=0)
@@ -129,8 +162,8 @@ def minimise(
         length = _lengths(loss, shares, predicted, ahead, column, w, step, strengths, gradient)
         if not length.any():
             break
-        w, predicted = w + length * step, predicted + length * ahead
-    return w
+        found = found.moved(length, step, ahead)
+    return found
 
 
 @dataclass

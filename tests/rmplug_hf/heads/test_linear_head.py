@@ -60,6 +60,26 @@ def weight_of(checkpoint):
 
 
 @pytest.mark.parametrize("shape", [(300, 12), (40, 90)])
+def test_each_strength_of_the_path_has_its_own_minimum_and_predictions(shape):
+    rng = np.random.default_rng(3)
+    rows = Rows(rng.normal(size=shape))
+    loss, none, groups = Loss("logistic"), np.zeros(shape[0]), np.arange(shape[0])
+    examples = StateExamples(
+        rows.exact, none, none + 1, groups, loss, np.zeros(shape[1]), 0.0, pa.table({})
+    )
+    shares = rng.random((shape[0], 3)) / shape[0]
+    grid = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
+    path = list(_linear_head._path(rows, examples, shares, grid))
+    assert len(path) == len(grid)
+    for l2, found in zip(grid, path, strict=True):
+        start = np.zeros_like(found.values)
+        exact = minimise(rows, loss, none, shares, l2, start, tolerance=1e-12)
+        apart = np.linalg.norm(found.values - exact) / np.linalg.norm(exact)
+        assert apart < 0.02, l2
+        np.testing.assert_allclose(found.predicted, rows.exact @ found.values, atol=1e-10)
+
+
+@pytest.mark.parametrize("shape", [(300, 12), (40, 90)])
 def test_weights_are_the_optimum_of_logistic_regression(shape):
     rng = np.random.default_rng(1)
     rows = rng.normal(size=shape) * rng.gamma(1, size=shape[1])
