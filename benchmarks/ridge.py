@@ -1,8 +1,8 @@
 """`multi-objective-ridge` beside what else computes the same heads.
 
 ``numpy`` is what a careful user writes: a Gram matrix for each source, a Cholesky factor for each
-strength; ``numpy-float32`` is the same in float32, where strengths that rounding makes impossible
-are left out; ``scikit-learn`` is a loop over attributes and strengths.
+strength; ``numpy-float32``, the strong opponent, is the same in float32, where strengths that
+rounding makes impossible are left out; ``scikit-learn`` is a loop over attributes and strengths.
 
 All read the same shards of states (safetensors, memory-mapped), hold out the same fifth of the
 rows, try nine strengths for each of 19 attributes, and keep the best; in processes of their own, on
@@ -11,9 +11,13 @@ that the process held. The last column is the greatest distance between the two 
 The spectrum of the states falls by a factor of 30 with a few large directions, as that of a
 language model does.
 
-Measured on a busy machine at scale 0.5, CPU seconds of rmplug, numpy, numpy-float32: ``sources``
-9.5, 12.9 (1.35 times; weights 3e-14 apart), 7.5 (0.8; 1e-5 apart); ``sources-bf16`` 6.7, 9.9 (1.5;
-2e-14), 7.0 (1.0; 1e-5).
+Measured on a busy machine, CPU seconds of rmplug and how many times more numpy-float32 and numpy
+take, the middle of three runs at scale 0.5: ``sources`` 4.2 (1.09; 1.05 to 1.26; its weights are
+1e-5 from ours) and (2.10; 7e-11), ``sources-bf16`` 3.3 (1.16; 1.12 to 1.24; 1e-5) and (1.67;
+5e-11); one run: ``sources`` at scale 1 5.7 (1.17) and (2.17), ``random-masks`` at 0.25 10.6 (1.23)
+and (2.49). At scale 0.25 ``sources`` has fewer rows to learn from than dimensions:
+rmplug takes float64 for it, 5.7 (0.7) and (1.16); numpy-float32 rounds its matrices of the least
+strengths.
 
 Run: python benchmarks/ridge.py [--scale 1.0] [--case NAME] [--folder FOLDER]. `--scale 0.1` takes a
 tenth of the rows of each case. `large` has no scikit-learn beside it: it would not fit.
@@ -114,6 +118,7 @@ def with_rmplug(folder: Path) -> np.ndarray:
         def __init__(self, whole: EmbeddingsSet, tensor: str) -> None:
             self.parts = [tensors[tensor] for tensors in whole.files]
             self.names = [f"a{k}" for k in range(ATTRIBUTES)] if tensor == "labels" else None
+            self.ids = pa.array(np.arange(len(self))).cast(pa.string())
             self._schema = self.read(0, 1).schema
 
         @property
@@ -121,8 +126,7 @@ def with_rmplug(folder: Path) -> np.ndarray:
             return self._schema
 
         def stored(self, name: str) -> pa.ChunkedArray | None:
-            ids = pa.array(np.arange(len(self))).cast(pa.string())
-            return pa.chunked_array([ids]) if name == "id" else None
+            return pa.chunked_array([self.ids]) if name == "id" else None
 
         def __len__(self) -> int:
             return sum(part.shape[0] for part in self.parts)
@@ -135,7 +139,7 @@ def with_rmplug(folder: Path) -> np.ndarray:
                     pieces.append(part.rows(low, high))
                 offset += part.shape[0]
             values = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
-            table = pa.table({"id": pa.array(np.arange(start, stop)).cast(pa.string())})
+            table = pa.table({"id": self.ids[start:stop]})
             if self.names is None:
                 return table.append_column("response", as_column(values))
             for name, column in zip(self.names, values.T, strict=True):
@@ -200,7 +204,8 @@ def by_gram(precision: type) -> Callable[[Path], np.ndarray]:
             own = np.flatnonzero(source == number)
             rows, held = train[mask[train]], test[mask[test]]
             x, y = states[rows].astype(precision), labels[np.ix_(rows, own)].astype(precision)
-            gram, xy = x.T @ x, x.T @ y  # NumPy sees the symmetry of x.T @ x
+            # NumPy sees the symmetry of x.T @ x; its transpose is copied fast in LAPACK's order.
+            gram, xy = (x.T @ x).T, x.T @ y
             path = []
             for alpha in ALPHAS:
                 shifted = gram.copy(order="F")
@@ -228,8 +233,12 @@ METHODS = {
 
 
 def work(method: str, folder: Path, result: Path) -> None:
-    """In a process of its own: the weights to a file, seconds and memory to the standard output."""
+    """In a process of its own: the weights to a file, seconds and memory to the standard output.
+    What any method imports is imported before."""
     from scipy import linalg  # noqa: F401
+    from sklearn import linear_model, model_selection  # noqa: F401
+
+    from rmplug_armorm.heads._ridge import fit  # noqa: F401
 
     start, wall = time.process_time(), time.perf_counter()
     weights = METHODS[method](folder)

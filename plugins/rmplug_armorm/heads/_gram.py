@@ -11,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
+from typing import Any
 
 import numpy as np
-from scipy.linalg import lapack
+from scipy.linalg import get_lapack_funcs
 
 from rmplug.arrays import Array
 
+Precision = type[np.floating[Any]]
 CHUNK_ROWS = 2048
 """Rows in float64 at a time."""
 MOST_BYTES = 2**29
@@ -31,43 +33,61 @@ SAMPLE = 20_000
 
 @dataclass
 class GramSums:
-    """Sums over the rows of a cell, or of several: float64, the Gram matrix in rectangular full
-    packed form (LAPACK's ``RFP``, lower), which takes half the memory of a square."""
+    """Sums over the rows of a cell, or of several: in float64 all but the Gram matrix, which has
+    the precision that is asked for and is in rectangular full packed form (LAPACK's ``RFP``,
+    lower), half the memory of a square."""
 
     width: int
     labels: int
+    precision: Precision = np.float64
     rows: int = 0
+    squares: float = 0.0
+    """The sum of the squared lengths of the rows."""
     gram: Array = field(init=False)
     x: Array = field(init=False)
     xy: Array = field(init=False)
     y: Array = field(init=False)
 
     def __post_init__(self) -> None:
-        self.gram = np.zeros(self.width * (self.width + 1) // 2)
+        self.gram = np.zeros(self.width * (self.width + 1) // 2, self.precision)
         self.x = np.zeros(self.width)
         self.xy = np.zeros((self.width, self.labels))
         self.y = np.zeros(self.labels)
 
     def add(self, x: Array, y: Array) -> bool:
-        """Add rows (n, width) and their labels (n, labels); returns whether all are finite
-        numbers."""
+        """Add rows (n, width) and their labels (n, labels), both in float64; returns whether all
+        are finite numbers."""
         rank_update(self.gram, x.T, 1.0)
         both = np.vstack([np.ones(len(y)), y.T]) @ x
         self.rows += len(x)
+        self.squares += float(np.vdot(x, x))
         self.x += both[0]
         self.xy += both[1:].T
         self.y += y.sum(axis=0)
         return bool(np.isfinite(both[0]).all())
 
+    def include(self, other: GramSums, labels: Sequence[int]) -> None:
+        """Add the sums of another cell, with these of its labels."""
+        self.gram += other.gram
+        self.x += other.x
+        self.xy += other.xy[:, labels]
+        self.y += other.y[labels]
+        self.rows += other.rows
+        self.squares += other.squares
+
 
 def rank_update(gram: Array, columns: Array, scale: float) -> None:
-    """Compute ``gram += scale * columns @ columns.T``, in place, for a packed Gram matrix."""
-    lapack.dsfrk(len(columns), columns.shape[1], scale, columns, 1.0, gram, uplo="L", overwrite_c=1)
+    """Compute ``gram += scale * columns @ columns.T``, in place, for a packed Gram matrix and in
+    its precision."""
+    columns = columns.astype(gram.dtype, copy=False)
+    (sfrk,) = get_lapack_funcs(("sfrk",), (gram,))
+    sfrk(len(columns), columns.shape[1], scale, columns, 1.0, gram, uplo="L", overwrite_c=1)
 
 
 def square(gram: Array, width: int) -> Array:
     """Return a packed Gram matrix as a symmetric square in C order."""
-    full, _ = lapack.dtfttr(width, gram, uplo="L")
+    (tfttr,) = get_lapack_funcs(("tfttr",), (gram,))
+    full, _ = tfttr(width, gram, uplo="L")
     for start in range(0, width, TILE):
         end = start + TILE
         corner = full[start:end, start:end]

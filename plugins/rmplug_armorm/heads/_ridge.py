@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,17 @@ from rmplug.arrays import Array
 from rmplug.errors import some
 
 from ._attribute_numbers import HeldOutLabels, numbers_of
-from ._gram import CHUNK_ROWS, GramSums, RowCells, cells_of, rank_update, square
+from ._gram import CHUNK_ROWS, Precision, RowCells, cells_of
 from ._heads_file import Heads, write_heads
 from ._labels import AttributeLabels, LabelColumn, read_labels
-from ._ridge_path import ridge_path
+from ._learning import Learnt, Ridge, gather, learn, refit
+from ._refine import Columns, Group, Imprecise, refine
 from ._splits import HeldOutSplit, grouped_split, original_split
 from ._states import StateBatches, state_column
 
 KIND = "multi-objective-ridge"
+LEAST_WIDTH = 512
+"""From this width on, sums in float32 save more than making their weights exact costs."""
 ORIGINAL_GRID = tuple(10.0**power for power in range(-4, 5))
 GRID = (1e-6, 1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 10.0)
 
@@ -40,23 +44,12 @@ class RidgeSettings:
 
 
 @dataclass(frozen=True)
-class Ridge:
-    """The settings of one fit."""
+class Solved:
+    """Held-out predictions, the strength chosen for each attribute, and the final weights."""
 
-    alphas: tuple[float, ...]
-    intercept: bool
-    relative: bool
-    """True if alphas are in units of the mean squared length of a state."""
-
-
-@dataclass(frozen=True)
-class Learnt:
-    """The weights (alphas, width, K) and offsets (alphas, K) from all rows but those held out."""
-
-    weights: Array
-    offsets: Array
-    means: Array
-    """The mean label of each attribute, shape (K,)."""
+    held: HeldOutLabels
+    best: Array
+    final: Learnt
 
 
 def fit(
@@ -72,6 +65,7 @@ def fit(
         tuple(sorted(settings.alphas or (ORIGINAL_GRID if original else GRID))),
         settings.intercept and not original,
         not original,
+        not original,
     )
     labels = read_labels(settings.attributes, states, data)
     source = StateBatches(tuple(states), state_column(states, settings.state))
@@ -81,47 +75,74 @@ def fit(
         else grouped_split(labels.groups, labels.labelled, settings.folds, seed)
     )
     cells = cells_of(labels.labelled, split.part, source.width)
-    learnt = split.rest(0) if original else list(split.parts)
     for held_part in split.held:
         _check_parts(labels, split.part == held_part)
-    sums = gather(source, labels, cells, learnt)
-    paths = [learn(how, labels, cells, sums, split.rest(held)) for held in split.held]
+    solved = None
+    if _single_pays(how, source, labels):
+        with suppress(Imprecise):
+            solved = _solve(how, source, labels, cells, split, np.float32)
+    solved = solved or _solve(how, source, labels, cells, split, np.float64)
+    _save(settings, directory, labels, source.column, how, solved.best, solved.final)
+    _report_edges(labels, how, solved.best)
+    numbers = numbers_of(labels, solved.held, how.alphas, seed)
+    return numbers, {"losses": _losses(labels, solved.held, how)}
+
+
+def _single_pays(how: Ridge, source: StateBatches, labels: AttributeLabels) -> bool:
+    """Whether sums in float32 save time, and are likely to be precise enough: the penalty, or more
+    rows than dimensions, keeps the matrices far from singular."""
+    enough = how.relative and how.alphas[0] >= GRID[0]
+    enough = enough or bool(labels.labelled.sum(axis=0).min() > 1.5 * source.width)
+    return source.single and source.width >= LEAST_WIDTH and enough
+
+
+def _solve(
+    how: Ridge,
+    source: StateBatches,
+    labels: AttributeLabels,
+    cells: RowCells,
+    split: HeldOutSplit,
+    precision: Precision,
+) -> Solved:
+    """Learn from sums of some precision; raises Imprecise where float32 is too coarse."""
+    learnt = list(split.parts) if how.again else split.rest(0)
+    centred = how.intercept or precision is not np.float64
+    shift = source.shift() if centred else np.zeros(source.width)
+    sums = gather(source, labels, cells, learnt, shift, precision)
+    paths = [learn(how, labels, cells, sums, shift, split.rest(held)) for held in split.held]
     held = hold_out(source, labels, cells, split, paths, len(how.alphas))
     _check_measured(labels, held)
     best = held.best()
-    final = paths[0] if original else refit(how, labels, cells, sums, best)
-    _save(settings, directory, labels, source.column, how, best, final)
-    _report_edges(labels, how, best)
-    return numbers_of(labels, held, how.alphas, seed), {"losses": _losses(labels, held, how)}
+    final = refit(how, labels, cells, sums, shift, best) if how.again else paths[0]
+    if final.groups:
+        wanted = [_columns(final, group, best) for group in final.groups]
+        weakest = [_weakest(path, group) for path in paths for group in path.groups]
+        refine(source, labels, cells, wanted, weakest)
+        for columns in wanted:
+            chosen = best[columns.attributes]
+            final.weights[chosen, :, columns.attributes] = columns.weights.T
+            final.offsets[chosen, columns.attributes] = columns.offsets
+    return Solved(held, best, final)
 
 
-def gather(
-    source: StateBatches, labels: AttributeLabels, cells: RowCells, parts: Sequence[int]
-) -> dict[int, GramSums]:
-    """Sum each cell of these parts in one pass over the states."""
-    sums: dict[int, GramSums] = {}
-    wide = np.empty((CHUNK_ROWS, source.width))
-    for start, states in source.batches():
-        for index, rows in cells.within(start, start + len(states), parts):
-            attributes = list(cells.cells[index].attributes)
-            if index not in sums:
-                sums[index] = GramSums(source.width, len(attributes))
-            for chunk in np.split(rows, range(CHUNK_ROWS, len(rows), CHUNK_ROWS)):
-                targets = labels.values[chunk + start][:, attributes]
-                x = wide[: len(chunk)]
-                x[:] = states[chunk]
-                if not sums[index].add(x, targets):
-                    _refuse(source, labels, start, states)
-    return sums
-
-
-def _refuse(source: StateBatches, labels: AttributeLabels, start: int, states: Array) -> None:
-    rows = np.flatnonzero(~np.isfinite(states).all(axis=1)) + start
-    ids = labels.ids.take(pa.array(rows)).to_pylist()
-    raise DataError(
-        f"{source.column} is not finite in {len(ids)} states ({some(ids)}); ask for them anew with "
-        "dtype: float32, or drop these rows"
+def _columns(learnt: Learnt, group: Group, best: Array) -> Columns:
+    """The weights of a group's attributes, each at its best strength."""
+    attributes = list(group.attributes)
+    chosen = best[attributes]
+    return Columns(
+        group,
+        attributes,
+        np.array([group.alphas.index(alpha) for alpha in chosen.tolist()]),
+        learnt.weights[chosen, :, attributes].T,
+        learnt.offsets[chosen, attributes],
     )
+
+
+def _weakest(learnt: Learnt, group: Group) -> Columns:
+    """The weights of a group at the least strength, where rounding does most harm."""
+    k, alpha = group.attributes[0], group.alphas[0]
+    weights, offsets = learnt.weights[alpha][:, [k]], learnt.offsets[alpha][[k]]
+    return Columns(group, [k], np.zeros(1, int), weights, offsets)
 
 
 def _check_parts(labels: AttributeLabels, held: Array) -> None:
@@ -132,96 +153,6 @@ def _check_parts(labels: AttributeLabels, held: Array) -> None:
                 f"attribute {name} has no label left to learn from when a part is held out; give "
                 "more groups (prompts) with labels, or leave it out of attributes"
             )
-
-
-def learn(
-    how: Ridge,
-    labels: AttributeLabels,
-    cells: RowCells,
-    sums: Mapping[int, GramSums],
-    parts: Sequence[int],
-) -> Learnt:
-    """Fit weights for all strengths from the rows of some parts."""
-    count = len(labels.names)
-    width = next(iter(sums.values())).width
-    path = Learnt(
-        np.empty((len(how.alphas), width, count)),
-        np.empty((len(how.alphas), count)),
-        np.empty(count),
-    )
-    for attributes, indices in _alike(cells, parts, count).items():
-        group = total(cells, sums, indices, attributes)
-        weights, offsets = _path_of(how, group, how.alphas)
-        path.weights[:, :, list(attributes)] = weights
-        path.offsets[:, list(attributes)] = offsets
-        path.means[list(attributes)] = group.y / group.rows
-    return path
-
-
-def refit(
-    how: Ridge, labels: AttributeLabels, cells: RowCells, sums: Mapping[int, GramSums], best: Array
-) -> Learnt:
-    """Fit weights from all rows with the strength chosen for each attribute, at its index."""
-    width = next(iter(sums.values())).width
-    count = len(labels.names)
-    path = Learnt(
-        np.zeros((len(how.alphas), width, count)),
-        np.zeros((len(how.alphas), count)),
-        np.empty(count),
-    )
-    every = sorted({cell.part for cell in cells.cells})
-    for attributes, indices in _alike(cells, every, count).items():
-        group = total(cells, sums, indices, attributes)
-        chosen = sorted({int(best[k]) for k in attributes})
-        weights, offsets = _path_of(how, group, [how.alphas[a] for a in chosen])
-        for at, alpha in enumerate(chosen):
-            path.weights[alpha][:, list(attributes)] = weights[at]
-            path.offsets[alpha][list(attributes)] = offsets[at]
-    return path
-
-
-def _alike(
-    cells: RowCells, parts: Sequence[int], count: int
-) -> dict[tuple[int, ...], tuple[int, ...]]:
-    """Group attributes that are labelled in the same cells, with the indices of these cells."""
-    of: dict[tuple[int, ...], list[int]] = {}
-    for k in range(count):
-        indices = tuple(
-            p for p, cell in enumerate(cells.cells) if cell.part in parts and k in cell.attributes
-        )
-        of.setdefault(indices, []).append(k)
-    return {tuple(attributes): indices for indices, attributes in of.items()}
-
-
-def total(
-    cells: RowCells, sums: Mapping[int, GramSums], indices: Sequence[int], attributes: Sequence[int]
-) -> GramSums:
-    """Sum several cells, with the labels of ``attributes`` only."""
-    whole = GramSums(sums[indices[0]].width, len(attributes))
-    for index in indices:
-        part = sums[index]
-        at = [cells.cells[index].attributes.index(k) for k in attributes]
-        whole.gram += part.gram
-        whole.x += part.x
-        whole.xy += part.xy[:, at]
-        whole.y += part.y[at]
-        whole.rows += part.rows
-    return whole
-
-
-def _path_of(how: Ridge, sums: GramSums, alphas: Sequence[float]) -> tuple[Array, Array]:
-    """Compute weights (alphas, width, c) and offsets (alphas, c); the sums are centred in place."""
-    state, label = sums.x / sums.rows, sums.y / sums.rows
-    if how.intercept:
-        rank_update(sums.gram, state[:, None], -float(sums.rows))
-        sums.xy -= np.outer(sums.x, label)
-    gram = square(sums.gram, sums.width)
-    size = float(np.trace(gram)) if how.relative else 1.0
-    if not size > 0:
-        raise DataError("all states are the same: nothing can be learnt from them")
-    weights = ridge_path(gram, sums.xy, [alpha * size for alpha in alphas])
-    offsets = label - np.einsum("d,adc->ac", state, weights)
-    return weights, offsets if how.intercept else np.zeros_like(offsets)
 
 
 def hold_out(

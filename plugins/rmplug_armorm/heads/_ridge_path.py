@@ -10,17 +10,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
-from scipy.linalg import eigh, lapack
+from scipy.linalg import eigh, get_lapack_funcs
 
 from rmplug.arrays import Array
 
 BAND = 96
-TILE = 512
+TILE = 256
 """Rows and columns that are updated at a time."""
 FEW = 4
 """Up to this many strengths take a factor each."""
+
+
+class PathFactors(Protocol):
+    """Factors of a matrix with each of some penalties on its diagonal."""
+
+    def path(self, products: Array) -> Array:
+        """Solve for products (width, c) with each penalty; returns (penalties, width, c)."""
+
+    def solve(self, columns: Array, numbers: Array) -> Array:
+        """Solve for columns (width, c), each with the penalty of its number (c,)."""
 
 
 def ridge_path(gram: Array, products: Array, penalties: Sequence[float]) -> Array:
@@ -29,42 +40,101 @@ def ridge_path(gram: Array, products: Array, penalties: Sequence[float]) -> Arra
     ``gram`` is a symmetric square in C order. Where rounding leaves it no positive definite matrix,
     eigenvalues below 0 count as 0.
     """
-    if len(penalties) <= FEW or len(gram) < 4 * BAND:
-        weights = _by_factors(gram, products, penalties)
-    else:
-        weights = _by_band(gram, products, penalties)
-    return _by_eigenvalues(gram, products, penalties) if weights is None else weights
+    factors = factors_of(gram, penalties)
+    return factors.path(products) if factors else _by_eigenvalues(gram, products, penalties)
 
 
-def _by_factors(gram: Array, products: Array, penalties: Sequence[float]) -> Array | None:
-    weights = np.empty((len(penalties), *products.shape))
-    for number, penalty in enumerate(penalties):
-        matrix = gram.copy().T
-        np.einsum("ii->i", matrix)[:] += penalty
-        factor, failed = lapack.dpotrf(matrix, lower=1, clean=0, overwrite_a=1)
-        if failed:
-            return None
-        weights[number] = lapack.dpotrs(factor, products, lower=1)[0]
-    return weights
+def factors_of(gram: Array, penalties: Sequence[float]) -> PathFactors | None:
+    """Factor a symmetric square (C order) with each penalty, in its own precision; None where
+    rounding leaves no positive definite matrix."""
+    few = len(penalties) <= FEW or len(gram) < 4 * BAND
+    return (Factors if few else BandFactors).of(gram, penalties)
 
 
-def _by_band(gram: Array, products: Array, penalties: Sequence[float]) -> Array | None:
-    band, reflections = to_band(gram.copy(), BAND)
-    turned = products.copy()
-    for reflection in reflections:
-        reflection.apply(turned, transposed=True)
-    solutions = []
-    for penalty in penalties:
-        shifted = band.copy(order="F")
-        shifted[0] += penalty
-        factor, failed = lapack.dpbtrf(shifted, lower=1, overwrite_ab=1)
-        if failed:
-            return None
-        solutions.append(lapack.dpbtrs(factor, turned, lower=1)[0])
-    columns = np.hstack(solutions)
-    for reflection in reversed(reflections):
-        reflection.apply(columns, transposed=False)
-    return columns.reshape(len(gram), len(penalties), -1).transpose(1, 0, 2)
+@dataclass(frozen=True)
+class Factors:
+    """A Cholesky factor for each penalty."""
+
+    factors: list[Array]
+
+    @classmethod
+    def of(cls, gram: Array, penalties: Sequence[float]) -> Factors | None:
+        (potrf,) = get_lapack_funcs(("potrf",), (gram,))
+        factors = []
+        for penalty in penalties:
+            matrix = gram.copy().T
+            np.einsum("ii->i", matrix)[:] += penalty
+            factor, failed = potrf(matrix, lower=1, clean=0, overwrite_a=1)
+            if failed:
+                return None
+            factors.append(factor)
+        return cls(factors)
+
+    def path(self, products: Array) -> Array:
+        return np.stack([self._solve(factor, products) for factor in self.factors])
+
+    def solve(self, columns: Array, numbers: Array) -> Array:
+        solved = np.empty_like(columns)
+        for number in np.unique(numbers):
+            own = numbers == number
+            solved[:, own] = self._solve(self.factors[number], columns[:, own])
+        return solved
+
+    @staticmethod
+    def _solve(factor: Array, columns: Array) -> Array:
+        (potrs,) = get_lapack_funcs(("potrs",), (factor,))
+        return np.asarray(potrs(factor, columns, lower=1)[0])
+
+
+@dataclass(frozen=True)
+class BandFactors:
+    """A matrix as a band matrix and reflections, with a factor of the band for each penalty."""
+
+    reflections: list[Reflection]
+    factors: list[Array]
+
+    @classmethod
+    def of(cls, gram: Array, penalties: Sequence[float]) -> BandFactors | None:
+        band, reflections = to_band(gram.copy(), BAND)
+        (pbtrf,) = get_lapack_funcs(("pbtrf",), (band,))
+        factors = []
+        for penalty in penalties:
+            shifted = band.copy(order="F")
+            shifted[0] += penalty
+            factor, failed = pbtrf(shifted, lower=1, overwrite_ab=1)
+            if failed:
+                return None
+            factors.append(factor)
+        return cls(reflections, factors)
+
+    def path(self, products: Array) -> Array:
+        turned = self._turned(products)
+        columns = np.hstack([self._solve(factor, turned) for factor in self.factors])
+        turned = self._turned_back(columns).reshape(len(products), len(self.factors), -1)
+        return turned.transpose(1, 0, 2)
+
+    def solve(self, columns: Array, numbers: Array) -> Array:
+        turned = self._turned(columns)
+        for number in np.unique(numbers):
+            own = numbers == number
+            turned[:, own] = self._solve(self.factors[number], turned[:, own])
+        return self._turned_back(turned)
+
+    def _turned(self, columns: Array) -> Array:
+        turned = columns.astype(self.factors[0].dtype)
+        for reflection in self.reflections:
+            reflection.apply(turned, transposed=True)
+        return turned
+
+    def _turned_back(self, columns: Array) -> Array:
+        for reflection in reversed(self.reflections):
+            reflection.apply(columns, transposed=False)
+        return columns
+
+    @staticmethod
+    def _solve(factor: Array, columns: Array) -> Array:
+        (pbtrs,) = get_lapack_funcs(("pbtrs",), (factor,))
+        return np.asarray(pbtrs(factor, columns, lower=1)[0])
 
 
 @dataclass(frozen=True)
@@ -97,7 +167,7 @@ def to_band(matrix: Array, width: int) -> tuple[Array, list[Reflection]]:
         panel[: len(triangle)] = triangle
         _turn(matrix, reflection)
         reflections.append(reflection)
-    band = np.zeros((width + 1, size))
+    band = np.zeros((width + 1, size), matrix.dtype)
     for below in range(min(width, size - 1) + 1):
         band[below, : size - below] = np.diagonal(matrix, -below)
     return band, reflections
@@ -105,14 +175,15 @@ def to_band(matrix: Array, width: int) -> tuple[Array, list[Reflection]]:
 
 def _reflection(start: int, panel: Array) -> tuple[Reflection, Array]:
     """Compute the reflection that makes a panel (rows, width) triangular, and the triangle."""
-    packed, scales, *_ = lapack.dgeqrf(np.asfortranarray(panel))
+    geqrf, trtri = get_lapack_funcs(("geqrf", "trtri"), (panel,))
+    packed, scales, *_ = geqrf(np.asfortranarray(panel))
     count = len(scales)
     vectors = np.tril(packed[:, :count], -1)
     np.fill_diagonal(vectors, 1)
     vectors[:, scales == 0] = 0
     inverse = np.triu(vectors.T @ vectors, 1)
     np.fill_diagonal(inverse, 1 / np.where(scales == 0, 1, scales))
-    inner = lapack.dtrtri(inverse)[0]
+    inner = trtri(inverse)[0]
     return Reflection(start, np.ascontiguousarray(vectors), inner), np.triu(packed[:count])
 
 
@@ -121,7 +192,7 @@ def _turn(matrix: Array, reflection: Reflection) -> None:
     start, size = reflection.start, len(matrix)
     edges = [start, *range(start + TILE - start % TILE, size, TILE), size]
     tiles = [slice(low, high) for low, high in pairwise(edges)]
-    vectors = np.zeros((size, reflection.vectors.shape[1]))
+    vectors = np.zeros((size, reflection.vectors.shape[1]), matrix.dtype)
     vectors[start:] = reflection.vectors
     moved = np.zeros_like(vectors)
     for tile in tiles:

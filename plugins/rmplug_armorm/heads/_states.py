@@ -16,6 +16,9 @@ LEAST_ROWS, MOST_ROWS, BATCH_NUMBERS = 8192, 32_768, 2**24
 """Rows at a time: as many as have so many numbers, since cells of few rows are slow to add."""
 
 
+FEW_ROWS = 256
+
+
 @dataclass(frozen=True)
 class StateBatches:
     """The states of several data sets, one after the other."""
@@ -27,9 +30,23 @@ class StateBatches:
     def width(self) -> int:
         return int(self.states[0].rows.schema.field(self.column).type.list_size)
 
-    def batches(self) -> Iterator[tuple[int, Array]]:
+    @property
+    def single(self) -> bool:
+        """Whether all states are stored in float32 or less."""
+        types = [f.rows.schema.field(self.column).type.value_type for f in self.states]
+        return all(pa.types.is_floating(type) and type.bit_width <= 32 for type in types)
+
+    def shift(self) -> Array:
+        """Return about the mean state (width,), of a few rows: states less this have small sums,
+        which lose few digits when the mean is taken off exactly."""
+        _, states = next(self.batches(FEW_ROWS), (0, np.zeros((0, self.width))))
+        first = states.astype(float)
+        first = first[np.isfinite(first).all(axis=1)]
+        return first.mean(axis=0) if len(first) else np.zeros(self.width)
+
+    def batches(self, most: int = MOST_ROWS) -> Iterator[tuple[int, Array]]:
         """Read the index of the first row and the states (rows, width), a batch at a time."""
-        start, rows = 0, min(MOST_ROWS, max(LEAST_ROWS, BATCH_NUMBERS // max(self.width, 1)))
+        start, rows = 0, min(most, max(LEAST_ROWS, BATCH_NUMBERS // max(self.width, 1)))
         for features in self.states:
             for batch in features.batches(rows):
                 yield start, matrix_of(batch.column(self.column), self.width, features.name)

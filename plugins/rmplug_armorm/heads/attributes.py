@@ -39,10 +39,13 @@ class MultiObjectiveRidge(Estimator):
 
     Takes the states of responses (one `hidden-state` step per data set) and the data that have
     their ratings, in the same order; attributes may be rated in some data sets only. For each
-    attribute ridge regression of the scaled label on the state, from one Gram matrix in float64:
-    the states are read once to learn and once to measure, a batch at a time, and memory does not
-    grow with their number. The strength ``alpha`` is chosen by held-out squared error, in folds of
-    whole groups (prompts), and the heads are fitted again on all rows.
+    attribute ridge regression of the scaled label on the state, from one Gram matrix: the states
+    are read once to learn and once to measure, a batch at a time, and memory does not grow with
+    their number. Wide states in float32 have a Gram matrix in float32, and are read once or twice
+    more to make the weights as precise as from one in float64, which is taken where that fails
+    (held-out errors of strengths are then right to a thousandth, and far nearer where the strength
+    is not the least). The strength ``alpha`` is chosen by held-out squared error, in folds of whole
+    groups (prompts), and the heads are fitted again on all rows.
 
     Numbers, one ``subset`` per attribute, on rows held out (each fold with the ``alpha`` that is
     best on the other folds): ``mse`` (of labels scaled to 0 … 1), ``r2``, ``spearman``, with 95 %

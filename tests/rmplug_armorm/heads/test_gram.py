@@ -8,7 +8,7 @@ from attribute_cases import planted
 
 from rmplug_armorm.heads import _ridge_path
 from rmplug_armorm.heads._gram import GramSums, cells_of, rank_update, square
-from rmplug_armorm.heads._ridge import gather, total
+from rmplug_armorm.heads._learning import gather, total
 from rmplug_armorm.heads._ridge_path import ridge_path, to_band
 from rmplug_armorm.heads._splits import grouped_split, original_split
 
@@ -177,6 +177,8 @@ def test_a_pass_in_batches_gathers_what_one_pass_over_all_rows_does() -> None:
     for sources in ([table], halves):
         found = read_labels({"a": LabelColumn("a")}, sources, sources)
         cells = cells_of(found.labelled, np.zeros(9000, int), 6)
-        [sums] = gather(StateBatches(tuple(sources), "response"), found, cells, [0]).values()
+        [sums] = gather(
+            StateBatches(tuple(sources), "response"), found, cells, [0], np.zeros(6)
+        ).values()
         exact = gram_of(states.astype(np.float32).astype(np.float64))
         np.testing.assert_allclose(square(sums.gram, 6), exact, rtol=1e-12)
