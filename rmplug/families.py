@@ -32,6 +32,7 @@ from .known import Known
 from .notices import Notice
 
 if TYPE_CHECKING:
+    from .packed_work import SharedStore
     from .records import RunRecord, SeenRows, StepRecord
 
 
@@ -273,9 +274,8 @@ class Engine(Step):
     of a later run asks the same model for the same text. What is taken can differ from what would
     be computed by rounding, as if the rows beside it in a batch were others."""
 
-    def prepare(self, store: Path) -> None:
-        """Prepare for a run whose work writes into the store in this folder; called once, before
-        any work. There may be none: what costs time waits for the first task."""
+    def prepare(self, store: "SharedStore") -> None:
+        """Note the store of a run, once. What costs time waits for work: there may be none."""
 
     def map(
         self, work: Callable[[Task], Result], tasks: Sequence[Task]

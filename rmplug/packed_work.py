@@ -6,9 +6,29 @@ import pickle
 import traceback
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 from rmplug.errors import PluginError
+
+
+class SharedStore(Protocol):
+    """The store of a run as an engine and its workers have it. It can be sent to another machine:
+    one that is a folder means the folder of the same path there."""
+
+    @property
+    def name(self) -> str:
+        """The store as messages name it."""
+        ...
+
+    def leave_mark(self) -> str:
+        """Make a mark in the store and return its name. Raises ``RmplugError`` if it cannot be
+        written."""
+        ...
+
+    def take_mark(self, mark: str) -> bool:
+        """Remove a mark: what a worker does to prove that it reaches the same store. False where
+        there is none. Raises ``RmplugError`` if the store cannot be written."""
+        ...
 
 
 def pack(work: Callable[[Any], Any], dumps: Callable[[Any], bytes] = pickle.dumps) -> bytes:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field, PrivateAttr
 
 from rmplug import Engine, Known, hookimpl
 from rmplug.families import Result, Task
+from rmplug.packed_work import SharedStore
 
 if TYPE_CHECKING:
     from ._pool import Pool
@@ -91,14 +91,14 @@ class Ray(Engine):
     start_timeout: float = Field(default=300.0, gt=0)
     """Seconds to wait while no worker at all could be started."""
 
-    _store: Path | None = PrivateAttr(default=None)
+    _store: SharedStore | None = PrivateAttr(default=None)
     _pool: Pool | None = PrivateAttr(default=None)
 
     def mistakes(self, inputs: Mapping[str, Sequence[Known]]) -> Iterable[tuple[str, str]]:
         if (self.address or "").startswith("ray://") and find_spec("grpc") is None:
             yield "address", "ray:// needs Ray's client; pip install 'ray[client]'"
 
-    def prepare(self, store: Path) -> None:
+    def prepare(self, store: SharedStore) -> None:
         """Note the store that workers will have to see."""
         self._store = store
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -14,10 +15,11 @@ import ray
 
 from rmplug import RmplugError
 from rmplug.data.pandas_on_demand import keep_pandas_out
-from rmplug.packed_work import do_packed
+from rmplug.packed_work import SharedStore, do_packed
 
 OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
 """Variables by which a run keeps off the network, and its workers with it."""
+SHARED = "name a folder that all nodes share with --store"
 
 
 def settings_here() -> dict[str, Any]:
@@ -57,9 +59,9 @@ class Worker:
         keep_pandas_out()
         self._work: tuple[int, bytes] = (0, b"")
 
-    def join(self, versions: Mapping[str, str], token: Path | None) -> None:
-        """Check that this node may take part, and remove the file ``token`` of the store, by which
-        the run sees that the store is the same folder here.
+    def join(self, versions: Mapping[str, str], packed_store: bytes, mark: str) -> None:
+        """Check that this node may take part, and remove the mark that the run left in its store,
+        by which the run sees that it is the same one here.
 
         Raises ``RmplugError`` for a node with other versions, or without the store.
         """
@@ -71,20 +73,15 @@ class Worker:
                     f"node {node} has {name} {here[name]}, and the run {wanted}: install the same "
                     "versions on every node"
                 )
-        if token is None:
+        if not mark:
             return
         try:
-            token.unlink()
-        except FileNotFoundError:
-            raise RmplugError(
-                f"node {node} has another folder {token.parent} than this run: name a folder that "
-                "all nodes share with --store"
-            ) from None
-        except OSError as error:
-            raise RmplugError(
-                f"node {node} cannot write the store {token.parent} ({error.strerror}): name a "
-                "folder that all nodes share with --store"
-            ) from error
+            store: SharedStore = pickle.loads(packed_store)
+            is_same = store.take_mark(mark)
+        except RmplugError as error:
+            raise RmplugError(f"node {node} {error}: {SHARED}") from error
+        if not is_same:
+            raise RmplugError(f"node {node} has another store {store.name} than this run: {SHARED}")
 
     def do(self, number: int, packed: list[Any], task: Any) -> Any:
         """Do one task of work, which is fetched once: ``number`` tells one from another."""

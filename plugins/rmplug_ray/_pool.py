@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-import os
-import tempfile
+import pickle
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -20,7 +18,7 @@ from ray.exceptions import RayError, RayTaskError, RuntimeEnvSetupError
 
 from rmplug import RmplugError, StepError
 from rmplug.families import Result, Task
-from rmplug.packed_work import pack
+from rmplug.packed_work import SharedStore, pack
 
 from ._actor import Worker, settings_here, versions_here
 from ._cluster import connect, describe_room, disconnect
@@ -42,8 +40,8 @@ class Seat:
     actor: Any
     joining: Any
     """The reference of the answer to ``join``; None once it has come."""
-    token: Path | None
-    """The file of the store that the worker removes when it joins."""
+    mark: str
+    """The mark in the store that the worker removes when it joins."""
     tasks: deque[tuple[Any, int, float]] = field(default_factory=deque)
     """Reference of the result, number of the task and the time it was given, the oldest first."""
     seconds: float = math.inf
@@ -51,7 +49,7 @@ class Seat:
     restarts: int = 0
 
 
-def open_pool(engine: Ray, store: Path | None) -> Pool:
+def open_pool(engine: Ray, store: SharedStore | None) -> Pool:
     """Connect to the engine's cluster, and start workers there."""
     connected = connect(engine)
     try:
@@ -65,12 +63,13 @@ def open_pool(engine: Ray, store: Path | None) -> Pool:
 class Pool:
     """Workers that wait for work until they are closed."""
 
-    def __init__(self, engine: Ray, store: Path | None, connected: bool) -> None:
+    def __init__(self, engine: Ray, store: SharedStore | None, connected: bool) -> None:
         self.engine = engine
         self.store = store
         self.connected = connected
         self._numbers = count(1)
         self._versions = ray.put(versions_here())
+        self._packed_store = ray.put(pickle.dumps(store))
         self._settings = settings_here()
         if "working_dir" in engine.runtime_env:
             self._settings["folder"] = None
@@ -84,11 +83,11 @@ class Pool:
         self._class = ray.remote(**asked, max_restarts=0, max_task_retries=0)(Worker)
         self._seats = [Seat(*self._start()) for _ in range(engine.workers)]
 
-    def _start(self) -> tuple[Any, Any, Path | None]:
-        """Start a worker; return it with the reference of its answer to ``join``, and its token."""
-        token = _make_token(self.store) if self.store else None
+    def _start(self) -> tuple[Any, Any, str]:
+        """Start a worker; return it with the reference of its answer to ``join``, and its mark."""
+        mark = self.store.leave_mark() if self.store is not None else ""
         actor = self._class.remote(**self._settings)
-        return actor, actor.join.remote(self._versions, token), token
+        return actor, actor.join.remote(self._versions, self._packed_store, mark), mark
 
     def map(
         self, work: Callable[[Task], Result], tasks: Sequence[Task]
@@ -170,16 +169,16 @@ class Pool:
                 f"a worker died {seat.restarts + 1} times (max_restarts); {kept} {reason:.600}"
             ) from error
         ray.kill(seat.actor)
-        _remove_token(seat)
+        _take_back(self.store, seat)
         seat.restarts += 1
         seat.tasks.clear()
-        seat.actor, seat.joining, seat.token = self._start()
+        seat.actor, seat.joining, seat.mark = self._start()
         return tasks[::-1]
 
     def close(self) -> None:
         """End the workers, and the connection if it is ours; a cluster that is gone has none."""
         for seat in self._seats:
-            _remove_token(seat)
+            _take_back(self.store, seat)
         with suppress(RayError, RuntimeError, ValueError):
             for seat in self._seats:
                 ray.kill(seat.actor)
@@ -187,18 +186,8 @@ class Pool:
             disconnect()
 
 
-def _make_token(store: Path) -> Path:
-    """Make a file in the store for one worker to remove: nothing is left there whatever dies, as
-    the run removes it too. Raises ``RmplugError`` if the store cannot be written."""
-    try:
-        descriptor, path = tempfile.mkstemp(prefix=".joining-", dir=store)
-    except OSError as error:
-        raise RmplugError(f"cannot write the store {store} ({error.strerror})") from error
-    os.close(descriptor)
-    return Path(path)
-
-
-def _remove_token(seat: Seat) -> None:
-    if seat.token is not None:
-        with suppress(OSError):  # a store that is gone keeps nothing, and hides no other error
-            seat.token.unlink(missing_ok=True)
+def _take_back(store: SharedStore | None, seat: Seat) -> None:
+    """Remove the mark of a worker that did not: nothing is left in the store whatever dies."""
+    if store is not None:
+        with suppress(RmplugError):  # a store that is gone keeps nothing, and hides no other error
+            store.take_mark(seat.mark)

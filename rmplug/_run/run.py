@@ -114,7 +114,7 @@ def _go(
     session: Session, record: RunRecord, graph: Graph, scope: Scope, selected: set[str]
 ) -> None:
     started = time.monotonic()
-    session.engine.prepare(session.log.store.root)
+    session.engine.prepare(session.log.store)
     session.log.tell("prepare", session.log.store.root)
     session.log.tell("run_started", record)
     try:

@@ -100,6 +100,11 @@ class Store:
         self._manifests: dict[str, tuple[Mark, dict[str, Any]]] = {}
         self._locked_at: dict[str, float] = {}
 
+    @property
+    def name(self) -> str:
+        """The store as messages name it."""
+        return str(self.root)
+
     def prepare(self) -> None:
         """Make the folders, or say in one line why that cannot be done."""
         with guarded(f"write the store {self.root}"):
@@ -225,6 +230,27 @@ class Store:
         """Every complete artifact."""
         found = (path.parent.name for path in self.artifacts.glob(f"*/{MANIFEST}"))
         return sorted(name for name in found if not name.startswith("."))
+
+    def leave_mark(self) -> str:
+        """Make a file by which a worker shows that it sees the same store, and return its name.
+        Raises ``StoreError`` if the store cannot be written."""
+        try:
+            descriptor, path = tempfile.mkstemp(prefix=".joining-", dir=self.root)
+        except OSError as error:
+            raise StoreError(f"cannot write the store {self.root} ({error.strerror})") from error
+        os.close(descriptor)
+        return Path(path).name
+
+    def take_mark(self, mark: str) -> bool:
+        """Remove a mark; False where it is not there, so that this is another store. Raises
+        ``StoreError`` if the store cannot be written."""
+        try:
+            (self.root / mark).unlink()
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise StoreError(f"cannot write the store {self.root} ({error.strerror})") from error
+        return True
 
 
 def _mark(path: Path) -> Mark:

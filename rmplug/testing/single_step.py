@@ -66,7 +66,7 @@ def run_step(
     store = Store(folder)
     store.prepare()
     with _closed(engine) if engine else _local(workers, shard_rows) as used:
-        used.prepare(store.root)
+        used.prepare(store)
         session = Session("test", seed, registry, used, RunLog(store), Reuse(store))
         return _run_in(session, provider, step, inputs)
 

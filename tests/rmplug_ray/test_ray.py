@@ -31,6 +31,7 @@ import rmplug_ray
 import rmplug_text
 from rmplug import RmplugError, StepError, hookimpl
 from rmplug._run.run import run
+from rmplug._store.store import Store
 from rmplug.errors import places_of
 from rmplug.testing import check_step, registry_of
 from rmplug.testing.tiny_models import tiny_model
@@ -172,8 +173,8 @@ def test_a_node_that_has_another_folder_than_the_run_is_refused(
     settings = {**_pool.settings_here(), "folder": str(tmp_path / "theirs")}
     monkeypatch.setattr(_pool, "settings_here", lambda: settings)
     monkeypatch.chdir(tmp_path / "ours")
-    pool = _pool.open_pool(Ray(workers=1), Path("/proc/self/cwd"))
-    with pytest.raises(RmplugError, match=r"has another folder /proc/self/cwd than this run: name"):
+    pool = _pool.open_pool(Ray(workers=1), Store("/proc/self/cwd"))
+    with pytest.raises(RmplugError, match=r"has another store /proc/self/cwd than this run: name"):
         list(pool.map(square, [1]))
     pool.close()
     assert list(tmp_path.glob("*/*")) == []
@@ -182,13 +183,11 @@ def test_a_node_that_has_another_folder_than_the_run_is_refused(
 def test_a_store_that_cannot_be_written_is_told_in_a_sentence(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rmplug_ray import _pool
-
     engine = Ray(workers=1)
-    engine.prepare(Path("/proc"))
+    engine.prepare(Store("/proc"))
     with pytest.raises(RmplugError, match=r"^cannot write the store /proc \("):
         list(engine.map(square, [1]))
-    monkeypatch.setattr(_pool, "_make_token", lambda store: store / "version")
+    monkeypatch.setattr(Store, "leave_mark", lambda store: "version")
     with pytest.raises(RmplugError, match=r"^node .* cannot write the store /proc \(.* permitted"):
         list(engine.map(square, [1]))
 
@@ -199,7 +198,7 @@ def test_workers_that_never_get_work_leave_nothing_in_the_store(
 ) -> None:
     from rmplug_ray._pool import open_pool
 
-    pool = open_pool(Ray(workers=2, num_gpus=0 if room else 1), tmp_path)
+    pool = open_pool(Ray(workers=2, num_gpus=0 if room else 1), Store(tmp_path))
     joining = [seat.joining for seat in pool._seats]
     joined, _ = ray.wait(joining, num_returns=2, timeout=None if room else 0.2)
     assert len(joined) == (2 if room else 0)

@@ -21,6 +21,7 @@ from rmplug._run.local_engine import Local
 from rmplug._run.run import run
 from rmplug.errors import StepError
 from rmplug.families import Result, Task
+from rmplug.packed_work import SharedStore
 from rmplug.testing import registry_of
 
 
@@ -28,15 +29,16 @@ class Threads(Engine):
     """Runs work in threads and gives results in whatever order they come."""
 
     kind = "threads"
-    _store: Path | None = PrivateAttr(default=None)
+    _store: SharedStore | None = PrivateAttr(default=None)
 
-    def prepare(self, store: Path) -> None:
+    def prepare(self, store: SharedStore) -> None:
         self._store = store
 
     def map(
         self, work: Callable[[Task], Result], tasks: Sequence[Task]
     ) -> Iterator[tuple[Task, Result]]:
-        assert self._store and (self._store / "partial").is_dir()  # told before there is work
+        assert self._store is not None  # told before there is work
+        assert self._store.take_mark(self._store.leave_mark())
         with ThreadPoolExecutor(3) as pool:
             futures = {pool.submit(work, task): task for task in reversed(tasks)}
             for future in as_completed(futures):
