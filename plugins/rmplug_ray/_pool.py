@@ -93,7 +93,7 @@ class Pool:
         self, work: Callable[[Task], Result], tasks: Sequence[Task]
     ) -> Iterator[tuple[Task, Result]]:
         """Yield each task with its result as they finish."""
-        number, packed = next(self._numbers), [ray.put(pack(work, cloudpickle.dumps))]
+        number, packed = next(self._numbers), [ray.put(pack(work, cloudpickle.Pickler))]
         waiting, lost = deque(range(len(tasks))), Counter[int]()
         for seat in self._seats:
             seat.seconds = math.inf

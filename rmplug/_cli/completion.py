@@ -7,8 +7,12 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from rmplug.errors import RmplugError
+
+if TYPE_CHECKING:
+    from rmplug._store.store import Store
 
 WORDS = "RMPLUG_COMPLETE"
 """The variable in which the shell gives the words of a command, one on each line, the last of them
@@ -117,21 +121,28 @@ def _recipes(given: Mapping[str, str]) -> Iterable[str]:
 def _runs(given: Mapping[str, str]) -> Iterable[str]:
     """List names of specs and ids of runs, the latest first; no record is read."""
     from rmplug._store.run_records import record_paths
-    from rmplug._store.store_folder import open_store
 
-    ids = [path.parent.name for path in record_paths(open_store(given.get("store")))][::-1]
+    ids = [path.parent.name for path in record_paths(_store(given))][::-1]
     names = [identity.split("-", 3)[-1].rpartition("-")[0] for identity in ids]
     return ["last", *dict.fromkeys(filter(None, names)), *ids]
+
+
+def _store(given: Mapping[str, str]) -> Store:
+    """Return the store that is named; of one at an address what is on this machine: a key that was
+    pressed waits for no network."""
+    from rmplug._store.store import Store
+    from rmplug._store.store_folder import open_store
+
+    return Store(open_store(given.get("store")).root)
 
 
 def _numbers(given: Mapping[str, str]) -> Iterable[str]:
     """List the names of a run's numbers as a rule has them: parts between dots."""
     from rmplug._store.run_numbers import numbers_of
     from rmplug._store.run_records import find_record
-    from rmplug._store.store_folder import open_store
     from rmplug.stats.numbers import BETWEEN
 
-    store = open_store(given.get("store"))
+    store = _store(given)
     names = numbers_of(store, find_record(store, given.get("run", "last")))
     return [name.removesuffix(f"{BETWEEN}all").replace(BETWEEN, ".") for name in names]
 

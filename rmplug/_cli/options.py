@@ -49,8 +49,9 @@ def store_options(command: argparse.ArgumentParser) -> None:
 def store_option(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--store",
-        metavar="FOLDER",
-        help="where results are kept (else RMPLUG_STORE, else .rmplug in the current folder)",
+        metavar="STORE",
+        help="the folder, or s3://bucket/folder, where results are kept (else RMPLUG_STORE, else "
+        ".rmplug in the current folder)",
     )
 
 
@@ -150,7 +151,7 @@ def report_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--out", metavar="FOLDER", help="the new folder to write (RUN-report)")
     command.add_argument("--open", action="store_true", help="open the page in a browser")
     command.add_argument(
-        "--store", metavar="FOLDER", help="where results are kept (RMPLUG_STORE, else .rmplug)"
+        "--store", metavar="STORE", help="folder or s3://… of results (RMPLUG_STORE, else .rmplug)"
     )
 
 

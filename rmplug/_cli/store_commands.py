@@ -22,7 +22,8 @@ def runs(options: argparse.Namespace) -> int:
     for row in () if options.json else rows:
         row["started"] = (row["started"] or "")[:16].replace("T", " ")
     if not rows and not options.json:
-        print(f"no runs in {shown_path(store.root)}; another store is named with --store")
+        where = store.address or shown_path(store.root)
+        print(f"no runs in {where}; another store is named with --store")
         return 0
     show_rows(rows, options.json, below="reason")
     return 0

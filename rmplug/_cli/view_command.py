@@ -35,7 +35,7 @@ def view(options: argparse.Namespace) -> int:
 
     store = open_store(options.store)
     if not store.runs.is_dir():
-        raise RmplugError(f"there are no runs in {store.root}; name another store with --store")
+        raise RmplugError(f"there are no runs in {store.name}; name another store with --store")
     pages = Pages(store, registry_of(options))
     return _write(pages, options) if options.static else _serve(pages, options)
 

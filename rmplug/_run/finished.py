@@ -63,7 +63,8 @@ class Run(Mapping[str, Artifact]):
         """Return the folder of a step's result in the store."""
         inside = name.endswith("]")
         key = key_of_step(self.record, name) if inside else self._scope.at(Ref.parse(name)).key
-        return self._results.store.artifacts / key
+        store = self._results.store
+        return store.find(key) or store.artifacts / key
 
     @property
     def numbers(self) -> Numbers:

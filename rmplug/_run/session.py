@@ -57,7 +57,7 @@ class Session:
         self.results = Results(registry, log.store, engine.shard_rows, log.note_problem)
         kept = log.store.kept
         keeps = engine.keep_scores and not kept.is_symlink()  # what is there may be anything
-        self.kept = KeptAtStart(kept) if keeps else None
+        self.kept = KeptAtStart(log.store) if keeps else None
 
     def for_items(self, engine: Engine | None = None) -> Session:
         """Return a session that runs the steps inside a loop, in this process or in a worker: it

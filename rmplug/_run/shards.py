@@ -10,13 +10,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rmplug._store.kept import KeptView
+from rmplug._store.kept import ABOUT, KeptView
 from rmplug._store.serialize import part_name, read_part_checks, read_part_facts, write_part
-from rmplug._store.store import KEPT
+from rmplug._store.store import KEPT, Store
 from rmplug.checks import Check, collect_checks, merged_checks
 from rmplug.data.rows import Mapped
 from rmplug.errors import PluginError, add_place
@@ -68,12 +68,24 @@ class GroupWork:
     cut: ShardCut
     kept: KeptView | None = None
     """What the work sees of the values that models gave before."""
+    store: Store | None = None
+    """The store through which other machines see the shards, if it is not a folder alone."""
 
     def __call__(self, group: int) -> tuple[list[int], Usage]:
         usage = Usage()
         with measured(usage):
             counts = self._compute(self.cut.shards_of(group), usage)
+        if self.store is not None:
+            self.store.share(self.folder.name, asdict(self.cut), self._written(group))
         return counts, usage
+
+    def _written(self, group: int) -> list[str]:
+        """Return the names of the files of a group: what models gave goes before its shards."""
+        shards = self.cut.shards_of(group)
+        given = [*self.folder.glob(f"{KEPT}/*/{_kept_name(shards)}.parquet")]
+        abouts = {path.with_name(ABOUT) for path in given}
+        values = [path.relative_to(self.folder).as_posix() for path in sorted({*given, *abouts})]
+        return values + [part_name(shard) for shard in shards]
 
     def _compute(self, shards: range, usage: Usage) -> list[int]:
         import pyarrow as pa
@@ -91,7 +103,7 @@ class GroupWork:
                 add_place(error, f"rows {start:,} to {stop - 1:,} ({named})")
                 raise
         if keeping is not None:  # before the shards: a group that is there has given all it can
-            keeping.write(self.folder / KEPT, f"{shards[0]:05d}", self.folder.name)
+            keeping.write(self.folder / KEPT, _kept_name(shards), self.folder.name)
         # a process opens once: which of the other groups it begins with is chance
         told = merged([*(opening.values() if shards[0] == 0 else ()), *notices.values()])
         counts = []
@@ -132,6 +144,10 @@ class GroupWork:
     def release(self) -> None:
         """Let go of what is open in this process: others do the work."""
         self.rows.release()
+
+
+def _kept_name(shards: range) -> str:
+    return f"{shards[0]:05d}"
 
 
 @dataclass
@@ -239,9 +255,14 @@ def compute_shards(work: GroupWork, engine: Engine, progress: Callable[[int, int
     done = cut.total - waiting
     progress(done, cut.total)
     for group, (counts, usage) in engine.map(work, missing):
+        if work.store is not None:
+            names = [part_name(shard) for shard in cut.shards_of(group)]
+            work.store.gather(work.folder.name, asdict(cut), names)
         for shard, count in zip(cut.shards_of(group), counts, strict=True):
             shards.check(shard, count, read_part_facts(shards.path(shard))[1])
         shards.computed += sum(counts)
         shards.usage.include(usage)
         progress(done + shards.computed, cut.total)
+    if work.store is not None and work.kept is not None:
+        work.store.gather(work.folder.name, asdict(cut))
     return shards

@@ -16,7 +16,7 @@ from rmplug._kinds.signatures import Input, signature_of
 from rmplug._spec.graph import Node
 from rmplug._store.files import guarded_plugin
 from rmplug._store.fingerprint import Ingredients
-from rmplug._store.kept import SNAPSHOT, Keeping, KeptView, publish, write_snapshot
+from rmplug._store.kept import SNAPSHOT, Keeping, KeptView, publish, read_snapshot, write_snapshot
 from rmplug._store.serialize import FILES, write_folder, write_table
 from rmplug._store.store import KEPT
 from rmplug.artifacts import Artifact, Checkpoint, Folder, Identified, RewardModel, Tabular
@@ -43,7 +43,7 @@ from .lineage import SeenCounter, trainings_of
 from .results import Results
 from .run_log import RunLog
 from .scope import Handle, ModelHandle, Training
-from .shards import GroupWork, compute_shards, cut_shards
+from .shards import GroupWork, ShardCut, compute_shards, cut_shards
 
 WORK = "work"
 """The folder, beside the files of a result in the making, that survives a kill."""
@@ -175,7 +175,8 @@ class StepRun:
         made = self.results.store.partial / self.prepared.key / KEPT
         if keeping is not None:
             keeping.write(made, "step", self.prepared.key)
-            publish(made, self.results.store.kept, self.prepared.key)
+            store = self.results.store
+            store.share_kept(*publish(made, store.kept, self.prepared.key))
         shutil.rmtree(made, ignore_errors=True)
 
     def _supplied(self) -> dict[str, Any]:
@@ -256,20 +257,23 @@ class StepRun:
         def progress(done: int, total: int) -> None:
             self.log.tell("step_progress", self.record, done, total)
 
-        work = GroupWork(rows, folder, cut, self._kept_by_shards(folder))
+        store = self.results.store
+        shared = store if store.address else None
+        work = GroupWork(rows, folder, cut, self._kept_by_shards(folder, cut), shared)
         shards = compute_shards(work, self.engine, progress)
         self.record.computed = shards.computed
         self.record.include(shards.usage)
         parts = [cut.rows(shard) for shard in cut.shards]
         return {"parts": parts, "notices": shards.notices(), "checks": shards.checks()}
 
-    def _kept_by_shards(self, folder: Path) -> KeptView | None:
+    def _kept_by_shards(self, folder: Path, cut: ShardCut) -> KeptView | None:
         """Return what workers see of kept values: after a kill, what they saw before."""
         if self.visible is None:
             return None
-        snapshot = folder / KEPT / SNAPSHOT
+        store, snapshot = self.results.store, folder / KEPT / SNAPSHOT
         write_snapshot(snapshot, self.visible)
-        return KeptView(self.results.store.kept, snapshot)
+        store.share(folder.name, asdict(cut), [f"{KEPT}/{SNAPSHOT}"])
+        return KeptView(store.kept, read_snapshot(snapshot) if store.address else snapshot)
 
     def _write_table(self, result: Tabular) -> dict[str, Any]:
         """Write a table part by part; odd rows of a loader are handled on the way."""

@@ -16,7 +16,7 @@ from rmplug.records import RunRecord
 from .files import guarded, is_held, remove
 from .record_files import RECORD
 from .run_records import AnyRecord, UnreadableRecord, each_record, is_live
-from .store import Store
+from .store import Store, Stored
 
 MARGIN = 60.0
 GATE = "gc"
@@ -52,20 +52,25 @@ def collect_garbage(
     if not store.locks.is_dir():
         return Garbage([], 0, [], 0)
     _refuse_links(store)
-    with guarded(f"clean {store.root}"), store.lock(GATE):
+    with guarded(f"clean {store.name}"), store.lock(GATE):
+        newest = store.newest_garbage()
         runs = [_known(store, record) for record in each_record(store)]
         live = [run for run in runs if run.is_live]
         last = runs if keep is None else runs[len(runs) - min(keep, len(runs)) :]
         unreadable = [run for run in runs if not run.is_readable]
         kept = {run.id: run for run in [*last, *live, *unreadable]}
         forgotten = [run.id for run in runs if run.id not in kept]
-        doomed = _doomed(store, list(kept.values()), live, values)
-        size = sum(_size(folder) for folder in doomed)
-        stay = _size(store.kept) - sum(_size(f) for f in doomed if f.parent == store.kept)
+        everything = store.everything()
+        since = min((newest, *(run.started for run in live)))
+        doomed = _doomed(store, everything, list(kept.values()), since, values)
+        size = sum(each.bytes for each in doomed)
+        texts = [each for each in everything if each.folder.parent == store.kept]
+        stay = sum(each.bytes for each in texts if each not in doomed)
+        folders = [each.folder for each in doomed]
         if not dry_run:
-            _sweep(store, doomed, [store.runs / name for name in forgotten], not live)
+            _sweep(store, folders, [store.runs / name for name in forgotten], not live)
     notes = [run.note for run in kept.values() if run.note]
-    return Garbage([folder.name for folder in doomed], size, forgotten, len(kept), stay, notes)
+    return Garbage([folder.name for folder in folders], size, forgotten, len(kept), stay, notes)
 
 
 def _refuse_links(store: Store) -> None:
@@ -105,23 +110,21 @@ def _note(record: AnyRecord) -> str:
     return f"{record.id}: {record.note}" if record.note else ""
 
 
-def _doomed(store: Store, kept: Sequence[_Run], live: Sequence[_Run], values: bool) -> list[Path]:
+def _doomed(
+    store: Store, everything: Sequence[Stored], kept: Sequence[_Run], since: float, values: bool
+) -> list[Stored]:
+    """Return what no run refers to, and no run may have used or made ``since`` a time."""
     wanted = frozenset[bytes]().union(*(run.names for run in kept if run.names is not None))
     if any(run.names is None for run in kept):
         return []
-    since = min((run.started for run in live), default=math.inf)
-    folders = [
-        folder
-        for parent in (store.artifacts, store.partial, store.kept)
-        for folder in sorted(parent.glob("*"), key=lambda each: each.name)
-        if folder.is_dir() and not folder.is_symlink()
-    ]
     return [
-        folder
-        for folder in folders
-        if (folder.name.encode() not in wanted or (values and folder.parent == store.kept))
-        and folder.stat().st_mtime <= since - MARGIN
-        and not is_held(store.locks / f"{folder.name}.lock")
+        each
+        for each in everything
+        if (
+            each.folder.name.encode() not in wanted or (values and each.folder.parent == store.kept)
+        )
+        and each.used <= since - MARGIN
+        and not is_held(store.locks / f"{each.folder.name}.lock")
     ]
 
 
@@ -143,10 +146,6 @@ def _names(store: Store, record: AnyRecord) -> frozenset[bytes] | None:
     except OSError:
         return None
     return frozenset(re.findall(rb"[\w-]+", text))
-
-
-def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def remove_unfinished(store: Store, last: int | None = None) -> None:
@@ -178,13 +177,14 @@ def _unfinished(store: Store, runs: Sequence[str]) -> list[Path]:
 
 
 def _sweep(store: Store, doomed: Sequence[Path], runs: Sequence[Path], locks: bool) -> None:
-    with guarded(f"clean {store.root}"):
+    with guarded(f"clean {store.name}"):
         for folder in doomed:
             folder.with_name(f"{folder.name}.cut").unlink(missing_ok=True)
             if folder.name.startswith("."):
                 shutil.rmtree(folder)
             else:
                 remove(folder)
+        store.removed([*doomed, *runs])
         for run in runs:
             run.unlink() if run.is_symlink() else shutil.rmtree(run)
         remove_unfinished(store)

@@ -205,9 +205,12 @@ def read_snapshot(path: Path) -> frozenset[str]:
         return frozenset()
 
 
-def publish(made: Path, root: Path, source: str) -> None:
-    """Move what the workers of a step computed, ``made/<identity>/*.parquet``, into the store."""
-    for own in sorted(path.parent for path in made.glob(f"*/{ABOUT}")):
+def publish(made: Path, root: Path, source: str) -> tuple[list[str], list[Path]]:
+    """Move what the workers of a step computed, ``made/<identity>/*.parquet``, into the store;
+    return the identities, and the files that were replaced."""
+    names = sorted(path.parent.name for path in made.glob(f"*/{ABOUT}"))
+    before = [path for name in names for path in paths_in(root / name)]
+    for own in (made / name for name in names):
         target = root / own.name
         with guarded(f"write {target}"):
             if target.is_symlink():
@@ -217,3 +220,4 @@ def publish(made: Path, root: Path, source: str) -> None:
             if not (target / ABOUT).is_file():
                 write_file(target / ABOUT, (own / ABOUT).read_bytes(), flush=False)
             merge_small(target)
+    return names, [path for path in before if not path.exists()]

@@ -20,6 +20,9 @@ from .files import guarded, held, is_held, write_file
 from .record_files import RECORD, read_record, read_summary, record_bytes
 from .store import Store
 
+SILENCE = 86_400.0
+"""Seconds after which a run on another machine, that has said nothing since, counts as ended: a
+single step may take long."""
 MOST_READ = 50
 """Records that are read at most to say why a step runs though it was done before."""
 
@@ -38,11 +41,13 @@ def _safe(name: str) -> str:
 
 def write_record(store: Store, record: RunRecord, flush: bool = True) -> Path:
     """Write the record of a run; gives its path. Without ``flush`` it survives the end of the
-    process, but perhaps not that of the machine."""
+    process, but perhaps not that of the machine, and other machines do not see it yet."""
     folder = store.runs / record.id
     with guarded(f"write {folder}"):
         folder.mkdir(parents=True, exist_ok=True)
         write_file(folder / RECORD, record_bytes(record), flush)
+    if flush:
+        store.share_record(record.id)
     return folder / RECORD
 
 
@@ -53,11 +58,14 @@ class RecordWriter:
     them would take time that grows with the square of their number."""
 
     PAUSE = 0.5
+    SENT = 10.0
+    """Seconds between two times that other machines see it, while steps go on."""
 
     def __init__(self, store: Store, record: RunRecord) -> None:
         self._store = store
         self._record = record
         self._written = -math.inf
+        self._sent = time.monotonic()
 
     def write(self, now: bool) -> None:
         """Write the record, or leave it to a later call unless it must be ``now``. One that cannot
@@ -66,6 +74,9 @@ class RecordWriter:
         if now or time.monotonic() - self._written > self.PAUSE:
             with suppress(StoreError):
                 write_record(self._store, self._record, flush=False)
+                if time.monotonic() - self._sent > self.SENT:
+                    self._sent = time.monotonic()
+                    self._store.share_record(self._record.id)
             self._written = time.monotonic()
 
 
@@ -83,8 +94,16 @@ def live(store: Store, record: RunRecord) -> Iterator[float]:
 
 
 def is_live(store: Store, run: str) -> bool:
-    """Check whether the run with this id goes on in some process."""
-    return is_held(_live_lock(store, run))
+    """Check whether the run with this id goes on in some process; one of another machine does, as
+    far as can be known, if its record says so and was sent within the last ``SILENCE`` seconds."""
+    lock = _live_lock(store, run)
+    if not store.address or lock.exists():
+        return is_held(lock)
+    path = store.runs / run / RECORD
+    with suppress(StoreError, OSError):
+        recent = path.stat().st_mtime > time.time() - SILENCE
+        return recent and read_summary(path).status == "running"
+    return False
 
 
 def _live_lock(store: Store, run: str) -> Path:
@@ -106,6 +125,7 @@ AnyRecord = RunRecord | UnreadableRecord
 
 def record_paths(store: Store, name: str = "*") -> list[Path]:
     """Paths of records, oldest first: the name of a run begins with when it started."""
+    store.pull_records()
     return sorted(store.runs.glob(f"{name}/{RECORD}"), key=lambda path: path.parent.name)
 
 
@@ -144,13 +164,14 @@ def read_run(store: Store, identity: str) -> RunRecord:
 
     Raises ``StoreError`` if there is none, or it cannot be read."""
     path = store.runs / identity / RECORD
+    store.pull_records()
     plain = Path(identity).name == identity != ".." and "\0" not in identity
     if (
         not plain
         or not path.is_file()
         or path.resolve() != store.runs.resolve() / identity / RECORD
     ):
-        raise StoreError(f"no run {identity[:80]!r} in {store.root}; see rmplug runs")
+        raise StoreError(f"no run {identity[:80]!r} in {store.name}; see rmplug runs")
     return _read(store, path)
 
 
@@ -168,7 +189,7 @@ def find_record(store: Store, name: str) -> RunRecord:
     read."""
     paths = record_paths(store)
     if not paths:
-        raise StoreError(f"there are no runs in {store.root}; name another store with --store")
+        raise StoreError(f"there are no runs in {store.name}; name another store with --store")
     if name == "last":
         return _read(store, paths[-1])
     written = _safe(name)  # ids hold the beginning of the name, so that few records are read
@@ -183,7 +204,7 @@ def find_record(store: Store, name: str) -> RunRecord:
         ids = [path.parent.name for path in paths]
         names = dict.fromkeys(identity.split("-", 3)[-1].rpartition("-")[0] for identity in ids)
         hint = did_you_mean(name, [*names, *ids])
-        raise StoreError(f"no run {name!r} in {store.root}{hint}; see rmplug runs")
+        raise StoreError(f"no run {name!r} in {store.name}{hint}; see rmplug runs")
     return found
 
 

@@ -17,8 +17,9 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +87,24 @@ class NewerFormatError(StoreError):
     """An artifact that a newer version wrote: whole, but not to be read or replaced by this one."""
 
 
+@dataclass(frozen=True)
+class Stored:
+    """A folder in ``artifacts``, ``partial`` or ``kept``: its size in bytes, and when it was last
+    used."""
+
+    folder: Path
+    bytes: int
+    used: float
+
+
 class Store:
-    """One folder that keeps every result."""
+    """One folder that keeps every result.
+
+    ``MirroredStore`` is one for a store at an address: the methods from ``share`` on, of which a
+    folder needs none, are where it fetches and sends."""
+
+    address = ""
+    """The address of the store; empty of one that is a folder."""
 
     def __init__(self, root: Path | str) -> None:
         self.root = Path(root).absolute()
@@ -103,7 +120,11 @@ class Store:
     @property
     def name(self) -> str:
         """The store as messages name it."""
-        return str(self.root)
+        return self.address or str(self.root)
+
+    def is_new(self) -> bool:
+        """Check whether nothing was ever kept here."""
+        return not self.artifacts.is_dir()
 
     def prepare(self) -> None:
         """Make the folders, or say in one line why that cannot be done."""
@@ -128,7 +149,7 @@ class Store:
         try:
             mark = _mark(path)
             if self._manifests.get(key, (None,))[0] != mark:
-                self._manifests[key] = (mark, _unsealed(path.read_bytes(), path))
+                self._manifests[key] = (mark, unsealed(path.read_bytes(), path))
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise StoreError(f"{path} is unreadable; run again to make it anew") from error
         return dict(self._manifests[key][1])
@@ -231,6 +252,15 @@ class Store:
         found = (path.parent.name for path in self.artifacts.glob(f"*/{MANIFEST}"))
         return sorted(name for name in found if not name.startswith("."))
 
+    def everything(self) -> list[Stored]:
+        """List the folders of results, of results in the making, and of kept values."""
+        return [
+            Stored(folder, folder_size(folder), folder.stat().st_mtime)
+            for parent in (self.artifacts, self.partial, self.kept)
+            for folder in sorted(parent.glob("*"), key=lambda each: each.name)
+            if folder.is_dir() and not folder.is_symlink()
+        ]
+
     def leave_mark(self) -> str:
         """Make a file by which a worker shows that it sees the same store, and return its name.
         Raises ``StoreError`` if the store cannot be written."""
@@ -251,6 +281,39 @@ class Store:
         except OSError as error:
             raise StoreError(f"cannot write the store {self.root} ({error.strerror})") from error
         return True
+
+    def share(self, key: str, cut: Mapping[str, Any], names: Sequence[str]) -> None:
+        """Let other machines see files of a result in the making, whose shards are cut like
+        this."""
+
+    def gather(self, key: str, cut: Mapping[str, Any], names: Sequence[str] | None = None) -> None:
+        """Fetch files of a result in the making that other machines have made, or all of them."""
+
+    def pull_kept(self) -> None:
+        """Fetch the kept values that other machines have added."""
+
+    def share_kept(self, names: Iterable[str], gone: Iterable[Path]) -> None:
+        """Let other machines see the kept values in these folders, which have replaced the files
+        that are ``gone``."""
+
+    def share_record(self, run: str) -> None:
+        """Let other machines see the record of a run."""
+
+    def pull_records(self) -> None:
+        """Fetch the records of runs that other machines have written."""
+
+    def removed(self, folders: Sequence[Path]) -> None:
+        """Remove what was removed from the folder of the store wherever else it is."""
+
+    def newest_garbage(self) -> float:
+        """Return the time, in seconds since the epoch, after which nothing is garbage, as a run
+        that is not known may have made it."""
+        return math.inf
+
+
+def folder_size(folder: Path) -> int:
+    """Return the bytes of all files below a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def _mark(path: Path) -> Mark:
@@ -282,7 +345,7 @@ def _seal(body: bytes) -> bytes:
     return SEAL + hashlib.sha256(body).hexdigest().encode() + b'"\n}\n'
 
 
-def _unsealed(text: bytes, path: Path) -> dict[str, Any]:
+def unsealed(text: bytes, path: Path | str) -> dict[str, Any]:
     """A manifest from its text, if it is whole and of a format that this version knows."""
     content = from_json(text)
     number = content["format"]

@@ -72,13 +72,43 @@ def test_a_run_that_begins_a_store_says_where_it_is_and_names_one_beside_the_spe
     assert note.endswith(f"there is one beside the spec: --store {spec.parent / '.rmplug'} uses it")
 
 
-@pytest.mark.parametrize("named", ["s3://bucket/store", "gs://bucket", Path("s3://bucket/store")])
-def test_a_store_at_an_address_is_refused_and_makes_no_folder(
-    named: str | Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("named", "why"),
+    [
+        ("s3://user:hush@bucket/store", "holds a password, which would be seen by whoever"),
+        ("simplecache::s3://bucket/store", "leads through another file system"),
+        ("s3://bucket/store?token=1", "holds more than a bucket and the names of folders"),
+        ("s3://bucket/../other", "holds more than a bucket and the names of folders"),
+        ("s3://", "or names none of its folders"),
+    ],
+)
+def test_an_address_that_says_more_than_where_is_refused(
+    named: str, why: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(StoreError, match="is an address, and a store is a folder in which files"):
+    with pytest.raises(StoreError, match=f"{why}.*: write it as s3://bucket/folder; cr") as refused:
         rmplug.run(spec_of({"pairs": {"kind": "synthetic"}}), store=named)
-    monkeypatch.setenv("RMPLUG_STORE", str(named))
-    with pytest.raises(StoreError, match="name one with --store, for a cluster one that all nodes"):
+    monkeypatch.setenv("RMPLUG_STORE", named)
+    with pytest.raises(StoreError, match=why):
         rmplug.runs()
-    assert not (tmp_path / "s3:").exists() and not (tmp_path / "gs:").exists()
+    assert "hush" not in str(refused.value) and not home.exists()
+
+
+def test_an_address_is_the_same_store_however_it_is_written_and_mirrored_in_the_cache(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    written = [f"file://{tmp_path}/store", f"file://{tmp_path}/store/", f"FILE://{tmp_path}/store"]
+    opened = [open_store(name) for name in [*written, Path(written[0])]]
+    assert {store.name for store in opened} == {written[0]}
+    [mirror] = {store.root for store in opened}
+    assert mirror.parent == home / ".cache/rmplug/stores" and mirror.stat().st_mode & 0o77 == 0
+    assert open_store(f"file://{tmp_path}/other").root != mirror
+    monkeypatch.setenv("RMPLUG_MIRRORS", "~/mirrors")
+    assert open_store(written[0]).root == home / "mirrors" / mirror.name
+
+
+def test_the_file_system_of_an_address_that_is_not_installed_is_named(home: Path) -> None:
+    with pytest.raises(StoreError, match="cannot open the store dropbox://x/y: .*; install it wit"):
+        rmplug.runs("dropbox://x/y")
+    with pytest.raises(StoreError, match="nothing://x/y: .*write s3://bucket/folder, or the path"):
+        rmplug.runs("nothing://x/y")
