@@ -29,12 +29,13 @@ class Ray(Engine):
     """Run row-wise work and the items of loops on a Ray cluster; nothing else in a spec changes.
 
     Each worker is a Ray actor: it opens a model once and does one task (a shard, or an item of a
-    loop) after the other. Results go to the same store, which all nodes must see under the same
-    path (each worker proves it before it gets work), so that a run that was killed, or that has
-    lost nodes, goes on where it was. A task whose worker died is handed to another one, and the
-    worker is started again wherever there is room. Steps that are neither row-wise nor loops run
-    where the run was started. Results are the same bytes as those of `local` on machines of one
-    kind; other processors and devices round differently.
+    loop) after the other. Results go to the same store: a folder that all nodes see under the same
+    path, or an address such as `s3://bucket/folder`, of which each node keeps a copy of what it
+    needs. Each worker proves that it reaches the store before it gets work, so that a run that was
+    killed, or that has lost nodes, goes on where it was. A task whose worker died is handed to
+    another one, and the worker is started again wherever there is room. Steps that are neither
+    row-wise nor loops run where the run was started. Results are the same bytes as those of `local`
+    on machines of one kind; other processors and devices round differently.
 
     Actors take the tasks one by one, rather than Ray Data whole tables, because the core already
     cuts, orders, commits and resumes shards; so a cluster needs only the core of Ray.

@@ -19,7 +19,7 @@ from rmplug.packed_work import SharedStore, do_packed
 
 OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
 """Variables by which a run keeps off the network, and its workers with it."""
-SHARED = "name a folder that all nodes share with --store"
+SHARED = "name a store that all nodes share with --store, a folder or an address"
 
 
 def settings_here() -> dict[str, Any]:

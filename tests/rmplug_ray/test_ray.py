@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,10 +21,12 @@ if importlib.util.find_spec("ray") is None:
     pytest.skip("the engine ray needs Ray: pip install 'rmplug[ray]'", allow_module_level=True)
 
 import ray
+import s3_server
 import sample_plugin
 from cluster_work import DiesOnce, Fail, Meet, Touch, die, square
 from ray.cluster_utils import Cluster
 from run_specs import LOOP, all_files, assert_valid, command, environment, lines, spec_of
+from s3_server import machine, objects, use
 
 import rmplug_hf
 import rmplug_ray
@@ -42,13 +44,28 @@ SMALL = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": 
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
+def server() -> Iterator[str]:
+    """A server of S3, which all nodes know; none where it is not installed."""
+    with nullcontext("") if s3_server.MISSING else s3_server.s3_server() as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def mirrors(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The folders in which the nodes keep what they have of stores at addresses."""
+    return [tmp_path_factory.mktemp("node") for _ in range(2)]
+
+
+@pytest.fixture(scope="module")
+def cluster(server: str, mirrors: list[Path]) -> Iterator[Cluster]:
     """Two nodes of one core, to which this process is connected."""
+    known = s3_server.variables(server) if server else {}
+    first, second = ({"env_vars": {**known, "RMPLUG_MIRRORS": str(path)}} for path in mirrors)
     before = {name: os.environ.get(name) for name in ("PYTHONPATH", "RAY_USAGE_STATS_ENABLED")}
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    cluster = Cluster(initialize_head=True, head_node_args=SMALL)
-    cluster.add_node(**SMALL)
+    cluster = Cluster(initialize_head=True, head_node_args={**SMALL, **first})
+    cluster.add_node(**SMALL, **second)
     ray.init(cluster.address, log_to_driver=False, logging_level="ERROR")
     yield cluster
     ray.shutdown()
@@ -100,6 +117,42 @@ def test_rows_and_loops_give_the_bytes_of_local_though_a_worker_is_killed(
     assert (words.computed, words.notices[0]["count"]) == (60, 6)
     assert words.peak_memory_mb and words.peak_memory_mb > 0
     assert list((tmp_path / "ray").glob(".*")) == []
+
+
+@pytest.mark.skipif(bool(s3_server.MISSING), reason=s3_server.WHY_NOT)
+def test_nodes_without_a_shared_folder_give_the_bytes_of_local_though_a_worker_is_killed(
+    cluster: Cluster, server: str, mirrors: list[Path], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    hooks = SimpleNamespace(rmplug_feature_computers=rmplug_feature_computers)
+    registry = registry_of(sample_plugin, rmplug_ray, hooks)
+    use(server, monkeypatch)
+    machine(tmp_path / "driver", monkeypatch)
+    asked = {"kind": "ask", "inputs": {"model": "head", "data": "pairs"}}
+    head = {"kind": "character-head", "inputs": "pairs"}
+    model = {"kind": "remembering-model"}
+    known = {"kind": "ask", "inputs": {"model": "model", "data": "pairs"}}
+    spec = spec_of({**STEPS, "head": head, "asked": asked, "model": model, "known": known})
+    mark, local = tmp_path / "mark", tmp_path / "local"
+    spec["steps"]["dies"]["params"] = {"mark": str(mark)}
+    mark.touch()
+    run(spec, store=local, registry=registry)
+    mark.unlink()
+    spec["engine"] = {"kind": "ray", "params": {"shard_rows": 10}}
+    address = f"s3://tested/{tmp_path.name}"
+    made = run(spec, store=address, registry=registry).record
+    assert mark.exists() and made.steps["words"].computed == 60
+    whole = {
+        name: (tmp_path / "local/artifacts" / name).read_bytes()
+        for name in all_files(tmp_path / "local")
+    }
+    assert objects(f"{address}/artifacts") == whole
+    assert {name.partition("/")[0] for name in objects(address)} == {"artifacts", "kept", "runs"}
+    here = [all_files(own) for mirror in mirrors for own in mirror.iterdir()]
+    assert any(here) and all(len(files) < len(whole) for files in here)  # each has its own part
+    machine(tmp_path / "other", monkeypatch)
+    again = run(spec, store=address, registry=registry).record.steps.values()
+    assert {step.id for step in again if step.status != "reused"} == {"model"}
 
 
 def test_a_model_is_opened_once_in_a_worker_and_scores_as_it_does_locally(
