@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -99,7 +100,8 @@ class Bucket:
 
     def download(self, files: Mapping[str, Path]) -> list[str]:
         """Fetch files, each whole or not at all; return the names of those that are gone."""
-        parts = {n: path.with_name(f".{path.name}.{os.getpid()}.tmp") for n, path in files.items()}
+        own = f"{os.getpid()}-{threading.get_ident()}"
+        parts = {name: path.with_name(f".{path.name}.{own}.tmp") for name, path in files.items()}
         for path in parts.values():
             path.parent.mkdir(parents=True, exist_ok=True)
         gone = []

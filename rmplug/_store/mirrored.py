@@ -188,7 +188,7 @@ class MirroredStore(Store):
                     os.utime(paths[run], (theirs[run].modified, theirs[run].modified))
             for path in self.runs.glob(f"*/{RECORD}"):
                 if path.parent.name not in there and not self._is_own(path.parent.name):
-                    shutil.rmtree(path.parent)  # it was removed from another machine
+                    shutil.rmtree(path.parent, ignore_errors=True)  # another machine removed it
 
     def _is_own(self, run: str) -> bool:
         return (self.runs / run / "live.lock").exists()

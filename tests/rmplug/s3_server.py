@@ -17,12 +17,17 @@ from rmplug._store.bucket import Bucket
 NEEDED = ("moto", "flask_cors", "s3fs")
 MISSING = [name for name in NEEDED if find_spec(name) is None]
 WHY_NOT = "a store on S3 is tested with a server: pip install s3fs 'moto[s3]' flask flask-cors"
+needs_server = pytest.mark.skipif(bool(MISSING), reason=WHY_NOT)
 DENIED = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
 
 
 @contextmanager
 def s3_server() -> Iterator[str]:
-    """A server with the bucket ``tested``, at an address that is given."""
+    """A server with the bucket ``tested``, at an address that is given; none, and an empty address,
+    where it is not installed."""
+    if MISSING:
+        yield ""
+        return
     from moto.server import ThreadedMotoServer
 
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
@@ -52,11 +57,19 @@ def variables(server: str) -> dict[str, str]:
 
 def use(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let this process and those that it starts use a server."""
+    if not server:
+        return
     from s3fs import S3FileSystem
 
     S3FileSystem.clear_instance_cache()
     for name, value in variables(server).items():
         monkeypatch.setenv(name, value)
+
+
+def new_address(server: str, folder: Path) -> str:
+    """Return the address of a store that is not there yet: on the server, else in a folder, which
+    is reached through the same library."""
+    return f"s3://tested/{folder.name}/store" if server else f"file://{folder}/store"
 
 
 def machine(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,7 +26,7 @@ import sample_plugin
 from cluster_work import DiesOnce, Fail, Meet, Touch, die, square
 from ray.cluster_utils import Cluster
 from run_specs import LOOP, all_files, assert_valid, command, environment, lines, spec_of
-from s3_server import machine, objects, use
+from s3_server import machine, new_address, objects, use
 
 import rmplug_hf
 import rmplug_ray
@@ -45,8 +45,8 @@ SMALL = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    """A server of S3, which all nodes know; none where it is not installed."""
-    with nullcontext("") if s3_server.MISSING else s3_server.s3_server() as address:
+    """A server of S3, which all nodes know."""
+    with s3_server.s3_server() as address:
         yield address
 
 
@@ -119,7 +119,6 @@ def test_rows_and_loops_give_the_bytes_of_local_though_a_worker_is_killed(
     assert list((tmp_path / "ray").glob(".*")) == []
 
 
-@pytest.mark.skipif(bool(s3_server.MISSING), reason=s3_server.WHY_NOT)
 def test_nodes_without_a_shared_folder_give_the_bytes_of_local_though_a_worker_is_killed(
     cluster: Cluster, server: str, mirrors: list[Path], tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -139,7 +138,7 @@ def test_nodes_without_a_shared_folder_give_the_bytes_of_local_though_a_worker_i
     run(spec, store=local, registry=registry)
     mark.unlink()
     spec["engine"] = {"kind": "ray", "params": {"shard_rows": 10}}
-    address = f"s3://tested/{tmp_path.name}"
+    address = new_address(server, tmp_path)
     made = run(spec, store=address, registry=registry).record
     assert mark.exists() and made.steps["words"].computed == 60
     whole = {

@@ -14,7 +14,7 @@ import psutil
 import pytest
 import s3_server
 from run_specs import LOOP, all_files, command, environment, go, lines, spec_of, statuses
-from s3_server import machine, objects, use, way_to
+from s3_server import machine, needs_server, new_address, objects, use, way_to
 
 from rmplug._cli.commands import main
 from rmplug._store import gc
@@ -22,9 +22,6 @@ from rmplug._store.files import to_json
 from rmplug._store.store import sealed
 from rmplug._store.store_folder import open_store
 from rmplug.errors import StoreError
-
-if s3_server.MISSING:
-    pytest.skip(s3_server.WHY_NOT, allow_module_level=True)
 
 STEPS: dict[str, Any] = {
     "pairs": {"kind": "made-pairs", "params": {"rows": 60}},
@@ -48,7 +45,7 @@ def address(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str
     """The address of a new store; this machine has no mirror yet."""
     use(server, monkeypatch)
     machine(tmp_path / "here", monkeypatch)
-    return f"s3://tested/{tmp_path.name}/store"
+    return new_address(server, tmp_path)
 
 
 def artifacts_at(address: str) -> dict[str, bytes]:
@@ -261,6 +258,7 @@ def test_forced_steps_are_made_again_though_they_were_only_just_fetched(
     assert statuses(again) == {"pairs": "reused", "words": "done"}
 
 
+@needs_server
 @pytest.mark.parametrize(
     ("found", "told"),
     [
@@ -289,6 +287,7 @@ def test_a_connection_that_fails_while_a_result_is_sent_is_a_sentence_and_half_o
     assert artifacts_at(address) == bytes_in(tmp_path / "folder")
 
 
+@needs_server
 def test_a_bucket_that_is_not_there_is_told_before_anything_runs(
     address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
