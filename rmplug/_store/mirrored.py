@@ -6,7 +6,9 @@ removed first: a result without one is not there, whatever moment a machine was 
 
 No lock holds between machines, and none is needed: all that two of them may write under one name is
 the same, a result by its fingerprint, a shard by that and its cut, kept values by their digest, a
-record by its run. Two runs at once may do work twice, and never wrong.
+record by its run. Where processors differ it may differ by rounding, and files of two machines
+under one manifest then have other checksums: the result counts as damaged, and is made anew. Two
+runs at once may do work twice, and never wrong.
 
 artifacts/<key>/           results, as in the folder
 partial/<key>/<cut>/       shards of results in the making, and what models gave for them
@@ -139,13 +141,18 @@ class MirroredStore(Store):
         self.bucket.upload({f"{there}/{name}": self.partial / key / name for name in names})
 
     def gather(self, key: str, cut: Mapping[str, Any], names: Sequence[str] | None = None) -> None:
-        there, folder = _shards(key, cut), self.partial / key
+        there, folder, asked = _shards(key, cut), self.partial / key, names is not None
         if names is None:
             listed = (name.removeprefix(f"{there}/") for name in self.bucket.files(there))
             names = [name for name in listed if _SHARED.fullmatch(name)]
         lacking = [name for name in names if not (folder / name).exists()]
         with guarded(f"write {folder}"):
-            self.bucket.download({f"{there}/{name}": folder / name for name in lacking})
+            gone = self.bucket.download({f"{there}/{name}": folder / name for name in lacking})
+        if gone and asked:
+            raise StoreError(
+                f"shards of {key} are gone from {self.address}: another run has finished it and "
+                "removed them; run again to use its result"
+            )
 
     def pull_kept(self) -> None:
         named = [name for name in self.bucket.files(KEPT) if _VALUES.fullmatch(name)]

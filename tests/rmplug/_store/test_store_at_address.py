@@ -236,6 +236,28 @@ def test_gc_removes_at_the_address_what_it_removes_here(
     assert statuses(go(spec_of({**SMALL, "words": words}), address))["words"] == "reused"
 
 
+def test_shards_are_shared_by_their_cut_until_some_run_has_finished_the_result(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut, other_cut = {"size": 10}, {"size": 20}
+    ours = open_store(address)
+    (ours.begin("made-1", cut) / "part-00000.parquet").write_bytes(b"ours")
+    ours.share("made-1", cut, ["part-00000.parquet"])
+    there = next(iter(ours.bucket.files("partial"))).rpartition("/")[0]
+    ours.bucket.write(f"{there}/strange", b"theirs")
+    machine(tmp_path / "there", monkeypatch)
+    theirs = open_store(address)
+    assert list(theirs.begin("made-1", other_cut).iterdir()) == []
+    folder = theirs.begin("made-1", cut)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
+        "part-00000.parquet": b"ours"
+    }
+    ours.commit("made-1", {})
+    with pytest.raises(StoreError, match="another run has finished it and removed them; run aga"):
+        theirs.gather("made-1", cut, ["part-00001.parquet"])
+    assert theirs.find("made-1") is not None
+
+
 def test_a_mirror_can_be_removed_and_what_was_not_sent_is_sent_later(
     address: str, tmp_path: Path
 ) -> None:
