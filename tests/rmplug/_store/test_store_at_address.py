@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 import s3_server
@@ -19,9 +20,13 @@ from s3_server import machine, needs_server, new_address, objects, use, way_to
 from rmplug._cli.commands import main
 from rmplug._store import gc
 from rmplug._store.files import to_json
+from rmplug._store.kept import KeptView, publish, visible_sources
+from rmplug._store.kept_merging import MOST_FILES
 from rmplug._store.store import sealed
 from rmplug._store.store_folder import open_store
 from rmplug.errors import StoreError
+from rmplug.models.kept import kept_rows
+from rmplug.records import Usage
 
 STEPS: dict[str, Any] = {
     "pairs": {"kind": "made-pairs", "params": {"rows": 60}},
@@ -99,6 +104,35 @@ def tables_of(files: dict[str, bytes]) -> list[bytes]:
 def runs_at(address: str) -> list[dict[str, Any]]:
     """The records of runs, the oldest first."""
     return [json.loads(text) for name, text in objects(address).items() if "record.json" in name]
+
+
+def keep_value(store: Any, number: int) -> None:
+    """Add the value of one text, as a step does."""
+    source, made = f"ask-{number}", store.partial / f"ask-{number}"
+    with KeptView(store.kept, frozenset()).in_use(Usage()) as keeping:
+        text = str(number).encode()
+        kept_rows(lambda: {"model": 1}, [text], lambda at: np.full(len(at), float(number)))
+    keeping.write(made, "step", source)
+    store.share_kept(*publish(made, store.kept, source))
+
+
+def test_kept_files_that_are_put_together_replace_the_small_ones_at_the_address(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = open_store(address)
+    for number in range(MOST_FILES):
+        keep_value(ours, number)
+    machine(tmp_path / "there", monkeypatch)
+    theirs = open_store(address)
+    theirs.pull_kept()
+    assert len(list(theirs.kept.glob("*/*.parquet"))) == MOST_FILES
+    keep_value(theirs, MOST_FILES)  # one too many: the smallest become one
+    there = {path.relative_to(theirs.root).as_posix() for path in theirs.kept.rglob("*.*")}
+    assert set(theirs.bucket.files("kept")) == there and len(there) < MOST_FILES
+    machine(tmp_path / "third", monkeypatch)
+    third = open_store(address)
+    third.pull_kept()
+    assert visible_sources(third.kept) == {f"ask-{number}" for number in range(MOST_FILES + 1)}
 
 
 def slow(log: Path, workers: int = 1) -> dict[str, Any]:
