@@ -88,6 +88,7 @@ def model_in(folder: Path, architecture: str, length: int = LENGTH) -> Path:
     torch.manual_seed(0)
     transformers.AutoModelForSequenceClassification.from_config(config).save_pretrained(place)
     tokenizer.model_max_length = length
+    tokenizer.chat_template = CHAT
     tokenizer.save_pretrained(place)
     config = place / "tokenizer_config.json"  # so that transformers 4 reads it as well
     written = json.loads(config.read_text("utf-8"))
