@@ -1,4 +1,4 @@
-"""The import of transformers without what scoring does not use: a third of its processor time."""
+"""The import of transformers without what scoring does not use: half of its processor time."""
 
 from __future__ import annotations
 
@@ -11,22 +11,28 @@ from types import ModuleType
 from typing import Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from rmplug.models.deferred_imports import deferred_imports, is_imported
 
 COMPILER = "torch._dynamo"
+SHAPES = "torch.fx.experimental.symbolic_shapes"
 UNUSED = (
     "scipy",
+    SHAPES,
     "accelerate",
     COMPILER,
     "torch.distributed.tensor",
+    "torch.distributed.fsdp",
+    "torch.distributed._composable",
+    "torch.distributed.checkpoint",
     "transformers.distributed.tensor_parallel",
     "transformers.distributed.expert_parallel",
 )
 """What modules of transformers import at their head, as of 5.x: ``scipy`` for the losses of object
 detection, ``accelerate`` to spread a model over devices, torch's compiler for decorators, and
-tensors that are spread over processes, of which two modules of its own make some. All is there when
-it is called (by a training, say)."""
+models that are spread over processes, with modules of its own that handle them; proofs about shapes
+that are not known bring sympy. All is there when it is called (by a training, say)."""
 
 
 @contextmanager
@@ -42,7 +48,8 @@ def light_imports() -> Iterator[None]:
     before = {name: getattr(torch.compiler, name) for name in marks}
     vars(torch.compiler).update(marks)
     try:
-        with deferred_imports(UNUSED, {COMPILER: marks}):
+        given = {COMPILER: marks, SHAPES: {"expect_true": _expect_true}}
+        with deferred_imports(UNUSED, given), _PlainShapes():
             yield
     finally:
         vars(torch.compiler).update(before)
@@ -83,6 +90,37 @@ def _mark_after(loader: Any) -> None:
             getattr(module, name)(fn)
 
     loader.exec_module = exec_module
+
+
+class _PlainShapes(TorchFunctionMode):  # type: ignore[misc]
+    """A context for models that are built on the device ``meta``, without numbers, before their
+    weights are read. Initial numbers are not drawn there, and a tensor for others is made by the
+    shape alone: torch would do both by way of its proofs about shapes, with the same outcome.
+    Rotary embeddings (Llama) still come to them."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        options = kwargs or {}
+        tensor = args[0] if args else options.get("tensor")
+        if isinstance(tensor, torch.Tensor) and tensor.is_meta:
+            if getattr(func, "__name__", "") in INITIAL:
+                return tensor
+            if func is torch.empty_like and tensor.is_contiguous():
+                return torch.empty(tensor.shape, **{"dtype": tensor.dtype, **options})
+        return func(*args, **options)
+
+
+INITIAL = frozenset(name for name in dir(torch.nn.init) if name.endswith("_"))
+"""The functions, and methods of tensors of the same names, that set initial numbers."""
+
+
+def _expect_true(condition: Any, skip: int = 0) -> Any:
+    """Do as the function of torch's proofs about shapes that it calls for every check: a truth
+    value that is known is returned as it is."""
+    if isinstance(condition, bool):
+        return condition
+    from torch.fx.experimental import symbolic_shapes
+
+    return symbolic_shapes.expect_true(condition, skip)
 
 
 def _disable(fn: Any = None, recursive: bool = True, **options: Any) -> Any:
