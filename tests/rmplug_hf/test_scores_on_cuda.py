@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+import rmplug
 from rmplug.data.rows import one_batch
 from rmplug_hf import CausalLM, HiddenState, SequenceClassifier
 from rmplug_text.queries import Reward
@@ -96,3 +97,19 @@ def test_flash_attention_scores_as_the_usual_one(tiny, talks):
         assert model.network.config._attn_implementation == attention
         scores.append(model.score(batch))
     near(*scores, 0.1)
+
+
+def test_workers_use_the_gpu_that_this_process_has_used(tiny, talks, tmp_path):
+    params = {"path": str(tiny("llama")), "device": "cuda"}
+    SequenceClassifier(**params).load().score(one_batch(talks.table))
+    steps = {
+        "pairs": {"kind": "synthetic", "params": {"size": 64}},
+        "model": {"kind": "sequence-classifier", "params": params},
+        "reward": {"kind": "reward", "inputs": {"model": "model", "data": "pairs"}},
+    }
+    tables = []
+    for workers in (1, 2):
+        engine = {"workers": workers, "shard_rows": 4, "least_seconds": 0}
+        spec = {"engine": {"kind": "local", "params": engine}, "steps": steps}
+        tables.append(rmplug.run(spec, store=tmp_path / str(workers))["reward"].table)
+    assert tables[0].equals(tables[1])

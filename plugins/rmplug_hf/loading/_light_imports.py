@@ -139,3 +139,11 @@ def _disable(fn: Any = None, recursive: bool = True, **options: Any) -> Any:
         return disabled[0](*args, **named)
 
     return call
+
+
+# what every model needs: at the head of a module, so that forked workers have it from their parent
+with light_imports():
+    import transformers.modeling_utils
+    import transformers.models.auto.configuration_auto
+    import transformers.models.auto.modeling_auto
+    import transformers.models.auto.tokenization_auto  # noqa: F401

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import psutil
 import pytest
@@ -249,3 +253,97 @@ def test_workers_start_where_signals_cannot_be_masked(monkeypatch: pytest.Monkey
     engine = Local(workers=2, least_seconds=0)
     assert sorted(engine.map(square, range(4))) == [(n, n**2) for n in range(4)]
     engine.close()
+
+
+PACKAGE = """
+import os, time
+
+def work(task):
+    from {name} import heavy
+    return os.getpid(), os.getppid(), heavy.PROCESS
+
+def end_parent(task):
+    os.kill(os.getppid(), 9)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
+    """Make packages of work, each with a heavy module of which a part is given, and import them."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def make(part: str) -> Any:
+        name = f"forked_{len(list(tmp_path.iterdir()))}"
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(PACKAGE.format(name=name))
+        heavy = f"import os\nPROCESS = os.getpid()\n{part}"
+        (tmp_path / name / "heavy.py").write_text(heavy)
+        module = importlib.import_module(name)
+        importlib.import_module(f"{name}.heavy")
+        return module
+
+    yield make
+    for name in [name for name in sys.modules if name.startswith("forked_")]:
+        del sys.modules[name]
+
+
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="workers are not forked here")
+
+
+@on_linux
+def test_workers_share_one_import_of_what_their_work_has_imported_here(package: Any) -> None:
+    engine = Local(workers=2, least_seconds=0)
+    found = [result for _, result in engine.map(package("").work, range(20))]
+    [(parent, importer)] = {(parent, process) for _, parent, process in found}
+    assert parent == importer != os.getpid()
+    assert parent not in {process for process, _, _ in found}
+    engine.close()
+    assert not psutil.pid_exists(parent)
+
+
+THREAD = "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+
+
+@on_linux
+@pytest.mark.parametrize("part", [THREAD, "OPEN = os.open('/dev/nvidiactl', os.O_RDWR)\n"])
+def test_workers_import_by_themselves_what_would_be_broken_in_a_fork(
+    package: Any, part: str
+) -> None:
+    if "nvidia" in part and not Path("/dev/nvidiactl").exists():
+        pytest.skip("no GPU")
+    engine = Local(workers=2, least_seconds=0)
+    found = [result for _, result in engine.map(package(part).work, range(20))]
+    assert {parent for _, parent, _ in found} == {os.getpid()}
+    assert all(process == importer for process, _, importer in found)
+    engine.close()
+
+
+@on_linux
+def test_workers_end_with_the_process_that_forked_them_and_the_run_says_so(package: Any) -> None:
+    engine = Local(workers=2, least_seconds=0)
+    before = set(psutil.Process().children(recursive=True))
+    with pytest.raises(StepError, match="a worker process died before its work was done"):
+        list(engine.map(package("").end_parent, range(4)))
+    alive = set(psutil.Process().children(recursive=True)) - before
+    assert not [one for one in alive if "spawn_main" in " ".join(one.cmdline())]
+
+
+def fail_deeply(number: int) -> int:
+    return fail_at_three(number)
+
+
+def test_an_error_of_a_worker_comes_with_its_traceback_there() -> None:
+    engine = Local(workers=2, least_seconds=0)
+    with pytest.raises(ValueError, match="three") as caught:
+        list(engine.map(fail_deeply, range(4)))
+    assert "in fail_deeply" in str(caught.value.__cause__)
+
+
+def lock_of(_: int) -> object:
+    return threading.Lock()
+
+
+def test_a_result_that_cannot_be_sent_is_an_error_and_no_dead_worker() -> None:
+    with pytest.raises(TypeError, match="cannot pickle"):
+        list(Local(workers=2, least_seconds=0).map(lock_of, range(4)))
