@@ -63,15 +63,15 @@ def search_strength(pairs: Comparisons, grid: Sequence[float], fold: np.ndarray)
     """Compute held-out leads from the greatest strength down, until two in a row are no better."""
     folds = range(int(fold.max()) + 1)
     training = [pairs.take(fold != k) for k in folds]
-    weights = [np.zeros(pairs.differences.shape[1]) for _ in folds]
+    found = [part.start() for part in training]
     leads: list[np.ndarray] = []
     mean_losses: list[np.ndarray] = []
     shares = np.bincount(fold, weights=pairs.weights)
     for l2 in grid:
         lead = np.empty(len(fold))
         for k in folds:
-            weights[k] = fit_weights(training[k], l2, weights[k])
-            lead[fold == k] = pairs.differences[fold == k] @ weights[k]
+            found[k] = fit_weights(training[k], l2, found[k])
+            lead[fold == k] = pairs.differences[fold == k] @ training[k].weights_of(found[k])
         leads.append(lead)
         sums = np.bincount(fold, weights=pairs.weights * losses(lead))
         mean_losses.append(sums / np.maximum(shares, 1e-300))
@@ -139,10 +139,10 @@ def _differences(table: pa.Table, recipe: NgramRecipe) -> csr_array:
 
 
 def _fit_path(pairs: Comparisons, strengths: Sequence[float]) -> np.ndarray:
-    weights = np.zeros(pairs.differences.shape[1])
+    found = pairs.start()
     for l2 in strengths:
-        weights = fit_weights(pairs, l2, weights)
-    return weights
+        found = fit_weights(pairs, l2, found)
+    return pairs.weights_of(found)
 
 
 def _save(

@@ -74,12 +74,14 @@ def test_numbers_and_files_are_the_same_again(tmp_path):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
+@pytest.mark.parametrize(("ngrams", "by_pairs"), [(30, False), (900, True)])
 @pytest.mark.parametrize("l2", [1.0, 0.01])
-def test_the_optimum_is_that_of_logistic_regression_on_both_signs(l2):
-    differences = csr_array(random_array((80, 30), density=0.2, rng=np.random.default_rng(0)))
+def test_the_optimum_is_that_of_logistic_regression_on_both_signs(l2, ngrams, by_pairs):
+    differences = csr_array(random_array((80, ngrams), density=0.2, rng=np.random.default_rng(0)))
     weights = np.random.default_rng(1).integers(1, 4, 80).astype(float)
     pairs = Comparisons.of(differences, weights / weights.mean(), np.zeros(80))
-    found = fit_weights(pairs, l2, np.zeros(30), tolerance=1e-9)
+    assert (pairs.gram is not None) == by_pairs
+    found = pairs.weights_of(fit_weights(pairs, l2, pairs.start(), tolerance=1e-9))
     both = csr_matrix(vstack([differences, -differences]))
     strength = 1 / (l2 * 2 * weights.sum())
     plain = LogisticRegression(C=strength, fit_intercept=False, tol=1e-10, max_iter=5000)
