@@ -4,8 +4,9 @@ Seconds of processor time per token of batches of 6 conversations of 256 tokens,
 thread, the least of eight; wall seconds of the first batches of four shapes, in which a network
 that is compiled for any shape (``dynamic=True``) is compiled once more for some.
 
-Measured (AVX-512, no AMX, other work beside it): MiniLM 314 µs plain, 265 by oneDNN, 289 compiled;
-the first batches took 75, 24, 46 and 1 s.
+Measured twice (AVX-512, no AMX, other work beside it): MiniLM 314 and 336 µs plain, 265 and 274 by
+oneDNN, 289 compiled; the first batches took 75, 24, 46 and 1 s, and once 18, 0, 11 and 0 where
+compiled code was there from before.
 
 Run: ``python benchmarks/compiling.py [minilm|llama]``
 """
