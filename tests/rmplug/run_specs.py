@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pyarrow.parquet as pq
 import sample_plugin
 
@@ -92,5 +95,25 @@ def environment(folder: Path) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": path, "RMPLUG_DISABLE": "text,tabular,bench,report"}
 
 
-def command(spec: Path, store: Path, *more: str) -> list[str]:
+def command(spec: Path, store: Path | str, *more: str) -> list[str]:
     return [sys.executable, "-m", "rmplug", "run", str(spec), "--store", str(store), *more]
+
+
+def start(spec: Mapping[str, Any], store: Path | str, folder: Path) -> psutil.Popen:
+    """Start a run in a process of its own, which finds the same plugins as this one."""
+    env, path = environment(folder / "site"), folder / "spec.yaml"
+    env["PYTHONPATH"] = os.pathsep.join([env["PYTHONPATH"], *filter(None, sys.path)])
+    path.write_text(json.dumps(spec))
+    return psutil.Popen(
+        command(path, store), env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def until_lines(log: Path, count: int, process: psutil.Popen) -> None:
+    """Wait until a log has some lines while a process goes on."""
+    while len(lines(log)) < count:
+        try:
+            process.wait(timeout=0.01)
+        except psutil.TimeoutExpired:
+            continue
+        raise AssertionError(process.communicate()[0])

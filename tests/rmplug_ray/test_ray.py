@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -25,7 +23,7 @@ import s3_server
 import sample_plugin
 from cluster_work import DiesOnce, Fail, Meet, Touch, die, square
 from ray.cluster_utils import Cluster
-from run_specs import LOOP, all_files, assert_valid, command, environment, lines, spec_of
+from run_specs import LOOP, all_files, assert_valid, lines, spec_of, start, until_lines
 from s3_server import machine, new_address, objects, use
 
 import rmplug_hf
@@ -286,27 +284,6 @@ def parts_of(store: Path) -> list[str]:
     return [sum for name, sum in all_files(store).items() if name.endswith(".parquet")]
 
 
-def start(spec: Any, folder: Path) -> psutil.Popen:
-    """Start a run in a process of its own, which finds the same plugins as this one."""
-    env, path = environment(folder / "site"), folder / "spec.yaml"
-    env["PYTHONPATH"] = os.pathsep.join([env["PYTHONPATH"], *filter(None, sys.path)])
-    path.write_text(json.dumps(spec))
-    arguments = command(path, folder / "store")
-    return psutil.Popen(
-        arguments, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-
-
-def until_lines(log: Path, count: int, process: psutil.Popen) -> None:
-    """Wait until a log has some lines while a process goes on."""
-    while len(lines(log)) < count:
-        try:
-            process.wait(timeout=0.01)
-        except psutil.TimeoutExpired:
-            continue
-        raise AssertionError(process.communicate()[0])
-
-
 def test_a_run_whose_driver_was_killed_goes_on_with_what_is_committed(
     cluster: Cluster, tmp_path: Path
 ) -> None:
@@ -322,7 +299,7 @@ def test_a_run_whose_driver_was_killed_goes_on_with_what_is_committed(
     run(spec, store=tmp_path / "local", registry=registry)
     log.unlink()
     spec["engine"] = {"kind": "ray", "params": {"address": cluster.address, "shard_rows": 10}}
-    killed = start(spec, tmp_path)
+    killed = start(spec, tmp_path / "store", tmp_path)
     until_lines(log, 4, killed)
     killed.send_signal(signal.SIGKILL)
     killed.wait()
@@ -330,7 +307,7 @@ def test_a_run_whose_driver_was_killed_goes_on_with_what_is_committed(
     assert_valid(store)
     done = len(list(store.glob("partial/*/part-*.parquet")))
     assert 2 <= done < 16
-    again = start(spec, tmp_path)
+    again = start(spec, tmp_path / "store", tmp_path)
     told = again.communicate(timeout=100)[0]
     assert again.returncode == 0 and "16 rows" not in told
     assert len(lines(log)) <= 16 + 4
@@ -363,7 +340,7 @@ def test_a_cluster_that_was_started_for_a_run_is_this_machines_and_ends_with_ctr
             "words": {"kind": "lengths", "inputs": "pairs", "params": slow},
         },
     }
-    process = start(spec, tmp_path)
+    process = start(spec, tmp_path / "store", tmp_path)
     until_lines(log, 3, process)
     family = process.children(recursive=True)
     assert addresses([process, *family]) == {"127.0.0.1", "::ffff:127.0.0.1"}

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import pytest
 import s3_server
-from run_specs import LOOP, all_files, command, environment, go, lines, spec_of, statuses
+from run_specs import LOOP, all_files, go, lines, spec_of, start, statuses, until_lines
 from s3_server import machine, needs_server, new_address, objects, use, way_to
 
 from rmplug._cli.commands import main
@@ -139,26 +136,6 @@ def slow(log: Path, workers: int = 1) -> dict[str, Any]:
     words = {**STEPS["words"], "params": {"pause": 0.1, "log": str(log)}}
     pairs = {"kind": "made-pairs", "params": {"rows": 160}}
     return dict(spec_of({"pairs": pairs, "words": words}, workers))
-
-
-def start(spec: dict[str, Any], address: str, folder: Path) -> psutil.Popen:
-    """Start a run in a process of its own."""
-    (folder / "spec.yaml").write_text(json.dumps(spec))
-    env = environment(folder / "site")
-    env["PYTHONPATH"] = os.pathsep.join([env["PYTHONPATH"], os.environ.get("PYTHONPATH", "")])
-    arguments = command(folder / "spec.yaml", address)  # type: ignore[arg-type]
-    return psutil.Popen(
-        arguments, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-
-
-def until_lines(log: Path, count: int, process: psutil.Popen) -> None:
-    while len(lines(log)) < count:
-        try:
-            process.wait(timeout=0.01)
-        except psutil.TimeoutExpired:
-            continue
-        raise AssertionError(process.communicate()[0])
 
 
 def test_a_run_that_was_killed_goes_on_from_other_machines_two_of_them_at_once(
