@@ -94,8 +94,8 @@ class Service:
                 lambda status: self.metrics.request_answered("other", status, 0.0),
             ),
             ws="none",
-            h11_max_incomplete_event_size=16
-            * HEAD_BYTES,  # our own bound comes first, with an answer
+            # our own bound comes first, with an answer
+            h11_max_incomplete_event_size=16 * HEAD_BYTES,
             log_level=log_level,
             access_log=False,
             server_header=False,

@@ -14,9 +14,8 @@ from rmplug.errors import some
 
 LEAST_ROWS, MOST_ROWS, BATCH_NUMBERS = 8192, 32_768, 2**24
 """Rows at a time: as many as have so many numbers, since cells of few rows are slow to add."""
-
-
 FEW_ROWS = 256
+"""Rows whose mean stands for that of all, which only has to be near."""
 
 
 @dataclass(frozen=True)
