@@ -13,6 +13,7 @@ from rmplug import DataError
 from rmplug.arrays import Array
 from rmplug.models.raw_inputs import RawInput
 from rmplug_hf.tokens._batch import Batch
+from rmplug_hf.tokens._reads import all_tokens, first_token, last_token
 from rmplug_hf.tokens._tokenizing import Tokens
 
 from ._adapters import adapter_weights, labels_of
@@ -22,7 +23,7 @@ from ._network import Given
 from ._new_head import draw_parameters, name_outputs
 from ._padding import padding_is
 from ._trainable import Trainable
-from ._transformer import last_token, raw_tokens
+from ._transformer import raw_tokens
 from ._weight_files import read_weights
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class Classifier(Trainable):
             )
 
     def _scores(self, rows: Sequence[Tokens]) -> Array:
-        logits = self.run(rows, self._logits, {"logits": "all"}, self._read)
+        logits = self.run(rows, self._logits, {"logits": "all"}, self._reads)
         return logits.astype(np.float64)[:, self.columns]
 
     def draw_head(self, seed: int) -> None:
@@ -124,12 +125,18 @@ class Classifier(Trainable):
                 "trained with; name one that no conversation ends in: pad_token"
             )
 
-    def _read(self, row: Tokens) -> int:
-        """Return the index of the token that the head reads: the last that is no padding."""
+    def _reads(self, row: Tokens) -> Array:
+        """Return the index of the token that the head reads, as a trial shows: the first, or the
+        last that is no padding; all where it reads others."""
+        last = self.loaded.last_layer
+        if last is not None and last.place is None:
+            return all_tokens(row)
+        if last is not None and last.place == 0:
+            return first_token(row)
         if self.loaded.pad is None:
             return last_token(row)
         others = np.flatnonzero(row.ids != self.loaded.pad)
-        return int(others[-1]) if len(others) else 0
+        return others[-1:] if len(others) else first_token(row)
 
     def _logits(self, batch: Batch) -> torch.Tensor:
         with padding_is(self.loaded.config, batch.pad):

@@ -25,6 +25,8 @@ from rmplug_hf.tokens._tokenizing import Tokenizing
 from ._adapters import CONFIG, base_of
 from ._fused_layers import fuse_layers
 from ._identity import Weights
+from ._last_layer import LastLayer
+from ._last_layer_trial import find_last_layer
 from ._light_imports import light_imports
 from ._locations import folder_of
 from ._network import Given, Source, first_line, read_model
@@ -80,7 +82,17 @@ class Loaded:
     def shares_prompts(self) -> bool:
         """True if rows can be run behind the keys and values of what they begin with, as a trial
         shows; never in int8, whose rounding depends on what is run together."""
-        return not getattr(self.model, "is_loaded_in_8bit", False) and shares_prompts(self)
+        return not self._is_int8 and shares_prompts(self)
+
+    @cached_property
+    def last_layer(self) -> LastLayer | None:
+        """What the last layer may leave out of tokens whose output is not read, as a trial shows;
+        None for nothing, and in int8."""
+        return None if self._is_int8 else find_last_layer(self)
+
+    @property
+    def _is_int8(self) -> bool:
+        return bool(getattr(self.model, "is_loaded_in_8bit", False))
 
 
 def load(

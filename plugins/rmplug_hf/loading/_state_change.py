@@ -68,7 +68,7 @@ class StateChange:
 
         def changed(_: Any, __: Any, output: Any) -> Any:
             states = self._changed(states_in(output), lengths[0])
-            return _with_states(output, states)
+            return with_states(output, states)
 
         handles = [
             body.register_forward_pre_hook(remember, with_kwargs=True),
@@ -103,7 +103,8 @@ def states_in(output: Any) -> Any:
     return None
 
 
-def _with_states(output: Any, states: torch.Tensor) -> Any:
+def with_states(output: Any, states: torch.Tensor) -> Any:
+    """Return a module's output with other states in it."""
     if isinstance(output, torch.Tensor):
         return states
     if isinstance(output, tuple):

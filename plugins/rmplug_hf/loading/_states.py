@@ -14,7 +14,7 @@ from rmplug import DataError
 from rmplug.arrays import Array
 from rmplug_hf.tokens._batch import Batch
 from rmplug_hf.tokens._conversations import Part
-from rmplug_hf.tokens._shared_prompts import Reads
+from rmplug_hf.tokens._reads import Reads
 from rmplug_hf.tokens._tokenizing import Tokens
 
 from ._transformer import Pooling, Transformer, pooled, prompts_of, reading
@@ -86,7 +86,7 @@ def _position_read(position: int | str | None) -> Reads | None:
     """Return what tells the token of a position; None for one that is counted from the first."""
     if isinstance(position, int) and position >= 0:
         return None
-    return lambda row: int(index_of(position, row.start, row.end, len(row)))
+    return lambda row: np.array([index_of(position, row.start, row.end, len(row))])
 
 
 def _asked(states: States, parts: str = "one") -> dict[str, Any] | None:
@@ -160,7 +160,7 @@ def states_and_prompts(
         rows,
         lambda b: _read(model, b, states, lambda hidden: _both_parts(hidden, b, pooling)),
         _asked(states, "with prompts"),
-        (lambda row: row.start - 1) if pooling == "last" else None,
+        (lambda row: np.array([row.start - 1, len(row) - 1])) if pooling == "last" else None,
     )
     if states.layers is not None:
         both = both.swapaxes(1, 2)

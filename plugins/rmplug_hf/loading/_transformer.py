@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -20,12 +20,15 @@ from rmplug.models.raw_inputs import RawInput
 from rmplug_hf.tokens._batch import Batch
 from rmplug_hf.tokens._batching import run_batches
 from rmplug_hf.tokens._conversations import Part
-from rmplug_hf.tokens._shared_prompts import Reads, Sharing
+from rmplug_hf.tokens._prompt_states import run_prompts
+from rmplug_hf.tokens._reads import Reads, first_token, last_token
+from rmplug_hf.tokens._shared_prompts import Sharing
 from rmplug_hf.tokens._tokenizing import Tokens
 
 from ._exactness import exact
-from ._fused_layers import packed_weights
+from ._fused_layers import packed_weights, way
 from ._identity import identity_of
+from ._last_layer import Selection
 from ._loading import Loaded
 from ._trials import is_causal, scales_positions
 
@@ -46,8 +49,8 @@ class Transformer(RewardModel):
         reads: Reads | None = None,
     ) -> Array:
         """Run ``forward`` on every row: results of shape (rows, …) in the order of the rows; of
-        rows whose results are kept as what ``asked`` describes, these. ``reads`` tells the first
-        token of a row whose own output ``forward`` reads."""
+        rows whose results are kept as what ``asked`` describes, these. ``reads`` tells the tokens
+        of a row whose own output ``forward`` reads."""
         return run_rows(self.loaded, rows, forward, asked, reads)
 
     def exactly(self) -> AbstractContextManager[Formats] | None:
@@ -159,9 +162,9 @@ def run_rows(
     row; with it, results of one vector per row are kept in the store that a run uses, and rows that
     are known there do not go through the network.
 
-    Where ``reads`` tells the first token of a row whose own output ``forward`` reads, what stands
-    before it is run once for all rows that begin with it, if the network can do that and it saves
-    enough.
+    Where ``reads`` tells the tokens of a row whose own output ``forward`` reads, what stands before
+    the first of them is run once for all rows that begin with it, and the last layer is computed
+    for these tokens alone, if the network can do that and it saves enough.
     """
     if asked is None or loaded.budget.is_exact:
         return _run(loaded, rows, forward, reads)
@@ -179,11 +182,19 @@ def _run(
     forward: Callable[[Batch], torch.Tensor],
     reads: Reads | None,
 ) -> Array:
-    sharing = None
-    if reads is not None and loaded.change is None:
-        sharing = Sharing(loaded.model, lambda: loaded.shares_prompts, reads)
     changing = nullcontext() if loaded.change is None else loaded.change.on(loaded.model)
-    with evaluating(loaded.model), changing, packed_weights(loaded.model):
+    sharing = None
+    prompts: Callable[[torch.Tensor], Any] = partial(run_prompts, loaded.model)
+    with (
+        evaluating(loaded.model),
+        changing,
+        packed_weights(loaded.model),
+        _reading_alone(loaded, reads) as selection,
+    ):
+        if selection is not None:
+            forward, prompts = selection.of(forward), selection.of_prompts(prompts)
+        if reads is not None and loaded.change is None:
+            sharing = Sharing(prompts, lambda: loaded.shares_prompts, reads)
         return run_batches(
             rows,
             forward,
@@ -192,17 +203,23 @@ def _run(
             vocabulary=loaded.vocabulary,
             device=loaded.device,
             sharing=sharing,
+            reads=None if selection is None else reads,
         )
 
 
+@contextmanager
+def _reading_alone(loaded: Loaded, reads: Reads | None) -> Iterator[Selection | None]:
+    """Give what selects the tokens that are read; None where the last layer is computed of all:
+    where all are read, where the model's states are changed, and in the exact way."""
+    possible = reads is not None and loaded.change is None and not way.plain
+    last = loaded.last_layer if possible else None
+    with nullcontext() if last is None else last.on(loaded.model) as selection:
+        yield selection
+
+
 def reading(pooling: str) -> Reads | None:
-    """Return what tells the first token whose state is pooled; None where that is the first."""
-    return last_token if pooling == "last" else None
-
-
-def last_token(row: Tokens) -> int:
-    """Return the index of the last token of a row."""
-    return len(row) - 1
+    """Return what tells the token whose state is pooled; None for all of them."""
+    return {"last": last_token, "cls": first_token}.get(pooling)
 
 
 @contextmanager

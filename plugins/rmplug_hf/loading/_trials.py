@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from rmplug_hf.tokens._batch import Batch, padded
+from rmplug_hf.tokens._prompt_states import run_prompts
+from rmplug_hf.tokens._reads import all_tokens
 from rmplug_hf.tokens._shared_prompts import Band, Family, Sharing, behind_prompts
 from rmplug_hf.tokens._tokenizing import Tokens
 
@@ -37,22 +41,20 @@ def is_causal(loaded: Loaded) -> bool:
     batch = _padded(loaded, [Tokens(row, 0, 2 * TRIED) for row in ids])
     with torch.inference_mode():
         states: torch.Tensor = loaded.model.base_model(**batch.arguments())[0]
-    return _near(*states[:, :TRIED])
+    return is_near(*states[:, :TRIED])
 
 
 def shares_prompts(loaded: Loaded) -> bool:
     """Check whether a model gives of rows behind the keys and values of their prompts what it gives
     of whole rows, up to rounding of its numbers."""
-    ids = np.random.default_rng(0).integers(1, loaded.vocabulary, size=(4, TRIED + max(TAILS)))
-    ids[1, :TRIED], ids[3, :TRIED] = ids[0, :TRIED], ids[2, :TRIED]
-    if loaded.pad is not None:
-        ids[ids == loaded.pad] = (loaded.pad + 1) % loaded.vocabulary
-    rows = [Tokens(one[: TRIED + tail], 0, TRIED) for one, tail in zip(ids, TAILS * 2, strict=True)]
+    rows = random_rows(loaded, [TRIED + tail for tail in TAILS * 2])
+    for one, other in ((0, 1), (2, 3)):
+        rows[other].ids[:TRIED] = rows[one].ids[:TRIED]
     band = Band([Family(np.array([0, 1]), TRIED), Family(np.array([2, 3]), TRIED)], TRIED)
     try:
         with torch.inference_mode():
             whole = _last(loaded, _padded(loaded, rows))
-            sharing = Sharing(loaded.model, lambda: True, len)
+            sharing = Sharing(partial(run_prompts, loaded.model), lambda: True, all_tokens)
             prompts = sharing.run_prompts(rows, band, 2 * TRIED, loaded.device)
             tails = _padded(loaded, [row.after(TRIED) for row in rows])
             parted = _last(loaded, behind_prompts(tails, prompts, band, band.rows))
@@ -60,7 +62,17 @@ def shares_prompts(loaded: Loaded) -> bool:
         raise
     except Exception:  # whatever a model raises that keeps no keys and values, or other ones
         return False
-    return not scales_positions(loaded) and _near(whole, parted)
+    return not scales_positions(loaded) and is_near(whole, parted)
+
+
+def random_rows(loaded: Loaded, lengths: Sequence[int]) -> list[Tokens]:
+    """Return rows of tokens at random, none of which is the pad token."""
+    numbers = np.random.default_rng(0)
+    rows = [numbers.integers(1, loaded.vocabulary, size=length) for length in lengths]
+    if loaded.pad is not None:
+        for ids in rows:
+            ids[ids == loaded.pad] = (loaded.pad + 1) % loaded.vocabulary
+    return [Tokens(ids, 0, len(ids)) for ids in rows]
 
 
 def _padded(loaded: Loaded, rows: list[Tokens]) -> Batch:
@@ -69,14 +81,21 @@ def _padded(loaded: Loaded, rows: list[Tokens]) -> Batch:
     return batch
 
 
-def _last(loaded: Loaded, batch: Batch) -> torch.Tensor:
-    """Return what a model gives of each row, or of its last token: of shape (rows, numbers)."""
+def output_of(loaded: Loaded, batch: Batch) -> torch.Tensor:
+    """Return what a model gives of each row, or of every token."""
     with padding_is(loaded.config, batch.pad):
         output: torch.Tensor = loaded.model(**batch.arguments())[0]
+    return output
+
+
+def _last(loaded: Loaded, batch: Batch) -> torch.Tensor:
+    """Return what a model gives of each row, or of its last token: of shape (rows, numbers)."""
+    output = output_of(loaded, batch)
     return output if output.dim() == 2 else output[range(len(output)), batch.lengths - 1]
 
 
-def _near(one: torch.Tensor, other: torch.Tensor) -> bool:
-    """Check whether vectors are the same, up to rounding of their numbers."""
+def is_near(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Check whether vectors are the same, up to rounding of their numbers; those with NaN are
+    not."""
     far = (one.float() - other.float()).norm(dim=-1) / one.float().norm(dim=-1)
     return bool((far <= torch.finfo(one.dtype).eps ** 0.5).all())

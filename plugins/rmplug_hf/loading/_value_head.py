@@ -19,6 +19,7 @@ from rmplug.models.digests import model_digests
 from rmplug.models.quiet import quiet
 from rmplug.models.raw_inputs import RawInput
 from rmplug_hf.tokens._batch import Batch
+from rmplug_hf.tokens._reads import last_token
 from rmplug_hf.tokens._tokenizing import Tokens
 
 from ._as_trained import as_trained
@@ -26,7 +27,7 @@ from ._light_imports import light_imports
 from ._loading import Loaded, check_settings_of, load, read_config
 from ._locations import folder_of
 from ._network import LANGUAGE_HEADS, Given, check_unused, empty_model
-from ._transformer import Transformer, last_token, pooled, raw_tokens
+from ._transformer import Transformer, pooled, raw_tokens
 from ._weight_files import Tensors, parted, read_weights
 from .value_head_names import heads_among
 

@@ -15,9 +15,9 @@ from rmplug import DataError, notice
 from rmplug.arrays import Array
 from rmplug.models.text_generator import Message
 from rmplug_hf.loading._loading import Loaded
-from rmplug_hf.loading._transformer import last_token
 from rmplug_hf.tokens._batch import Batch
 from rmplug_hf.tokens._conversations import Conversation, conversations_of
+from rmplug_hf.tokens._reads import last_token
 from rmplug_hf.tokens._tokenizing import CUT_PROMPT, Tokenizing, Tokens
 
 from ._generation import Writer

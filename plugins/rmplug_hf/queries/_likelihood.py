@@ -181,8 +181,12 @@ def log_prob_sums(loaded: Loaded, rows: Sequence[Tokens]) -> Array:
     if not rows:
         return np.zeros(0)
     forward, asked = partial(_sums, loaded.model), {"log-probs": "sum"}
-    # the first token that counts is told by the output of the one before it
-    return run_rows(loaded, rows, forward, asked, lambda row: row.start - 1)
+    return run_rows(loaded, rows, forward, asked, _telling)
+
+
+def _telling(row: Tokens) -> Array:
+    """Return the tokens whose output tells those that count: each tells the next."""
+    return np.arange(row.start - 1, max(row.start, row.end - 1))
 
 
 def _sums(model: Any, batch: Batch) -> torch.Tensor:

@@ -11,6 +11,7 @@ import torch
 
 from rmplug.arrays import Array
 
+from ._reads import Reads, read_of
 from ._tokenizing import Tokens
 
 PASS = 32
@@ -24,6 +25,8 @@ class Batch:
 
     ``ids`` and ``mask`` have the shape (rows, longest); ``segments`` too, or is None. ``lengths``,
     ``starts`` and ``ends`` (of the response) have the shape (rows,). ``pad`` is the id that pads.
+    ``reads`` has the indices of the tokens whose own output is read, as ``read_of`` gives them;
+    None for all.
 
     With ``cache``, the keys and values of ``shared`` tokens that stand before each row, all of this
     is said of the tokens behind those.
@@ -36,6 +39,7 @@ class Batch:
     starts: torch.Tensor
     ends: torch.Tensor
     pad: int
+    reads: torch.Tensor | None = None
     cache: Any = None
     shared: int = 0
 
@@ -87,7 +91,11 @@ def pass_cost(batch_tokens: int) -> int:
 
 
 def padded(
-    rows: Sequence[Tokens], pad: int | None, vocabulary: int, device: torch.device
+    rows: Sequence[Tokens],
+    pad: int | None,
+    vocabulary: int,
+    device: torch.device,
+    reads: Reads | None = None,
 ) -> Batch | None:
     """Pad rows to one batch; None where they need padding and no id is free for it."""
     lengths = np.array([len(row) for row in rows])
@@ -114,6 +122,7 @@ def padded(
         torch.tensor([row.start for row in rows], device=device),
         torch.tensor([row.end for row in rows], device=device),
         pad,
+        None if reads is None else torch.from_numpy(read_of(rows, reads)).to(device),
     )
 
 

@@ -15,6 +15,7 @@ from rmplug.arrays import Array
 
 from ._batch import Batch, padded, plan
 from ._budget import TokenBudget
+from ._reads import Reads
 from ._shared_prompts import Band, Sharing, behind_prompts, plan_bands
 from ._tokenizing import Tokens
 
@@ -30,6 +31,7 @@ def run_batches(
     vocabulary: int,
     device: torch.device,
     sharing: Sharing | None = None,
+    reads: Reads | None = None,
 ) -> Array:
     """Run ``forward`` on every row: an array of shape (rows, …), in float32 (float64 is kept).
 
@@ -38,12 +40,13 @@ def run_batches(
     most the tokens of ``budget`` with padding at once. ``pad`` is the model's pad token; without
     one (``None``) an id below ``vocabulary`` is taken that none of the batch's rows contains, so
     that a model that looks for the last token that is no padding finds the last of the row. With
-    ``sharing``, what rows begin with alike is run once where that saves enough.
+    ``sharing``, what rows begin with alike is run once where that saves enough. Batches say of
+    which tokens the output is read, where ``reads`` tells it.
     """
     rows, at = distinct(rows)
     if not rows:
         raise DataError("there are no rows to run the model on")
-    run = Running(forward, budget, pad, vocabulary, device)
+    run = Running(forward, budget, pad, vocabulary, device, reads)
     results: Array | None = None
     with torch.inference_mode():
         for indices, result in run.all_batches(rows, sharing):
@@ -76,6 +79,7 @@ class Running:
     pad: int | None
     vocabulary: int
     device: torch.device
+    reads: Reads | None = None
 
     def all_batches(
         self, rows: Sequence[Tokens], sharing: Sharing | None
@@ -108,9 +112,8 @@ class Running:
         while waiting:
             indices = waiting.popleft()
             try:
-                batch = padded(
-                    [rows[index] for index in indices], self.pad, self.vocabulary, self.device
-                )
+                chosen = [rows[index] for index in indices]
+                batch = padded(chosen, self.pad, self.vocabulary, self.device, self.reads)
                 if batch is None:
                     waiting.extendleft(reversed(np.array_split(indices, 2)))
                     continue

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +20,8 @@ import torch
 from rmplug.arrays import Array
 
 from ._batch import Batch, cost_of, plan
-from ._prompt_states import joined, run_prompts, selected
+from ._prompt_states import joined, selected
+from ._reads import Reads
 from ._tokenizing import Tokens
 
 MOST_ROWS = 64
@@ -35,9 +36,6 @@ HELD = 4
 values are in memory until the rows of the band have been run."""
 WORTH = 0.9
 """Prompts are shared where that costs at most this part of running all rows whole."""
-
-
-Reads: TypeAlias = Callable[[Tokens], int]
 
 
 @dataclass(frozen=True)
@@ -68,11 +66,11 @@ class Band:
 
 @dataclass(frozen=True)
 class Sharing:
-    """The means by which a model shares what rows begin with: ``network`` runs it, ``works`` tells
-    whether it can, and ``reads`` the first token of a row whose own output is read, so that only
-    those before it can be shared."""
+    """The means by which a model shares what rows begin with: ``run`` gives the keys and values of
+    prompts of one length, of shape (prompts, tokens), ``works`` tells whether it can, and ``reads``
+    the tokens of a row whose own output is read: those before the first of them can be shared."""
 
-    network: Any
+    run: Callable[[torch.Tensor], Any]
     works: Callable[[], bool]
     reads: Reads
 
@@ -82,7 +80,7 @@ class Sharing:
         """Run the prompts of a band, at most ``tokens`` at once (or one): their keys and values."""
         ids = np.stack([rows[family.rows[0]].ids[: band.shared] for family in band.families])
         parts = torch.from_numpy(ids).to(device).split(max(1, tokens // band.shared))
-        return joined([run_prompts(self.network, part) for part in parts])
+        return joined([self.run(part) for part in parts])
 
 
 def behind_prompts(batch: Batch, prompts: Any, band: Band, indices: Array) -> Batch:
@@ -97,7 +95,7 @@ def plan_bands(rows: Sequence[Tokens], sharing: Sharing, tokens: int) -> list[Ba
     if len(rows) < 2 or tokens == 1:
         return []
     lengths = np.array([len(row) for row in rows])
-    limits = np.array([0 if row.segments is not None else sharing.reads(row) for row in rows])
+    limits = np.array([0 if row.segments is not None else sharing.reads(row)[0] for row in rows])
     bands = list(_bands(find_families(rows, np.minimum(limits, lengths - 1)), HELD * tokens))
     left = np.ones(len(rows), bool)
     cost = 0

@@ -187,6 +187,7 @@ def test_the_prompt_is_read_in_the_pass_over_the_response(built):
     model = built.checkpoint.open()
     rows = rows_of(built)
     assert model.encoder.causal
+    assert model.encoder.loaded.last_layer is not None  # a trial, which does not count
     seen = []
     model.encoder.loaded.model.register_forward_pre_hook(
         lambda _module, _args, given: seen.append(int(given["attention_mask"].sum())),

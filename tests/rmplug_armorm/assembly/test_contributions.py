@@ -126,6 +126,7 @@ def test_states_of_other_rows_or_of_one_side_are_refused(built):
 def test_each_distinct_text_is_encoded_once(built):
     model, seen = built.checkpoint.open(), []
     assert model.encoder.causal
+    assert model.encoder.loaded.last_layer is not None  # a trial, which does not count
     model.encoder.loaded.model.register_forward_pre_hook(
         lambda _module, _args, given: seen.append(len(given["input_ids"])), with_kwargs=True
     )

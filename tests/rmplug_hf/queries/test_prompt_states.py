@@ -23,7 +23,9 @@ def matrix(table, column) -> np.ndarray:
 
 def counted(model):
     """The tokens of each batch that goes through the model from now on."""
-    assert model.loaded.shares_prompts in (True, False)  # a trial, which does not count
+    # trials, which do not count
+    assert model.loaded.shares_prompts in (True, False)
+    assert model.loaded.last_layer is not None
     found: list[int] = []
 
     def count(_module, args, given):

@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-import transformers
 from direct import direct_model
+from drawn_models import DECODERS, GROUPED, SMALL, STEPS, made, pairs_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rmplug import Pairs
-from rmplug.testing.tiny_models import tiny_tokenizer
 from rmplug_hf import CausalLM, Encoder, HiddenState, LogProb, SequenceClassifier
 from rmplug_hf.loading import _transformer
 from rmplug_hf.tokens._shared_prompts import HELD, Sharing, find_families, plan_bands
@@ -19,65 +18,12 @@ from rmplug_hf.tokens._tokenizing import Tokens
 from rmplug_text import Reward
 
 NEAR = {"rtol": 0, "atol": 1e-5}
-WINDOW = 16
-SMALL = {
-    "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64,
-    "max_position_embeddings": 256,
-}  # fmt: skip
-GROUPED = {**SMALL, "num_key_value_heads": 2, "head_dim": 8}
-WINDOWED = {**GROUPED, "sliding_window": WINDOW}
-ALTERNATING = {**WINDOWED, "layer_types": ["sliding_attention", "full_attention"]}
-ARCHITECTURES = {
-    "GPT2": {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 256},
-    "Llama": GROUPED,
-    "Qwen2": GROUPED,
-    "Qwen3": GROUPED,
-    "Mistral": WINDOWED,
-    "Gemma2": {**ALTERNATING, "query_pre_attn_scalar": 8},
-    "Gemma3Text": {**ALTERNATING, "query_pre_attn_scalar": 8},
-    "GPTNeoX": SMALL,
-    "OPT": {**SMALL, "ffn_dim": 64, "word_embed_proj_dim": 32},
-}
 KEYS = ("id", "group")
-CLASSES = {"GPT2ForCausalLM": "GPT2LMHeadModel", "Gemma3TextForCausalLM": "Gemma3ForCausalLM"}
-STEPS = "First this, then that, and so on: water, an egg, eight minutes. "
-
-
-def made(name, folder, ending="ForSequenceClassification", **more):
-    """Save a tiny model of an architecture of transformers, with random weights."""
-    tokenizer = tiny_tokenizer("qwen2" if name.startswith("Qwen") else "llama")
-    config = getattr(transformers, f"{name}Config")(
-        vocab_size=len(tokenizer),
-        pad_token_id=tokenizer.pad_token_id,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        num_labels=1,
-        initializer_range=0.3,
-        **more,
-    )
-    torch.manual_seed(0)
-    model = getattr(transformers, CLASSES.get(name + ending, name + ending))(config)
-    transformers.utils.logging.disable_progress_bar()
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
-def pairs_of(count=4, long=3):
-    """Pairs with long prompts of several lengths, and one with a short prompt."""
-    prompts = [f"Question {n}. {STEPS * (long - n % 2)} What next?" for n in range(count)]
-    return Pairs(
-        {
-            "id": [f"p{n}" for n in range(count + 1)],
-            "prompt": [*prompts, "Hm?"],
-            "chosen": [*(f"Boil water {n} times." for n in range(count)), STEPS],
-            "rejected": [*(f"I cannot help you. {'Ask again! ' * n}" for n in range(count)), "No."],
-        }
-    )
 
 
 def counted(model):
-    """List the token positions of each forward pass through a model's body."""
+    """List the token positions of each forward pass through a model's body, trials apart."""
+    assert model.loaded.last_layer is not None or not model.loaded.shares_prompts
     found = []
 
     def note(_, __, given, output):
@@ -100,9 +46,9 @@ def alone(folder, pairs, auto="AutoModelForSequenceClassification"):
     return found
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", DECODERS)
 def test_scores_behind_shared_prompts_are_those_of_whole_rows(name, tmp_path):
-    folder = made(name, tmp_path / name, **ARCHITECTURES[name])
+    folder = made(name, tmp_path / name, **DECODERS[name])
     model, pairs = SequenceClassifier(path=folder).load(), pairs_of()
     assert model.loaded.shares_prompts
     passes = counted(model)
@@ -123,7 +69,7 @@ def rows_of(model, pairs):
 
 @pytest.mark.parametrize("name", ["GPT2", "Mistral", "Gemma3Text"])
 def test_states_and_log_probabilities_are_those_of_whole_rows(name, tmp_path, monkeypatch):
-    folder = made(name, tmp_path / name, "ForCausalLM", **ARCHITECTURES[name])
+    folder = made(name, tmp_path / name, "ForCausalLM", **DECODERS[name])
     pairs = pairs_of()
     encoder = Encoder(path=folder, template="chat", pooling="last").load()
     model = CausalLM(path=folder).load()
@@ -193,7 +139,7 @@ texts = st.lists(st.integers(0, 2), min_size=1, max_size=60)
 def test_bands_hold_each_row_once_behind_what_it_begins_with(ids, tokens, tail):
     heads = [np.array([*range(5, 40), *text]) for text in ids]
     rows = [Tokens(row, 0, len(row)) for row in heads]
-    sharing = Sharing(None, lambda: True, lambda row: len(row) - tail)
+    sharing = Sharing(None, lambda: True, lambda row: np.array([len(row) - tail]))
     bands = plan_bands(rows, sharing, tokens)
     held = [index for band in bands for index in band.rows.tolist()]
     assert len(set(held)) == len(held)

@@ -1,0 +1,201 @@
+"""The last layer is computed of the tokens alone whose output is read, and gives the same."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from direct import direct_model
+from drawn_models import DECODERS, ENCODERS, GROUPED, SMALL, made, pairs_of
+
+from rmplug import DataError, Pairs
+from rmplug.testing.tiny_models import tiny_model
+from rmplug_hf import CausalLM, Encoder, GenerativeJudge, HiddenState, LogProb, SequenceClassifier
+from rmplug_hf.loading._fused_layers import plainly
+from rmplug_text import Reward
+
+NEAR = {"rtol": 0, "atol": 1e-5}
+KEPT = {"OPT": "self_attn.q_proj"}
+"""A module of the last layer that is computed of what is read alone, where it is no feed-forward:
+that of OPT is given tokens without rows."""
+FORWARDS = ("mlp", "intermediate", "ffn")
+
+
+def computed(model, name=None):
+    """List the shapes (rows, tokens) that a part of the last layer is given from now on, trials
+    apart."""
+    last, found = model.loaded.last_layer, []
+    assert model.loaded.shares_prompts in (True, False)
+    names = [n for n in last.inner if n.endswith(name or FORWARDS)]
+    module = model.loaded.model.get_submodule(names[0])
+    # hooks would be called before the one that leaves tokens out
+    whole = type(module).forward
+
+    def forward(*args, **given):
+        states = next(x for x in (*args, *given.values()) if isinstance(x, torch.Tensor))
+        found.append(tuple(states.shape[:2]))
+        return whole(module, *args, **given)
+
+    module.forward = forward
+    return found
+
+
+def alone(model, folder, pairs):
+    """Logits of both sides, each row by itself, by transformers alone."""
+    network = direct_model(folder)[0]
+    scores = []
+    for row in rows_of(model, pairs):
+        with torch.no_grad():
+            scores.append(network(input_ids=torch.from_numpy(row.ids)[None]).logits[0].numpy())
+    return np.array(scores)
+
+
+def rows_of(model, pairs):
+    from rmplug.data.rows import one_batch
+    from rmplug.data.sides import stacked
+
+    return model.loaded.tokenizing.rows(stacked(one_batch(pairs.table), ["chosen", "rejected"]))
+
+
+@pytest.mark.parametrize("name", [*DECODERS, *ENCODERS])
+def test_scores_are_those_of_all_tokens(name, tmp_path):
+    folder = made(name, tmp_path / name, **(DECODERS | ENCODERS)[name])
+    model, pairs = SequenceClassifier(path=folder, template="chat").load(), pairs_of()
+    assert model.loaded.last_layer.place == (-1 if name in DECODERS else 0)
+    found = computed(model, KEPT.get(name))
+    table = Reward(self_check=0).query(model, pairs).table
+    assert found
+    assert {tokens for _, tokens in found} == {1}
+    scores = np.concatenate([table["chosen"], table["rejected"]])
+    np.testing.assert_allclose(scores, alone(model, folder, pairs)[:, 0], **NEAR)
+
+
+@pytest.mark.parametrize("name", ["GPT2", "Mistral", "Gemma3Text", "DebertaV2"])
+def test_states_are_those_of_all_tokens(name, tmp_path):
+    folder = made(name, tmp_path / name, "Model", **(DECODERS | ENCODERS)[name])
+    model, pairs = Encoder(path=folder, template="chat", pooling="last").load(), pairs_of()
+    queries = [
+        HiddenState(),
+        HiddenState(part="both", layers="all"),
+        HiddenState(pooling="cls"),
+        HiddenState(pooling="mean"),
+        HiddenState(pooling="position", position="response-start"),
+    ]
+    found = computed(model)
+    for query in queries:
+        found.clear()
+        narrowed = query.query(model, pairs).table
+        few = [tokens for _, tokens in found]
+        found.clear()
+        with plainly():
+            whole = query.query(model, pairs).table
+        assert query.pooling == "mean" or min(few) <= 2 < max(tokens for _, tokens in found)
+        for column in narrowed.column_names[2:]:
+            one, other = (np.array(t[column].to_pylist()) for t in (narrowed, whole))
+            np.testing.assert_allclose(one, other, rtol=1e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize("name", ["Llama", "Gemma2"])
+def test_log_probabilities_are_those_of_all_tokens(name, tmp_path):
+    folder = made(name, tmp_path / name, "ForCausalLM", **DECODERS[name])
+    # each prompt once: none is shared
+    table = pairs_of().table
+    pairs = Pairs(table.drop("rejected").append_column("rejected", table["chosen"]))
+    model = CausalLM(path=folder).load()
+    found = computed(model)
+    narrowed = LogProb().query(model, pairs).table
+    assert min(tokens for _, tokens in found) > 1
+    assert sum(r * t for r, t in found) < 0.6 * sum(len(row) for row in rows_of(model, pairs))
+    with plainly():
+        whole = LogProb().query(model, pairs).table
+    for column in narrowed.column_names[2:]:
+        np.testing.assert_allclose(narrowed[column], whole[column], rtol=1e-5)
+
+
+def test_a_judge_computes_the_next_token_alone(tmp_path):
+    folder = made("Qwen3", tmp_path / "judge", "ForCausalLM", **GROUPED)
+    question = "{prompt} A: {a} B: {b} Which?"
+    judge = GenerativeJudge(path=folder, device="cpu", pairwise=question, labels=["A", "B"]).load()
+    assert judge.loaded.last_layer.outer[-1] == "lm_head"
+    assert judge.loaded.shares_prompts
+    widths = []
+    judge.loaded.model.lm_head.register_forward_hook(
+        lambda _, given, __: widths.append(given[0].shape[1]), prepend=True
+    )
+    found = Reward(self_check=0).query(judge, pairs_of()).table
+    assert set(widths) == {1}
+    with plainly():
+        whole = Reward(self_check=0).query(judge, pairs_of()).table
+    for name in found.column_names[2:]:
+        np.testing.assert_allclose(found[name], whole[name], rtol=1e-5, atol=1e-6)
+
+
+def test_the_exact_way_computes_every_token(tmp_path):
+    model = SequenceClassifier(path=tiny_model("llama", tmp_path / "llama")).load()
+    found = computed(model)
+    rows = rows_of(model, pairs_of())
+    with model.exactly():
+        model.run(rows, model._logits, reads=model._reads)
+    assert sorted(tokens for _, tokens in found) == sorted(len(row) for row in rows)
+
+
+def test_a_head_that_reads_the_mean_is_given_every_token(tmp_path):
+    sizes = {**ENCODERS["ModernBert"], "classifier_pooling": "mean"}
+    folder = made("ModernBert", tmp_path / "mean", **sizes)
+    model, pairs = SequenceClassifier(path=folder, template="chat").load(), pairs_of()
+    assert model.loaded.last_layer.place is None
+    assert model.loaded.last_layer.inner
+    table = Reward(self_check=0).query(model, pairs).table
+    scores = np.concatenate([table["chosen"], table["rejected"]])
+    np.testing.assert_allclose(scores, alone(model, folder, pairs)[:, 0], **NEAR)
+
+
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("Albert", SMALL),  # its only layer runs several times
+        ("Falcon", SMALL),  # it adds in place
+        ("XLNet", {"d_model": 32, "n_layer": 2, "n_head": 4, "d_inner": 64}),  # tokens by rows
+    ],
+)
+def test_other_layers_are_computed_whole(name, more, tmp_path):
+    folder = made(name, tmp_path / name, **more)
+    model = SequenceClassifier(path=folder, template="chat", max_length=200, batch_tokens=1).load()
+    assert model.loaded.last_layer is None
+    table = Reward(self_check=0).query(model, pairs_of()).table
+    scores = np.concatenate([table["chosen"], table["rejected"]])
+    np.testing.assert_allclose(scores, alone(model, folder, pairs_of())[:, 0], **NEAR)
+
+
+def test_nothing_stays_behind_a_failure(tmp_path):
+    model = SequenceClassifier(path=tiny_model("llama", tmp_path / "llama")).load()
+    before = Reward(self_check=0).query(model, pairs_of()).table
+
+    def fail(*_):
+        raise torch.OutOfMemoryError("full")
+
+    handle = model.loaded.model.model.layers[-1].mlp.register_forward_pre_hook(fail)
+    with pytest.raises(DataError, match="does not fit into the memory"):
+        Reward(self_check=0).query(model, pairs_of()).table  # noqa: B018
+    handle.remove()
+    for module in model.loaded.model.modules():
+        assert not module._forward_pre_hooks
+        assert not module._forward_hooks
+        assert "forward" not in vars(module)
+    np.testing.assert_allclose(
+        Reward(self_check=0).query(model, pairs_of()).table["chosen"], before["chosen"], **NEAR
+    )
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU: nothing is shown of CUDA")
+@pytest.mark.parametrize("name", ["Llama", "Bert"])
+def test_scores_on_cuda_are_those_of_all_tokens(name, tmp_path):
+    folder = made(name, tmp_path / name, **(DECODERS | ENCODERS)[name])
+    model = SequenceClassifier(path=folder, template="chat", device="cuda").load()
+    found = computed(model)
+    table = Reward(self_check=0).query(model, pairs_of()).table
+    assert {tokens for _, tokens in found} == {1}
+    scores = np.concatenate([table["chosen"], table["rejected"]])
+    expected = alone(model, folder, pairs_of())[:, 0]
+    np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-3)
