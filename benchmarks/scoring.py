@@ -5,9 +5,10 @@ Seconds are of processor time of the process and its children, one thread, float
 beside them. Texts longer than the model reads are left out, since the ways cut them differently.
 Differences are those from scores without padding, one text at a time. The ceiling is what the
 distinct texts cost at the best batch without padding; it is compared with rmplug's seconds less
-those that it takes for two pairs (imports, opening). The floor is what the matrix products alone
-would cost at the best rate that a product of 1024 by 1024 numbers reaches here: no float32 forward
-is faster.
+those that it takes for two pairs (imports, opening), which may be fewer: the last layer is computed
+of the tokens alone that the head reads. The floor is what the matrix products alone that a score
+needs would cost at the best rate that a product of 1024 by 1024 numbers reaches here: no float32
+forward is faster.
 
 Run: ``python benchmarks/scoring.py [--pairs 200] [--cases hh,grid,lists] [--models minilm,llama]
 [--rewardbench PYTHON]``. Texts: ``../shared/data`` (RMPLUG_SHARED_DATA).

@@ -18,6 +18,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 TEMPLATE = "{prompt}\n\n{response}"
+KEYS_AND_VALUES = (".key", ".value", ".k_proj", ".v_proj")
 
 
 def read(job: Path) -> tuple[str, int, list[dict[str, Any]]]:
@@ -106,8 +107,8 @@ def token_cost(job: Path) -> Any:
     """Measure what the texts must cost on one thread: tokens of the distinct texts, and seconds of
     processor time per token in batches of equal texts of the mean length, the best of four sizes
     (what a plan without padding and imports could reach); then the tokens that no two texts share,
-    where a model reads from left to right, and the seconds per token of its matrix products alone,
-    at the best rate that this machine has for any."""
+    where a model reads from left to right, and the seconds per token of the matrix products alone
+    that a score needs, at the best rate that this machine has for any."""
     import numpy as np
     import torch
     from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
@@ -132,8 +133,18 @@ def token_cost(job: Path) -> Any:
         with FlopCounterMode(display=False, custom_mapping=known) as counter:
             model(**given)
         rate = 2 * 1024**3 / least_seconds(lambda: product(square))
-    floor = counter.get_total_flops() / ids.numel() / rate
+    floor = needed_flops(counter.get_flop_counts()) / ids.numel() / rate
     return np.array([sum(lengths), best, needed, floor, rate])
+
+
+def needed_flops(counts: dict[str, dict[Any, int]]) -> int:
+    """Return the operations of a network but those of its last layer, of which the tokens that the
+    head does not read need keys and values alone."""
+    total = {name: sum(operations.values()) for name, operations in counts.items()}
+    layers = [name for name in total if name.rpartition(".")[2].isdigit()]
+    last = max(layers, key=lambda name: int(name.rpartition(".")[2]))
+    kept = [name for name in total if name.startswith(last) and name.endswith(KEYS_AND_VALUES)]
+    return total["Global"] - total[last] + sum(total[name] for name in kept)
 
 
 def product(square: Any) -> Any:
