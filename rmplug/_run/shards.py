@@ -103,7 +103,7 @@ class GroupWork:
                 add_place(error, f"rows {start:,} to {stop - 1:,} ({named})")
                 raise
         if keeping is not None:  # before the shards: a group that is there has given all it can
-            keeping.write(self.folder / KEPT, _kept_name(shards), self.folder.name)
+            keeping.write(self.folder / KEPT, _kept_name(shards))
         # a process opens once: which of the other groups it begins with is chance
         told = merged([*(opening.values() if shards[0] == 0 else ()), *notices.values()])
         counts = []

@@ -168,13 +168,18 @@ class StepRun:
         """Return the context of what the method asks of models in this process."""
         if self.visible is None:
             return nullcontext()
-        return KeptView(self.results.store.kept, self.visible).in_use(self.record)
+        return self._view(self.visible).in_use(self.record)
+
+    def _view(self, visible: frozenset[str] | Path) -> KeptView:
+        store = self.results.store
+        shared = store if store.address else None
+        return KeptView(store.kept, self.prepared.key, visible, shared)
 
     def _publish(self, keeping: Keeping | None) -> None:
         """Make visible to later steps what models gave in this one."""
         made = self.results.store.partial / self.prepared.key / KEPT
         if keeping is not None:
-            keeping.write(made, "step", self.prepared.key)
+            keeping.write(made, "step")
             store = self.results.store
             store.share_kept(*publish(made, store.kept, self.prepared.key))
         shutil.rmtree(made, ignore_errors=True)
@@ -273,7 +278,7 @@ class StepRun:
         store, snapshot = self.results.store, folder / KEPT / SNAPSHOT
         write_snapshot(snapshot, self.visible)
         store.share(folder.name, asdict(cut), [f"{KEPT}/{SNAPSHOT}"])
-        return KeptView(store.kept, read_snapshot(snapshot) if store.address else snapshot)
+        return self._view(read_snapshot(snapshot) if store.address else snapshot)
 
     def _write_table(self, result: Tabular) -> dict[str, Any]:
         """Write a table part by part; odd rows of a loader are handled on the way."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+import secrets
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from itertools import accumulate
@@ -209,7 +209,8 @@ def write_values(path: Path, facts: Facts, tables: Iterable[pa.Table]) -> None:
     """Write rows as a file that is whole or not there."""
     import pyarrow.parquet as pq
 
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # two workers may put the same files together, on machines that number processes alike
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     rows = min(MOST_ROWS, max(FEWEST_ROWS, GROUP_BYTES // (facts.itemsize * facts.width)))
     schema = schema_of(facts).with_metadata({FACTS: facts.as_bytes()})
     try:

@@ -17,16 +17,17 @@ DAMAGED = "kept values that are damaged: set aside, and computed again"
 
 
 class KeptIndex:
-    """The values of a folder whose sources are visible, found by their keys.
+    """The values of a folder whose sources are visible, or of all, found by their keys.
 
     Where several sources have the same key, the first by its name counts: what is found depends on
     the visible sources alone, not on how their rows are spread over files.
     """
 
-    def __init__(self, folder: Path, visible: Collection[str]) -> None:
+    def __init__(self, folder: Path, visible: Collection[str] | None = None) -> None:
         self.folder = folder
-        self.visible = visible
         self._files = alike(open_files(folder))
+        every = (source for file in self._files for source in file.facts.sources)
+        self.visible = frozenset(every) if visible is None else visible
         self._arrange()
 
     def find(self, keys: Array) -> tuple[Array, Array]:

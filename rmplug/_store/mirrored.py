@@ -154,24 +154,40 @@ class MirroredStore(Store):
                 "removed them; run again to use its result"
             )
 
-    def pull_kept(self) -> None:
-        named = [name for name in self.bucket.files(KEPT) if _VALUES.fullmatch(name)]
-        paths = {name: self.root / name for name in named}
+    def pull_kept(self, name: str = "") -> None:
+        if self._fetch_kept(name):  # put together with others, in a file that was not listed
+            self._fetch_kept(name)
+
+    def _fetch_kept(self, name: str) -> list[str]:
+        """Fetch the kept values that are not here; return the files that vanished meanwhile."""
+        listed = self.bucket.files(f"{KEPT}/{name}" if name else KEPT)
+        paths = {name: self.root / name for name in listed if _VALUES.fullmatch(name)}
         lacking = {
             name: path
             for name, path in paths.items()
             if not path.exists() and not path.with_name(f"{path.name}.damaged").exists()
         }
         with guarded(f"write {self.kept}"):
-            self.bucket.download(lacking)  # one that is gone was put together with others
+            return self.bucket.download(lacking)
 
     def share_kept(self, names: Iterable[str], gone: Iterable[Path]) -> None:
-        for folder in (self.kept / name for name in names):
-            there = self.bucket.files(f"{KEPT}/{folder.name}")
-            here = (path for path in folder.glob("*") if _NAME.fullmatch(path.name))
-            files = {f"{KEPT}/{folder.name}/{path.name}": path for path in here if path.is_file()}
-            self.bucket.upload({name: files[name] for name in files if name not in there})
+        for name in names:
+            while not self._send_kept(name):
+                pass  # another step has put files together meanwhile: the folder is listed anew
         self.bucket.remove(path.relative_to(self.root).as_posix() for path in gone)
+
+    def _send_kept(self, folder: str) -> bool:
+        """Send the kept values in a folder; False if some of the files vanished meanwhile."""
+        there = self.bucket.files(f"{KEPT}/{folder}")
+        here = (path for path in (self.kept / folder).glob("*") if _NAME.fullmatch(path.name))
+        files = {f"{KEPT}/{folder}/{path.name}": path for path in here if path.is_file()}
+        try:
+            self.bucket.upload({name: files[name] for name in files if name not in there})
+        except StoreError:
+            if all(path.is_file() for path in files.values()):
+                raise
+            return False
+        return True
 
     def share_record(self, run: str) -> None:
         self.bucket.upload({f"runs/{run}/{RECORD}": self.runs / run / RECORD})

@@ -289,8 +289,8 @@ class Store:
     def gather(self, key: str, cut: Mapping[str, Any], names: Sequence[str] | None = None) -> None:
         """Fetch files of a result in the making that other machines have made, or all of them."""
 
-    def pull_kept(self) -> None:
-        """Fetch the kept values that other machines have added."""
+    def pull_kept(self, name: str = "") -> None:
+        """Fetch the kept values that other machines have added, to one folder of them or to all."""
 
     def share_kept(self, names: Iterable[str], gone: Iterable[Path]) -> None:
         """Let other machines see the kept values in these folders, which have replaced the files

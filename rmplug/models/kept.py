@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rmplug._store.fingerprint import source_of_package
-from rmplug._store.kept import MOST_NUMBERS, Compute, keeping, keeping_nothing
+from rmplug._store.kept import MOST_NUMBERS, Ask, Compute, Keep, keeping, keeping_nothing
 from rmplug.arrays import Array
 
-__all__ = ["MOST_NUMBERS", "keeping_nothing", "kept_rows", "package_source"]
+__all__ = ["MOST_NUMBERS", "Keep", "keeping_nothing", "kept_answers", "kept_rows", "package_source"]
 
 
 def package_source(module: str) -> str:
@@ -44,3 +44,23 @@ def kept_rows(
     if current is None or known_as is None:
         return compute(np.arange(len(keys)))
     return current.rows(known_as, keys, compute)
+
+
+def kept_answers(
+    identity: Callable[[], Mapping[str, Any] | None], keys: Sequence[bytes], ask: Ask
+) -> Array:
+    """Return the values of rows as ``kept_rows`` does, of a model whose answers are paid for one by
+    one, as a server's are, and the same whatever rows are beside them.
+
+    ``ask(indices, keep)`` returns the values of all indices, and calls ``keep(some, values)`` when
+    some have come and are known to be right, from any thread: these are in the store a second
+    later, though the others fail or the process is killed, and every step that asks later sees
+    them. Values that it does not pass on are kept as by ``kept_rows``.
+    """
+    import numpy as np
+
+    current = keeping()
+    known_as = identity() if current is not None and len(keys) else None
+    if current is None or known_as is None:
+        return ask(np.arange(len(keys)), lambda *_: None)
+    return current.answers(known_as, keys, ask)

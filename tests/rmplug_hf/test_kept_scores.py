@@ -29,9 +29,9 @@ from rmplug_hf.queries._state_query import StateQuery
 def step(root, name):
     """A step of a run on a store: it sees all that is kept there, and adds what it computes."""
     usage = Usage()
-    with KeptView(root / "kept", visible_sources(root / "kept")).in_use(usage) as keeping:
+    with KeptView(root / "kept", name, visible_sources(root / "kept")).in_use(usage) as keeping:
         yield usage
-    keeping.write(root / name, "step", name)
+    keeping.write(root / name, "step")
     publish(root / name, root / "kept", name)
 
 

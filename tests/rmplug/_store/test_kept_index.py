@@ -173,9 +173,9 @@ def test_values_of_another_shape_are_set_aside(tmp_path: Path) -> None:
 def ask(root: Path, source: str, visible: set[str], texts: list[str], values: Array) -> Array:
     """Ask for the values of texts as a step would, and add those that were computed."""
     usage = Usage()
-    with KeptView(root, frozenset(visible)).in_use(usage) as keeping:
+    with KeptView(root, source, frozenset(visible)).in_use(usage) as keeping:
         given = kept_rows(lambda: {"m": 1}, [t.encode() for t in texts], lambda at: values[at])
-    keeping.write(root / "made" / source, "step", source)
+    keeping.write(root / "made" / source, "step")
     publish(root / "made" / source, root, source)
     ask.usage = usage  # type: ignore[attr-defined]
     return given

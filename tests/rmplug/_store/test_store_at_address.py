@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -106,10 +107,10 @@ def runs_at(address: str) -> list[dict[str, Any]]:
 def keep_value(store: Any, number: int) -> None:
     """Add the value of one text, as a step does."""
     source, made = f"ask-{number}", store.partial / f"ask-{number}"
-    with KeptView(store.kept, frozenset()).in_use(Usage()) as keeping:
+    with KeptView(store.kept, source, frozenset()).in_use(Usage()) as keeping:
         text = str(number).encode()
         kept_rows(lambda: {"model": 1}, [text], lambda at: np.full(len(at), float(number)))
-    keeping.write(made, "step", source)
+    keeping.write(made, "step")
     store.share_kept(*publish(made, store.kept, source))
 
 
@@ -130,6 +131,26 @@ def test_kept_files_that_are_put_together_replace_the_small_ones_at_the_address(
     third = open_store(address)
     third.pull_kept()
     assert visible_sources(third.kept) == {f"ask-{number}" for number in range(MOST_FILES + 1)}
+
+
+def test_two_steps_of_one_machine_send_kept_files_while_each_puts_them_together(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(address)
+
+    def add(step: int) -> None:
+        view = KeptView(store.kept, f"ask-{step}", frozenset(), store)
+        for number in range(step * 30, step * 30 + 30):
+            view.add({"model": 1}, np.full((1, 2), number, np.uint64), np.full(1, float(number)))
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(add, range(2)))
+    machine(tmp_path / "there", monkeypatch)
+    other = open_store(address)
+    [folder] = store.kept.iterdir()
+    index = KeptView(other.kept, "ask-2", frozenset(), other).index_of_all(folder.name)
+    known, values = index.find(np.arange(60, dtype=np.uint64)[:, None].repeat(2, axis=1))
+    assert known.all() and values.tolist() == list(range(60))
 
 
 def slow(log: Path, workers: int = 1) -> dict[str, Any]:
