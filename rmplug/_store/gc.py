@@ -14,6 +14,7 @@ from rmplug.errors import StoreError
 from rmplug.records import RunRecord
 
 from .files import guarded, is_held, remove
+from .kept_index import sources_of
 from .record_files import RECORD
 from .run_records import AnyRecord, UnreadableRecord, each_record, is_live
 from .store import Store, Stored
@@ -43,7 +44,8 @@ def collect_garbage(
     store: Store, keep: int | None = None, dry_run: bool = False, values: bool = False
 ) -> Garbage:
     """Remove what no run refers to; with ``keep``, forget all runs but the last ``keep`` first.
-    What models gave for texts goes with the last run that used it; with ``values``, all of it.
+    What models gave for texts goes with the last run that used it, or in which the step that asked
+    them failed; with ``values``, all of it.
 
     What live runs use or have made so far is left alone, even if their records do not tell yet.
     No run can start meanwhile. Runs whose records cannot be read are kept, and so is every result
@@ -120,12 +122,19 @@ def _doomed(
     return [
         each
         for each in everything
-        if (
-            each.folder.name.encode() not in wanted or (values and each.folder.parent == store.kept)
-        )
-        and each.used <= since - MARGIN
+        if each.used <= since - MARGIN
         and not is_held(store.locks / f"{each.folder.name}.lock")
+        and ((values and each.folder.parent == store.kept) or not _is_wanted(store, each, wanted))
     ]
+
+
+def _is_wanted(store: Store, each: Stored, wanted: frozenset[bytes]) -> bool:
+    """Check whether a name is among those wanted; of what models gave, also that of a result it was
+    given for: the record of a run that was killed tells no more."""
+    if each.folder.name.encode() in wanted or each.folder.parent != store.kept:
+        return each.folder.name.encode() in wanted
+    store.pull_kept(each.folder.name)
+    return any(source.encode() in wanted for source in sources_of(each.folder))
 
 
 def _started(record: AnyRecord) -> float:

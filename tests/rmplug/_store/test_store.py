@@ -16,12 +16,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 from run_specs import all_files, assert_valid, go, lines, spec_of, statuses
 
 from rmplug._store import run_records
 from rmplug._store.files import checksum, guarded_plugin, is_held, write_file
 from rmplug._store.gc import collect_garbage
+from rmplug._store.kept import KeptView, folder_name
 from rmplug._store.record_files import read_record
 from rmplug._store.reports import report_pages
 from rmplug._store.run_records import each_record, live, new_record, write_record
@@ -265,6 +267,22 @@ def test_gc_keeps_the_shards_of_a_run_that_was_interrupted(store: Store) -> None
     path.write_text(json.dumps({**data, "steps": {"a": step}}))
     store.begin("made-1", {"rows": 1})
     assert collect_garbage(store).names == []
+
+
+def test_gc_keeps_what_models_gave_for_steps_that_failed(store: Store) -> None:
+    record = new_record("tested", {}, "spec.yaml", 0)
+    write_record(store, record)
+    path = store.runs / record.id / "record.json"
+    data = json.loads(path.read_text())
+    step = {"id": "a", "kind": "k", "family": "f", "version": "1", "artifact": "made-1"}
+    path.write_text(json.dumps({**data, "steps": {"a": step}}))
+    for number in range(40):  # of which most are put together
+        for source, model in (("made-1", "a"), ("made-1", "b"), ("made-2", "b"), ("made-2", "c")):
+            key = np.full((1, 2), number, np.uint64)
+            KeptView(store.kept, source, frozenset()).add({"model": model}, key, np.zeros((1, 1)))
+    assert collect_garbage(store).names == [folder_name({"model": "c"})]
+    assert collect_garbage(store, keep=0).bytes > 0
+    assert not list(store.kept.iterdir())
 
 
 def test_gc_keeps_what_a_record_names_that_it_cannot_read(store: Store) -> None:
