@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from threading import Lock
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
 
 from rmplug import DataError
 from rmplug.arrays import Array
 from rmplug.errors import some
-from rmplug.models.kept import kept_rows
+from rmplug.models.kept import Keep, kept_answers
 
 from ._asking import SCORES_BYTES, Asking
 from ._conversations import Conversation
@@ -21,10 +24,31 @@ from ._server import Answer, Request
 if TYPE_CHECKING:
     from .connection import ServedNumbers
 
-
+Read: TypeAlias = Callable[[Sequence[Any], Sequence[str]], Array]
+"""A function from what a server gave of some rows, and their ids, to their numbers."""
+Proves: TypeAlias = Callable[[Array], bool]
+"""A function that tells whether the numbers of some rows show that those of all may be right."""
 READ_AS = 1
 """Raised when other numbers are read from the same answer: those that are kept count no more. An
 update of anything else has nobody pay for them again."""
+
+
+class HeldBack:
+    """Numbers that came, held back from ``keep`` until some prove that all may be right."""
+
+    def __init__(self, keep: Keep, proves: Proves) -> None:
+        self._keep, self._proves = keep, proves
+        self._held: list[tuple[Array, Array]] = []
+        self._proven = False
+        self._lock = Lock()
+
+    def __call__(self, places: Array, numbers: Array) -> None:
+        """Take the numbers of the rows at some places, from any thread."""
+        with self._lock:
+            self._held.append((places, numbers))
+            self._proven = self._proven or self._proves(numbers)
+            while self._proven and self._held:
+                self._keep(*self._held.pop())
 
 
 class NumberSource:
@@ -36,15 +60,21 @@ class NumberSource:
         self.asking = Asking(step, form.path, form.speaks, most_bytes)
         self.step, self.form, self.activation = step, form, activation
 
-    def numbers(
-        self, rows: Sequence[Conversation], read: Callable[[Sequence[Conversation]], Array]
-    ) -> Array:
-        """Return the numbers of rows, of shape (rows, …), that ``read`` asks for; where the step
-        promises what the model is (``revision``), only of those that the store does not know."""
+    def numbers(self, rows: Sequence[Conversation], read: Read, proves: Proves) -> Array:
+        """Return the numbers of rows, of shape (rows, …), as ``read`` finds them in each answer.
+
+        Where the step promises what the model is (``revision``), only rows that the store does not
+        know are asked about, and each answer is kept whatever becomes of the others, as soon as one
+        of them ``proves`` that they may be right."""
         if self.step.revision is None:
-            return read(rows)
+            return self._ask(rows, read)
         keys = [row.key.encode() for row in rows]
-        return kept_rows(self._identity, keys, lambda few: read([rows[row] for row in few]))
+
+        def ask(few: Array, keep: Keep) -> Array:
+            held = HeldBack(lambda places, numbers: keep(few[places], numbers), proves)
+            return self._ask([rows[row] for row in few], read, held)
+
+        return kept_answers(self._identity, keys, ask)
 
     def _identity(self) -> dict[str, Any]:
         """Return all that determines the numbers of a conversation, as far as a server tells."""
@@ -57,24 +87,33 @@ class NumberSource:
     def _self_description(self) -> dict[str, Any]:
         return self_description(self.step)
 
-    def ask(self, rows: Sequence[Conversation]) -> list[Any]:
-        """Return what the server gives for each row."""
-        distinct: dict[str, Conversation] = {}
-        for row in rows:
-            distinct.setdefault(row.key, row)
-        asked = list(distinct.values())
-        size = 1 if asked and asked[0].written == "messages" else self.step.rows_per_request
-        parts = [asked[first : first + size] for first in range(0, len(asked), size)]
-        answers = self.asking.ask([self._request(part) for part in parts], self._read)
-        given = (values for part in answers for values in part)
-        by_key = dict(zip(distinct, given, strict=True))
-        return [by_key[row.key] for row in rows]
+    def _ask(
+        self, rows: Sequence[Conversation], read: Read, arrived: Keep = lambda *_: None
+    ) -> Array:
+        """Return the numbers of rows; ``arrived`` gets those of each answer, with their places, in
+        whatever order and thread they come."""
+        first: dict[str, int] = {}
+        for place, row in enumerate(rows):
+            first.setdefault(row.key, place)
+        asked = list(first.values())
+        size = 1 if rows[0].written == "messages" else self.step.rows_per_request
+        parts = (asked[start : start + size] for start in range(0, len(asked), size))
 
-    def _request(self, rows: Sequence[Conversation]) -> Request:
+        def numbers_in(answer: Answer, request: Request) -> Array:
+            numbers = read(self._read(answer, request), request.ids)
+            arrived(np.array(request.places), numbers)
+            return numbers
+
+        answers = self.asking.ask([self._request(rows, part) for part in parts], numbers_in)
+        numbers, number_of = np.concatenate(answers), {key: n for n, key in enumerate(first)}
+        return np.asarray(numbers[[number_of[row.key] for row in rows]])
+
+    def _request(self, every: Sequence[Conversation], places: Sequence[int]) -> Request:
+        rows = [every[place] for place in places]
         own = {"model": self.step.model, **self.form.fields(rows, self.activation)}
         texts = tuple(text for row in rows for text in row.texts)
         ids = tuple(row.id for row in rows)
-        return Request(json.dumps({**own, **self.step.body}).encode(), texts, ids)
+        return Request(json.dumps({**own, **self.step.body}).encode(), texts, ids, tuple(places))
 
     def _read(self, answer: Answer, request: Request) -> list[Any]:
         """Read the numbers of the rows of a request, in their order."""

@@ -12,7 +12,7 @@ from rmplug import DataError, RewardModel, notice
 from rmplug.arrays import Array
 from rmplug.errors import some
 
-from ._conversations import Conversation, ConversationWriter, tokens_of
+from ._conversations import ConversationWriter, tokens_of
 from ._forms import SCORE_FORMS, as_number
 from ._numbers import NumberSource
 
@@ -57,14 +57,18 @@ class ScoresModel(RewardModel):
         if not responses.num_rows:
             return np.zeros((0, len(self.outputs)))
         rows = self.writer.write(responses)
-        scores = self.source.numbers(rows, self._asked)
+        scores = self.source.numbers(rows, self._read, self._proves)
         self._check_activation(scores, [row.id for row in rows])
         return scores
 
-    def _asked(self, rows: Sequence[Conversation]) -> Array:
-        given = [_row(values) for values in self.source.ask(rows)]
-        self._check_width(given, [row.id for row in rows])
-        return np.array(given, dtype=np.float64)
+    def _read(self, given: Sequence[Any], ids: Sequence[str]) -> Array:
+        scores = [_row(values) for values in given]
+        self._check_width(scores, ids)
+        return np.array(scores, dtype=np.float64)
+
+    def _proves(self, scores: Array) -> bool:
+        """Check whether scores show that ``_check_activation`` will refuse none."""
+        return self.step.use_activation or bool((scores != 1).any())
 
     def _check_width(self, given: Sequence[Sequence[float]], ids: Sequence[str]) -> None:
         width = len(self.outputs)

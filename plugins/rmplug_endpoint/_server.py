@@ -31,11 +31,12 @@ Parsed = TypeVar("Parsed")
 @dataclass(frozen=True)
 class Request:
     """A request: its body (none of one that only reads), the texts in it, which no message shows,
-    and the ids of its rows."""
+    the ids of its rows, and their places among all that are asked about."""
 
     body: bytes | None
     texts: tuple[str, ...] = ()
     ids: tuple[str, ...] = ()
+    places: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

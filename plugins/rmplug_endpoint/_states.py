@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -79,24 +80,25 @@ class StatesModel(RewardModel):
     def _states(self, rows: Sequence[Conversation]) -> Array:
         if not rows:
             raise DataError(f"there are no rows to ask {self.name} about")
-        states = self.source.numbers(rows, self._asked)
+        read = partial(self._read, {})
+        states = self.source.numbers(rows, read, lambda _: True)
         lengths = np.linalg.norm(states, axis=1)
         if not self.step.normalise and len(rows) > 1 and (np.abs(lengths - 1) < NEAR).all():
             notice(SCALED, [row.id for row in rows])
         return states
 
-    def _asked(self, rows: Sequence[Conversation]) -> Array:
-        given = [self._pooled(values) for values in self.source.ask(rows)]
-        ids = [row.id for row in rows]
-        width = len(given[0])
-        odd = [id for id, row in zip(ids, given, strict=True) if len(row) != width or not width]
+    def _read(self, widths: dict[str, int], given: Sequence[Any], ids: Sequence[str]) -> Array:
+        """Return the states in an answer, which are as wide as those in the first that came."""
+        states = [self._pooled(values) for values in given]
+        width = widths.setdefault("first", len(states[0]))
+        odd = [id for id, row in zip(ids, states, strict=True) if len(row) != width or not width]
         if odd:
             raise DataError(
                 f"{self.source.asking.server.address} gave no states, or states of another width "
                 f"than {width}, for {len(odd)} rows ({some(odd, 3)})"
             )
         with np.errstate(over="ignore"):  # queries refuse states that are not finite
-            return np.array(given, dtype=np.float32)
+            return np.array(states, dtype=np.float32)
 
     def _pooled(self, values: Any) -> Array:
         """Pool what the server gives of a conversation: one vector, or one for each token."""

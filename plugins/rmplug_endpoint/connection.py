@@ -86,7 +86,8 @@ class ServedNumbers(ServedModel):
     )
     """A word of yours for what the model behind the name is, such as a date or a commit: your
     promise that it gives the same numbers as long as the word stays. With it, numbers are kept in
-    the store and not asked for again, in this run or in later ones; without it, none are kept."""
+    the store as they come, though the step may fail, and not asked for again, in this run or in
+    later ones; without it, none are kept."""
     rows_per_request: int = Field(default=16, ge=1, le=4096)
     """Most conversations in a request; one that is sent as messages goes alone."""
     body: Mapping[str, JsonValue] = Field(default_factory=dict)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections import Counter
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -70,6 +71,45 @@ def classified(*rows, model="m"):
         for index, row in enumerate(rows)
     ]
     return 200, {"id": "classify-1", "object": "list", "model": model, "data": data, "usage": {}}
+
+
+def lengths(texts):
+    """Answer as a reward model whose rewards are the lengths of texts."""
+    return classified(*([len(text) / 10] for text in texts))
+
+
+class Paid:
+    """Answers that count by text, as long as there are at most ``good``; then ``after(texts)``."""
+
+    def __init__(self, good, after=lambda _: (500, b"out of memory")):
+        self.good, self.after, self.texts = good, after, Counter()
+
+    def __call__(self, body, _):
+        if self.texts.total() + len(body["input"]) > self.good:
+            return self.after(body["input"])
+        self.texts.update(body["input"])
+        return lengths(body["input"])
+
+
+def hang(handler):
+    """Never answers."""
+    handler.server.over.wait()
+
+
+def paid_steps(server, folder, count, **params):
+    """Steps that ask a server about pairs, all of different texts, and keep what it gives."""
+    file = folder / f"{count}.jsonl"
+    rows = ({"id": f"p{n}", "prompt": f"Say {n}", "chosen": "yes " * (n + 1), "rejected": "no"}
+            for n in range(count))  # fmt: skip
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    url, template = f"http://127.0.0.1:{server.server_port}", "{prompt} {response}"
+    given = {"url": url, "model": "m", "template": template, "revision": "a", "wait": 0}
+    given |= {"retries": 1, "rows_per_request": 3, **params}
+    return {
+        "pairs": {"kind": "pairs-file", "params": {"path": str(file)}},
+        "served": {"kind": "endpoint-scores", "params": given},
+        "reward": {"kind": "reward", "inputs": {"model": "served", "data": "pairs"}},
+    }
 
 
 @contextmanager

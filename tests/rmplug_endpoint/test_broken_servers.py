@@ -10,7 +10,7 @@ from email.utils import formatdate
 from threading import Event
 
 import pytest
-from model_server import endpoint, said, serving
+from model_server import endpoint, hang, said, serving
 from refusals import refusal, told
 from tenacity import RetryCallState, Retrying
 
@@ -109,11 +109,6 @@ def test_a_request_that_fails_for_good_ends_the_wait_of_the_others():
     with serving(answer) as server, pytest.raises(DataError, match="400 Bad Request: bad"):
         endpoint(server, retries=10_000).load().generate(["busy", "bad"])
     assert time.monotonic() - start < 30
-
-
-def hang(handler):
-    """Never answers."""
-    handler.server.over.wait()
 
 
 def drip(handler):

@@ -22,10 +22,12 @@ import ray
 import s3_server
 import sample_plugin
 from cluster_work import DiesOnce, Fail, Meet, Touch, die, square
+from model_server import Paid, paid_steps, serving
 from ray.cluster_utils import Cluster
 from run_specs import LOOP, all_files, assert_valid, lines, spec_of, start, until_lines
 from s3_server import machine, new_address, objects, use
 
+import rmplug_endpoint
 import rmplug_hf
 import rmplug_ray
 import rmplug_text
@@ -167,6 +169,24 @@ def test_a_model_is_opened_once_in_a_worker_and_scores_as_it_does_locally(
     spec["engine"] = {"kind": "ray", "params": {"workers": 1, "shard_rows": 10}}
     run(spec, store=tmp_path / "ray", registry=registry)
     assert all_files(tmp_path / "ray") == all_files(tmp_path / "local")
+
+
+def test_what_a_server_answered_before_a_step_failed_is_not_asked_for_again(
+    cluster: Cluster, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = registry_of(rmplug_text, rmplug_endpoint, rmplug_ray)
+    use(server, monkeypatch)
+    machine(tmp_path / "driver", monkeypatch)
+    address, (failing, rest) = new_address(server, tmp_path), (Paid(31), Paid(1000))
+    with serving(failing) as model:
+        engine = {"kind": "ray", "params": {"workers": 1, "shard_rows": 8}}
+        spec = {"name": "paid", "engine": engine, "steps": paid_steps(model, tmp_path, 40)}
+        with pytest.raises(StepError, match="out of memory"):
+            run(spec, store=address, registry=registry)
+        model.answer = rest
+        run(spec, store=address, registry=registry)
+    asked = failing.texts + rest.texts
+    assert failing.texts and len(asked) == 80 and set(asked.values()) == {1}
 
 
 def test_no_task_nor_a_result_that_is_there_starts_anything() -> None:
