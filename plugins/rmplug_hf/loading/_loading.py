@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -59,7 +60,8 @@ class Loaded:
     that it can embed; ``budget`` the most tokens per forward pass; ``new_head`` the names of
     parameters that await training; ``adapted`` the ``PeftModel`` around the model where an adapter
     is beside its weights; ``use_cache`` what its configuration said of that, None for nothing;
-    ``change`` what is done to its states while it runs; ``weights`` the files behind the network.
+    ``change`` what is done to its states while it runs; ``weights`` the files behind the network;
+    ``lock`` is held while hooks are on the network, by one thread at a time.
     """
 
     folder: Path
@@ -77,6 +79,7 @@ class Loaded:
     use_cache: bool | None = None
     change: StateChange | None = None
     weights: Weights | None = None
+    lock: Any = field(default_factory=RLock, repr=False, compare=False)
 
     @cached_property
     def shares_prompts(self) -> bool:

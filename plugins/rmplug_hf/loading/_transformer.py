@@ -186,6 +186,7 @@ def _run(
     sharing = None
     prompts: Callable[[torch.Tensor], Any] = partial(run_prompts, loaded.model)
     with (
+        loaded.lock,
         evaluating(loaded.model),
         changing,
         packed_weights(loaded.model),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -185,6 +187,15 @@ def test_nothing_stays_behind_a_failure(tmp_path):
     np.testing.assert_allclose(
         Reward(self_check=0).query(model, pairs_of()).table["chosen"], before["chosen"], **NEAR
     )
+
+
+def test_threads_that_share_a_model_get_their_own_scores(tmp_path):
+    folder = made("Llama", tmp_path / "llama", **GROUPED)
+    model, rows = SequenceClassifier(path=folder).load(), pairs_of(12)
+    every = [rows_of(model, Pairs(rows.table.slice(n, 4))) for n in range(8)]
+    together = list(ThreadPoolExecutor(8).map(model._scores, every))
+    for found, asked in zip(together, every, strict=True):
+        np.testing.assert_allclose(found, model._scores(asked), **NEAR)
 
 
 @pytest.mark.cuda
