@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -18,8 +17,6 @@ from scipy.linalg import eigh, get_lapack_funcs
 from rmplug.arrays import Array
 
 BAND = 96
-TILE = 256
-"""Rows and columns that are updated at a time."""
 FEW = 4
 """Up to this many strengths take a factor each."""
 
@@ -188,21 +185,20 @@ def _reflection(start: int, panel: Array) -> tuple[Reflection, Array]:
 
 
 def _turn(matrix: Array, reflection: Reflection) -> None:
-    """Reflect the remaining rows and columns; only tiles on and below the diagonal are kept."""
-    start, size = reflection.start, len(matrix)
-    edges = [start, *range(start + TILE - start % TILE, size, TILE), size]
-    tiles = [slice(low, high) for low, high in pairwise(edges)]
-    vectors = np.zeros((size, reflection.vectors.shape[1]), matrix.dtype)
-    vectors[start:] = reflection.vectors
+    """Reflect the remaining rows and columns; only tiles on and below the diagonal are kept, which
+    are as wide as a panel, so that the next reflection has the same."""
+    rest, vectors = matrix[reflection.start :, reflection.start :], reflection.vectors
+    starts = range(0, len(rest), vectors.shape[1])
+    tiles = [slice(start, start + vectors.shape[1]) for start in starts]
     moved = np.zeros_like(vectors)
     for tile in tiles:
-        moved[tile] += matrix[tile, start : tile.stop] @ vectors[start : tile.stop]
-        moved[start : tile.start] += matrix[tile, start : tile.start].T @ vectors[tile]
+        moved[tile] += rest[tile, : tile.stop] @ vectors[: tile.stop]
+        moved[: tile.start] += rest[tile, : tile.start].T @ vectors[tile]
     moved = moved @ reflection.inner
     moved -= 0.5 * vectors @ (reflection.inner.T @ (vectors.T @ moved))
     left, right = np.hstack([vectors, moved]), np.hstack([moved, vectors]).T.copy()
     for tile in tiles:
-        matrix[tile, start : tile.stop] -= left[tile] @ right[:, start : tile.stop]
+        rest[tile, : tile.stop] -= left[tile] @ right[:, : tile.stop]
 
 
 def _by_eigenvalues(gram: Array, products: Array, penalties: Sequence[float]) -> Array:
