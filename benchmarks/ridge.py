@@ -12,12 +12,16 @@ The spectrum of the states falls by a factor of 30 with a few large directions, 
 language model does.
 
 Measured on a busy machine, CPU seconds of rmplug and how many times more numpy-float32 and numpy
-take, the middle of three runs at scale 0.5: ``sources`` 4.2 (1.09; 1.05 to 1.26; its weights are
-1e-5 from ours) and (2.10; 7e-11), ``sources-bf16`` 3.3 (1.16; 1.12 to 1.24; 1e-5) and (1.67;
-5e-11); one run: ``sources`` at scale 1 5.7 (1.17) and (2.17), ``random-masks`` at 0.25 10.6 (1.23)
-and (2.49). At scale 0.25 ``sources`` has fewer rows to learn from than dimensions:
-rmplug takes float64 for it, 5.7 (0.7) and (1.16); numpy-float32 rounds its matrices of the least
-strengths.
+take, the middle of three runs in turns:
+
+- ``sources`` at scale 0.5: 4.0 (1.17; 1.16 to 1.24; its weights are 1e-5 from ours) and (2.0; 1.99
+  to 2.29; 2e-14).
+- ``sources`` with fewer rows to learn from in a source than dimensions: at 0.25, 1,430 rows, 2.7
+  (1.48; 1.44 to 1.58) and (2.6; 2.62 to 2.72; 3e-14); at 0.1, 570 rows, 0.6 (5.3; 4.5 to 6.6) and
+  (10; 9 to 13; 2e-13). With about as many, at 0.35: 5.4 (0.78; 0.76 to 0.80) and (1.38; 3e-14);
+  numpy-float32 rounds its matrices of the least strengths, and leaves out those without a factor.
+- ``random-masks`` at 0.25: 10.5 (1.26; 1.26 to 1.28) and (2.4; 2.40 to 2.65; 5e-11).
+- ``sources-bf16`` at 0.5, one run: 3.4 (1.16).
 
 Run: python benchmarks/ridge.py [--scale 1.0] [--case NAME] [--folder FOLDER]. `--scale 0.1` takes a
 tenth of the rows of each case. `large` has no scikit-learn beside it: it would not fit.

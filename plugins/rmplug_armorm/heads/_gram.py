@@ -127,7 +127,7 @@ class RowCells:
 def cells_of(labelled: Array, part: Array, width: int) -> RowCells:
     """Make the cells of rows whose labels are present where ``labelled`` (n, K), in parts ``part``
     (n,)."""
-    masks, members = _distinct(labelled)
+    masks, members = distinct(labelled)
     parts = int(part.max()) + 1 if len(part) else 1
     cells: list[Cell] = []
     of_rows = []
@@ -144,7 +144,7 @@ def cells_of(labelled: Array, part: Array, width: int) -> RowCells:
     return RowCells(tuple(cells), tuple(of_rows))
 
 
-def _distinct(labelled: Array) -> tuple[Array, list[list[int]]]:
+def distinct(labelled: Array) -> tuple[Array, list[list[int]]]:
     """Return the distinct columns of ``labelled`` (n, K), and the attributes that have each."""
     members_of: dict[bytes, list[int]] = {}
     for k, packed in enumerate(np.packbits(labelled, axis=0).T):

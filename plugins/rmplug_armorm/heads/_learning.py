@@ -12,6 +12,7 @@ from rmplug import DataError
 from rmplug.arrays import Array
 from rmplug.errors import some
 
+from ._few_rows import FewRows
 from ._gram import CHUNK_ROWS, GramSums, Precision, RowCells, rank_update, square
 from ._labels import AttributeLabels
 from ._refine import Group
@@ -46,6 +47,23 @@ class Learnt:
     def empty(cls, alphas: int, width: int, count: int) -> Learnt:
         return cls(np.zeros((alphas, width, count)), np.zeros((alphas, count)), np.zeros(count))
 
+    def put(
+        self,
+        attributes: Sequence[int],
+        alphas: Sequence[int],
+        weights: Array,
+        label: Array,
+        state: Array | None,
+    ) -> None:
+        """Store weights (alphas, width, attributes), and the mean label of each attribute, which
+        is predicted for the mean state where there is an offset."""
+        own = list(attributes)
+        self.means[own] = label
+        for at, alpha in enumerate(alphas):
+            self.weights[alpha][:, own] = weights[at]
+            if state is not None:
+                self.offsets[alpha][own] = label - state @ weights[at]
+
 
 def gather(
     source: StateBatches,
@@ -53,14 +71,21 @@ def gather(
     cells: RowCells,
     parts: Sequence[int],
     shift: Array,
+    few: FewRows,
     precision: Precision = np.float64,
 ) -> dict[int, GramSums]:
-    """Sum each cell of these parts in one pass over the states, less ``shift`` (width,)."""
+    """Sum each cell of these parts in one pass over the states, less ``shift`` (width,), but those
+    of attributes with few rows alone, whose states are kept."""
     sums: dict[int, GramSums] = {}
     wide = np.empty((CHUNK_ROWS, source.width))
+    kept = few.attributes
     for start, states in source.batches():
+        if not few.put(start, states):
+            _refuse(source, labels, start, states)
         for index, rows in cells.within(start, start + len(states), parts):
             attributes = list(cells.cells[index].attributes)
+            if kept.issuperset(attributes):
+                continue
             if index not in sums:
                 sums[index] = GramSums(source.width, len(attributes), precision)
             for chunk in np.split(rows, range(CHUNK_ROWS, len(rows), CHUNK_ROWS)):
@@ -87,48 +112,67 @@ def learn(
     cells: RowCells,
     sums: Mapping[int, GramSums],
     shift: Array,
+    attributes: Sequence[int],
     parts: Sequence[int],
+    best: Array | None = None,
 ) -> Learnt:
-    """Fit weights for all strengths from the rows of some parts."""
+    """Fit weights of some attributes from the rows of some parts, for all strengths, or only for
+    the best of each attribute, at its index."""
     path = Learnt.empty(len(how.alphas), len(shift), len(labels.names))
-    every = list(range(len(how.alphas)))
-    for attributes, indices in _alike(cells, parts, len(labels.names)).items():
-        _learn_group(
-            how, path, attributes, indices, total(cells, sums, indices, attributes), shift, every
-        )
+    for alike, indices in _alike(cells, parts, attributes).items():
+        whole = total(cells, sums, indices, alike)
+        _learn_group(how, path, alike, indices, whole, shift, _strengths(how, alike, best))
     return path
 
 
-def refit(
+def learn_few(
     how: Ridge,
     labels: AttributeLabels,
-    cells: RowCells,
-    sums: Mapping[int, GramSums],
-    shift: Array,
-    best: Array,
-) -> Learnt:
-    """Fit weights from all rows with the strength chosen for each attribute, at its index."""
-    path = Learnt.empty(len(how.alphas), len(shift), len(labels.names))
-    every = sorted({cell.part for cell in cells.cells})
-    for attributes, indices in _alike(cells, every, len(labels.names)).items():
-        chosen = sorted({int(best[k]) for k in attributes})
-        _learn_group(
-            how, path, attributes, indices, total(cells, sums, indices, attributes), shift, chosen
-        )
-    return path
+    few: FewRows,
+    part: Array,
+    paths: Sequence[tuple[Learnt, Sequence[int]]],
+    best: Array | None = None,
+) -> None:
+    """Fit the weights of attributes with few rows, each path from the rows of its parts, which are
+    multiplied once for all paths; strengths as in ``learn``."""
+    for attributes, positions in few.alike:
+        rows = few.rows[positions]
+        products = few.products(positions, how.intercept)
+        alphas = _strengths(how, attributes, best)
+        for path, parts in paths:
+            own = np.flatnonzero(np.isin(part[rows], parts))
+            targets = labels.values[rows[own]][:, attributes]
+            label = targets.mean(axis=0)
+            gram = products.within(own)
+            penalties = _penalties(how, alphas, float(gram.trace()))
+            targets = targets - label if how.intercept else targets
+            weights, state = products.path(own, gram, targets, penalties.tolist())
+            path.put(attributes, alphas, weights, label, state if how.intercept else None)
+
+
+def _strengths(how: Ridge, attributes: Sequence[int], best: Array | None) -> list[int]:
+    every = range(len(how.alphas))
+    return list(every) if best is None else sorted({int(best[k]) for k in attributes})
+
+
+def _penalties(how: Ridge, alphas: Sequence[int], size: float) -> Array:
+    """Return the penalties of strengths for states whose squared lengths sum to ``size``."""
+    if not size > 0:
+        raise DataError("all states are the same: nothing can be learnt from them")
+    return np.array([how.alphas[alpha] for alpha in alphas]) * (size if how.relative else 1)
 
 
 def _alike(
-    cells: RowCells, parts: Sequence[int], count: int
+    cells: RowCells, parts: Sequence[int], attributes: Sequence[int]
 ) -> dict[tuple[int, ...], tuple[int, ...]]:
     """Group attributes that are labelled in the same cells, with the indices of these cells."""
     of: dict[tuple[int, ...], list[int]] = {}
-    for k in range(count):
+    for k in attributes:
         indices = tuple(
             p for p, cell in enumerate(cells.cells) if cell.part in parts and k in cell.attributes
         )
         of.setdefault(indices, []).append(k)
-    return {tuple(attributes): indices for indices, attributes in of.items()}
+    return {tuple(alike): indices for indices, alike in of.items()}
 
 
 def total(
@@ -161,9 +205,7 @@ def _learn_group(
         sums.squares -= sums.rows * float(state @ state)
     mean = state + shift
     size = sums.squares + (0 if how.intercept or not centred else sums.rows * float(mean @ mean))
-    if not size > 0:
-        raise DataError("all states are the same: nothing can be learnt from them")
-    penalties = np.array([how.alphas[alpha] for alpha in alphas]) * (size if how.relative else 1)
+    penalties = _penalties(how, alphas, size)
     gram = square(sums.gram, sums.width)
     if sums.precision is np.float64:
         weights = ridge_path(gram, sums.xy, penalties.tolist())
@@ -173,9 +215,4 @@ def _learn_group(
         )
         weights = group.path(sums.xy, label)
         learnt.groups.append(group)
-    own = list(attributes)
-    learnt.means[own] = label
-    for at, alpha in enumerate(alphas):
-        learnt.weights[alpha][:, own] = weights[at]
-        if how.intercept:
-            learnt.offsets[alpha][own] = label - mean @ weights[at]
+    learnt.put(attributes, alphas, weights, label, mean if how.intercept else None)

@@ -16,10 +16,11 @@ from rmplug.arrays import Array
 from rmplug.errors import some
 
 from ._attribute_numbers import HeldOutLabels, numbers_of
+from ._few_rows import FewRows
 from ._gram import CHUNK_ROWS, Precision, RowCells, cells_of
 from ._heads_file import Heads, write_heads
 from ._labels import AttributeLabels, LabelColumn, read_labels
-from ._learning import Learnt, Ridge, gather, learn, refit
+from ._learning import Learnt, Ridge, gather, learn, learn_few
 from ._refine import Columns, Group, Imprecise, refine
 from ._splits import HeldOutSplit, grouped_split, original_split
 from ._states import StateBatches, state_column
@@ -77,43 +78,62 @@ def fit(
     cells = cells_of(labels.labelled, split.part, source.width)
     for held_part in split.held:
         _check_parts(labels, split.part == held_part)
-    solved = None
-    if _single_pays(how, source, labels):
-        with suppress(Imprecise):
-            solved = _solve(how, source, labels, cells, split, np.float32)
-    solved = solved or _solve(how, source, labels, cells, split, np.float64)
+    solved = solve(how, source, labels, cells, split)
     _save(settings, directory, labels, source.column, how, solved.best, solved.final)
     _report_edges(labels, how, solved.best)
     numbers = numbers_of(labels, solved.held, how.alphas, seed)
     return numbers, {"losses": _losses(labels, solved.held, how)}
 
 
-def _single_pays(how: Ridge, source: StateBatches, labels: AttributeLabels) -> bool:
-    """Whether sums in float32 save time, and are likely to be precise enough: the penalty, or more
-    rows than dimensions, keeps the matrices far from singular."""
-    enough = how.relative and how.alphas[0] >= GRID[0]
-    enough = enough or bool(labels.labelled.sum(axis=0).min() > 1.5 * source.width)
-    return source.single and source.width >= LEAST_WIDTH and enough
-
-
-def _solve(
+def solve(
     how: Ridge,
     source: StateBatches,
     labels: AttributeLabels,
     cells: RowCells,
     split: HeldOutSplit,
+) -> Solved:
+    """Learn, from sums in float32 where that pays and is precise enough."""
+    few = FewRows.empty(source, labels, np.isin(split.part, split.learnt(how.again)))
+    if _single_pays(how, source, labels, few):
+        with suppress(Imprecise):
+            return learn_heads(how, source, labels, cells, split, few, np.float32)
+    return learn_heads(how, source, labels, cells, split, few, np.float64)
+
+
+def _single_pays(how: Ridge, source: StateBatches, labels: AttributeLabels, few: FewRows) -> bool:
+    """Whether sums in float32 save time, and are likely to be precise enough: the penalty, or more
+    rows than dimensions, keeps the matrices far from singular."""
+    many = few.others(len(labels.names))
+    enough = how.relative and how.alphas[0] >= GRID[0]
+    enough = enough or all(labels.labelled[:, many].sum(axis=0) > 1.5 * source.width)
+    return source.single and source.width >= LEAST_WIDTH and enough
+
+
+def learn_heads(
+    how: Ridge,
+    source: StateBatches,
+    labels: AttributeLabels,
+    cells: RowCells,
+    split: HeldOutSplit,
+    few: FewRows,
     precision: Precision,
 ) -> Solved:
     """Learn from sums of some precision; raises Imprecise where float32 is too coarse."""
-    learnt = list(split.parts) if how.again else split.rest(0)
+    learnt = split.learnt(how.again)
     centred = how.intercept or precision is not np.float64
     shift = source.shift() if centred else np.zeros(source.width)
-    sums = gather(source, labels, cells, learnt, shift, precision)
-    paths = [learn(how, labels, cells, sums, shift, split.rest(held)) for held in split.held]
+    sums = gather(source, labels, cells, learnt, shift, few, precision)
+    many = few.others(len(labels.names))
+    rests = [split.rest(held) for held in split.held]
+    paths = [learn(how, labels, cells, sums, shift, many, rest) for rest in rests]
+    learn_few(how, labels, few, split.part, list(zip(paths, rests, strict=True)))
     held = hold_out(source, labels, cells, split, paths, len(how.alphas))
     _check_measured(labels, held)
     best = held.best()
-    final = refit(how, labels, cells, sums, shift, best) if how.again else paths[0]
+    final = paths[0]
+    if how.again:
+        final = learn(how, labels, cells, sums, shift, many, learnt, best)
+        learn_few(how, labels, few, split.part, [(final, learnt)], best)
     if final.groups:
         wanted = [_columns(final, group, best) for group in final.groups]
         weakest = [_weakest(path, group) for path in paths for group in path.groups]

@@ -7,7 +7,7 @@ is made of products of matrices only; each strength is then a factor of the band
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,6 +17,8 @@ from scipy.linalg import eigh, get_lapack_funcs
 from rmplug.arrays import Array
 
 BAND = 96
+TILE = 192
+"""Rows and columns that are updated at a time."""
 FEW = 4
 """Up to this many strengths take a factor each."""
 
@@ -31,14 +33,31 @@ class PathFactors(Protocol):
         """Solve for columns (width, c), each with the penalty of its number (c,)."""
 
 
-def ridge_path(gram: Array, products: Array, penalties: Sequence[float]) -> Array:
+def ridge_path(
+    gram: Array,
+    products: Array,
+    penalties: Sequence[float],
+    multiply: Callable[[Array], Array] | None = None,
+) -> Array:
     """Solve ``(gram + penalty I) w = products`` (width, c); returns (penalties, width, c).
 
     ``gram`` is a symmetric square in C order. Where rounding leaves it no positive definite matrix,
-    eigenvalues below 0 count as 0.
+    eigenvalues below 0 count as 0. With ``multiply``, which multiplies columns by what ``gram`` is
+    the rounded product of, what rounding makes solutions lack is solved for as well.
     """
     factors = factors_of(gram, penalties)
-    return factors.path(products) if factors else _by_eigenvalues(gram, products, penalties)
+    if factors is None:
+        return _by_eigenvalues(gram, products, penalties)
+    found = factors.path(products)
+    if multiply is None:
+        return found
+    count = products.shape[1]
+    numbers = np.repeat(np.arange(len(penalties)), count)
+    columns = np.hstack(list(found))
+    lacking = np.tile(products, len(penalties)) - multiply(columns)
+    lacking -= columns * np.asarray(penalties)[numbers]
+    columns += factors.solve(lacking, numbers)
+    return columns.reshape(len(columns), -1, count).transpose(1, 0, 2)
 
 
 def factors_of(gram: Array, penalties: Sequence[float]) -> PathFactors | None:

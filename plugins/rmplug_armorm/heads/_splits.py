@@ -26,6 +26,10 @@ class HeldOutSplit:
     def rest(self, held: int) -> list[int]:
         return [part for part in self.parts if part != held]
 
+    def learnt(self, again: bool) -> list[int]:
+        """List the parts that the final heads are learnt from: all, if they are fitted again."""
+        return list(self.parts) if again else self.rest(self.held[0])
+
 
 def original_split(rows: int) -> HeldOutSplit:
     """Hold out as the published script does: the first fifth, rounded up, of a permutation of

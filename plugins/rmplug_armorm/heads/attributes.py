@@ -44,8 +44,10 @@ class MultiObjectiveRidge(Estimator):
     their number. Wide states in float32 have a Gram matrix in float32, and are read once or twice
     more to make the weights as precise as from one in float64, which is taken where that fails
     (held-out errors of strengths are then right to a thousandth, and far nearer where the strength
-    is not the least). The strength ``alpha`` is chosen by held-out squared error, in folds of whole
-    groups (prompts), and the heads are fitted again on all rows.
+    is not the least). An attribute with no more labels to learn from than dimensions (than half of
+    them, for states in float64) is learnt from the products of its states with each other, to the
+    same weights, in less time and no more memory. The strength ``alpha`` is chosen by held-out
+    squared error, in folds of whole groups (prompts), and the heads are fitted again on all rows.
 
     Numbers, one ``subset`` per attribute, on rows held out (each fold with the ``alpha`` that is
     best on the other folds): ``mse`` (of labels scaled to 0 … 1), ``r2``, ``spearman``, with 95 %

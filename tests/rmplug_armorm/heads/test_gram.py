@@ -7,6 +7,7 @@ import pytest
 from attribute_cases import planted
 
 from rmplug_armorm.heads import _ridge_path
+from rmplug_armorm.heads._few_rows import FewRows
 from rmplug_armorm.heads._gram import GramSums, cells_of, rank_update, square
 from rmplug_armorm.heads._learning import gather, total
 from rmplug_armorm.heads._ridge_path import ridge_path, to_band
@@ -177,8 +178,8 @@ def test_a_pass_in_batches_gathers_what_one_pass_over_all_rows_does() -> None:
     for sources in ([table], halves):
         found = read_labels({"a": LabelColumn("a")}, sources, sources)
         cells = cells_of(found.labelled, np.zeros(9000, int), 6)
-        [sums] = gather(
-            StateBatches(tuple(sources), "response"), found, cells, [0], np.zeros(6)
-        ).values()
+        batches = StateBatches(tuple(sources), "response")
+        few = FewRows.empty(batches, found, np.ones(9000, bool))
+        [sums] = gather(batches, found, cells, [0], np.zeros(6), few).values()
         exact = gram_of(states.astype(np.float32).astype(np.float64))
         np.testing.assert_allclose(square(sums.gram, 6), exact, rtol=1e-12)

@@ -255,8 +255,9 @@ def test_states_and_data_must_belong_together(tmp_path: Path) -> None:
         step("a0").fit([plain], [plain], seed=0, directory=tmp_path)
 
 
-def test_states_that_are_not_numbers_are_named(tmp_path: Path) -> None:
-    states, labels, _ = planted(attributes=1)
+@pytest.mark.parametrize("width", [12, 300])
+def test_states_that_are_not_numbers_are_named(width: int, tmp_path: Path) -> None:
+    states, labels, _ = planted(rows=100, width=width, attributes=1)
     states[17, 3] = np.nan
     with pytest.raises(DataError, match=r"response is not finite in 1 states \(17\)"):
         fitted(step("a0"), table(states, labels), tmp_path)
