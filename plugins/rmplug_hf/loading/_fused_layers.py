@@ -1,9 +1,9 @@
-"""Linear layers of a float32 network on a CPU, computed by oneDNN together with what follows them.
+"""Linear layers of a network on a CPU, computed by oneDNN together with what follows them.
 
 PyTorch computes a float32 ``nn.Linear`` on a CPU by MKL, writes the bias first, and runs the
-activation as an operation of its own. oneDNN, which PyTorch also contains and takes in what it
-compiles, does all three at once. Its operations are called here without compilation, which takes
-longer than many runs do.
+activation as an operation of its own; a bfloat16 one it gives to oneDNN, which orders the weights
+anew each time. oneDNN does all of it at once, as in what PyTorch compiles. Its operations are
+called here without compilation, which takes longer than many runs do.
 
 The classes of a network's layers are replaced by subclasses of them: weights, names, hooks, copies
 and training stay what they were. The other computation is used in inference alone.
@@ -34,6 +34,7 @@ ACTIVATIONS: dict[Activation, Callable[[torch.Tensor], torch.Tensor]] = {
 GRID = torch.linspace(-6.0, 6.0, 241)
 """Where an activation is compared: the two forms of GELU differ by up to 5e-4 there."""
 NEAR = 1e-6
+FORMATS = (torch.float32, torch.bfloat16)
 MOST_PACKED = 1 << 30
 """Bytes of weights that are kept twice, at most, while batches are run."""
 FEWEST_ROWS = 64
@@ -76,7 +77,8 @@ class FusedLinear(nn.Linear):  # type: ignore[misc]
         return (
             torch.is_inference_mode_enabled()
             and not way.plain
-            and x.dtype == weight.dtype == torch.float32
+            and x.dtype == weight.dtype
+            and x.dtype in FORMATS
             and x.device.type == weight.device.type == "cpu"
             and x.numel() >= (1 if self.packed is not None else FEWEST_ROWS) * x.shape[-1] > 0
             and not torch.is_autocast_enabled("cpu")
@@ -145,9 +147,9 @@ def is_bare(module: Any, *layers: Any) -> bool:
 def fuse_layers(network: nn.Module) -> None:
     """Have the linear layers of a network computed by oneDNN in inference, with the activations and
     gates behind them, where it gives what the network's own code gives."""
-    every = list(network.modules()) if has_linear() else []
+    every = list(network.modules())
     for module in every:
-        if type(module) is nn.Linear and _is_float32(module):
+        if type(module) is nn.Linear and _is_known(module):
             module.__class__ = FusedLinear
     for module in every:
         _fuse_module(module)
@@ -199,7 +201,7 @@ def _activation_of(module: nn.Module) -> Activation | None:
 def _is_same(module: nn.Module, first: Any) -> bool:
     """Check, on numbers at random, that a fused module gives what its own code does."""
     shape = (2, FEWEST_ROWS, first.weight.shape[1])
-    x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(first.weight.dtype)
     with torch.inference_mode():
         try:
             fused = module(x)
@@ -214,21 +216,25 @@ def _is_near(one: Any, other: Any) -> bool:
     """Check that tensors are the same, up to rounding of their numbers."""
     if not isinstance(other, torch.Tensor) or one.shape != other.shape:
         return False
-    allowed = 50 * torch.finfo(other.dtype).eps * max(1.0, float(other.abs().max()))
+    # bfloat16 is rounded once less where an activation is not computed from rounded numbers
+    times = 50 if other.dtype == torch.float32 else 4
+    allowed = times * torch.finfo(other.dtype).eps * max(1.0, float(other.abs().max()))
     return bool((one - other).abs().max() <= allowed)
 
 
-def _is_float32(module: nn.Module) -> bool:
-    return all(parameter.dtype == torch.float32 for parameter in module.parameters())
+def _is_known(module: nn.Module) -> bool:
+    """Check that oneDNN computes a linear layer of this number format here."""
+    formats = {parameter.dtype for parameter in module.parameters()}
+    return len(formats) == 1 and has_linear(*formats)
 
 
 @cache
-def has_linear() -> bool:
-    """Check that oneDNN is there, computes layers, and does it right."""
-    if not torch.backends.mkldnn.is_available():
+def has_linear(dtype: torch.dtype = torch.float32) -> bool:
+    """Check that oneDNN is there, computes layers of a number format, and does it right."""
+    if dtype not in FORMATS or not torch.backends.mkldnn.is_available():
         return False
     numbers = torch.Generator().manual_seed(0)
-    x, weight = (torch.randn(n, 32, generator=numbers) for n in (FEWEST_ROWS, 16))
+    x, weight = (torch.randn(n, 32, generator=numbers).to(dtype) for n in (FEWEST_ROWS, 16))
     try:
         packed = torch.ops.mkldnn._reorder_linear_weight(weight, None)
         given = torch.ops.mkldnn._linear_pointwise(x, packed, None, "none", [], "")
@@ -247,7 +253,7 @@ def packed_weights(network: nn.Module) -> Iterator[None]:
     try:
         with torch.inference_mode():
             for layer in chosen:
-                if layer.weight.device.type == "cpu" and layer.weight.dtype == torch.float32:
+                if layer.weight.device.type == "cpu" and layer.weight.dtype in FORMATS:
                     layer.packed = torch.ops.mkldnn._reorder_linear_weight(layer.weight, None)
         yield
     finally:

@@ -235,5 +235,8 @@ def test_hidden_states_are_the_published_ones_at_the_published_positions() -> No
     encoder = Encoder(path=folder / "tiny_llama", template="chat", pooling="last", dtype="bfloat16")
     published = read(folder / "stage2_fsfairx" / "pref-train.safetensors")
     found = HiddenState(part="both").query(encoder.load(), pairs)
+    one_step = 2**-7  # between numbers of bfloat16, relative: rounding depends on what is fused
     for side in ("prompt", "chosen", "rejected"):
-        np.testing.assert_allclose(matrix(found, side), matrix(published, side), atol=4e-3)
+        np.testing.assert_allclose(
+            matrix(found, side), matrix(published, side), rtol=one_step, atol=4e-3
+        )

@@ -73,10 +73,17 @@ def count_calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return noted
 
 
+needs_bfloat16 = pytest.mark.skipif(
+    not has_linear(torch.bfloat16), reason="oneDNN computes no layers of bfloat16 here"
+)
+FORMATS = [torch.float32, pytest.param(torch.bfloat16, marks=needs_bfloat16)]
+
+
 @pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("dtype", FORMATS)
 @pytest.mark.parametrize("name", CONFIGS)
-def test_a_fused_network_gives_what_it_gave(name, packed, monkeypatch):
-    network = network_of(name)
+def test_a_fused_network_gives_what_it_gave(name, dtype, packed, monkeypatch):
+    network = network_of(name, dtype)
     before = logits(network)
     fuse_layers(network)
     noted = count_calls(monkeypatch)
@@ -85,14 +92,15 @@ def test_a_fused_network_gives_what_it_gave(name, packed, monkeypatch):
             after = logits(network)
     else:
         after = logits(network)
-    torch.testing.assert_close(after, before, rtol=2e-5, atol=2e-5)
+    far = (after - before).abs().max() / before.abs().max()
+    assert far < (2e-5 if dtype == torch.float32 else 3e-2)
     expected = {"bert": "gelu", "bert-tanh": "gelu", "bert-relu": "relu", "deberta": "gelu"}
     assert noted.count(expected.get(name, "times")) == 2, noted
     assert "none" in noted
 
 
 def test_other_formats_are_computed_as_they_were(monkeypatch):
-    network = network_of("llama", torch.bfloat16)
+    network = network_of("llama", torch.float16)
     before = logits(network)
     fuse_layers(network)
     noted = count_calls(monkeypatch)
@@ -100,10 +108,10 @@ def test_other_formats_are_computed_as_they_were(monkeypatch):
         assert torch.equal(logits(network), before)
     narrowed = network_of("llama")
     fuse_layers(narrowed)
-    narrowed.to(torch.bfloat16)
+    narrowed.half()
     noted.clear()
     with packed_weights(narrowed):
-        assert logits(narrowed).dtype == torch.bfloat16
+        assert logits(narrowed).dtype == torch.float16
     assert not noted
 
 
