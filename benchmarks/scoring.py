@@ -1,14 +1,16 @@
 """Scores of real preferences as whole processes, side by side: the ``rewardbench`` package, a bare
-loop of transformers over texts sorted by length, and rmplug, from Python and by ``rmplug run``.
+loop of transformers over texts sorted by length, and rmplug, from Python and by ``rmplug run``:
+in float32 and, where the processor is fast in it, in bfloat16 alone and in both together
+(``run-decisions``, by ``exact-decisions``).
 
-Seconds are of processor time of the process and its children, one thread, float32; wall time stands
-beside them. Texts longer than the model reads are left out, since the ways cut them differently.
-Differences are those from scores without padding, one text at a time. The ceiling is what the
-distinct texts cost at the best batch without padding; it is compared with rmplug's seconds less
-those that it takes for two pairs (imports, opening), which may be fewer: the last layer is computed
-of the tokens alone that the head reads. The floor is what the matrix products alone that a score
-needs would cost at the best rate that a product of 1024 by 1024 numbers reaches here: no float32
-forward is faster.
+Seconds are of processor time of the process and its children, one thread, float32 where nothing
+else is said; wall time stands beside them. Texts longer than the model reads are left out, since
+the ways cut them differently. Differences are those from scores without padding, one text at a
+time. The ceiling is what the distinct texts cost at the best batch without padding; it is compared
+with rmplug's seconds less those that it takes for two pairs (imports, opening), which may be fewer:
+the last layer is computed of the tokens alone that the head reads. The floor is what the matrix
+products alone that a score needs would cost at the best rate that a product of 1024 by 1024 numbers
+reaches here: no float32 forward is faster.
 
 Run: ``python benchmarks/scoring.py [--pairs 200] [--cases hh,grid,lists] [--models minilm,llama]
 [--rewardbench PYTHON]``. Texts: ``../shared/data`` (RMPLUG_SHARED_DATA).
@@ -33,6 +35,8 @@ from pathlib import Path
 import numpy as np
 import transformers
 from scoring_data import minilm_in, model_in, pairs_of
+
+from rmplug.models.number_formats import slow_formats
 
 HERE = Path(__file__).resolve().parent
 
@@ -80,7 +84,8 @@ def compare(name: str, job: Path, options: argparse.Namespace) -> None:
     package = [f"package-{size}" for size in options.batches.split(",")]
     bare = [f"bare-{size}" for size in options.bare.split(",")]
     measured = {way: timed(way, job, options.rewardbench) for way in (*package, *bare)}
-    measured |= {way: timed(way, job, None) for way in ("python", "run")}
+    fast = [] if "bfloat16" in slow_formats() else ["run-bfloat16", "run-decisions"]
+    measured |= {way: timed(way, job, None) for way in ("python", "run", *fast)}
     timed("reference", job, None)
     exact = np.load(job / "reference.npy")
     ours = measured["run"][0]
@@ -90,7 +95,7 @@ def compare(name: str, job: Path, options: argparse.Namespace) -> None:
         scores = np.load(job / f"{way}.npy")
         flipped = np.sign(scores[:count] - scores[count:]) != np.sign(exact[:count] - exact[count:])
         print(
-            f"  {way:<11} {seconds:7.1f} CPU s ({wall:.1f} wall), {seconds / ours:.2f} times run; "
+            f"  {way:<13} {seconds:7.1f} CPU s ({wall:.1f} wall), {seconds / ours:.2f} times run; "
             f"scores {np.abs(scores - exact).max():.1e} away (sd {exact.std():.2g}), "
             f"{int(flipped.sum())} decisions differ"
         )

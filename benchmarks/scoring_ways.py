@@ -81,24 +81,33 @@ def python(job: Path) -> Any:
     return scorer.matrix(prompts, responses)[:, 0]
 
 
-def run(job: Path) -> Any:
-    """Score with ``rmplug run`` of a small spec, into a new store."""
+def run(job: Path, number_format: str) -> Any:
+    """Score with ``rmplug run`` of a small spec, into a new store: in float32 where no format is
+    given, in bfloat16, or in both by ``exact-decisions``."""
     import numpy as np
     import pyarrow.parquet as pq
 
     folder, length, _ = read(job)
     params = {"path": folder, "template": TEMPLATE, "max_length": length, "device": "cpu"}
-    steps = {
+    fast = {"kind": "sequence-classifier", "params": {**params, "dtype": "bfloat16"}}
+    steps: dict[str, Any] = {
         "pairs": {"kind": "pairs-file", "params": {"path": str(job / "pairs.jsonl")}},
-        "model": {"kind": "sequence-classifier", "params": params},
-        "reward": {"kind": "reward", "inputs": {"model": "model", "data": "pairs"}},
+        "exact": {"kind": "sequence-classifier", "params": params},
+        "reward": {"kind": "reward", "inputs": {"model": "exact", "data": "pairs"}},
     }
-    spec = job / "spec.yaml"
+    if number_format:
+        steps |= {"fast": fast}
+        steps["reward"]["inputs"]["model"] = "fast"
+    if number_format == "decisions":
+        both = {"kind": "exact-decisions", "inputs": {"exact": "exact", "fast": "fast"}}
+        steps |= {"both": both}
+        steps["reward"]["inputs"]["model"] = "both"
+    spec, store = job / f"spec{number_format}.yaml", job / f"store{number_format}"
     engine = {"kind": "local", "params": {"workers": 1}}
     spec.write_text(json.dumps({"name": "scoring", "engine": engine, "steps": steps}))
-    command = [sys.executable, "-m", "rmplug", "run", str(spec), "--store", str(job / "store")]
+    command = [sys.executable, "-m", "rmplug", "run", str(spec), "--store", str(store)]
     subprocess.run(command, check=True, capture_output=True)
-    [made] = (job / "store/artifacts").glob("reward-*")
+    [made] = (store / "artifacts").glob("reward-*")
     table = pq.read_table(sorted(made.glob("part-*.parquet")))
     return np.concatenate([table["chosen"].to_numpy(), table["rejected"].to_numpy()])
 
@@ -186,7 +195,7 @@ def main(way: str, job: Path) -> None:
         "package": lambda: batches(job, int(size), by_length=False, padding="left"),
         "bare": lambda: batches(job, int(size), by_length=True),
         "python": lambda: python(job),
-        "run": lambda: run(job),
+        "run": lambda: run(job, size),
         "reference": lambda: batches(job, 1, by_length=False),
         "cost": lambda: token_cost(job),
     }
