@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -141,9 +142,41 @@ def _disable(fn: Any = None, recursive: bool = True, **options: Any) -> Any:
     return call
 
 
+def _listed(read: Any, module_path: Any, prefix: str | None = None) -> Any:
+    """Do as ``define_import_structure`` of transformers, which opens thousands of its files for the
+    names that they give: once for the whole package, and once more for its models, since the cache
+    that it keeps is too small for them (as of 5.x)."""
+    models = Path(transformers.__file__).parent / "models"
+    if prefix is not None or Path(module_path) != models / "__init__.py":
+        return read(module_path, prefix)
+    found = read(models, prefix="models")  # in the words of the package, which asked just before
+    own = "models."
+    return {
+        needs: {name.removeprefix(own): files[name] for name in files if name.startswith(own)}
+        for needs, files in found.items()
+    }
+
+
+@contextmanager
+def _models_listed_once() -> Iterator[None]:
+    """Within the context, transformers lists its models by what it has found before."""
+    from transformers.utils import import_utils
+
+    read = import_utils.define_import_structure
+    import_utils.define_import_structure = functools.partial(_listed, read)
+    try:
+        yield
+    finally:
+        import_utils.define_import_structure = read
+
+
 # what every model needs: at the head of a module, so that forked workers have it from their parent
 with light_imports():
+    import transformers
+
+    with _models_listed_once():
+        import transformers.models
     import transformers.modeling_utils
     import transformers.models.auto.configuration_auto
     import transformers.models.auto.modeling_auto
-    import transformers.models.auto.tokenization_auto  # noqa: F401
+    import transformers.models.auto.tokenization_auto
