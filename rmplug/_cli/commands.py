@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from rmplug._run.idle_threads import let_idle_threads_sleep
 from rmplug.errors import closest, did_you_mean
 
 from .completion import completion
@@ -51,6 +52,7 @@ from .view_command import view
 def console() -> NoReturn:
     """Run one command in a process of its own, as the script ``rmplug`` does."""
     Termination.prepare()
+    let_idle_threads_sleep()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # signs that a terminal does not know
     code = main()
