@@ -10,10 +10,13 @@ from typing import cast
 import numpy as np
 import pyarrow as pa
 from scipy.sparse import csr_array, hstack
-from sklearn.feature_extraction import FeatureHasher
-from sklearn.feature_extraction.text import HashingVectorizer
 
 from rmplug import DataError, text_of
+from rmplug.models.deferred_imports import deferred_imports
+
+with deferred_imports(["scipy.stats"]):  # scikit-learn imports it for what is not called here
+    from sklearn.feature_extraction import FeatureHasher
+    from sklearn.feature_extraction.text import HashingVectorizer
 
 WORD = re.compile(r"\w+")
 SHORTEST_CROSSED = 4

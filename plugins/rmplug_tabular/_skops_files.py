@@ -12,18 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import skops.io
-from sklearn.base import BaseEstimator
-from sklearn.ensemble._gb import BaseGradientBoosting
-from sklearn.ensemble._hist_gradient_boosting.gradient_boosting import BaseHistGradientBoosting
-from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
-from sklearn.neighbors import BallTree, KDTree
-from sklearn.neighbors._base import NeighborsBase
-from sklearn.svm._base import BaseLibSVM
-from sklearn.tree import BaseDecisionTree
-from sklearn.tree._tree import Tree
 
 from rmplug import DataError
+from rmplug.models.deferred_imports import deferred_imports
+
+with deferred_imports(["scipy.stats"]):  # all estimators are imported here, and few call it
+    import skops.io
+    from sklearn.base import BaseEstimator
+    from sklearn.ensemble._gb import BaseGradientBoosting
+    from sklearn.ensemble._hist_gradient_boosting.gradient_boosting import BaseHistGradientBoosting
+    from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
+    from sklearn.neighbors import BallTree, KDTree
+    from sklearn.neighbors._base import NeighborsBase
+    from sklearn.svm._base import BaseLibSVM
+    from sklearn.tree import BaseDecisionTree
+    from sklearn.tree._tree import Tree
 
 MODEL_FILE = "model.skops"
 SCHEMA = "schema.json"
