@@ -40,7 +40,7 @@ CLASSES = {"GPT2ForCausalLM": "GPT2LMHeadModel", "Gemma3TextForCausalLM": "Gemma
 STEPS = "First this, then that, and so on: water, an egg, eight minutes. "
 
 
-def made(name, folder, ending="ForSequenceClassification", **more):
+def made(name, folder, ending="ForSequenceClassification", seed=0, **more):
     """Save a tiny model of an architecture of transformers, with random weights."""
     tokenizer = tiny_tokenizer("qwen2" if name.startswith("Qwen") else "llama")
     config = getattr(transformers, f"{name}Config")(
@@ -52,7 +52,7 @@ def made(name, folder, ending="ForSequenceClassification", **more):
         initializer_range=0.3,
         **more,
     )
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     model = getattr(transformers, CLASSES.get(name + ending, name + ending))(config)
     transformers.utils.logging.disable_progress_bar()
     model.save_pretrained(folder)

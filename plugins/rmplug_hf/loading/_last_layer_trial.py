@@ -18,7 +18,7 @@ from rmplug_hf.tokens._batch import Batch, padded
 
 from ._last_layer import Attend, LastLayer, attention_by, change_states
 from ._state_change import states_in, with_states
-from ._trials import is_near, output_of, random_rows
+from ._trials import gives_the_same, output_of, random_rows
 
 if TYPE_CHECKING:
     from ._loading import Loaded
@@ -76,7 +76,7 @@ class Run:
 
     def is_same(self) -> bool:
         """Run again, and check that what is read is the same."""
-        return is_near(_at(self.own, self.reads), _at(self.again(), self.reads))
+        return gives_the_same(_at(self.own, self.reads), _at(self.again(), self.reads))
 
 
 def find_last_layer(loaded: Loaded) -> LastLayer | None:
@@ -108,7 +108,7 @@ def _find(loaded: Loaded) -> LastLayer | None:
         inner = [name for name in inner if not refused or seen.is_after(name, refused[-1])]
     outer = _found(loaded.model, seen.once(within=False), whole)
     found = LastLayer(seen.layer, tuple(inner), tuple(outer), attention, place)
-    return found if _gives_the_same(loaded, found, batch, layer, whole) else None
+    return found if _is_right(loaded, found, batch, layer, whole) else None
 
 
 def _layer_output(loaded: Loaded, seen: Seen) -> torch.Tensor:
@@ -169,7 +169,7 @@ def _place(loaded: Loaded, seen: Seen, batch: Batch, own: torch.Tensor) -> int |
 
         handle = layer.register_forward_hook(leave)
         try:
-            if is_near(own, output_of(loaded, batch)):
+            if gives_the_same(own, output_of(loaded, batch)):
                 return place
         finally:
             handle.remove()
@@ -236,7 +236,7 @@ def _at(output: torch.Tensor, reads: torch.Tensor) -> torch.Tensor:
     return output[torch.arange(len(reads), device=reads.device)[:, None], reads]
 
 
-def _gives_the_same(loaded: Loaded, found: LastLayer, batch: Batch, layer: Run, whole: Run) -> bool:
+def _is_right(loaded: Loaded, found: LastLayer, batch: Batch, layer: Run, whole: Run) -> bool:
     """Check that the layer gives of one token of each row, and of two, what it gives of all, and
     that what is read of the network is the same."""
     two = torch.cat([layer.reads, batch.lengths[:, None] // 2], dim=1)
@@ -244,7 +244,7 @@ def _gives_the_same(loaded: Loaded, found: LastLayer, batch: Batch, layer: Run, 
 
         def same(run: Run, reads: torch.Tensor) -> bool:
             again = selection.of(lambda _: run.again())(replace(batch, reads=reads))
-            return is_near(_at(run.own, reads), _at(again, reads))
+            return gives_the_same(_at(run.own, reads), _at(again, reads))
 
         headed = found.place is not None or whole.own.dim() == 3
         return all(same(layer, reads) for reads in (layer.reads, two)) and (

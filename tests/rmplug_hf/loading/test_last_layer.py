@@ -132,6 +132,18 @@ def test_a_judge_computes_the_next_token_alone(tmp_path):
         np.testing.assert_allclose(found[name], whole[name], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["GPT2", "Llama", "Qwen3", "Bert"])
+def test_rounding_of_bfloat16_hides_nothing_that_a_model_can(name, tmp_path):
+    for seed in range(4):
+        folder = made(name, tmp_path / f"{name}{seed}", seed=seed, **(DECODERS | ENCODERS)[name])
+        exact, fast = (
+            SequenceClassifier(path=folder, template="chat", dtype=dtype).load().loaded
+            for dtype in ("float32", "bfloat16")
+        )
+        assert fast.shares_prompts == exact.shares_prompts == (name in DECODERS)
+        assert fast.last_layer == exact.last_layer
+
+
 def test_the_exact_way_computes_every_token(tmp_path):
     model = SequenceClassifier(path=tiny_model("llama", tmp_path / "llama")).load()
     found = computed(model)
