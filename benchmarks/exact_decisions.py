@@ -6,9 +6,9 @@ hh-rlhf through the query `reward`, one thread. Printed for each way: CPU second
 in float32, the largest difference of scores, and the share of pairs that was scored twice. Heads of
 seeds have small margins for their errors: a trained one leaves fewer to be scored again.
 
-Measured on a busy machine with AVX-512 BF16, 200 pairs, bound 5: MiniLM 1.65 times as fast in
-bfloat16 with 6 pairs decided otherwise, 1.19 times with `exact-decisions` and none, 22 % scored
-twice; Llama 1.21 times with 9, and .94 times with none, 23 % scored twice.
+Measured with AVX-512 BF16 and no AMX, 200 pairs, one run: MiniLM 1.65 times as fast in bfloat16
+with 3 pairs decided otherwise, 1.44 times with `exact-decisions` and none, 12 % scored twice; Llama
+1.50 times with 7, and 1.27 times with none, 14 % scored twice.
 
 Run: ``python benchmarks/exact_decisions.py [--pairs 400]``. Texts: ``../shared/data``
 (RMPLUG_SHARED_DATA), or those of the examples.
