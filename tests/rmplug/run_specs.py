@@ -18,6 +18,7 @@ import sample_plugin
 from rmplug._run.finished import Run
 from rmplug._run.run import choose, forced_steps, open_spec, run
 from rmplug._run.run import plan as plan_spec
+from rmplug._store.files import write_file
 from rmplug._store.store import Store
 from rmplug.testing import registry_of
 
@@ -117,3 +118,10 @@ def until_lines(log: Path, count: int, process: psutil.Popen) -> None:
         except psutil.TimeoutExpired:
             continue
         raise AssertionError(process.communicate()[0])
+
+
+def make(store: Store, key: str = "made-1", text: str = "whole") -> Path:
+    """Commit an artifact of one file."""
+    folder = store.begin(key)
+    write_file(folder / "result.txt", text.encode())
+    return store.commit(key, {"kind": "made", "type": "Report", "notices": []})

@@ -25,13 +25,6 @@ from rmplug.records import StepRecord
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    store = Store(tmp_path / "store")
-    store.prepare()
-    return store
-
-
-@pytest.fixture
 def outside(tmp_path: Path) -> Path:
     (tmp_path / "victim/photos").mkdir(parents=True)
     (tmp_path / "victim/photos/a").write_text("x")
