@@ -131,8 +131,10 @@ def _doomed(
 def _is_wanted(store: Store, each: Stored, wanted: frozenset[bytes]) -> bool:
     """Check whether a name is among those wanted; of what models gave, also that of a result it was
     given for: the record of a run that was killed tells no more."""
-    if each.folder.name.encode() in wanted or each.folder.parent != store.kept:
-        return each.folder.name.encode() in wanted
+    if each.folder.name.encode() in wanted:
+        return True
+    if each.folder.parent != store.kept:
+        return False
     store.pull_kept(each.folder.name)
     return any(source.encode() in wanted for source in sources_of(each.folder))
 
