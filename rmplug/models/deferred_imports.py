@@ -125,6 +125,18 @@ class _Deferred:
     def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[Any, ...]:
         return (self._real(),)
 
+    def __iter__(self) -> Iterator[Any]:  # and what else is done with lists
+        return iter(self._real())
+
+    def __contains__(self, value: Any) -> bool:
+        return value in self._real()
+
+    def __add__(self, other: Any) -> Any:
+        return [*self, *other]
+
+    def __radd__(self, other: Any) -> Any:
+        return [*other, *self]
+
     def __or__(self, other: Any) -> Any:  # in annotations
         return Any
 

@@ -15,12 +15,12 @@ from rmplug.models.deferred_imports import deferred_imports, is_imported
 FILES = {
     "heavy_parent/__init__.py": "",
     "heavy_parent/heavy/__init__.py": (
-        "class Thing:\n    size = 3\n\ndef double(x):\n    return 2 * x\n"
+        "class Thing:\n    size = 3\n\nNAMES = ['a', 'b']\n\ndef double(x):\n    return 2 * x\n"
     ),
     "heavy_parent/heavy/deep.py": "def triple(x):\n    return 3 * x\n",
     "uses_heavy.py": (
         "import heavy_parent.heavy\n"
-        "from heavy_parent.heavy import Thing, double\n"
+        "from heavy_parent.heavy import NAMES, Thing, double\n"
         "from heavy_parent.heavy.deep import triple\n"
         "def is_thing(x: 'Thing') -> bool:\n    return isinstance(x, Thing)\n"
         "kind = Thing | None\n"
@@ -60,6 +60,15 @@ def test_what_is_used_is_imported_then_and_works() -> None:
     real = importlib.import_module(HEAVY)
     assert is_imported(HEAVY) and module.is_thing(real.Thing()) and not module.is_thing(3)
     assert isinstance(module.Thing(), real.Thing) and issubclass(real.Thing, module.Thing)
+
+
+def test_a_list_is_imported_when_it_is_read_and_works_as_one() -> None:
+    module = imported()
+    names, others = module.NAMES, ["c"]
+    assert not is_imported(HEAVY)
+    assert (names + others, others + names) == (["a", "b", "c"], ["c", "a", "b"])
+    assert names + names == [*names, *names] and "b" in names and "c" not in names
+    assert is_imported(HEAVY)
 
 
 def test_a_class_of_a_package_can_be_extended_at_once() -> None:
