@@ -123,8 +123,7 @@ class GroupWork:
         """Estimate the seconds that opening, and then the groups, take in this process, by a few
         rows of the first that are computed and thrown away; none of a model that another machine
         runs, for which processes here are no help. Rows that fail are left to the work."""
-        first = self.cut.shards_of(groups[0])[0] * self.cut.size
-        last = min(first + 1 + TRIED, self.cut.total)
+        at = self.cut.shards_of(groups[0])[0] * self.cut.size
         rows = sum(self.cut.rows(shard) for n in groups for shard in self.cut.shards_of(n))
         using = nullcontext() if self.kept is None else self.kept.in_use(Usage())
         started = time.monotonic()
@@ -133,13 +132,24 @@ class GroupWork:
                 self.rows.begin()
                 if self.rows.is_elsewhere:
                     return 0.0, 0.0
-                self.rows.read(first, min(first + 1, last))
-                opened = time.monotonic()
-                self.rows.read(min(first + 1, last), last)
+                self.rows.read(at, at + 1)  # what the first row alone waits for is opening, too
+                opening = time.monotonic() - started
+                return opening, rows * self._time_of_a_row(at + 1)
         except Exception:
             return 0.0, 0.0
-        each = (time.monotonic() - opened) / max(1, last - first - 1)
-        return opened - started, rows * each
+
+    def _time_of_a_row(self, at: int) -> float:
+        """Return the seconds that a row takes, by a few from ``at`` on; by more where they are
+        quick."""
+        each = 0.0
+        for count in TRIED:
+            started, stop = time.monotonic(), min(at + count, self.cut.total)
+            self.rows.read(at, stop)
+            took = time.monotonic() - started
+            each, at = took / max(1, stop - at), stop
+            if took >= ENOUGH or at == self.cut.total:
+                break
+        return each
 
     def release(self) -> None:
         """Let go of what is open in this process: others do the work."""
@@ -215,8 +225,9 @@ def _type(schema: pa.Schema, name: str) -> str:
     return str(schema.field(name).type) if name in schema.names else "missing"
 
 
-TRIED = 16
-"""Rows by which the time of all is estimated."""
+TRIED, ENOUGH = (4, 12), 0.15
+"""Rows by which the time of all is estimated, a few and then some more; no more of them where the
+first took that many seconds."""
 MODEL_SHARD_ROWS = 256
 """Rows of a shard at most where a model is opened: seconds of work, not minutes."""
 MOST_TOGETHER = 8

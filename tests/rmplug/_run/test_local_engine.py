@@ -84,11 +84,23 @@ def test_short_row_wise_work_is_done_in_this_process(
     }
     engine = {"kind": "local", "params": {"workers": 2, "shard_rows": 10, "least_seconds": least}}
     go({**spec_of(steps), "engine": engine}, tmp_path / "store")
-    # two short batches are tried here
-    processes = [int(line.split()[2]) for line in lines(log)][2:]
+    # three short batches are tried here
+    processes = [int(line.split()[2]) for line in lines(log)][3:]
     assert len(processes) == 10 and (os.getpid() not in processes) == others
     go(spec_of(steps), tmp_path / "plain")
     assert all_files(tmp_path / "store") == all_files(tmp_path / "plain")
+
+
+def test_few_rows_are_tried_where_they_take_long(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    steps = {
+        "pairs": {"kind": "made-pairs", "params": {"rows": 20}},
+        "words": {"kind": "lengths", "inputs": "pairs", "params": {"log": str(log), "pause": 0.16}},
+    }
+    engine = {"kind": "local", "params": {"workers": 2, "shard_rows": 10}}
+    go({**spec_of(steps), "engine": engine}, tmp_path / "store")
+    begun = [line.split()[1] for line in lines(log)]
+    assert begun == ["p0000000", "p0000001", "p0000000", "p0000010"]  # the first two are tried
 
 
 def test_what_is_noticed_when_a_model_is_opened_is_told_once_by_any_workers(tmp_path: Path) -> None:
