@@ -33,8 +33,13 @@ def model_digests(folder: Path, adapter: Path | None = None) -> dict[str, str]:
 def known_checksum(path: Path) -> str:
     """Return the SHA-256 of a file that is asked for often: read once per process for as long as
     its size and its times stay the same."""
+    return _checksum(path, *file_state(path))
+
+
+def file_state(path: Path) -> tuple[int, ...]:
+    """Return what tells that a file was changed or replaced, without reading it."""
     state = path.stat()
-    return _checksum(path, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+    return state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns
 
 
 @lru_cache(maxsize=256)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 import numpy as np
 import pyarrow as pa
 
 from rmplug import DataError, Origin
 from rmplug.arrays import Array
-from rmplug.models.digests import model_digests
+from rmplug.models.digests import defining_files, file_state, model_digests
 from rmplug.models.installed_encoders import MINILM
+from rmplug.notices import Found, collect_notices, tell_again
 
 from ._loading import Loaded, load
+from ._locations import folder_of
 from ._states import States, states_and_prompts, states_of
 from ._transformer import Transformer
 
@@ -20,9 +23,35 @@ if TYPE_CHECKING:
     from .encoders import Encoder
 
 
+_in_use: dict[Any, tuple[ref[Loaded], Found]] = {}
+"""The networks that encoders of this process use, by what they are, with what was noticed when they
+were loaded."""
+
+
 def load_encoder(step: Encoder) -> EncoderModel:
-    """Load the encoder of a step."""
-    return EncoderModel(load(step, "AutoModel"), step)
+    """Load the encoder of a step. A network of the same settings and files that is in use in this
+    process is used again: a head's encoder is often the one that it was trained on a moment ago."""
+    key = _settings_and_files(step)
+    known, noticed = _in_use.get(key, (None, {}))
+    loaded = known() if known is not None else None
+    if loaded is None or loaded.weights is None or loaded.weights.handed_out:
+        with collect_notices() as noticed:
+            loaded = load(step, "AutoModel")
+        for name in [name for name, (other, _) in _in_use.items() if other() is None]:
+            del _in_use[name]
+        _in_use[key] = ref(loaded), noticed
+    tell_again(noticed)
+    return EncoderModel(loaded, step)
+
+
+_OF_FILES, _OF_STATES = ("name", "path", "revision", "adapter"), ("layer", "pooling", "normalise")
+
+
+def _settings_and_files(step: Encoder) -> Any:
+    """Return all that a network and its tokens follow from."""
+    files = defining_files(folder_of(step), step.adapter).values()
+    settings = step.model_dump_json(exclude={*_OF_FILES, *_OF_STATES})
+    return settings, tuple((path.resolve(), file_state(path)) for path in files)
 
 
 class EncoderModel(Transformer):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import numpy as np
@@ -100,3 +101,17 @@ def test_batches_suit_the_device_unless_the_step_says_how_large(tiny):
     loaded = Encoder(path=folder, device="cpu").load().loaded
     assert loaded.budget.tokens == suitable_tokens(loaded.device, loaded.model)
     assert Encoder(path=folder, device="cpu", batch_tokens=7).load().loaded.budget.tokens == 7
+
+
+def test_a_network_in_use_is_used_again_for_the_same_settings_and_files(tiny, tmp_path):
+    folder = shutil.copytree(tiny("bert", head="none"), tmp_path / "model")
+    first = Encoder(path=folder, device="cpu").load()
+    again = Encoder(path=folder, device="cpu", pooling="cls").load()
+    assert again.loaded is first.loaded and again.step.pooling == "cls"
+    assert (
+        Encoder(path=folder, device="cpu", template="{response}").load().loaded is not first.loaded
+    )
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "layer_norm_eps": 0.5}))
+    changed = Encoder(path=folder, device="cpu").load()
+    assert changed.loaded is not first.loaded and changed.loaded.config.layer_norm_eps == 0.5

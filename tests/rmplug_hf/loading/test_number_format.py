@@ -9,7 +9,7 @@ import torch
 from rmplug.data.rows import one_batch
 from rmplug.models import number_formats
 from rmplug.notices import collect_notices, merged
-from rmplug_hf import CausalLM, SequenceClassifier
+from rmplug_hf import CausalLM, Encoder, SequenceClassifier
 
 AMX = "processor : 0\nflags\t\t: fpu avx512f avx512_bf16 amx_bf16 amx_tile\n"
 FP16 = "flags : avx512_fp16\n"
@@ -123,3 +123,13 @@ def test_a_model_that_every_worker_opens_is_counted_once(processor, half):
             SequenceClassifier(path=half("bfloat16"), device="cpu").load()
         found += notices.values()
     assert [n.count for n in merged(found)] == [1]
+
+
+def test_what_was_noticed_of_a_network_is_told_to_each_encoder_that_uses_it(half, processor):
+    processor(PLAIN)
+    models, found = [], []
+    for _ in range(2):
+        with collect_notices() as notices:
+            models.append(Encoder(path=half("bfloat16"), device="cpu").load())
+        found.append([(n.what, n.count) for n in notices.values()])
+    assert models[0].loaded is models[1].loaded and found[0] == found[1] != []
