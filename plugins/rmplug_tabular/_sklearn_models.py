@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,14 +11,16 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import sklearn
 from scipy.special import expit, softmax
+from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.discovery import all_estimators
 
 from rmplug import DataError
 from rmplug.errors import did_you_mean
 
 from ._learners import Learned, Learner, Task
-from ._sklearn_names import unknown_args
+from ._sklearn_names import file_of, unknown_args
 from ._skops_files import read_estimator, write_estimator
 
 SCALE_FREE = ("tree", "ensemble", "naive_bayes", "dummy", "isotonic")
@@ -30,7 +33,7 @@ class SklearnLearner(Learner):
     def __init__(self, name: str, args: Mapping[str, Any], standardise: bool | None) -> None:
         self.name, self.args = name, args
         estimator = make(name, args, 0)
-        self.classifies = name in named_classes("classifier")
+        self.classifies = isinstance(estimator, ClassifierMixin)
         module = type(estimator).__module__.split(".")[1]
         self.standardise = module not in SCALE_FREE if standardise is None else standardise
         self.linear = module == "linear_model" or name.startswith("LinearSV")
@@ -152,25 +155,34 @@ def as_linear(model: SklearnModel, task: Task) -> LinearModel | None:
 
 
 @cache
-def named_classes(kind: str) -> dict[str, type[Any]]:
-    """Return regressors or classifiers of scikit-learn by public name."""
-    return dict(all_estimators(type_filter=kind))
-
-
-def make(name: str, args: Mapping[str, Any], seed: int) -> Any:
-    """Build the seeded estimator; ``{name, args}`` inside args is another one."""
-    classes = named_classes("regressor") | named_classes("classifier")
+def estimator_class(name: str) -> type[Any]:
+    """Return a regressor or classifier of scikit-learn by its public name: its package alone is
+    imported, all of them only to tell which name was meant."""
+    file = file_of(name)
+    if file is not None:
+        inside = file.relative_to(Path(sklearn.__file__).parent).with_suffix("").parts
+        module = importlib.import_module(".".join(("sklearn", *inside)).removesuffix(".__init__"))
+        found = getattr(module, name, None)
+        if isinstance(found, type) and issubclass(found, RegressorMixin | ClassifierMixin):
+            return found
+    classes: dict[str, type[Any]] = dict(all_estimators(type_filter=["regressor", "classifier"]))
     if name not in classes:
         raise DataError(
             f"scikit-learn has no regressor or classifier {name!r}"
             f"{did_you_mean(name, classes)}; write its class name, such as "
             "GradientBoostingRegressor"
         )
-    parameters = inspect.signature(classes[name]).parameters
+    return classes[name]
+
+
+def make(name: str, args: Mapping[str, Any], seed: int) -> Any:
+    """Build the seeded estimator; ``{name, args}`` inside args is another one."""
+    found = estimator_class(name)
+    parameters = inspect.signature(found).parameters
     built = {key: _with_estimators(value, seed) for key, value in args.items()}
     _check_args(name, parameters, built)
     seeded = {"random_state": seed} if "random_state" in parameters else {}
-    return classes[name](**{**seeded, **built})
+    return found(**{**seeded, **built})
 
 
 def load(directory: Path, saved: Mapping[str, Any]) -> SklearnModel:

@@ -30,7 +30,7 @@ def public_names() -> frozenset[str]:
 def parameters_of(name: str) -> Mapping[str, bool] | None:
     """Return the parameters of an estimator by its public class name, true for each with a default;
     None where that cannot be read from its source (importing scikit-learn takes a second)."""
-    module = _module_of(name)
+    module = file_of(name)
     if module is None:
         return None
     source = module.read_text("utf-8")
@@ -57,7 +57,7 @@ def parameters_of(name: str) -> Mapping[str, bool] | None:
     }
 
 
-def _module_of(name: str) -> Path | None:
+def file_of(name: str) -> Path | None:
     """Find the file that defines a public class: its package imports it from there."""
     spec = find_spec("sklearn")
     folders = (spec.submodule_search_locations or ()) if spec else ()

@@ -11,6 +11,7 @@ from sklearn.linear_model import Ridge
 from sklearn.metrics import mean_absolute_error, r2_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils import all_estimators
 from tabular_data import ROWS, column, keys, values
 
 from rmplug import DataError, Features
@@ -18,6 +19,7 @@ from rmplug.notices import collect_notices
 from rmplug.testing import check_step
 from rmplug_tabular import Predict, Sklearn
 from rmplug_tabular._collinear import sums_of_others
+from rmplug_tabular._sklearn_models import estimator_class
 from rmplug_text.features import Lexical
 from rmplug_text.loaders import Synthetic
 
@@ -231,6 +233,14 @@ def test_an_estimator_in_args_is_written_by_name(words, margin, tmp_path):
 def test_only_scikit_learn_can_be_named():
     with pytest.raises(ValidationError):
         Sklearn(name="os.system")
+
+
+def test_a_class_is_the_one_that_scikit_learn_lists_by_that_name() -> None:
+    listed = dict(all_estimators(type_filter=["regressor", "classifier"]))
+    assert listed == {name: estimator_class(name) for name in listed}
+    for other in ("Pipeline", "KMeans", "StandardScaler", "GridSearchCV"):
+        with pytest.raises(DataError, match="no regressor or classifier"):
+            estimator_class(other)
 
 
 def test_only_what_the_installed_scikit_learn_has_can_be_named() -> None:
