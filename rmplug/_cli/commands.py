@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from rmplug._run.idle_threads import let_idle_threads_sleep
+from rmplug._run.own_process import settle_own_process
 from rmplug.errors import closest, did_you_mean
 
 from .completion import completion
@@ -52,7 +52,7 @@ from .view_command import view
 def console() -> NoReturn:
     """Run one command in a process of its own, as the script ``rmplug`` does."""
     Termination.prepare()
-    let_idle_threads_sleep()
+    settle_own_process()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # signs that a terminal does not know
     code = main()

@@ -22,7 +22,7 @@ from typing import Any
 from rmplug.data.pandas_on_demand import keep_pandas_out
 from rmplug.packed_work import do_packed
 
-from .idle_threads import let_idle_threads_sleep
+from .own_process import settle_own_process
 
 PATIENCE = 5.0
 """Seconds that a worker has to end before it is killed."""
@@ -39,7 +39,7 @@ def serve(tasks: Connection, workers: int) -> None:
 def prepare_process(workers: int) -> None:
     """Prepare a process for work before libraries are imported, which then read how many threads
     they may have: workers share the cores."""
-    let_idle_threads_sleep()  # first: the names below are then the user's only
+    settle_own_process()  # first: the names below are then the user's only
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     for name in THREADS:
         os.environ.setdefault(name, str(max(1, (cores or 1) // workers)))

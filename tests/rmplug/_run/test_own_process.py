@@ -1,7 +1,8 @@
-"""How long threads of libraries wait is told to them in rmplug's own processes, and there alone."""
+"""What is set in rmplug's own processes, and there alone."""
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
@@ -10,12 +11,13 @@ import sys
 import pytest
 
 from rmplug._run.local_engine import Local
+from rmplug._run.own_process import COLLECTED_AFTER
 
 NAMES = ("GOMP_SPINCOUNT", "OPENBLAS_THREAD_TIMEOUT")
 SOON = ["1000", "16"]
 LIBRARIES = ("OMP_", "GOMP_", "OPENBLAS_")
 COMMAND = """
-import json, os, sys
+import gc, json, os, sys
 import rmplug._run.run  # with it, the command ends by sys.exit
 from rmplug._cli.commands import console
 
@@ -23,7 +25,8 @@ sys.argv[1:] = ["--version"]
 try:
     console()
 finally:
-    print(json.dumps([os.environ.get(name) for name in json.loads(os.environ["NAMES"])]))
+    told = [os.environ.get(name) for name in json.loads(os.environ["NAMES"])]
+    print(json.dumps([told, gc.get_threshold()]))
 """
 
 
@@ -47,11 +50,11 @@ def test_a_command_has_threads_sleep_soon_unless_the_user_sets_their_library(
         text=True,
         check=True,
     )
-    assert json.loads(done.stdout.splitlines()[-1]) == told
+    assert json.loads(done.stdout.splitlines()[-1]) == [told, list(COLLECTED_AFTER)]
 
 
-def variables_of(task: int) -> list[str | None]:
-    return [os.environ.get(name) for name in NAMES]
+def settings_of(task: int) -> tuple[list[str | None], tuple[int, int, int]]:
+    return [os.environ.get(name) for name in NAMES], gc.get_threshold()
 
 
 @pytest.mark.parametrize("given", [{}, {"OMP_WAIT_POLICY": "active"}])
@@ -63,7 +66,9 @@ def test_workers_are_told_so_and_the_process_of_the_user_is_not(
     for name, value in given.items():
         monkeypatch.setenv(name, value)
     engine = Local(workers=2, least_seconds=0)
-    told = [None, "16"] if given else SOON
-    assert [result for _, result in engine.map(variables_of, range(4))] == [told] * 4
+    told, own = [None, "16"] if given else SOON, gc.get_threshold()
+    assert own != COLLECTED_AFTER
+    settings = [result for _, result in engine.map(settings_of, range(4))]
+    assert settings == [(told, COLLECTED_AFTER)] * 4
     engine.close()
-    assert variables_of(0) == [None, None]
+    assert settings_of(0) == ([None, None], own)
