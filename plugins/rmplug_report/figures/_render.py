@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 from markupsafe import Markup
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
+from PIL import Image
 
 from rmplug_report.inputs._wording import RAISED, Cuts, noted_cuts
 
@@ -21,6 +24,9 @@ from ._palette import LIGHT
 
 WIDE, HALF, NARROW = 900, 410, 340
 """Pixels of the page's column, of half of it, and of a phone's."""
+
+DPI = 144
+"""Two pixels of a PNG for each of the page's."""
 
 STYLE: dict[str, Any] = {
     "figure.dpi": 72,
@@ -126,12 +132,23 @@ def _draw(drawing: Drawing, width: int, png: bool = False) -> Drawn:
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from font")
         figure = drawing.draw(width)
         _write_powers(figure)
-        vector, pixels = io.StringIO(), io.BytesIO()
+        vector = io.StringIO()
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         figure.savefig(vector, format="svg", metadata=nothing)
-        if png:
-            figure.savefig(pixels, format="png", dpi=144, metadata={"Software": None})
-    return Drawn(vector.getvalue(), pixels.getvalue(), cuts)
+        pixels = _pixels(figure) if png else b""
+    return Drawn(vector.getvalue(), pixels, cuts)
+
+
+def _pixels(figure: Figure) -> bytes:
+    """Draw a figure as PNG. Without the alpha channel, which is opaque everywhere, and with light
+    compression, it is written in less than half of the time, to a file that is not much larger."""
+    figure.set_dpi(DPI)
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.draw()
+    file = io.BytesIO()
+    picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    picture.save(file, "png", dpi=(DPI, DPI), compress_level=1)
+    return file.getvalue()
 
 
 class _PowerOfTen(ScalarFormatter):
