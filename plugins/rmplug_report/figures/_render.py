@@ -12,6 +12,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 from markupsafe import Markup
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
@@ -131,7 +132,8 @@ def _draw(drawing: Drawing, width: int, png: bool = False) -> Drawn:
     with warnings.catch_warnings(), matplotlib.rc_context(style), noted_cuts() as cuts:
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from font")
         figure = drawing.draw(width)
-        _write_powers(figure)
+        for ax in figure.axes:
+            _finish_axes(ax)
         vector = io.StringIO()
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         figure.savefig(vector, format="svg", metadata=nothing)
@@ -159,11 +161,28 @@ class _PowerOfTen(ScalarFormatter):
         return f"× 10{bare.removeprefix('1e').translate(RAISED)}" if bare else ""
 
 
-def _write_powers(figure: Figure) -> None:
-    """Replace the usual numbers of axes, whose powers are bare (``1e−5``)."""
-    for axis in (axis for ax in figure.axes for axis in (ax.xaxis, ax.yaxis)):
+def _finish_axes(ax: Axes) -> None:
+    """Replace the usual numbers of both axes, whose powers are bare (``1e−5``), and give places to
+    names and titles where these are known: for each that it looks for, matplotlib lays out the
+    numbers of an axis once more."""
+    for axis in (ax.xaxis, ax.yaxis):
         if type(axis.get_major_formatter()) is ScalarFormatter:
             axis.set_major_formatter(_PowerOfTen())
+        if not axis.get_label_text():
+            axis.set_label_coords(0, 0)
+    left, centre, right = (ax.get_title(where) for where in ("left", "center", "right"))
+    if (left or right) and not centre and _is_free_above(ax):
+        ax.set_title(centre, loc="center", y=1)  # the place holds for the other titles, too
+
+
+def _is_free_above(ax: Axes) -> bool:
+    """Check that no numbers, and no power of ten, stand above a plot, where its titles are."""
+    x, y = ax.xaxis, ax.yaxis
+    if (x.get_ticks_position(), x.get_label_position()) != ("bottom", "bottom"):
+        return False
+    numbers = y.get_major_formatter()
+    numbers.format_ticks(list(y.get_majorticklocs()))
+    return not numbers.get_offset()
 
 
 def _for_page(drawn: Drawn, drawing: Drawing, where: str) -> Markup:

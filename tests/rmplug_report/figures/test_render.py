@@ -6,6 +6,7 @@ import io
 
 import matplotlib
 import numpy as np
+import pytest
 from PIL import Image
 
 from rmplug_report.figures._panels import one_panel, titled
@@ -24,6 +25,25 @@ def titled_plot(largest, numbers_at="bottom", centred=""):
         return figure
 
     return draw
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        titled_plot(20),
+        titled_plot(3e-5),
+        titled_plot(20, numbers_at="top"),
+        titled_plot(20, centred="higher"),
+    ],
+    ids=["plain", "power of ten", "numbers above", "centred"],
+)
+def test_titles_and_names_of_axes_stand_where_matplotlib_places_them(tmp_path, draw):
+    drawn = save(Drawing("one", "t", "n", "alt", draw, width=410), tmp_path)
+    usual = io.StringIO()
+    with matplotlib.rc_context({**STYLE, "svg.hashsalt": "one-410"}):
+        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        draw(410).savefig(usual, format="svg", metadata=nothing)
+    assert drawn.svg == usual.getvalue().replace("1e−5", "× 10⁻⁵")
 
 
 def test_a_png_has_every_pixel_that_matplotlib_draws(tmp_path):
