@@ -5,8 +5,9 @@ from __future__ import annotations
 import string
 import sys
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 
@@ -29,32 +30,74 @@ ALONE = ((0x2E80, 0x2FDF), (0x3005, 0x3007), (0x3040, 0x30FF), (0x31F0, 0x31FF),
 """Chinese characters and kana: written without spaces, so each one is a token."""
 
 
+BLOCK = 256
+
+
+def classes_of(codes: Array) -> Array:
+    """Return the class of each code point."""
+    return _alphabet_for(codes).classes[codes]
+
+
+def lower_of(codes: Array) -> Array:
+    """Return the lower case of each code point; itself where it has none of one code point."""
+    return _alphabet_for(codes).lower[codes]
+
+
+def are_alone(codes: Array) -> Array:
+    """Return a mask of the code points that are single tokens."""
+    return _alphabet_for(codes).alone[codes]
+
+
 @dataclass(frozen=True)
-class Alphabet:
-    """The class and lower case of each code point, and a flag for those that are single tokens."""
+class _Alphabet:
+    """Tables of all code points, and of their blocks a mask of those that have been looked up."""
 
     classes: Array
     lower: Array
     alone: Array
+    known: Array
 
 
-@lru_cache(maxsize=1)
-def alphabet() -> Alphabet:
-    """Return the tables, made once per process from the Unicode database of this Python."""
-    lower = np.arange(sys.maxunicode + 1, dtype=np.uint32)
-    classes = np.full(len(lower), OTHER, dtype=np.uint8)
-    # Planes 4 to 13 and the private ones are empty: no need to ask about each of their characters.
-    for code in (*range(0x40000), *range(0xE0000, 0xE0200)):
-        character = chr(code)
-        classes[code] = _class_of(character)
-        folded = character.lower()
-        if folded != character and len(folded) == 1:
-            lower[code] = ord(folded)
+@cache
+def _alphabet() -> _Alphabet:
+    count = sys.maxunicode + 1
+    return _Alphabet(
+        np.full(count, OTHER, dtype=np.uint8),
+        np.arange(count, dtype=np.uint32),
+        np.zeros(count, dtype=bool),
+        np.zeros(count // BLOCK, dtype=bool),
+    )
+
+
+def _alphabet_for(codes: Array) -> _Alphabet:
+    """Return the tables with these code points looked up in the Unicode database of this Python:
+    to look up all takes longer than to count what most texts hold."""
+    alphabet, blocks = _alphabet(), codes // BLOCK
+    for block in np.unique(blocks[~alphabet.known[blocks]]):
+        _look_up(alphabet, range(block * BLOCK, (block + 1) * BLOCK))
+        alphabet.known[block] = True  # other threads may read it from now on
+    return alphabet
+
+
+def _look_up(alphabet: _Alphabet, codes: range) -> None:
+    classes = np.array([_class_of(chr(code)) for code in codes], dtype=np.uint8)
     for script, ranges in SCRIPTS.items():
-        for first, last in ranges:
-            part = classes[first : last + 1]
-            part[part == LETTER] = script
-    return Alphabet(classes, lower, _alone(classes))
+        classes[_within(ranges, codes) & (classes == LETTER)] = script
+    alone = _within(ALONE, codes) & np.isin(classes, WORDLIKE)
+    lower = [chr(code).lower() for code in codes]
+    block = slice(codes.start, codes.stop)
+    alphabet.classes[block], alphabet.alone[block] = classes, alone
+    alphabet.lower[block] = [
+        ord(one) if len(one) == 1 else code for one, code in zip(lower, codes, strict=True)
+    ]
+
+
+def _within(ranges: Iterable[tuple[int, int]], codes: range) -> Array:
+    """Return a mask of the code points that are in one of the ranges, ends included."""
+    inside = np.zeros(len(codes), dtype=bool)
+    for first, last in ranges:
+        inside[max(first - codes.start, 0) : max(last + 1 - codes.start, 0)] = True
+    return inside
 
 
 def _class_of(character: str) -> int:
@@ -66,10 +109,3 @@ def _class_of(character: str) -> int:
     if category[0] == "P" or character in string.punctuation:
         return PUNCTUATION
     return {"L": LETTER, "N": NUMBER, "M": NUMBER}.get(category[0], OTHER)
-
-
-def _alone(classes: Array) -> Array:
-    alone = np.zeros(len(classes), dtype=bool)
-    for first, last in ALONE:
-        alone[first : last + 1] = np.isin(classes[first : last + 1], WORDLIKE)
-    return alone

@@ -18,12 +18,15 @@ from ._characters import (
     OTHER,
     PUNCTUATION,
     SPACE,
-    alphabet,
+    are_alone,
+    classes_of,
+    lower_of,
 )
 
 TEXT_BITS = 50
 FACTOR = 0x9E3779B97F4A7C15
 EIGHT, LONG = 8, 64
+LOW = np.arange(256)
 LOWEST = np.array([(1 << 8 * count) - 1 for count in range(EIGHT + 1)], dtype=np.uint64)
 """Masks that keep the lowest bytes of a number of eight."""
 
@@ -57,19 +60,19 @@ class CodePoints:
 
     @cached_property
     def classes(self) -> Array:
-        table = alphabet().classes
-        narrow = bytearray(self.ascii.tobytes().translate(table[:256].tobytes()))
+        table = classes_of(LOW).tobytes()
+        narrow = bytearray(self.ascii.tobytes().translate(table))
         classes = np.frombuffer(narrow, dtype=np.uint8)
-        classes[self.wide] = table[self.codes[self.wide]]
+        classes[self.wide] = classes_of(self.codes[self.wide])
         return classes
 
     def lowered(self) -> tuple[bytes, Array]:
         """Return the characters in lower case, one by one: a byte for each, and the code points of
         the wide ones, which all have the byte 128 (a few, such as the Kelvin sign, become
         ASCII)."""
-        table = alphabet().lower
-        narrow = bytearray(self.ascii.tobytes().translate(table[:256].astype(np.uint8).tobytes()))
-        wide = table[self.codes[self.wide]]
+        table = lower_of(LOW).astype(np.uint8).tobytes()
+        narrow = bytearray(self.ascii.tobytes().translate(table))
+        wide = lower_of(self.codes[self.wide])
         np.frombuffer(narrow, dtype=np.uint8)[self.wide] = np.minimum(wide, 128)
         return bytes(narrow), wide
 
@@ -109,7 +112,7 @@ class CodePoints:
     def tokens(self) -> tuple[Array, Array]:
         """First and one-past-last position of each token."""
         inside = (self.classes - np.uint8(LATIN)) <= NUMBER - LATIN
-        alone = self.wide[alphabet().alone[self.codes[self.wide]]]
+        alone = self.wide[are_alone(self.codes[self.wide])]
         if not len(alone):
             return runs(inside)
         split = ~inside
