@@ -44,8 +44,8 @@ def light_imports() -> Iterator[None]:
         marks: dict[str, Any] = {}
     else:
         marks = {"disable": _disable, **{name: functools.partial(_mark, name) for name in MARKS}}
-        if not any(isinstance(finder, _CompilerFinder) for finder in sys.meta_path):
-            sys.meta_path.insert(0, _CompilerFinder())
+        if _compiler not in sys.meta_path:
+            sys.meta_path.insert(0, _compiler)
     before = {name: getattr(torch.compiler, name) for name in marks}
     vars(torch.compiler).update(marks)
     try:
@@ -69,28 +69,37 @@ def _mark(name: str, fn: Any) -> Any:
     return fn
 
 
-class _CompilerFinder:
-    """An import hook that finds the compiler as the import system would, and marks functions when
-    it is imported."""
+def _mark_all(compiler: ModuleType) -> None:
+    while _marked:
+        name, fn = _marked.pop()
+        getattr(compiler, name)(fn)
+
+
+class _After:
+    """An import hook that finds one module as the import system would, and does something with it
+    when it is imported."""
+
+    def __init__(self, name: str, do: Callable[[ModuleType], None]) -> None:
+        self.name, self.do = name, do
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        """Return the spec of the compiler, with a loader that marks; None for anything else."""
-        spec = PathFinder.find_spec(name, path) if name == COMPILER else None
+        """Return the spec of the module, with a loader that does more; None for anything else."""
+        spec = PathFinder.find_spec(name, path) if name == self.name else None
         if spec is not None and spec.loader is not None:
-            _mark_after(spec.loader)
+            self._extend(spec.loader)
         return spec
 
+    def _extend(self, loader: Any) -> None:
+        execute = loader.exec_module
 
-def _mark_after(loader: Any) -> None:
-    execute = loader.exec_module
+        def exec_module(module: ModuleType) -> None:
+            execute(module)
+            self.do(module)
 
-    def exec_module(module: ModuleType) -> None:
-        execute(module)
-        while _marked:
-            name, fn = _marked.pop()
-            getattr(module, name)(fn)
+        loader.exec_module = exec_module
 
-    loader.exec_module = exec_module
+
+_compiler = _After(COMPILER, _mark_all)
 
 
 class _PlainShapes(TorchFunctionMode):  # type: ignore[misc]
@@ -170,10 +179,37 @@ def _models_listed_once() -> Iterator[None]:
         import_utils.define_import_structure = read
 
 
+def _names_in(read: Any, file_content: str) -> Any:
+    """Do as ``fetch__all__`` of transformers, which splits a file into lines to find those that
+    list its names: from where the first of them begins, mostly at the end."""
+    return read(file_content[file_content.find("\n__all__") + 1 :])
+
+
+@contextmanager
+def _names_found_soon() -> Iterator[None]:
+    """Within the context, transformers is imported with less work to find the names that its files
+    give: .11 instead of .26 CPU s."""
+    changed: list[tuple[Any, Any]] = []
+
+    def change(utils: Any) -> None:
+        if read := getattr(utils, "fetch__all__", None):
+            changed.append((utils, read))
+            utils.fetch__all__ = functools.partial(_names_in, read)
+
+    finder = _After("transformers.utils.import_utils", change)
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+        for utils, read in changed:
+            utils.fetch__all__ = read
+
+
 # what every model needs: at the head of a module, so that forked workers have it from their parent
 with light_imports():
-    import transformers
-
+    with _names_found_soon():
+        import transformers
     with _models_listed_once():
         import transformers.models
     import transformers.modeling_utils

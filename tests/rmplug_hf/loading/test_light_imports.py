@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import transformers
-from transformers.utils.import_utils import define_import_structure
+from transformers.utils.import_utils import define_import_structure, fetch__all__
 
-from rmplug_hf.loading._light_imports import _listed
+from rmplug_hf.loading._light_imports import _listed, _names_in
 
 SCORE = """
 import json, sys
@@ -71,3 +71,16 @@ def test_the_models_of_transformers_are_listed_as_it_lists_them_itself():
         own = define_import_structure(path, prefix)
         assert own
         assert _listed(define_import_structure, path, prefix) == own
+
+
+def test_the_names_of_a_file_are_those_that_transformers_finds():
+    one_line = '__all__ = ["First", "Second"]\n'
+    many_lines = '__all__ = [\n    "First",\n    "Second",\n]\n'
+    before = 'import os\n    __all__ = 1\nif "__all__":\n    pass\n'
+    for content in (
+        one_line, many_lines, before + one_line, before + many_lines, one_line + many_lines,
+        "\n" + many_lines + before, before + "\x0c" + one_line, before, "", "__all__",
+        many_lines.replace("\n", "\r\n"),
+    ):  # fmt: skip
+        assert _names_in(fetch__all__, content) == fetch__all__(content)
+    assert _names_in(fetch__all__, before + many_lines) == ["First", "Second"]
