@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import gc as garbage
 import io
 import os
 import sys
@@ -74,16 +73,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         top.print_help()
         return 0
     options = top.parse_args(words)
-    collecting = garbage.isenabled()
-    garbage.disable()  # imports leave none, and looking for it is a tenth of the time to start
     try:
         code = options.command(options)
         sys.stdout.flush()
     except (Exception, KeyboardInterrupt) as error:
         return explain(error, options.traceback)
-    finally:
-        if collecting:
-            garbage.enable()
     return int(code or 0)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import gc as garbage
 import json
 from collections.abc import Sequence
 
@@ -60,7 +59,6 @@ def run(options: argparse.Namespace) -> int:
     from rmplug._run.progress import progress_observer
     from rmplug._run.run import run as run_spec
 
-    garbage.enable()
     finished = run_spec(
         options.spec,
         assign=options.set,

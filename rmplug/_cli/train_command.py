@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import gc as garbage
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +47,6 @@ def train(options: argparse.Namespace) -> int:
     spec = _checked(wanted, registry, Path())
     print(as_yaml(spec), flush=True)
 
-    garbage.enable()
     observers = [] if options.quiet else [progress_observer(options.verbose)]
     finished = run(spec, store=options.store, observers=observers, registry=registry, quiet=True)
     _tell(finished, options.out)
