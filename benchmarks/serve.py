@@ -5,8 +5,8 @@ Each client sends one conversation at a time and the next when its answer is the
 scorer over the same rows in shards of 256, as a query of a run asks it. Ratios are served over
 offline: of rows per second of processor time (the server's whole process, HTTP included, against
 the scorer), and of rows per second on the clock, which other work on the machine disturbs and which
-has the client on the same machine; both are medians over the turns. Aim: at least 0.9, for models of
-a size that is used; of the tiny one, which takes some 2 ms a row, HTTP is a large part.
+has the client on the same machine; both are medians over the turns. Aim: at least 0.9, for models
+of a size that is used; of the tiny one, which takes some 2 ms a row, HTTP is a large part.
 
 Run: ``python benchmarks/serve.py [ROWS TURNS]`` (512 5); texts are those of hh-rlhf, in
 ``../shared/data/hh_rlhf`` or below ``RMPLUG_SHARED_DATA``, where they are, else the examples of

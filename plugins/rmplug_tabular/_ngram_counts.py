@@ -14,7 +14,9 @@ from scipy.sparse import csr_array, hstack
 from rmplug import DataError, text_of
 from rmplug.models.deferred_imports import deferred_imports
 
-with deferred_imports(["scipy.stats"]):  # scikit-learn imports it for what is not called here
+from ._sklearn_names import NOT_CALLED
+
+with deferred_imports(NOT_CALLED):
     from sklearn.feature_extraction import FeatureHasher
     from sklearn.feature_extraction.text import HashingVectorizer
 

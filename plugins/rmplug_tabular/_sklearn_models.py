@@ -11,17 +11,20 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import sklearn
 from scipy.special import expit, softmax
-from sklearn.base import ClassifierMixin, RegressorMixin
-from sklearn.utils.discovery import all_estimators
 
 from rmplug import DataError
 from rmplug.errors import did_you_mean
+from rmplug.models.deferred_imports import deferred_imports
 
 from ._learners import Learned, Learner, Task
-from ._sklearn_names import file_of, unknown_args
+from ._sklearn_names import NOT_CALLED, file_of, unknown_args
 from ._skops_files import read_estimator, write_estimator
+
+with deferred_imports(NOT_CALLED):
+    import sklearn
+    from sklearn.base import ClassifierMixin, RegressorMixin
+    from sklearn.utils.discovery import all_estimators
 
 SCALE_FREE = ("tree", "ensemble", "naive_bayes", "dummy", "isotonic")
 BLOCK = 512
@@ -161,7 +164,9 @@ def estimator_class(name: str) -> type[Any]:
     file = file_of(name)
     if file is not None:
         inside = file.relative_to(Path(sklearn.__file__).parent).with_suffix("").parts
-        module = importlib.import_module(".".join(("sklearn", *inside)).removesuffix(".__init__"))
+        with deferred_imports(NOT_CALLED):
+            name_of_module = ".".join(("sklearn", *inside)).removesuffix(".__init__")
+            module = importlib.import_module(name_of_module)
         found = getattr(module, name, None)
         if isinstance(found, type) and issubclass(found, RegressorMixin | ClassifierMixin):
             return found

@@ -14,6 +14,9 @@ from typing import Any
 
 from rmplug.errors import did_you_mean
 
+NOT_CALLED = ("scipy.stats", "pandas")
+"""What scikit-learn imports at the head of modules for what is not called here."""
+
 
 @cache
 def public_names() -> frozenset[str]:

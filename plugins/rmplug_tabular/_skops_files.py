@@ -16,9 +16,11 @@ import numpy as np
 from rmplug import DataError
 from rmplug.models.deferred_imports import deferred_imports
 
+from ._sklearn_names import NOT_CALLED
+
 # what skops trusts: a list for which it imports all estimators, and looks up each function of SciPy
 # in all modules that are imported (as of 0.16); files are written without it
-with deferred_imports(["scipy.stats", "skops.io._trusted_types"]):
+with deferred_imports([*NOT_CALLED, "skops.io._trusted_types"]):
     import skops.io
     from sklearn.base import BaseEstimator
     from sklearn.ensemble._gb import BaseGradientBoosting
@@ -62,7 +64,7 @@ def read_estimator(directory: Path) -> Any:
     file = directory / MODEL_FILE
     try:
         _check_size(file)
-        with deferred_imports(["scipy.stats"]):  # what is trusted is asked for here first
+        with deferred_imports(NOT_CALLED):  # what is trusted is asked for here first
             types = skops.io.get_untrusted_types(file=file)
     except Exception as error:  # whatever a file that is none makes zipfile, json or skops raise
         raise DataError(f"{file} cannot be read ({_line(error)}); fit again") from error
