@@ -202,10 +202,13 @@ class Batcher:
                 raise ClosedError
             if self._rows + len(asked) > self.limits.queue_rows:
                 raise QueueFullError(self.metrics.seconds_for(self._rows))
+            is_first = not self._jobs
             self._jobs.append(job)
             self._rows += len(asked)
             self._latest = time.monotonic()
-            self._changed.notify()
+            # those between only put off the end of a wait, which looks at ``_latest`` itself
+            if is_first or self._rows >= self.limits.batch_rows:
+                self._changed.notify()
         try:
             return await job.done
         finally:
