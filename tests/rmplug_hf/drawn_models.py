@@ -25,6 +25,7 @@ DECODERS = {
     "Gemma2": {**ALTERNATING, "query_pre_attn_scalar": 8},
     "Gemma3Text": {**ALTERNATING, "query_pre_attn_scalar": 8},
     "GPTNeoX": SMALL,
+    "Falcon": SMALL,
     "OPT": {**SMALL, "ffn_dim": 64, "word_embed_proj_dim": 32},
 }
 ENCODER = {**SMALL, "type_vocab_size": 2}

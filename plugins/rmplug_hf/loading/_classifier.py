@@ -13,7 +13,7 @@ from rmplug import DataError
 from rmplug.arrays import Array
 from rmplug.models.raw_inputs import RawInput
 from rmplug_hf.tokens._batch import Batch
-from rmplug_hf.tokens._reads import all_tokens, first_token, last_token
+from rmplug_hf.tokens._reads import Place, reads_at
 from rmplug_hf.tokens._tokenizing import Tokens
 
 from ._adapters import adapter_weights, labels_of
@@ -126,17 +126,11 @@ class Classifier(Trainable):
             )
 
     def _reads(self, row: Tokens) -> Array:
-        """Return the index of the token that the head reads, as a trial shows: the first, or the
-        last that is no padding; all where it reads others."""
+        """Return the index of the token that the head reads, as a trial shows; all where it reads
+        others."""
         last = self.loaded.last_layer
-        if last is not None and last.place is None:
-            return all_tokens(row)
-        if last is not None and last.place == 0:
-            return first_token(row)
-        if self.loaded.pad is None:
-            return last_token(row)
-        others = np.flatnonzero(row.ids != self.loaded.pad)
-        return others[-1:] if len(others) else first_token(row)
+        place: Place | None = "last but padding" if last is None else last.place
+        return reads_at(place, self.loaded.pad)(row)
 
     def _logits(self, batch: Batch) -> torch.Tensor:
         with padding_is(self.loaded.config, batch.pad):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import torch
@@ -17,6 +17,8 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from rmplug_hf.tokens._batch import Batch
+from rmplug_hf.tokens._prompt_states import added_to
+from rmplug_hf.tokens._reads import Place
 
 Change: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
 Attend: TypeAlias = Callable[..., torch.Tensor]
@@ -28,14 +30,14 @@ class LastLayer:
     alone, by their names: ``inner`` within the layer, ``outer`` after it.
 
     ``attention`` is true where queries may be left out, too. ``place`` is the token of a row that a
-    head reads (0 or -1), None where there is no head, or one that reads others.
+    head reads, None where there is no head, or one that reads others.
     """
 
     layer: str
     inner: tuple[str, ...]
     outer: tuple[str, ...]
     attention: bool
-    place: int | None
+    place: Place | None
 
     @contextmanager
     def on(self, network: Any) -> Iterator[Selection]:
@@ -59,22 +61,27 @@ class LastLayer:
 
 class Selection:
     """The tokens of a batch whose output is read: ``at``, their indices, of shape (rows, tokens
-    read), None for all. What is put where no token is read, is anything."""
+    read), None for all. Where no token is read NaN is put, so that what is read of it shows: no
+    trial knows all that a model may do with longer rows, or with tokens of a meaning. What is wider
+    than the states, which others are made of, is anything there: to write it takes long."""
 
     def __init__(self) -> None:
         self.at: torch.Tensor | None = None
         self._next: Callable[[torch.Tensor], torch.Tensor | None] = _all
         self._shape: tuple[int, ...] = ()
+        self._width = 0
 
     def of(self, forward: Callable[[Batch], torch.Tensor]) -> Callable[[Batch], torch.Tensor]:
-        """Return a forward pass for what is read of its batch; for all where that is most of it."""
+        """Return a forward pass for what is read of its batch; for all where that is most of it,
+        and where more shows to be read."""
 
         def narrowed(batch: Batch) -> torch.Tensor:
             reads, longest = batch.reads, batch.ids.shape[1]
             if reads is None or 2 * reads.shape[1] > longest:
                 return forward(batch)
             with self._given(lambda _: reads):
-                return forward(batch)
+                given = forward(replace(batch, cache=added_to(batch.cache)))
+            return forward(batch) if given.isnan().any() else given
 
         return narrowed
 
@@ -103,7 +110,8 @@ class Selection:
         """Take the tokens that are read of the states (rows, tokens, width) that the layer is
         given."""
         states = next(x for x in (*args, *named.values()) if is_states(x))
-        self._shape, self.at = tuple(states.shape[:2]), self._next(states)
+        self._shape, self._width = tuple(states.shape[:2]), states.shape[2]
+        self.at = self._next(states)
 
     def choose(self, states: torch.Tensor) -> torch.Tensor:
         """Take the tokens that are read out of states: (rows, tokens read, …)."""
@@ -112,18 +120,17 @@ class Selection:
 
     def spread(self, given: torch.Tensor) -> torch.Tensor:
         """Put what is computed of tokens that are read where they are: (rows, tokens, …)."""
-        if self.at is None:
+        if self.at is None or given.shape[:2] != self.at.shape:
             return given
-        rows, tokens = self._shape
-        if self.at.shape[1] == 1:
-            return given.expand(rows, tokens, *given.shape[2:])
-        spread = given.new_zeros(rows, tokens, *given.shape[2:])
+        if self._is_one and given.shape[-1] > self._width:
+            return given.expand(*self._shape, *given.shape[2:])
+        spread = given.new_full((*self._shape, *given.shape[2:]), torch.nan)
         spread[self._indices] = given
         return spread
 
     def choose_one(self, states: torch.Tensor) -> torch.Tensor:
         """Take the tokens, where one of each row is read: what is after the layer may be as wide as
-        a vocabulary, and is not copied."""
+        a vocabulary, and of more tokens would be there twice."""
         return self.choose(states) if self._is_one else states
 
     def spread_one(self, given: torch.Tensor) -> torch.Tensor:

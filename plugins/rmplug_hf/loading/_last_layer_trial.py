@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from rmplug_hf.tokens._batch import Batch, padded
+from rmplug_hf.tokens._reads import Place, read_of, reads_at
 
 from ._last_layer import Attend, LastLayer, attention_by, change_states
 from ._state_change import states_in, with_states
@@ -25,14 +27,16 @@ if TYPE_CHECKING:
 
 LENGTHS = (8, 5)
 """Tokens of the rows of a trial, so that some are padding."""
+PLACES: tuple[Place, ...] = ("last but padding", "last", "first")
 
 
 @dataclass(frozen=True)
 class Call:
-    """A call of a module in a forward pass: whether it gives states of every token."""
+    """A call of a module in a forward pass, and how many numbers it gives of every token; 0 where
+    it gives something else."""
 
     name: str
-    states: bool
+    width: int
 
 
 @dataclass(frozen=True)
@@ -46,15 +50,15 @@ class Seen:
     named: dict[str, Any]
     states: torch.Tensor
 
-    def once(self, within: bool) -> list[str]:
-        """Return the modules that give states, are called once, and that within the last layer, or
-        after it."""
+    def once(self, within: bool, widest: float = inf) -> list[str]:
+        """Return the modules that give states no wider than that, are called once, and that within
+        the last layer, or after it."""
         names = [call.name for call in self.calls]
         behind = self.calls[names.index(self.layer) + 1 :]
         return [
             call.name
             for call in behind
-            if call.states
+            if 0 < call.width <= widest
             and names.count(call.name) == 1
             and call.name.startswith(f"{self.layer}.") == within
         ]
@@ -90,25 +94,40 @@ def find_last_layer(loaded: Loaded) -> LastLayer | None:
 
 
 def _find(loaded: Loaded) -> LastLayer | None:
-    batch = padded(random_rows(loaded, LENGTHS), loaded.pad, loaded.vocabulary, loaded.device)
+    rows = random_rows(loaded, LENGTHS)
+    if loaded.pad is not None:  # tells a head that looks for it from one that looks at the mask
+        rows[0].ids[[len(rows[0]) // 2, -1]] = loaded.pad
+    batch = padded(rows, loaded.pad, loaded.vocabulary, loaded.device)
     assert batch is not None
     own, seen = _watch(loaded, batch)
     if seen is None:
         return None
-    ends = batch.lengths[:, None] - 1
-    place = _place(loaded, seen, batch, own)
-    reads = torch.zeros_like(ends) if place == 0 else ends
-    layer = Run(lambda: _layer_output(loaded, seen), seen.states, ends)
-    whole = Run(lambda: output_of(loaded, batch), own, reads)
+
+    def read(place: Place) -> torch.Tensor:
+        return torch.from_numpy(read_of(rows, reads_at(place, loaded.pad))).to(loaded.device)
+
+    place = _place(loaded, seen, batch, own, read)
+    layer = Run(lambda: _layer_output(loaded, seen), seen.states, read("last"))
+    whole = Run(lambda: output_of(loaded, batch), own, read(place or "last"))
+    if place is None and own.dim() == 2:  # what is asked of it are states
+        whole = replace(whole, again=lambda: _body_output(loaded, batch))
+        whole = replace(whole, own=whole.again())
     attention = _leaves_queries(loaded.model.get_submodule(seen.layer), layer)
     inner = _found(loaded.model, seen.once(within=True), layer)
     if not attention:
         # before keys and values there are only queries, all of which attention takes
         refused = [name for name in seen.once(within=True) if not _is_in(name, inner)]
         inner = [name for name in inner if not refused or seen.is_after(name, refused[-1])]
-    outer = _found(loaded.model, seen.once(within=False), whole)
+    # what a head reads of logits is its own affair: all are computed
+    widest = seen.states.shape[2] if own.dim() == 2 else inf
+    outer = _found(loaded.model, seen.once(within=False, widest=widest), whole)
     found = LastLayer(seen.layer, tuple(inner), tuple(outer), attention, place)
     return found if _is_right(loaded, found, batch, layer, whole) else None
+
+
+def _body_output(loaded: Loaded, batch: Batch) -> torch.Tensor:
+    states: torch.Tensor = loaded.model.base_model(**batch.arguments())[0]
+    return states
 
 
 def _layer_output(loaded: Loaded, seen: Seen) -> torch.Tensor:
@@ -133,14 +152,14 @@ def _watch(loaded: Loaded, batch: Batch) -> tuple[torch.Tensor, Seen | None]:
 
         def enter(_: Any, args: tuple[Any, ...], named: dict[str, Any]) -> None:
             places.append(len(calls))
-            calls.append(Call(name, False))
+            calls.append(Call(name, 0))
             if name in layers:
                 found[:] = [name, args, named]
 
         def leave(_: Any, __: Any, output: Any) -> None:
             is_so = isinstance(output, torch.Tensor) and output.dim() == 3
             if is_so and output.shape[:2] == batch.ids.shape:
-                calls[places[-1]] = Call(name, True)
+                calls[places[-1]] = Call(name, output.shape[2])
             if name in layers:
                 found[3:] = [states_in(output)]
 
@@ -157,15 +176,20 @@ def _watch(loaded: Loaded, batch: Batch) -> tuple[torch.Tensor, Seen | None]:
     return own, Seen(tuple(calls), *found) if is_one else None
 
 
-def _place(loaded: Loaded, seen: Seen, batch: Batch, own: torch.Tensor) -> int | None:
+def _place(
+    loaded: Loaded,
+    seen: Seen,
+    batch: Batch,
+    own: torch.Tensor,
+    read: Callable[[Place], torch.Tensor],
+) -> Place | None:
     """Return the token that the head reads: the one that is enough of the states of the layer."""
-    if own.dim() != 2:
-        return None
     layer = loaded.model.get_submodule(seen.layer)
-    for place, at in ((-1, batch.lengths - 1), (0, torch.zeros_like(batch.lengths))):
+    for place in PLACES if own.dim() == 2 else ():
+        at = read(place)
 
         def leave(_: Any, __: Any, output: Any, at: torch.Tensor = at) -> Any:
-            return with_states(output, _poisoned(states_in(output), at[:, None]))
+            return with_states(output, _poisoned(states_in(output), at))
 
         handle = layer.register_forward_hook(leave)
         try:
@@ -246,10 +270,7 @@ def _is_right(loaded: Loaded, found: LastLayer, batch: Batch, layer: Run, whole:
             again = selection.of(lambda _: run.again())(replace(batch, reads=reads))
             return gives_the_same(_at(run.own, reads), _at(again, reads))
 
-        headed = found.place is not None or whole.own.dim() == 3
-        return all(same(layer, reads) for reads in (layer.reads, two)) and (
-            not headed or same(whole, whole.reads)
-        )
+        return all(same(layer, reads) for reads in (layer.reads, two)) and same(whole, whole.reads)
 
 
 def _is_in(name: str, found: Sequence[str]) -> bool:

@@ -50,6 +50,9 @@ def shares_prompts(loaded: Loaded) -> bool:
     rows = random_rows(loaded, [TRIED + tail for tail in TAILS * 2])
     for one, other in ((0, 1), (2, 3)):
         rows[other].ids[:TRIED] = rows[one].ids[:TRIED]
+    if loaded.pad is not None:  # a head that looks for the first of it finds it in a prompt, too
+        for row in rows[:2]:
+            row.ids[TRIED // 2] = loaded.pad
     band = Band([Family(np.array([0, 1]), TRIED), Family(np.array([2, 3]), TRIED)], TRIED)
     try:
         with torch.inference_mode():

@@ -35,11 +35,18 @@ def joined(caches: list[Any]) -> Any:
     return caches[0]
 
 
+def added_to(cache: Any) -> Any:
+    """Return a cache of the same prompts, None for none: a model adds to its layers while the given
+    ones stay as they are."""
+    own = copy(cache)
+    if cache is not None:
+        own.layers = [copy(layer) for layer in cache.layers]
+    return own
+
+
 def selected(cache: Any, prompts: torch.Tensor) -> Any:
-    """Return a cache of some of the prompts, each as often as it is named; the model adds to its
-    layers while the given ones stay as they are."""
-    chosen = copy(cache)
-    chosen.layers = [copy(layer) for layer in cache.layers]
+    """Return a cache of some of the prompts, each as often as it is named, as ``added_to`` does."""
+    chosen = added_to(cache)
     for layer in chosen.layers:
         layer.keys, layer.values = layer.keys[prompts], layer.values[prompts]
     return chosen

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from ._tokenizing import Tokens
 
 Reads: TypeAlias = Callable[[Tokens], Array]
 """Tells the indices of these tokens, in their order; there is one at least."""
+Place: TypeAlias = Literal["first", "last", "last but padding"]
+"""The token of a row that a head reads, the last being that of its length or of its ids: a row may
+end in tokens that padding is made of, above all where these end a turn."""
 
 
 def last_token(row: Tokens) -> Array:
@@ -28,6 +31,18 @@ def first_token(_: Tokens) -> Array:
 def all_tokens(row: Tokens) -> Array:
     """Return the indices of all tokens of a row."""
     return np.arange(len(row))
+
+
+def reads_at(place: Place | None, pad: int | None) -> Reads:
+    """Return what tells the token at a place; that of all, where there is none."""
+
+    def last_but_padding(row: Tokens) -> Array:
+        others = np.flatnonzero(row.ids != pad)
+        return others[-1:] if len(others) else first_token(row)
+
+    if place is None:
+        return all_tokens
+    return {"first": first_token, "last": last_token}.get(place, last_but_padding)
 
 
 def read_of(rows: Sequence[Tokens], reads: Reads) -> Array:

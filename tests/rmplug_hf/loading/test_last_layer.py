@@ -9,11 +9,14 @@ import pytest
 import torch
 from direct import direct_model
 from drawn_models import DECODERS, ENCODERS, GROUPED, SMALL, made, pairs_of
+from hostile_folders import changed_json
+from transformers import AutoModelForSequenceClassification
 
 from rmplug import DataError, Pairs
 from rmplug.testing.tiny_models import tiny_model
 from rmplug_hf import CausalLM, Encoder, GenerativeJudge, HiddenState, LogProb, SequenceClassifier
 from rmplug_hf.loading._fused_layers import plainly
+from rmplug_hf.tokens._tokenizing import Tokens
 from rmplug_text import Reward
 
 NEAR = {"rtol": 0, "atol": 1e-5}
@@ -63,7 +66,7 @@ def rows_of(model, pairs):
 def test_scores_are_those_of_all_tokens(name, tmp_path):
     folder = made(name, tmp_path / name, **(DECODERS | ENCODERS)[name])
     model, pairs = SequenceClassifier(path=folder, template="chat").load(), pairs_of()
-    assert model.loaded.last_layer.place == (-1 if name in DECODERS else 0)
+    assert model.loaded.last_layer.place == ("last but padding" if name in DECODERS else "first")
     found = computed(model, KEPT.get(name))
     table = Reward(self_check=0).query(model, pairs).table
     assert found
@@ -164,11 +167,59 @@ def test_a_head_that_reads_the_mean_is_given_every_token(tmp_path):
     np.testing.assert_allclose(scores, alone(model, folder, pairs)[:, 0], **NEAR)
 
 
+LONG = "(last > 30)[:, None, None]"
+HEAD = """
+import torch
+from transformers import LlamaForSequenceClassification
+from transformers.modeling_outputs import SequenceClassifierOutput
+
+
+class Own(LlamaForSequenceClassification):
+    def forward(self, input_ids=None, attention_mask=None, **given):
+        states = self.model(input_ids=input_ids, attention_mask=attention_mask, **given)[0]
+        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        mask, pad = mask[:, -input_ids.shape[1] :], self.config.pad_token_id
+        last = mask.sum(1) - 1
+        found = (input_ids == 7) & (mask == 1)
+        logits = self.score({states})
+        rows = torch.arange(len(logits))
+        return SequenceClassifierOutput(logits=logits[rows, {place}])
+"""
+
+
+@pytest.mark.parametrize(
+    ("place", "states", "expected"),
+    [
+        ("last", "states", "last"),
+        ("(torch.eq(input_ids, pad).int().argmax(1) - 1) % input_ids.shape[1]", "states", None),
+        ("torch.where(found.any(1), found.int().argmax(1), last)", "states", "last"),
+        ("last", f"torch.where({LONG}, states + states.roll(1, 1), states)", "last"),
+    ],
+    ids=["mask", "first-padding", "token", "neighbour"],
+)
+def test_a_head_that_reads_by_a_rule_of_its_own_is_obeyed(place, states, expected, tmp_path):
+    folder = made("Llama", tmp_path / "own", **GROUPED)
+    (folder / "modeling_own.py").write_text(HEAD.format(place=place, states=states))
+    names = {"AutoModelForSequenceClassification": "modeling_own.Own"}
+    changed_json(folder / "config.json", auto_map=names, architectures=["Own"])
+    model = SequenceClassifier(path=folder, trust_remote_code=True).load()
+    rng, rows = np.random.default_rng(0), []
+    for length in (3, 17, 40, 41, 64):
+        for at, token in ((-1, model.loaded.pad), (length // 2, model.loaded.pad), (1, 7)):
+            ids = rng.integers(8, model.loaded.vocabulary, size=length)
+            ids[at] = token
+            rows.append(Tokens(ids, 0, length))
+    network = AutoModelForSequenceClassification.from_pretrained(folder, trust_remote_code=True)
+    with torch.no_grad():
+        own = [network(input_ids=torch.from_numpy(row.ids)[None]).logits[0].numpy() for row in rows]
+    np.testing.assert_allclose(model._scores(rows), own, **NEAR)
+    assert model.loaded.last_layer.place == expected
+
+
 @pytest.mark.parametrize(
     ("name", "more"),
     [
         ("Albert", SMALL),  # its only layer runs several times
-        ("Falcon", SMALL),  # it adds in place
         ("XLNet", {"d_model": 32, "n_layer": 2, "n_head": 4, "d_inner": 64}),  # tokens by rows
     ],
 )
