@@ -16,6 +16,7 @@ import warnings
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Any, NoReturn
 
 from rmplug.models.text_generator import Message
@@ -41,15 +42,17 @@ class ChatTemplate:
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
         self._process: _Process | None = None
+        self._lock = Lock()
 
     def render(self, messages: Sequence[Message], generation: bool) -> str:
         """Render messages as text; with ``generation``, up to the start of a response. Raises
         TemplateRefusal."""
         if not hasattr(os, "fork"):
             return _answer(self.tokenizer, list(messages), generation)
-        if self._process is None or not self._process.usable:
-            self._process = _Process(self.tokenizer)
-        return self._process.ask(list(messages), generation)
+        with self._lock:  # else threads are given each other's texts
+            if self._process is None or not self._process.usable:
+                self._process = _Process(self.tokenizer)
+            return self._process.ask(list(messages), generation)
 
 
 def _answer(tokenizer: Any, messages: list[Message], generation: bool) -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import socket
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pyarrow as pa
@@ -282,3 +283,14 @@ def test_the_process_that_renders_keeps_no_connection_of_its_owner_open(llama):
         other.settimeout(10)
         assert other.recv(1) == b""
         assert "again" in chat.render([{"role": "user", "content": "again"}], generation=False)
+
+
+def test_threads_that_share_a_template_get_their_own_texts(llama):
+    chat, said = ChatTemplate(llama), [f"number {n}" for n in range(400)]
+
+    def render(text):
+        return chat.render([{"role": "user", "content": text}], generation=False)
+
+    with ThreadPoolExecutor(4) as pool:
+        rendered = list(pool.map(render, said))
+    assert rendered == list(map(render, said))
