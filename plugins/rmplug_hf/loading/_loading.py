@@ -148,10 +148,22 @@ def _budget(
     step: HubModel, model: Any, auto: str, vocabulary: int, device: torch.device
 ) -> TokenBudget:
     """Return the most tokens per forward pass: the step's, or what suits model and device."""
-    if step.quantization == "int8":
-        return TokenBudget(1)  # which inputs int8 computes exactly depends on all rows of a batch
+    # which inputs int8 computes exactly depends on all rows of a batch; sparse attention of blocks
+    # goes by where rows end, padding included
+    if step.quantization == "int8" or _keep_sparse(model):
+        return TokenBudget(1)
     logits = vocabulary if auto == "AutoModelForCausalLM" else 0
     return TokenBudget(step.batch_tokens or suitable_tokens(device, model, logits))
+
+
+def _keep_sparse(model: Any) -> bool:
+    """Check whether attention is sparse (BigBird), and have it so in every forward pass: by itself
+    the model turns to full attention at the first row that is too short, and never back."""
+    body = model.base_model
+    is_so = getattr(body, "attention_type", None) == "block_sparse"
+    if is_so:
+        body.register_forward_pre_hook(lambda *_: body.set_attention_type("block_sparse"))
+    return is_so
 
 
 def tokenizing_of(step: HubReader, tokenizer: Any, model: Any, folder: Path) -> Tokenizing:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 import torch
 from direct import Unopened, direct_model, direct_scores
+from drawn_models import ENCODER, made
 from transformers import LlamaForSequenceClassification
 
 from rmplug import DataError
@@ -85,6 +86,21 @@ def test_the_head_reads_before_a_last_token_that_is_also_the_pad_token(tiny, tal
     assert np.abs(at_end - before).min() > 1e-3
     stated = tiny("gpt2", pad="eos", chat=False)
     np.testing.assert_allclose(before, scores(stated, talks, template=template), **NEAR)
+
+
+def test_sparse_attention_stays_sparse_and_goes_by_no_padding(talks, tmp_path):
+    sparse = {"block_size": 4, "num_random_blocks": 1, "attention_type": "block_sparse"}
+    folder = made("BigBird", tmp_path / "sparse", **ENCODER, **sparse)
+    model = SequenceClassifier(path=folder, template="chat").load()
+    rows = model.loaded.tokenizing.rows(one_batch(talks.table))
+    assert min(map(len, rows)) < 28 < max(map(len, rows))  # what is shorter has full attention
+    for chosen in (rows, rows[::-1]):
+        alone = []
+        for row in chosen:
+            with torch.no_grad():  # each by a network of its own, which has seen no short row
+                given = direct_model(folder)[0](torch.from_numpy(row.ids)[None])
+            alone.append(given.logits[0].numpy())
+        np.testing.assert_allclose(model._scores(chosen), alone, **NEAR)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
