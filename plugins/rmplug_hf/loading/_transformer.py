@@ -71,7 +71,8 @@ class Transformer(RewardModel):
     def causal(self) -> bool:
         """True if the state of a token is independent of what follows it, as a trial of the model
         on tokens of its own shows; false where positions are scaled by the length of the row."""
-        return is_causal(self.loaded) and not scales_positions(self.loaded)
+        with self.loaded.lock:
+            return is_causal(self.loaded) and not scales_positions(self.loaded)
 
     def states(
         self,

@@ -103,7 +103,7 @@ def _outputs(model: Transformer, rows: Sequence[Tokens], way: Padding) -> Array:
     pad = loaded.pad if loaded.pad is not None else own if own is not None else 0
     arguments = _arguments(rows, way, pad, loaded.device)
     changing = nullcontext() if loaded.change is None else loaded.change.on(loaded.model)
-    with torch.inference_mode(), evaluating(loaded.model), changing:
+    with loaded.lock, torch.inference_mode(), evaluating(loaded.model), changing:
         if isinstance(model, Classifier):
             with padding_is(loaded.config, pad if way.known is None else way.known):
                 outputs = loaded.model(**arguments).logits[:, model.columns]

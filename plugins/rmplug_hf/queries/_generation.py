@@ -97,7 +97,7 @@ def _continued(
     devices = [loaded.device] if loaded.device.type == "cuda" else []
     # quiet: of texts that end early, transformers takes the filled-up rest for a forgotten mask
     own_draws = torch.random.fork_rng(devices=devices)
-    with quiet(), evaluating(loaded.model), torch.inference_mode(), own_draws:
+    with loaded.lock, quiet(), evaluating(loaded.model), torch.inference_mode(), own_draws:
         size = hashlib.blake2b.SALT_SIZE
         salt = (seed % 256**size).to_bytes(size, "little")
         digest = hashlib.blake2b(rows[0].tobytes(), digest_size=7, salt=salt).digest()

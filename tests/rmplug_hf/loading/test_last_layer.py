@@ -13,6 +13,8 @@ from hostile_folders import changed_json
 from transformers import AutoModelForSequenceClassification
 
 from rmplug import DataError, Pairs
+from rmplug.data.rows import one_batch
+from rmplug.data.sides import stacked
 from rmplug.testing.tiny_models import tiny_model
 from rmplug_hf import CausalLM, Encoder, GenerativeJudge, HiddenState, LogProb, SequenceClassifier
 from rmplug_hf.loading._fused_layers import plainly
@@ -56,9 +58,6 @@ def alone(model, folder, pairs):
 
 
 def rows_of(model, pairs):
-    from rmplug.data.rows import one_batch
-    from rmplug.data.sides import stacked
-
     return model.loaded.tokenizing.rows(stacked(one_batch(pairs.table), ["chosen", "rejected"]))
 
 
@@ -259,6 +258,17 @@ def test_threads_that_share_a_model_get_their_own_scores(tmp_path):
     together = list(ThreadPoolExecutor(8).map(model._scores, every))
     for found, asked in zip(together, every, strict=True):
         np.testing.assert_allclose(found, model._scores(asked), **NEAR)
+
+
+def test_a_thread_that_writes_is_not_given_what_another_reads(tmp_path):
+    model = CausalLM(path=tiny_model("llama", tmp_path / "llama", head="lm")).load()
+    talks, written = stacked(one_batch(pairs_of(8).table), ["chosen"]), (["Why?"], 20)
+    sums, texts = model.log_prob_sums(talks), model.generate(*written)
+    with ThreadPoolExecutor(2) as pool:
+        reading = pool.submit(lambda: [model.log_prob_sums(talks) for _ in range(8)])
+        writing = pool.submit(lambda: [model.generate(*written) for _ in range(4)])
+        assert writing.result() == [texts] * 4
+        np.testing.assert_allclose(reading.result(), [sums] * 8, rtol=1e-6)
 
 
 @pytest.mark.cuda
