@@ -39,6 +39,15 @@ class LastLayer:
     attention: bool
     place: Place | None
 
+    def is_seen(self, network: Any) -> bool:
+        """Check whether somebody's hooks see what would be left out, as those see activations for
+        whose sake layers are not fused."""
+        return any(
+            module._forward_hooks or module._forward_pre_hooks
+            for name in (*self.inner, *self.outer)
+            for module in network.get_submodule(name).modules()
+        )
+
     @contextmanager
     def on(self, network: Any) -> Iterator[Selection]:
         """Compute the layer for the tokens of a selection alone within the context."""

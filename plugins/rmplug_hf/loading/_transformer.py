@@ -212,10 +212,14 @@ def _run(
 @contextmanager
 def _reading_alone(loaded: Loaded, reads: Reads | None) -> Iterator[Selection | None]:
     """Give what selects the tokens that are read; None where the last layer is computed of all:
-    where all are read, where the model's states are changed, and in the exact way."""
+    where all are read, where the model's states are changed, where hooks see them, and in the exact
+    way."""
     possible = reads is not None and loaded.change is None and not way.plain
     last = loaded.last_layer if possible else None
-    with nullcontext() if last is None else last.on(loaded.model) as selection:
+    if last is None or last.is_seen(loaded.model):
+        yield None
+        return
+    with last.on(loaded.model) as selection:
         yield selection
 
 

@@ -31,11 +31,16 @@ FORWARDS = ("mlp", "intermediate", "ffn")
 def computed(model, name=None):
     """List the shapes (rows, tokens) that a part of the last layer is given from now on, trials
     apart."""
-    last, found = model.loaded.last_layer, []
+    last = model.loaded.last_layer
     assert model.loaded.shares_prompts in (True, False)
     names = [n for n in last.inner if n.endswith(name or FORWARDS)]
-    module = model.loaded.model.get_submodule(names[0])
-    # hooks would be called before the one that leaves tokens out
+    return watched(model.loaded.model.get_submodule(names[0]))
+
+
+def watched(module):
+    """List the shapes (rows, tokens) that a module is given from now on."""
+    found = []
+    # with a hook of ours, nothing would be left out
     whole = type(module).forward
 
     def forward(*args, **given):
@@ -122,12 +127,9 @@ def test_a_judge_computes_the_next_token_alone(tmp_path):
     judge = GenerativeJudge(path=folder, device="cpu", pairwise=question, labels=["A", "B"]).load()
     assert judge.loaded.last_layer.outer[-1] == "lm_head"
     assert judge.loaded.shares_prompts
-    widths = []
-    judge.loaded.model.lm_head.register_forward_hook(
-        lambda _, given, __: widths.append(given[0].shape[1]), prepend=True
-    )
+    shapes = watched(judge.loaded.model.lm_head)
     found = Reward(self_check=0).query(judge, pairs_of()).table
-    assert set(widths) == {1}
+    assert {tokens for _, tokens in shapes} == {1}
     with plainly():
         whole = Reward(self_check=0).query(judge, pairs_of()).table
     for name in found.column_names[2:]:
@@ -153,6 +155,16 @@ def test_the_exact_way_computes_every_token(tmp_path):
     with model.exactly():
         model.run(rows, model._logits, reads=model._reads)
     assert sorted(tokens for _, tokens in found) == sorted(len(row) for row in rows)
+
+
+def test_hooks_see_every_token(tmp_path):
+    model = SequenceClassifier(path=tiny_model("llama", tmp_path / "llama")).load()
+    rows, found = rows_of(model, pairs_of()), []
+    before = model._scores(rows)
+    hooked = model.loaded.model.get_submodule(model.loaded.last_layer.inner[-1])
+    hooked.register_forward_hook(lambda _, __, given: found.append(given.shape[1]))
+    np.testing.assert_allclose(model._scores(rows), before, **NEAR)
+    assert min(found) > 1
 
 
 def test_a_head_that_reads_the_mean_is_given_every_token(tmp_path):
@@ -238,10 +250,11 @@ def test_nothing_stays_behind_a_failure(tmp_path):
     def fail(*_):
         raise torch.OutOfMemoryError("full")
 
-    handle = model.loaded.model.model.layers[-1].mlp.register_forward_pre_hook(fail)
+    mlp = model.loaded.model.model.layers[-1].mlp
+    mlp.forward = fail
     with pytest.raises(DataError, match="does not fit into the memory"):
         Reward(self_check=0).query(model, pairs_of()).table  # noqa: B018
-    handle.remove()
+    del mlp.forward
     for module in model.loaded.model.modules():
         assert not module._forward_pre_hooks
         assert not module._forward_hooks
