@@ -32,7 +32,7 @@ from ._light_imports import light_imports
 from ._locations import folder_of
 from ._network import Given, Source, first_line, read_model
 from ._padding import settle_padding, stated_pad
-from ._trials import shares_prompts
+from ._trials import ignores_padding, shares_prompts
 
 if TYPE_CHECKING:
     from ._state_change import StateChange
@@ -125,7 +125,7 @@ def load(
         fuse_layers(model)
     text = model.config.get_text_config()
     use_cache, text.use_cache = getattr(text, "use_cache", None), False
-    return Loaded(
+    loaded = Loaded(
         folder=folder,
         # a quantized model is on its device already
         model=(model.to(device) if step.quantization == "none" else model).eval(),
@@ -142,6 +142,8 @@ def load(
         use_cache=use_cache,
         weights=Weights(step, folder, None if weights is None else weights.file),
     )
+    _settle_budget(loaded)
+    return loaded
 
 
 def _budget(
@@ -154,6 +156,14 @@ def _budget(
         return TokenBudget(1)
     logits = vocabulary if auto == "AutoModelForCausalLM" else 0
     return TokenBudget(step.batch_tokens or suitable_tokens(device, model, logits))
+
+
+def _settle_budget(loaded: Loaded) -> None:
+    """Have each row run alone where padding changes what the model gives: some networks mix tokens
+    by other means than attention."""
+    with quiet():
+        if loaded.budget.tokens > 1 and not ignores_padding(loaded):
+            loaded.budget.tokens = 1
 
 
 def _keep_sparse(model: Any) -> bool:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 TRIED = 12
 """Tokens that are the same, and then as many that differ, in the trial of a model."""
 TAILS = (9, 5)
-"""Tokens that follow a shared prompt in its trial: of two lengths, so that some are padding."""
+"""Tokens that follow a shared prompt in its trial, and those of rows in that of padding: of two
+lengths, so that some are padding."""
 
 
 def scales_positions(loaded: Loaded) -> bool:
@@ -42,6 +43,26 @@ def is_causal(loaded: Loaded) -> bool:
     with torch.inference_mode():
         states: torch.Tensor = loaded.model.base_model(**batch.arguments())[0]
     return is_near(*states[:, :TRIED])
+
+
+def ignores_padding(loaded: Loaded) -> bool:
+    """Check whether a model gives of rows that are padded what it gives of each alone, up to
+    rounding of its numbers; true where it cannot be told."""
+    rows = random_rows(loaded, TAILS)
+    try:
+        with torch.inference_mode():
+            padded_ones = output_of(loaded, _padded(loaded, rows))
+            alone = [output_of(loaded, _padded(loaded, [row]))[0] for row in rows]
+    except torch.OutOfMemoryError:
+        raise
+    except Exception:  # whatever a model raises that wants certain tokens
+        return True
+    if padded_ones.dim() == 2:
+        return gives_the_same(torch.stack(alone), padded_ones)
+    return all(
+        gives_the_same(one, other[: len(one)])
+        for one, other in zip(alone, padded_ones, strict=True)
+    )
 
 
 def shares_prompts(loaded: Loaded) -> bool:

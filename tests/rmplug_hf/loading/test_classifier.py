@@ -88,6 +88,13 @@ def test_the_head_reads_before_a_last_token_that_is_also_the_pad_token(tiny, tal
     np.testing.assert_allclose(before, scores(stated, talks, template=template), **NEAR)
 
 
+@pytest.mark.parametrize("name", ["FNet", "Nystromformer"])
+def test_rows_of_a_network_that_mixes_padding_in_are_run_alone(talks, name, tmp_path):
+    folder = made(name, tmp_path / name, **ENCODER)
+    found = scores(folder, talks, template="chat")
+    np.testing.assert_allclose(found, direct_scores(folder, talks), **NEAR)
+
+
 def test_sparse_attention_stays_sparse_and_goes_by_no_padding(talks, tmp_path):
     sparse = {"block_size": 4, "num_random_blocks": 1, "attention_type": "block_sparse"}
     folder = made("BigBird", tmp_path / "sparse", **ENCODER, **sparse)

@@ -157,6 +157,18 @@ def test_the_exact_way_computes_every_token(tmp_path):
     assert sorted(tokens for _, tokens in found) == sorted(len(row) for row in rows)
 
 
+def test_rows_beside_one_without_a_score_have_theirs(tmp_path):
+    folder = made("Llama", tmp_path / "llama", **GROUPED)
+    model, pairs = SequenceClassifier(path=folder).load(), pairs_of()
+    assert model.loaded.last_layer is not None and model.loaded.shares_prompts
+    rows, expected = rows_of(model, pairs), alone(model, folder, pairs)
+    rows[0].ids[-2] = model.loaded.vocabulary - 1
+    model.loaded.model.get_input_embeddings().weight.data[-1] = np.nan
+    found = model._scores(rows)
+    assert np.isnan(found[0, 0])
+    np.testing.assert_allclose(found[1:], expected[1:], **NEAR)
+
+
 def test_hooks_see_every_token(tmp_path):
     model = SequenceClassifier(path=tiny_model("llama", tmp_path / "llama")).load()
     rows, found = rows_of(model, pairs_of()), []
