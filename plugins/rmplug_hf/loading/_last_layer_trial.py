@@ -20,7 +20,7 @@ from rmplug_hf.tokens._reads import Place, read_of, reads_at
 
 from ._last_layer import Attend, LastLayer, attention_by, change_states
 from ._state_change import states_in, with_states
-from ._trials import gives_the_same, output_of, random_rows
+from ._trials import body_output, gives_the_same, output_of, random_rows
 
 if TYPE_CHECKING:
     from ._loading import Loaded
@@ -110,7 +110,7 @@ def _find(loaded: Loaded) -> LastLayer | None:
     layer = Run(lambda: _layer_output(loaded, seen), seen.states, read("last"))
     whole = Run(lambda: output_of(loaded, batch), own, read(place or "last"))
     if place is None and own.dim() == 2:  # what is asked of it are states
-        whole = replace(whole, again=lambda: _body_output(loaded, batch))
+        whole = replace(whole, again=lambda: body_output(loaded, batch))
         whole = replace(whole, own=whole.again())
     attention = _leaves_queries(loaded.model.get_submodule(seen.layer), layer)
     inner = _found(loaded.model, seen.once(within=True), layer)
@@ -123,11 +123,6 @@ def _find(loaded: Loaded) -> LastLayer | None:
     outer = _found(loaded.model, seen.once(within=False, widest=widest), whole)
     found = LastLayer(seen.layer, tuple(inner), tuple(outer), attention, place)
     return found if _is_right(loaded, found, batch, layer, whole) else None
-
-
-def _body_output(loaded: Loaded, batch: Batch) -> torch.Tensor:
-    states: torch.Tensor = loaded.model.base_model(**batch.arguments())[0]
-    return states
 
 
 def _layer_output(loaded: Loaded, seen: Seen) -> torch.Tensor:

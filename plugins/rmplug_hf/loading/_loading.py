@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 import transformers
 
-from rmplug import DataError
+from rmplug import DataError, notice
 from rmplug.models.devices import device_of
 from rmplug.models.files import read_json
 from rmplug.models.quiet import quiet
@@ -162,8 +162,11 @@ def _settle_budget(loaded: Loaded) -> None:
     """Have each row run alone where padding changes what the model gives: some networks mix tokens
     by other means than attention."""
     with quiet():
-        if loaded.budget.tokens > 1 and not ignores_padding(loaded):
-            loaded.budget.tokens = 1
+        if loaded.budget.tokens == 1 or ignores_padding(loaded):
+            return
+    loaded.budget.tokens = 1
+    told = "padding changes what the network gives, so that its rows are run one at a time"
+    notice(told, [loaded.folder.name], of="models")
 
 
 def _keep_sparse(model: Any) -> bool:

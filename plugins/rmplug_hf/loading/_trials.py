@@ -48,21 +48,21 @@ def is_causal(loaded: Loaded) -> bool:
 def ignores_padding(loaded: Loaded) -> bool:
     """Check whether a model gives of rows that are padded what it gives of each alone, up to
     rounding of its numbers; true where it cannot be told."""
-    rows = random_rows(loaded, TAILS)
+    rows = random_rows(loaded, TAILS * 2)
+    batches = [_padded(loaded, rows), *(_padded(loaded, [row]) for row in rows)]
     try:
         with torch.inference_mode():
-            padded_ones = output_of(loaded, _padded(loaded, rows))
-            alone = [output_of(loaded, _padded(loaded, [row]))[0] for row in rows]
+            together, *alone = (output_of(loaded, batch) for batch in batches)
+            if not together.any():  # a head of zeros tells nothing
+                together, *alone = (body_output(loaded, batch) for batch in batches)
     except torch.OutOfMemoryError:
         raise
     except Exception:  # whatever a model raises that wants certain tokens
         return True
-    if padded_ones.dim() == 2:
-        return gives_the_same(torch.stack(alone), padded_ones)
-    return all(
-        gives_the_same(one, other[: len(one)])
-        for one, other in zip(alone, padded_ones, strict=True)
-    )
+    if together.dim() == 2:
+        return gives_the_same(torch.cat(alone), together)
+    parts = zip(alone, together, strict=True)
+    return all(gives_the_same(one[0], other[: len(one[0])]) for one, other in parts)
 
 
 def shares_prompts(loaded: Loaded) -> bool:
@@ -110,6 +110,12 @@ def output_of(loaded: Loaded, batch: Batch) -> torch.Tensor:
     with padding_is(loaded.config, batch.pad):
         output: torch.Tensor = loaded.model(**batch.arguments())[0]
     return output
+
+
+def body_output(loaded: Loaded, batch: Batch) -> torch.Tensor:
+    """Return what the body of a model, without its head, gives of every token."""
+    states: torch.Tensor = loaded.model.base_model(**batch.arguments())[0]
+    return states
 
 
 def _last(loaded: Loaded, batch: Batch) -> torch.Tensor:

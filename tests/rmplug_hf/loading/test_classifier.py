@@ -14,8 +14,10 @@ from transformers import LlamaForSequenceClassification
 
 from rmplug import DataError
 from rmplug.data.rows import one_batch
+from rmplug.notices import collect_notices
 from rmplug.testing import check_step, run_step
 from rmplug_hf import SequenceClassifier
+from rmplug_hf.loading._trials import ignores_padding
 from rmplug_text import Reward
 
 ARCHITECTURES = ["bert", "gpt2", "llama", "qwen2"]
@@ -91,8 +93,21 @@ def test_the_head_reads_before_a_last_token_that_is_also_the_pad_token(tiny, tal
 @pytest.mark.parametrize("name", ["FNet", "Nystromformer"])
 def test_rows_of_a_network_that_mixes_padding_in_are_run_alone(talks, name, tmp_path):
     folder = made(name, tmp_path / name, **ENCODER)
-    found = scores(folder, talks, template="chat")
+    with collect_notices() as notices:
+        found = scores(folder, talks, template="chat")
     np.testing.assert_allclose(found, direct_scores(folder, talks), **NEAR)
+    [told] = notices.values()
+    assert told.what.startswith("padding changes what the network gives") and told.ids == [name]
+
+
+def test_a_head_of_zeros_does_not_hide_what_padding_changes(tmp_path):
+    told = {}
+    for name in ("FNet", "Bert"):
+        loaded = SequenceClassifier(path=made(name, tmp_path / name, **ENCODER)).load().loaded
+        for weight in loaded.model.classifier.parameters():
+            weight.data.zero_()
+        told[name] = ignores_padding(loaded)
+    assert told == {"FNet": False, "Bert": True}
 
 
 def test_sparse_attention_stays_sparse_and_goes_by_no_padding(talks, tmp_path):
