@@ -84,9 +84,9 @@ def test_short_row_wise_work_is_done_in_this_process(
     }
     engine = {"kind": "local", "params": {"workers": 2, "shard_rows": 10, "least_seconds": least}}
     go({**spec_of(steps), "engine": engine}, tmp_path / "store")
-    # three short batches are tried here
-    processes = [int(line.split()[2]) for line in lines(log)][3:]
-    assert len(processes) == 10 and (os.getpid() not in processes) == others
+    processes = [int(line.split()[2]) for line in lines(log)]
+    assert len(processes) in (12, 13)  # two or three short batches are tried here
+    assert (os.getpid() not in processes[-10:]) == others
     go(spec_of(steps), tmp_path / "plain")
     assert all_files(tmp_path / "store") == all_files(tmp_path / "plain")
 
