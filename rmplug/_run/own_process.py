@@ -19,12 +19,19 @@ COLLECTED_AFTER = (10_000, 10, 10)
 and how often before it looks at older ones. By itself it looks after 700, at a million objects that
 imports of torch and transformers have made and that all stay: a second of a run."""
 
+KERNELS = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64", "LRU_CACHE_CAPACITY": "64"}
+"""The most compiled kernels that oneDNN, and PyTorch for it, keep: one for each shape of its input
+that a layer meets. Batches of texts rarely have a shape twice, so that by themselves they keep 1024
+of those that never come again, hundreds of megabytes; a forward pass needs some ten."""
+
 
 def settle_own_process() -> None:
     """Set what a process of rmplug's own wants of Python and of libraries, before any is
     imported."""
     let_idle_threads_sleep()
     gc.set_threshold(*COLLECTED_AFTER)
+    for name, most in KERNELS.items():
+        os.environ.setdefault(name, most)
 
 
 def let_idle_threads_sleep() -> None:

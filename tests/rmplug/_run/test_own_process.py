@@ -13,8 +13,8 @@ import pytest
 from rmplug._run.local_engine import Local
 from rmplug._run.own_process import COLLECTED_AFTER
 
-NAMES = ("GOMP_SPINCOUNT", "OPENBLAS_THREAD_TIMEOUT")
-SOON = ["1000", "16"]
+NAMES = ("GOMP_SPINCOUNT", "OPENBLAS_THREAD_TIMEOUT", "LRU_CACHE_CAPACITY")
+SOON = ["1000", "16", "64"]
 LIBRARIES = ("OMP_", "GOMP_", "OPENBLAS_")
 COMMAND = """
 import gc, json, os, sys
@@ -34,9 +34,16 @@ finally:
     ("given", "told"),
     [
         ({}, SOON),
-        ({"OMP_WAIT_POLICY": "active"}, [None, "16"]),
-        ({"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}, [None, None]),
-        ({"GOMP_SPINCOUNT": "300000", "OPENBLAS_THREAD_TIMEOUT": "26"}, ["300000", "26"]),
+        ({"OMP_WAIT_POLICY": "active"}, [None, "16", "64"]),
+        ({"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}, [None, None, "64"]),
+        (
+            {
+                "GOMP_SPINCOUNT": "300000",
+                "OPENBLAS_THREAD_TIMEOUT": "26",
+                "LRU_CACHE_CAPACITY": "9",
+            },
+            ["300000", "26", "9"],
+        ),
     ],
 )
 def test_a_command_has_threads_sleep_soon_unless_the_user_sets_their_library(
@@ -63,12 +70,13 @@ def test_workers_are_told_so_and_the_process_of_the_user_is_not(
 ) -> None:
     for name in [name for name in os.environ if name.startswith(LIBRARIES)]:
         monkeypatch.delenv(name)
+    monkeypatch.delenv("LRU_CACHE_CAPACITY", raising=False)
     for name, value in given.items():
         monkeypatch.setenv(name, value)
     engine = Local(workers=2, least_seconds=0)
-    told, own = [None, "16"] if given else SOON, gc.get_threshold()
+    told, own = [None, "16", "64"] if given else SOON, gc.get_threshold()
     assert own != COLLECTED_AFTER
     settings = [result for _, result in engine.map(settings_of, range(4))]
     assert settings == [(told, COLLECTED_AFTER)] * 4
     engine.close()
-    assert settings_of(0) == ([None, None], own)
+    assert settings_of(0) == ([None, None, None], own)
