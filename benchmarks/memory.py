@@ -9,7 +9,7 @@ of them together used is shown. The limit is 1.5 GB for each process.
 
 Measured (Python 3.11, 2 cores, 1 worker): 165 MB for 250,000 pairs, 174 MB for 1,000,000. The
 hashes by which the loading process finds ids and rows that were there before lie in files.
-``reward``: 412 MB for 10,000 pairs, 432 MB for 100,000 (the whole process: Python, torch and the
+``reward``: 414 MB for 10,000 pairs, 437 MB for 100,000 (the whole process: Python, torch and the
 model, which reads a part of long texts only), as much more as the step that loads the pairs takes
 (148 and 168 MiB); the most was reached before 43,000 pairs were scored. Before texts were cut a
 part at a time it was 440 MB, and 497 MB after 62,000 pairs: a group of shards is 1,280 pairs of
