@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
 import subprocess
+import traceback
 from pathlib import Path
 
 import pytest
@@ -329,3 +331,20 @@ def test_a_plugin_named_like_its_package_is_suggested(capsys: pytest.CaptureFixt
 def test_a_parameter_of_a_loader_has_a_value(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["score", "x", "--prompt", "a", "--response", "b", "--param", "device"]) == 2
     assert "--param device: write it as NAME=VALUE" in capsys.readouterr().err
+
+
+def test_garbage_is_looked_for_while_a_command_runs() -> None:
+    during: set[str] = set()
+
+    def note(*_: object) -> None:
+        during.update(frame.f_code.co_name for frame, _ in traceback.walk_stack(None))
+
+    before = gc.get_threshold()
+    gc.callbacks.append(note)
+    gc.set_threshold(100)
+    try:
+        assert main(["plugins"]) == 0
+    finally:
+        gc.set_threshold(*before)
+        gc.callbacks.remove(note)
+    assert "plugins" in during

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import socket
 from collections.abc import Callable
@@ -206,11 +205,3 @@ def test_the_command_sets_the_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     words = ["--max-text", "7", "--max-connections", "8", "--max-seconds", "9"]
     assert main(["serve", "some/model", *words]) == 0
     assert (asked[0].most_text, asked[0].bounds) == (7, Bounds(8, 9))
-
-
-def test_a_server_looks_for_garbage(monkeypatch: pytest.MonkeyPatch) -> None:
-    looks: list[bool] = []
-    monkeypatch.setattr("rmplug._serve.server.serve", lambda *_: looks.append(gc.isenabled()))
-    monkeypatch.setattr("rmplug.models.scorer.load", lambda *_, **__: Scorer(LengthModel()))
-    assert main(["serve", "some/model"]) == 0
-    assert looks == [True]
