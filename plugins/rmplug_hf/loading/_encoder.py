@@ -34,7 +34,7 @@ def load_encoder(step: Encoder) -> EncoderModel:
     key = _settings_and_files(step)
     known, noticed = _in_use.get(key, (None, {}))
     loaded = known() if known is not None else None
-    if loaded is None or loaded.weights is None or loaded.weights.handed_out:
+    if loaded is None:
         with collect_notices() as noticed:
             loaded = load(step, "AutoModel")
         for name in [name for name, (other, _) in _in_use.items() if other() is None]:

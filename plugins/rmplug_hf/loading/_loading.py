@@ -150,19 +150,18 @@ def _budget(
     step: HubModel, model: Any, auto: str, vocabulary: int, device: torch.device
 ) -> TokenBudget:
     """Return the most tokens per forward pass: the step's, or what suits model and device."""
-    # which inputs int8 computes exactly depends on all rows of a batch; sparse attention of blocks
-    # goes by where rows end, padding included
-    if step.quantization == "int8" or _keep_sparse(model):
-        return TokenBudget(1)
+    if step.quantization == "int8":
+        return TokenBudget(1)  # which inputs int8 computes exactly depends on all rows of a batch
     logits = vocabulary if auto == "AutoModelForCausalLM" else 0
     return TokenBudget(step.batch_tokens or suitable_tokens(device, model, logits))
 
 
 def _settle_budget(loaded: Loaded) -> None:
-    """Have each row run alone where padding changes what the model gives: some networks mix tokens
-    by other means than attention."""
+    """Have each row run alone where padding changes what the model gives: sparse attention of
+    blocks goes by where rows end, and some networks mix tokens by other means than attention."""
+    is_sparse = _keep_sparse(loaded.model)
     with quiet():
-        if loaded.budget.tokens == 1 or ignores_padding(loaded):
+        if loaded.budget.tokens == 1 or (not is_sparse and ignores_padding(loaded)):
             return
     loaded.budget.tokens = 1
     told = "padding changes what the network gives, so that its rows are run one at a time"
