@@ -11,9 +11,7 @@ Measured (Python 3.11, 2 cores, 1 worker): 165 MB for 250,000 pairs, 174 MB for 
 hashes by which the loading process finds ids and rows that were there before lie in files.
 ``reward``: 414 MB for 10,000 pairs, 437 MB for 100,000 (the whole process: Python, torch and the
 model, which reads a part of long texts only), as much more as the step that loads the pairs takes
-(148 and 168 MiB); the most was reached before 43,000 pairs were scored. Before texts were cut a
-part at a time it was 440 MB, and 497 MB after 62,000 pairs: a group of shards is 1,280 pairs of
-10,000 and 2,048 of 100,000 or more.
+(148 and 185 MiB). A group of shards is 1,280 pairs of 10,000 and 2,048 of 100,000 or more.
 
 Run: ``python benchmarks/memory.py [--pairs 250000 1000000] [--workers 1 2]``, and
 ``python benchmarks/memory.py --job reward --pairs 10000 100000 --workers 1``

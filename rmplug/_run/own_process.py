@@ -14,6 +14,7 @@ value of some 25 microseconds, about what it costs to wake a thread. OpenMP of G
 scikit-learn, LightGBM) counts turns of a loop, OpenBLAS (NumPy, SciPy) the power of two of cycles.
 By themselves their threads wait 8 and 26 milliseconds after all they do, at the price of a whole
 core each, and keep programs off it that would let the others of them go on."""
+
 COLLECTED_AFTER = (10_000, 10, 10)
 """How many more objects are made than freed until Python looks for cycles among the young ones,
 and how often before it looks at older ones. By itself it looks after 700, at a million objects that
